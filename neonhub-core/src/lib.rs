@@ -2,13 +2,43 @@
 //! gate's seal. It knows no marketing and no vendor.
 #![forbid(unsafe_code)]
 
+pub mod audit;
+pub mod bus;
+pub mod connector;
 mod error;
+pub mod hub;
 pub mod id;
+pub mod job;
+/// Interim room until the model room lands.
+pub mod llm {
+    /// A model.
+    pub trait Llm: std::fmt::Debug + Send + Sync + 'static {}
+}
 mod money;
+pub mod op;
+mod permission;
 mod rng;
+mod scope;
+pub mod seal;
+pub mod store;
+pub mod tenancy;
 mod time;
 
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};
+pub use hub::{Hub, HubBuilder};
 pub use money::{Currency, MAX_MINOR, Money};
+pub use permission::{NEVER_AGENT, Permission, PermissionSet, Role};
 pub use rng::{Rng, Seed};
+pub use scope::{CancelToken, Principal, Scope};
+pub use seal::{Sealed, Secret};
+pub use tenancy::WorkspaceId;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, zone};
+
+/// Lower-case hex.
+pub(crate) fn store_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

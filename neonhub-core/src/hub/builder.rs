@@ -1,0 +1,305 @@
+//! Putting a hub together.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{Hub, Inner, keys};
+use crate::bus::Bus;
+use crate::connector::{Connector, Gate};
+use crate::job::Handler;
+use crate::llm::Llm;
+use crate::op::Entry;
+use crate::permission::Role;
+use crate::scope::Principal;
+use crate::seal::{RootKey, hmac_sha256};
+use crate::store::{Batch, Expected, Key, Kind, MemoryStore, Record, Row, SharedStore, Write};
+use crate::tenancy::{Workspace, WorkspaceId};
+use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
+
+/// Slug of the workspace that a new store starts with.
+pub(super) const DEFAULT_WORKSPACE: &str = "default";
+
+/// Where records are kept.
+enum Place {
+    Url(String),
+    Store(SharedStore),
+}
+
+/// Sets up a hub. Without settings: a store in memory, the clock of the machine, chance from the system.
+#[must_use]
+pub struct HubBuilder {
+    place: Place,
+    clock: Arc<dyn Clock>,
+    seed: Option<u64>,
+    root_key: Option<RootKey>,
+    catalogue: Vec<&'static [Entry]>,
+    kinds: Vec<&'static [Kind]>,
+    services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    gate: Option<Arc<dyn Gate>>,
+    connectors: Vec<Arc<dyn Connector>>,
+    models: Vec<Arc<dyn Llm>>,
+    handlers: Vec<Arc<dyn Handler>>,
+}
+
+impl std::fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HubBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Proof that a store was opened with the root key it was made with.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct KeyCheck {
+    id: String,
+    fingerprint: String,
+}
+
+impl Record for KeyCheck {
+    const KIND: &'static str = "key_check";
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl HubBuilder {
+    pub(super) fn new() -> Self {
+        HubBuilder {
+            place: Place::Url("memory:".into()),
+            clock: Arc::new(SystemClock),
+            seed: None,
+            root_key: None,
+            catalogue: vec![super::CATALOGUE],
+            kinds: vec![super::KINDS],
+            services: HashMap::new(),
+            gate: None,
+            connectors: Vec::new(),
+            models: Vec::new(),
+            handlers: Vec::new(),
+        }
+    }
+
+    /// Where records are kept: a path, `sqlite:PATH` or `memory:`. Default `memory:`.
+    pub fn store(mut self, url: impl Into<String>) -> Self {
+        self.place = Place::Url(url.into());
+        self
+    }
+
+    /// A store of one's own.
+    pub fn store_backend(mut self, store: SharedStore) -> Self {
+        self.place = Place::Store(store);
+        self
+    }
+
+    /// The clock. Default: that of the machine.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Fixes all chance, for tests and repeatable runs: ids and tokens become predictable, so a store in
+    /// production mode refuses to open with it.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The root key. Default: `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first open.
+    pub fn root_key(mut self, key: RootKey) -> Self {
+        self.root_key = Some(key);
+        self
+    }
+
+    /// Adds operations.
+    pub fn operations(mut self, entries: &'static [Entry]) -> Self {
+        self.catalogue.push(entries);
+        self
+    }
+
+    /// Adds record kinds.
+    pub fn kinds(mut self, kinds: &'static [Kind]) -> Self {
+        self.kinds.push(kinds);
+        self
+    }
+
+    /// Adds a service that operations find by its type.
+    pub fn service<T: Send + Sync + 'static>(mut self, service: Arc<T>) -> Self {
+        self.services.insert(TypeId::of::<T>(), service);
+        self
+    }
+
+    /// Installs the send gate: once, here, and for good.
+    pub fn gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Adds a connector; it takes over the channels it names.
+    pub fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connectors.push(connector);
+        self
+    }
+
+    /// Adds a model; the last one answers.
+    pub fn model(mut self, model: Arc<dyn Llm>) -> Self {
+        self.models.push(model);
+        self
+    }
+
+    /// Adds a queue with its handler.
+    pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
+        self.handlers.push(handler);
+        self
+    }
+
+    /// Opens the store and assembles the hub.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an unknown store URL; `Config` for a missing folder, a file of a newer version, a key
+    /// that cannot be read, two operations of one name, or a fixed seed on a store in production mode;
+    /// `Corrupted` for a file that is no store.
+    pub async fn build(self) -> Result<Hub> {
+        let catalogue = catalogue(&self.catalogue)?;
+        let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
+        let (store, location) = match self.place {
+            Place::Store(store) => (store, None),
+            Place::Url(url) => open_store(&url).await?,
+        };
+        store.declare(&kinds).await?;
+        let root_key = keys::root_key(self.root_key, location.as_deref())?;
+        let seq = store.seq().await?;
+        let seed = match self.seed {
+            // The position in the feed is mixed in, so that a second run on one store never repeats an id.
+            Some(n) => Seed::from_number(n).split(&[&seq.to_le_bytes()]),
+            None => Seed::from_entropy(),
+        };
+        let mut token = [0; 16];
+        Seed::from_entropy().rng().fill(&mut token);
+        let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
+        store.register_worker(&worker)?;
+        let key_fits = check_key(&store, &root_key, self.clock.as_ref()).await?;
+        let hub = Hub(Arc::new(Inner {
+            store,
+            clock: self.clock,
+            seed,
+            seeded: self.seed.is_some(),
+            root_key,
+            key_fits,
+            location,
+            catalogue,
+            services: RwLock::new(self.services),
+            gate: self.gate,
+            connectors: RwLock::new(self.connectors),
+            models: RwLock::new(self.models),
+            handlers: self.handlers,
+            sealers: Mutex::default(),
+            turns: Mutex::default(),
+            calls: Mutex::default(),
+            call_count: 0.into(),
+            bus: Bus::default(),
+            token,
+            worker,
+            in_flight: watch::channel(0).0,
+            closing: watch::channel(false).0,
+            closed: false.into(),
+        }));
+        hub.prepare().await?;
+        Ok(hub)
+    }
+}
+
+impl Hub {
+    /// The default workspace, and the work that a dead process left behind.
+    async fn prepare(&self) -> Result<()> {
+        let owner = Principal::User { id: "owner".into() };
+        let hub_scope = self.scope_of(WorkspaceId::hub(), owner.clone(), Role::Owner);
+        let kind = Kind::of::<Workspace>();
+        let key = [Key::text(DEFAULT_WORKSPACE)];
+        if self.store().find_many(kind, &WorkspaceId::hub(), "slug", &key).await?.pop().flatten().is_none() {
+            let workspace = Workspace::sandbox(WorkspaceId::new(&hub_scope), DEFAULT_WORKSPACE);
+            let row = Row::of(&workspace, self.now(), hub_scope.label())?;
+            let mut batch = Batch::new(WorkspaceId::hub(), self.now());
+            batch.writes.push(Write::Put { kind, row, expected: Expected::Absent });
+            match self.store().commit(batch).await {
+                // Another process opened the new store at the same time and made it.
+                Err(error) if error.code() == "unique_taken" => {}
+                other => drop(other?),
+            }
+        }
+        for workspace in hub_scope.query::<Workspace>(&crate::store::Query::by_id().limit(10_000)).await? {
+            if self.is_seeded() && workspace.mode == crate::tenancy::Mode::Production {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "hub.open",
+                    "a fixed seed makes ids and tokens predictable: leave it out for a store in production mode",
+                ));
+            }
+            self.scope_of(workspace.body.id, owner.clone(), Role::Owner).release_orphans().await?;
+        }
+        Ok(())
+    }
+}
+
+fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'static Entry>> {
+    let mut all = BTreeMap::new();
+    for entry in parts.iter().flat_map(|p| p.iter()) {
+        if all.insert(entry.name, entry).is_some() {
+            return Err(Error::new(ErrorKind::Config, "hub.open", "two operations have the same name")
+                .with_context("operation", entry.name));
+        }
+    }
+    Ok(all)
+}
+
+async fn open_store(url: &str) -> Result<(SharedStore, Option<PathBuf>)> {
+    if url == "memory:" {
+        return Ok((Arc::new(MemoryStore::new()), None));
+    }
+    if let Some((scheme, _)) = url.split_once("://") {
+        return Err(Error::new(ErrorKind::Unsupported, "hub.open", "this version keeps records in a file or in memory")
+            .with_context("scheme", scheme));
+    }
+    let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("hub.open", "store", "expected a path, sqlite:PATH or memory:"));
+    }
+    open_file(path).await
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_file(path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
+    let store = crate::store::sqlite::SqliteStore::open(&path).await?;
+    Ok((Arc::new(store), Some(path)))
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[allow(clippy::unused_async, reason = "same signature as with the feature")]
+async fn open_file(_path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
+    Err(Error::new(ErrorKind::Unsupported, "hub.open", "this build has no file store: enable the feature `sqlite`"))
+}
+
+/// True when the root key is the one the store was made with; a new store takes this one.
+async fn check_key(store: &SharedStore, key: &RootKey, clock: &dyn Clock) -> Result<bool> {
+    let kind = Kind::of::<KeyCheck>();
+    let fingerprint = crate::store_hex(&hmac_sha256(key.bytes(), &[b"neonhub-key-check-v1"]));
+    loop {
+        if let Some(row) = store.get(kind, &WorkspaceId::hub(), "root").await? {
+            return Ok(crate::store::Stored::<KeyCheck>::from_row(&row)?.fingerprint == fingerprint);
+        }
+        let record = KeyCheck { id: "root".into(), fingerprint: fingerprint.clone() };
+        let row = Row::of(&record, clock.now(), "system:open")?;
+        let mut batch = Batch::new(WorkspaceId::hub(), clock.now());
+        batch.writes.push(Write::Put { kind, row, expected: Expected::Absent });
+        match store.commit(batch).await {
+            Ok(_) => return Ok(true),
+            // Another process was first: compare with its key.
+            Err(error) if error.code() == "stale_revision" => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

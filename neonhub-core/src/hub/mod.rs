@@ -1,0 +1,344 @@
+//! The hub: one open store with everything that works on it.
+
+mod builder;
+mod keys;
+mod ops;
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{OwnedMutexGuard, watch};
+
+pub use builder::HubBuilder;
+pub use ops::{CATALOGUE, KINDS};
+
+use crate::bus::{Bus, Event};
+use crate::connector::{Channel, Connector, Gate};
+use crate::job::Handler;
+use crate::llm::Llm;
+use crate::op::Entry;
+use crate::permission::Role;
+use crate::scope::{Principal, Scope};
+use crate::seal::{RootKey, Sealer};
+use crate::store::{Key, Kind, Record as _, SharedStore, Store, Stored};
+use crate::tenancy::{Workspace, WorkspaceId};
+use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
+
+/// How long `close` waits for calls in flight.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// One open store with its catalogue, gate, connectors, models and jobs. Cheap to clone.
+///
+/// Close it with [`Hub::close`]; dropping it without closing is safe, as a crash is.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    store: SharedStore,
+    clock: Arc<dyn Clock>,
+    seed: Seed,
+    seeded: bool,
+    root_key: RootKey,
+    key_fits: bool,
+    location: Option<std::path::PathBuf>,
+    catalogue: BTreeMap<&'static str, &'static Entry>,
+    services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    gate: Option<Arc<dyn Gate>>,
+    connectors: RwLock<Vec<Arc<dyn Connector>>>,
+    models: RwLock<Vec<Arc<dyn Llm>>>,
+    handlers: Vec<Arc<dyn Handler>>,
+    sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    calls: Mutex<HashMap<(&'static str, u64), u64>>,
+    call_count: AtomicU64,
+    bus: Bus,
+    token: [u8; 16],
+    worker: String,
+    in_flight: watch::Sender<u64>,
+    closing: watch::Sender<bool>,
+    closed: AtomicBool,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("engine", &self.0.store.caps().engine).finish_non_exhaustive()
+    }
+}
+
+/// A call under way; `close` waits for it.
+#[derive(Debug)]
+pub(crate) struct InFlight(Hub);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.in_flight.send_modify(|n| *n -= 1);
+    }
+}
+
+impl Hub {
+    /// Sets up a hub part by part.
+    #[must_use]
+    pub fn builder() -> HubBuilder {
+        HubBuilder::new()
+    }
+
+    /// The clock's instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// True when the clock moves only by hand.
+    #[must_use]
+    pub fn has_virtual_clock(&self) -> bool {
+        self.0.clock.is_virtual()
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        self.0.store.as_ref()
+    }
+
+    /// Where the store lives on disk, for caches beside it; `None` in memory.
+    #[must_use]
+    pub fn location(&self) -> Option<&Path> {
+        self.0.location.as_deref()
+    }
+
+    /// The owner's scope in a workspace: the rights of the app that embeds the hub.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such workspace.
+    pub async fn workspace(&self, slug: &str) -> Result<Scope> {
+        self.scope(slug, Principal::User { id: "owner".into() }, Role::Owner).await
+    }
+
+    /// The scope of a principal with a role in a workspace.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such workspace.
+    pub async fn scope(&self, slug: &str, principal: Principal, role: Role) -> Result<Scope> {
+        let missing = || {
+            Error::new(ErrorKind::NotFound, "hub.workspace", "there is no such workspace in this store")
+                .with_context("workspace", slug)
+        };
+        let found = self
+            .0
+            .store
+            .find_many(Kind::of::<Workspace>(), &WorkspaceId::hub(), "slug", &[Key::text(slug)])
+            .await?
+            .pop()
+            .flatten()
+            .ok_or_else(missing)?;
+        let workspace = Stored::<Workspace>::from_row(&found)?.body.id;
+        Ok(self.scope_of(workspace, principal, role))
+    }
+
+    pub(crate) fn scope_of(&self, workspace: WorkspaceId, principal: Principal, role: Role) -> Scope {
+        let seed = if self.0.seeded {
+            self.0.seed.split(&[workspace.as_str().as_bytes(), principal.label().as_bytes()])
+        } else {
+            Seed::from_entropy()
+        };
+        Scope::new(self.clone(), workspace, principal, role.permissions(), seed)
+    }
+
+    /// The settings of a scope's workspace.
+    ///
+    /// # Errors
+    /// `NotFound` when it was removed.
+    pub async fn workspace_of(&self, cx: &Scope) -> Result<Stored<Workspace>> {
+        let row = self.0.store.get(Kind::of::<Workspace>(), &WorkspaceId::hub(), cx.workspace().as_str()).await?;
+        row.as_ref().map(Stored::from_row).transpose()?.ok_or_else(|| cx.missing(Workspace::KIND))
+    }
+
+    /// The operations of this hub by name.
+    pub fn operations(&self) -> impl Iterator<Item = &'static Entry> + '_ {
+        self.0.catalogue.values().copied()
+    }
+
+    /// The operation with this name.
+    ///
+    /// # Errors
+    /// `NotFound` with the three closest names.
+    pub fn operation(&self, name: &str) -> Result<&'static Entry> {
+        self.0.catalogue.get(name).copied().ok_or_else(|| {
+            let close = closest(name, self.0.catalogue.keys().copied());
+            Error::new(ErrorKind::NotFound, "catalogue.call", format!("there is no operation {name:?}"))
+                .with_context("closest", close.join(", "))
+        })
+    }
+
+    /// A service of a crate above core.
+    #[must_use]
+    pub fn service<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let services = self.0.services.read().unwrap_or_else(PoisonError::into_inner);
+        services.get(&TypeId::of::<T>()).and_then(|s| Arc::clone(s).downcast().ok())
+    }
+
+    /// The connector that delivers for a channel: the one added last wins.
+    #[must_use]
+    pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
+        let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
+        connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone)
+    }
+
+    /// Adds a connector; it takes over the channels it names.
+    pub fn add_connector(&self, connector: Arc<dyn Connector>) {
+        self.0.connectors.write().unwrap_or_else(PoisonError::into_inner).push(connector);
+    }
+
+    /// The model that answers: the one added last, or the offline model.
+    #[must_use]
+    pub fn model(&self) -> Option<Arc<dyn Llm>> {
+        self.0.models.read().unwrap_or_else(PoisonError::into_inner).last().map(Arc::clone)
+    }
+
+    /// Adds a model; it answers from now on.
+    pub fn add_model(&self, model: Arc<dyn Llm>) {
+        self.0.models.write().unwrap_or_else(PoisonError::into_inner).push(model);
+    }
+
+    /// True when chance comes from a fixed number, for tests and repeatable runs.
+    #[must_use]
+    pub fn is_seeded(&self) -> bool {
+        self.0.seeded
+    }
+
+    /// Stops taking calls, waits up to 30 s for those under way, cancels what is left, and closes the store.
+    /// Closing twice is one close.
+    ///
+    /// # Errors
+    /// What the store answers while it writes out.
+    pub async fn close(&self) -> Result<()> {
+        self.0.closing.send_replace(true);
+        let mut busy = self.0.in_flight.subscribe();
+        // A call past the grace keeps its commit right: the store refuses what comes after the close.
+        let _ = tokio::time::timeout(GRACE, busy.wait_for(|n| *n == 0)).await;
+        if self.0.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.0.store.close().await
+    }
+
+    /// True from the first call of `close` on.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        *self.0.closing.borrow()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn closing(&self) {
+        let _ = self.0.closing.subscribe().wait_for(|c| *c).await;
+    }
+
+    pub(crate) fn gate(&self) -> Result<Arc<dyn Gate>> {
+        self.0.gate.clone().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "gate", "no send gate is installed: nothing can be sent")
+        })
+    }
+
+    /// Name and version of the installed gate.
+    #[must_use]
+    pub fn gate_version(&self) -> Option<(&'static str, &'static str)> {
+        self.0.gate.as_ref().map(|g| (g.name(), g.version()))
+    }
+
+    pub(crate) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
+        self.0.handlers.clone()
+    }
+
+    pub(crate) fn has_handler(&self, queue: &str) -> bool {
+        self.0.handlers.iter().any(|h| h.queue() == queue)
+    }
+
+    pub(crate) fn token(&self) -> [u8; 16] {
+        self.0.token
+    }
+
+    pub(crate) fn worker_name(&self) -> &str {
+        &self.0.worker
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.0.bus
+    }
+
+    pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
+        let mut sealers = self.0.sealers.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(Sealer::new(&self.0.root_key, workspace, self.0.key_fits));
+        Arc::clone(sealers.entry(workspace.clone()).or_insert_with(made))
+    }
+
+    /// Lets one call in.
+    pub(crate) fn enter(&self, operation: &'static str) -> Result<InFlight> {
+        if self.is_closing() {
+            return Err(Error::new(ErrorKind::Unavailable, operation, "the hub is closing: open it again")
+                .with_retry(Retry::Never));
+        }
+        self.0.in_flight.send_modify(|n| *n += 1);
+        Ok(InFlight(self.clone()))
+    }
+
+    /// One call at a time per idempotency key.
+    pub(crate) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            // Locks nobody holds or waits for are dropped once there are many.
+            if turns.len() > 1024 {
+                turns.retain(|_, lock| Arc::strong_count(lock) > 1);
+            }
+            Arc::clone(turns.entry(name.to_owned()).or_default())
+        };
+        lock.lock_owned().await
+    }
+
+    /// How often this operation was called before, with this input when the seed is fixed.
+    pub(crate) fn count_call(&self, name: &'static str, input: Option<&str>) -> u64 {
+        let Some(input) = input else { return self.0.call_count.fetch_add(1, Ordering::Relaxed) };
+        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let nth = calls.entry((name, xxhash_rust::xxh3::xxh3_64(input.as_bytes()))).or_default();
+        *nth += 1;
+        *nth
+    }
+
+    /// Told after each commit.
+    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: Vec<Event>, enqueued: bool) {
+        tracing::debug!(workspace = %workspace, seq, events = events.len(), enqueued, "committed");
+    }
+}
+
+/// The three names closest to a wrong one, by edit distance.
+#[must_use]
+pub fn closest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut ranked: Vec<(usize, &str)> = names.map(|n| (distance(name, n), n)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().take(3).map(|(_, n)| n).collect()
+}
+
+/// Levenshtein distance over bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (slot, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*slot + 1);
+            diagonal = std::mem::replace(slot, best);
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,300 @@
+//! Operations of the runtime itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::builder::KeyCheck;
+use crate::audit::{self, AuditEntry, AuditReport};
+use crate::bus::Event;
+use crate::job::{Job, QueueStats};
+use crate::op::{Effect, Entry, IdempotencyRecord, Operation, Page, entry};
+use crate::permission::Permission;
+use crate::scope::Principal;
+use crate::store::{Damage, Expected, Kind, Query};
+use crate::tenancy::{Mode, Workspace, WorkspaceId, WorkspaceStatus};
+use crate::{Result, Scope};
+
+/// Operations of the runtime.
+pub static CATALOGUE: &[Entry] = &[
+    entry::<WhoAmI>(),
+    entry::<GetWorkspace>(),
+    entry::<UpdateWorkspace>(),
+    entry::<QueryAudit>(),
+    entry::<VerifyAudit>(),
+    entry::<CheckStore>(),
+    entry::<StoreStats>(),
+    entry::<Work>(),
+    entry::<Stats>(),
+];
+
+/// Record kinds of the runtime.
+pub static KINDS: &[Kind] = &[
+    Kind::of::<Workspace>(),
+    Kind::of::<KeyCheck>(),
+    Kind::of::<AuditEntry>(),
+    Kind::of::<Event>(),
+    Kind::of::<Job>(),
+    Kind::of::<IdempotencyRecord>(),
+];
+
+/// Tells who is calling, with which rights, in which workspace.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhoAmI {}
+
+/// Who is calling.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Caller {
+    /// The principal.
+    pub principal: Principal,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+}
+
+impl Operation for WhoAmI {
+    type Output = Caller;
+    const NAME: &'static str = "scope.whoami";
+    const NEEDS: &'static [Permission] = &[];
+    const EFFECT: Effect = Effect::Read;
+    async fn run(self, cx: &Scope) -> Result<Caller> {
+        Ok(Caller {
+            principal: cx.principal().clone(),
+            workspace: cx.workspace().clone(),
+            permissions: cx.permissions().iter().collect(),
+        })
+    }
+    fn examples() -> Vec<Self> {
+        vec![WhoAmI {}]
+    }
+}
+
+/// Gives the settings of this workspace.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetWorkspace {}
+
+impl Operation for GetWorkspace {
+    type Output = Workspace;
+    const NAME: &'static str = "workspaces.get";
+    const NEEDS: &'static [Permission] = &[];
+    const EFFECT: Effect = Effect::Read;
+    async fn run(self, cx: &Scope) -> Result<Workspace> {
+        Ok(cx.hub().workspace_of(cx).await?.body)
+    }
+    fn examples() -> Vec<Self> {
+        vec![GetWorkspace {}]
+    }
+}
+
+/// Changes settings of this workspace; what is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpdateWorkspace {
+    /// Display name, 1..200 characters.
+    pub name: Option<String>,
+    /// `sandbox` for trying out, `production` for real people.
+    pub mode: Option<Mode>,
+    /// `active`, `paused`, `suspended` or `closed`.
+    pub status: Option<WorkspaceStatus>,
+    /// BCP 47 language tag.
+    pub default_locale: Option<String>,
+    /// IANA time zone.
+    pub timezone: Option<String>,
+    /// ISO 3166-1 alpha-2 region for reading national phone numbers.
+    pub default_region: Option<String>,
+    /// Lets offline-made text through in production mode.
+    pub allow_offline_output: Option<bool>,
+}
+
+impl Operation for UpdateWorkspace {
+    type Output = Workspace;
+    const NAME: &'static str = "workspaces.update";
+    const NEEDS: &'static [Permission] = &[Permission::ManageOrganization];
+    const EFFECT: Effect = Effect::Idempotent;
+    const RERUNS: u8 = 3;
+    async fn run(self, cx: &Scope) -> Result<Workspace> {
+        let mut stored = cx.hub().workspace_of(cx).await?;
+        let w = &mut stored.body;
+        let was = (w.status, w.mode, w.allow_offline_output);
+        macro_rules! patch {
+            ($($field:ident),+) => { $(if let Some(value) = self.$field { w.$field = value; })+ };
+        }
+        patch!(name, mode, status, default_locale, timezone, allow_offline_output);
+        if self.default_region.is_some() {
+            w.default_region = self.default_region;
+        }
+        // Whatever changes what the gate may let through makes standing verdicts stale.
+        w.gate_epoch += u64::from(was != (w.status, w.mode, w.allow_offline_output));
+        w.check()?;
+        cx.put_in_hub(&stored.body, Expected::Rev(stored.rev)).await?;
+        Ok(stored.body)
+    }
+    fn examples() -> Vec<Self> {
+        vec![UpdateWorkspace { timezone: Some("Europe/Vienna".into()), ..Self::default() }]
+    }
+}
+
+/// Reads the audit log, newest entries last.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueryAudit {
+    /// Only this action, such as `people.resolve`.
+    pub action: Option<String>,
+    /// Most entries of the page, 1..500. Default 50.
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl Operation for QueryAudit {
+    type Output = Page<AuditEntry>;
+    const NAME: &'static str = "audit.query";
+    const NEEDS: &'static [Permission] = &[Permission::ReadAudit];
+    const EFFECT: Effect = Effect::Read;
+    async fn run(self, cx: &Scope) -> Result<Page<AuditEntry>> {
+        let query = match &self.action {
+            Some(action) => Query::index("action").prefix(action.as_str()),
+            None => Query::by_id(),
+        };
+        let page = cx.page::<AuditEntry>(query.limit(self.limit.unwrap_or(50) as usize), self.cursor.as_deref()).await?;
+        Ok(Page { items: page.items.into_iter().map(|e| e.body).collect(), next: page.next })
+    }
+    fn examples() -> Vec<Self> {
+        vec![QueryAudit { action: Some("people.resolve".into()), limit: Some(10), cursor: None }]
+    }
+}
+
+/// Walks the audit chain of this workspace and names the first entry that was changed, removed or moved.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyAudit {}
+
+impl Operation for VerifyAudit {
+    type Output = AuditReport;
+    const NAME: &'static str = "audit.verify";
+    const NEEDS: &'static [Permission] = &[Permission::ReadAudit];
+    const EFFECT: Effect = Effect::Read;
+    async fn run(self, cx: &Scope) -> Result<AuditReport> {
+        audit::verify(cx).await
+    }
+    fn examples() -> Vec<Self> {
+        vec![VerifyAudit {}]
+    }
+}
+
+/// Reads every record of the store and lists what is damaged.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckStore {}
+
+/// One damaged part of the store.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Kind of the record, or the part of the store.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl From<Damage> for Finding {
+    fn from(damage: Damage) -> Self {
+        Finding { kind: damage.kind, id: damage.id, problem: damage.problem }
+    }
+}
+
+impl Operation for CheckStore {
+    type Output = Vec<Finding>;
+    const NAME: &'static str = "store.check";
+    const NEEDS: &'static [Permission] = &[Permission::ManageOrganization];
+    const EFFECT: Effect = Effect::Read;
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(3600);
+    async fn run(self, cx: &Scope) -> Result<Vec<Finding>> {
+        Ok(cx.store().check().await?.into_iter().map(Finding::from).collect())
+    }
+    fn examples() -> Vec<Self> {
+        vec![CheckStore {}]
+    }
+}
+
+/// Tells how the store is doing.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StoreStats {}
+
+/// Figures of the store.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Figures {
+    /// Engine: `sqlite` or `memory`.
+    pub engine: String,
+    /// Commits so far: the position of the change feed.
+    pub commits: u64,
+}
+
+impl Operation for StoreStats {
+    type Output = Figures;
+    const NAME: &'static str = "store.stats";
+    const NEEDS: &'static [Permission] = &[Permission::ReadAnalytics];
+    const EFFECT: Effect = Effect::Read;
+    async fn run(self, cx: &Scope) -> Result<Figures> {
+        Ok(Figures { engine: cx.store().caps().engine.to_owned(), commits: cx.store().seq().await? })
+    }
+    fn examples() -> Vec<Self> {
+        vec![StoreStats {}]
+    }
+}
+
+/// Works every job that is due now in this process, until none is left.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Work {}
+
+/// What the workers did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Worked {
+    /// Jobs done.
+    pub done: u64,
+    /// Jobs put off to a later instant.
+    pub later: u64,
+    /// Tries that failed.
+    pub failed: u64,
+}
+
+impl Operation for Work {
+    type Output = Worked;
+    const NAME: &'static str = "jobs.work";
+    const NEEDS: &'static [Permission] = &[Permission::ManageJobs];
+    const EFFECT: Effect = Effect::Write;
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    async fn run(self, cx: &Scope) -> Result<Worked> {
+        let drained = cx.outside().work_until_idle().await?;
+        Ok(Worked { done: drained.done, later: drained.later, failed: drained.failed })
+    }
+    fn examples() -> Vec<Self> {
+        vec![Work {}]
+    }
+}
+
+/// Counts the jobs of one queue.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stats {
+    /// Queue, such as `email.send`.
+    pub queue: String,
+}
+
+impl Operation for Stats {
+    type Output = QueueStats;
+    const NAME: &'static str = "queues.stats";
+    const NEEDS: &'static [Permission] = &[Permission::ReadAnalytics];
+    const EFFECT: Effect = Effect::Read;
+    async fn run(self, cx: &Scope) -> Result<QueueStats> {
+        cx.queue_stats(&self.queue).await
+    }
+    fn examples() -> Vec<Self> {
+        vec![Stats { queue: "email.send".into() }]
+    }
+}

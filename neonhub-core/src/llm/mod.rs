@@ -1,0 +1,107 @@
+//! Models: one object-safe trait, neutral messages and answers, and two models that need no network.
+//!
+//! [`Llm`] is what every provider implements: it says what it can ([`ModelCaps`]), counts a request and answers
+//! it as a stream of [`Delta`]s. [`Llm::complete`] joins that stream into one [`Answer`].
+//!
+//! [`Offline`] is the default provider: rules, templates and quoting, the same bytes for the same request and
+//! seed, marked [`Origin::Offline`] everywhere, and `Unsupported` for what only a real model can do. `Scripted`
+//! (feature `testing`) replays a script and fails on what the script does not hold.
+//!
+//! ```
+//! use neonhub_core::llm::{Llm, LlmRequest, Offline, OfflineTemplate};
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let model = Offline::new();
+//! let request = LlmRequest::new()
+//!     .user("a subject line for the spring sale")
+//!     .seed(7)
+//!     .offline(OfflineTemplate::new(
+//!         "{{ pick(['Fresh for spring', 'Spring is here']) }}: {{ offer }}",
+//!         serde_json::json!({ "offer": "20 % off all teas" }),
+//!     ));
+//! let answer = model.complete(request).await?;
+//! assert!(answer.text.ends_with(": 20 % off all teas"));
+//! assert!(answer.origin.is_offline());
+//! # neonhub_core::Result::Ok(())
+//! # }).unwrap();
+//! ```
+
+mod answer;
+mod caps;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod offline;
+mod part;
+mod request;
+pub mod schema;
+#[cfg(any(test, feature = "testing"))]
+mod scripted;
+mod task;
+
+use std::fmt;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+
+use crate::Result;
+
+pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
+pub use caps::{ModelCaps, TokenCount};
+pub use offline::Offline;
+pub use part::{Message, Part, PartBody, Role, Source, Taint};
+pub(crate) use request::hex;
+pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
+#[cfg(any(test, feature = "testing"))]
+pub use scripted::{Reply, Scripted};
+pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
+
+/// The answer of a model as it arrives. An `Err` item is the last one and means that the answer failed;
+/// otherwise the last item is [`Delta::Done`]. Dropping the stream cancels the call.
+pub type DeltaStream = Pin<Box<dyn Stream<Item = Result<Delta>> + Send>>;
+
+/// A language model behind one provider.
+///
+/// Guarantees of an implementation, proved by the [`conformance`] suite:
+/// - the deltas of [`call`](Llm::call) joined are the answer of [`complete`](Llm::complete);
+/// - the stream ends with [`Delta::Done`] or with an error, never in silence;
+/// - usage is reported once, before `Done`;
+/// - dropping the stream stops the work;
+/// - it never waits to retry: it classifies, and the caller's retry layer decides.
+#[async_trait]
+pub trait Llm: fmt::Debug + Send + Sync + 'static {
+    /// The word of the provider: `offline`, `openai`, `anthropic`.
+    fn provider(&self) -> &str;
+
+    /// What `model` can do; `None` asks for the provider's default model.
+    fn caps(&self, model: Option<&str>) -> ModelCaps;
+
+    /// How many tokens `request` holds as input. Without the model's own tokenizer this is an estimate on the
+    /// high side, marked as such.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the request itself is wrong.
+    fn count(&self, request: &LlmRequest) -> Result<TokenCount> {
+        request.check()?;
+        Ok(TokenCount::estimate(request))
+    }
+
+    /// Answers `request` as a stream.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a wrong request; `Unsupported` for what the model cannot do; `RateLimited`,
+    /// `Unavailable`, `BudgetExceeded`, `ContextTooLong`, `Blocked` as the provider says. Errors after the first
+    /// delta arrive as the last item of the stream.
+    async fn call(&self, request: LlmRequest) -> Result<DeltaStream>;
+
+    /// Answers `request` as a whole.
+    ///
+    /// # Errors
+    /// Those of [`call`](Llm::call); `Unavailable` (code `truncated`) when the stream ended without its last
+    /// item; `Corrupted` (code `invalid_output`) when a schema was asked for and the text does not fit it;
+    /// `Blocked` (code `refused`) when a schema was asked for and the model refused.
+    async fn complete(&self, request: LlmRequest) -> Result<Answer> {
+        let wanted = request.output_schema.clone();
+        let stream = self.call(request).await?;
+        Answer::join(stream, wanted.as_ref()).await
+    }
+}

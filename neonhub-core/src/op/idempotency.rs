@@ -1,0 +1,89 @@
+//! Answers kept by idempotency key, so that a repeated call gives the first answer.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::store::{Expected, Index, Key, Kind, Record, Row, Write, canonical_json};
+use crate::{Error, ErrorKind, Result, Scope, Timestamp};
+
+/// How long an answer is kept.
+// Our choice; the common window of payment providers (Stripe, 2026) is the same 24 h.
+pub(crate) const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The stored answer of one call.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct IdempotencyRecord {
+    id: String,
+    input_hash: String,
+    output: serde_json::Value,
+    expires_at: Timestamp,
+}
+
+impl Record for IdempotencyRecord {
+    const KIND: &'static str = "idempotency";
+    const INDEXES: &'static [Index] = &[Index::on("expires_at")];
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn keys(&self) -> Vec<Option<Key>> {
+        vec![Some(self.expires_at.into())]
+    }
+}
+
+/// One call's key, bound to workspace (by the record), principal and operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    id: String,
+    input_hash: String,
+}
+
+impl Slot {
+    pub(crate) fn new(cx: &Scope, operation: &str, key: &str, input: &impl Serialize) -> Result<Self> {
+        if key.is_empty() || key.len() > 255 {
+            return Err(Error::invalid(operation.to_owned(), "idempotency_key", "expected 1..255 bytes"));
+        }
+        let mut hash = Sha256::new();
+        for part in [cx.label(), operation, key] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let input = Sha256::digest(canonical_json(input)?.as_bytes());
+        Ok(Slot { id: crate::store_hex(&hash.finalize()), input_hash: crate::store_hex(&input) })
+    }
+
+    pub(crate) fn lock_name(&self, cx: &Scope) -> String {
+        format!("{}|{}", cx.workspace(), self.id)
+    }
+
+    /// The answer of the first call, if there was one.
+    pub(crate) async fn replay(&self, cx: &Scope, operation: &'static str) -> Result<Option<serde_json::Value>> {
+        let Some(found) = cx.get::<IdempotencyRecord>(&self.id).await? else { return Ok(None) };
+        if found.expires_at <= cx.now() {
+            return Ok(None);
+        }
+        if found.input_hash != self.input_hash {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                operation,
+                "this idempotency key was used with another input: take a new key",
+            )
+            .with_code("idempotency_mismatch"));
+        }
+        Ok(Some(found.body.output))
+    }
+
+    /// The write that keeps the answer, in the commit of the call itself.
+    pub(crate) fn write(&self, cx: &Scope, output: serde_json::Value) -> Result<Write> {
+        let record = IdempotencyRecord {
+            id: self.id.clone(),
+            input_hash: self.input_hash.clone(),
+            output,
+            expires_at: cx.now().plus(KEEP),
+        };
+        let row = Row::of(&record, cx.now(), cx.label())?;
+        Ok(Write::Put { kind: Kind::of::<IdempotencyRecord>(), row, expected: Expected::Any })
+    }
+}

@@ -1,0 +1,293 @@
+//! Typed reads and staged writes of a Scope.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::unit::Seen;
+use super::Unit;
+use crate::audit::AuditDraft;
+use crate::bus::Event;
+use crate::scope::Writing;
+use crate::store::{Committed, Expected, Key, Kind, Query, Record, Row, Stored, Write};
+use crate::{Error, ErrorKind, Result, Scope};
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Page<T> {
+    /// The items in the stated order.
+    pub items: Vec<T>,
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Scope {
+    fn unit(&self) -> Option<&Unit> {
+        match &self.0.writing {
+            Writing::None => None,
+            Writing::Operation(unit) | Writing::Job(unit) => Some(unit),
+        }
+    }
+
+    fn writable(&self) -> Result<&Unit> {
+        self.unit().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, self.operation(), "records are written inside an operation or a job")
+        })
+    }
+
+    /// One record, as staged or stored.
+    ///
+    /// # Errors
+    /// `Corrupted` when it does not match its checksum.
+    pub async fn get<R: Record>(&self, id: &str) -> Result<Option<Stored<R>>> {
+        let kind = Kind::of::<R>();
+        let seen = self.unit().map_or(Seen::Unknown, |u| u.staged().see(kind, id));
+        let row = match seen {
+            Seen::Put(row) => Some(row),
+            Seen::Gone => None,
+            Seen::Unknown => self.store().get(kind, self.workspace(), id).await?,
+        };
+        row.as_ref().map(Stored::from_row).transpose()
+    }
+
+    /// One record that must be there.
+    ///
+    /// # Errors
+    /// `NotFound` naming the kind; also for a record of another workspace.
+    pub async fn need<R: Record>(&self, id: &str) -> Result<Stored<R>> {
+        self.get(id).await?.ok_or_else(|| self.missing(R::KIND))
+    }
+
+    /// The error for a record that is not in this workspace.
+    #[must_use]
+    pub fn missing(&self, kind: &'static str) -> Error {
+        Error::new(ErrorKind::NotFound, self.operation(), format!("there is no such {kind} in this workspace"))
+    }
+
+    /// Several records in the order asked, as staged or stored.
+    ///
+    /// # Errors
+    /// `Corrupted` when one does not match its checksum.
+    pub async fn get_many<R: Record>(&self, ids: &[String]) -> Result<Vec<Option<Stored<R>>>> {
+        let kind = Kind::of::<R>();
+        let mut rows = self.store().get_many(kind, self.workspace(), ids).await?;
+        if let Some(unit) = self.unit() {
+            let staged = unit.staged();
+            for (row, id) in rows.iter_mut().zip(ids) {
+                match staged.see(kind, id) {
+                    Seen::Put(put) => *row = Some(put),
+                    Seen::Gone => *row = None,
+                    Seen::Unknown => {}
+                }
+            }
+        }
+        rows.iter().map(|row| row.as_ref().map(Stored::from_row).transpose()).collect()
+    }
+
+    /// The record that holds a key of a unique index, as staged or stored.
+    ///
+    /// # Errors
+    /// `Corrupted` when it does not match its checksum.
+    pub async fn find<R: Record>(&self, index: &str, key: impl Into<Key> + Send) -> Result<Option<Stored<R>>> {
+        Ok(self.find_many(index, &[key.into()]).await?.pop().flatten())
+    }
+
+    /// The records that hold these keys of a unique index, in the order asked, as staged or stored.
+    ///
+    /// # Errors
+    /// `Corrupted` when one does not match its checksum.
+    pub async fn find_many<R: Record>(&self, index: &str, keys: &[Key]) -> Result<Vec<Option<Stored<R>>>> {
+        let kind = Kind::of::<R>();
+        let n = kind.index(index)?;
+        let mut rows = self.store().find_many(kind, self.workspace(), index, keys).await?;
+        if let Some(unit) = self.unit() {
+            let staged = unit.staged();
+            if !staged.is_empty() {
+                for (row, key) in rows.iter_mut().zip(keys) {
+                    if let Some(put) = staged.see_key(kind, n, key) {
+                        *row = Some(put);
+                    } else if row.as_ref().is_some_and(|r| !matches!(staged.see(kind, &r.id), Seen::Unknown)) {
+                        // The stored holder was rewritten or removed here and no longer holds the key.
+                        *row = None;
+                    }
+                }
+            }
+        }
+        rows.iter().map(|row| row.as_ref().map(Stored::from_row).transpose()).collect()
+    }
+
+    /// Stored records in the order of an index. What is only staged does not appear.
+    ///
+    /// # Errors
+    /// `Corrupted` when one does not match its checksum.
+    pub async fn query<R: Record>(&self, query: &Query) -> Result<Vec<Stored<R>>> {
+        let rows = self.store().query(Kind::of::<R>(), self.workspace(), query).await?;
+        rows.iter().map(Stored::from_row).collect()
+    }
+
+    /// How many stored records a query finds, without its limit.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn count<R: Record>(&self, query: &Query) -> Result<u64> {
+        self.store().count(Kind::of::<R>(), self.workspace(), query).await
+    }
+
+    /// One page of a query. `limit` is taken from the query; `cursor` from the page before.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a cursor that was changed or belongs to another list.
+    pub async fn page<R: Record>(&self, query: Query, cursor: Option<&str>) -> Result<Page<Stored<R>>> {
+        let kind = Kind::of::<R>();
+        let label = format!("cursor|{}|{:?}|{:?}", kind.name, query.index, query.order);
+        let mut query = query;
+        if let Some(cursor) = cursor {
+            let (key, id) = open_cursor(self, &label, cursor)?;
+            query = query.after(key, id);
+        }
+        let limit = query.limit.clamp(1, 500);
+        query.limit = limit + 1;
+        let mut rows = self.store().query(kind, self.workspace(), &query).await?;
+        let next = if rows.len() > limit {
+            rows.truncate(limit);
+            rows.last().map(|row| make_cursor(self, &label, kind, query.index, row)).transpose()?
+        } else {
+            None
+        };
+        Ok(Page { items: rows.iter().map(Stored::from_row).collect::<Result<_>>()?, next })
+    }
+
+    /// Stages a new record.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job; at commit `Conflict` when the id exists.
+    pub fn create<R: Record>(&self, record: &R) -> Result<()> {
+        self.put(record, Expected::Absent)
+    }
+
+    /// Stages a changed record; it must still have the revision it was read at.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job; at commit `Conflict` when it changed since.
+    pub fn save<R: Record>(&self, record: &Stored<R>) -> Result<()> {
+        // Revision 0 is a record staged in this very unit: the first write's expectation stands.
+        let expected = if record.rev == 0 { Expected::Any } else { Expected::Rev(record.rev) };
+        self.put(&record.body, expected)
+    }
+
+    /// Stages a record with an explicit expectation.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job.
+    pub fn put<R: Record>(&self, record: &R, expected: Expected) -> Result<()> {
+        let unit = self.writable()?;
+        let row = Row::of(record, self.now(), self.label())?;
+        unit.staged().stage(Write::Put { kind: Kind::of::<R>(), row, expected });
+        Ok(())
+    }
+
+    /// Stages a removal.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job.
+    pub fn delete<R: Record>(&self, id: &str, expected: Expected) -> Result<()> {
+        self.writable()?.staged().stage(Write::Delete { kind: Kind::of::<R>(), id: id.to_owned(), expected });
+        Ok(())
+    }
+
+    /// Makes the commit fail with `Conflict` unless a record is as expected, without writing it.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job.
+    pub fn expect<R: Record>(&self, id: &str, expected: Expected) -> Result<()> {
+        self.writable()?.staged().stage(Write::Check { kind: Kind::of::<R>(), id: id.to_owned(), expected });
+        Ok(())
+    }
+
+    /// Writes a record of the hub itself (a workspace) at once; its place is not this workspace's batch.
+    pub(crate) async fn put_in_hub<R: Record>(&self, record: &R, expected: Expected) -> Result<()> {
+        let mut batch = crate::store::Batch::new(crate::tenancy::WorkspaceId::hub(), self.now());
+        let row = Row::of(record, self.now(), self.label())?;
+        batch.writes.push(Write::Put { kind: Kind::of::<R>(), row, expected });
+        self.store().commit(batch).await.map(|_| ())
+    }
+
+    /// Adds an event to the commit.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job.
+    pub fn emit(&self, event: Event) -> Result<()> {
+        self.writable()?.staged().events.push(event);
+        Ok(())
+    }
+
+    /// Adds an audit row beyond the one the door writes.
+    ///
+    /// # Errors
+    /// `Internal` outside an operation or job.
+    pub fn note(&self, draft: AuditDraft) -> Result<()> {
+        self.writable()?.staged().audit.push(draft);
+        Ok(())
+    }
+
+    /// Commits what a job handler staged so far. The job's lease is checked in the same commit.
+    ///
+    /// # Errors
+    /// `Conflict` when the lease or a record changed; `Internal` inside an operation, which commits at its end.
+    pub async fn flush(&self) -> Result<Committed> {
+        let Writing::Job(unit) = &self.0.writing else {
+            return Err(Error::new(ErrorKind::Internal, self.operation(), "only job handlers flush; operations commit at their end"));
+        };
+        commit(self, unit).await
+    }
+}
+
+/// Commits a unit of work: events first, so that they stand in the same batch.
+pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
+    let (batch, events, enqueued) = {
+        let mut staged = unit.staged();
+        let events = std::mem::take(&mut staged.events);
+        for event in &events {
+            let row = Row::of(event, cx.now(), cx.label())?;
+            staged.stage(Write::Put { kind: Kind::of::<Event>(), row, expected: Expected::Absent });
+        }
+        let enqueued = std::mem::take(&mut staged.enqueued);
+        let batch = staged.drain(cx.workspace(), cx.now())?;
+        (batch, events, enqueued)
+    };
+    if batch.is_empty() {
+        return Ok(Committed { seq: 0 });
+    }
+    let done = cx.store().commit(batch).await?;
+    cx.hub().committed(cx.workspace(), done.seq, events, enqueued);
+    Ok(done)
+}
+
+fn make_cursor(cx: &Scope, label: &str, kind: Kind, index: Option<&str>, row: &Row) -> Result<String> {
+    use base64::Engine as _;
+    let key = match index {
+        Some(name) => row.keys.get(kind.index(name)?).cloned().flatten().unwrap_or_default(),
+        None => Key::new(),
+    };
+    let mut bytes = u16::try_from(key.as_bytes().len()).unwrap_or(u16::MAX).to_be_bytes().to_vec();
+    bytes.extend(key.as_bytes());
+    bytes.extend(row.id.as_bytes());
+    let tag = cx.sealer().blind(label, &crate::store_hex(&bytes));
+    bytes.extend(tag.iter().take(12));
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn open_cursor(cx: &Scope, label: &str, cursor: &str) -> Result<(Key, String)> {
+    use base64::Engine as _;
+    let bad = || Error::invalid(cx.operation(), "cursor", "expected the `next` of a page of this list, unchanged");
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
+    let (body, tag) = bytes.len().checked_sub(12).and_then(|n| bytes.split_at_checked(n)).ok_or_else(bad)?;
+    let made = cx.sealer().blind(label, &crate::store_hex(body));
+    if !crate::seal::constant_time_eq(tag, made.get(..12).unwrap_or_default()) {
+        return Err(bad());
+    }
+    let (len, rest) = body.split_at_checked(2).ok_or_else(bad)?;
+    let len = usize::from(u16::from_be_bytes(<[u8; 2]>::try_from(len).map_err(|_| bad())?));
+    let (key, id) = rest.split_at_checked(len).ok_or_else(bad)?;
+    Ok((Key::from_encoded(key.to_vec()), String::from_utf8(id.to_vec()).map_err(|_| bad())?))
+}

@@ -1,0 +1,121 @@
+//! The unit of work: what an operation stages until the door commits it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::audit::AuditDraft;
+use crate::bus::Event;
+use crate::store::{Batch, Expected, Kind, Row, Write};
+use crate::tenancy::WorkspaceId;
+use crate::{Result, Timestamp};
+
+/// Staged writes, events and audit rows of one commit.
+#[derive(Debug, Default)]
+pub(crate) struct Unit(Mutex<Staged>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    writes: Vec<Write>,
+    places: HashMap<(&'static str, String), usize>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) audit: Vec<AuditDraft>,
+    /// Checks that are repeated in every commit of a job: its lease.
+    standing: Vec<Write>,
+    pub(crate) enqueued: bool,
+}
+
+/// What the unit of work knows of a record.
+pub(crate) enum Seen {
+    /// Nothing: ask the store.
+    Unknown,
+    /// It was removed.
+    Gone,
+    /// It was written; the revision is the one it was read at.
+    Put(Row),
+}
+
+impl Unit {
+    pub(crate) fn staged(&self) -> MutexGuard<'_, Staged> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+}
+
+impl Staged {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Adds a write. A second write to the same record replaces the first and keeps what that expected.
+    pub(crate) fn stage(&mut self, write: Write) {
+        let (kind, id, _) = write.target();
+        let place = (kind.name, id.to_owned());
+        let Some(slot) = self.places.get(&place).and_then(|n| self.writes.get_mut(*n)) else {
+            self.places.insert(place, self.writes.len());
+            self.writes.push(write);
+            return;
+        };
+        let first = slot.target().2;
+        *slot = match (write, &*slot) {
+            (check @ Write::Check { .. }, Write::Check { .. }) => check,
+            (Write::Check { .. }, _) => return,
+            (Write::Put { kind, row, expected }, old) => {
+                let expected = if matches!(old, Write::Check { .. }) && first == Expected::Any { expected } else { first };
+                Write::Put { kind, row, expected }
+            }
+            (Write::Delete { kind, id, .. }, Write::Put { expected: Expected::Absent, .. }) => {
+                // Created and removed in one unit: only that it was absent remains to be checked.
+                Write::Check { kind, id, expected: Expected::Absent }
+            }
+            (Write::Delete { kind, id, .. }, _) => Write::Delete { kind, id, expected: first },
+        };
+    }
+
+    pub(crate) fn see(&self, kind: Kind, id: &str) -> Seen {
+        // A lookup without allocating would need a borrowed pair; units are small and this is not the hot path.
+        match self.places.get(&(kind.name, id.to_owned())).and_then(|n| self.writes.get(*n)) {
+            Some(Write::Put { row, expected, .. }) => {
+                let mut row = row.clone();
+                row.rev = if let Expected::Rev(rev) = expected { *rev } else { 0 };
+                Seen::Put(row)
+            }
+            Some(Write::Delete { .. }) => Seen::Gone,
+            Some(Write::Check { .. }) | None => Seen::Unknown,
+        }
+    }
+
+    /// A staged record that holds this key of a unique index.
+    pub(crate) fn see_key(&self, kind: Kind, index: usize, key: &crate::store::Key) -> Option<Row> {
+        self.writes.iter().find_map(|write| match write {
+            Write::Put { kind: k, row, expected } if k.name == kind.name => {
+                let holds = row.keys.get(index).and_then(Option::as_ref) == Some(key);
+                holds.then(|| {
+                    let mut row = row.clone();
+                    row.rev = if let Expected::Rev(rev) = expected { *rev } else { 0 };
+                    row
+                })
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes everything out as one batch.
+    pub(crate) fn drain(&mut self, workspace: &WorkspaceId, at: Timestamp) -> Result<Batch> {
+        let mut batch = Batch::new(workspace.clone(), at);
+        let writes = std::mem::take(&mut self.writes);
+        self.places.clear();
+        if !writes.is_empty() {
+            batch.writes.extend(self.standing.iter().cloned());
+        }
+        batch.writes.extend(writes);
+        for draft in std::mem::take(&mut self.audit) {
+            batch.links.push(draft.into_link(workspace)?);
+        }
+        Ok(batch)
+    }
+
+    /// Standing checks after a commit that wrote the checked records themselves.
+    pub(crate) fn replace_standing(&mut self, checks: Vec<Write>) {
+        self.standing = checks;
+    }
+}

@@ -1,0 +1,24 @@
+//! Prompts and templates: strict, bounded, and blind to everything but the values they are given.
+//!
+//! A template cannot read files, the clock or chance, and a missing value is an error that names it. What a value
+//! holds is data: template marks inside it are printed, never run. [`Engine`] renders any template (messages,
+//! pages, prompts) with escaping for its kind of output; [`Prompt`] adds declared variables, labels of trust and
+//! the hashes that a run log keeps.
+//!
+//! ```
+//! use neonhub_core::prompt::{Escape, render};
+//! use serde_json::json;
+//! let html = render("<p>Hello {{ name }}</p>", &json!({ "name": "<b>{{ 7*7 }}</b>" }), Escape::Html)?;
+//! assert_eq!(html, "<p>Hello &lt;b&gt;{{ 7*7 }}&lt;&#x2f;b&gt;</p>");
+//! let err = render("Hello {{ nmae }}", &json!({ "name": "Ann" }), Escape::Text).unwrap_err();
+//! assert!(err.message().contains("nmae"));
+//! # neonhub_core::Result::Ok(())
+//! ```
+
+mod engine;
+mod fence;
+mod registry;
+
+pub(crate) use engine::{clip, refuse};
+pub use engine::{Engine, Escape, render};
+pub use registry::{Prompt, PromptValue, PromptVar, Rendered, VarKind};

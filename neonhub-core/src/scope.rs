@@ -1,0 +1,343 @@
+//! The Scope: who calls, in which workspace, with which clock, chance and deadline.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::hub::Hub;
+use crate::op::{Unit, door};
+use crate::permission::{NEVER_AGENT, Permission, PermissionSet, Role};
+use crate::seal::Sealer;
+use crate::store::Store;
+use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Principal {
+    /// A person with an account, or the host app acting as the owner.
+    User {
+        /// Id of the user.
+        id: String,
+    },
+    /// A key of the API.
+    ApiKey {
+        /// Id of the key.
+        id: String,
+    },
+    /// An agent that acts for someone.
+    Agent {
+        /// Name of the agent.
+        name: String,
+        /// Its run.
+        run: String,
+        /// The user or key it acts for.
+        acts_for: String,
+    },
+    /// A built-in job.
+    System {
+        /// Name of the job.
+        job: String,
+    },
+}
+
+impl Principal {
+    /// The short form kept in `created_by` and the audit log: `user:ada`, `agent:campaign`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Principal::User { id } => format!("user:{id}"),
+            Principal::ApiKey { id } => format!("api_key:{id}"),
+            Principal::Agent { name, .. } => format!("agent:{name}"),
+            Principal::System { job } => format!("system:{job}"),
+        }
+    }
+}
+
+/// How a scope writes.
+#[derive(Clone)]
+pub(crate) enum Writing {
+    /// Outside any operation: nothing can be staged.
+    None,
+    /// Inside an operation: the door commits once at the end.
+    Operation(Arc<Unit>),
+    /// Inside a job: the handler commits as it goes with [`Scope::flush`].
+    Job(Arc<Unit>),
+}
+
+/// Everything a call carries. Cheap to clone; passed to every operation and rule that touches records.
+#[derive(Clone)]
+pub struct Scope(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) hub: Hub,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) principal: Principal,
+    pub(crate) label: Arc<str>,
+    pub(crate) permissions: PermissionSet,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) seed: Seed,
+    pub(crate) rng: Mutex<Rng>,
+    pub(crate) operation: &'static str,
+    pub(crate) correlation: Arc<str>,
+    pub(crate) cancel: CancelToken,
+    pub(crate) writing: Writing,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("workspace", &self.0.workspace)
+            .field("principal", &self.0.label)
+            .field("operation", &self.0.operation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scope {
+    pub(crate) fn new(
+        hub: Hub,
+        workspace: WorkspaceId,
+        principal: Principal,
+        permissions: PermissionSet,
+        seed: Seed,
+    ) -> Self {
+        let sealer = hub.sealer(&workspace);
+        let label = principal.label().into();
+        let correlation = crate::id::new_id("cor", hub.now(), &mut seed.split(&[b"correlation"]).rng()).into();
+        Scope(Arc::new(Inner {
+            hub,
+            workspace,
+            principal,
+            label,
+            permissions,
+            sealer,
+            rng: Mutex::new(seed.rng()),
+            seed,
+            operation: "host",
+            correlation,
+            cancel: CancelToken::new(),
+            writing: Writing::None,
+        }))
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Inner)) -> Scope {
+        let old = &self.0;
+        let mut inner = Inner {
+            hub: old.hub.clone(),
+            workspace: old.workspace.clone(),
+            principal: old.principal.clone(),
+            label: Arc::clone(&old.label),
+            permissions: old.permissions,
+            sealer: Arc::clone(&old.sealer),
+            seed: old.seed,
+            rng: Mutex::new(old.seed.rng()),
+            operation: old.operation,
+            correlation: Arc::clone(&old.correlation),
+            cancel: old.cancel.clone(),
+            writing: old.writing.clone(),
+        };
+        change(&mut inner);
+        if inner.seed != old.seed {
+            inner.rng = Mutex::new(inner.seed.rng());
+        }
+        Scope(Arc::new(inner))
+    }
+
+    pub(crate) fn inside(&self, operation: &'static str, seed: Seed, writing: Writing, cancel: CancelToken) -> Scope {
+        self.with(|inner| {
+            inner.operation = operation;
+            inner.seed = seed;
+            inner.writing = writing;
+            inner.cancel = cancel;
+        })
+    }
+
+    /// A scope with its own chance, drawn from this one and the labels: same parent and labels, same ids and
+    /// draws, whatever runs beside it. Staged writes go to the same unit of work.
+    #[must_use]
+    pub fn fork(&self, labels: &[&str]) -> Scope {
+        let labels: Vec<&[u8]> = labels.iter().map(|l| l.as_bytes()).collect();
+        self.with(|inner| inner.seed = inner.seed.split(&labels))
+    }
+
+    /// This scope outside the running operation: calls made through it commit on their own.
+    #[must_use]
+    pub fn outside(&self) -> Scope {
+        self.with(|inner| inner.writing = Writing::None)
+    }
+
+    /// A scope for an agent: the rights both it and this principal hold, and never the rights no agent has.
+    #[must_use]
+    pub fn for_agent(&self, name: &str, run: &str, allowed: PermissionSet) -> Scope {
+        self.with(|inner| {
+            let acts_for = inner.label.to_string();
+            inner.principal = Principal::Agent { name: name.to_owned(), run: run.to_owned(), acts_for };
+            inner.label = inner.principal.label().into();
+            inner.permissions = inner.permissions.intersection(allowed).without(NEVER_AGENT);
+        })
+    }
+
+    /// A scope of the same workspace and principal with a lower role.
+    #[must_use]
+    pub fn with_role(&self, role: Role) -> Scope {
+        self.with(|inner| inner.permissions = inner.permissions.intersection(role.permissions()))
+    }
+
+    /// A scope that stops when `token` is cancelled.
+    #[must_use]
+    pub fn with_cancel(&self, token: CancelToken) -> Scope {
+        self.with(|inner| inner.cancel = token)
+    }
+
+    /// The hub this scope belongs to.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// The workspace of every record this scope reads and writes.
+    #[must_use]
+    pub fn workspace(&self) -> &WorkspaceId {
+        &self.0.workspace
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.0.principal
+    }
+
+    /// The principal in short form, as kept in `created_by`.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.0.label
+    }
+
+    /// What the principal may do.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet {
+        self.0.permissions
+    }
+
+    /// Name of the running operation, or `host`.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The word that joins everything one outer call caused.
+    #[must_use]
+    pub fn correlation(&self) -> &str {
+        &self.0.correlation
+    }
+
+    /// The current instant of the hub's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.hub.now()
+    }
+
+    /// A new id with this prefix.
+    #[must_use]
+    pub fn new_id(&self, prefix: &str) -> String {
+        let at = self.now();
+        self.with_rng(|rng| crate::id::new_id(prefix, at, rng))
+    }
+
+    /// Draws from the scope's chance.
+    pub fn with_rng<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.0.rng.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The seed of this scope, to be split for work that keeps its own generators.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.0.seed
+    }
+
+    /// Seals, opens and blinds values of this workspace.
+    #[must_use]
+    pub fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    /// The store below. Prefer the typed reads of the scope, which also see what was staged.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        self.0.hub.store()
+    }
+
+    /// Cancelled when the caller gives up or the hub closes.
+    #[must_use]
+    pub fn cancel_token(&self) -> &CancelToken {
+        &self.0.cancel
+    }
+
+    /// Checks a right beyond those the operation declares.
+    ///
+    /// # Errors
+    /// `PermissionDenied` naming the missing word.
+    pub fn require(&self, word: Permission) -> Result<()> {
+        if self.0.permissions.has(word) { Ok(()) } else { Err(door::denied(self.0.operation, word)) }
+    }
+
+    /// A service that a crate above core put into the hub.
+    ///
+    /// # Errors
+    /// `Config` when it was not installed.
+    pub fn service<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        self.0.hub.service::<T>().ok_or_else(|| {
+            Error::new(ErrorKind::Config, self.0.operation, "a service this operation needs is not installed")
+                .with_context("service", std::any::type_name::<T>())
+        })
+    }
+}
+
+/// Tells work in progress to stop.
+#[derive(Clone, Debug)]
+pub struct CancelToken(Arc<tokio::sync::watch::Sender<bool>>);
+
+impl Default for CancelToken {
+    fn default() -> Self {
+        CancelToken(Arc::new(tokio::sync::watch::channel(false).0))
+    }
+}
+
+impl CancelToken {
+    /// A token nobody has cancelled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancels, once and for all.
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// True once cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until cancelled.
+    pub async fn cancelled(&self) {
+        // The sender lives in self, so the only way out is the value itself.
+        let _ = self.0.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// # Errors
+    /// `Cancelled` once cancelled.
+    pub fn check(&self, operation: &'static str) -> Result<()> {
+        if self.is_cancelled() { Err(cancelled(operation)) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn cancelled(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Cancelled, operation, "the caller gave up or the hub is closing")
+}

@@ -1,0 +1,197 @@
+//! What one commit asks for.
+
+use std::fmt;
+
+use super::{Kind, Row};
+use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result, Timestamp};
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything, or nothing.
+    Any,
+    /// No record with this id.
+    Absent,
+    /// Exactly this revision.
+    Rev(u64),
+}
+
+/// One write of a batch.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Creates or replaces a record.
+    Put {
+        /// Its kind.
+        kind: Kind,
+        /// The new row; revision and creation header are set by the engine.
+        row: Row,
+        /// What must be there before.
+        expected: Expected,
+    },
+    /// Removes a record; removing what is not there is no fault unless a revision is expected.
+    Delete {
+        /// Its kind.
+        kind: Kind,
+        /// Its id.
+        id: String,
+        /// What must be there before.
+        expected: Expected,
+    },
+    /// Writes nothing, but the commit fails unless the record is as expected.
+    Check {
+        /// Its kind.
+        kind: Kind,
+        /// Its id.
+        id: String,
+        /// What must be there.
+        expected: Expected,
+    },
+}
+
+impl Write {
+    /// Kind, id and expectation.
+    #[must_use]
+    pub fn target(&self) -> (&Kind, &str, Expected) {
+        match self {
+            Write::Put { kind, row, expected } => (kind, &row.id, *expected),
+            Write::Delete { kind, id, expected } | Write::Check { kind, id, expected } => (kind, id, *expected),
+        }
+    }
+}
+
+type Forge = Box<dyn FnOnce(u64, [u8; 32]) -> Result<(Row, [u8; 32])> + Send>;
+
+/// The next entry of a hash chain. The engine calls `forge` inside the commit with the entry's number and
+/// the hash of the entry before, so that concurrent writers never fork the chain.
+pub struct Link {
+    /// Name of the chain; each workspace has its own.
+    pub chain: &'static str,
+    /// Kind of the entry.
+    pub kind: Kind,
+    /// Hash that the first entry builds on.
+    pub genesis: [u8; 32],
+    /// Makes the row and its hash.
+    pub forge: Forge,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+/// An atomic group of writes to one workspace.
+#[derive(Debug)]
+pub struct Batch {
+    /// The workspace all writes belong to.
+    pub workspace: WorkspaceId,
+    /// When.
+    pub at: Timestamp,
+    /// The writes, applied in order.
+    pub writes: Vec<Write>,
+    /// Chain entries, applied after the writes.
+    pub links: Vec<Link>,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new(workspace: WorkspaceId, at: Timestamp) -> Self {
+        Batch { workspace, at, writes: Vec::new(), links: Vec::new() }
+    }
+
+    /// True when committing would change and check nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.links.is_empty()
+    }
+}
+
+/// The answer to a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Position in the change feed; 0 when the batch held checks alone.
+    pub seq: u64,
+}
+
+/// What happened to one record in a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeOp {
+    /// It was created.
+    Create,
+    /// It was replaced.
+    Update,
+    /// It was removed.
+    Delete,
+}
+
+/// One record of a feed entry; bodies are read from the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Kind of the record.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// Revision before, 0 when there was none.
+    pub before: u64,
+    /// Revision after, 0 when it is gone.
+    pub after: u64,
+    /// What happened.
+    pub op: ChangeOp,
+}
+
+/// One commit of the change feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// Position: one more than the commit before.
+    pub seq: u64,
+    /// Workspace of the commit.
+    pub workspace: WorkspaceId,
+    /// When.
+    pub at: Timestamp,
+    /// The records it touched, in the order of the writes.
+    pub changes: Vec<Change>,
+}
+
+/// The error for a record that is not as a write expected.
+#[must_use]
+pub fn stale(kind: &str, id: &str, expected: Expected, found: u64) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "store.commit",
+        "the record changed since it was read: read it again and repeat",
+    )
+    .with_code("stale_revision")
+    .with_context("kind", kind)
+    .with_context("id", id)
+    .with_context(
+        "expected",
+        match expected {
+            Expected::Any => "any".to_owned(),
+            Expected::Absent => "absent".to_owned(),
+            Expected::Rev(rev) => rev.to_string(),
+        },
+    )
+    .with_context("found", found)
+}
+
+/// The error for a unique key that another record holds.
+#[must_use]
+pub fn taken(kind: &str, index: &str, holder: &str) -> Error {
+    Error::new(ErrorKind::AlreadyExists, "store.commit", "another record holds this unique value")
+        .with_code("unique_taken")
+        .with_context("kind", kind)
+        .with_context("index", index)
+        .with_context("holder", holder)
+}
+
+/// The revision that results from a write, or the conflict.
+pub(super) fn next_rev(kind: &str, id: &str, expected: Expected, found: u64) -> Result<u64> {
+    let fits = match expected {
+        Expected::Any => true,
+        Expected::Absent => found == 0,
+        Expected::Rev(rev) => found == rev && rev > 0,
+    };
+    if fits { Ok(found + 1) } else { Err(stale(kind, id, expected, found)) }
+}

@@ -1,0 +1,394 @@
+//! The memory engine: for tests and throw-away work. Nothing survives the process.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::batch::{self, next_rev};
+use super::{
+    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Order, Query, Row, Store, StoreCaps, Write,
+};
+use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result};
+
+type Place = (WorkspaceId, String);
+
+#[derive(Debug, Default)]
+struct Table {
+    rows: BTreeMap<Place, (Row, u64)>,
+    /// Per declared index: (workspace, key, id).
+    indexes: Vec<BTreeSet<(WorkspaceId, Key, String)>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tables: HashMap<&'static str, Table>,
+    chains: HashMap<(WorkspaceId, &'static str), (u64, [u8; 32])>,
+    feed: Vec<FeedEntry>,
+    blobs: HashMap<String, Vec<u8>>,
+    closed: bool,
+}
+
+/// A store that lives in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    seq: watch::Sender<u64>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        MemoryStore { state: Mutex::default(), seq: watch::channel(0).0 }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return Err(Error::new(ErrorKind::Unavailable, "store", "the store is closed: open the hub again"));
+        }
+        Ok(state)
+    }
+}
+
+impl State {
+    fn table(&mut self, kind: Kind) -> &mut Table {
+        let table = self.tables.entry(kind.name).or_default();
+        table.indexes.resize_with(kind.indexes.len().max(table.indexes.len()), BTreeSet::new);
+        table
+    }
+
+    fn found(&self, kind: &str, place: &Place) -> u64 {
+        self.tables.get(kind).and_then(|t| t.rows.get(place)).map_or(0, |(row, _)| row.rev)
+    }
+
+    /// Applies one write and says how to take it back.
+    fn apply(&mut self, workspace: &WorkspaceId, write: Write) -> Result<Option<(Change, Option<Row>)>> {
+        let place = {
+            let (kind, id, expected) = write.target();
+            let place = (workspace.clone(), id.to_owned());
+            next_rev(kind.name, id, expected, self.found(kind.name, &place))?;
+            place
+        };
+        match write {
+            Write::Check { .. } => Ok(None),
+            Write::Delete { kind, id, .. } => {
+                let old = self.table(kind).take(&place);
+                Ok(old.map(|old| {
+                    let change = Change {
+                        kind: kind.name.to_owned(),
+                        id,
+                        before: old.rev,
+                        after: 0,
+                        op: ChangeOp::Delete,
+                    };
+                    (change, Some(old))
+                }))
+            }
+            Write::Put { kind, mut row, .. } => {
+                let table = self.table(kind);
+                table.check_unique(kind, &place, &row)?;
+                let old = table.take(&place);
+                row.rev = old.as_ref().map_or(0, |o| o.rev) + 1;
+                if let Some(old) = &old {
+                    row.created_at = old.created_at;
+                    row.created_by.clone_from(&old.created_by);
+                }
+                let change = Change {
+                    kind: kind.name.to_owned(),
+                    id: row.id.clone(),
+                    before: row.rev - 1,
+                    after: row.rev,
+                    op: if old.is_some() { ChangeOp::Update } else { ChangeOp::Create },
+                };
+                let sum = row.checksum(kind.name);
+                table.insert(place, row, sum);
+                Ok(Some((change, old)))
+            }
+        }
+    }
+}
+
+impl Table {
+    fn take(&mut self, place: &Place) -> Option<Row> {
+        let (row, _) = self.rows.remove(place)?;
+        for (index, key) in self.indexes.iter_mut().zip(&row.keys) {
+            if let Some(key) = key {
+                index.remove(&(place.0.clone(), key.clone(), place.1.clone()));
+            }
+        }
+        Some(row)
+    }
+
+    fn insert(&mut self, place: Place, row: Row, sum: u64) {
+        for (index, key) in self.indexes.iter_mut().zip(&row.keys) {
+            if let Some(key) = key {
+                index.insert((place.0.clone(), key.clone(), place.1.clone()));
+            }
+        }
+        self.rows.insert(place, (row, sum));
+    }
+
+    fn holder(&self, index: usize, workspace: &WorkspaceId, key: &Key) -> Option<&str> {
+        let from = (workspace.clone(), key.clone(), String::new());
+        let (w, k, id) = self.indexes.get(index)?.range(from..).next()?;
+        (w == workspace && k == key).then_some(id.as_str())
+    }
+
+    fn check_unique(&self, kind: Kind, place: &Place, row: &Row) -> Result<()> {
+        for (n, (index, key)) in kind.indexes.iter().zip(&row.keys).enumerate() {
+            let Some(key) = key.as_ref().filter(|_| index.unique) else { continue };
+            if let Some(holder) = self.holder(n, &place.0, key).filter(|h| *h != place.1) {
+                return Err(batch::taken(kind.name, index.name, holder));
+            }
+        }
+        Ok(())
+    }
+
+    fn matching(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<&(Row, u64)>> {
+        let mut hits: Vec<(&[u8], &str, &(Row, u64))> = match query.index {
+            None => self
+                .rows
+                .range((workspace.clone(), String::new())..)
+                .take_while(|((w, _), _)| w == workspace)
+                .map(|((_, id), row)| (&[][..], id.as_str(), row))
+                .collect(),
+            Some(name) => {
+                let Some(index) = self.indexes.get(kind.index(name)?) else { return Ok(Vec::new()) };
+                let from = (workspace.clone(), lower(&query.from), String::new());
+                index
+                    .range(from..)
+                    .take_while(|(w, k, _)| w == workspace && below(k, &query.to))
+                    .filter(|(_, k, _)| above(k, &query.from))
+                    .filter_map(|(w, k, id)| {
+                        Some((k.as_bytes(), id.as_str(), self.rows.get(&(w.clone(), id.clone()))?))
+                    })
+                    .collect()
+            }
+        };
+        if query.order == Order::Descending {
+            hits.reverse();
+        }
+        if let Some((key, id)) = &query.after {
+            let key = if query.index.is_some() { key.as_bytes() } else { &[][..] };
+            hits.retain(|(k, i, _)| match query.order {
+                Order::Ascending => (*k, *i) > (key, id.as_str()),
+                Order::Descending => (*k, *i) < (key, id.as_str()),
+            });
+        }
+        Ok(hits.into_iter().map(|(_, _, row)| row).collect())
+    }
+}
+
+fn lower(bound: &Bound<Key>) -> Key {
+    match bound {
+        Bound::Included(k) | Bound::Excluded(k) => k.clone(),
+        Bound::Unbounded => Key::new(),
+    }
+}
+
+fn above(key: &Key, bound: &Bound<Key>) -> bool {
+    match bound {
+        Bound::Included(k) => key >= k,
+        Bound::Excluded(k) => key > k,
+        Bound::Unbounded => true,
+    }
+}
+
+fn below(key: &Key, bound: &Bound<Key>) -> bool {
+    match bound {
+        Bound::Included(k) => key <= k,
+        Bound::Excluded(k) => key < k,
+        Bound::Unbounded => true,
+    }
+}
+
+fn verified(kind: Kind, found: Option<&(Row, u64)>) -> Result<Option<Row>> {
+    found.map(|(row, sum)| row.verify(kind.name, *sum).map(|()| row.clone())).transpose()
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn caps(&self) -> StoreCaps {
+        StoreCaps { durable: false, shared: false, engine: "memory" }
+    }
+
+    async fn declare(&self, kinds: &[Kind]) -> Result<()> {
+        let mut state = self.state()?;
+        for kind in kinds {
+            state.table(*kind);
+        }
+        Ok(())
+    }
+
+    async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
+        let state = self.state()?;
+        let found = state.tables.get(kind.name).and_then(|t| t.rows.get(&(workspace.clone(), id.to_owned())));
+        verified(kind, found)
+    }
+
+    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>> {
+        let state = self.state()?;
+        let table = state.tables.get(kind.name);
+        ids.iter()
+            .map(|id| verified(kind, table.and_then(|t| t.rows.get(&(workspace.clone(), id.clone())))))
+            .collect()
+    }
+
+    async fn find_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        index: &str,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Row>>> {
+        let n = kind.index(index)?;
+        let state = self.state()?;
+        let Some(table) = state.tables.get(kind.name) else { return Ok(vec![None; keys.len()]) };
+        keys.iter()
+            .map(|key| {
+                let id = table.holder(n, workspace, key);
+                verified(kind, id.and_then(|id| table.rows.get(&(workspace.clone(), id.to_owned()))))
+            })
+            .collect()
+    }
+
+    async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>> {
+        let state = self.state()?;
+        let Some(table) = state.tables.get(kind.name) else { return Ok(Vec::new()) };
+        table
+            .matching(kind, workspace, query)?
+            .into_iter()
+            .take(query.limit)
+            .map(|(row, sum)| row.verify(kind.name, *sum).map(|()| row.clone()))
+            .collect()
+    }
+
+    async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
+        let state = self.state()?;
+        let Some(table) = state.tables.get(kind.name) else { return Ok(0) };
+        Ok(table.matching(kind, workspace, query)?.len() as u64)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
+        let mut state = self.state()?;
+        let workspace = batch.workspace;
+        let mut done: Vec<(Kind, Change, Option<Row>)> = Vec::new();
+        let mut heads = HashMap::new();
+        let mut outcome = Ok(());
+        for write in batch.writes {
+            let kind = *write.target().0;
+            match state.apply(&workspace, write) {
+                Ok(Some((change, old))) => done.push((kind, change, old)),
+                Ok(None) => {}
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        for link in batch.links {
+            if outcome.is_err() {
+                break;
+            }
+            let at = (workspace.clone(), link.chain);
+            let head = heads.get(&at).or_else(|| state.chains.get(&at)).copied();
+            let (seq, prev) = head.unwrap_or((0, link.genesis));
+            let linked = (link.forge)(seq + 1, prev).and_then(|(row, hash)| {
+                let write = Write::Put { kind: link.kind, row, expected: super::Expected::Absent };
+                state.apply(&workspace, write).map(|change| (change, hash))
+            });
+            match linked {
+                Ok((change, hash)) => {
+                    done.extend(change.map(|(c, old)| (link.kind, c, old)));
+                    heads.insert(at, (seq + 1, hash));
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        if let Err(error) = outcome {
+            for (kind, change, old) in done.into_iter().rev() {
+                let place = (workspace.clone(), change.id);
+                let table = state.table(kind);
+                table.take(&place);
+                if let Some(row) = old {
+                    let sum = row.checksum(kind.name);
+                    table.insert(place, row, sum);
+                }
+            }
+            return Err(error);
+        }
+        state.chains.extend(heads);
+        if done.is_empty() {
+            return Ok(Committed { seq: 0 });
+        }
+        let seq = state.feed.len() as u64 + 1;
+        let changes = done.into_iter().map(|(_, change, _)| change).collect();
+        state.feed.push(FeedEntry { seq, workspace, at: batch.at, changes });
+        drop(state);
+        self.seq.send_replace(seq);
+        Ok(Committed { seq })
+    }
+
+    async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+        let state = self.state()?;
+        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(state.feed.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    async fn seq(&self) -> Result<u64> {
+        Ok(self.state()?.feed.len() as u64)
+    }
+
+    async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
+        let hash = blob_hash(bytes);
+        self.state()?.blobs.entry(hash.clone()).or_insert_with(|| bytes.to_vec());
+        Ok(hash)
+    }
+
+    async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.state()?.blobs.get(hash).cloned())
+    }
+
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.seq.subscribe()
+    }
+
+    async fn check(&self) -> Result<Vec<Damage>> {
+        let state = self.state()?;
+        let mut damage = Vec::new();
+        for (kind, table) in &state.tables {
+            for (row, sum) in table.rows.values() {
+                if let Err(error) = row.verify(kind, *sum) {
+                    damage.push(Damage {
+                        kind: (*kind).to_owned(),
+                        id: row.id.clone(),
+                        problem: error.message().to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(damage)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        Ok(())
+    }
+}
+
+/// The name of a blob: its SHA-256 in hex.
+pub(super) fn blob_hash(bytes: &[u8]) -> String {
+    crate::store_hex(&Sha256::digest(bytes))
+}

@@ -1,0 +1,133 @@
+//! The store: typed records with indexes and unique keys, one atomic commit, one ordered change feed.
+
+mod batch;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod key;
+mod memory;
+mod query;
+mod record;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+pub use batch::{Batch, Change, ChangeOp, Committed, Expected, FeedEntry, Link, Write, stale, taken};
+pub use key::Key;
+pub use memory::MemoryStore;
+pub use query::{Order, Query};
+pub use record::{Index, Kind, Record, Row, Stored, canonical_json};
+
+use crate::Result;
+use crate::tenancy::WorkspaceId;
+
+/// What a backend can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreCaps {
+    /// What was committed survives the process.
+    pub durable: bool,
+    /// Several processes may open it at once.
+    pub shared: bool,
+    /// Name of the engine.
+    pub engine: &'static str,
+}
+
+/// Keeps records. One implementation per engine; all pass the same conformance suite.
+///
+/// When `commit` returns, a durable engine has synced the data: a `kill -9` or a power cut loses nothing
+/// that was acknowledged. Reads see every commit acknowledged before they began.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// What this backend can do.
+    fn caps(&self) -> StoreCaps;
+
+    /// Prepares tables and indexes for these kinds. Called at open; a kind may be declared again.
+    async fn declare(&self, kinds: &[Kind]) -> Result<()>;
+
+    /// One record.
+    async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>>;
+
+    /// Several records, in the order asked; `None` where there is none.
+    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>>;
+
+    /// The records that hold these keys of a unique index, in the order asked.
+    async fn find_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        index: &str,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Row>>>;
+
+    /// Records in the order of an index (ties by id), or of their ids.
+    async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>>;
+
+    /// How many records a query would give without its limit.
+    async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64>;
+
+    /// Applies a batch whole or not at all.
+    ///
+    /// # Errors
+    /// `Conflict` naming kind, id, expected and found revision; `AlreadyExists` naming the unique index;
+    /// `Unavailable` when the disk is full or the file cannot be written, and then nothing is half written.
+    async fn commit(&self, batch: Batch) -> Result<Committed>;
+
+    /// Feed entries after `after`, oldest first, at most `limit`. Gapless.
+    async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
+
+    /// Position of the last commit.
+    async fn seq(&self) -> Result<u64>;
+
+    /// Keeps a body under its SHA-256 and gives the hash in hex. Storing it again costs nothing.
+    async fn blob_put(&self, bytes: &[u8]) -> Result<String>;
+
+    /// The body with this hash.
+    async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Wakes when the feed grows, also by another process where the engine is shared.
+    fn watch(&self) -> watch::Receiver<u64>;
+
+    /// Makes this process known as a worker, so that others can tell when it is gone.
+    fn register_worker(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// False when a worker is known to be gone, so that its leases can be taken at once.
+    fn is_worker_alive(&self, _name: &str) -> bool {
+        true
+    }
+
+    /// Reads every record and names what is damaged.
+    async fn check(&self) -> Result<Vec<Damage>>;
+
+    /// Writes out everything and lets go of the files. Later calls answer `Unavailable`.
+    async fn close(&self) -> Result<()>;
+}
+
+/// One finding of [`Store::check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Kind of the record, or the part of the store.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// A shared store.
+pub type SharedStore = Arc<dyn Store>;
+
+#[cfg(test)]
+mod tests {
+    mod memory {
+        async fn open() -> crate::Result<crate::store::SharedStore> {
+            Ok(std::sync::Arc::new(crate::store::MemoryStore::new()))
+        }
+        crate::store_conformance!(open);
+    }
+}
