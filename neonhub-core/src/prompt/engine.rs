@@ -110,7 +110,7 @@ impl Engine {
     /// `NotFound` when there is no such template; `InvalidInput` naming a missing value, the line of a faulty
     /// expression, or the limit that was passed.
     pub fn render(&self, name: &str, vars: &Value) -> Result<String> {
-        self.render_item(name, Item::from_serialize(vars))
+        self.render_item(name, Item::from(minijinja::value::Serde(vars)))
     }
 
     pub(crate) fn render_item(&self, name: &str, vars: Item) -> Result<String> {

@@ -214,7 +214,7 @@ pub async fn odd_bodies_survive(s: SharedStore) -> Result<()> {
     fresh(&s).await?;
     for (n, text) in ["", "\u{1F600} \u{202e}\u{0} \"\\ ' ; -- \r\n", &"x".repeat(1 << 20)].into_iter().enumerate() {
         let id = format!("id/{n} \u{e9}' \"%_\u{0}z");
-        let mut odd = note(&id, i64::MAX - n as i64);
+        let mut odd = note(&id, (1 << 53) - 1 - n as i64);
         odd.text = text.to_owned();
         write(&s, 1, vec![put(&odd, Expected::Absent)?]).await?;
         assert_eq!(read(&s, 1, &id).await?.map(|f| f.body), Some(odd));

@@ -142,7 +142,8 @@ mod tests {
             let prefix = Key::text(&p);
             let end = prefix.after_prefix().unwrap();
             prop_assert!(prefix.clone().and_int(tail) < end);
-            prop_assert!(Key::text(format!("{p}a")) > prefix);
+            let longer = p + "a";
+            prop_assert!(Key::text(longer) > prefix);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! bytes on every platform. Every answer is [`Origin::Offline`].
 
 mod classify;
+mod coerce;
 mod facts;
 mod fill;
 mod lexicon;

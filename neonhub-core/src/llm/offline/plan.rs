@@ -35,7 +35,11 @@ pub(super) fn follow(request: &LlmRequest, plan: &OfflinePlan) -> Result<Made> {
     for step in &plan.steps {
         let is_new = !progress.asked.contains(step.id.as_str()) && !skipped.contains(step.id.as_str());
         if is_new && needs(step).iter().all(|id| progress.results.contains_key(id)) {
-            let args = fill(&step.args, &progress)?;
+            // A step without arguments calls with an empty object.
+            let args = match &step.args {
+                Value::Null => Value::Object(serde_json::Map::new()),
+                args => fill(args, &progress)?,
+            };
             made.calls.push(ToolCall { id: step.id.clone(), name: step.tool.clone(), args });
         }
     }
@@ -148,7 +152,6 @@ fn fill(args: &Value, progress: &Progress<'_>) -> Result<Value> {
         Value::Object(map) => {
             map.iter().map(|(k, v)| Ok((k.clone(), fill(v, progress)?))).collect::<Result<_>>()?
         }
-        Value::Null => Value::Object(serde_json::Map::new()),
         other => other.clone(),
     })
 }

@@ -89,8 +89,8 @@ impl Grammar {
         add_functions(&mut engine, &chance);
         engine.add("offline template", task.template.as_str())?;
         let vars = match &task.vars {
-            Value::Null => Item::from_serialize(serde_json::Map::new()),
-            vars => Item::from_serialize(vars),
+            Value::Null => Item::from(minijinja::value::Serde(serde_json::Map::new())),
+            vars => Item::from(minijinja::value::Serde(vars)),
         };
         Ok(Grammar { engine, vars, chance })
     }

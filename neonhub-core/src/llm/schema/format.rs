@@ -3,7 +3,7 @@
 use crate::Timestamp;
 
 /// False when `text` does not have this format. Unknown formats are true.
-pub(super) fn holds(format: &str, text: &str) -> bool {
+pub(crate) fn holds(format: &str, text: &str) -> bool {
     match format {
         "date-time" => Timestamp::parse("value", text).is_ok(),
         "date" => text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10,

@@ -10,6 +10,8 @@ mod format;
 mod lint;
 
 pub use check::check;
+pub(crate) use check::{faults, is_type};
+pub(crate) use format::holds as has_format;
 pub use lint::lint;
 
 use serde_json::Value;

@@ -1,0 +1,208 @@
+//! The one thread that writes: it groups the commits that wait into one transaction and one sync.
+
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::{closed, failed, read, schema, write};
+use crate::store::{Batch, Committed, Kind};
+use crate::{Error, Result};
+
+/// Most commits of one transaction.
+const GROUP: usize = 256;
+/// How often an idle committer looks for commits of other processes.
+// Our choice: the bound that the runtime rules allow where file changes are not reported.
+const POLL: Duration = Duration::from_millis(250);
+
+type Answer<T> = oneshot::Sender<Result<T>>;
+
+enum Order {
+    Commit(Box<Batch>, Answer<Committed>),
+    Declare(Vec<Kind>, Answer<()>),
+    Blob(String, Vec<u8>, Answer<()>),
+    Stop(Answer<()>),
+}
+
+#[derive(Debug)]
+pub(super) struct Committer {
+    orders: mpsc::Sender<Order>,
+    seq: watch::Receiver<u64>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Committer {
+    pub(super) fn start(connection: Connection) -> Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let (seq_out, seq) = watch::channel(read::seq(&connection)?);
+        let thread = std::thread::Builder::new()
+            .name("neonhub-commit".into())
+            .spawn(move || Desk { connection, seq: seq_out, version: 0 }.run(&inbox))
+            .map_err(|cause| Error::internal("hub.open", cause))?;
+        Ok(Committer { orders, seq, thread: Mutex::new(Some(thread)) })
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(Answer<T>) -> Order) -> Result<T> {
+        let (answer, wait) = oneshot::channel();
+        self.orders.send(make(answer)).map_err(|_| closed())?;
+        wait.await.map_err(|_| closed())?
+    }
+
+    pub(super) async fn commit(&self, batch: Batch) -> Result<Committed> {
+        self.ask(|answer| Order::Commit(Box::new(batch), answer)).await
+    }
+
+    pub(super) async fn declare(&self, kinds: Vec<Kind>) -> Result<()> {
+        self.ask(|answer| Order::Declare(kinds, answer)).await
+    }
+
+    pub(super) async fn blob(&self, hash: String, bytes: Vec<u8>) -> Result<()> {
+        self.ask(|answer| Order::Blob(hash, bytes, answer)).await
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.seq.clone()
+    }
+
+    /// Writes out and ends the thread; what was asked before is done first.
+    pub(super) async fn stop(&self) -> Result<()> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Ok(()) };
+        let stopped = self.ask(Order::Stop).await;
+        // The thread ends right after its answer.
+        let _ = thread.join();
+        stopped
+    }
+}
+
+/// The state of the committing thread.
+struct Desk {
+    connection: Connection,
+    seq: watch::Sender<u64>,
+    version: i64,
+}
+
+impl Desk {
+    fn run(mut self, inbox: &mpsc::Receiver<Order>) {
+        loop {
+            let first = match inbox.recv_timeout(POLL) {
+                Ok(order) => order,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.look_around();
+                    continue;
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            };
+            let mut group = Vec::new();
+            let mut next = Some(first);
+            while let Some(order) = next.take() {
+                match order {
+                    Order::Commit(batch, answer) => group.push((batch, answer)),
+                    other => {
+                        self.commit(std::mem::take(&mut group));
+                        if self.serve(other) {
+                            return;
+                        }
+                    }
+                }
+                if group.len() < GROUP {
+                    next = inbox.try_recv().ok();
+                }
+            }
+            self.commit(group);
+        }
+    }
+
+    /// Everything but commits; true when it was the last order.
+    fn serve(&mut self, order: Order) -> bool {
+        match order {
+            Order::Commit(..) => {}
+            Order::Declare(kinds, answer) => {
+                let _ = answer.send(schema::declare(&mut self.connection, &kinds));
+            }
+            Order::Blob(hash, bytes, answer) => {
+                let done = self
+                    .connection
+                    .execute("INSERT OR IGNORE INTO _blob (hash, bytes) VALUES (?1, ?2)", (hash, bytes))
+                    .map(|_| ())
+                    .map_err(|e| failed("store.blob_put", e));
+                let _ = answer.send(done);
+            }
+            Order::Stop(answer) => {
+                // Folding the log back is a courtesy to the next open: a failure loses nothing.
+                let _ = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+                let _ = answer.send(Ok(()));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// One transaction for the group. A refused batch takes back itself alone; a failed sync fails them all.
+    fn commit(&mut self, group: Vec<(Box<Batch>, Answer<Committed>)>) {
+        if group.is_empty() {
+            return;
+        }
+        let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        match self.transaction(batches) {
+            Ok(results) => {
+                let last = results.iter().filter_map(|r| r.as_ref().ok()).map(|c| c.seq).max().unwrap_or(0);
+                if last > 0 {
+                    self.seq.send_replace(last);
+                }
+                for (answer, result) in answers.into_iter().zip(results) {
+                    let _ = answer.send(result);
+                }
+            }
+            Err(cause) => {
+                // Dropping the transaction rolled it back: nothing of the group is seen.
+                let text = cause.to_string();
+                let mut cause = Some(cause);
+                for answer in answers {
+                    let copy = || failed("store.commit", rusqlite::Error::SqliteFailure(code_of(&cause), Some(text.clone())));
+                    let _ = answer.send(Err(copy()));
+                }
+                drop(cause.take());
+            }
+        }
+    }
+
+    fn transaction(&mut self, batches: Vec<Box<Batch>>) -> rusqlite::Result<Vec<Result<Committed>>> {
+        let mut tx = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut results = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let point = tx.savepoint()?;
+            let result = write::apply(&point, *batch);
+            if result.is_ok() {
+                point.commit()?;
+            } else {
+                point.finish()?;
+            }
+            results.push(result);
+        }
+        tx.commit()?;
+        Ok(results)
+    }
+
+    /// Tells watchers of this process what another process committed.
+    fn look_around(&mut self) {
+        let version = self.connection.query_row("PRAGMA data_version", [], |r| r.get(0));
+        if let Ok(version) = version {
+            if version != self.version {
+                self.version = version;
+                if let Ok(seq) = read::seq(&self.connection) {
+                    self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+                }
+            }
+        }
+    }
+}
+
+fn code_of(cause: &Option<rusqlite::Error>) -> rusqlite::ffi::Error {
+    match cause.as_ref().and_then(rusqlite::Error::sqlite_error) {
+        Some(error) => *error,
+        None => rusqlite::ffi::Error::new(1),
+    }
+}

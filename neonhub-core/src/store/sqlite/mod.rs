@@ -1,0 +1,282 @@
+//! The SQLite engine: one file, several processes of one machine, each acknowledged commit synced.
+//!
+//! Write-ahead log with `synchronous=FULL`; one committing thread per process groups the commits that wait
+//! into one transaction, so that many callers share one sync. Readers work beside it.
+
+mod committer;
+mod read;
+mod schema;
+mod workers;
+mod write;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use tokio::sync::watch;
+
+use self::committer::Committer;
+use self::workers::Workers;
+use super::{
+    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Query, Row, Store, StoreCaps, memory,
+};
+use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result, Retry, Timestamp};
+
+/// How long a writer waits for another process before it answers `Unavailable`.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
+/// Idle read connections kept open.
+const IDLE_READERS: usize = 4;
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    committer: Committer,
+    readers: Mutex<Option<Vec<Connection>>>,
+    workers: Workers,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// `Config` for a missing folder, a folder or file without write rights, or a file of a newer version,
+    /// naming both versions; `Corrupted` for a file that is no NeonHub store; `Unavailable` when the disk is
+    /// full or another process holds the file for over 30 s.
+    pub async fn open(path: &Path) -> Result<Self> {
+        check_folder(path)?;
+        let mut connection = connect(path)?;
+        schema::prepare(&mut connection)?;
+        let reader = reader(path)?;
+        Ok(SqliteStore {
+            committer: Committer::start(connection)?,
+            readers: Mutex::new(Some(vec![reader])),
+            workers: Workers::beside(path),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Runs a read on a connection of the pool.
+    fn reading<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = {
+            let mut pool = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.as_mut().ok_or_else(closed)?.pop()
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => reader(&self.path)?,
+        };
+        let result = work(&connection);
+        let mut pool = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pool.as_mut().filter(|p| p.len() < IDLE_READERS) {
+            pool.push(connection);
+        }
+        result
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "store", "the store is closed: open the hub again")
+}
+
+fn check_folder(path: &Path) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "hub.open", "the folder of the store does not exist: create it first")
+        .with_context("folder", folder.display()))
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| failed("hub.open", e))?;
+    connection.busy_timeout(BUSY).map_err(|e| failed("hub.open", e))?;
+    connection.set_prepared_statement_cache_capacity(512);
+    Ok(connection)
+}
+
+fn reader(path: &Path) -> Result<Connection> {
+    let connection = connect(path)?;
+    connection
+        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096; PRAGMA mmap_size = 67108864;")
+        .map_err(|e| failed("hub.open", e))?;
+    Ok(connection)
+}
+
+/// An error of SQLite in our words, with the cure where there is one.
+fn failed(operation: &'static str, cause: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let code = cause.sqlite_error_code();
+    let (kind, message, retry) = match code {
+        Some(Code::DiskFull) => {
+            (ErrorKind::Unavailable, "the disk is full: free space and try again; nothing was written", Retry::Backoff)
+        }
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+            (ErrorKind::Unavailable, "another process is writing to the store: try again", Retry::Backoff)
+        }
+        Some(Code::ReadOnly | Code::PermissionDenied) => {
+            (ErrorKind::Config, "the store cannot be written: check the rights of the file and its folder", Retry::Never)
+        }
+        Some(Code::CannotOpen) => {
+            (ErrorKind::Config, "the store cannot be opened: check that its folder exists and may be written", Retry::Never)
+        }
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
+            (ErrorKind::Corrupted, "the file is damaged or no neonhub store: restore it from a backup", Retry::Never)
+        }
+        Some(Code::SystemIoFailure) => {
+            (ErrorKind::Unavailable, "the disk refused a read or write", Retry::Backoff)
+        }
+        _ => (ErrorKind::Internal, "the store failed", Retry::Never),
+    };
+    Error::new(kind, operation, message).with_retry(retry).with_source(cause)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn caps(&self) -> StoreCaps {
+        StoreCaps { durable: true, shared: true, engine: "sqlite" }
+    }
+
+    async fn declare(&self, kinds: &[Kind]) -> Result<()> {
+        self.committer.declare(kinds.to_vec()).await
+    }
+
+    async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
+        self.reading(|c| Ok(read::by_ids(c, kind, workspace, &[id])?.pop().flatten()))
+    }
+
+    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>> {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        self.reading(|c| read::by_ids(c, kind, workspace, &ids))
+    }
+
+    async fn find_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        index: &str,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Row>>> {
+        kind.index(index)?;
+        self.reading(|c| read::by_keys(c, kind, workspace, index, keys))
+    }
+
+    async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>> {
+        self.reading(|c| read::query(c, kind, workspace, query))
+    }
+
+    async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
+        self.reading(|c| read::count(c, kind, workspace, query))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
+        self.committer.commit(batch).await
+    }
+
+    async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+        self.reading(|c| read::changes(c, after, limit))
+    }
+
+    async fn seq(&self) -> Result<u64> {
+        self.reading(read::seq)
+    }
+
+    async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
+        let hash = memory::blob_hash(bytes);
+        self.committer.blob(hash.clone(), bytes.to_vec()).await?;
+        Ok(hash)
+    }
+
+    async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        let bytes: Option<Vec<u8>> = self.reading(|c| {
+            c.prepare_cached("SELECT bytes FROM _blob WHERE hash = ?1")
+                .and_then(|mut s| s.query_row([hash], |row| row.get(0)).optional())
+                .map_err(|e| failed("store.blob_get", e))
+        })?;
+        match bytes {
+            Some(bytes) if memory::blob_hash(&bytes) != hash => {
+                Err(Error::new(ErrorKind::Corrupted, "store.blob_get", "the blob does not match its hash")
+                    .with_context("hash", hash))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.committer.watch()
+    }
+
+    fn register_worker(&self, name: &str) -> Result<()> {
+        self.workers.register(name)
+    }
+
+    fn is_worker_alive(&self, name: &str) -> bool {
+        self.workers.is_alive(name)
+    }
+
+    async fn check(&self) -> Result<Vec<Damage>> {
+        self.reading(read::check)
+    }
+
+    async fn close(&self) -> Result<()> {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if readers.is_none() {
+            return Ok(());
+        }
+        drop(readers);
+        self.workers.leave();
+        self.committer.stop().await
+    }
+}
+
+/// One change as it stands in the feed: `[kind, id, before, after]`.
+fn feed_json(changes: &[Change]) -> Result<String> {
+    let compact: Vec<(&str, &str, u64, u64)> =
+        changes.iter().map(|c| (c.kind.as_str(), c.id.as_str(), c.before, c.after)).collect();
+    serde_json::to_string(&compact).map_err(|cause| Error::internal("store.commit", cause))
+}
+
+fn feed_entry(seq: u64, workspace: String, at: i64, json: &str) -> Result<FeedEntry> {
+    let damaged = || {
+        Error::new(ErrorKind::Corrupted, "store.changes", "an entry of the change feed is damaged")
+            .with_context("seq", seq)
+    };
+    let compact: Vec<(String, String, u64, u64)> = serde_json::from_str(json).map_err(|_| damaged())?;
+    let changes = compact.into_iter().map(|(kind, id, before, after)| {
+        let op = match (before, after) {
+            (0, _) => ChangeOp::Create,
+            (_, 0) => ChangeOp::Delete,
+            _ => ChangeOp::Update,
+        };
+        Change { kind, id, before, after, op }
+    });
+    Ok(FeedEntry {
+        seq,
+        workspace: WorkspaceId::try_from(workspace).map_err(|_| damaged())?,
+        at: Timestamp::from_millis(at),
+        changes: changes.collect(),
+    })
+}
+
+/// A shared SQLite store.
+///
+/// # Errors
+/// As [`SqliteStore::open`].
+pub async fn open(path: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(path).await?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Tables of the file: those of the engine, and one per record kind.
+
+use rusqlite::Connection;
+
+use super::failed;
+use crate::store::Kind;
+use crate::{Error, ErrorKind, Result};
+
+/// Marks the file as ours: "NEON" (SQLite `application_id`).
+const APPLICATION_ID: i64 = 0x4e45_4f4e;
+
+/// Numbered migrations of the file format, applied in order; the count is the version. Never edited once
+/// released: a change is a new entry.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE _workspace (ws INTEGER PRIMARY KEY, workspace_id TEXT NOT NULL UNIQUE);
+    CREATE TABLE _kind (name TEXT PRIMARY KEY, schema INTEGER NOT NULL, indexes TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE _feed (seq INTEGER PRIMARY KEY, ws INTEGER NOT NULL, at INTEGER NOT NULL, changes TEXT NOT NULL);
+    CREATE TABLE _chain (
+        ws INTEGER NOT NULL, chain TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
+        PRIMARY KEY (ws, chain)
+    ) WITHOUT ROWID;
+    CREATE TABLE _blob (hash TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);
+"];
+
+/// Sets the engine up and brings the file to this version.
+pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
+    let sql = |e| failed("hub.open", e);
+    let id: i64 = connection.query_row("PRAGMA application_id", [], |r| r.get(0)).map_err(sql)?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(sql)?;
+    if id != APPLICATION_ID && (id != 0 || tables > 0) {
+        return Err(Error::new(
+            ErrorKind::Corrupted,
+            "hub.open",
+            "this is another program's database, not a neonhub store: choose another file",
+        ));
+    }
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;
+             PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;",
+        )
+        .map_err(sql)?;
+    migrate(connection, MIGRATIONS)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+    let sql = |e| failed("store.migrate", e);
+    let ours = migrations.len();
+    loop {
+        // Taken before the version is read, so that two processes never run one migration twice.
+        let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sql)?;
+        let found: i64 = tx.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(sql)?;
+        let found = usize::try_from(found).unwrap_or(usize::MAX);
+        if found > ours {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "hub.open",
+                format!("the store has file version {found}, this build reads up to {ours}: use a newer neonhub"),
+            )
+            .with_context("file_version", found)
+            .with_context("build_version", ours));
+        }
+        let Some(next) = migrations.get(found) else { return Ok(()) };
+        tx.execute_batch(next).map_err(sql)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
+        tx.pragma_update(None, "user_version", i64::try_from(found + 1).unwrap_or(i64::MAX)).map_err(sql)?;
+        tx.commit().map_err(sql)?;
+    }
+}
+
+/// Makes the tables of kinds that the file does not have yet.
+pub(super) fn declare(connection: &mut Connection, kinds: &[Kind]) -> Result<()> {
+    let sql = |e| failed("store.declare", e);
+    let missing: Vec<&Kind> = kinds.iter().filter(|k| !is_declared(connection, k).unwrap_or(false)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sql)?;
+    for kind in missing {
+        check_name(kind)?;
+        let found: Option<String> = indexes_of(&tx, kind)?;
+        match found {
+            Some(found) if found == index_list(kind) => continue,
+            Some(found) => return Err(drifted(kind, &found)),
+            None => {}
+        }
+        tx.execute_batch(&ddl(kind)).map_err(sql)?;
+        tx.execute(
+            "INSERT INTO _kind (name, schema, indexes) VALUES (?1, ?2, ?3)",
+            (kind.name, i64::from(kind.schema), index_list(kind)),
+        )
+        .map_err(sql)?;
+    }
+    tx.commit().map_err(sql)
+}
+
+fn indexes_of(connection: &Connection, kind: &Kind) -> Result<Option<String>> {
+    use rusqlite::OptionalExtension as _;
+    connection
+        .prepare_cached("SELECT indexes FROM _kind WHERE name = ?1")
+        .and_then(|mut s| s.query_row([kind.name], |r| r.get(0)).optional())
+        .map_err(|e| failed("store.declare", e))
+}
+
+fn is_declared(connection: &Connection, kind: &Kind) -> Result<bool> {
+    Ok(indexes_of(connection, kind)?.is_some_and(|found| found == index_list(kind)))
+}
+
+fn drifted(kind: &Kind, found: &str) -> Error {
+    Error::new(ErrorKind::Config, "store.declare", "the file has other indexes for this kind than this build declares")
+        .with_context("kind", kind.name)
+        .with_context("file", found)
+        .with_context("build", index_list(kind))
+}
+
+fn check_name(kind: &Kind) -> Result<()> {
+    let word = |w: &str| (1..=40).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+    if word(kind.name) && kind.indexes.iter().all(|i| word(i.name)) && !kind.name.starts_with('_') {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Internal, "store.declare", "kinds and indexes are snake_case words of 1..40 characters")
+        .with_context("kind", kind.name))
+}
+
+fn index_list(kind: &Kind) -> String {
+    let words = kind.indexes.iter().map(|i| format!("{}{}", i.name, if i.unique { "!" } else { "" }));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// One table per kind with the body as JSON, a column per declared index, and real indexes over them, so
+/// that any SQLite tool can read it.
+fn ddl(kind: &Kind) -> String {
+    let table = kind.name;
+    let mut out = format!(
+        "CREATE TABLE \"{table}\" (ws INTEGER NOT NULL, id TEXT NOT NULL, rev INTEGER NOT NULL, \
+         schema INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, \
+         created_by TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL"
+    );
+    for index in kind.indexes {
+        out.push_str(&format!(", ix_{} BLOB", index.name));
+    }
+    out.push_str(", PRIMARY KEY (ws, id));");
+    for index in kind.indexes {
+        let name = index.name;
+        let (unique, tail) = if index.unique { ("UNIQUE ", "") } else { ("", ", id") };
+        out.push_str(&format!(
+            "CREATE {unique}INDEX \"{table}__{name}\" ON \"{table}\" (ws, ix_{name}{tail}) WHERE ix_{name} IS NOT NULL;"
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_file_is_refused_with_both_versions_named() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&mut connection).unwrap();
+        let newer = [MIGRATIONS, &["CREATE TABLE _later (x);"]].concat();
+        migrate(&mut connection, &newer).unwrap();
+        let error = prepare(&mut connection).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("file version 2") && error.message().contains("up to 1"), "{error}");
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE photos (x)").unwrap();
+        assert_eq!(prepare(&mut connection).unwrap_err().kind(), ErrorKind::Corrupted);
+    }
+}
