@@ -208,4 +208,3 @@ pub(crate) async fn verify(cx: &Scope) -> Result<AuditReport> {
 fn bad(entries: u64, seq: u64, problem: &str) -> AuditReport {
     AuditReport { ok: false, entries, first_bad: Some(seq), problem: Some(problem.to_owned()) }
 }
-

@@ -200,7 +200,8 @@ impl Subscription {
 /// Gives every item but the last of a commit the position before it, so that going on after a cursor never
 /// skips the rest of that commit.
 fn settle(items: &mut std::collections::VecDeque<Item>) {
-    let seqs: Vec<u64> = items.iter().map(|i| if let Item::Event { cursor, .. } = i { *cursor } else { 0 }).collect();
+    let seqs: Vec<u64> =
+        items.iter().map(|i| if let Item::Event { cursor, .. } = i { *cursor } else { 0 }).collect();
     for (n, item) in items.iter_mut().enumerate() {
         if let Item::Event { cursor, .. } = item {
             let own = *cursor;

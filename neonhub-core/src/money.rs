@@ -13,9 +13,30 @@ pub const MAX_MINOR: i64 = 1_000_000_000_000_000;
 /// Currencies and how many digits their minor unit has.
 // ISO 4217 (list one, 2026-01); exponents other than 2 are written out.
 const EXPONENTS: &[(&str, u8)] = &[
-    ("BIF", 0), ("CLP", 0), ("DJF", 0), ("GNF", 0), ("ISK", 0), ("JPY", 0), ("KMF", 0), ("KRW", 0),
-    ("PYG", 0), ("RWF", 0), ("UGX", 0), ("UYI", 0), ("VND", 0), ("VUV", 0), ("XAF", 0), ("XOF", 0),
-    ("XPF", 0), ("BHD", 3), ("IQD", 3), ("JOD", 3), ("KWD", 3), ("LYD", 3), ("OMR", 3), ("TND", 3),
+    ("BIF", 0),
+    ("CLP", 0),
+    ("DJF", 0),
+    ("GNF", 0),
+    ("ISK", 0),
+    ("JPY", 0),
+    ("KMF", 0),
+    ("KRW", 0),
+    ("PYG", 0),
+    ("RWF", 0),
+    ("UGX", 0),
+    ("UYI", 0),
+    ("VND", 0),
+    ("VUV", 0),
+    ("XAF", 0),
+    ("XOF", 0),
+    ("XPF", 0),
+    ("BHD", 3),
+    ("IQD", 3),
+    ("JOD", 3),
+    ("KWD", 3),
+    ("LYD", 3),
+    ("OMR", 3),
+    ("TND", 3),
 ];
 const TWO_DIGITS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP \
     BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD \
@@ -143,9 +164,8 @@ impl Money {
         let minor = i128::from(self.minor);
         let mut parts: Vec<i128> = weights.iter().map(|w| (minor * w).div_euclid(total)).collect();
         let mut order: Vec<usize> = (0..parts.len()).collect();
-        order.sort_by_key(|i| {
-            std::cmp::Reverse(weights.get(*i).map_or(0, |w| (minor * w).rem_euclid(total)))
-        });
+        order
+            .sort_by_key(|i| std::cmp::Reverse(weights.get(*i).map_or(0, |w| (minor * w).rem_euclid(total))));
         let mut rest = minor - parts.iter().sum::<i128>();
         for i in order {
             if rest == 0 {
@@ -172,7 +192,14 @@ impl fmt::Display for Money {
         if exponent == 0 {
             return write!(f, "{sign}{minor} {}", self.currency);
         }
-        write!(f, "{sign}{}.{:0width$} {}", minor / unit, minor % unit, self.currency, width = exponent as usize)
+        write!(
+            f,
+            "{sign}{}.{:0width$} {}",
+            minor / unit,
+            minor % unit,
+            self.currency,
+            width = exponent as usize
+        )
     }
 }
 

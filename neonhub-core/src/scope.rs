@@ -107,7 +107,8 @@ impl Scope {
     ) -> Self {
         let sealer = hub.sealer(&workspace);
         let label = principal.label().into();
-        let correlation = crate::id::new_id("cor", hub.now(), &mut seed.split(&[b"correlation"]).rng()).into();
+        let correlation =
+            crate::id::new_id("cor", hub.now(), &mut seed.split(&[b"correlation"]).rng()).into();
         Scope(Arc::new(Inner {
             hub,
             workspace,
@@ -147,7 +148,13 @@ impl Scope {
         Scope(Arc::new(inner))
     }
 
-    pub(crate) fn inside(&self, operation: &'static str, seed: Seed, writing: Writing, cancel: CancelToken) -> Scope {
+    pub(crate) fn inside(
+        &self,
+        operation: &'static str,
+        seed: Seed,
+        writing: Writing,
+        cancel: CancelToken,
+    ) -> Scope {
         self.with(|inner| {
             inner.operation = operation;
             inner.seed = seed;

@@ -109,7 +109,10 @@ impl RootKey {
         let mut bytes = [0; 32];
         let ok = text.len() == 64
             && bytes.iter_mut().enumerate().all(|(i, byte)| {
-                text.get(i * 2..i * 2 + 2).and_then(|h| u8::from_str_radix(h, 16).ok()).map(|b| *byte = b).is_some()
+                text.get(i * 2..i * 2 + 2)
+                    .and_then(|h| u8::from_str_radix(h, 16).ok())
+                    .map(|b| *byte = b)
+                    .is_some()
             });
         if ok {
             return Ok(RootKey::from_bytes(bytes, provider));
@@ -311,7 +314,10 @@ mod tests {
     #[test]
     fn secrets_print_stars() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap()), "*** *** \"***\"");
+        assert_eq!(
+            format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap()),
+            "*** *** \"***\""
+        );
     }
 
     #[test]

@@ -116,7 +116,11 @@ impl Workspace {
     /// `InvalidInput` naming every wrong field.
     pub fn check(&self) -> Result<()> {
         let mut faults = crate::Faults::new();
-        faults.check(!self.name.trim().is_empty() && self.name.len() <= 200, "name", "expected 1..200 characters");
+        faults.check(
+            !self.name.trim().is_empty() && self.name.len() <= 200,
+            "name",
+            "expected 1..200 characters",
+        );
         faults.check(
             crate::zone("timezone", &self.timezone).is_ok(),
             "timezone",

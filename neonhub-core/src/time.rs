@@ -14,7 +14,9 @@ use crate::{Error, Result};
 const MAX_MS: i64 = 253_402_300_799_999;
 
 /// An instant: UTC milliseconds since 1970-01-01, in 1970..=9999.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 

@@ -26,7 +26,11 @@ impl Channel {
         if shaped {
             Ok(Channel(word.into()))
         } else {
-            Err(Error::invalid("channel.parse", "channel", "expected a word such as email, sms or dm:instagram"))
+            Err(Error::invalid(
+                "channel.parse",
+                "channel",
+                "expected a word such as email, sms or dm:instagram",
+            ))
         }
     }
 

@@ -261,8 +261,12 @@ async fn open_store(url: &str) -> Result<(SharedStore, Option<PathBuf>)> {
         return Ok((Arc::new(MemoryStore::new()), None));
     }
     if let Some((scheme, _)) = url.split_once("://") {
-        return Err(Error::new(ErrorKind::Unsupported, "hub.open", "this version keeps records in a file or in memory")
-            .with_context("scheme", scheme));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "hub.open",
+            "this version keeps records in a file or in memory",
+        )
+        .with_context("scheme", scheme));
     }
     let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
     if path.as_os_str().is_empty() {
@@ -280,7 +284,11 @@ async fn open_file(path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
 #[cfg(not(feature = "sqlite"))]
 #[allow(clippy::unused_async, reason = "same signature as with the feature")]
 async fn open_file(_path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
-    Err(Error::new(ErrorKind::Unsupported, "hub.open", "this build has no file store: enable the feature `sqlite`"))
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "hub.open",
+        "this build has no file store: enable the feature `sqlite`",
+    ))
 }
 
 /// True when the root key is the one the store was made with; a new store takes this one.

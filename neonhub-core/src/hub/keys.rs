@@ -49,14 +49,17 @@ fn from_file(path: &Path) -> Result<RootKey> {
             Err(cause) => return Err(unusable(path, cause)),
         }
     }
-    Err(Error::new(ErrorKind::Config, "hub.open", "the key file appears and disappears").with_context("file", name))
+    Err(Error::new(ErrorKind::Config, "hub.open", "the key file appears and disappears")
+        .with_context("file", name))
 }
 
 fn unusable(path: &Path, cause: std::io::Error) -> Error {
     Error::new(
         ErrorKind::Config,
         "hub.open",
-        format!("the key file cannot be used: check its folder and rights, or set {VARIABLE} to 64 hex digits"),
+        format!(
+            "the key file cannot be used: check its folder and rights, or set {VARIABLE} to 64 hex digits"
+        ),
     )
     .with_context("file", path.display())
     .with_source(cause)

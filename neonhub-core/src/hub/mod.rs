@@ -2,7 +2,7 @@
 
 mod builder;
 mod keys;
-mod ops;
+pub mod ops;
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
-pub use builder::HubBuilder;
+pub use builder::{HubBuilder, KeyCheck};
 pub use ops::{CATALOGUE, KINDS};
 
-use crate::bus::{Bus, Event};
+use crate::bus::Bus;
 use crate::connector::{Channel, Connector, Gate};
 use crate::job::Handler;
 use crate::llm::Llm;
@@ -82,7 +82,6 @@ impl Drop for InFlight {
 
 impl Hub {
     /// Sets up a hub part by part.
-    #[must_use]
     pub fn builder() -> HubBuilder {
         HubBuilder::new()
     }
@@ -154,7 +153,8 @@ impl Hub {
     /// # Errors
     /// `NotFound` when it was removed.
     pub async fn workspace_of(&self, cx: &Scope) -> Result<Stored<Workspace>> {
-        let row = self.0.store.get(Kind::of::<Workspace>(), &WorkspaceId::hub(), cx.workspace().as_str()).await?;
+        let row =
+            self.0.store.get(Kind::of::<Workspace>(), &WorkspaceId::hub(), cx.workspace().as_str()).await?;
         row.as_ref().map(Stored::from_row).transpose()?.ok_or_else(|| cx.missing(Workspace::KIND))
     }
 
@@ -312,8 +312,8 @@ impl Hub {
     }
 
     /// Told after each commit.
-    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: Vec<Event>, enqueued: bool) {
-        tracing::debug!(workspace = %workspace, seq, events = events.len(), enqueued, "committed");
+    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, enqueued: bool) {
+        tracing::debug!(workspace = %workspace, seq, events, enqueued, "committed");
     }
 }
 

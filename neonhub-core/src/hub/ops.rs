@@ -158,7 +158,9 @@ impl Operation for QueryAudit {
             Some(action) => Query::index("action").prefix(action.as_str()),
             None => Query::by_id(),
         };
-        let page = cx.page::<AuditEntry>(query.limit(self.limit.unwrap_or(50) as usize), self.cursor.as_deref()).await?;
+        let page = cx
+            .page::<AuditEntry>(query.limit(self.limit.unwrap_or(50) as usize), self.cursor.as_deref())
+            .await?;
         Ok(Page { items: page.items.into_iter().map(|e| e.body).collect(), next: page.next })
     }
     fn examples() -> Vec<Self> {

@@ -86,7 +86,11 @@ impl Scope {
                 .with_context("queue", spec.queue));
         }
         if spec.payload.to_string().len() > MAX_PAYLOAD_BYTES {
-            return Err(Error::invalid("jobs.enqueue", "payload", "expected at most 256 KiB: keep large bodies as blobs"));
+            return Err(Error::invalid(
+                "jobs.enqueue",
+                "payload",
+                "expected at most 256 KiB: keep large bodies as blobs",
+            ));
         }
         let job = Job {
             id: self.new_id("job"),

@@ -64,7 +64,9 @@ impl Scope {
         let outcomes = match handler.work(&cx, &bodies).await {
             Ok(outcomes) if outcomes.len() == jobs.len() => outcomes,
             Ok(_) => {
-                let fault = || crate::Error::new(ErrorKind::Internal, "jobs.work", "the handler must answer each job");
+                let fault = || {
+                    crate::Error::new(ErrorKind::Internal, "jobs.work", "the handler must answer each job")
+                };
                 jobs.iter().map(|_| Outcome::Failed(fault())).collect()
             }
             Err(error) => {
@@ -90,10 +92,12 @@ impl Scope {
         let unit = Arc::new(Unit::default());
         let fork = format!("{}|{}", jobs.first().map_or("", |j| j.id.as_str()), jobs.len());
         let cx = self.fork(&["job", &fork]);
-        let cx = cx.inside("jobs.work", cx.seed(), Writing::Job(Arc::clone(&unit)), self.cancel_token().clone());
+        let cx =
+            cx.inside("jobs.work", cx.seed(), Writing::Job(Arc::clone(&unit)), self.cancel_token().clone());
         for job in &mut jobs {
             let token = job.body.lease.as_ref().map_or(0, |l| l.token) + 1;
-            job.body.lease = Some(Lease { owner: self.hub().worker_name().to_owned(), token, until: now.plus(LEASE) });
+            job.body.lease =
+                Some(Lease { owner: self.hub().worker_name().to_owned(), token, until: now.plus(LEASE) });
             job.body.state = JobState::Active;
             cx.save(job)?;
         }
@@ -147,7 +151,8 @@ impl Scope {
                 let Some(last) = held.last() else { break };
                 query = query.after(last.keys().into_iter().nth(1).flatten().unwrap_or_default(), last.id());
                 let unit = Arc::new(Unit::default());
-                let cx = self.inside("jobs.release", self.seed(), Writing::Job(unit), self.cancel_token().clone());
+                let cx =
+                    self.inside("jobs.release", self.seed(), Writing::Job(unit), self.cancel_token().clone());
                 for mut job in held {
                     let owner = job.lease.as_ref().map(|l| l.owner.clone()).unwrap_or_default();
                     if !self.store().is_worker_alive(&owner) {
@@ -170,7 +175,11 @@ impl Scope {
 /// The checks that each later commit of the worker repeats.
 fn standing(jobs: &[Stored<Job>]) -> Vec<Write> {
     jobs.iter()
-        .map(|j| Write::Check { kind: Kind::of::<Job>(), id: j.id().to_owned(), expected: Expected::Rev(j.rev) })
+        .map(|j| Write::Check {
+            kind: Kind::of::<Job>(),
+            id: j.id().to_owned(),
+            expected: Expected::Rev(j.rev),
+        })
         .collect()
 }
 

@@ -110,7 +110,12 @@ pub(crate) async fn call<O: Operation>(cx: &Scope, op: O, options: CallOptions) 
     through::<O>(line, cx, op, options).instrument(span).await
 }
 
-async fn through<O: Operation>(line: &'static Entry, cx: &Scope, op: O, options: CallOptions) -> Result<O::Output> {
+async fn through<O: Operation>(
+    line: &'static Entry,
+    cx: &Scope,
+    op: O,
+    options: CallOptions,
+) -> Result<O::Output> {
     let slot = match &options.idempotency_key {
         Some(key) => Some(Slot::new(cx, line.name, key, &op)?),
         None => None,
@@ -126,10 +131,10 @@ async fn through<O: Operation>(line: &'static Entry, cx: &Scope, op: O, options:
     };
     for run in 0_u8.. {
         let pass = admit(line, cx, &options, slot.clone(), fixed.as_deref()).await?;
-        if let Some(slot) = &pass.slot {
-            if let Some(stored) = slot.replay(&pass.scope, line.name).await? {
-                return serde_json::from_value(stored).map_err(|cause| Error::internal(line.name, cause));
-            }
+        if let Some(slot) = &pass.slot
+            && let Some(stored) = slot.replay(&pass.scope, line.name).await?
+        {
+            return serde_json::from_value(stored).map_err(|cause| Error::internal(line.name, cause));
         }
         let body = AssertUnwindSafe(op.clone().run(&pass.scope)).catch_unwind();
         let mut output = match bounded(line, &pass, body).await {
@@ -140,7 +145,9 @@ async fn through<O: Operation>(line: &'static Entry, cx: &Scope, op: O, options:
             O::mask(&mut output);
         }
         let answer = match &pass.slot {
-            Some(_) => Some(serde_json::to_value(&output).map_err(|cause| Error::internal(line.name, cause))?),
+            Some(_) => {
+                Some(serde_json::to_value(&output).map_err(|cause| Error::internal(line.name, cause))?)
+            }
             None => None,
         };
         match leave(line, &pass, answer).await {
@@ -231,7 +238,11 @@ async fn leave(line: &'static Entry, pass: &Pass, answer: Option<Value>) -> Resu
     let slot_write = match (&pass.slot, answer) {
         (Some(slot), Some(answer)) => {
             if answer.to_string().len() > MAX_OUTPUT_BYTES {
-                return Err(Error::new(ErrorKind::InvalidInput, line.name, "the answer is over 8 MiB: ask for a smaller page"));
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    line.name,
+                    "the answer is over 8 MiB: ask for a smaller page",
+                ));
             }
             Some(slot.write(&pass.scope, answer)?)
         }
@@ -282,7 +293,10 @@ pub(crate) fn denied(operation: &'static str, word: Permission) -> Error {
 }
 
 /// The error for JSON that does not fit the input type, with the path of the fault.
-pub(crate) fn bad_input(operation: &'static str, cause: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+pub(crate) fn bad_input(
+    operation: &'static str,
+    cause: &serde_path_to_error::Error<serde_json::Error>,
+) -> Error {
     let path = cause.path().to_string();
     let text = cause.inner().to_string();
     // `serde_json` ends with the position in a document that the caller never saw.
@@ -333,7 +347,11 @@ fn walk(operation: &'static str, path: &str, value: &Value, depth: usize, size: 
         Value::Null | Value::Bool(_) | Value::Number(_) => *size += 8,
     }
     if *size > MAX_INPUT_BYTES {
-        return Err(Error::invalid(operation, "input", "expected at most 1 MiB: send large bodies as blobs or files"));
+        return Err(Error::invalid(
+            operation,
+            "input",
+            "expected at most 1 MiB: send large bodies as blobs or files",
+        ));
     }
     Ok(())
 }

@@ -59,7 +59,11 @@ impl Slot {
     }
 
     /// The answer of the first call, if there was one.
-    pub(crate) async fn replay(&self, cx: &Scope, operation: &'static str) -> Result<Option<serde_json::Value>> {
+    pub(crate) async fn replay(
+        &self,
+        cx: &Scope,
+        operation: &'static str,
+    ) -> Result<Option<serde_json::Value>> {
         let Some(found) = cx.get::<IdempotencyRecord>(&self.id).await? else { return Ok(None) };
         if found.expires_at <= cx.now() {
             return Ok(None);

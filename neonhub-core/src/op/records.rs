@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unit::Seen;
 use super::Unit;
+use super::unit::Seen;
 use crate::audit::AuditDraft;
 use crate::bus::Event;
 use crate::scope::Writing;
@@ -31,7 +31,11 @@ impl Scope {
 
     fn writable(&self) -> Result<&Unit> {
         self.unit().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, self.operation(), "records are written inside an operation or a job")
+            Error::new(
+                ErrorKind::Internal,
+                self.operation(),
+                "records are written inside an operation or a job",
+            )
         })
     }
 
@@ -61,7 +65,11 @@ impl Scope {
     /// The error for a record that is not in this workspace.
     #[must_use]
     pub fn missing(&self, kind: &'static str) -> Error {
-        Error::new(ErrorKind::NotFound, self.operation(), format!("there is no such {kind} in this workspace"))
+        Error::new(
+            ErrorKind::NotFound,
+            self.operation(),
+            format!("there is no such {kind} in this workspace"),
+        )
     }
 
     /// Several records in the order asked, as staged or stored.
@@ -88,7 +96,11 @@ impl Scope {
     ///
     /// # Errors
     /// `Corrupted` when it does not match its checksum.
-    pub async fn find<R: Record>(&self, index: &str, key: impl Into<Key> + Send) -> Result<Option<Stored<R>>> {
+    pub async fn find<R: Record>(
+        &self,
+        index: &str,
+        key: impl Into<Key> + Send,
+    ) -> Result<Option<Stored<R>>> {
         Ok(self.find_many(index, &[key.into()]).await?.pop().flatten())
     }
 
@@ -106,7 +118,8 @@ impl Scope {
                 for (row, key) in rows.iter_mut().zip(keys) {
                     if let Some(put) = staged.see_key(kind, n, key) {
                         *row = Some(put);
-                    } else if row.as_ref().is_some_and(|r| !matches!(staged.see(kind, &r.id), Seen::Unknown)) {
+                    } else if row.as_ref().is_some_and(|r| !matches!(staged.see(kind, &r.id), Seen::Unknown))
+                    {
                         // The stored holder was rewritten or removed here and no longer holds the key.
                         *row = None;
                     }
@@ -236,7 +249,11 @@ impl Scope {
     /// `Conflict` when the lease or a record changed; `Internal` inside an operation, which commits at its end.
     pub async fn flush(&self) -> Result<Committed> {
         let Writing::Job(unit) = &self.0.writing else {
-            return Err(Error::new(ErrorKind::Internal, self.operation(), "only job handlers flush; operations commit at their end"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                self.operation(),
+                "only job handlers flush; operations commit at their end",
+            ));
         };
         commit(self, unit).await
     }
@@ -259,7 +276,7 @@ pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
         return Ok(Committed { seq: 0 });
     }
     let done = cx.store().commit(batch).await?;
-    cx.hub().committed(cx.workspace(), done.seq, events, enqueued);
+    cx.hub().committed(cx.workspace(), done.seq, events.len(), enqueued);
     Ok(done)
 }
 
@@ -279,7 +296,8 @@ fn make_cursor(cx: &Scope, label: &str, kind: Kind, index: Option<&str>, row: &R
 
 fn open_cursor(cx: &Scope, label: &str, cursor: &str) -> Result<(Key, String)> {
     use base64::Engine as _;
-    let bad = || Error::invalid(cx.operation(), "cursor", "expected the `next` of a page of this list, unchanged");
+    let bad =
+        || Error::invalid(cx.operation(), "cursor", "expected the `next` of a page of this list, unchanged");
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
     let (body, tag) = bytes.len().checked_sub(12).and_then(|n| bytes.split_at_checked(n)).ok_or_else(bad)?;
     let made = cx.sealer().blind(label, &crate::store_hex(body));

@@ -38,7 +38,6 @@ impl Unit {
     pub(crate) fn staged(&self) -> MutexGuard<'_, Staged> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
 }
 
 impl Staged {
@@ -60,7 +59,11 @@ impl Staged {
             (check @ Write::Check { .. }, Write::Check { .. }) => check,
             (Write::Check { .. }, _) => return,
             (Write::Put { kind, row, expected }, old) => {
-                let expected = if matches!(old, Write::Check { .. }) && first == Expected::Any { expected } else { first };
+                let expected = if matches!(old, Write::Check { .. }) && first == Expected::Any {
+                    expected
+                } else {
+                    first
+                };
                 Write::Put { kind, row, expected }
             }
             (Write::Delete { kind, id, .. }, Write::Put { expected: Expected::Absent, .. }) => {

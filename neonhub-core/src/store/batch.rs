@@ -55,7 +55,9 @@ impl Write {
     pub fn target(&self) -> (&Kind, &str, Expected) {
         match self {
             Write::Put { kind, row, expected } => (kind, &row.id, *expected),
-            Write::Delete { kind, id, expected } | Write::Check { kind, id, expected } => (kind, id, *expected),
+            Write::Delete { kind, id, expected } | Write::Check { kind, id, expected } => {
+                (kind, id, *expected)
+            }
         }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, ChangeOp, Expected, Index, Key, Kind, Link, Query, Record, Row, SharedStore, Stored, Write};
+use super::{
+    Batch, ChangeOp, Expected, Index, Key, Kind, Link, Query, Record, Row, SharedStore, Stored, Write,
+};
 use crate::tenancy::WorkspaceId;
 use crate::{ErrorKind, Result, Timestamp};
 
@@ -112,8 +114,12 @@ pub async fn commit_is_atomic(s: SharedStore) -> Result<()> {
     fresh(&s).await?;
     write(&s, 1, vec![put(&note("a", 1), Expected::Absent)?]).await?;
     let seq = s.seq().await?;
-    let refused = write(&s, 1, vec![put(&note("b", 2), Expected::Absent)?, put(&note("a", 3), Expected::Rev(9))?]).await;
-    let Err(error) = refused else { return Err(crate::Error::internal("test", "a stale revision was accepted")) };
+    let refused =
+        write(&s, 1, vec![put(&note("b", 2), Expected::Absent)?, put(&note("a", 3), Expected::Rev(9))?])
+            .await;
+    let Err(error) = refused else {
+        return Err(crate::Error::internal("test", "a stale revision was accepted"));
+    };
     assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "stale_revision"));
     assert!(error.context().any(|(k, v)| k == "found" && v == "1"), "{error}");
     assert!(read(&s, 1, "b").await?.is_none());
@@ -212,7 +218,9 @@ pub async fn feed_is_gapless(s: SharedStore) -> Result<()> {
 /// Empty and large bodies, odd characters and large numbers come back as they went in.
 pub async fn odd_bodies_survive(s: SharedStore) -> Result<()> {
     fresh(&s).await?;
-    for (n, text) in ["", "\u{1F600} \u{202e}\u{0} \"\\ ' ; -- \r\n", &"x".repeat(1 << 20)].into_iter().enumerate() {
+    for (n, text) in
+        ["", "\u{1F600} \u{202e}\u{0} \"\\ ' ; -- \r\n", &"x".repeat(1 << 20)].into_iter().enumerate()
+    {
         let id = format!("id/{n} \u{e9}' \"%_\u{0}z");
         let mut odd = note(&id, (1 << 53) - 1 - n as i64);
         odd.text = text.to_owned();
@@ -286,7 +294,8 @@ pub async fn chains_never_fork(s: SharedStore) -> Result<()> {
         task.await.map_err(|cause| crate::Error::internal("test", cause))??;
     }
     let rows = s.query(KIND, &workspace(1), &Query::by_id().limit(100)).await?;
-    let seen: Vec<_> = rows.iter().map(|r| Stored::<Note>::from_row(r).map(|n| n.body.size)).collect::<Result<_>>()?;
+    let seen: Vec<_> =
+        rows.iter().map(|r| Stored::<Note>::from_row(r).map(|n| n.body.size)).collect::<Result<_>>()?;
     assert_eq!(seen, (0..20).collect::<Vec<i64>>());
     Ok(())
 }

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::batch::{self, next_rev};
 use super::{
-    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Order, Query, Row, Store, StoreCaps, Write,
+    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Order, Query, Row, Store, StoreCaps,
+    Write,
 };
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result};
@@ -56,7 +57,11 @@ impl MemoryStore {
     fn state(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed {
-            return Err(Error::new(ErrorKind::Unavailable, "store", "the store is closed: open the hub again"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "store",
+                "the store is closed: open the hub again",
+            ));
         }
         Ok(state)
     }
@@ -238,7 +243,12 @@ impl Store for MemoryStore {
         verified(kind, found)
     }
 
-    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>> {
+    async fn get_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        ids: &[String],
+    ) -> Result<Vec<Option<Row>>> {
         let state = self.state()?;
         let table = state.tables.get(kind.name);
         ids.iter()

@@ -52,7 +52,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>>;
 
     /// Several records, in the order asked; `None` where there is none.
-    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>>;
+    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String])
+    -> Result<Vec<Option<Row>>>;
 
     /// The records that hold these keys of a unique index, in the order asked.
     async fn find_many(

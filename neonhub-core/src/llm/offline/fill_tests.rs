@@ -6,8 +6,8 @@ fn request(schema: Value) -> LlmRequest {
     LlmRequest::new().output_schema(schema)
 }
 
-fn filled(request: &LlmRequest, facts: Value) -> (Value, Vec<(String, String)>) {
-    let made = fill(request, &facts).unwrap();
+fn filled(request: &LlmRequest, facts: &Value) -> (Value, Vec<(String, String)>) {
+    let made = fill(request, facts).unwrap();
     let value: Value = serde_json::from_str(&made.texts[0]).unwrap();
     let schema = request.output_schema.as_ref().unwrap();
     assert_eq!(schema::check(schema, &value).unwrap(), [], "{value} under {schema}");
@@ -30,7 +30,7 @@ fn known_values_are_taken_and_unknown_ones_left_open() {
         }
     });
     let asked = request(schema).user("Product: Sencha\nPrice: 12\nCurrency: usd");
-    let (value, warnings) = filled(&asked, Value::Null);
+    let (value, warnings) = filled(&asked, &Value::Null);
     assert_eq!(
         value,
         json!({"product": "Sencha", "price": 12, "currency": "USD", "audience": null,
@@ -55,7 +55,7 @@ fn nested_objects_lists_and_references_are_filled() {
         }
     });
     let facts = json!({"budget": {"amount": "500", "currency": "EUR"}, "channels": "Email, SMS"});
-    let (value, _) = filled(&request(schema), facts);
+    let (value, _) = filled(&request(schema), &facts);
     assert_eq!(value["budget"], json!({"amount": 500, "currency": "EUR"}));
     assert_eq!(value["channels"], json!(["email", "sms"]));
     assert_eq!(value["steps"], json!([{"n": 1}, {"n": 1}]));
@@ -78,7 +78,7 @@ fn hints_and_names_use_the_text() {
         }
     });
     let text = "The parcel was delivered damaged and I am disappointed. Write to ann@tea.example please.";
-    let (value, warnings) = filled(&request(schema).user(text), json!({"name": "Ann"}));
+    let (value, warnings) = filled(&request(schema).user(text), &json!({"name": "Ann"}));
     assert_eq!(value["sentiment"], "negative");
     assert_eq!(value["mail"], "ann@tea.example");
     assert_eq!(value["topic"], "delivery");
@@ -95,7 +95,7 @@ fn what_cannot_be_filled_is_named() {
     let err = fill(&request(schema.clone()), &Value::Null).unwrap_err();
     assert_eq!(err.kind(), crate::ErrorKind::Unsupported);
     assert!(err.message().contains("fill code"), "{err}");
-    let (value, _) = filled(&request(schema), json!({"code": "X-123456789"}));
+    let (value, _) = filled(&request(schema), &json!({"code": "X-123456789"}));
     assert_eq!(value["code"], "X-123456789");
     let odd = json!({"type": "object", "properties": {"a": {"contains": {}}}});
     assert_eq!(fill(&request(odd), &Value::Null).unwrap_err().kind(), crate::ErrorKind::InvalidInput);
@@ -107,7 +107,7 @@ fn recursive_schemas_end() {
         "properties": {"name": {"type": "string"},
                        "kids": {"type": "array", "items": {"$ref": "#/$defs/T"}},
                        "next": {"anyOf": [{"$ref": "#/$defs/T"}, {"type": "null"}]}}}}});
-    let (value, _) = filled(&request(tree), json!({"name": "root"}));
+    let (value, _) = filled(&request(tree), &json!({"name": "root"}));
     assert_eq!(value["name"], "root");
     assert_eq!(value["kids"], json!([]));
 }

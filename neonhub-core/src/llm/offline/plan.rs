@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Made, template};
-use crate::llm::{LlmRequest, OfflinePlan, OfflineTemplate, PartBody, PlanStep, ToolCall, schema};
+use crate::llm::{LlmRequest, OfflinePlan, OfflineTemplate, PartBody, PlanStep, ToolCall};
 use crate::{Error, ErrorKind, Faults, Result};
 
 /// Where each step stands, read from the conversation.
@@ -24,10 +24,10 @@ pub(super) fn follow(request: &LlmRequest, plan: &OfflinePlan) -> Result<Made> {
     // Steps stand in any order; a pass that skips one may skip those behind it.
     for _ in 0..plan.steps.len() {
         for step in plan.steps.iter().filter(|s| !progress.asked.contains(s.id.as_str())) {
-            let gone = |id: &str| skipped.contains(id) || progress.failed.contains(id);
-            if needs(step).iter().any(|id| gone(id)) {
-                skipped.insert(&step.id);
-            } else if needs(step).iter().all(|id| progress.results.contains_key(id)) && !holds(step, &progress) {
+            let gone = |id: &&str| skipped.contains(id) || progress.failed.contains(id);
+            let needs = needs(step);
+            let is_off = needs.iter().all(|id| progress.results.contains_key(id)) && !holds(step, &progress);
+            if is_off || needs.iter().any(gone) {
                 skipped.insert(&step.id);
             }
         }
@@ -80,7 +80,7 @@ fn check(request: &LlmRequest, plan: &OfflinePlan) -> Result<()> {
     faults.check(ids.len() == plan.steps.len(), "offline.steps", "expected each id once");
     for (i, step) in plan.steps.iter().enumerate() {
         if !request.tools.iter().any(|t| t.name == step.tool) {
-            let near = schema::closest(&step.tool, request.tools.iter().map(|t| t.name.as_str()));
+            let near = crate::hub::closest(&step.tool, request.tools.iter().map(|t| t.name.as_str()));
             let hint = if near.is_empty() { String::new() } else { format!(", such as {}", near.join(", ")) };
             faults.push(format!("offline.steps[{i}].tool"), format!("expected a tool of the request{hint}"));
         }

@@ -145,7 +145,7 @@ impl Desk {
         if group.is_empty() {
             return;
         }
-        let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|(b, a)| (*b, a)).unzip();
         match self.transaction(batches) {
             Ok(results) => {
                 let last = results.iter().filter_map(|r| r.as_ref().ok()).map(|c| c.seq).max().unwrap_or(0);
@@ -161,7 +161,12 @@ impl Desk {
                 let text = cause.to_string();
                 let mut cause = Some(cause);
                 for answer in answers {
-                    let copy = || failed("store.commit", rusqlite::Error::SqliteFailure(code_of(&cause), Some(text.clone())));
+                    let copy = || {
+                        failed(
+                            "store.commit",
+                            rusqlite::Error::SqliteFailure(code_of(&cause), Some(text.clone())),
+                        )
+                    };
                     let _ = answer.send(Err(copy()));
                 }
                 drop(cause.take());
@@ -169,12 +174,12 @@ impl Desk {
         }
     }
 
-    fn transaction(&mut self, batches: Vec<Box<Batch>>) -> rusqlite::Result<Vec<Result<Committed>>> {
+    fn transaction(&mut self, batches: Vec<Batch>) -> rusqlite::Result<Vec<Result<Committed>>> {
         let mut tx = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let mut results = Vec::with_capacity(batches.len());
         for batch in batches {
             let point = tx.savepoint()?;
-            let result = write::apply(&point, *batch);
+            let result = write::apply(&point, batch);
             if result.is_ok() {
                 point.commit()?;
             } else {
@@ -189,13 +194,12 @@ impl Desk {
     /// Tells watchers of this process what another process committed.
     fn look_around(&mut self) {
         let version = self.connection.query_row("PRAGMA data_version", [], |r| r.get(0));
-        if let Ok(version) = version {
-            if version != self.version {
-                self.version = version;
-                if let Ok(seq) = read::seq(&self.connection) {
-                    self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
-                }
-            }
+        let Ok(version) = version else { return };
+        if version != self.version
+            && let Ok(seq) = read::seq(&self.connection)
+        {
+            self.version = version;
+            self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
         }
     }
 }

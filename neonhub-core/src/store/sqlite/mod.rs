@@ -100,7 +100,8 @@ fn check_folder(path: &Path) -> Result<()> {
 }
 
 fn connect(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| failed("hub.open", e))?;
     connection.busy_timeout(BUSY).map_err(|e| failed("hub.open", e))?;
     connection.set_prepared_statement_cache_capacity(512);
@@ -120,21 +121,29 @@ fn failed(operation: &'static str, cause: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let code = cause.sqlite_error_code();
     let (kind, message, retry) = match code {
-        Some(Code::DiskFull) => {
-            (ErrorKind::Unavailable, "the disk is full: free space and try again; nothing was written", Retry::Backoff)
-        }
+        Some(Code::DiskFull) => (
+            ErrorKind::Unavailable,
+            "the disk is full: free space and try again; nothing was written",
+            Retry::Backoff,
+        ),
         Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
             (ErrorKind::Unavailable, "another process is writing to the store: try again", Retry::Backoff)
         }
-        Some(Code::ReadOnly | Code::PermissionDenied) => {
-            (ErrorKind::Config, "the store cannot be written: check the rights of the file and its folder", Retry::Never)
-        }
-        Some(Code::CannotOpen) => {
-            (ErrorKind::Config, "the store cannot be opened: check that its folder exists and may be written", Retry::Never)
-        }
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
-            (ErrorKind::Corrupted, "the file is damaged or no neonhub store: restore it from a backup", Retry::Never)
-        }
+        Some(Code::ReadOnly | Code::PermissionDenied) => (
+            ErrorKind::Config,
+            "the store cannot be written: check the rights of the file and its folder",
+            Retry::Never,
+        ),
+        Some(Code::CannotOpen) => (
+            ErrorKind::Config,
+            "the store cannot be opened: check that its folder exists and may be written",
+            Retry::Never,
+        ),
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => (
+            ErrorKind::Corrupted,
+            "the file is damaged or no neonhub store: restore it from a backup",
+            Retry::Never,
+        ),
         Some(Code::SystemIoFailure) => {
             (ErrorKind::Unavailable, "the disk refused a read or write", Retry::Backoff)
         }
@@ -157,7 +166,12 @@ impl Store for SqliteStore {
         self.reading(|c| Ok(read::by_ids(c, kind, workspace, &[id])?.pop().flatten()))
     }
 
-    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>> {
+    async fn get_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        ids: &[String],
+    ) -> Result<Vec<Option<Row>>> {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         self.reading(|c| read::by_ids(c, kind, workspace, &ids))
     }

@@ -79,7 +79,8 @@ pub(super) fn by_keys(
     let mut statement = c.prepare_cached(&format!("{} AND ix_{index} = ?2", select(kind))).map_err(sql)?;
     keys.iter()
         .map(|key| {
-            let found = statement.query_row((ws, key.as_bytes()), |r| row(kind, r)).optional().map_err(sql)?;
+            let found =
+                statement.query_row((ws, key.as_bytes()), |r| row(kind, r)).optional().map_err(sql)?;
             verified(kind, found)
         })
         .collect()
@@ -95,13 +96,21 @@ fn range(query: &Query) -> (String, Vec<Value>) {
     if let Some(name) = query.index {
         let column = format!("ix_{name}");
         match &query.from {
-            Bound::Included(k) => add(&mut clause, format!(" AND {column} >= #"), Value::Blob(k.as_bytes().to_vec())),
-            Bound::Excluded(k) => add(&mut clause, format!(" AND {column} > #"), Value::Blob(k.as_bytes().to_vec())),
+            Bound::Included(k) => {
+                add(&mut clause, format!(" AND {column} >= #"), Value::Blob(k.as_bytes().to_vec()))
+            }
+            Bound::Excluded(k) => {
+                add(&mut clause, format!(" AND {column} > #"), Value::Blob(k.as_bytes().to_vec()))
+            }
             Bound::Unbounded => clause.push_str(&format!(" AND {column} IS NOT NULL")),
         }
         match &query.to {
-            Bound::Included(k) => add(&mut clause, format!(" AND {column} <= #"), Value::Blob(k.as_bytes().to_vec())),
-            Bound::Excluded(k) => add(&mut clause, format!(" AND {column} < #"), Value::Blob(k.as_bytes().to_vec())),
+            Bound::Included(k) => {
+                add(&mut clause, format!(" AND {column} <= #"), Value::Blob(k.as_bytes().to_vec()))
+            }
+            Bound::Excluded(k) => {
+                add(&mut clause, format!(" AND {column} < #"), Value::Blob(k.as_bytes().to_vec()))
+            }
             Bound::Unbounded => {}
         }
     }
@@ -195,7 +204,9 @@ pub(super) fn check(c: &Connection) -> Result<Vec<Damage>> {
         match finding {
             Ok(text) if text == "ok" => {}
             Ok(problem) => damage.push(Damage { kind: "_file".into(), id: String::new(), problem }),
-            Err(cause) => damage.push(Damage { kind: "_file".into(), id: String::new(), problem: cause.to_string() }),
+            Err(cause) => {
+                damage.push(Damage { kind: "_file".into(), id: String::new(), problem: cause.to_string() })
+            }
         }
     }
     let mut kinds = c.prepare("SELECT name FROM _kind ORDER BY name").map_err(sql)?;
@@ -221,7 +232,9 @@ fn check_kind(c: &Connection, kind: &str, damage: &mut Vec<Damage>) -> Result<()
                     id: row.id,
                     problem: "the record does not match its checksum".into(),
                 }),
-                Err(cause) => damage.push(Damage { kind: kind.into(), id: String::new(), problem: cause.to_string() }),
+                Err(cause) => {
+                    damage.push(Damage { kind: kind.into(), id: String::new(), problem: cause.to_string() })
+                }
             },
             Err(cause) => {
                 damage.push(Damage { kind: kind.into(), id: String::new(), problem: cause.to_string() });

@@ -26,7 +26,8 @@ const MIGRATIONS: &[&str] = &["
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let sql = |e| failed("hub.open", e);
     let id: i64 = connection.query_row("PRAGMA application_id", [], |r| r.get(0)).map_err(sql)?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(sql)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(sql)?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {
         return Err(Error::new(
             ErrorKind::Corrupted,
@@ -48,14 +49,17 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let ours = migrations.len();
     loop {
         // Taken before the version is read, so that two processes never run one migration twice.
-        let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sql)?;
+        let tx =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sql)?;
         let found: i64 = tx.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(sql)?;
         let found = usize::try_from(found).unwrap_or(usize::MAX);
         if found > ours {
             return Err(Error::new(
                 ErrorKind::Config,
                 "hub.open",
-                format!("the store has file version {found}, this build reads up to {ours}: use a newer neonhub"),
+                format!(
+                    "the store has file version {found}, this build reads up to {ours}: use a newer neonhub"
+                ),
             )
             .with_context("file_version", found)
             .with_context("build_version", ours));
@@ -107,19 +111,30 @@ fn is_declared(connection: &Connection, kind: &Kind) -> Result<bool> {
 }
 
 fn drifted(kind: &Kind, found: &str) -> Error {
-    Error::new(ErrorKind::Config, "store.declare", "the file has other indexes for this kind than this build declares")
-        .with_context("kind", kind.name)
-        .with_context("file", found)
-        .with_context("build", index_list(kind))
+    Error::new(
+        ErrorKind::Config,
+        "store.declare",
+        "the file has other indexes for this kind than this build declares",
+    )
+    .with_context("kind", kind.name)
+    .with_context("file", found)
+    .with_context("build", index_list(kind))
 }
 
 fn check_name(kind: &Kind) -> Result<()> {
-    let word = |w: &str| (1..=40).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+    let word = |w: &str| {
+        (1..=40).contains(&w.len())
+            && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+    };
     if word(kind.name) && kind.indexes.iter().all(|i| word(i.name)) && !kind.name.starts_with('_') {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Internal, "store.declare", "kinds and indexes are snake_case words of 1..40 characters")
-        .with_context("kind", kind.name))
+    Err(Error::new(
+        ErrorKind::Internal,
+        "store.declare",
+        "kinds and indexes are snake_case words of 1..40 characters",
+    )
+    .with_context("kind", kind.name))
 }
 
 fn index_list(kind: &Kind) -> String {

@@ -30,7 +30,11 @@ fn ws() -> WorkspaceId {
 async fn put(store: &SharedStore, id: &str) -> Result<Committed> {
     let note = Note { id: id.into(), name: None, size: 1, text: "some text to find in the file".into() };
     let mut batch = Batch::new(ws(), Timestamp::EPOCH);
-    batch.writes.push(Write::Put { kind: KIND, row: Row::of(&note, Timestamp::EPOCH, "t")?, expected: Expected::Absent });
+    batch.writes.push(Write::Put {
+        kind: KIND,
+        row: Row::of(&note, Timestamp::EPOCH, "t")?,
+        expected: Expected::Absent,
+    });
     store.commit(batch).await
 }
 
@@ -68,7 +72,10 @@ async fn a_flipped_bit_in_a_record_is_reported() {
     std::fs::write(&path, bytes).unwrap();
     let second = store(&path).await;
     let reads = [second.get(KIND, &ws(), "a").await, second.get(KIND, &ws(), "b").await];
-    assert_eq!(reads.iter().filter(|r| r.as_ref().is_err_and(|e| e.kind() == ErrorKind::Corrupted)).count(), 1);
+    assert_eq!(
+        reads.iter().filter(|r| r.as_ref().is_err_and(|e| e.kind() == ErrorKind::Corrupted)).count(),
+        1
+    );
     assert_eq!(second.check().await.unwrap().len(), 1);
 }
 
@@ -89,7 +96,10 @@ async fn two_openers_take_turns_and_see_each_other() {
     assert_eq!(b.count(KIND, &ws(), &Query::by_id()).await.unwrap(), 40);
     let mut watch = a.watch();
     put(&b, "late").await.unwrap();
-    tokio::time::timeout(std::time::Duration::from_secs(5), watch.wait_for(|n| *n == 41)).await.unwrap().unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(5), watch.wait_for(|n| *n == 41))
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]

@@ -24,9 +24,13 @@ impl Workers {
 
     pub(super) fn register(&self, name: &str) -> Result<()> {
         let fail = |cause: std::io::Error| {
-            Error::new(ErrorKind::Config, "hub.open", "the folder of the store cannot be written: check its rights")
-                .with_context("folder", self.folder.display())
-                .with_source(cause)
+            Error::new(
+                ErrorKind::Config,
+                "hub.open",
+                "the folder of the store cannot be written: check its rights",
+            )
+            .with_context("folder", self.folder.display())
+            .with_source(cause)
         };
         std::fs::create_dir_all(&self.folder).map_err(fail)?;
         let path = self.folder.join(name);

@@ -64,7 +64,9 @@ fn one(c: &Connection, ws: i64, write: Write) -> Result<Option<Change>> {
             Ok(Some(Change { kind: kind.name.to_owned(), id, before, after: 0, op: ChangeOp::Delete }))
         }
         Write::Put { kind, row, expected: Expected::Absent } => insert(c, kind, ws, row).map(Some),
-        Write::Put { kind, row, expected: Expected::Rev(rev) } if rev > 0 => update(c, kind, ws, row, rev).map(Some),
+        Write::Put { kind, row, expected: Expected::Rev(rev) } if rev > 0 => {
+            update(c, kind, ws, row, rev).map(Some)
+        }
         Write::Put { kind, row, expected } => {
             let before = found(c, kind, ws, &row.id)?;
             next_rev(kind.name, &row.id, expected, before)?;
@@ -136,10 +138,8 @@ fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
 
 fn update(c: &Connection, kind: Kind, ws: i64, mut row: Row, before: u64) -> Result<Change> {
     row.rev = before + 1;
-    let mut text = format!(
-        "UPDATE \"{}\" SET rev = ?, schema = ?, updated_at = ?, body = ?, checksum = ?",
-        kind.name
-    );
+    let mut text =
+        format!("UPDATE \"{}\" SET rev = ?, schema = ?, updated_at = ?, body = ?, checksum = ?", kind.name);
     for index in kind.indexes {
         text.push_str(", ix_");
         text.push_str(index.name);
@@ -167,7 +167,14 @@ fn update(c: &Connection, kind: Kind, ws: i64, mut row: Row, before: u64) -> Res
 }
 
 /// Which unique value a refused write clashed with.
-fn clash(c: &Connection, kind: Kind, ws: i64, row: &Row, expected: Expected, cause: rusqlite::Error) -> Error {
+fn clash(
+    c: &Connection,
+    kind: Kind,
+    ws: i64,
+    row: &Row,
+    expected: Expected,
+    cause: rusqlite::Error,
+) -> Error {
     if cause.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) {
         return fail(cause);
     }
@@ -181,8 +188,9 @@ fn clash(c: &Connection, kind: Kind, ws: i64, row: &Row, expected: Expected, cau
     for (index, key) in kind.indexes.iter().zip(&row.keys).filter(|(i, _)| i.unique) {
         let Some(key) = key else { continue };
         let text = format!("SELECT id FROM \"{}\" WHERE ws = ?1 AND ix_{} = ?2", kind.name, index.name);
-        let holder: rusqlite::Result<Option<String>> =
-            c.prepare_cached(&text).and_then(|mut s| s.query_row((ws, key.as_bytes()), |r| r.get(0)).optional());
+        let holder: rusqlite::Result<Option<String>> = c
+            .prepare_cached(&text)
+            .and_then(|mut s| s.query_row((ws, key.as_bytes()), |r| r.get(0)).optional());
         match holder {
             Ok(Some(holder)) if holder != row.id => return taken(kind.name, index.name, &holder),
             Ok(_) => {}
