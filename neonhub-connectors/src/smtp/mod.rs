@@ -108,10 +108,10 @@ impl Smtp {
 
     /// A connection that answers: the idle one if it still does.
     async fn session(&self) -> Result<Session> {
-        if let Some(mut session) = self.idle.lock().await.take() {
-            if session.answers().await {
-                return Ok(session);
-            }
+        if let Some(mut session) = self.idle.lock().await.take()
+            && session.answers().await
+        {
+            return Ok(session);
         }
         Session::open(&self.config, self.port(), self.timeout()).await
     }
