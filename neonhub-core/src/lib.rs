@@ -9,14 +9,11 @@ mod error;
 pub mod hub;
 pub mod id;
 pub mod job;
-/// Interim room until the model room lands.
-pub mod llm {
-    /// A model.
-    pub trait Llm: std::fmt::Debug + Send + Sync + 'static {}
-}
+pub mod llm;
 mod money;
 pub mod op;
 mod permission;
+pub mod prompt;
 mod rng;
 mod scope;
 pub mod seal;

@@ -55,6 +55,13 @@ impl Outbox {
         Outbox::from_settings(OutboxConfig { folder: folder.into(), channels: None })
     }
 
+    /// An outbox for the default channels whose folder is made at the first delivery.
+    #[must_use]
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        let channels = CHANNELS.iter().filter_map(|c| Channel::new(c).ok()).collect();
+        Outbox { folder: folder.into(), channels }
+    }
+
     /// An outbox from settings.
     ///
     /// # Errors
@@ -129,11 +136,7 @@ impl Connector for Outbox {
     }
 
     async fn health(&self) -> Result<()> {
-        if self.folder.is_dir() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Unavailable, "outbox.health", "the outbox folder is gone")
-            .with_context("folder", self.folder.display()))
+        std::fs::create_dir_all(&self.folder).map_err(|cause| refused(&self.folder, cause))
     }
 }
 
@@ -182,7 +185,13 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     name.push(path.file_name().unwrap_or_default());
     name.push(".tmp");
     let draft = path.with_file_name(name);
-    let mut file = std::fs::File::create(&draft)?;
+    let mut file = match std::fs::File::create(&draft) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            std::fs::File::create(&draft)?
+        }
+        other => other?,
+    };
     file.write_all(bytes)?;
     drop(file);
     std::fs::rename(&draft, path)
@@ -190,6 +199,9 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
     let folder = std::fs::File::open(folder)?;
     Ok(rustix::fs::syncfs(folder)?)
 }

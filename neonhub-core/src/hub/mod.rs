@@ -20,7 +20,7 @@ pub use ops::{CATALOGUE, KINDS};
 use crate::bus::Bus;
 use crate::connector::{Channel, Connector, Gate};
 use crate::job::Handler;
-use crate::llm::Llm;
+use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
 use crate::scope::{Principal, Scope};
@@ -196,8 +196,9 @@ impl Hub {
 
     /// The model that answers: the one added last, or the offline model.
     #[must_use]
-    pub fn model(&self) -> Option<Arc<dyn Llm>> {
-        self.0.models.read().unwrap_or_else(PoisonError::into_inner).last().map(Arc::clone)
+    pub fn model(&self) -> Arc<dyn Llm> {
+        let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
+        models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone)
     }
 
     /// Adds a model; it answers from now on.

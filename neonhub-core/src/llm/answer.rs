@@ -321,12 +321,12 @@ fn call(id: String, name: String, args: String) -> ToolCall {
 
 fn parse(text: &str, schema: &Value, stop: &StopKind) -> Result<Value> {
     if let StopKind::Refused { .. } = stop {
-        return Err(Error::new(ErrorKind::Blocked, "llm.call", "the model refused to answer")
-            .with_code("refused"));
+        return Err(
+            Error::new(ErrorKind::Blocked, "llm.call", "the model refused to answer").with_code("refused")
+        );
     }
-    let invalid = |message: String| {
-        Error::new(ErrorKind::Corrupted, "llm.call", message).with_code("invalid_output")
-    };
+    let invalid =
+        |message: String| Error::new(ErrorKind::Corrupted, "llm.call", message).with_code("invalid_output");
     let value: Value = serde_json::from_str(text)
         .map_err(|cause| invalid("expected JSON of the asked schema".into()).with_source(cause))?;
     let faults = schema::check(schema, &value)?;

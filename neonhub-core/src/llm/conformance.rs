@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::{
-    Delta, Llm, LlmRequest, Message, OfflinePlan, OfflineTask, OfflineTemplate, Part, PartBody, PlanStep, Role,
-    StopKind, ToolChoice, ToolSpec, schema,
+    Delta, Llm, LlmRequest, Message, OfflinePlan, OfflineTask, OfflineTemplate, Part, PartBody, PlanStep,
+    Role, StopKind, ToolChoice, ToolSpec, schema,
 };
 use crate::{ErrorKind, Result};
 

@@ -318,8 +318,12 @@ mod tests {
                         args: json!({ "city": "Vienna" }),
                     }]))
                     .reply_to("sunny", "it is sunny in Vienna"),
-                "schema_answer_fits" => model.reply(Reply::json(&json!({ "product": "Sencha", "price": 12 }))),
-                "text_is_answered" | "stream_starts_and_ends_in_order" | "usage_is_counted" => model.reply(hello),
+                "schema_answer_fits" => {
+                    model.reply(Reply::json(&json!({ "product": "Sencha", "price": 12 })))
+                }
+                "text_is_answered" | "stream_starts_and_ends_in_order" | "usage_is_counted" => {
+                    model.reply(hello)
+                }
                 _ => model.reply(Reply::Chunks(vec!["hello ".into(), "from the suite".into()])).reply(hello),
             }))
         }

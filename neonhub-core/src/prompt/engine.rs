@@ -280,12 +280,17 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_named() {
-        assert!(message("Hi\n{{ person.frist }}", &json!({"person": {"first": "A"}})).contains("person.frist"));
+        assert!(
+            message("Hi\n{{ person.frist }}", &json!({"person": {"first": "A"}})).contains("person.frist")
+        );
         assert!(message("{% if offer %}x{% endif %}", &json!({})).contains("offer"));
         assert!(message("{{ offer|upper }}", &json!({})).contains("offer"));
         assert!(message("a\n\n{{ offer }}", &json!({})).contains("line 3"));
         assert!(message("{{ offer }}", &json!({"offer": null})).contains("null"));
-        assert_eq!(render("{{ offer|default('none today') }}", &json!({}), Escape::Text).unwrap(), "none today");
+        assert_eq!(
+            render("{{ offer|default('none today') }}", &json!({}), Escape::Text).unwrap(),
+            "none today"
+        );
     }
 
     #[test]
@@ -312,7 +317,10 @@ mod tests {
         assert!(message("{% for a in range(99999) %}{% endfor %}", &json!({})).contains("10000 items"));
         let big = "{% for a in range(3000) %}{{ v }}{% endfor %}";
         assert!(message(big, &json!({"v": "x".repeat(1000)})).contains("1 MiB"));
-        assert_eq!(render("{% for a in range(10000) %}.{% endfor %}", &json!({}), Escape::Text).unwrap().len(), 10_000);
+        assert_eq!(
+            render("{% for a in range(10000) %}.{% endfor %}", &json!({}), Escape::Text).unwrap().len(),
+            10_000
+        );
         let circle = Engine::new(Escape::Text).with("a", "{% include 'a' %}").unwrap();
         assert_eq!(circle.render("a", &json!({})).unwrap_err().kind(), ErrorKind::InvalidInput);
     }

@@ -19,6 +19,6 @@ mod engine;
 mod fence;
 mod registry;
 
-pub(crate) use engine::{clip, refuse};
 pub use engine::{Engine, Escape, render};
+pub(crate) use engine::{clip, refuse};
 pub use registry::{Prompt, PromptValue, PromptVar, Rendered, VarKind};

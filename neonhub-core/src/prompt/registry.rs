@@ -73,13 +73,7 @@ impl PromptVar {
     /// A required variable for first-party and user values.
     #[must_use]
     pub fn required(name: impl Into<String>, kind: VarKind) -> Self {
-        PromptVar {
-            name: name.into(),
-            kind,
-            required: true,
-            default: None,
-            taint_allowed: vec![Taint::User],
-        }
+        PromptVar { name: name.into(), kind, required: true, default: None, taint_allowed: vec![Taint::User] }
     }
 
     /// A variable with a default, for first-party and user values.

@@ -59,9 +59,8 @@ fn own(labels: &BTreeMap<String, Vec<String>>) -> Cues {
 /// Counts the cue phrases of each label; a longer phrase says more than one word.
 fn by_cues(of: &str, cues: Cues) -> Scores {
     let words: Vec<String> = text::words(of).map(text::stem).collect();
-    let weigh = |phrases: &[String]| -> f64 {
-        phrases.iter().map(|phrase| occurrences(&words, phrase)).sum()
-    };
+    let weigh =
+        |phrases: &[String]| -> f64 { phrases.iter().map(|phrase| occurrences(&words, phrase)).sum() };
     let counted: Vec<(String, f64)> =
         cues.into_iter().map(|(label, phrases)| (label, weigh(&phrases))).collect();
     normalise(counted.into_iter().map(|(label, n)| {
@@ -207,7 +206,8 @@ mod tests {
 
     #[test]
     fn own_labels_take_the_place_of_the_lists() {
-        let labels = [("green".to_owned(), vec!["sencha".to_owned()]), ("black".to_owned(), vec!["assam".to_owned()])];
+        let labels =
+            [("green".to_owned(), vec!["sencha".to_owned()]), ("black".to_owned(), vec!["assam".to_owned()])];
         let request = LlmRequest::new().user("Do you have Sencha?");
         let made = classify(&request, Facet::Topic, &labels.into()).unwrap();
         let out: Value = serde_json::from_str(&made.texts[0]).unwrap();

@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(to(json!("Yes"), json!({"type": "boolean"})), Some(json!(true)));
         assert_eq!(to(json!("Opt In"), json!({"enum": ["opt_in", "out"]})), Some(json!("opt_in")));
         assert_eq!(to(json!(4), json!({"type": "string"})), Some(json!("4")));
-        assert_eq!(to(json!("a long text"), json!({"type": "string", "maxLength": 7})), Some(json!("a long")));
+        assert_eq!(
+            to(json!("a long text"), json!({"type": "string", "maxLength": 7})),
+            Some(json!("a long"))
+        );
         let day = json!({"type": "string", "format": "date"});
         assert_eq!(to(json!("2026-11-21T09:00:00Z"), day), Some(json!("2026-11-21")));
         let numbers = json!({"type": "array", "items": {"type": "integer"}});

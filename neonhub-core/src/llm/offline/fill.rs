@@ -70,7 +70,14 @@ impl Fill<'_> {
         schema::faults(self.root, schema, value).is_empty()
     }
 
-    fn value(&mut self, schema: &Value, name: &str, facts: &Facts, path: &str, depth: usize) -> Result<Filled> {
+    fn value(
+        &mut self,
+        schema: &Value,
+        name: &str,
+        facts: &Facts,
+        path: &str,
+        depth: usize,
+    ) -> Result<Filled> {
         let schema = &*self.flat(schema, 0);
         if let Some(value) = self.hinted(schema, facts)?
             && let Some(value) = self.fitting(schema, value)
@@ -342,7 +349,8 @@ fn enumerated(options: &[Value], name: &str, text: &str) -> Option<Value> {
 /// Values that say "not known", most telling first.
 fn placeholders(schema: &Value, name: &str) -> Vec<Value> {
     let number = |key: &str| schema.get(key).and_then(Value::as_f64);
-    let mut out = vec![json!(format!("[needs input: {name}]")), json!("[needs input]"), json!("?"), json!("")];
+    let mut out =
+        vec![json!(format!("[needs input: {name}]")), json!("[needs input]"), json!("?"), json!("")];
     if let Some(least) = schema.get("minLength").and_then(Value::as_u64) {
         let pad = "?".repeat(usize::try_from(least.min(10_000)).unwrap_or(0));
         out.push(json!(pad));

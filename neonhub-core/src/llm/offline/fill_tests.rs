@@ -122,8 +122,7 @@ fn schemas() -> impl Strategy<Value = Value> {
             .prop_map(|f| json!({"type": "string", "format": f})),
         (-50i64..50, 0i64..50).prop_map(|(a, b)| json!({"type": "integer", "minimum": a, "maximum": a + b})),
         (-50i64..50).prop_map(|a| json!({"type": "number", "exclusiveMinimum": a})),
-        (1i64..9, -50i64..50)
-            .prop_map(|(m, a)| json!({"type": "integer", "multipleOf": m, "minimum": a})),
+        (1i64..9, -50i64..50).prop_map(|(m, a)| json!({"type": "integer", "multipleOf": m, "minimum": a})),
         Just(json!({"type": "boolean"})),
         Just(json!({"enum": ["red", "green", 3]})),
         Just(json!({"const": {"a": 1}})),
@@ -131,7 +130,8 @@ fn schemas() -> impl Strategy<Value = Value> {
         Just(json!(true)),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
-        let name = prop::sample::select(vec!["title", "price", "tags", "mail", "sentiment", "first_name", "x"]);
+        let name =
+            prop::sample::select(vec!["title", "price", "tags", "mail", "sentiment", "first_name", "x"]);
         prop_oneof![
             (prop::collection::btree_map(name, inner.clone(), 0..4), any::<bool>(), any::<u8>()).prop_map(
                 |(props, open, mask)| {

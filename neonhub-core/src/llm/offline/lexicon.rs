@@ -65,8 +65,8 @@ pub(super) const BAD: &[(&str, u8)] = &[
 
 /// Words that turn the next feeling around.
 pub(super) const NOT: &[&str] = &[
-    "not", "no", "never", "don't", "doesn't", "didn't", "isn't", "wasn't", "won't", "can't", "without", "hardly",
-    "nicht", "kein", "keine", "nie", "ohne", "sin", "pas", "jamais",
+    "not", "no", "never", "don't", "doesn't", "didn't", "isn't", "wasn't", "won't", "can't", "without",
+    "hardly", "nicht", "kein", "keine", "nie", "ohne", "sin", "pas", "jamais",
 ];
 
 /// Cue phrases by intent; the first label is what is assumed when no cue is found.

@@ -169,11 +169,8 @@ impl Llm for Offline {
 
 /// The pieces of an answer, in order.
 fn deltas(made: Made, request: &LlmRequest, input: u64) -> Vec<Delta> {
-    let mut out = vec![Delta::Started {
-        provider: "offline".into(),
-        model: MODEL.into(),
-        origin: Origin::Offline,
-    }];
+    let mut out =
+        vec![Delta::Started { provider: "offline".into(), model: MODEL.into(), origin: Origin::Offline }];
     let mut stop = StopKind::Done;
     let mut output = 0;
     if request.temperature.is_some() || request.top_p.is_some() {

@@ -43,7 +43,8 @@ pub(super) fn follow(request: &LlmRequest, plan: &OfflinePlan) -> Result<Made> {
             made.calls.push(ToolCall { id: step.id.clone(), name: step.tool.clone(), args });
         }
     }
-    let open = progress.asked.iter().any(|id| !progress.results.contains_key(id) && !progress.failed.contains(id));
+    let open =
+        progress.asked.iter().any(|id| !progress.results.contains_key(id) && !progress.failed.contains(id));
     if !made.calls.is_empty() {
         return Ok(made);
     }
@@ -104,8 +105,7 @@ fn is_circular(plan: &OfflinePlan) -> bool {
 }
 
 fn progress(request: &LlmRequest) -> Progress<'_> {
-    let mut progress =
-        Progress { asked: BTreeSet::new(), results: BTreeMap::new(), failed: BTreeSet::new() };
+    let mut progress = Progress { asked: BTreeSet::new(), results: BTreeMap::new(), failed: BTreeSet::new() };
     for part in request.messages.iter().flat_map(|m| m.parts.iter()) {
         match &part.body {
             PartBody::ToolCall { id, .. } => drop(progress.asked.insert(id)),

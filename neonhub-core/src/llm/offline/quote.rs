@@ -90,7 +90,10 @@ mod tests {
                 "We ship on weekdays. Returns are free for 30 days after delivery. Gift cards never expire.",
                 Source::new("chk_1"),
             ))
-            .context(Part::retrieved("Tea is stored dark and cool. We ship to Austria.", Source::new("chk_2")));
+            .context(Part::retrieved(
+                "Tea is stored dark and cool. We ship to Austria.",
+                Source::new("chk_2"),
+            ));
         answer(&request, 3).unwrap()
     }
 

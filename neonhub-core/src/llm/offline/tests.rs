@@ -49,7 +49,8 @@ async fn answers_are_marked_offline_and_free_of_surprises() {
 /// Golden answer: it may change only together with the number of the model.
 #[tokio::test]
 async fn the_same_request_gives_the_same_bytes_forever() {
-    let template = "{{ pick(['New', 'Fresh', 'Just in', 'Here']) }}: {{ product }}{{ pick(['!', '.', ' today']) }}";
+    let template =
+        "{{ pick(['New', 'Fresh', 'Just in', 'Here']) }}: {{ product }}{{ pick(['!', '.', ' today']) }}";
     let task = OfflineTemplate::new(template, json!({"product": "Sencha"})).variants(3);
     let answer = Offline::new().complete(LlmRequest::new().offline(task).seed(2026)).await.unwrap();
     assert_eq!(answer.variants, GOLDEN);
@@ -75,8 +76,9 @@ async fn stop_and_limit_cut_the_text() {
 
 #[tokio::test]
 async fn every_task_takes_less_than_fifty_milliseconds() {
-    let page = "Green tea is picked in spring. It keeps for a year in a dark tin. Returns are free for 30 days. "
-        .repeat(40);
+    let page =
+        "Green tea is picked in spring. It keeps for a year in a dark tin. Returns are free for 30 days. "
+            .repeat(40);
     let variants = OfflineTemplate::new(
         "{{ pick(['a b c', 'd e f']) }} {{ text }} {{ pick(['x', 'y', 'z']) }}",
         json!({"text": page}),

@@ -2,8 +2,8 @@
 
 /// Short forms whose dot ends no sentence, lower case without the dot.
 const SHORT: &[&str] = &[
-    "approx", "art", "bzw", "ca", "co", "dr", "e.g", "etc", "fig", "g", "i.e", "inc", "jr", "ltd", "max", "min",
-    "mr", "mrs", "ms", "no", "nr", "p", "prof", "sr", "st", "str", "usw", "vs", "z", "b",
+    "approx", "art", "bzw", "ca", "co", "dr", "e.g", "etc", "fig", "g", "i.e", "inc", "jr", "ltd", "max",
+    "min", "mr", "mrs", "ms", "no", "nr", "p", "prof", "sr", "st", "str", "usw", "vs", "z", "b",
 ];
 
 /// Words: runs of letters and digits, with apostrophes and hyphens inside.
@@ -45,7 +45,8 @@ fn blocks(text: &str) -> Vec<&str> {
 fn strip_mark(block: &str) -> &str {
     let block = block.trim();
     let bare = block.trim_start_matches('#');
-    let bare = bare.strip_prefix("- ").or(bare.strip_prefix("* ")).or(bare.strip_prefix("• ")).unwrap_or(bare);
+    let bare =
+        bare.strip_prefix("- ").or(bare.strip_prefix("* ")).or(bare.strip_prefix("• ")).unwrap_or(bare);
     bare.trim()
 }
 
@@ -134,9 +135,10 @@ mod tests {
 
     #[test]
     fn words_keep_inner_marks() {
-        assert_eq!(words("it's a well-known 'fact', 20%").collect::<Vec<_>>(), [
-            "it's", "a", "well-known", "fact", "20"
-        ]);
+        assert_eq!(
+            words("it's a well-known 'fact', 20%").collect::<Vec<_>>(),
+            ["it's", "a", "well-known", "fact", "20"]
+        );
         assert_eq!(stem("returns"), stem("Returned"));
         assert_eq!(stem("deliveries"), stem("delivery"));
     }

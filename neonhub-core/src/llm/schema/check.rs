@@ -244,7 +244,8 @@ mod tests {
     /// Schema, a value that fits, a value that does not, and the path of its fault.
     #[test]
     fn each_keyword_tells_good_from_bad() {
-        let recursive = json!({"type": "object", "properties": {"kid": {"$ref": "#"}, "n": {"type": "integer"}}});
+        let recursive =
+            json!({"type": "object", "properties": {"kid": {"$ref": "#"}, "n": {"type": "integer"}}});
         let cases = [
             (json!({"type": ["string", "null"]}), json!(null), json!(1), ""),
             (json!({"type": "integer"}), json!(2.0), json!(2.5), ""),

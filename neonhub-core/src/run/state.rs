@@ -1,0 +1,456 @@
+//! The state of a run as the fold of its log.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::entry::{EffectClass, Entry, RunStatus, ToolState, What, effect_of};
+use super::machine::{Command, Failure, Limits, Program, RunEvent, WaitOn};
+use crate::connector::EffectId;
+use crate::llm::{LlmRequest, TokenCount, Usage};
+use crate::{Error, ErrorKind, Result, Timestamp};
+
+/// What a run has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Used {
+    /// Entries of the log.
+    pub steps: u32,
+    /// Calls of models.
+    pub model_calls: u32,
+    /// Calls of tools.
+    pub tool_calls: u32,
+    /// Tokens put in.
+    pub input_tokens: u64,
+    /// Tokens that came out.
+    pub output_tokens: u64,
+    /// Time spent waiting, in milliseconds.
+    pub waited_ms: u64,
+}
+
+impl Used {
+    fn add(&mut self, usage: &Usage) {
+        self.input_tokens += usage.input_uncached + usage.input_cache_read + usage.input_cache_write;
+        self.output_tokens += usage.output_visible + usage.output_reasoning;
+    }
+}
+
+/// A call that was planned and has no outcome yet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Open {
+    /// A model is being asked.
+    Model {
+        /// The request.
+        request: Box<LlmRequest>,
+        /// Tries so far.
+        attempts: u32,
+    },
+    /// A tool is being called.
+    Tool {
+        /// The operation.
+        tool: String,
+        /// Its input.
+        args: Value,
+        /// Name of the effect.
+        effect: EffectId,
+        /// Class of the effect.
+        class: EffectClass,
+    },
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Do this call and record its outcome.
+    Dispatch(String, Open),
+    /// Wait for this.
+    Wait(String, WaitOn),
+    /// Nothing: the run is at its end.
+    End,
+}
+
+/// When an entry is made, by whom, and which provider answers.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The instant.
+    pub at: Timestamp,
+    /// The principal.
+    pub actor: String,
+    /// The provider of the hub's model.
+    pub provider: String,
+}
+
+/// The state of a run: the program's own and what the log says around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunState<S> {
+    /// Id of the run; part of the ids of its effects.
+    pub run: String,
+    /// Where it stands; `Interrupted` is a matter of its lease and never appears here.
+    pub status: RunStatus,
+    /// The program's state.
+    pub program: S,
+    /// Version of the program that began it.
+    pub version: u32,
+    /// Number of the next entry.
+    pub next_seq: u32,
+    /// Calls without outcome, in order of their planning.
+    pub open: Vec<(String, Open)>,
+    /// Waits without answer.
+    pub waits: Vec<(String, WaitOn)>,
+    /// What is used.
+    pub used: Used,
+    /// True when an offline model made a part of it.
+    pub is_offline: bool,
+    /// The output, once finished.
+    pub output: Value,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    todo: VecDeque<Command>,
+    limits: Limits,
+    names: BTreeSet<String>,
+    started_at: Timestamp,
+    waiting_since: BTreeMap<String, Timestamp>,
+    limit: Option<(String, u64, u64)>,
+}
+
+impl<S: Default> RunState<S> {
+    /// The state before the first entry.
+    #[must_use]
+    pub fn new(run: impl Into<String>) -> Self {
+        RunState {
+            run: run.into(),
+            status: RunStatus::Queued,
+            program: S::default(),
+            version: 0,
+            next_seq: 0,
+            open: Vec::new(),
+            waits: Vec::new(),
+            used: Used::default(),
+            is_offline: false,
+            output: Value::Null,
+            failure: None,
+            todo: VecDeque::new(),
+            limits: Limits::default(),
+            names: BTreeSet::new(),
+            started_at: Timestamp::EPOCH,
+            waiting_since: BTreeMap::new(),
+            limit: None,
+        }
+    }
+}
+
+/// The state after these entries.
+///
+/// # Errors
+/// `Corrupted`, code `log_broken`, for a gap, an outcome without its plan, or an entry after the end.
+pub fn fold<'e, P: Program>(
+    program: &P,
+    run: &str,
+    entries: impl IntoIterator<Item = &'e Entry>,
+) -> Result<RunState<P::State>> {
+    let mut state = RunState::new(run);
+    for entry in entries {
+        state.apply(program, entry)?;
+    }
+    Ok(state)
+}
+
+/// Records `what`, and after it everything that needs nothing from outside: the plans of the next calls, events,
+/// waits, the end. The entries belong into one commit.
+///
+/// # Errors
+/// As [`fold`]; `InvalidInput` when a program asks for arguments that JSON cannot carry.
+pub fn advance<P: Program>(
+    program: &P,
+    mut state: RunState<P::State>,
+    what: What,
+    moment: &Moment,
+    class: impl Fn(&str) -> EffectClass,
+) -> Result<(RunState<P::State>, Vec<Entry>)> {
+    let mut entries = Vec::new();
+    let mut next = Some(what);
+    while let Some(what) = next {
+        let entry = Entry { seq: state.next_seq, at: moment.at, actor: moment.actor.clone(), what };
+        state.apply(program, &entry)?;
+        entries.push(entry);
+        next = state.intent(program, moment, &class)?;
+    }
+    Ok((state, entries))
+}
+
+impl<S: Default + Clone> RunState<S> {
+    /// What is to be done next, once everything intended is recorded.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        if self.status.is_final() {
+            return Next::End;
+        }
+        if let Some((call, open)) = self.open.first() {
+            return Next::Dispatch(call.clone(), open.clone());
+        }
+        match self.waits.first() {
+            Some((wait, on)) => Next::Wait(wait.clone(), on.clone()),
+            None => Next::End,
+        }
+    }
+
+    /// The entry that follows without anything from outside.
+    fn intent<P: Program<State = S>>(
+        &mut self,
+        program: &P,
+        moment: &Moment,
+        class: &impl Fn(&str) -> EffectClass,
+    ) -> Result<Option<What>> {
+        if self.status.is_final() {
+            return Ok(None);
+        }
+        if let Some((limit, used, allowed)) = &self.limit {
+            return Ok(Some(over(limit, *used, *allowed, program.partial(&self.program))));
+        }
+        if let Some((call, Open::Model { attempts: 0, .. })) = self.open.first() {
+            let provider = moment.provider.clone();
+            return Ok(Some(What::ModelCalled { call: call.clone(), provider, attempt: 1 }));
+        }
+        if !self.open.is_empty() || !self.waits.is_empty() {
+            return Ok(None);
+        }
+        let Some(command) = self.todo.front() else { return Ok(Some(stuck())) };
+        if let Some((limit, used, allowed)) = self.exceeded(command, moment.at) {
+            return Ok(Some(What::Budget { limit: limit.to_owned(), used, allowed }));
+        }
+        self.plan(command.clone(), class).map(Some)
+    }
+
+    fn plan(&self, command: Command, class: &impl Fn(&str) -> EffectClass) -> Result<What> {
+        let (Command::CallModel { call: name, .. }
+        | Command::CallTool { call: name, .. }
+        | Command::Wait { wait: name, .. }) = &command
+        else {
+            return Ok(match command {
+                Command::Emit { event, data } => What::Emitted { event, data },
+                Command::Done { output } => {
+                    What::Finished { status: RunStatus::Completed, output, failure: None }
+                }
+                Command::Fail { failure } => failed(failure, Value::Null),
+                _ => stuck(),
+            });
+        };
+        if self.names.contains(name) {
+            let message = format!("the program used the name {name:?} for two calls");
+            return Ok(failed(fault("name_taken", &message), Value::Null));
+        }
+        Ok(match command {
+            Command::CallModel { call, request } => What::ModelPlanned { call, request },
+            Command::CallTool { call, tool, args } => {
+                let effect = effect_of(&self.run, &call, &tool, &args)?;
+                What::ToolPlanned { class: class(&tool), call, tool, args, effect }
+            }
+            Command::Wait { wait, on } => What::Wait { wait, on },
+            _ => stuck(),
+        })
+    }
+
+    /// The bound that a command would pass: its name, what would be used, what is allowed.
+    fn exceeded(&self, command: &Command, at: Timestamp) -> Option<(&'static str, u64, u64)> {
+        let since = at.as_millis().saturating_sub(self.started_at.as_millis());
+        let worked = u64::try_from(since).unwrap_or(0).saturating_sub(self.used.waited_ms);
+        let limits = &self.limits;
+        let mut checks = Vec::new();
+        match command {
+            Command::CallModel { request, .. } => {
+                checks.push(("model_calls", u64::from(self.used.model_calls) + 1, u64::from(limits.model_calls)));
+                checks.push(("live_tokens", TokenCount::estimate(request).tokens, limits.live_tokens));
+            }
+            Command::CallTool { .. } => {
+                checks.push(("tool_calls", u64::from(self.used.tool_calls) + 1, u64::from(limits.tool_calls)));
+            }
+            _ => return None,
+        }
+        checks.push(("wall_ms", worked, limits.wall_ms));
+        checks.into_iter().find(|(_, used, allowed)| used > allowed)
+    }
+
+    /// Takes one entry into the state.
+    ///
+    /// # Errors
+    /// `Corrupted`, code `log_broken`, when it cannot follow what is there.
+    pub fn apply<P: Program<State = S>>(&mut self, program: &P, entry: &Entry) -> Result<()> {
+        let out_of_place = |why: &str| {
+            Err(Error::new(ErrorKind::Corrupted, "runs.fold", format!("the log is broken: {why}"))
+                .with_code("log_broken")
+                .with_context("seq", entry.seq)
+                .with_context("kind", entry.what.word()))
+        };
+        if entry.seq != self.next_seq {
+            return out_of_place("an entry is missing");
+        }
+        let is_start = matches!(entry.what, What::Started { .. });
+        if is_start != (entry.seq == 0) {
+            return out_of_place("the first entry is `started`, and no other");
+        }
+        if self.status.is_final() && !matches!(entry.what, What::Note { .. }) {
+            return out_of_place("an entry follows the end");
+        }
+        self.next_seq += 1;
+        self.used.steps = self.next_seq;
+        match self.take(entry) {
+            Ok(Some(event)) => {
+                let (state, commands) = program.step(std::mem::take(&mut self.program), &event);
+                self.program = state;
+                self.todo.extend(commands);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(why) => out_of_place(why),
+        }
+    }
+
+    /// Everything but the program's own state; the event it is to see, if any.
+    fn take(&mut self, entry: &Entry) -> std::result::Result<Option<RunEvent>, &'static str> {
+        match &entry.what {
+            What::Started { version, input, seed, limits, .. } => {
+                (self.version, self.limits, self.started_at) = (*version, *limits, entry.at);
+                self.status = RunStatus::Running;
+                return Ok(Some(RunEvent::Started { input: input.clone(), at: entry.at, seed: *seed }));
+            }
+            What::ModelPlanned { call, request } => {
+                self.begin(call)?;
+                self.used.model_calls += 1;
+                self.open.push((call.clone(), Open::Model { request: request.clone(), attempts: 0 }));
+            }
+            What::ModelCalled { call, attempt, .. } => {
+                let slot = self.open.iter_mut().find(|(c, _)| c == call);
+                let Some((_, Open::Model { attempts, .. })) = slot else { return Err("a call was never planned") };
+                *attempts = *attempt;
+            }
+            What::ModelDone { call, answer, failure } => {
+                self.close(call)?;
+                return Ok(Some(self.model_done(call, answer.as_deref(), failure.as_ref())));
+            }
+            What::ToolPlanned { call, tool, args, effect, class } => {
+                self.begin(call)?;
+                self.used.tool_calls += 1;
+                let open = Open::Tool {
+                    tool: tool.clone(),
+                    args: args.clone(),
+                    effect: effect.clone(),
+                    class: *class,
+                };
+                self.open.push((call.clone(), open));
+            }
+            What::ToolDone { call, state, output, failure } => {
+                self.close(call)?;
+                return Ok(Some(tool_done(call, *state, output, failure.as_ref())));
+            }
+            What::Wait { wait, on } => {
+                // A wait may also be put in by the driver, for a call whose fate a person must tell.
+                if self.todo.front().is_some_and(|c| matches!(c, Command::Wait { wait: w, .. } if w == wait)) {
+                    self.todo.pop_front();
+                }
+                self.names.insert(wait.clone());
+                self.waits.push((wait.clone(), on.clone()));
+                self.waiting_since.insert(wait.clone(), entry.at);
+                self.status = RunStatus::Waiting;
+            }
+            What::Woken { wait, payload } => {
+                let at = self.waits.iter().position(|(w, _)| w == wait).ok_or("nothing waits for this")?;
+                self.waits.remove(at);
+                if let Some(since) = self.waiting_since.remove(wait) {
+                    let waited = entry.at.as_millis().saturating_sub(since.as_millis());
+                    self.used.waited_ms += u64::try_from(waited).unwrap_or(0);
+                }
+                self.status = RunStatus::Running;
+                let (wait, payload, at) = (wait.clone(), payload.clone(), entry.at);
+                return Ok(Some(RunEvent::Woken { wait, payload, at }));
+            }
+            What::Emitted { .. } => drop(self.todo.pop_front()),
+            What::Budget { limit, used, allowed } => self.limit = Some((limit.clone(), *used, *allowed)),
+            What::Note { .. } => {}
+            What::Finished { status, output, failure } => {
+                (self.status, self.output) = (*status, output.clone());
+                self.failure.clone_from(failure);
+                self.todo.clear();
+                self.waits.clear();
+            }
+        }
+        Ok(None)
+    }
+
+    fn begin(&mut self, call: &str) -> std::result::Result<(), &'static str> {
+        self.todo.pop_front().ok_or("a call was planned that no step asked for")?;
+        if self.names.insert(call.to_owned()) { Ok(()) } else { Err("a call was planned twice") }
+    }
+
+    fn close(&mut self, call: &str) -> std::result::Result<(), &'static str> {
+        let at = self.open.iter().position(|(c, _)| c == call).ok_or("an outcome has no call")?;
+        self.open.remove(at);
+        Ok(())
+    }
+
+    fn model_done(
+        &mut self,
+        call: &str,
+        answer: Option<&crate::llm::Answer>,
+        failure: Option<&Failure>,
+    ) -> RunEvent {
+        let call = call.to_owned();
+        match answer {
+            Some(answer) => {
+                self.used.add(&answer.usage);
+                self.is_offline |= answer.is_offline();
+                RunEvent::ModelDone { call, answer: Box::new(answer.clone()) }
+            }
+            None => {
+                let failure = failure.cloned().unwrap_or_else(|| fault("no_outcome", "the call has no outcome"));
+                RunEvent::ModelFailed { call, failure }
+            }
+        }
+    }
+}
+
+fn tool_done(call: &str, state: ToolState, output: &Value, failure: Option<&Failure>) -> RunEvent {
+    let call = call.to_owned();
+    match state {
+        ToolState::Landed => RunEvent::ToolDone { call, output: output.clone() },
+        ToolState::NotLanded | ToolState::Failed => {
+            let failure = failure.cloned().unwrap_or_else(|| fault("not_landed", "the call did not happen"));
+            RunEvent::ToolFailed { call, failure }
+        }
+    }
+}
+
+/// A fault of the program or of the run itself.
+fn fault(code: &str, message: &str) -> Failure {
+    Failure {
+        kind: ErrorKind::Internal.code().to_owned(),
+        code: code.to_owned(),
+        operation: "runs.step".to_owned(),
+        message: message.to_owned(),
+        retryable: false,
+    }
+}
+
+fn failed(failure: Failure, output: Value) -> What {
+    What::Finished { status: RunStatus::Failed, output, failure: Some(failure) }
+}
+
+fn stuck() -> What {
+    failed(fault("stuck", "the program asked for nothing and did not end"), Value::Null)
+}
+
+fn over(limit: &str, used: u64, allowed: u64, partial: Value) -> What {
+    let failure = Failure {
+        kind: ErrorKind::BudgetExceeded.code().to_owned(),
+        code: "limit_reached".to_owned(),
+        operation: "runs.step".to_owned(),
+        message: format!("the run reached its limit of {limit}: {used} needed, {allowed} allowed"),
+        retryable: false,
+    };
+    failed(failure, json!({ "partial": partial }))
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
