@@ -1,1 +1,46 @@
-//! Facade.
+//! The SQLite of marketing automation: people, consent, brand knowledge, campaigns and one send gate in a
+//! library that an app opens like a file.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let hub = neonhub::open("memory:").await?;
+//! let cx = hub.workspace("default").await?;
+//! let who = cx.call(neonhub::hub::ops::WhoAmI {}).await?;
+//! assert!(!who.permissions.is_empty());
+//! hub.close().await
+//! # }).unwrap();
+//! ```
+#![forbid(unsafe_code)]
+
+pub use neonhub_agents::{
+    brand, campaign, consent, email, gate, guardrail, link, people, send, sms, template, voice,
+};
+pub use neonhub_connectors as connectors;
+pub use neonhub_core::{
+    CancelToken, Clock, Currency, Error, ErrorKind, Fault, Faults, Hub, HubBuilder, ManualClock, Money,
+    Permission, PermissionSet, Principal, Result, Retry, Role, Scope, Sealed, Secret, Seed, SystemClock,
+    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, op, prompt, seal, store, tenancy, zone,
+};
+pub use neonhub_rag as knowledge;
+
+/// A hub builder with every layer installed: runtime, knowledge, capabilities and the send gate.
+pub fn builder() -> HubBuilder {
+    neonhub_agents::install(neonhub_rag::install(Hub::builder()))
+}
+
+/// Opens a store with every layer and its defaults: the offline model, and an outbox beside the file that
+/// takes every message until a connector is added.
+///
+/// `url` is a path, `sqlite:PATH` or `memory:`. A new file starts with the workspace `default` in sandbox mode.
+///
+/// # Errors
+/// As [`HubBuilder::build`].
+pub async fn open(url: &str) -> Result<Hub> {
+    let hub = builder().store(url).build().await?;
+    if let Some(path) = hub.location() {
+        let mut folder = path.as_os_str().to_owned();
+        folder.push(".outbox");
+        hub.add_connector(std::sync::Arc::new(connectors::outbox::Outbox::at(folder)));
+    }
+    Ok(hub)
+}

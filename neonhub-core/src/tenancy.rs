@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Index, Key, Record};
+use crate::store::Record;
 use crate::{Result, id_type};
 
 id_type!(WorkspaceId, "wsp", "A workspace: the unit that every record belongs to.");
@@ -58,7 +58,7 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Display name.
     pub name: String,
-    /// Short name, unique in the store.
+    /// Short name, unique in the store; the directory of the hub leads from it to the workspace.
     pub slug: String,
     /// Whether real people may be reached.
     #[serde(default)]
@@ -76,19 +76,29 @@ pub struct Workspace {
     /// Lets offline-made text through in production mode.
     #[serde(default)]
     pub allow_offline_output: bool,
-    /// Raised by what stops sends for the whole workspace (pause, domain suppression, brake).
-    #[serde(default)]
-    pub gate_epoch: u64,
 }
 
 impl Record for Workspace {
     const KIND: &'static str = "workspace";
-    const INDEXES: &'static [Index] = &[Index::unique("slug")];
     fn id(&self) -> &str {
         self.id.as_str()
     }
-    fn keys(&self) -> Vec<Option<Key>> {
-        vec![Some(Key::text(&self.slug))]
+}
+
+/// One line of the hub's directory: which workspace a slug names. The workspace itself is a record of its own
+/// workspace, so that a dispatch commit can check that it did not change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectoryEntry {
+    /// The slug.
+    pub slug: String,
+    /// The workspace it names.
+    pub workspace: WorkspaceId,
+}
+
+impl Record for DirectoryEntry {
+    const KIND: &'static str = "directory_entry";
+    fn id(&self) -> &str {
+        &self.slug
     }
 }
 
@@ -106,7 +116,6 @@ impl Workspace {
             timezone: "Etc/UTC".into(),
             default_region: None,
             allow_offline_output: false,
-            gate_epoch: 0,
         }
     }
 

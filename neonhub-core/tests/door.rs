@@ -314,7 +314,7 @@ async fn a_closed_hub_refuses_and_waits_for_what_runs() {
 }
 
 #[tokio::test]
-async fn workspace_settings_are_checked_and_move_the_gate_epoch() {
+async fn workspace_settings_are_checked_and_changes_raise_the_revision() {
     let cx = scope().await;
     let bad = UpdateWorkspace {
         timezone: Some("Mars/Olympus".into()),
@@ -325,7 +325,8 @@ async fn workspace_settings_are_checked_and_move_the_gate_epoch() {
     let fields: Vec<_> = error.field_faults().iter().map(|f| f.field.as_str()).collect();
     assert_eq!(fields, ["name", "timezone"]);
     let live = UpdateWorkspace { mode: Some(Mode::Production), ..Default::default() };
-    assert_eq!(cx.call(live).await.unwrap().gate_epoch, 1);
+    assert_eq!(cx.call(live).await.unwrap().mode, Mode::Production);
+    assert_eq!(cx.hub().workspace_of(&cx).await.unwrap().rev, 2);
 }
 
 #[tokio::test]

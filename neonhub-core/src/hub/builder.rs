@@ -18,8 +18,8 @@ use crate::op::Entry;
 use crate::permission::Role;
 use crate::scope::Principal;
 use crate::seal::{RootKey, hmac_sha256};
-use crate::store::{Batch, Expected, Key, Kind, MemoryStore, Record, Row, SharedStore, Write};
-use crate::tenancy::{Workspace, WorkspaceId};
+use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
+use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -218,30 +218,41 @@ impl Hub {
     async fn prepare(&self) -> Result<()> {
         let owner = Principal::User { id: "owner".into() };
         let hub_scope = self.scope_of(WorkspaceId::hub(), owner.clone(), Role::Owner);
-        let kind = Kind::of::<Workspace>();
-        let key = [Key::text(DEFAULT_WORKSPACE)];
-        if self.store().find_many(kind, &WorkspaceId::hub(), "slug", &key).await?.pop().flatten().is_none() {
-            let workspace = Workspace::sandbox(WorkspaceId::new(&hub_scope), DEFAULT_WORKSPACE);
-            let row = Row::of(&workspace, self.now(), hub_scope.label())?;
-            let mut batch = Batch::new(WorkspaceId::hub(), self.now());
-            batch.writes.push(Write::Put { kind, row, expected: Expected::Absent });
-            match self.store().commit(batch).await {
-                // Another process opened the new store at the same time and made it.
-                Err(error) if error.code() == "unique_taken" => {}
-                other => drop(other?),
-            }
+        if hub_scope.get::<DirectoryEntry>(DEFAULT_WORKSPACE).await?.is_none() {
+            self.make_workspace(&hub_scope, DEFAULT_WORKSPACE).await?;
         }
-        for workspace in hub_scope.query::<Workspace>(&crate::store::Query::by_id().limit(10_000)).await? {
-            if self.is_seeded() && workspace.mode == crate::tenancy::Mode::Production {
+        let all = crate::store::Query::by_id().limit(10_000);
+        for entry in hub_scope.query::<DirectoryEntry>(&all).await? {
+            let cx = self.scope_of(entry.body.workspace, owner.clone(), Role::Owner);
+            if self.is_seeded() && self.workspace_of(&cx).await?.mode == Mode::Production {
                 return Err(Error::new(
                     ErrorKind::Config,
                     "hub.open",
                     "a fixed seed makes ids and tokens predictable: leave it out for a store in production mode",
                 ));
             }
-            self.scope_of(workspace.body.id, owner.clone(), Role::Owner).release_orphans().await?;
+            cx.release_orphans().await?;
         }
         Ok(())
+    }
+
+    /// The workspace first, then its line in the directory: a crash between leaves nothing that is found.
+    async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
+        let workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
+        let entry = DirectoryEntry { slug: slug.to_owned(), workspace: workspace.id.clone() };
+        let by = hub_scope.label();
+        let mut batch = Batch::new(workspace.id.clone(), self.now());
+        let row = Row::of(&workspace, self.now(), by)?;
+        batch.writes.push(Write::Put { kind: Kind::of::<Workspace>(), row, expected: Expected::Absent });
+        self.store().commit(batch).await?;
+        let mut batch = Batch::new(WorkspaceId::hub(), self.now());
+        let row = Row::of(&entry, self.now(), by)?;
+        batch.writes.push(Write::Put { kind: Kind::of::<DirectoryEntry>(), row, expected: Expected::Absent });
+        match self.store().commit(batch).await {
+            // Another process opened the new store at the same time and made it.
+            Err(error) if error.code() == "stale_revision" => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 }
 

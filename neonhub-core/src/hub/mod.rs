@@ -25,8 +25,8 @@ use crate::op::Entry;
 use crate::permission::Role;
 use crate::scope::{Principal, Scope};
 use crate::seal::{RootKey, Sealer};
-use crate::store::{Key, Kind, Record as _, SharedStore, Store, Stored};
-use crate::tenancy::{Workspace, WorkspaceId};
+use crate::store::{Kind, SharedStore, Store, Stored};
+use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
 /// How long `close` waits for calls in flight.
@@ -127,15 +127,8 @@ impl Hub {
             Error::new(ErrorKind::NotFound, "hub.workspace", "there is no such workspace in this store")
                 .with_context("workspace", slug)
         };
-        let found = self
-            .0
-            .store
-            .find_many(Kind::of::<Workspace>(), &WorkspaceId::hub(), "slug", &[Key::text(slug)])
-            .await?
-            .pop()
-            .flatten()
-            .ok_or_else(missing)?;
-        let workspace = Stored::<Workspace>::from_row(&found)?.body.id;
+        let found = self.0.store.get(Kind::of::<DirectoryEntry>(), &WorkspaceId::hub(), slug).await?;
+        let workspace = Stored::<DirectoryEntry>::from_row(&found.ok_or_else(missing)?)?.body.workspace;
         Ok(self.scope_of(workspace, principal, role))
     }
 
@@ -153,9 +146,7 @@ impl Hub {
     /// # Errors
     /// `NotFound` when it was removed.
     pub async fn workspace_of(&self, cx: &Scope) -> Result<Stored<Workspace>> {
-        let row =
-            self.0.store.get(Kind::of::<Workspace>(), &WorkspaceId::hub(), cx.workspace().as_str()).await?;
-        row.as_ref().map(Stored::from_row).transpose()?.ok_or_else(|| cx.missing(Workspace::KIND))
+        cx.need(cx.workspace().as_str()).await
     }
 
     /// The operations of this hub by name.

@@ -10,8 +10,8 @@ use crate::job::{Job, QueueStats};
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, Page, entry};
 use crate::permission::Permission;
 use crate::scope::Principal;
-use crate::store::{Damage, Expected, Kind, Query};
-use crate::tenancy::{Mode, Workspace, WorkspaceId, WorkspaceStatus};
+use crate::store::{Damage, Kind, Query};
+use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, WorkspaceStatus};
 use crate::{Result, Scope};
 
 /// Operations of the runtime.
@@ -30,6 +30,7 @@ pub static CATALOGUE: &[Entry] = &[
 /// Record kinds of the runtime.
 pub static KINDS: &[Kind] = &[
     Kind::of::<Workspace>(),
+    Kind::of::<DirectoryEntry>(),
     Kind::of::<KeyCheck>(),
     Kind::of::<AuditEntry>(),
     Kind::of::<Event>(),
@@ -117,7 +118,6 @@ impl Operation for UpdateWorkspace {
     async fn run(self, cx: &Scope) -> Result<Workspace> {
         let mut stored = cx.hub().workspace_of(cx).await?;
         let w = &mut stored.body;
-        let was = (w.status, w.mode, w.allow_offline_output);
         macro_rules! patch {
             ($($field:ident),+) => { $(if let Some(value) = self.$field { w.$field = value; })+ };
         }
@@ -125,10 +125,8 @@ impl Operation for UpdateWorkspace {
         if self.default_region.is_some() {
             w.default_region = self.default_region;
         }
-        // Whatever changes what the gate may let through makes standing verdicts stale.
-        w.gate_epoch += u64::from(was != (w.status, w.mode, w.allow_offline_output));
         w.check()?;
-        cx.put_in_hub(&stored.body, Expected::Rev(stored.rev)).await?;
+        cx.save(&stored)?;
         Ok(stored.body)
     }
     fn examples() -> Vec<Self> {

@@ -49,8 +49,8 @@ pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
 pub use offline::Offline;
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
-pub(crate) use request::hex;
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
+pub(crate) use request::{MAX_SEED, hex};
 #[cfg(any(test, feature = "testing"))]
 pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};

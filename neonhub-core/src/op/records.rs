@@ -217,14 +217,6 @@ impl Scope {
         Ok(())
     }
 
-    /// Writes a record of the hub itself (a workspace) at once; its place is not this workspace's batch.
-    pub(crate) async fn put_in_hub<R: Record>(&self, record: &R, expected: Expected) -> Result<()> {
-        let mut batch = crate::store::Batch::new(crate::tenancy::WorkspaceId::hub(), self.now());
-        let row = Row::of(record, self.now(), self.label())?;
-        batch.writes.push(Write::Put { kind: Kind::of::<R>(), row, expected });
-        self.store().commit(batch).await.map(|_| ())
-    }
-
     /// Adds an event to the commit.
     ///
     /// # Errors

@@ -176,6 +176,11 @@ pub enum What {
         /// Class of the effect.
         class: EffectClass,
     },
+    /// A tool that acts on the world is called again, after it was found that the call before did not land.
+    ToolCalled {
+        /// The call.
+        call: String,
+    },
     /// The tool answered or failed.
     ToolDone {
         /// The call.
@@ -248,6 +253,7 @@ impl What {
             What::ModelCalled { .. } => "model_called",
             What::ModelDone { .. } => "model_done",
             What::ToolPlanned { .. } => "tool_planned",
+            What::ToolCalled { .. } => "tool_called",
             What::ToolDone { .. } => "tool_done",
             What::Wait { .. } => "wait",
             What::Woken { .. } => "woken",

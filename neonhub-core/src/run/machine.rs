@@ -111,6 +111,23 @@ pub enum RunEvent {
     },
 }
 
+impl RunEvent {
+    /// The failure it reports, or that the program did not expect it: for the last arm of a `match`.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            RunEvent::ModelFailed { failure, .. } | RunEvent::ToolFailed { failure, .. } => failure.clone(),
+            _ => Failure {
+                kind: ErrorKind::Internal.code().to_owned(),
+                code: "unexpected_event".to_owned(),
+                operation: "runs.step".to_owned(),
+                message: "the program did not expect this event".to_owned(),
+                retryable: false,
+            },
+        }
+    }
+}
+
 /// What a program asks for. Commands are done in order, one call at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -134,7 +151,7 @@ pub enum Command {
     },
     /// Stop until something happens.
     Wait {
-        /// A name for the wait, unique in the run.
+        /// A name for the wait, unique in the run; does not begin with `?`.
         wait: String,
         /// What.
         on: WaitOn,
@@ -198,22 +215,16 @@ pub enum WaitOn {
         /// Its name.
         name: String,
     },
-    /// An operation that this process does not have.
-    Tool {
-        /// Its name.
-        name: String,
-    },
 }
 
 impl WaitOn {
-    /// One word for lists: `timer`, `approval`, `signal`, `tool crm.push`.
+    /// One word for lists: `timer`, `approval`, `signal go`.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
             WaitOn::Timer { .. } => "timer".to_owned(),
             WaitOn::Approval { .. } => "approval".to_owned(),
             WaitOn::Signal { name } => format!("signal {name}"),
-            WaitOn::Tool { name } => format!("tool {name}"),
         }
     }
 }

@@ -113,7 +113,11 @@ pub struct RunState<S> {
     started_at: Timestamp,
     waiting_since: BTreeMap<String, Timestamp>,
     limit: Option<(String, u64, u64)>,
+    told: BTreeMap<String, Value>,
 }
+
+/// Begins the name of a wait that asks whether a call landed; the name of the call follows.
+pub(super) const LANDED: &str = "?landed/";
 
 impl<S: Default> RunState<S> {
     /// The state before the first entry.
@@ -137,6 +141,7 @@ impl<S: Default> RunState<S> {
             started_at: Timestamp::EPOCH,
             waiting_since: BTreeMap::new(),
             limit: None,
+            told: BTreeMap::new(),
         }
     }
 }
@@ -161,7 +166,7 @@ pub fn fold<'e, P: Program>(
 /// waits, the end. The entries belong into one commit.
 ///
 /// # Errors
-/// As [`fold`]; `InvalidInput` when a program asks for arguments that JSON cannot carry.
+/// As [`fold`].
 pub fn advance<P: Program>(
     program: &P,
     mut state: RunState<P::State>,
@@ -175,7 +180,7 @@ pub fn advance<P: Program>(
         let entry = Entry { seq: state.next_seq, at: moment.at, actor: moment.actor.clone(), what };
         state.apply(program, &entry)?;
         entries.push(entry);
-        next = state.intent(program, moment, &class)?;
+        next = state.intent(program, moment, &class);
     }
     Ok((state, entries))
 }
@@ -187,13 +192,18 @@ impl<S: Default + Clone> RunState<S> {
         if self.status.is_final() {
             return Next::End;
         }
-        if let Some((call, open)) = self.open.first() {
-            return Next::Dispatch(call.clone(), open.clone());
+        // A wait beside an open call asks a person about that very call.
+        match (self.waits.first(), self.open.first()) {
+            (Some((wait, on)), _) => Next::Wait(wait.clone(), on.clone()),
+            (None, Some((call, open))) => Next::Dispatch(call.clone(), open.clone()),
+            (None, None) => Next::End,
         }
-        match self.waits.first() {
-            Some((wait, on)) => Next::Wait(wait.clone(), on.clone()),
-            None => Next::End,
-        }
+    }
+
+    /// What a person said about the fate of a call.
+    #[must_use]
+    pub fn told(&self, call: &str) -> Option<&Value> {
+        self.told.get(call)
     }
 
     /// The entry that follows without anything from outside.
@@ -202,54 +212,56 @@ impl<S: Default + Clone> RunState<S> {
         program: &P,
         moment: &Moment,
         class: &impl Fn(&str) -> EffectClass,
-    ) -> Result<Option<What>> {
+    ) -> Option<What> {
         if self.status.is_final() {
-            return Ok(None);
+            return None;
         }
         if let Some((limit, used, allowed)) = &self.limit {
-            return Ok(Some(over(limit, *used, *allowed, program.partial(&self.program))));
+            return Some(over(limit, *used, *allowed, program.partial(&self.program)));
         }
         if let Some((call, Open::Model { attempts: 0, .. })) = self.open.first() {
             let provider = moment.provider.clone();
-            return Ok(Some(What::ModelCalled { call: call.clone(), provider, attempt: 1 }));
+            return Some(What::ModelCalled { call: call.clone(), provider, attempt: 1 });
         }
         if !self.open.is_empty() || !self.waits.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let Some(command) = self.todo.front() else { return Ok(Some(stuck())) };
+        let Some(command) = self.todo.front() else { return Some(stuck()) };
         if let Some((limit, used, allowed)) = self.exceeded(command, moment.at) {
-            return Ok(Some(What::Budget { limit: limit.to_owned(), used, allowed }));
+            return Some(What::Budget { limit: limit.to_owned(), used, allowed });
         }
-        self.plan(command.clone(), class).map(Some)
+        Some(self.plan(command.clone(), class))
     }
 
-    fn plan(&self, command: Command, class: &impl Fn(&str) -> EffectClass) -> Result<What> {
+    fn plan(&self, command: Command, class: &impl Fn(&str) -> EffectClass) -> What {
         let (Command::CallModel { call: name, .. }
         | Command::CallTool { call: name, .. }
         | Command::Wait { wait: name, .. }) = &command
         else {
-            return Ok(match command {
+            return match command {
                 Command::Emit { event, data } => What::Emitted { event, data },
                 Command::Done { output } => {
                     What::Finished { status: RunStatus::Completed, output, failure: None }
                 }
                 Command::Fail { failure } => failed(failure, Value::Null),
                 _ => stuck(),
-            });
+            };
         };
-        if self.names.contains(name) {
-            let message = format!("the program used the name {name:?} for two calls");
-            return Ok(failed(fault("name_taken", &message), Value::Null));
+        if self.names.contains(name) || name.starts_with('?') {
+            let message = format!("the program may not use the name {name:?} (again)");
+            return failed(fault("name_taken", &message), Value::Null);
         }
-        Ok(match command {
+        match command {
             Command::CallModel { call, request } => What::ModelPlanned { call, request },
             Command::CallTool { call, tool, args } => {
-                let effect = effect_of(&self.run, &call, &tool, &args)?;
-                What::ToolPlanned { class: class(&tool), call, tool, args, effect }
+                match effect_of(&self.run, &call, &tool, &args) {
+                    Ok(effect) => What::ToolPlanned { class: class(&tool), call, tool, args, effect },
+                    Err(error) => failed(error.into(), Value::Null),
+                }
             }
             Command::Wait { wait, on } => What::Wait { wait, on },
             _ => stuck(),
-        })
+        }
     }
 
     /// The bound that a command would pass: its name, what would be used, what is allowed.
@@ -340,6 +352,13 @@ impl<S: Default + Clone> RunState<S> {
                 };
                 self.open.push((call.clone(), open));
             }
+            What::ToolCalled { call } => {
+                if !self.open.iter().any(|(c, open)| c == call && matches!(open, Open::Tool { .. })) {
+                    return Err("a call was never planned");
+                }
+                // What was said is about the call before; the fate of this one is open again.
+                self.told.remove(call);
+            }
             What::ToolDone { call, state, output, failure } => {
                 self.close(call)?;
                 return Ok(Some(tool_done(call, *state, output, failure.as_ref())));
@@ -362,6 +381,10 @@ impl<S: Default + Clone> RunState<S> {
                     self.used.waited_ms += u64::try_from(waited).unwrap_or(0);
                 }
                 self.status = RunStatus::Running;
+                if let Some(call) = wait.strip_prefix(LANDED) {
+                    self.told.insert(call.to_owned(), payload.clone());
+                    return Ok(None);
+                }
                 let (wait, payload, at) = (wait.clone(), payload.clone(), entry.at);
                 return Ok(Some(RunEvent::Woken { wait, payload, at }));
             }

@@ -145,7 +145,8 @@ proptest! {
         let at = at.index(log.len());
         let mut twice = log.clone();
         twice.insert(at, log[at].clone());
-        prop_assert_eq!(fold(&Player, "run_1", &twice).unwrap_err().code(), "log_broken");
+        let broken = fold(&Player, "run_1", &twice).unwrap_err();
+        prop_assert_eq!(broken.code(), "log_broken");
         if at + 1 < log.len() {
             let mut missing = log.clone();
             missing.remove(at);

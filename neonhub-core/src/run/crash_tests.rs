@@ -1,0 +1,243 @@
+//! A process that dies at any commit of a run, before or after the store took it.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::*;
+use crate::connector::EffectId;
+use crate::store::{Batch, Committed, Damage, FeedEntry, Kind, MemoryStore, Row, Store, StoreCaps};
+use crate::tenancy::WorkspaceId;
+
+/// A store whose process dies at its n-th commit: nothing after it reaches the records.
+#[derive(Debug)]
+struct Dying {
+    inner: Arc<MemoryStore>,
+    left: AtomicI64,
+    /// True: the last commit is taken and its answer is lost.
+    after: bool,
+    dead: AtomicBool,
+}
+
+fn died() -> Error {
+    Error::new(ErrorKind::Unavailable, "store.commit", "the process died")
+}
+
+#[async_trait]
+impl Store for Dying {
+    fn caps(&self) -> StoreCaps {
+        self.inner.caps()
+    }
+    async fn declare(&self, kinds: &[Kind]) -> Result<()> {
+        self.inner.declare(kinds).await
+    }
+    async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
+        self.inner.get(kind, workspace, id).await
+    }
+    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>> {
+        self.inner.get_many(kind, workspace, ids).await
+    }
+    async fn find_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        index: &str,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Row>>> {
+        self.inner.find_many(kind, workspace, index, keys).await
+    }
+    async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>> {
+        self.inner.query(kind, workspace, query).await
+    }
+    async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
+        self.inner.count(kind, workspace, query).await
+    }
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(died());
+        }
+        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return self.inner.commit(batch).await;
+        }
+        self.dead.store(true, Ordering::SeqCst);
+        if self.after {
+            self.inner.commit(batch).await?;
+        }
+        Err(died())
+    }
+    async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+        self.inner.changes(after, limit).await
+    }
+    async fn seq(&self) -> Result<u64> {
+        self.inner.seq().await
+    }
+    async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
+        self.inner.blob_put(bytes).await
+    }
+    async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.blob_get(hash).await
+    }
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.watch()
+    }
+    async fn check(&self) -> Result<Vec<Damage>> {
+        self.inner.check().await
+    }
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Knows what the world did by counting it.
+#[derive(Debug)]
+struct Counter(Arc<World>, AtomicU32);
+
+#[async_trait]
+impl Probe for Counter {
+    async fn landed(&self, _: &Scope, _: &str, _: &Value, _: &EffectId) -> Result<ProbeAnswer> {
+        let acted = self.0.0.load(Ordering::SeqCst);
+        let known = self.1.load(Ordering::SeqCst);
+        Ok(if acted > known { ProbeAnswer::Landed(json!(acted)) } else { ProbeAnswer::NotLanded })
+    }
+}
+
+struct Place {
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    world: Arc<World>,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let place = Place { store: Arc::default(), clock: clock(), world: Arc::default() };
+        place.open(i64::MAX, false).await;
+        place
+    }
+
+    async fn open(&self, commits: i64, after: bool) -> Scope {
+        let dying = Dying {
+            inner: Arc::clone(&self.store),
+            left: AtomicI64::new(i64::MAX),
+            after,
+            dead: AtomicBool::new(false),
+        };
+        let dying = Arc::new(dying);
+        let hub = hub(Arc::clone(&dying) as SharedStore, Arc::clone(&self.clock), Arc::clone(&self.world)).await;
+        let cx = hub.workspace("default").await.unwrap();
+        dying.left.store(commits, Ordering::SeqCst);
+        cx
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_moment_of_death_each_step_happens_once() {
+    let commands = [note("a", "one"), note("b", "two"), note("c", "three")];
+    for commits in 0..8 {
+        for after in [false, true] {
+            let place = Place::new().await;
+            let driver = Driver::new(Steps::default());
+            let cx = place.open(commits, after).await;
+            let first = driver.execute(&cx, new(&commands).key("k")).await;
+            place.clock.advance(Duration::from_secs(31));
+            let cx = place.open(i64::MAX, false).await;
+            let view = driver.execute(&cx, new(&commands).key("k")).await.unwrap();
+            assert_eq!(view.run.status, RunStatus::Completed, "{commits} {after} {first:?}");
+            assert_eq!(notes(&cx).await, ["one", "three", "two"], "{commits} {after}");
+            let runs = cx.call(ListRuns::default()).await.unwrap();
+            assert_eq!(runs.items.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_keeps_the_world_from_being_acted_on_twice() {
+    for commits in 0..8 {
+        for after in [false, true] {
+            let place = Place::new().await;
+            let acts = [
+                Command::tool("a", "world.act", json!({"text": "x"})),
+                Command::tool("b", "world.act", json!({"text": "y"})),
+            ];
+            let cx = place.open(commits, after).await;
+            let driver = Driver::new(Steps::default());
+            let first = driver.execute(&cx, new(&acts).key("k")).await;
+            place.clock.advance(Duration::from_secs(31));
+            let cx = place.open(i64::MAX, false).await;
+            // How often the finished calls acted: what the log knows.
+            let run = driver.start(&cx, new(&acts).key("k")).await.unwrap();
+            let log = cx.call(GetRun { id: run.id.clone(), with_log: true }).await.unwrap().log;
+            let known = log.iter().filter(|l| l.kind == "tool_done").count();
+            let probe = Counter(Arc::clone(&place.world), AtomicU32::new(u32::try_from(known).unwrap()));
+            let view = Driver::new(Steps::default()).probe(Arc::new(probe)).drive(&cx, &run.id).await.unwrap();
+            assert_eq!(view.run.status, RunStatus::Completed, "{commits} {after} {first:?}");
+            assert_eq!(place.world.0.load(Ordering::SeqCst), 2, "{commits} {after}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_probe_a_person_is_asked() {
+    for landed in [true, false] {
+        let place = Place::new().await;
+        let act = [Command::tool("a", "world.act", json!({"text": "x"}))];
+        // Start and hold are two commits; the third is that of the tool itself, after it acted.
+        let cx = place.open(2, false).await;
+        let driver = Driver::new(Steps::default());
+        assert!(driver.execute(&cx, new(&act).key("k")).await.is_err());
+        assert_eq!(place.world.0.load(Ordering::SeqCst), 1);
+        place.clock.advance(Duration::from_secs(31));
+        let cx = place.open(i64::MAX, false).await;
+        let view = driver.execute(&cx, new(&act).key("k")).await.unwrap();
+        assert_eq!(view.run.wait_reason.as_deref(), Some("approval"));
+        assert_eq!(place.world.0.load(Ordering::SeqCst), 1);
+        let payload = json!({"landed": landed, "output": 7});
+        cx.call(SignalRun { id: view.run.id.clone(), wait: "?landed/a".into(), payload }).await.unwrap();
+        let view = driver.drive(&cx, &view.run.id).await.unwrap();
+        assert_eq!(view.output, if landed { json!([7]) } else { json!([2]) });
+    }
+}
+
+#[tokio::test]
+async fn a_living_process_keeps_its_hold_and_a_stale_one_writes_nothing() {
+    let place = Place::new().await;
+    let wait = [Command::tool("slow", "world.wait", json!({})), note("n", "late")];
+    let driver = Driver::new(Steps::default());
+    let one = place.open(i64::MAX, false).await;
+    let run = driver.start(&one, new(&wait)).await.unwrap();
+    tokio::time::pause();
+    let two = place.open(i64::MAX, false).await;
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let held = driver.drive(&two, &run.id).await.unwrap_err();
+        assert_eq!(held.code(), "leased");
+        assert!(held.is_retryable());
+        // The first process hangs for longer than its hold lasts.
+        place.clock.advance(Duration::from_secs(31));
+        let shown = two.call(GetRun { id: run.id.clone(), with_log: false }).await.unwrap();
+        assert_eq!(shown.run.status, RunStatus::Interrupted);
+        driver.drive(&two, &run.id).await
+    };
+    let (stale, took_over) = tokio::join!(driver.drive(&one, &run.id), late);
+    assert_eq!(stale.unwrap_err().code(), "fenced");
+    assert_eq!(took_over.unwrap().run.status, RunStatus::Completed);
+    assert_eq!(notes(&two).await, ["late"]);
+}
+
+#[tokio::test]
+async fn a_model_call_that_lost_its_answer_is_asked_again_and_counted() {
+    let place = Place::new().await;
+    let ask = [Command::model("m", LlmRequest::new().user("hello?"))];
+    let driver = Driver::new(Steps::default());
+    let cx = place.open(2, false).await;
+    cx.hub().add_model(Arc::new(Scripted::new().reply("lost")));
+    assert!(driver.execute(&cx, new(&ask).key("k")).await.is_err());
+    place.clock.advance(Duration::from_secs(31));
+    let cx = place.open(i64::MAX, false).await;
+    cx.hub().add_model(Arc::new(Scripted::new().reply("kept")));
+    let view = driver.execute(&cx, new(&ask).key("k")).await.unwrap();
+    assert_eq!(view.output, json!(["kept"]));
+    let log = cx.call(GetRun { id: view.run.id, with_log: true }).await.unwrap().log;
+    let tries: Vec<_> = log.iter().filter(|l| l.kind == "model_called").map(|l| l.data["attempt"].clone()).collect();
+    assert_eq!(tries, [json!(1), json!(2)]);
+}

@@ -1,0 +1,224 @@
+//! Doing one call of a run: asking the model or calling the tool, and writing down what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::driver::{ProbeAnswer, Session};
+use super::entry::{EffectClass, ToolState, What};
+use super::lease;
+use super::machine::{Failure, Program, WaitOn};
+use super::record::AgentRun;
+use super::state::{LANDED, Open};
+use crate::llm::LlmRequest;
+use crate::op::{CallOptions, Unit};
+use crate::scope::Writing;
+use crate::{Error, ErrorKind, Result, Scope};
+
+/// How often a tool is called again when its commit lost a race.
+const RERUNS: u32 = 3;
+/// Least time between two looks for a request to cancel.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A tool call as planned.
+struct Planned {
+    tool: String,
+    args: Value,
+    effect: crate::connector::EffectId,
+    class: EffectClass,
+}
+
+impl<P: Program> Session<'_, P> {
+    pub(super) async fn dispatch(&mut self, call: &str, open: Open) -> Result<()> {
+        let is_fresh = self.fresh.contains(call);
+        match open {
+            Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,
+            Open::Tool { tool, args, effect, class } => {
+                let planned = Planned { tool, args, effect, class };
+                if planned.class.is_ours() {
+                    self.call_ours(call, &planned).await
+                } else if is_fresh {
+                    self.call_world(call, &planned).await
+                } else {
+                    self.recover(call, &planned).await
+                }
+            }
+        }
+    }
+
+    async fn ask(&mut self, call: &str, request: LlmRequest, attempts: u32, is_fresh: bool) -> Result<()> {
+        let model = self.model();
+        if !is_fresh {
+            let provider = model.provider().to_owned();
+            let again = What::ModelCalled { call: call.to_owned(), provider, attempt: attempts + 1 };
+            return self.record_anyway(again).await;
+        }
+        let Some(done) = self.guarded(async move { model.complete(request).await }).await? else { return Ok(()) };
+        self.give_up_on_close(&done)?;
+        let (answer, failure) = match done {
+            Ok(answer) => (Some(Box::new(answer)), None),
+            Err(error) => (None, Some(Failure::from(&error))),
+        };
+        self.record_anyway(What::ModelDone { call: call.to_owned(), answer, failure }).await
+    }
+
+    /// What the tool stages and the outcome are one commit: without outcome it did not happen.
+    async fn call_ours(&mut self, call: &str, planned: &Planned) -> Result<()> {
+        for run in 0..=RERUNS {
+            let unit = Arc::new(Unit::default());
+            let scope = self.tool_scope(call, Writing::Operation(Arc::clone(&unit)));
+            let Some(done) = self.guarded(tool(scope, planned)).await? else { return Ok(()) };
+            self.give_up_on_close(&done)?;
+            let (what, unit) = match done {
+                Ok(output) => (landed(call, output), unit),
+                // What a failed tool had staged is dropped with its unit.
+                Err(error) => (failed(call, &error), Arc::new(Unit::default())),
+            };
+            match self.record(what, unit).await {
+                Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => {
+                    self.reload().await?;
+                    if self.row.cancel_asked {
+                        return Ok(());
+                    }
+                    if run == RERUNS {
+                        return self.record_anyway(failed(call, &error)).await;
+                    }
+                }
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan is in the log; the tool acts and commits by itself, then the outcome is written.
+    async fn call_world(&mut self, call: &str, planned: &Planned) -> Result<()> {
+        self.fresh.remove(call);
+        let scope = self.tool_scope(call, Writing::None);
+        let Some(done) = self.guarded(tool(scope, planned)).await? else { return Ok(()) };
+        self.give_up_on_close(&done)?;
+        match done {
+            Ok(output) => self.record_anyway(landed(call, output)).await,
+            // Not fresh any more: the next turn of the loop asks what became of it.
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Ok(()),
+            Err(error) => self.record_anyway(failed(call, &error)).await,
+        }
+    }
+
+    /// A call to the world without outcome: the probe, then a person, say what became of it.
+    async fn recover(&mut self, call: &str, planned: &Planned) -> Result<()> {
+        if let Some(told) = self.state.told(call).cloned() {
+            if told.get("landed").and_then(Value::as_bool) == Some(true) {
+                let output = told.get("output").cloned().unwrap_or_default();
+                return self.record_anyway(landed(call, output)).await;
+            }
+            return self.call_again(call, planned).await;
+        }
+        let answer = match &self.driver.probe {
+            Some(probe) => probe.landed(&self.agent, &planned.tool, &planned.args, &planned.effect).await?,
+            None => ProbeAnswer::Unknown,
+        };
+        match answer {
+            ProbeAnswer::Landed(output) => self.record_anyway(landed(call, output)).await,
+            ProbeAnswer::NotLanded => self.call_again(call, planned).await,
+            ProbeAnswer::Unknown => {
+                let summary = format!("did {} happen? (effect {})", planned.tool, planned.effect);
+                let on = WaitOn::Approval { summary };
+                self.record_anyway(What::Wait { wait: format!("{LANDED}{call}"), on }).await
+            }
+        }
+    }
+
+    async fn call_again(&mut self, call: &str, planned: &Planned) -> Result<()> {
+        self.record_anyway(What::ToolCalled { call: call.to_owned() }).await?;
+        self.call_world(call, planned).await
+    }
+
+    /// The program's scope for one call: its own chance, so that a repeated call makes the same ids.
+    fn tool_scope(&self, call: &str, writing: Writing) -> Scope {
+        let seed = self.cx.seed().split(&[self.row.id.as_bytes(), call.as_bytes()]);
+        self.agent.inside("runs.tool", seed, writing, self.cx.cancel_token().clone())
+    }
+
+    /// A call that ended because the caller gave up or the hub closes is no outcome: the run goes on later.
+    fn give_up_on_close<T>(&self, done: &Result<T>) -> Result<()> {
+        if done.is_err() {
+            self.cx.cancel_token().check("runs.drive")?;
+            if self.cx.hub().is_closing() {
+                return Err(crate::scope::cancelled("runs.drive"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for `work` while keeping the hold on the run and looking for a request to cancel it; `None` when
+    /// there was one, and then the work was dropped.
+    async fn guarded<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<Option<Result<T>>> {
+        let cx = self.cx.clone();
+        let id = self.row.id.clone();
+        let mut renew = tokio::time::interval_at(tokio::time::Instant::now() + lease::RENEW, lease::RENEW);
+        let cancel = cx.cancel_token().clone();
+        tokio::pin!(work);
+        let asked = cancel_asked(&cx, &id);
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(Some(done)),
+                () = cancel.cancelled() => return Err(crate::scope::cancelled("runs.drive")),
+                _ = renew.tick() => self.renew().await?,
+                asked = &mut asked => {
+                    asked?;
+                    self.reload().await?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<()> {
+        lease::renew(&self.cx, &mut self.row.body);
+        let scope = self.writer(&Arc::new(Unit::default()));
+        scope.save(&self.row)?;
+        match scope.flush().await {
+            Ok(_) => {
+                self.row.rev += 1;
+                Ok(())
+            }
+            Err(error) if error.code() == "stale_revision" => self.reload().await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn tool(scope: Scope, planned: &Planned) -> Result<Value> {
+    scope.call_by_name(&planned.tool, planned.args.clone(), CallOptions::new()).await
+}
+
+/// Returns once the run is to be cancelled; looks when the feed grows, also by another process.
+async fn cancel_asked(cx: &Scope, run: &str) -> Result<()> {
+    let mut feed = cx.store().watch();
+    loop {
+        if feed.changed().await.is_err() {
+            // The store is closing; whoever waits for it notices by itself.
+            return std::future::pending().await;
+        }
+        if cx.need::<AgentRun>(run).await?.cancel_asked {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn landed(call: &str, output: Value) -> What {
+    What::ToolDone { call: call.to_owned(), state: ToolState::Landed, output, failure: None }
+}
+
+fn failed(call: &str, error: &Error) -> What {
+    What::ToolDone {
+        call: call.to_owned(),
+        state: ToolState::Failed,
+        output: Value::Null,
+        failure: Some(Failure::from(error)),
+    }
+}
