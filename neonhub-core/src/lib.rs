@@ -15,6 +15,7 @@ pub mod op;
 mod permission;
 pub mod prompt;
 mod rng;
+pub mod run;
 mod scope;
 pub mod seal;
 pub mod store;

@@ -1,1 +1,75 @@
-fn main() {}
+//! Project tasks: `cargo xtask check`, `test`, `generate`, `bench` and `crash`.
+//!
+//! Each task is a file of its own. A task is a list of steps with a time budget each; the table of what
+//! they took closes every run, and the first step that fails ends the run with its name.
+
+use std::process::ExitCode;
+
+mod bench;
+mod check;
+mod crash;
+mod example;
+mod failure;
+mod generate;
+mod process;
+mod python;
+mod sources;
+mod steps;
+mod test;
+mod workspace;
+
+use failure::{Failure, Result};
+
+const HELP: &str = "\
+Project tasks of NeonHub.
+
+Usage: cargo xtask TASK [OPTIONS]
+
+  check [--keep-going]       formatting, lints, docs, each feature alone, generated files, licences, spelling,
+                             rules of the repository, and the report of file lengths;
+                             --keep-going runs every step and fails at the end
+  test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
+                             the crash groups, and the Python suite
+                             (PART: check, rust, example, crash or python)
+  generate [--check]         write the generated language surfaces from the operation catalogue;
+                             --check writes nothing and fails when a file is stale
+  bench GROUP [--quick] [--only PART]
+                             measure a group in release mode next to its rivals, print the table and
+                             write target/bench/GROUP.json (groups: spine)
+  crash GROUP [--kills N] [--seed N]
+                             kill a child process at seeded points, reopen and check (groups: store, campaign)
+  help                       this text
+
+Needs: Rust, git, Python 3.10 or newer; Node for pyright. The rest is installed into the target folder.
+Environment: CARGO_TARGET_DIR (build folder), NEONHUB_PYTHON (the Python to make the virtual environment from).
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((task, options)) = arguments.split_first() else {
+        print!("{HELP}");
+        return Err(Failure::new("no task was given: choose one of the list above"));
+    };
+    match task.as_str() {
+        "check" => check::main(options),
+        "test" => test::main(options),
+        "generate" => generate::main(options),
+        "bench" => bench::main(options),
+        "crash" => crash::main(options),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure::new(format!("there is no task `{other}`: `cargo xtask help` lists them"))),
+    }
+}

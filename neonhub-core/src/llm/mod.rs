@@ -30,6 +30,7 @@ mod caps;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod offline;
+mod ops;
 mod part;
 mod request;
 pub mod schema;
@@ -44,16 +45,21 @@ use async_trait::async_trait;
 use futures_util::Stream;
 
 use crate::Result;
+use crate::op::{Entry, entry};
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
 pub use offline::Offline;
+pub use ops::{GenerateText, GeneratedText, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
 #[cfg(any(test, feature = "testing"))]
 pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
+
+/// Operations on models.
+pub static CATALOGUE: &[Entry] = &[entry::<GenerateText>()];
 
 /// The answer of a model as it arrives. An `Err` item is the last one and means that the answer failed;
 /// otherwise the last item is [`Delta::Done`]. Dropping the stream cancels the call.

@@ -1,10 +1,11 @@
 //! Messages and their parts; each part knows where its content came from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Instructions of the host or the agent.
@@ -19,7 +20,9 @@ pub enum Role {
 
 /// Where content came from, and so how far it may be trusted. Labels flow from inputs to outputs; what sends,
 /// publishes, spends or remembers declares which of them it accepts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Taint {
     /// Written by the host application or NeonHub itself.
@@ -38,7 +41,7 @@ pub enum Taint {
 }
 
 /// The document, page or record that a part was taken from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// The id to cite: a chunk id, a URL, a tool name.
     pub id: String,

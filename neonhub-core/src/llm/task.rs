@@ -1,5 +1,6 @@
 //! What the offline model is told: the part of a request that only it reads.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 /// - `shuffle([a, b, c])`: all of them in a drawn order;
 /// - `chance(0.3)`: true in three of ten draws;
 /// - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OfflineTemplate {
     /// The template text; written by us or the host, never by a document or a person.

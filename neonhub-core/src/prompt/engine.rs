@@ -5,6 +5,7 @@ use std::io;
 
 use minijinja::value::Value as Item;
 use minijinja::{AutoEscape, Environment, Output, UndefinedBehavior};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ const NO_FILTERS: &[&str] = &["safe", "format", "pprint", "indent", "batch", "sl
 const NO_GLOBALS: &[&str] = &["debug", "namespace", "range"];
 
 /// What the output is, and so what must be escaped in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Escape {
     /// Plain text: nothing is escaped.

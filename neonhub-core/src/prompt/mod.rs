@@ -17,8 +17,15 @@
 
 mod engine;
 mod fence;
+mod ops;
 mod registry;
+
+use crate::op::{Entry, entry};
 
 pub use engine::{Engine, Escape, render};
 pub(crate) use engine::{clip, refuse};
+pub use ops::RenderPrompt;
 pub use registry::{Prompt, PromptValue, PromptVar, Rendered, VarKind};
+
+/// Operations on prompts.
+pub static CATALOGUE: &[Entry] = &[entry::<RenderPrompt>()];

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -12,7 +13,7 @@ use crate::llm::{LlmRequest, Message, OfflineTemplate, Part, Role, Source, Taint
 use crate::{Error, Faults, Result};
 
 /// What a variable holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VarKind {
     /// Text.
@@ -51,7 +52,7 @@ impl VarKind {
 }
 
 /// A declared variable of a prompt.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptVar {
     /// Its name in the template.
@@ -91,7 +92,7 @@ impl PromptVar {
 }
 
 /// A value for a variable, with its label.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptValue {
     /// The value.
@@ -129,7 +130,7 @@ impl<V: Into<Value>> From<V> for PromptValue {
 /// assert_eq!(rendered.hash, prompt.hash()?);
 /// # neonhub_core::Result::Ok(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prompt {
     /// Path of the name: `mail/subject`.
@@ -151,7 +152,7 @@ pub struct Prompt {
 }
 
 /// A rendered prompt and what a run log keeps of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rendered {
     /// The text.
     pub text: String,

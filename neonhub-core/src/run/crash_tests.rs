@@ -35,7 +35,12 @@ impl Store for Dying {
     async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
         self.inner.get(kind, workspace, id).await
     }
-    async fn get_many(&self, kind: Kind, workspace: &WorkspaceId, ids: &[String]) -> Result<Vec<Option<Row>>> {
+    async fn get_many(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        ids: &[String],
+    ) -> Result<Vec<Option<Row>>> {
         self.inner.get_many(kind, workspace, ids).await
     }
     async fn find_many(
@@ -123,7 +128,8 @@ impl Place {
             dead: AtomicBool::new(false),
         };
         let dying = Arc::new(dying);
-        let hub = hub(Arc::clone(&dying) as SharedStore, Arc::clone(&self.clock), Arc::clone(&self.world)).await;
+        let hub =
+            hub(Arc::clone(&dying) as SharedStore, Arc::clone(&self.clock), Arc::clone(&self.world)).await;
         let cx = hub.workspace("default").await.unwrap();
         dying.left.store(commits, Ordering::SeqCst);
         cx
@@ -169,7 +175,8 @@ async fn a_probe_keeps_the_world_from_being_acted_on_twice() {
             let log = cx.call(GetRun { id: run.id.clone(), with_log: true }).await.unwrap().log;
             let known = log.iter().filter(|l| l.kind == "tool_done").count();
             let probe = Counter(Arc::clone(&place.world), AtomicU32::new(u32::try_from(known).unwrap()));
-            let view = Driver::new(Steps::default()).probe(Arc::new(probe)).drive(&cx, &run.id).await.unwrap();
+            let view =
+                Driver::new(Steps::default()).probe(Arc::new(probe)).drive(&cx, &run.id).await.unwrap();
             assert_eq!(view.run.status, RunStatus::Completed, "{commits} {after} {first:?}");
             assert_eq!(place.world.0.load(Ordering::SeqCst), 2, "{commits} {after}");
         }
@@ -238,6 +245,7 @@ async fn a_model_call_that_lost_its_answer_is_asked_again_and_counted() {
     let view = driver.execute(&cx, new(&ask).key("k")).await.unwrap();
     assert_eq!(view.output, json!(["kept"]));
     let log = cx.call(GetRun { id: view.run.id, with_log: true }).await.unwrap().log;
-    let tries: Vec<_> = log.iter().filter(|l| l.kind == "model_called").map(|l| l.data["attempt"].clone()).collect();
+    let tries: Vec<_> =
+        log.iter().filter(|l| l.kind == "model_called").map(|l| l.data["attempt"].clone()).collect();
     assert_eq!(tries, [json!(1), json!(2)]);
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::driver::{ProbeAnswer, Session};
+use super::driver::ProbeAnswer;
 use super::entry::{EffectClass, ToolState, What};
 use super::lease;
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
+use super::session::Session;
 use super::state::{LANDED, Open};
 use crate::llm::LlmRequest;
 use crate::op::{CallOptions, Unit};
@@ -54,7 +55,9 @@ impl<P: Program> Session<'_, P> {
             let again = What::ModelCalled { call: call.to_owned(), provider, attempt: attempts + 1 };
             return self.record_anyway(again).await;
         }
-        let Some(done) = self.guarded(async move { model.complete(request).await }).await? else { return Ok(()) };
+        let Some(done) = self.guarded(async move { model.complete(request).await }).await? else {
+            return Ok(());
+        };
         self.give_up_on_close(&done)?;
         let (answer, failure) = match done {
             Ok(answer) => (Some(Box::new(answer)), None),

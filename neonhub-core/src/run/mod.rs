@@ -63,6 +63,7 @@ mod machine;
 mod ops;
 mod pack;
 mod record;
+mod session;
 mod state;
 
 use crate::op::{Entry as Operation, entry as operation};
@@ -76,12 +77,8 @@ pub use record::{AgentRun, LogEntry, RunLease};
 pub use state::{Moment, Next, Open, RunState, Used, advance, fold};
 
 /// Operations on runs.
-pub static CATALOGUE: &[Operation] = &[
-    operation::<GetRun>(),
-    operation::<ListRuns>(),
-    operation::<CancelRun>(),
-    operation::<SignalRun>(),
-];
+pub static CATALOGUE: &[Operation] =
+    &[operation::<GetRun>(), operation::<ListRuns>(), operation::<CancelRun>(), operation::<SignalRun>()];
 
 /// Records of runs.
 pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>()];

@@ -126,7 +126,8 @@ mod tests {
         let mut stored: BTreeMap<String, String> = BTreeMap::new();
         let mut bytes = 0;
         for turn in 0..100 {
-            let messages: Vec<Value> = (0..200 + turn).map(|i| json!({"role": "user", "text": format!("{i}: {words}")})).collect();
+            let messages: Vec<Value> =
+                (0..200 + turn).map(|i| json!({"role": "user", "text": format!("{i}: {words}")})).collect();
             let packed = pack(json!({ "messages": messages }));
             bytes += packed.value.to_string().len();
             for (hash, text) in packed.blobs {

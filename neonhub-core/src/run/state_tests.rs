@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::llm::{Answer, Origin, StopKind};
-use crate::run::Machine;
+use crate::run::{Machine, RunEvent, ToolState};
 
 /// Reads a script of commands from its input, one list per event.
 #[derive(Debug)]
@@ -181,7 +181,9 @@ fn limits_end_a_run_with_what_it_has() {
     assert_eq!(end.failure.as_ref().unwrap().code, "limit_reached");
     assert_eq!(end.used.tool_calls, 5);
     assert_eq!(end.output, json!({"partial": 6}));
-    assert!(matches!(&log[log.len() - 2].what, What::Budget { limit, used: 6, allowed: 5 } if limit == "tool_calls"));
+    assert!(
+        matches!(&log[log.len() - 2].what, What::Budget { limit, used: 6, allowed: 5 } if limit == "tool_calls")
+    );
 }
 
 #[test]

@@ -1,0 +1,26 @@
+//! Crash checks: a child process is killed at seeded points, and what it left is opened and checked.
+//!
+//! A check never trusts a pause: the points follow from the seed, so that a failure can be run again.
+
+mod campaign;
+mod options;
+mod store;
+mod victim;
+mod writer;
+
+pub use options::Options;
+pub use victim::Victim;
+
+use crate::Result;
+
+/// A function that kills and checks.
+pub type Check = fn(&Options) -> Result<()>;
+
+/// Every group: its name, how often it kills unless told, and the check.
+pub const GROUPS: &[(&str, u64, Check)] = &[("store", 100, store::check), ("campaign", 30, campaign::check)];
+
+/// A child's part: the rest of its arguments.
+pub type Child = fn(&[String]) -> Result<()>;
+
+/// The parts that the crash program plays as a child of itself.
+pub const CHILDREN: &[(&str, Child)] = &[("store-writer", writer::play)];

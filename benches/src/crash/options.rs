@@ -1,0 +1,63 @@
+//! How often to kill, and the seed of the points.
+
+use neonhub_core::{Rng, Seed};
+
+use crate::Result;
+
+/// Options of a crash check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How many children are killed.
+    pub kills: u64,
+    /// Seed of the points at which they are killed.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Reads `--kills N` and `--seed N`. Default: the group's number of kills, seed 1.
+    ///
+    /// # Errors
+    /// Names the option that is unknown or holds no number.
+    pub fn read(arguments: &[String], kills: u64) -> Result<Self> {
+        let mut options = Self { kills, seed: 1 };
+        let mut arguments = arguments.iter();
+        while let Some(name) = arguments.next() {
+            let mut number = || -> Result<u64> {
+                let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+                value.parse().map_err(|_| format!("{name} needs a number, not `{value}`").into())
+            };
+            match name.as_str() {
+                "--kills" => options.kills = number()?,
+                "--seed" => options.seed = number()?,
+                other => return Err(format!("no option `{other}`: choose --kills N or --seed N").into()),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The generator of the points.
+    #[must_use]
+    pub fn rng(&self) -> Rng {
+        Seed::from_number(self.seed).rng()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Options> {
+        Options::read(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), 100)
+    }
+
+    #[test]
+    fn defaults_hold_until_told_otherwise() {
+        assert_eq!(read(&[]).unwrap(), Options { kills: 100, seed: 1 });
+        assert_eq!(read(&["--seed", "9", "--kills", "3"]).unwrap(), Options { kills: 3, seed: 9 });
+        assert!(
+            read(&["--kills"]).is_err()
+                && read(&["--kills", "x"]).is_err()
+                && read(&["--kill", "3"]).is_err()
+        );
+    }
+}

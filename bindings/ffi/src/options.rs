@@ -1,0 +1,111 @@
+//! How to open a hub and how to make one call, as a binding passes it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use neonhub_core::op::CallOptions;
+use neonhub_core::{CancelToken, Error, HubBuilder, ManualClock, Result, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Settings of `open`, as a JSON map. What is left out has its default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// Where records are kept: a path, `sqlite:PATH` or `memory:`. Default: `memory:`.
+    pub url: Option<String>,
+    /// Short name of the workspace to work in. Default: `default`.
+    pub workspace: Option<String>,
+    /// Folder that takes every message until a connector is added. Default: beside the store file, as
+    /// [`neonhub::open`] has it; a store in memory has none.
+    pub outbox: Option<String>,
+    /// Fixes all chance, for tests and repeatable runs. Below 2^53.
+    pub seed: Option<u64>,
+    /// Stops the clock at this RFC 3339 instant, for tests and repeatable runs.
+    pub now: Option<String>,
+}
+
+impl OpenOptions {
+    /// Reads the map.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an unknown setting or a wrong value.
+    pub fn parse(map: Value) -> Result<Self> {
+        serde_json::from_value(map).map_err(|cause| Error::invalid("hub.open", "options", cause.to_string()))
+    }
+
+    /// The workspace's short name.
+    pub(crate) fn slug(&self) -> &str {
+        self.workspace.as_deref().unwrap_or("default")
+    }
+
+    /// The folder of the outbox.
+    pub(crate) fn outbox(&self, location: Option<&Path>) -> Option<PathBuf> {
+        if let Some(folder) = &self.outbox {
+            return Some(PathBuf::from(folder));
+        }
+        let mut folder = location?.as_os_str().to_owned();
+        folder.push(".outbox");
+        Some(folder.into())
+    }
+
+    /// Puts the settings into a builder.
+    pub(crate) fn apply(&self, mut builder: HubBuilder) -> Result<HubBuilder> {
+        if let Some(url) = &self.url {
+            builder = builder.store(url);
+        }
+        if let Some(seed) = self.seed {
+            if seed >= 1 << 53 {
+                return Err(Error::invalid("hub.open", "seed", "expected a number below 2^53"));
+            }
+            builder = builder.seed(seed);
+        }
+        if let Some(now) = &self.now {
+            let at = Timestamp::parse("now", now)?;
+            builder = builder.clock(Arc::new(ManualClock::at(at)));
+        }
+        Ok(builder)
+    }
+}
+
+/// Settings of one call.
+#[derive(Clone, Debug, Default)]
+pub struct CallSettings {
+    /// A repeated call with the same key and input gives the first answer for 24 h.
+    pub idempotency_key: Option<String>,
+    /// Shortens the operation's deadline.
+    pub timeout: Option<Duration>,
+}
+
+impl CallSettings {
+    pub(crate) fn options(self, cancel: Option<CancelToken>) -> CallOptions {
+        let mut options = CallOptions::new();
+        options.idempotency_key = self.idempotency_key;
+        options.deadline = self.timeout;
+        options.cancel = cancel;
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let error = OpenOptions::parse(json!({ "uri": "memory:" })).unwrap_err();
+        assert_eq!(error.kind(), neonhub_core::ErrorKind::InvalidInput);
+        assert!(error.message().contains("uri"), "{error}");
+    }
+
+    #[test]
+    fn a_seed_beyond_53_bits_is_refused() {
+        let options = OpenOptions::parse(json!({ "seed": 1_u64 << 53 })).unwrap();
+        let error = options.apply(neonhub_core::Hub::builder()).unwrap_err();
+        assert_eq!(error.field_faults()[0].field, "seed");
+    }
+}

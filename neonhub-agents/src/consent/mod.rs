@@ -1,0 +1,58 @@
+//! Consent, suppression and preferences: who may be reached, on which channel, for what, and how we know.
+//!
+//! The ledger is append-only: [`rules`] folds its rows into an answer for any instant, valid time and known
+//! time apart. [`suppression`] says which addresses must not be reached whatever the ledger says. [`token`]
+//! signs and checks the unsubscribe links of mails.
+
+pub mod channel;
+mod ids;
+pub mod model;
+pub mod ops;
+pub mod rules;
+pub mod scope;
+pub mod status;
+pub mod suppression;
+pub mod token;
+
+use neonhub_core::HubBuilder;
+use neonhub_core::op::{Entry, entry};
+use neonhub_core::store::Kind;
+
+pub use channel::Channel;
+pub use ids::{ConsentId, ConsentTextId, SuppressionId};
+pub use model::{Consent, ConsentText, Preference, Preferences, Suppression};
+pub use ops::{signing_keys, unsubscribe_token};
+pub use scope::ConsentScope;
+pub use status::{Basis, ProofMethod, Status};
+
+/// The operations on consent.
+pub static CATALOGUE: &[Entry] = &[
+    entry::<ops::CheckConsent>(),
+    entry::<ops::RecordConsent>(),
+    entry::<ops::ConsentHistory>(),
+    entry::<ops::AddSuppression>(),
+    entry::<ops::CheckSuppression>(),
+    entry::<ops::ListSuppressions>(),
+    entry::<ops::LiftSuppression>(),
+    entry::<ops::PrepareSuppression>(),
+    entry::<ops::Unsubscribe>(),
+    entry::<ops::GetPreferences>(),
+    entry::<ops::UpdatePreferences>(),
+    entry::<ops::EnsureSigningKey>(),
+];
+
+/// The records of consent.
+pub static KINDS: &[Kind] = &[
+    Kind::of::<Consent>(),
+    Kind::of::<ConsentText>(),
+    Kind::of::<Suppression>(),
+    Kind::of::<model::SuppressedValue>(),
+    Kind::of::<model::SuppressionCount>(),
+    Kind::of::<Preference>(),
+    Kind::of::<ops::SigningKeyRecord>(),
+];
+
+/// Adds consent to a hub. Needs [`crate::people::install`] beside it.
+pub fn install(builder: HubBuilder) -> HubBuilder {
+    builder.operations(CATALOGUE).kinds(KINDS)
+}

@@ -1,0 +1,202 @@
+//! One process's work on one run: taking it, recording each step in one commit, leaving it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::driver::Driver;
+use super::entry::{EffectClass, RunStatus, What};
+use super::machine::{Failure, Program, WaitOn};
+use super::record::AgentRun;
+use super::state::{Moment, Next, RunState, advance};
+use super::{journal, lease};
+use crate::llm::{Llm, Origin};
+use crate::op::Unit;
+use crate::scope::Writing;
+use crate::store::{Expected, Stored};
+use crate::{Result, Scope};
+
+/// One process's work on one run.
+pub(super) struct Session<'d, P: Program> {
+    pub(super) driver: &'d Driver<P>,
+    pub(super) cx: Scope,
+    /// The program's own rights.
+    pub(super) agent: Scope,
+    pub(super) row: Stored<AgentRun>,
+    pub(super) state: RunState<P::State>,
+    /// Calls planned by this very session: they were not dispatched before.
+    pub(super) fresh: BTreeSet<String>,
+}
+
+impl<'d, P: Program> Session<'d, P> {
+    pub(super) fn new(
+        driver: &'d Driver<P>,
+        cx: &Scope,
+        row: Stored<AgentRun>,
+        state: RunState<P::State>,
+    ) -> Self {
+        let agent = cx.for_agent(P::AGENT, &row.id, driver.program.permissions());
+        Session { driver, cx: cx.clone(), agent, row, state, fresh: BTreeSet::new() }
+    }
+
+    pub(super) async fn work(&mut self) -> Result<()> {
+        if self.row.lease.is_none() {
+            // Nobody held this run before: what its start planned was never dispatched.
+            self.fresh = self.state.open.iter().map(|(call, _)| call.clone()).collect();
+        }
+        self.hold().await?;
+        loop {
+            self.cx.cancel_token().check("runs.drive")?;
+            if self.row.cancel_asked {
+                return self.record(cancelled(&self.state), Arc::new(Unit::default())).await;
+            }
+            match self.state.next() {
+                Next::End => return Ok(()),
+                Next::Dispatch(call, open) => self.dispatch(&call, open).await?,
+                Next::Wait(wait, on) => {
+                    let Some(payload) = self.answer(&wait, &on) else { return self.park(&on).await };
+                    self.row.body.signals.remove(&wait);
+                    self.record_anyway(What::Woken { wait, payload }).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes the run, or finds that nothing is to be done yet.
+    async fn hold(&mut self) -> Result<()> {
+        lease::take(&self.cx, &mut self.row)?;
+        let scope = self.writer(&Arc::new(Unit::default()));
+        scope.save(&self.row)?;
+        match scope.flush().await {
+            Ok(_) => {
+                self.row.rev += 1;
+                Ok(())
+            }
+            Err(error) if error.code() == "stale_revision" => Err(lease::fenced(&self.row.id)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a wait was answered with, if it was.
+    fn answer(&self, wait: &str, on: &WaitOn) -> Option<Value> {
+        match on {
+            WaitOn::Timer { at } if *at <= self.cx.now() => Some(Value::Null),
+            _ => self.row.signals.get(wait).cloned(),
+        }
+    }
+
+    /// Leaves the run waiting.
+    async fn park(&mut self, on: &WaitOn) -> Result<()> {
+        self.row.body.status = RunStatus::Waiting;
+        self.row.body.wait_reason = Some(on.reason());
+        self.row.body.wake_at = if let WaitOn::Timer { at } = on { Some(*at) } else { None };
+        lease::release(&mut self.row.body);
+        let scope = self.writer(&Arc::new(Unit::default()));
+        scope.save(&self.row)?;
+        match scope.flush().await {
+            Ok(_) => Ok(()),
+            // A signal came in this moment: take it up at once.
+            Err(error) if error.code() == "stale_revision" => {
+                self.reload().await?;
+                Box::pin(self.work()).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A scope that stages into `unit` and commits it.
+    pub(super) fn writer(&self, unit: &Arc<Unit>) -> Scope {
+        let seed = self.cx.seed().split(&[self.row.id.as_bytes(), &self.state.next_seq.to_le_bytes()]);
+        self.cx.inside("runs.append", seed, Writing::Job(Arc::clone(unit)), self.cx.cancel_token().clone())
+    }
+
+    /// Commits `what` and all that follows from it, together with what is staged in `unit`.
+    pub(super) async fn record(&mut self, what: What, unit: Arc<Unit>) -> Result<()> {
+        let moment = Moment {
+            at: self.cx.now(),
+            actor: self.agent.label().to_owned(),
+            provider: self.model().provider().to_owned(),
+        };
+        let hub = self.cx.hub().clone();
+        let class = |tool: &str| hub.operation(tool).map_or(EffectClass::Write, |entry| entry.effect.into());
+        let (state, entries) = advance(&self.driver.program, self.state.clone(), what, &moment, class)?;
+        let mut row = self.row.clone();
+        settle(&mut row.body, &state, moment.at);
+        lease::renew(&self.cx, &mut row.body);
+        let scope = self.writer(&unit);
+        journal::stage(&scope, &row.body, &entries).await?;
+        let expected = if row.rev == 0 { Expected::Absent } else { Expected::Rev(row.rev) };
+        scope.put(&row.body, expected)?;
+        scope.flush().await?;
+        row.rev += 1;
+        for entry in entries {
+            match entry.what {
+                What::ModelCalled { call, .. } | What::ToolPlanned { call, .. } => {
+                    self.fresh.insert(call);
+                }
+                _ => {}
+            }
+        }
+        (self.row, self.state) = (row, state);
+        Ok(())
+    }
+
+    /// As [`record`](Self::record), for what has happened and must be written down even when a signal or a
+    /// request to cancel changed the row meanwhile.
+    pub(super) async fn record_anyway(&mut self, what: What) -> Result<()> {
+        loop {
+            match self.record(what.clone(), Arc::new(Unit::default())).await {
+                Err(error) if error.code() == "stale_revision" => self.reload().await?,
+                other => return other,
+            }
+        }
+    }
+
+    /// Reads the row anew.
+    ///
+    /// # Errors
+    /// `Conflict`, code `fenced`, when the hold is lost.
+    pub(super) async fn reload(&mut self) -> Result<()> {
+        let now = self.cx.need::<AgentRun>(&self.row.id).await?;
+        if !lease::is_same(&self.row, &now) || now.status.is_final() {
+            return Err(lease::fenced(&self.row.id));
+        }
+        self.row = now;
+        Ok(())
+    }
+
+    /// The model that answers.
+    pub(super) fn model(&self) -> Arc<dyn Llm> {
+        self.cx.hub().model()
+    }
+}
+
+/// The end of a run that was cancelled; effects without outcome are named.
+fn cancelled<S: Default + Clone>(state: &RunState<S>) -> What {
+    let open: Vec<&str> = state.open.iter().map(|(call, _)| call.as_str()).collect();
+    What::Finished {
+        status: RunStatus::Cancelled,
+        output: serde_json::json!({ "open": open }),
+        failure: None::<Failure>,
+    }
+}
+
+/// Brings the row in line with the state.
+fn settle<S>(row: &mut AgentRun, state: &RunState<S>, at: crate::Timestamp) {
+    if row.lease.is_some() || state.status.is_final() {
+        row.status = state.status;
+    }
+    row.used = state.used;
+    row.wait_reason = state.waits.first().map(|(_, on)| on.reason());
+    row.wake_at = None;
+    row.failure.clone_from(&state.failure);
+    if state.used.model_calls > 0 {
+        row.origin = Some(if state.is_offline { Origin::Offline } else { Origin::Model });
+    }
+    if state.status.is_final() {
+        row.ended_at = Some(at);
+        row.signals.clear();
+        lease::release(row);
+    }
+}

@@ -1,0 +1,190 @@
+//! PDF (ISO 32000): the text layer in reading order, with page numbers.
+//!
+//! Letters are placed by the content streams, so lines, columns, tables and headings are found from where they
+//! stand and how large they are. Kept apart as hidden: letters in the colour of what lies behind them, letters
+//! too small to read or off the page, and invisible letters unless a scanned image lies behind them (then they
+//! are the text layer of character recognition). Any encrypted file is refused, one that opens without a
+//! password too, since its owner restricted it.
+
+mod blocks;
+mod cmap;
+mod font;
+mod interpret;
+mod layout;
+mod matrix;
+mod metrics;
+
+use std::collections::BTreeMap;
+
+use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId, decode_text_string};
+use neonhub_core::{Error, ErrorKind, Result};
+
+use super::build::Builder;
+use super::format::{Format, broken, contains};
+use super::{Extracted, HiddenReason, MAX_PAGES, MAX_UNPACKED_BYTES, OP, WarningCode};
+use blocks::PagePart;
+use interpret::{Interpreter, Page};
+
+/// Most bytes that one stream may unpack to (64 MiB); the content of one page is far smaller.
+const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Extracts a PDF.
+pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
+    let doc = load(bytes)?;
+    let pages = doc.get_pages();
+    if pages.is_empty() {
+        return Err(broken("the PDF has no readable page: it is truncated or damaged"));
+    }
+    if pages.len() > MAX_PAGES {
+        return Err(Error::invalid(OP, "bytes", "expected at most 5000 pages: split the document")
+            .with_context("pages", pages.len()));
+    }
+    let mut out = Builder::new(Format::Pdf);
+    out.pages(u32::try_from(pages.len()).unwrap_or(u32::MAX));
+    properties(&doc, &mut out);
+    let mut fonts = BTreeMap::new();
+    let mut parts: Vec<PagePart> = Vec::new();
+    let mut budget = MAX_UNPACKED_BYTES;
+    for (number, id) in pages {
+        match read_page(&doc, id, &mut fonts, &mut budget) {
+            Ok(page) => parts.extend(page_parts(page, number, &mut out)),
+            Err(PageFault::Bomb) => {
+                return Err(Error::new(ErrorKind::Blocked, OP, "the PDF unpacks to more than 200 MiB")
+                    .with_context("page", number));
+            }
+            Err(PageFault::Broken) => out.warn(WarningCode::PageUnreadable, number.to_string()),
+        }
+    }
+    blocks::emit(parts, &mut out);
+    Ok(out.finish())
+}
+
+fn load(bytes: &[u8]) -> Result<Document> {
+    // The end mark stands in the last 1024 bytes by the reader's rule of ISO 32000-1, Annex H; real files
+    // append more, but a file without any mark was cut off.
+    let tail = bytes.get(bytes.len().saturating_sub(4096)..).unwrap_or_default();
+    if !contains(tail, b"%%EOF") {
+        return Err(broken("the PDF is truncated: its end mark %%EOF is missing: upload it again"));
+    }
+    let options = LoadOptions { max_decompressed_size: Some(MAX_STREAM_BYTES), ..LoadOptions::default() };
+    let encrypted = || {
+        Error::new(
+            ErrorKind::Unsupported,
+            OP,
+            "the PDF is encrypted: remove its protection and upload it again",
+        )
+    };
+    match Document::load_mem_with_options(bytes, options) {
+        Ok(doc) if doc.is_encrypted() || doc.was_encrypted() => Err(encrypted()),
+        Ok(doc) => Ok(doc),
+        Err(lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_)) => Err(encrypted()),
+        Err(cause) if contains(tail, b"/Encrypt") => Err(encrypted().with_source(cause)),
+        Err(cause) => {
+            Err(broken("the PDF is damaged: its cross-reference data cannot be read").with_source(cause))
+        }
+    }
+}
+
+/// Title, author and language of the document.
+fn properties(doc: &Document, out: &mut Builder) {
+    let info = doc.trailer.get_deref(b"Info", doc).and_then(Object::as_dict);
+    let text = |key: &[u8]| decode_text_string(info.as_ref().ok()?.get_deref(key, doc).ok()?).ok();
+    for (key, name) in [(&b"Author"[..], "author"), (b"Subject", "subject"), (b"Keywords", "keywords")] {
+        if let Some(value) = text(key) {
+            out.meta(name, &value);
+        }
+    }
+    // Office programs write the file name of the source as title; that is no title.
+    if let Some(title) =
+        text(b"Title").filter(|t| !t.starts_with("Microsoft Word - ") && !t.ends_with(".docx"))
+    {
+        out.title(&title);
+        out.meta("title", &title);
+    }
+    if let Some(Ok(lang)) = doc.catalog().ok().and_then(|c| c.get(b"Lang").ok()).map(decode_text_string) {
+        out.meta("language", &lang);
+    }
+}
+
+enum PageFault {
+    Bomb,
+    Broken,
+}
+
+fn read_page<'a>(
+    doc: &'a Document,
+    id: ObjectId,
+    fonts: &mut font::Cache,
+    budget: &mut usize,
+) -> std::result::Result<Page, PageFault> {
+    let content = match doc.get_page_content_with_limit(id, MAX_STREAM_BYTES.min(*budget)) {
+        Ok(content) => content,
+        Err(lopdf::Error::Decompress(_)) => return Err(PageFault::Bomb),
+        Err(_) => return Err(PageFault::Broken),
+    };
+    *budget = budget.saturating_sub(content.len());
+    let resources: &'a Dictionary = match inherited(doc, id, b"Resources").map(Object::as_dict) {
+        Some(Ok(resources)) => resources,
+        _ => return Ok(Page::default()),
+    };
+    let mut interpreter = Interpreter::new(doc, fonts, budget, media_box(doc, id));
+    interpreter.run(&content, resources);
+    Ok(interpreter.finish())
+}
+
+/// A page attribute, from the page or the nearest of its ancestors.
+fn inherited<'a>(doc: &'a Document, page: ObjectId, key: &[u8]) -> Option<&'a Object> {
+    let mut node = doc.get_dictionary(page).ok()?;
+    for _ in 0..32 {
+        if let Ok(value) = node.get_deref(key, doc) {
+            return Some(value);
+        }
+        node = doc.get_dictionary(node.get(b"Parent").and_then(Object::as_reference).ok()?).ok()?;
+    }
+    None
+}
+
+fn media_box(doc: &Document, page: ObjectId) -> Option<[f32; 4]> {
+    let corners: Vec<f32> = inherited(doc, page, b"MediaBox")?
+        .as_array()
+        .ok()?
+        .iter()
+        .filter_map(|n| doc.dereference(n).ok()?.1.as_float().ok())
+        .collect();
+    match corners.as_slice() {
+        [a, b, c, d] => Some([a.min(*c), b.min(*d), a.max(*c), b.max(*d)]),
+        _ => None,
+    }
+}
+
+/// Paragraphs of one page; hidden runs go to the builder at once.
+fn page_parts(page: Page, number: u32, out: &mut Builder) -> Vec<PagePart> {
+    let is_scan = page.has_large_image;
+    let mut shown = Vec::new();
+    let mut hidden = Vec::new();
+    let mut recognised = 0;
+    for run in page.runs {
+        match run.hidden {
+            Some(HiddenReason::Invisible) if is_scan => {
+                recognised += 1;
+                shown.push(run);
+            }
+            Some(reason) => hidden.push((reason, run)),
+            None => shown.push(run),
+        }
+    }
+    let has_text = shown.iter().any(|r| !r.text.trim().is_empty());
+    if !has_text && page.has_image {
+        out.warn(WarningCode::NeedsOcr, number.to_string());
+    }
+    if recognised > 0 {
+        out.warn(WarningCode::OcrLayer, number.to_string());
+    }
+    if page.unmapped > 0 {
+        out.warn(WarningCode::UnmappedFont, number.to_string());
+    }
+    let mut parts: Vec<PagePart> =
+        hidden.into_iter().map(|(reason, run)| PagePart::hidden(number, reason, run.text)).collect();
+    parts.extend(layout::paragraphs(shown).into_iter().map(|p| PagePart::shown(number, p)));
+    parts
+}

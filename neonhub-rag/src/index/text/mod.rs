@@ -1,0 +1,297 @@
+//! Words: BM25 over title, headings and text, stemmed by the language of each chunk.
+//!
+//! Tantivy keeps the postings. The statistics of the score (documents, word counts, lengths) are taken over the
+//! chunks that the caller may see and that are not deleted, so neither hidden nor deleted text moves a score,
+//! and an index that grew step by step answers like one built at once.
+
+mod analyse;
+mod collect;
+mod statistics;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use neonhub_core::{Error, Result};
+use tantivy::directory::MmapDirectory;
+use tantivy::indexer::IndexWriterOptions;
+use tantivy::query::{BooleanQuery, BoostQuery, DisjunctionMaxQuery, Query, TermQuery};
+use tantivy::schema::{
+    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{IdSet, Scored};
+use collect::{Allowed, Best};
+use statistics::Statistics;
+
+/// Memory of the writer: the least that tantivy accepts. It is given back after each commit.
+const WRITER_BYTES: usize = 15_000_000;
+/// A word in a heading or title counts more than in the text.
+const HEADING_BOOST: f32 = 1.5;
+const TITLE_BOOST: f32 = 1.3;
+/// Most different words of one query.
+const MAX_QUERY_WORDS: usize = 64;
+const OP: &str = "index.text";
+
+/// One chunk as the text index takes it.
+#[derive(Clone, Debug)]
+pub struct TextDoc<'a> {
+    /// Id of the chunk.
+    pub id: &'a str,
+    /// Title of the document.
+    pub title: &'a str,
+    /// Heading path, joined.
+    pub headings: &'a str,
+    /// The text.
+    pub body: &'a str,
+    /// ISO 639-1 code of its language, if known.
+    pub language: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    id: Field,
+    key: Field,
+    language: Field,
+    title: Field,
+    headings: Field,
+    body: Field,
+}
+
+/// The text index, in a folder or in memory. One writer at a time; readers see the last commit.
+pub struct TextIndex {
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+    folder: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for TextIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextIndex").field("folder", &self.folder).field("chunks", &self.len()).finish()
+    }
+}
+
+impl TextIndex {
+    /// Opens the index in a folder, or in memory. A damaged or older one is emptied: it is a cache.
+    ///
+    /// # Errors
+    /// `Internal` when the folder cannot be made or written.
+    pub fn open(folder: Option<&Path>) -> Result<Self> {
+        let (schema, fields) = schema();
+        let Some(folder) = folder else {
+            return Self::with(Index::create_in_ram(schema), fields, None);
+        };
+        if let Some(index) = open_checked(folder, &schema) {
+            return Self::with(index, fields, Some(folder.to_owned()));
+        }
+        Self::create(folder, schema, fields)
+    }
+
+    fn create(folder: &Path, schema: Schema, fields: Fields) -> Result<Self> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(|e| Error::internal(OP, e))?;
+        }
+        std::fs::create_dir_all(folder).map_err(|e| Error::internal(OP, e))?;
+        let directory = MmapDirectory::open(folder).map_err(|e| Error::internal(OP, e))?;
+        let index = Index::create(directory, schema, IndexSettings::default()).map_err(fault)?;
+        Self::with(index, fields, Some(folder.to_owned()))
+    }
+
+    fn with(index: Index, fields: Fields, folder: Option<PathBuf>) -> Result<Self> {
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fault)?;
+        Ok(Self { index, reader, fields, folder })
+    }
+
+    /// Number of chunks.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.reader.searcher().num_docs()).unwrap_or(usize::MAX)
+    }
+
+    /// True without any chunk.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the last commit was built from, as given to [`apply`](Self::apply).
+    #[must_use]
+    pub fn stamp(&self) -> Option<String> {
+        self.index.load_metas().ok()?.payload
+    }
+
+    /// Shows what another process committed.
+    ///
+    /// # Errors
+    /// `Internal` when the files cannot be read.
+    pub fn refresh(&self) -> Result<()> {
+        self.reader.reload().map_err(fault)
+    }
+
+    /// Removes and adds chunks in one commit, together with its stamp. An added id replaces the one before.
+    ///
+    /// # Errors
+    /// `Internal` when the commit fails; nothing of it is then seen.
+    pub fn apply(&self, removed: &[&str], added: &[TextDoc<'_>], stamp: &str) -> Result<()> {
+        self.commit(stamp, |writer| {
+            for id in removed.iter().copied().chain(added.iter().map(|d| d.id)) {
+                writer.delete_term(Term::from_field_text(self.fields.id, id));
+            }
+            for doc in added {
+                writer.add_document(self.document(doc))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// `Internal` when the commit fails.
+    pub fn clear(&self, stamp: &str) -> Result<()> {
+        self.commit(stamp, |writer| writer.delete_all_documents().map(|_| ()))
+    }
+
+    fn commit(&self, stamp: &str, change: impl FnOnce(&IndexWriter) -> tantivy::Result<()>) -> Result<()> {
+        let options = IndexWriterOptions::builder()
+            .memory_budget_per_thread(WRITER_BYTES)
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .build();
+        let mut writer: IndexWriter = self.index.writer_with_options(options).map_err(fault)?;
+        change(&writer).map_err(fault)?;
+        let mut prepared = writer.prepare_commit().map_err(fault)?;
+        prepared.set_payload(stamp);
+        prepared.commit().map_err(fault)?;
+        // Joins the threads, so that no merge runs behind the back of the host.
+        writer.wait_merging_threads().map_err(fault)?;
+        self.refresh()
+    }
+
+    fn document(&self, doc: &TextDoc<'_>) -> TantivyDocument {
+        let mut out = TantivyDocument::default();
+        let language = doc.language.unwrap_or_default();
+        out.add_text(self.fields.id, doc.id);
+        out.add_u64(self.fields.key, key(doc.id));
+        out.add_text(self.fields.language, language);
+        for (field, text) in [
+            (self.fields.title, doc.title),
+            (self.fields.headings, doc.headings),
+            (self.fields.body, doc.body),
+        ] {
+            out.add_pre_tokenized_text(field, analyse::tokens(text, language));
+        }
+        out
+    }
+
+    /// The `k` best chunks for a query, best first, equal ones by id; only ids of `within` when given.
+    ///
+    /// A query without words finds nothing.
+    ///
+    /// # Errors
+    /// `Internal` when the files cannot be read.
+    pub fn search(&self, query: &str, k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {
+        let searcher = self.reader.searcher();
+        let words = analyse::query(query, &self.languages()?, MAX_QUERY_WORDS);
+        if words.is_empty() || k == 0 {
+            return Ok(Vec::new());
+        }
+        let allowed = Allowed::new(within);
+        let statistics = Statistics::new(&searcher, &allowed, self.scored_fields()).map_err(fault)?;
+        let query = self.query(&words);
+        let best = Best { k, allowed: &allowed };
+        let found = searcher.search_with_statistics_provider(&query, &best, &statistics).map_err(fault)?;
+        let mut hits = Vec::with_capacity(found.len());
+        for (score, address) in found {
+            let doc: TantivyDocument = searcher.doc(address).map_err(fault)?;
+            if let Some(id) = doc.get_first(self.fields.id).and_then(|v| tantivy::schema::Value::as_str(&v)) {
+                hits.push(Scored { id: id.into(), score });
+            }
+        }
+        Scored::sort(&mut hits);
+        hits.truncate(k);
+        Ok(hits)
+    }
+
+    fn scored_fields(&self) -> [Field; 3] {
+        [self.fields.title, self.fields.headings, self.fields.body]
+    }
+
+    /// Each word scores by its best form; its scores in title, headings and text add up.
+    fn query(&self, words: &[BTreeSet<String>]) -> BooleanQuery {
+        let clauses = words.iter().map(|forms| {
+            let forms = forms.iter().map(|form| {
+                let fields = [
+                    (self.fields.title, TITLE_BOOST),
+                    (self.fields.headings, HEADING_BOOST),
+                    (self.fields.body, 1.0),
+                ];
+                let fields = fields.map(|(field, boost)| {
+                    let term =
+                        TermQuery::new(Term::from_field_text(field, form), IndexRecordOption::WithFreqs);
+                    Box::new(BoostQuery::new(Box::new(term), boost)) as Box<dyn Query>
+                });
+                Box::new(BooleanQuery::union(fields.into())) as Box<dyn Query>
+            });
+            Box::new(DisjunctionMaxQuery::new(forms.collect())) as Box<dyn Query>
+        });
+        BooleanQuery::union(clauses.collect())
+    }
+
+    /// Languages of the chunks in the index.
+    fn languages(&self) -> Result<BTreeSet<String>> {
+        let mut out = BTreeSet::new();
+        for segment in self.reader.searcher().segment_readers() {
+            let inverted = segment.inverted_index(self.fields.language).map_err(fault)?;
+            let mut terms = inverted.terms().stream().map_err(|e| Error::internal(OP, e))?;
+            while terms.advance() {
+                out.insert(String::from_utf8_lossy(terms.key()).into_owned());
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The short form of an id in the columns.
+fn key(id: &str) -> u64 {
+    xxh3_64(id.as_bytes())
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut builder = Schema::builder();
+    let words = || {
+        let indexing =
+            TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::WithFreqs);
+        TextOptions::default().set_indexing_options(indexing)
+    };
+    let fields = Fields {
+        id: builder.add_text_field("id", STRING | STORED),
+        key: builder.add_u64_field("key", FAST | INDEXED),
+        language: builder.add_text_field("language", STRING),
+        title: builder.add_text_field("title", words()),
+        headings: builder.add_text_field("headings", words()),
+        body: builder.add_text_field("body", words()),
+    };
+    (builder.build(), fields)
+}
+
+/// Opens the files when their schema and checksums are right.
+fn open_checked(folder: &Path, schema: &Schema) -> Option<Index> {
+    if !folder.join("meta.json").exists() {
+        return None;
+    }
+    // A cut file may panic inside the reader of the footer.
+    catch_unwind(AssertUnwindSafe(|| {
+        let index = Index::open_in_dir(folder).ok()?;
+        (index.schema() == *schema && index.validate_checksum().ok()?.is_empty()).then_some(index)
+    }))
+    .ok()
+    .flatten()
+}
+
+fn fault(cause: tantivy::TantivyError) -> Error {
+    Error::internal(OP, cause)
+}

@@ -1,0 +1,206 @@
+//! The service that keeps the indexes of each workspace in step with its records.
+//!
+//! The records are the truth. The indexes are caches in a folder beside the store (or in memory): each commit of
+//! the text index carries the list of documents it holds, so after a crash the difference to the records is
+//! found and applied, whatever was lost. While it runs, the service follows the change feed; when it is far
+//! behind it compares the documents instead of reading the feed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use neonhub_core::store::{Query, Record, Stored};
+use neonhub_core::{Error, ErrorKind, Result, Scope, WorkspaceId};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+
+use super::model::{Dataset, Document, DocumentState, Space};
+use super::space_index::SpaceIndex;
+use crate::embed::{Embedder, OfflineHash};
+
+/// Commits behind which the feed is read; above, comparing the documents is cheaper.
+const FEED_COMMITS: u64 = 64;
+/// Records read at once.
+const PAGE: usize = 500;
+
+/// Embedders and indexes of a hub. Installed once; operations find it in their scope.
+#[derive(Debug)]
+pub struct Knowledge {
+    embedders: BTreeMap<String, Arc<dyn Embedder>>,
+    workspaces: Mutex<BTreeMap<WorkspaceId, Arc<RwLock<Projection>>>>,
+}
+
+impl Default for Knowledge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Knowledge {
+    /// With the offline embedder alone.
+    #[must_use]
+    pub fn new() -> Self {
+        let offline: Arc<dyn Embedder> = Arc::new(OfflineHash::new());
+        Self { embedders: BTreeMap::from([(offline.id().to_owned(), offline)]), workspaces: Mutex::default() }
+    }
+
+    /// Adds an embedder that spaces can be made with.
+    #[must_use]
+    pub fn embedder_added(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedders.insert(embedder.id().to_owned(), embedder);
+        self
+    }
+
+    /// The embedder of a space.
+    ///
+    /// # Errors
+    /// `Config` naming the embedders that are installed.
+    pub fn embedder(&self, id: &str) -> Result<Arc<dyn Embedder>> {
+        self.embedders.get(id).map(Arc::clone).ok_or_else(|| {
+            let known = self.embedders.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Error::new(
+                ErrorKind::Config,
+                "knowledge.embedder",
+                format!("this embedder is not installed: add it to the hub, or use one of {known}"),
+            )
+            .with_context("embedder", id)
+        })
+    }
+
+    /// The indexes of the scope's workspace, in step with every commit acknowledged before the call.
+    pub(super) async fn in_step(&self, cx: &Scope) -> Result<OwnedRwLockReadGuard<Projection>> {
+        let projection = {
+            let mut workspaces = self.workspaces.lock().await;
+            Arc::clone(workspaces.entry(cx.workspace().clone()).or_default())
+        };
+        let seq = cx.store().seq().await?;
+        let read = Arc::clone(&projection).read_owned().await;
+        if read.cursor == Some(seq) {
+            return Ok(read);
+        }
+        drop(read);
+        let mut write = projection.write_owned().await;
+        write.catch_up(cx).await?;
+        Ok(write.downgrade())
+    }
+}
+
+/// What the service knows of one workspace.
+#[derive(Debug, Default)]
+pub(super) struct Projection {
+    /// Position of the feed that everything below reflects.
+    cursor: Option<u64>,
+    pub(super) spaces: BTreeMap<String, Space>,
+    pub(super) datasets: BTreeMap<String, Dataset>,
+    /// Documents that search answers from.
+    pub(super) documents: BTreeMap<String, Document>,
+    pub(super) indexes: BTreeMap<String, Arc<SpaceIndex>>,
+}
+
+/// What may have changed since the cursor.
+enum Changed {
+    Nothing,
+    Documents(Vec<String>),
+    All,
+}
+
+impl Projection {
+    async fn catch_up(&mut self, cx: &Scope) -> Result<()> {
+        // Read first: what is committed while we read is seen again next time, and applying it twice is nothing.
+        let seq = cx.store().seq().await?;
+        match self.changed(cx, seq).await? {
+            Changed::Nothing => {}
+            Changed::Documents(ids) => {
+                self.read_documents(cx, &ids).await?;
+                self.apply(cx, seq).await?;
+            }
+            Changed::All => {
+                self.read_all(cx).await?;
+                self.apply(cx, seq).await?;
+            }
+        }
+        self.cursor = Some(seq);
+        Ok(())
+    }
+
+    async fn changed(&self, cx: &Scope, seq: u64) -> Result<Changed> {
+        let Some(cursor) = self.cursor.filter(|c| *c <= seq && seq - c <= FEED_COMMITS) else {
+            return Ok(Changed::All);
+        };
+        let mut ids = Vec::new();
+        let limit = usize::try_from(FEED_COMMITS).unwrap_or(usize::MAX);
+        for entry in cx.store().changes(cursor, limit).await? {
+            if entry.workspace != *cx.workspace() {
+                continue;
+            }
+            for change in entry.changes {
+                match change.kind.as_str() {
+                    Document::KIND => ids.push(change.id),
+                    Space::KIND | Dataset::KIND => return Ok(Changed::All),
+                    _ => {}
+                }
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(if ids.is_empty() { Changed::Nothing } else { Changed::Documents(ids) })
+    }
+
+    async fn read_documents(&mut self, cx: &Scope, ids: &[String]) -> Result<()> {
+        for ids in ids.chunks(PAGE) {
+            for (id, stored) in ids.iter().zip(cx.get_many::<Document>(ids).await?) {
+                match stored.filter(|d| is_searched(d)) {
+                    Some(stored) => self.documents.insert(id.clone(), stored.body),
+                    None => self.documents.remove(id),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_all(&mut self, cx: &Scope) -> Result<()> {
+        self.spaces = all::<Space>(cx).await?;
+        self.datasets = all::<Dataset>(cx).await?;
+        self.documents = all::<Document>(cx).await?;
+        self.documents.retain(|_, d| is_searched(d));
+        Ok(())
+    }
+
+    /// Brings the index of each space to what the documents say.
+    async fn apply(&mut self, cx: &Scope, seq: u64) -> Result<()> {
+        for (id, space) in &self.spaces {
+            if !self.indexes.contains_key(id) {
+                let index = SpaceIndex::open(folder(cx, id), space).await?;
+                self.indexes.insert(id.clone(), Arc::new(index));
+            }
+        }
+        self.indexes.retain(|id, _| self.spaces.contains_key(id));
+        for (id, index) in &self.indexes {
+            let documents = self.documents.values().filter(|d| d.space.as_str() == id);
+            index.bring_to(cx, documents.collect(), seq).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_searched(document: &Document) -> bool {
+    document.current && document.state == DocumentState::Ready
+}
+
+/// All records of a kind by id.
+async fn all<R: Record>(cx: &Scope) -> Result<BTreeMap<String, R>> {
+    let mut out = BTreeMap::new();
+    let mut query = Query::by_id().limit(PAGE);
+    loop {
+        let page: Vec<Stored<R>> = cx.query::<R>(&query).await?;
+        let Some(last) = page.last().map(|s| s.id().to_owned()) else { return Ok(out) };
+        out.extend(page.into_iter().map(|s| (s.id().to_owned(), s.body)));
+        query = query.after(Default::default(), last);
+    }
+}
+
+/// Where the indexes of a space are kept: beside the store, or in memory with a store in memory.
+fn folder(cx: &Scope, space: &str) -> Option<PathBuf> {
+    let mut name = cx.hub().location()?.as_os_str().to_owned();
+    name.push(".index");
+    Some(PathBuf::from(name).join(cx.workspace().as_str()).join(space))
+}

@@ -1,0 +1,350 @@
+//! Hybrid search over the spaces of a workspace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use neonhub_core::{Error, ErrorKind, Faults, Result, Scope, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::knowledge::{Knowledge, Projection};
+use super::model::{
+    ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, Space, SpaceId, SpaceState, Trust,
+    chunk_ids,
+};
+use super::space_index::SpaceIndex;
+use crate::embed::{EmbedKind, Embedder};
+use crate::hybrid::{CANDIDATES, Fused, Fusion, Part, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, diversify, fuse};
+use crate::index::IdSet;
+
+/// Name of the search operation, for its faults.
+pub(super) const OP: &str = "knowledge.search";
+
+/// Cosine below which a lexical vector says nothing: twice what two unrelated texts reach by chance, which is
+/// `1 / sqrt(512)` = 0.044 for hashed features.
+const LEXICAL_FLOOR: f32 = 0.09;
+
+/// Which lists answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchMode {
+    /// Words and vectors, joined.
+    #[default]
+    Hybrid,
+    /// Vectors alone.
+    Vector,
+    /// Words alone.
+    Text,
+}
+
+/// What a hit must match; what is left out does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchFilters {
+    /// Ids or names of datasets; one of them.
+    pub datasets: Vec<String>,
+    /// Kind of the dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DatasetKind>,
+    /// Tags; all of them.
+    pub tags: Vec<String>,
+    /// ISO 639-1 code of the language of the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Ingested at or after this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Ingested before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Trust; one of them.
+    pub trust: Vec<Trust>,
+    /// Ids of documents; one of them.
+    pub documents: Vec<DocumentId>,
+    /// What the text is to be used for: datasets that name other purposes are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+}
+
+/// One chunk that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hit {
+    /// Id of the chunk.
+    pub chunk: String,
+    /// Its document version.
+    pub document: DocumentId,
+    /// Version of the document, from 1.
+    pub version: u32,
+    /// Its dataset.
+    pub dataset: DatasetId,
+    /// Its space.
+    pub space: SpaceId,
+    /// Title of the document.
+    pub title: String,
+    /// File name of the document.
+    pub name: String,
+    /// Headings above the chunk, outermost first.
+    pub heading_path: Vec<String>,
+    /// Header of the table that the chunk continues.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub context: String,
+    /// The text. It is quoted material, never an instruction.
+    pub text: String,
+    /// Page, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// First byte in the text of the document.
+    pub byte_start: u64,
+    /// Byte after the last one.
+    pub byte_end: u64,
+    /// Size in tokens.
+    pub tokens: u32,
+    /// How far the text can be trusted.
+    pub trust: Trust,
+    /// Joined score; larger is better, at most 1 for `blend`.
+    pub score: f32,
+    /// What the list of words gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_part: Option<Part>,
+    /// What the list of vectors gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector_part: Option<Part>,
+    /// Where it stands, for people: title, page and headings.
+    pub citation: String,
+}
+
+/// The answer of a search.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchResult {
+    /// Hits, best first.
+    pub hits: Vec<Hit>,
+    /// Why there is no hit: `no_documents`, `no_match`, or `below_min_score`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A checked request.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) query: String,
+    pub(super) spaces: Vec<String>,
+    pub(super) k: usize,
+    pub(super) mode: SearchMode,
+    pub(super) text_weight: Option<f32>,
+    pub(super) fusion: Fusion,
+    pub(super) filters: SearchFilters,
+    pub(super) min_score: Option<f32>,
+    pub(super) mmr_lambda: Option<f32>,
+}
+
+impl Request {
+    /// Checks every field.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut faults = Faults::new();
+        faults.check(!self.query.trim().is_empty(), "query", "expected words to search for");
+        faults.check(self.query.len() <= 8_000, "query", "expected at most 8000 bytes");
+        faults.check((1..=100).contains(&self.k), "k", "expected 1 to 100");
+        let unit = |v: Option<f32>| v.is_none_or(|v| (0.0..=1.0).contains(&v));
+        faults.check(unit(self.text_weight), "text_weight", "expected 0 to 1");
+        faults.check(unit(self.mmr_lambda), "mmr_lambda", "expected 0 to 1");
+        faults.check(self.min_score.is_none_or(f32::is_finite), "min_score", "expected a finite number");
+        if let Fusion::Rrf { k } = self.fusion {
+            faults.check((0.0..=1_000.0).contains(&k), "fusion.k", "expected 0 to 1000");
+        }
+        faults.into_result(OP)
+    }
+}
+
+/// One hit with the space it comes from.
+struct Found {
+    fused: Fused,
+    index: Arc<SpaceIndex>,
+}
+
+/// Runs a search.
+pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request) -> Result<SearchResult> {
+    request.check()?;
+    let projection = knowledge.in_step(cx).await?;
+    let mut found: Vec<Found> = Vec::new();
+    let mut has_documents = false;
+    for space in spaces(&projection, &request.spaces)? {
+        let Some(index) = projection.indexes.get(space.id.as_str()) else { continue };
+        let all: Vec<&Document> = projection.documents.values().filter(|d| d.space == space.id).collect();
+        let allowed: Vec<&&Document> =
+            all.iter().filter(|d| is_allowed(cx, &projection, d, &request.filters)).collect();
+        if allowed.is_empty() {
+            continue;
+        }
+        has_documents = true;
+        let within: Option<IdSet> = (allowed.len() < all.len()).then(|| {
+            allowed.iter().flat_map(|d| chunk_ids(d.id.as_str(), d.chunks)).map(Into::into).collect()
+        });
+        let embedder = knowledge.embedder(&space.embedder)?;
+        let fused = in_space(request, embedder.as_ref(), index, within.as_ref()).await?;
+        found.extend(fused.into_iter().map(|fused| Found { fused, index: Arc::clone(index) }));
+    }
+    if found.is_empty() {
+        return Ok(none(if has_documents { "no_match" } else { "no_documents" }));
+    }
+    let chosen = choose(found, request);
+    if chosen.is_empty() {
+        return Ok(none("below_min_score"));
+    }
+    let hits = hits(cx, &projection, chosen, request.k).await?;
+    Ok(SearchResult { hits, reason: None })
+}
+
+fn none(reason: &str) -> SearchResult {
+    SearchResult { hits: Vec::new(), reason: Some(reason.to_owned()) }
+}
+
+/// The spaces asked for, or all that answer.
+fn spaces<'p>(projection: &'p Projection, asked: &[String]) -> Result<Vec<&'p Space>> {
+    if asked.is_empty() {
+        return Ok(projection.spaces.values().filter(|s| s.state != SpaceState::Retired).collect());
+    }
+    let mut out: Vec<&Space> = Vec::new();
+    for word in asked {
+        let space =
+            projection.spaces.values().find(|s| s.id.as_str() == word || s.name == *word).ok_or_else(
+                || {
+                    Error::new(ErrorKind::NotFound, OP, "there is no such space in this workspace")
+                        .with_context("space", word)
+                },
+            )?;
+        if !out.iter().any(|s| s.id == space.id) {
+            out.push(space);
+        }
+    }
+    Ok(out)
+}
+
+fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters: &SearchFilters) -> bool {
+    let Some(dataset) = projection.datasets.get(document.dataset.as_str()) else { return false };
+    let is_named = filters.datasets.is_empty()
+        || filters.datasets.iter().any(|d| *d == dataset.name || d == dataset.id.as_str());
+    let fits_purpose =
+        filters.purpose.as_ref().is_none_or(|p| dataset.purposes.is_empty() || dataset.purposes.contains(p));
+    may_read(cx, dataset)
+        && is_named
+        && fits_purpose
+        && filters.kind.is_none_or(|k| k == dataset.kind)
+        && filters.tags.iter().all(|t| document.tags.contains(t))
+        && filters.language.as_ref().is_none_or(|l| document.language.as_ref() == Some(l))
+        && filters.since.is_none_or(|at| document.ingested_at >= at)
+        && filters.until.is_none_or(|at| document.ingested_at < at)
+        && (filters.trust.is_empty() || filters.trust.contains(&document.trust))
+        && (filters.documents.is_empty() || filters.documents.contains(&document.id))
+}
+
+/// True when the principal holds all rights of a role that the dataset admits.
+pub(super) fn may_read(cx: &Scope, dataset: &Dataset) -> bool {
+    dataset.acl.is_empty()
+        || dataset.acl.iter().any(|role| {
+            let needed = role.permissions();
+            cx.permissions().intersection(needed) == needed
+        })
+}
+
+async fn in_space(
+    request: &Request,
+    embedder: &dyn Embedder,
+    index: &SpaceIndex,
+    within: Option<&IdSet>,
+) -> Result<Vec<Fused>> {
+    let candidates = CANDIDATES.max(request.k);
+    let text = match request.mode {
+        SearchMode::Vector => Vec::new(),
+        _ => index.search_text(&request.query, candidates, within)?,
+    };
+    let vector = match request.mode {
+        SearchMode::Text => Vec::new(),
+        _ => {
+            let query = embedder.embed(&[&request.query], EmbedKind::Query).await?.pop().unwrap_or_default();
+            let mut hits = index.search_vector(&query, candidates, within)?;
+            // Without a floor every document would be a hit of every query.
+            hits.retain(|h| !embedder.is_lexical() || h.score >= LEXICAL_FLOOR);
+            hits
+        }
+    };
+    let default = if embedder.is_lexical() { TEXT_WEIGHT_LEXICAL } else { TEXT_WEIGHT };
+    let weight = match request.mode {
+        SearchMode::Hybrid => request.text_weight.unwrap_or(default),
+        SearchMode::Text => 1.0,
+        SearchMode::Vector => 0.0,
+    };
+    Ok(fuse(&text, &vector, weight, request.fusion))
+}
+
+/// Orders, cuts at the least score, and spreads.
+fn choose(found: Vec<Found>, request: &Request) -> Vec<Fused> {
+    let by_id: BTreeMap<Arc<str>, Arc<SpaceIndex>> =
+        found.iter().map(|f| (Arc::clone(&f.fused.id), Arc::clone(&f.index))).collect();
+    let mut all: Vec<Fused> = found.into_iter().map(|f| f.fused).collect();
+    all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+    if let Some(least) = request.min_score {
+        all.retain(|f| f.score >= least);
+    }
+    let Some(lambda) = request.mmr_lambda else { return all };
+    let vectors: BTreeMap<Arc<str>, Vec<f32>> =
+        all.iter().filter_map(|f| Some((Arc::clone(&f.id), by_id.get(&f.id)?.vector(&f.id)?))).collect();
+    let similarity = |a: &str, b: &str| match (vectors.get(a), vectors.get(b)) {
+        (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).map(|(x, y)| x * y).sum(),
+        _ => 0.0,
+    };
+    // Some of the chosen may be gone from the store by now; a few more are at hand.
+    diversify(all, request.k + 8, lambda, similarity)
+}
+
+async fn hits(cx: &Scope, projection: &Projection, chosen: Vec<Fused>, k: usize) -> Result<Vec<Hit>> {
+    let ids: Vec<String> = chosen.iter().take(k + 8).map(|f| f.id.to_string()).collect();
+    let records = cx.get_many::<ChunkRecord>(&ids).await?;
+    let mut hits = Vec::new();
+    for (fused, record) in chosen.into_iter().zip(records) {
+        let Some(record) = record else { continue };
+        let Some(document) = projection.documents.get(record.document.as_str()) else { continue };
+        hits.push(hit(&fused, record.body, document));
+        if hits.len() == k {
+            break;
+        }
+    }
+    Ok(hits)
+}
+
+fn hit(fused: &Fused, chunk: ChunkRecord, document: &Document) -> Hit {
+    Hit {
+        citation: citation(document, &chunk),
+        chunk: chunk.id,
+        document: document.id.clone(),
+        version: document.version,
+        dataset: document.dataset.clone(),
+        space: document.space.clone(),
+        title: document.title.clone(),
+        name: document.name.clone(),
+        heading_path: chunk.heading_path,
+        context: chunk.context,
+        text: chunk.text,
+        page: chunk.page,
+        byte_start: chunk.byte_start,
+        byte_end: chunk.byte_end,
+        tokens: chunk.tokens,
+        trust: document.trust,
+        score: fused.score,
+        text_part: fused.text,
+        vector_part: fused.vector,
+    }
+}
+
+fn citation(document: &Document, chunk: &ChunkRecord) -> String {
+    let mut out = document.title.clone();
+    if let Some(page) = chunk.page {
+        out.push_str(&format!(", p. {page}"));
+    }
+    let path: Vec<&str> =
+        chunk.heading_path.iter().map(String::as_str).filter(|h| *h != document.title).collect();
+    if !path.is_empty() {
+        out.push_str(", ");
+        out.push_str(&path.join(" > "));
+    }
+    out
+}

@@ -1,0 +1,399 @@
+use std::sync::Arc;
+
+use neonhub_core::{
+    ErrorKind, Hub, HubBuilder, ManualClock, Permission, PermissionSet, Role, Scope, Timestamp,
+};
+
+use super::*;
+use crate::embed::{EmbedKind, Embedder};
+
+fn builder(url: &str) -> HubBuilder {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+    install(Hub::builder().store(url).clock(clock).seed(1))
+}
+
+async fn open(url: &str) -> Scope {
+    builder(url).build().await.unwrap().workspace("default").await.unwrap()
+}
+
+async fn ready(url: &str) -> Scope {
+    let cx = open(url).await;
+    brand(&cx).await;
+    cx
+}
+
+async fn brand(cx: &Scope) {
+    let space = CreateSpace { name: "brand-voice".into(), embedder: None, chunking: None, language: None };
+    cx.call(space).await.unwrap();
+    cx.call(CreateDataset { space: "brand-voice".into(), name: "brand-voice".into(), ..Default::default() })
+        .await
+        .unwrap();
+}
+
+async fn put(cx: &Scope, name: &str, text: &str) -> Document {
+    cx.call(UploadDocument::of("brand-voice", name, text.as_bytes())).await.unwrap()
+}
+
+async fn find(cx: &Scope, query: &str) -> SearchResult {
+    cx.call(SearchKnowledge::of(query)).await.unwrap()
+}
+
+async fn names(cx: &Scope, query: &str) -> Vec<String> {
+    find(cx, query).await.hits.into_iter().map(|h| h.name).collect()
+}
+
+fn section(title: &str, word: &str) -> String {
+    format!(
+        "## {title}\n\n{}\n\n",
+        format!("The {word} rule says what {word} means to people who read us. ").repeat(30)
+    )
+}
+
+#[tokio::test]
+async fn what_is_uploaded_is_found_with_its_citation() {
+    let cx = ready("memory:").await;
+    let doc = put(
+        &cx,
+        "voice.md",
+        "# Brand voice\n\n## Tone\n\nWe are warm and plain.\n\n## Prices\n\nWe never say cheap.",
+    )
+    .await;
+    assert_eq!((doc.version, doc.state, doc.title.as_str()), (1, DocumentState::Ready, "Brand voice"));
+    put(&cx, "other.md", "# Logistics\n\nParcels leave the warehouse on weekdays.").await;
+    let result = find(&cx, "may we call it cheap").await;
+    let hit = &result.hits[0];
+    assert_eq!(hit.document, doc.id);
+    assert_eq!(hit.citation, "Brand voice, Tone");
+    assert!(hit.text.contains("never say cheap") && hit.score > 0.8);
+    assert!(hit.text_part.is_some() && hit.vector_part.is_some());
+    let text = cx.call(GetText { document: doc.id, byte_start: None, max_bytes: None }).await.unwrap();
+    assert_eq!(&text.text[hit.byte_start as usize..hit.byte_end as usize], hit.text);
+    assert_eq!(text.blocks.len(), 5);
+}
+
+#[tokio::test]
+async fn the_same_bytes_change_nothing_and_labels_make_no_version() {
+    let cx = ready("memory:").await;
+    let first = put(&cx, "a.md", "# A\n\nSome words.").await;
+    let seq = cx.store().seq().await.unwrap();
+    assert_eq!(put(&cx, "a.md", "# A\n\nSome words.").await, first);
+    let after = cx.store().seq().await.unwrap();
+    let changed: Vec<_> = cx.store().changes(seq, 10).await.unwrap();
+    assert!(
+        changed.iter().flat_map(|e| &e.changes).all(|c| c.kind != "document" && c.kind != "chunk"),
+        "{after}"
+    );
+    let mut tagged = UploadDocument::of("brand-voice", "a.md", b"# A\n\nSome words.");
+    tagged.tags = vec!["tone".into()];
+    let tagged = cx.call(tagged).await.unwrap();
+    assert_eq!((tagged.id, tagged.version, tagged.tags), (first.id, 1, vec!["tone".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_new_version_embeds_what_is_new_and_hides_the_old_one() {
+    let cx = ready("memory:").await;
+    let sections: Vec<String> = ["alpha", "beta", "gamma"].iter().map(|w| section(w, w)).collect();
+    let first = put(&cx, "a.md", &format!("# Guide\n\n{}", sections.concat())).await;
+    assert!(first.chunks >= 3 && first.embedded == first.chunks);
+    let second =
+        put(&cx, "a.md", &format!("# Guide\n\n{}{}{}", sections[0], section("delta", "delta"), sections[2]))
+            .await;
+    assert_eq!((second.version, second.parent_id.as_ref()), (2, Some(&first.id)));
+    assert!(
+        second.embedded >= 1 && second.embedded < second.chunks,
+        "{} of {}",
+        second.embedded,
+        second.chunks
+    );
+    let hits = find(&cx, "beta rule").await.hits;
+    assert!(hits.iter().all(|h| h.version == 2 && !h.text.contains("beta")));
+    let old =
+        cx.call(GetText { document: first.id.clone(), byte_start: None, max_bytes: None }).await.unwrap();
+    assert!(old.text.contains("beta"));
+    let versions = cx.call(ListVersions { document: second.id.clone() }).await.unwrap().items;
+    assert_eq!(versions.iter().map(|v| (v.version, v.current)).collect::<Vec<_>>(), [(2, true), (1, false)]);
+    let listed =
+        cx.call(ListDocuments { dataset: "brand-voice".into(), ..Default::default() }).await.unwrap();
+    assert_eq!(listed.items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_kept_with_its_reason_and_the_old_version_answers() {
+    let cx = ready("memory:").await;
+    put(&cx, "a.pdf", "").await;
+    let cut = put(&cx, "b.pdf", "%PDF-1.7 and then nothing").await;
+    assert_eq!(cut.state, DocumentState::Failed);
+    assert_eq!(cut.failure.as_ref().unwrap().code, "corrupted");
+    assert!(cut.failure.unwrap().reason.contains("truncated"));
+    put(&cx, "c.md", "We love oranges.").await;
+    let broken = cx.call(UploadDocument::of("brand-voice", "c.md", b"\0\x01\x02")).await.unwrap();
+    assert_eq!((broken.version, broken.current), (2, false));
+    assert_eq!(names(&cx, "oranges").await, ["c.md"]);
+    let listed =
+        cx.call(ListDocuments { dataset: "brand-voice".into(), ..Default::default() }).await.unwrap();
+    assert_eq!(listed.items.iter().filter(|d| d.state == DocumentState::Failed).count(), 3);
+    let err = cx.call(UploadDocument::of("brand-voice", "x.exe", b"MZ")).await.unwrap_err();
+    assert_eq!((err.kind(), err.code()), (ErrorKind::Unsupported, "unsupported_type"));
+}
+
+#[tokio::test]
+async fn a_deleted_document_is_gone_and_may_come_back_as_a_new_version() {
+    let cx = ready("memory:").await;
+    let doc = put(&cx, "a.md", "Bananas are yellow.").await;
+    assert_eq!(names(&cx, "bananas").await, ["a.md"]);
+    let deleted = cx.call(DeleteDocument { document: doc.id.clone() }).await.unwrap();
+    assert_eq!(deleted.state, DocumentState::Deleted);
+    let result = find(&cx, "bananas").await;
+    assert_eq!((result.hits.len(), result.reason.as_deref()), (0, Some("no_documents")));
+    assert!(cx.get::<ChunkRecord>(&format!("{}.00000", doc.id)).await.unwrap().is_none());
+    assert!(cx.call(GetText { document: doc.id, byte_start: None, max_bytes: None }).await.is_err());
+    assert_eq!(put(&cx, "a.md", "Bananas are yellow.").await.version, 2);
+    assert_eq!(names(&cx, "bananas").await, ["a.md"]);
+}
+
+#[tokio::test]
+async fn filters_scores_and_bad_requests() {
+    let cx = ready("memory:").await;
+    let mut tagged =
+        UploadDocument::of("brand-voice", "tagged.md", b"Our tone is warm towards everyone we write to.");
+    tagged.tags = vec!["tone".into()];
+    cx.call(tagged).await.unwrap();
+    put(&cx, "german.md", "Unser Ton ist warm und wir schreiben kurze, klare Sätze für alle Menschen.").await;
+    let filtered = |filters| SearchKnowledge { filters, ..SearchKnowledge::of("warm tone ton") };
+    let by_tag = SearchFilters { tags: vec!["tone".into()], ..Default::default() };
+    assert_eq!(cx.call(filtered(by_tag)).await.unwrap().hits.len(), 1);
+    let by_language = SearchFilters { language: Some("de".into()), ..Default::default() };
+    assert_eq!(cx.call(filtered(by_language)).await.unwrap().hits[0].name, "german.md");
+    let by_date =
+        SearchFilters { since: Some(Timestamp::from_millis(1_800_000_000_000)), ..Default::default() };
+    assert_eq!(cx.call(filtered(by_date)).await.unwrap().reason.as_deref(), Some("no_documents"));
+    let strict = SearchKnowledge { min_score: Some(5.0), ..SearchKnowledge::of("warm") };
+    assert_eq!(cx.call(strict).await.unwrap().reason.as_deref(), Some("below_min_score"));
+    for mode in [SearchMode::Text, SearchMode::Vector] {
+        let hits = cx.call(SearchKnowledge { mode, ..SearchKnowledge::of("warm tone") }).await.unwrap().hits;
+        assert_eq!(hits[0].name, "tagged.md");
+        assert_eq!(hits[0].text_part.is_some(), mode == SearchMode::Text);
+    }
+    let bad = SearchKnowledge { k: Some(0), text_weight: Some(2.0), ..SearchKnowledge::of("  ") };
+    assert_eq!(cx.call(bad).await.unwrap_err().field_faults().len(), 3);
+    let unknown = SearchKnowledge { spaces: vec!["nope".into()], ..SearchKnowledge::of("x") };
+    assert_eq!(cx.call(unknown).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_closed_dataset_moves_no_score_of_those_who_may_not_read_it() {
+    let cx = ready("memory:").await;
+    put(&cx, "open.md", "Refunds take five days. Ask the desk.").await;
+    put(&cx, "also.md", "The desk is open on weekdays.").await;
+    let viewer = cx.with_role(Role::Viewer);
+    let before = viewer.call(SearchKnowledge::of("refunds desk")).await.unwrap();
+    let closed = CreateDataset {
+        space: "brand-voice".into(),
+        name: "board".into(),
+        acl: vec![Role::Owner],
+        ..Default::default()
+    };
+    cx.call(closed).await.unwrap();
+    for n in 0..5 {
+        let text = format!("Refunds refunds desk secret {n}");
+        cx.call(UploadDocument::of("board", format!("s{n}.md"), text.as_bytes())).await.unwrap();
+    }
+    assert_eq!(viewer.call(SearchKnowledge::of("refunds desk")).await.unwrap(), before);
+    assert!(find(&cx, "refunds desk").await.hits.iter().any(|h| h.text.contains("secret")));
+    let err = viewer.call(ListDocuments { dataset: "board".into(), ..Default::default() }).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn rights_and_other_workspaces_are_respected() {
+    let cx = ready("memory:").await;
+    let doc = put(&cx, "a.md", "Secret of the house.").await;
+    let reader = cx.for_agent("reader", "run_1", PermissionSet::of(&[Permission::ReadContent]));
+    assert_eq!(reader.call(SearchKnowledge::of("secret")).await.unwrap().hits.len(), 1);
+    let refused = reader.call(UploadDocument::of("brand-voice", "b.md", b"x")).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    let nobody = cx.for_agent("nobody", "run_2", PermissionSet::NONE);
+    assert_eq!(
+        nobody.call(SearchKnowledge::of("secret")).await.unwrap_err().kind(),
+        ErrorKind::PermissionDenied
+    );
+    assert_eq!(cx.call(GetDocument { document: doc.id }).await.unwrap().name, "a.md");
+}
+
+#[tokio::test]
+async fn names_are_given_once_and_must_agree() {
+    let cx = ready("memory:").await;
+    brand(&cx).await;
+    let other = CreateSpace {
+        name: "brand-voice".into(),
+        embedder: None,
+        chunking: None,
+        language: Some("de".into()),
+    };
+    assert_eq!(cx.call(other).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let absent =
+        CreateSpace { name: "x".into(), embedder: Some("nope".into()), chunking: None, language: None };
+    let err = cx.call(absent).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Config);
+    assert!(err.message().contains("offline-hash-512"));
+    assert_eq!(cx.call(ListSpaces::default()).await.unwrap().items.len(), 1);
+    assert_eq!(cx.call(ListDatasets::default()).await.unwrap().items[0].name, "brand-voice");
+    let text = IngestText {
+        dataset: "brand-voice".into(),
+        title: "Note".into(),
+        text: "Short *notes* count.".into(),
+        ..Default::default()
+    };
+    let doc = cx.call(text).await.unwrap();
+    assert_eq!((doc.title.as_str(), doc.mime.as_str()), ("Note", "text/markdown"));
+    assert_eq!(
+        cx.call(GetText { document: doc.id, byte_start: None, max_bytes: None }).await.unwrap().text,
+        "Short notes count."
+    );
+}
+
+/// Vectors from an embedder that is not lexical, of another length.
+#[derive(Debug)]
+struct Lengths;
+
+#[async_trait::async_trait]
+impl Embedder for Lengths {
+    fn id(&self) -> &str {
+        "lengths-4"
+    }
+    fn dims(&self) -> usize {
+        4
+    }
+    fn max_batch(&self) -> usize {
+        2
+    }
+    async fn embed(&self, texts: &[&str], _: EmbedKind) -> neonhub_core::Result<Vec<Vec<f32>>> {
+        Ok(texts.iter().map(|t| vec![1.0, t.len() as f32, t.split(' ').count() as f32, 0.5]).collect())
+    }
+}
+
+#[tokio::test]
+async fn an_embedder_of_ones_own_serves_a_space() {
+    let knowledge = Knowledge::new().embedder_added(Arc::new(Lengths));
+    let hub = install_with(Hub::builder().seed(1), knowledge).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let space = CreateSpace {
+        name: "own".into(),
+        embedder: Some("lengths-4".into()),
+        chunking: None,
+        language: None,
+    };
+    assert_eq!(cx.call(space).await.unwrap().dims, 4);
+    cx.call(CreateDataset { space: "own".into(), name: "d".into(), ..Default::default() }).await.unwrap();
+    for n in 1..6 {
+        cx.call(UploadDocument::of("d", format!("{n}.md"), "words ".repeat(n).as_bytes())).await.unwrap();
+    }
+    let result = find(&cx, "words").await;
+    assert_eq!(result.hits.len(), 5);
+    assert!(
+        (result.hits[0].text_part.unwrap().share - 0.5).abs() < 1e-6
+            || result.hits[0].text_part.unwrap().share <= 0.5
+    );
+}
+
+#[tokio::test]
+async fn indexes_beside_the_store_survive_damage_loss_and_changes_made_without_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("brand.neon");
+    let url = file.to_string_lossy().into_owned();
+    let cx = ready(&url).await;
+    for n in 0..12 {
+        put(
+            &cx,
+            &format!("{n}.md"),
+            &format!("# Doc {n}\n\nTopic{n} is explained by our team in plain words."),
+        )
+        .await;
+    }
+    let wanted = find(&cx, "topic7 plain words").await;
+    assert_eq!(wanted.hits[0].name, "7.md");
+    cx.hub().close().await.unwrap();
+
+    // The caches are there and serve the next start.
+    let caches = folder.path().join("brand.neon.index");
+    assert!(caches.exists());
+    let cx = open(&url).await;
+    assert_eq!(find(&cx, "topic7 plain words").await, wanted);
+    // Records change while no index looks on: as after a crash between the commit and the index.
+    put(&cx, "7.md", "# Doc 7\n\nSomething else entirely.").await;
+    put(&cx, "new.md", "Topic7 moved here.").await;
+    cx.hub().close().await.unwrap();
+
+    let cx = open(&url).await;
+    assert_eq!(find(&cx, "topic7").await.hits[0].name, "new.md");
+    cx.hub().close().await.unwrap();
+
+    // A damaged cache and a lost one are built again.
+    for entry in walk(&caches) {
+        let mut bytes = std::fs::read(&entry).unwrap();
+        if let Some(byte) = bytes.last_mut() {
+            *byte ^= 1;
+            std::fs::write(&entry, bytes).unwrap();
+        }
+    }
+    let cx = open(&url).await;
+    let again = find(&cx, "topic3 plain words").await;
+    assert_eq!(again.hits[0].name, "3.md");
+    cx.hub().close().await.unwrap();
+    std::fs::remove_dir_all(&caches).unwrap();
+    let cx = open(&url).await;
+    assert_eq!(find(&cx, "topic3 plain words").await, again);
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(walk(&path)) } else { out.push(path) }
+    }
+    out
+}
+
+#[tokio::test]
+async fn two_hubs_on_one_file_see_each_others_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
+    let one = ready(&url).await;
+    let two = open(&url).await;
+    put(&one, "a.md", "Apples from the first.").await;
+    assert_eq!(names(&two, "apples").await, ["a.md"]);
+    let pears = put(&two, "b.md", "Pears from the second.").await;
+    assert_eq!(names(&one, "pears").await[0], "b.md");
+    two.call(DeleteDocument { document: pears.id }).await.unwrap();
+    assert!(names(&one, "pears").await.iter().all(|n| n != "b.md"));
+    assert!(names(&two, "pears").await.iter().all(|n| n != "b.md"));
+}
+
+#[tokio::test]
+async fn an_index_built_step_by_step_answers_like_one_built_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
+    let cx = ready(&url).await;
+    for n in 0..8 {
+        put(&cx, &format!("{n}.md"), &section(&format!("Part {n}"), ["warm", "plain", "kind"][n % 3])).await;
+        find(&cx, "warm").await;
+    }
+    put(&cx, "2.md", "Changed to nothing.").await;
+    let stepped = find(&cx, "warm kind rule").await;
+    cx.hub().close().await.unwrap();
+    std::fs::remove_dir_all(folder.path().join("brand.neon.index")).unwrap();
+    let cx = open(&url).await;
+    assert_eq!(find(&cx, "warm kind rule").await, stepped);
+}
+
+#[test]
+fn every_operation_has_an_example_that_round_trips() {
+    assert_eq!(CATALOGUE.len(), 14);
+    for name in ["spaces.create", "documents.text", "knowledge.search"] {
+        assert!(CATALOGUE.iter().any(|e| e.name == name));
+    }
+    let example = SearchKnowledge::of("x");
+    let json = serde_json::to_value(&example).unwrap();
+    assert!(serde_json::from_value::<SearchKnowledge>(json).is_ok());
+    assert!(serde_json::from_str::<SearchKnowledge>(r#"{"query":"x","nope":1}"#).is_err());
+}

@@ -1,0 +1,97 @@
+//! `cargo xtask bench GROUP`: measures a group in release mode and writes its rows to `target/bench/GROUP.json`.
+
+use crate::failure::{Failure, Result};
+use crate::python::Tools;
+use crate::steps::{Steps, with_table};
+use crate::workspace::Workspace;
+
+const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine)";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Request<'a> {
+    group: &'a str,
+    is_quick: bool,
+    only: Option<&'a str>,
+}
+
+impl<'a> Request<'a> {
+    fn read(options: &'a [String]) -> Result<Self> {
+        let (mut group, mut is_quick, mut only) = (None, false, None);
+        let mut options = options.iter().map(String::as_str);
+        while let Some(option) = options.next() {
+            match option {
+                "--quick" => is_quick = true,
+                "--only" => only = Some(options.next().ok_or_else(|| Failure::new(USAGE))?),
+                name if group.is_none() && !name.starts_with('-') => group = Some(name),
+                _ => return Err(Failure::new(USAGE)),
+            }
+        }
+        let group = group.ok_or_else(|| Failure::new(USAGE))?;
+        Ok(Self { group, is_quick, only })
+    }
+
+    /// Whether a part of the group is measured.
+    fn has(&self, part: &str) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+}
+
+/// Runs the task. A goal that is missed stays in the table as missed; only a measurement that breaks fails.
+pub(crate) fn main(options: &[String]) -> Result<()> {
+    let request = Request::read(options)?;
+    let workspace = Workspace::load()?;
+    with_table(|steps| {
+        let tools = if request.has("python") { Some(python_module(&workspace, steps)?) } else { None };
+        if request.has("example") {
+            let example = ["--release", "-p", "neonhub", "--example", "campaign"];
+            steps.run("example, release", 900, || workspace.cargo("build").args(example).run())?;
+        }
+        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, tools.as_ref()))
+    })
+}
+
+fn python_module(workspace: &Workspace, steps: &mut Steps) -> Result<Tools> {
+    let mut installed = None;
+    steps.run("python module, release", 900, || {
+        let tools = Tools::install(workspace)?;
+        tools.install_binding(workspace, "release")?;
+        installed = Some(tools);
+        Ok(())
+    })?;
+    installed.ok_or_else(|| Failure::new("the Python module is missing"))
+}
+
+fn measure(workspace: &Workspace, request: &Request<'_>, tools: Option<&Tools>) -> Result<()> {
+    let process = workspace.cargo("run").args(["--release", "-p", "neonhub-bench", "--bin", "neonhub-bench"]);
+    let mut process = process.args(["--", request.group]);
+    if request.is_quick {
+        process = process.arg("--quick");
+    }
+    // A part alone is a look: the result file holds whole groups.
+    process = match request.only {
+        Some(part) => process.args(["--only", part]),
+        None => process.arg("--out").arg(workspace.target.join("bench")),
+    };
+    if let Some(tools) = tools {
+        process = process.env("NEONHUB_BENCH_PYTHON", tools.python());
+    }
+    process.env("NEONHUB_CAMPAIGN", workspace.target.join("release/examples/campaign")).run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_in_any_order() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let options = words("--quick spine --only queue");
+        let request = Request::read(&options).unwrap();
+        assert_eq!(request, Request { group: "spine", is_quick: true, only: Some("queue") });
+        assert!(request.has("queue") && !request.has("python"));
+        for wrong in ["--quick", "spine other", "spine --only", "spine --fast"] {
+            assert!(Request::read(&words(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

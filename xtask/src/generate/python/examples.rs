@@ -1,0 +1,70 @@
+//! Writes the examples of every operation: as a contract file for all languages, and the readers that turn them into
+//! the arguments of the typed surface for the Python test of them.
+
+use serde_json::{Map, Value, json};
+
+use super::codec::{Fresh, member};
+use super::surface::qualified;
+use super::types::Type;
+use super::{Surface, text};
+use crate::failure::Result;
+use crate::generate::{Catalogue, GeneratedFile, MARK};
+
+/// Where the contract file is.
+const FILE: &str = "tests/contract/examples.json";
+
+/// The contract file. JSON has no comments, so the mark is a value.
+pub(super) fn contract(catalogue: &Catalogue) -> Result<GeneratedFile> {
+    let operations: Map<String, Value> =
+        catalogue.operations.iter().map(|o| (o.name.clone(), Value::from(o.examples.clone()))).collect();
+    let about = format!("{MARK}; do not edit. Inputs that every language must carry to the core unchanged.");
+    let file = json!({ "about": about, "version": catalogue.version, "operations": operations });
+    Ok(GeneratedFile { path: FILE.to_owned(), text: serde_json::to_string_pretty(&file)? + "\n" })
+}
+
+/// The readers: for each operation, a function from an example to keyword arguments.
+pub(super) fn inputs(surface: &Surface<'_>) -> String {
+    let mut body = String::new();
+    let mut table = String::from("\n\nINPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {\n");
+    for call in &surface.calls {
+        let function = call.operation.name.replace(['.', '-'], "_");
+        body.push_str(&format!("\n\ndef {function}(v: dict[str, Any]) -> dict[str, Any]:\n"));
+        if call.arguments.is_empty() {
+            body.push_str("    assert not v\n    return {}\n");
+        } else {
+            body.push_str("    given: dict[str, Any] = {}\n");
+        }
+        let mut fresh = Fresh::default();
+        for field in &call.arguments {
+            let mut given = field.clone();
+            given.is_required = true;
+            if !field.is_required && !matches!(given.ty, Type::Optional(_)) {
+                given.ty = given.ty.optional();
+            }
+            let key = text::literal(&field.json);
+            let read = qualified(&member(&given, &mut fresh), &given.ty);
+            body.push_str(&format!(
+                "    if {key} in v:\n        given[{}] = {read}\n",
+                text::literal(&field.python)
+            ));
+        }
+        if !call.arguments.is_empty() {
+            body.push_str("    return given\n");
+        }
+        table.push_str(&format!("    {}: {function},\n", text::literal(&call.operation.name)));
+    }
+    let mut out =
+        String::from("\"\"\"Examples of every operation as arguments of the typed surface.\"\"\"\n\n");
+    out.push_str("from __future__ import annotations\n\nfrom collections.abc import Callable\nfrom typing import Any\n");
+    let mut imports = String::new();
+    if body.contains("c.") {
+        imports.push_str("from neonhub._generated import _codec as c\n");
+    }
+    if body.contains("instant(") {
+        imports.push_str("from neonhub._values import instant\n");
+    }
+    if !imports.is_empty() {
+        out.push('\n');
+    }
+    out + &imports + &body + &table + "}\n"
+}

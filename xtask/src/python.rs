@@ -1,0 +1,115 @@
+//! The Python side: a virtual environment with pinned tools, the module built from the clone, and its suite.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Doing, Failure, Result};
+use crate::process::Process;
+use crate::workspace::Workspace;
+
+/// The pinned tools, one per line.
+const REQUIREMENTS: &str = "xtask/requirements.txt";
+
+/// Folder of the Python binding.
+const BINDING: &str = "bindings/python";
+
+/// Asks an interpreter whether it is new enough (3.10, the floor of our wheels) and can make environments.
+const PROBE: &str = "import ensurepip, sys, venv; sys.exit(0 if sys.version_info >= (3, 10) else 1)";
+
+/// A virtual environment in the target folder that holds the pinned tools.
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    folder: PathBuf,
+}
+
+impl Tools {
+    /// Makes the environment, or takes the one that is there when it was made from the same list.
+    pub(crate) fn install(workspace: &Workspace) -> Result<Self> {
+        let tools = Self { folder: workspace.target.join("python") };
+        let list = std::fs::read_to_string(workspace.root.join(REQUIREMENTS))
+            .doing(format!("read {REQUIREMENTS}"))?;
+        let stamp = tools.folder.join("requirements.installed");
+        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == list) {
+            println!("{} tools are there already", list.lines().filter(|line| line.contains("==")).count());
+            return Ok(tools);
+        }
+        let interpreter = interpreter(&workspace.root)?;
+        Process::new(interpreter, &workspace.root)
+            .args(["-m", "venv", "--clear"])
+            .arg(&tools.folder)
+            .run()?;
+        tools.pip(workspace).args(["install", "--quiet", "-r", REQUIREMENTS]).run()?;
+        std::fs::write(&stamp, list).doing("note what was installed")?;
+        Ok(tools)
+    }
+
+    /// Path of a program of the environment.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        let (folder, suffix) = if cfg!(windows) { ("Scripts", ".exe") } else { ("bin", "") };
+        self.folder.join(folder).join(format!("{name}{suffix}"))
+    }
+
+    /// Path of the environment's Python.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.program("python")
+    }
+
+    fn pip(&self, workspace: &Workspace) -> Process {
+        let pip = Process::new(self.python(), &workspace.root).args(["-m", "pip"]);
+        pip.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_NO_INPUT", "1")
+    }
+
+    /// Builds the binding and installs it, the way a user does from a clone, in the given cargo profile.
+    pub(crate) fn install_binding(&self, workspace: &Workspace, profile: &str) -> Result<()> {
+        // Without isolation the pinned maturin of the environment builds, and nothing is fetched a second time.
+        self.pip(workspace)
+            .args(["install", "--no-build-isolation", "--no-deps", "--force-reinstall"])
+            .arg(format!("./{BINDING}"))
+            .env("MATURIN_PEP517_ARGS", format!("--profile {profile}"))
+            .env("CARGO_TARGET_DIR", &workspace.target)
+            .env("PYO3_PYTHON", self.python())
+            .env("PATH", self.path_variable()?)
+            .run()
+    }
+
+    /// The search path with the environment's programs first: pip starts maturin by name.
+    fn path_variable(&self) -> Result<std::ffi::OsString> {
+        let own = self.python().parent().map(Path::to_path_buf);
+        let rest = std::env::var_os("PATH").unwrap_or_default();
+        let folders = own.into_iter().chain(std::env::split_paths(&rest));
+        std::env::join_paths(folders).doing("join the search path")
+    }
+}
+
+/// Runs the tests and the two type checkers. What is checked, and how strictly, stands in the binding's
+/// `pyproject.toml`, so that an editor and this tool agree.
+pub(crate) fn suite(workspace: &Workspace, tools: &Tools) -> Result<()> {
+    let binding = workspace.root.join(BINDING);
+    let tool = |name: &str| Process::new(tools.program(name), &binding).env("PYTHONDONTWRITEBYTECODE", "1");
+    tool("pytest").args(["-q", "-p", "no:cacheprovider"]).run()?;
+    tool("mypy").arg("--strict").arg("--cache-dir").arg(workspace.target.join("mypy")).run()?;
+    tool("pyright").arg("--pythonpath").arg(tools.python()).run()
+}
+
+/// Runs the Python example into a fresh folder, with its bundled data.
+pub(crate) fn example(workspace: &Workspace, tools: &Tools) -> Result<()> {
+    let out = workspace.target.join("example-python");
+    if out.exists() {
+        std::fs::remove_dir_all(&out).doing(format!("empty {}", out.display()))?;
+    }
+    Process::new(tools.python(), &workspace.root)
+        .arg("examples/python/campaign.py")
+        .arg("--out")
+        .arg(&out)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .run()
+}
+
+/// The first interpreter that is new enough and can make an environment.
+fn interpreter(root: &Path) -> Result<String> {
+    let wanted = std::env::var("NEONHUB_PYTHON").ok();
+    let known = ["python3.11", "python3", "python", "python3.12", "python3.13", "python3.10"];
+    let mut candidates = wanted.into_iter().chain(known.map(str::to_owned));
+    candidates
+        .find(|name| Process::new(name, root).args(["-c", PROBE]).read().is_ok())
+        .ok_or_else(|| Failure::new("no Python 3.10 or newer with venv: install one or set NEONHUB_PYTHON"))
+}
