@@ -19,7 +19,8 @@ pub use neonhub_connectors as connectors;
 pub use neonhub_core::{
     CancelToken, Clock, Currency, Error, ErrorKind, Fault, Faults, Hub, HubBuilder, ManualClock, Money,
     Permission, PermissionSet, Principal, Result, Retry, Role, Scope, Sealed, Secret, Seed, SystemClock,
-    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, op, prompt, run, seal, store, tenancy, zone,
+    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, op, prompt, run, seal, store, tenancy,
+    zone,
 };
 pub use neonhub_rag as knowledge;
 

@@ -7,13 +7,11 @@ use neonhub::{Error, ErrorKind, Result, Timestamp};
 
 /// The bundled example: a fictional coffee roaster.
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
-/// The clock of the bundled brief, inside its window: the example looks the same in every year.
-const BUNDLED_NOW: &str = "2026-11-24T15:00:00Z";
 
 /// One brief becomes a gated multi-channel campaign, offline, on one file.
 #[derive(Debug, Parser)]
 #[command(name = "campaign", version, after_help = "With no option at all it runs on bundled example data.")]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with the brand's documents: PDF, DOCX, Markdown, HTML and TXT, subfolders too
     #[arg(long, value_name = "DIR")]
     brand: Option<PathBuf>,
@@ -28,36 +26,39 @@ pub struct Args {
     store: Option<String>,
     /// Where results are written
     #[arg(long, value_name = "DIR", default_value = "campaign-out")]
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Fixes all chance: same inputs, seed and now give the same out folder
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// The instant the campaign runs at [default: now; for the bundled brief a day of its window]
+    pub(crate) seed: Option<u64>,
+    /// The instant the campaign runs at [default: now]
     #[arg(long, value_name = "RFC3339")]
     now: Option<String>,
 }
 
 impl Args {
     /// The folder of brand documents.
-    pub fn brand(&self) -> Result<PathBuf> {
+    pub(crate) fn brand(&self) -> Result<PathBuf> {
         let folder = self.brand.clone().unwrap_or_else(|| Path::new(DATA).join("brand"));
         match std::fs::metadata(&folder) {
             Ok(found) if found.is_dir() => Ok(folder),
-            Ok(_) => Err(wrong("--brand", &folder, "is a file: give the folder that holds the brand's documents")),
+            Ok(_) => {
+                Err(wrong("--brand", &folder, "is a file: give the folder that holds the brand's documents"))
+            }
             Err(cause) => Err(unreadable("--brand", &folder, "give an existing folder of documents", cause)),
         }
     }
 
     /// The text of the brief.
-    pub fn brief(&self) -> Result<String> {
+    pub(crate) fn brief(&self) -> Result<String> {
         let file = self.brief.clone().unwrap_or_else(|| Path::new(DATA).join("brief.toml"));
-        let bytes = std::fs::read(&file)
-            .map_err(|cause| unreadable("--brief", &file, "copy examples/data/brief.toml and fill it in", cause))?;
+        let bytes = std::fs::read(&file).map_err(|cause| {
+            unreadable("--brief", &file, "copy examples/data/brief.toml and fill it in", cause)
+        })?;
         String::from_utf8(bytes).map_err(|_| wrong("--brief", &file, "is not UTF-8 text: save it as UTF-8"))
     }
 
     /// The contacts file.
-    pub fn contacts(&self) -> Result<PathBuf> {
+    pub(crate) fn contacts(&self) -> Result<PathBuf> {
         let file = self.contacts.clone().unwrap_or_else(|| Path::new(DATA).join("contacts.csv"));
         match std::fs::File::open(&file).and_then(|f| f.metadata()) {
             Ok(found) if found.is_file() => Ok(file),
@@ -67,17 +68,13 @@ impl Args {
     }
 
     /// Where records are kept.
-    pub fn store(&self) -> String {
+    pub(crate) fn store(&self) -> String {
         self.store.clone().unwrap_or_else(|| self.out.join("campaign.neon").to_string_lossy().into_owned())
     }
 
     /// The instant to stand still at, or `None` for the clock of the machine.
-    pub fn now(&self) -> Result<Option<Timestamp>> {
-        match (&self.now, &self.brief) {
-            (Some(text), _) => Timestamp::parse("--now", text).map(Some),
-            (None, None) => Timestamp::parse("--now", BUNDLED_NOW).map(Some),
-            (None, Some(_)) => Ok(None),
-        }
+    pub(crate) fn now(&self) -> Result<Option<Timestamp>> {
+        self.now.as_deref().map(|text| Timestamp::parse("--now", text)).transpose()
     }
 }
 

@@ -12,14 +12,14 @@ use neonhub::{Error, Result, Scope};
 use crate::folder::OutFolder;
 
 /// Progress bars that follow the hub, and the time each part took. Silent when nobody looks.
-pub struct Screen {
+pub(crate) struct Screen {
     bars: MultiProgress,
     timings_ms: BTreeMap<String, u64>,
 }
 
 impl Screen {
     /// Follows the progress of a workspace until the returned screen is closed.
-    pub async fn follow(cx: &Scope) -> Result<Self> {
+    pub(crate) async fn follow(cx: &Scope) -> Result<Self> {
         let bars = MultiProgress::new();
         if std::io::stderr().is_terminal() {
             let mut feed = cx.subscribe(cx.store().seq().await?, None)?;
@@ -42,7 +42,7 @@ impl Screen {
     }
 
     /// Runs one part and remembers how long it took.
-    pub async fn timed<T>(&mut self, part: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn timed<T>(&mut self, part: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let started = Instant::now();
         let done = work.await;
         let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -51,7 +51,7 @@ impl Screen {
     }
 
     /// Takes the bars down and gives the times.
-    pub fn close(self) -> BTreeMap<String, u64> {
+    pub(crate) fn close(self) -> BTreeMap<String, u64> {
         // The follower may still draw what it was told last.
         let _ = self.bars.clear();
         self.timings_ms
@@ -59,7 +59,8 @@ impl Screen {
 }
 
 fn bar(task: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("  {prefix:<18} {bar:32.cyan/black} {pos:>6}/{len:<6} {wide_msg:.dim}");
+    let style =
+        ProgressStyle::with_template("  {prefix:<18} {bar:32.cyan/black} {pos:>6}/{len:<6} {wide_msg:.dim}");
     let bar = ProgressBar::new(0).with_prefix(task.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     match style {
@@ -69,21 +70,34 @@ fn bar(task: &str) -> ProgressBar {
 }
 
 /// The last words: what happened and where everything is.
-pub fn summary(report: &Report, out: &OutFolder) -> String {
+pub(crate) fn summary(report: &Report, out: &OutFolder) -> String {
     let (contacts, sends) = (&report.contacts, &report.sends);
-    let mut text = format!("\n{}\n{}\n\n", report.campaign.name, "=".repeat(report.campaign.name.chars().count()));
+    let mut text =
+        format!("\n{}\n{}\n\n", report.campaign.name, "=".repeat(report.campaign.name.chars().count()));
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<12}{value}\n"));
-    line("knowledge", format!("{} documents, {} chunks", report.knowledge.documents, report.knowledge.chunks));
+    line(
+        "knowledge",
+        format!("{} documents, {} chunks", report.knowledge.documents, report.knowledge.chunks),
+    );
     for failed in &report.knowledge.failed {
         line("", format!("not read: {}: {}", failed.file, failed.reason));
     }
-    line("contacts", format!("{} rows, {} imported, {} rejected, {} people", contacts.rows, contacts.imported, contacts.rejected, contacts.people));
+    line(
+        "contacts",
+        format!(
+            "{} rows, {} imported, {} rejected, {} people",
+            contacts.rows, contacts.imported, contacts.rejected, contacts.people
+        ),
+    );
     line("assets", format!("{} on {} channels", report.assets.values().sum::<u64>(), report.assets.len()));
     line("gate", format!("{} allowed, {} deferred, {} denied", sends.allowed, sends.deferred, sends.denied));
     for (rule, count) in &report.reasons {
         line("", format!("{count:>5}  {rule}"));
     }
-    line("sent", format!("{} now, {} in all, {} later steps scheduled", sends.sent_now, sends.sent, sends.scheduled));
+    line(
+        "sent",
+        format!("{} now, {} in all, {} later steps scheduled", sends.sent_now, sends.sent, sends.scheduled),
+    );
     line("posts", report.posts.to_string());
     let mut place = |name: &str, file: &str| line(name, out.path(file).display().to_string());
     place("report", "report.html");
@@ -103,7 +117,7 @@ pub fn summary(report: &Report, out: &OutFolder) -> String {
 }
 
 /// An error as a user can act on it: every fault on its own line, then what is known about it.
-pub fn explain(error: &Error) -> String {
+pub(crate) fn explain(error: &Error) -> String {
     let faults = error.field_faults();
     let mut text = if faults.len() > 1 {
         let list: String = faults.iter().map(|f| format!("\n  {}: {}", f.field, f.message)).collect();

@@ -2,6 +2,12 @@
 //!
 //! `NEONHUB_TEST_PYTHON` names a Python with aiosmtpd; `cargo xtask test` sets it.
 #![cfg(feature = "smtp")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside #[test] functions"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -80,7 +80,8 @@ pub(crate) struct Inner {
     pub(crate) permissions: PermissionSet,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) seed: Seed,
-    pub(crate) rng: Mutex<Rng>,
+    /// Shared by scopes of one seed: two of them never draw the same.
+    pub(crate) rng: Arc<Mutex<Rng>>,
     pub(crate) operation: &'static str,
     pub(crate) correlation: Arc<str>,
     pub(crate) cancel: CancelToken,
@@ -116,7 +117,7 @@ impl Scope {
             label,
             permissions,
             sealer,
-            rng: Mutex::new(seed.rng()),
+            rng: Arc::new(Mutex::new(seed.rng())),
             seed,
             operation: "host",
             correlation,
@@ -135,7 +136,7 @@ impl Scope {
             permissions: old.permissions,
             sealer: Arc::clone(&old.sealer),
             seed: old.seed,
-            rng: Mutex::new(old.seed.rng()),
+            rng: Arc::clone(&old.rng),
             operation: old.operation,
             correlation: Arc::clone(&old.correlation),
             cancel: old.cancel.clone(),
@@ -143,7 +144,7 @@ impl Scope {
         };
         change(&mut inner);
         if inner.seed != old.seed {
-            inner.rng = Mutex::new(inner.seed.rng());
+            inner.rng = Arc::new(Mutex::new(inner.seed.rng()));
         }
         Scope(Arc::new(inner))
     }

@@ -1,4 +1,5 @@
 //! What every call goes through, whatever it does.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside #[test] functions")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -372,4 +373,16 @@ async fn pages_go_on_where_they_ended_and_cursors_are_bound() {
     broken[3] ^= 1;
     let broken = String::from_utf8(broken).unwrap();
     assert!(cx.page::<Thing>(Query::index("name").limit(3), Some(&broken)).await.is_err());
+}
+
+#[tokio::test]
+async fn scopes_of_one_seed_never_draw_the_same() {
+    let cx = scope().await;
+    let ids = [
+        cx.new_id("thg"),
+        cx.outside().new_id("thg"),
+        cx.with_role(Role::Admin).new_id("thg"),
+        cx.new_id("thg"),
+    ];
+    assert_eq!(std::collections::BTreeSet::from(ids.clone()).len(), 4, "{ids:?}");
 }

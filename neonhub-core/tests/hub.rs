@@ -1,5 +1,6 @@
 //! Opening, keys, and what a dead process leaves behind.
 #![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside #[test] functions")]
 
 use std::path::Path;
 use std::sync::Arc;

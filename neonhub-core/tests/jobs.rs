@@ -1,4 +1,10 @@
 //! Durable jobs and the event stream.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside #[test] functions"
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

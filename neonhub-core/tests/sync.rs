@@ -1,5 +1,11 @@
 //! Each acknowledged commit was synced before it was acknowledged: seen from the system calls of a child.
 #![cfg(all(feature = "sqlite", target_os = "linux"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside #[test] functions"
+)]
 
 use std::io::Write as _;
 use std::path::Path;

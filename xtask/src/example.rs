@@ -10,8 +10,9 @@ use crate::process::Process;
 use crate::sources;
 use crate::workspace::Workspace;
 
-/// The moment of both runs: a Monday morning, so that no quiet hour decides every send.
-const NOW: &str = "2026-03-02T09:00:00Z";
+/// The moment of both runs: a Monday morning in New York behind the start of the bundled brief, so that neither the
+/// start nor a quiet hour puts every send off.
+const NOW: &str = "2026-11-23T15:00:00Z";
 
 /// The seed of both runs.
 const SEED: &str = "7";

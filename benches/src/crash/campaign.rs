@@ -16,7 +16,7 @@ use crate::Result;
 const PROGRAM: &str = "NEONHUB_CAMPAIGN";
 
 /// The same moment and seed for all runs, so that all of them aim at the same result.
-const FIXED: [&str; 4] = ["--seed", "7", "--now", "2026-03-02T09:00:00Z"];
+const FIXED: [&str; 4] = ["--seed", "7", "--now", "2026-11-23T15:00:00Z"];
 
 /// How often the outbox is looked at while a point given in mails is waited for.
 const LOOK: Duration = Duration::from_micros(500);

@@ -1,5 +1,6 @@
 //! The gate: its rules on loaded facts, and with the load of one person's facts from a full store.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use neonhub::brand::{CreateBrand, SetSender};
@@ -66,7 +67,7 @@ async fn with_load(runs: Runs, store: &Path) -> Result<f64> {
     let people = people(&scope, runs.size(CALLS)).await?;
     let mut medians = Vec::new();
     for _ in 0..runs.count() {
-        let mut allowed = 0;
+        let (mut allowed, mut codes) = (0, BTreeSet::new());
         let start = std::time::Instant::now();
         for person in &people {
             let proposal = Proposal {
@@ -77,11 +78,15 @@ async fn with_load(runs: Runs, store: &Path) -> Result<f64> {
                 facts: json!({ "draft": draft }),
             };
             let judged = MarketingGate.judge(&scope, &[proposal]).await?;
-            allowed += judged.iter().filter(|judgement| judgement.decision == Decision::Allow).count();
+            for judgement in judged {
+                allowed += usize::from(judgement.decision == Decision::Allow);
+                codes.extend(judgement.reasons.into_iter().map(|reason| reason.code));
+            }
         }
         medians.push(start.elapsed().as_secs_f64() * 1e6 / people.len() as f64);
         if allowed != people.len() {
-            return Err(format!("{allowed} of {} were allowed: this measures refusals", people.len()).into());
+            let codes = codes.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(format!("{allowed} of {} were allowed, the others not: {codes}", people.len()).into());
         }
     }
     hub.close().await?;
@@ -101,7 +106,7 @@ pub(super) async fn approved_draft(scope: &Scope, slug: &str) -> Result<DraftId>
     let brand = CreateBrand {
         name: "Bench".to_owned(),
         slug: Some(slug.to_owned()),
-        domains: vec!["bench.example".to_owned()],
+        domains: vec![format!("{slug}.example")],
         postal_address: Some("1 Example Street, 10001 New York".to_owned()),
         locale: None,
         timezone: None,
@@ -111,11 +116,11 @@ pub(super) async fn approved_draft(scope: &Scope, slug: &str) -> Result<DraftId>
     let sender = SetSender {
         brand: brand.id.to_string(),
         channel: Channel::Email,
-        from: "news@bench.example".to_owned(),
+        from: format!("news@{slug}.example"),
         name: None,
         reply_to: None,
         postal_address: None,
-        unsubscribe_url: Some("https://bench.example/leave".to_owned()),
+        unsubscribe_url: Some(format!("https://{slug}.example/leave")),
     };
     scope.call(sender).await?;
     let draft = CreateDraft {
@@ -128,6 +133,11 @@ pub(super) async fn approved_draft(scope: &Scope, slug: &str) -> Result<DraftId>
             html: Some(
                 "<p>Hello {{ first_name }},</p><p>the spring collection is here.</p>\
                  <p>{{ sender_name }}, {{ sender_address }} · <a href=\"{{ unsubscribe_url }}\">Unsubscribe</a></p>"
+                    .to_owned(),
+            ),
+            text: Some(
+                "Hello {{ first_name }}, the spring collection is here.\n\n\
+                 {{ sender_name }}, {{ sender_address }}\nUnsubscribe: {{ unsubscribe_url }}\n"
                     .to_owned(),
             ),
             ..Parts::default()

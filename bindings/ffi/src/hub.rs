@@ -148,7 +148,9 @@ mod tests {
     use super::*;
 
     async fn open() -> FfiHub {
-        FfiHub::open(OpenOptions::parse(json!({ "seed": 1, "now": "2026-11-21T09:00:00Z" })).unwrap()).await.unwrap()
+        FfiHub::open(OpenOptions::parse(json!({ "seed": 1, "now": "2026-11-21T09:00:00Z" })).unwrap())
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -161,7 +163,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_operation_names_the_closest() {
-        let error = open().await.call("scope.whoam", json!({}), CallSettings::default(), None).await.unwrap_err();
+        let error =
+            open().await.call("scope.whoam", json!({}), CallSettings::default(), None).await.unwrap_err();
         assert_eq!(error.kind, "not_found");
         assert!(error.context[0].1.contains("scope.whoami"));
     }

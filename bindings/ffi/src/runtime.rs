@@ -30,7 +30,10 @@ pub fn runtime() -> &'static Runtime {
     unreachable!("64 nested forks each used neonhub: open it in the process that works with it")
 }
 
-#[allow(clippy::expect_used, reason = "no call can be answered without threads; the binding turns it into an error")]
+#[allow(
+    clippy::expect_used,
+    reason = "no call can be answered without threads; the binding turns it into an error"
+)]
 fn start() -> Runtime {
     Builder::new_multi_thread()
         .thread_name("neonhub")
@@ -44,7 +47,10 @@ fn start() -> Runtime {
 ///
 /// # Errors
 /// What `check` answers.
-pub fn block_on_with<F: Future, E>(future: F, mut check: impl FnMut() -> Result<(), E>) -> Result<F::Output, E> {
+pub fn block_on_with<F: Future, E>(
+    future: F,
+    mut check: impl FnMut() -> Result<(), E>,
+) -> Result<F::Output, E> {
     runtime().block_on(async {
         let mut future = pin!(future);
         loop {

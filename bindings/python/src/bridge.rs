@@ -24,10 +24,12 @@ pub(crate) trait Answer: Send + 'static {
 }
 
 /// Waits on the calling thread with the interpreter released. Ctrl-C ends the wait within 50 ms.
-pub(crate) fn wait<T: Answer>(py: Python<'_>, future: impl Future<Output = FfiResult<T>> + Send) -> PyResult<Py<PyAny>> {
-    let answer = py.detach(|| {
-        block_on_with(future, || Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(())))
-    })?;
+pub(crate) fn wait<T: Answer>(
+    py: Python<'_>,
+    future: impl Future<Output = FfiResult<T>> + Send,
+) -> PyResult<Py<PyAny>> {
+    let answer = py
+        .detach(|| block_on_with(future, || Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(()))))?;
     finish(py, answer)
 }
 

@@ -43,7 +43,8 @@ fn exception(py: Python<'_>, error: &FfiError) -> PyResult<PyErr> {
     for (key, value) in &error.context {
         context.set_item(key, value)?;
     }
-    let faults: Vec<(&str, &str)> = error.faults.iter().map(|f| (f.field.as_str(), f.message.as_str())).collect();
+    let faults: Vec<(&str, &str)> =
+        error.faults.iter().map(|f| (f.field.as_str(), f.message.as_str())).collect();
     let retry_after = error.retry_after_ms.map(|ms| Duration::from_millis(ms).as_secs_f64());
     let made = MAKE.import(py, "neonhub.errors", "make")?.call1((
         error.kind,
@@ -67,7 +68,8 @@ pub(crate) fn from_python(py: Python<'_>, raised: PyErr) -> Error {
     match ours(py, &raised) {
         Ok(Some(error)) => error.with_source(Raised(raised)),
         _ => {
-            let name = raised.get_type(py).name().map_or_else(|_| "an exception".to_owned(), |n| n.to_string());
+            let name =
+                raised.get_type(py).name().map_or_else(|_| "an exception".to_owned(), |n| n.to_string());
             host::raised(&name, Raised(raised))
         }
     }

@@ -76,7 +76,9 @@ async fn run(function: Arc<Py<PyAny>>, loops: Vec<Arc<Py<PyAny>>>, input: Value)
     // A plain function may take its time: it gets a thread of the blocking pool, not one of the workers.
     let started = tokio::task::spawn_blocking(move || {
         let reply = Reply(Mutex::new(Some(send)));
-        Python::try_attach(|py| start(py, &function, &loops, &input, reply).map_err(|e| error_from_python(py, e)))
+        Python::try_attach(|py| {
+            start(py, &function, &loops, &input, reply).map_err(|e| error_from_python(py, e))
+        })
     });
     let mut running = match started.await {
         Ok(Some(Ok(future))) => Running(future),

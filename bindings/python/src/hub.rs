@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use neonhub_ffi::host::{HostConnector, HostModel};
-use neonhub_ffi::{CallSettings, CancelToken, Error, EventFilter, FfiError, FfiHub, OpenOptions, Value, runtime};
+use neonhub_ffi::{
+    CallSettings, CancelToken, Error, EventFilter, FfiError, FfiHub, OpenOptions, Value, runtime,
+};
 use pyo3::prelude::*;
 
 use crate::bridge::{Answer, Call, Target, wait};
@@ -30,7 +32,11 @@ pub(crate) fn open(py: Python<'_>, options: &Bound<'_, PyAny>) -> PyResult<Py<Py
 
 /// Opens a hub for an asyncio future.
 #[pyfunction]
-pub(crate) fn start_open(options: &Bound<'_, PyAny>, event_loop: Py<PyAny>, future: Py<PyAny>) -> PyResult<Call> {
+pub(crate) fn start_open(
+    options: &Bound<'_, PyAny>,
+    event_loop: Py<PyAny>,
+    future: Py<PyAny>,
+) -> PyResult<Call> {
     let options = open_options(options)?;
     Ok(Target::new(event_loop, future).spawn(None, FfiHub::open(options)))
 }
@@ -125,7 +131,8 @@ impl Hub {
         let settings = parsed(py, "hub.add_connector", settings)?;
         let again = event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py));
         let probe = probe.map(|probe| callback(probe, again));
-        let connector = HostConnector::new(settings, callback(deliver, event_loop), probe).map_err(FfiError::from);
+        let connector =
+            HostConnector::new(settings, callback(deliver, event_loop), probe).map_err(FfiError::from);
         let added = connector.and_then(|connector| self.0.add_connector(connector));
         added.map_err(|error| to_python(py, &error))
     }

@@ -72,7 +72,11 @@ fn walk(value: &Bound<'_, PyAny>, omit: &Bound<'_, PyAny>, depth: usize) -> Resu
     }
     if let Ok(number) = value.cast::<PyFloat>() {
         let number = number.extract::<f64>().unwrap_or(f64::NAN);
-        return if number.is_finite() { Ok(Value::from(number)) } else { Err(Fault::new("expected a finite number")) };
+        return if number.is_finite() {
+            Ok(Value::from(number))
+        } else {
+            Err(Fault::new("expected a finite number"))
+        };
     }
     if let Ok(dict) = value.cast::<PyDict>() {
         return object(dict, omit, depth);

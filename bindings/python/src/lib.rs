@@ -18,6 +18,8 @@ mod _native {
     #[pymodule_export]
     use super::bridge::Call;
     #[pymodule_export]
+    use super::error::{error_kinds, fail};
+    #[pymodule_export]
     use super::events::Events;
     #[pymodule_export]
     use super::host::Reply;
@@ -25,6 +27,4 @@ mod _native {
     use super::hub::{Hub, open, start_open};
     #[pymodule_export]
     use super::json::echo;
-    #[pymodule_export]
-    use super::error::{error_kinds, fail};
 }

@@ -6,6 +6,56 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from neonhub._generated import _codec as c
+from neonhub._values import instant
+
+
+def agents_get_run(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "with_log" in v:
+        given["with_log"] = v["with_log"]
+    return given
+
+
+def agents_list_runs(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "campaign_id" in v:
+        given["campaign_id"] = v["campaign_id"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def ai_generate_text(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "facts" in v:
+        given["facts"] = v["facts"]
+    if "max_output_tokens" in v:
+        given["max_output_tokens"] = v["max_output_tokens"]
+    if "offline_template" in v:
+        given["offline_template"] = (None if (t1 := v["offline_template"]) is None else c.offline_template(t1))
+    if "prompt" in v:
+        given["prompt"] = v["prompt"]
+    if "schema" in v:
+        given["schema"] = v["schema"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
+    if "sources" in v:
+        given["sources"] = (None if (t2 := v["sources"]) is None else [c.source_text(t3) for t3 in t2])
+    if "system" in v:
+        given["system"] = v["system"]
+    if "turns" in v:
+        given["turns"] = (None if (t4 := v["turns"]) is None else [c.turn(t5) for t5 in t4])
+    return given
+
 
 def audit_query(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
@@ -23,9 +73,704 @@ def audit_verify(v: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def brands_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "domains" in v:
+        given["domains"] = v["domains"]
+    if "locale" in v:
+        given["locale"] = v["locale"]
+    if "postal_address" in v:
+        given["postal_address"] = v["postal_address"]
+    if "slug" in v:
+        given["slug"] = v["slug"]
+    if "timezone" in v:
+        given["timezone"] = v["timezone"]
+    if "window" in v:
+        given["window"] = (None if (t1 := v["window"]) is None else [(None if (t3 := t2) is None else c.day_window(t3)) for t2 in t1])
+    return given
+
+
+def brands_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    return given
+
+
+def brands_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
+
+
+def brands_senders(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    return given
+
+
+def brands_set_sender(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "postal_address" in v:
+        given["postal_address"] = v["postal_address"]
+    if "reply_to" in v:
+        given["reply_to"] = v["reply_to"]
+    if "unsubscribe_url" in v:
+        given["unsubscribe_url"] = v["unsubscribe_url"]
+    return given
+
+
+def campaign_approve(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "plan_version" in v:
+        given["plan_version"] = v["plan_version"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def campaign_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def campaign_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brief" in v:
+        given["brief"] = c.campaign_brief(v["brief"])
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def campaign_generate_assets(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "step_keys" in v:
+        given["step_keys"] = v["step_keys"]
+    return given
+
+
+def campaign_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def campaign_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def campaign_pause(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def campaign_plan(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "again" in v:
+        given["again"] = v["again"]
+    return given
+
+
+def campaign_report(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "import" in v:
+        given["import_"] = v["import"]
+    if "sent_before" in v:
+        given["sent_before"] = v["sent_before"]
+    return given
+
+
+def campaign_resume(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def campaign_start(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def consent_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    if "at" in v:
+        given["at"] = (None if (t1 := v["at"]) is None else instant(t1))
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "identity" in v:
+        given["identity"] = v["identity"]
+    if "known_at" in v:
+        given["known_at"] = (None if (t2 := v["known_at"]) is None else instant(t2))
+    if "scope" in v:
+        given["scope"] = v["scope"]
+    return given
+
+
+def consent_history(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    return given
+
+
+def consent_record(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "method" in v:
+        given["method"] = v["method"]
+    if "scope" in v:
+        given["scope"] = v["scope"]
+    if "source" in v:
+        given["source"] = v["source"]
+    if "status" in v:
+        given["status"] = v["status"]
+    if "basis" in v:
+        given["basis"] = v["basis"]
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "effective_at" in v:
+        given["effective_at"] = (None if (t1 := v["effective_at"]) is None else instant(t1))
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t2 := v["expires_at"]) is None else instant(t2))
+    if "identifier" in v:
+        given["identifier"] = (None if (t3 := v["identifier"]) is None else c.identifier(t3))
+    if "jurisdiction" in v:
+        given["jurisdiction"] = v["jurisdiction"]
+    if "locale" in v:
+        given["locale"] = v["locale"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "text" in v:
+        given["text"] = v["text"]
+    if "text_version" in v:
+        given["text_version"] = v["text_version"]
+    if "url" in v:
+        given["url"] = v["url"]
+    if "user_agent" in v:
+        given["user_agent"] = v["user_agent"]
+    return given
+
+
+def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "acl" in v:
+        given["acl"] = v["acl"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "purposes" in v:
+        given["purposes"] = v["purposes"]
+    return given
+
+
+def datasets_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
+def datasets_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
+def documents_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    return given
+
+
+def documents_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    return given
+
+
+def documents_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
+def documents_text(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    if "byte_start" in v:
+        given["byte_start"] = v["byte_start"]
+    if "max_bytes" in v:
+        given["max_bytes"] = v["max_bytes"]
+    return given
+
+
+def documents_upload(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "author" in v:
+        given["author"] = v["author"]
+    if "blob" in v:
+        given["blob"] = v["blob"]
+    if "content_base64" in v:
+        given["content_base64"] = v["content_base64"]
+    if "external_key" in v:
+        given["external_key"] = v["external_key"]
+    if "language" in v:
+        given["language"] = v["language"]
+    if "mime" in v:
+        given["mime"] = v["mime"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    if "title" in v:
+        given["title"] = v["title"]
+    if "trust" in v:
+        given["trust"] = v["trust"]
+    return given
+
+
+def documents_versions(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    return given
+
+
+def drafts_approve(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "draft" in v:
+        given["draft"] = v["draft"]
+    if "hash" in v:
+        given["hash"] = v["hash"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def drafts_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "parts" in v:
+        given["parts"] = c.drafts_parts(v["parts"])
+    if "alignment" in v:
+        given["alignment"] = v["alignment"]
+    if "attribution" in v:
+        given["attribution"] = (None if (t1 := v["attribution"]) is None else c.attribution(t1))
+    if "campaign" in v:
+        given["campaign"] = v["campaign"]
+    if "category" in v:
+        given["category"] = v["category"]
+    if "locale" in v:
+        given["locale"] = v["locale"]
+    if "max_segments" in v:
+        given["max_segments"] = v["max_segments"]
+    if "must_not_say" in v:
+        given["must_not_say"] = v["must_not_say"]
+    if "needs_approval" in v:
+        given["needs_approval"] = v["needs_approval"]
+    if "origin" in v:
+        given["origin"] = v["origin"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "sender" in v:
+        given["sender"] = v["sender"]
+    if "step" in v:
+        given["step"] = v["step"]
+    if "variables" in v:
+        given["variables"] = v["variables"]
+    if "variant" in v:
+        given["variant"] = v["variant"]
+    return given
+
+
+def drafts_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "draft" in v:
+        given["draft"] = v["draft"]
+    return given
+
+
+def drafts_reject(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "draft" in v:
+        given["draft"] = v["draft"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def email_unsubscribe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "token" in v:
+        given["token"] = v["token"]
+    return given
+
+
+def gate_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "draft" in v:
+        given["draft"] = v["draft"]
+    if "at" in v:
+        given["at"] = (None if (t1 := v["at"]) is None else instant(t1))
+    if "person" in v:
+        given["person"] = v["person"]
+    return given
+
+
 def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def knowledge_ingest_text(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "text" in v:
+        given["text"] = v["text"]
+    if "title" in v:
+        given["title"] = v["title"]
+    if "external_key" in v:
+        given["external_key"] = v["external_key"]
+    if "language" in v:
+        given["language"] = v["language"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    if "trust" in v:
+        given["trust"] = v["trust"]
+    return given
+
+
+def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "query" in v:
+        given["query"] = v["query"]
+    if "filters" in v:
+        given["filters"] = (None if (t1 := v["filters"]) is None else c.search_filters(t1))
+    if "fusion" in v:
+        given["fusion"] = (None if (t2 := v["fusion"]) is None else c.fusion(t2))
+    if "k" in v:
+        given["k"] = v["k"]
+    if "min_score" in v:
+        given["min_score"] = v["min_score"]
+    if "mmr_lambda" in v:
+        given["mmr_lambda"] = v["mmr_lambda"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    if "spaces" in v:
+        given["spaces"] = v["spaces"]
+    if "text_weight" in v:
+        given["text_weight"] = v["text_weight"]
+    return given
+
+
+def people_candidates_accept(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "candidate" in v:
+        given["candidate"] = v["candidate"]
+    if "override_rules" in v:
+        given["override_rules"] = v["override_rules"]
+    return given
+
+
+def people_candidates_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def people_candidates_reject(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "candidate" in v:
+        given["candidate"] = v["candidate"]
+    return given
+
+
+def people_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "fields" in v:
+        given["fields"] = (None if (t1 := v["fields"]) is None else c.person_fields(t1))
+    if "identifiers" in v:
+        given["identifiers"] = (None if (t2 := v["identifiers"]) is None else [c.identifier(t3) for t3 in t2])
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def people_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    return given
+
+
+def people_identities_add(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "identifier" in v:
+        given["identifier"] = c.identifier(v["identifier"])
+    if "person" in v:
+        given["person"] = v["person"]
+    if "evidence" in v:
+        given["evidence"] = v["evidence"]
+    if "proved_by" in v:
+        given["proved_by"] = v["proved_by"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def people_identities_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    return given
+
+
+def people_import_errors(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "import" in v:
+        given["import_"] = v["import"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
+
+
+def people_import_start(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "consent_basis" in v:
+        given["consent_basis"] = v["consent_basis"]
+    if "consent_scope" in v:
+        given["consent_scope"] = v["consent_scope"]
+    if "default_region" in v:
+        given["default_region"] = v["default_region"]
+    if "delimiter" in v:
+        given["delimiter"] = v["delimiter"]
+    if "mapping" in v:
+        given["mapping"] = v["mapping"]
+    if "path" in v:
+        given["path"] = v["path"]
+    if "source" in v:
+        given["source"] = v["source"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    if "text" in v:
+        given["text"] = v["text"]
+    return given
+
+
+def people_import_status(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "import" in v:
+        given["import_"] = v["import"]
+    return given
+
+
+def people_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "has_trait" in v:
+        given["has_trait"] = v["has_trait"]
+    if "lifecycle" in v:
+        given["lifecycle"] = v["lifecycle"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "order" in v:
+        given["order"] = v["order"]
+    if "seen_since" in v:
+        given["seen_since"] = (None if (t1 := v["seen_since"]) is None else instant(t1))
+    if "tag" in v:
+        given["tag"] = v["tag"]
+    return given
+
+
+def people_merge(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "a" in v:
+        given["a"] = v["a"]
+    if "b" in v:
+        given["b"] = v["b"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    if "override_rules" in v:
+        given["override_rules"] = v["override_rules"]
+    return given
+
+
+def people_resolve(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "identifiers" in v:
+        given["identifiers"] = [c.identifier(t1) for t1 in v["identifiers"]]
+    if "assertion" in v:
+        given["assertion"] = v["assertion"]
+    if "at" in v:
+        given["at"] = (None if (t2 := v["at"]) is None else instant(t2))
+    if "fields" in v:
+        given["fields"] = (None if (t3 := v["fields"]) is None else c.person_fields(t3))
+    if "lookup_only" in v:
+        given["lookup_only"] = v["lookup_only"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def people_timeline(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "since" in v:
+        given["since"] = (None if (t1 := v["since"]) is None else instant(t1))
+    if "until" in v:
+        given["until"] = (None if (t2 := v["until"]) is None else instant(t2))
+    return given
+
+
+def people_unmerge(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "merge" in v:
+        given["merge"] = v["merge"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def people_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    if "fields" in v:
+        given["fields"] = (None if (t1 := v["fields"]) is None else c.person_fields(t1))
+    if "lifecycle" in v:
+        given["lifecycle"] = v["lifecycle"]
+    if "remove_tags" in v:
+        given["remove_tags"] = v["remove_tags"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def preferences_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    return given
+
+
+def preferences_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "person" in v:
+        given["person"] = v["person"]
+    if "channels_off" in v:
+        given["channels_off"] = v["channels_off"]
+    if "frequency" in v:
+        given["frequency"] = (None if (t1 := v["frequency"]) is None else {t2: c.frequency(t3) for t2, t3 in t1.items()})
+    if "language" in v:
+        given["language"] = v["language"]
+    if "pause_until" in v:
+        given["pause_until"] = (None if (t4 := v["pause_until"]) is None else instant(t4))
+    if "quiet_hours" in v:
+        given["quiet_hours"] = (None if (t5 := v["quiet_hours"]) is None else c.quiet_hours(t5))
+    if "topics_off" in v:
+        given["topics_off"] = v["topics_off"]
+    return given
+
+
+def prompts_render(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prompt" in v:
+        given["prompt"] = c.prompt(v["prompt"])
+    if "values" in v:
+        given["values"] = (None if (t1 := v["values"]) is None else {t2: c.prompt_value(t3) for t2, t3 in t1.items()})
+    return given
 
 
 def queues_stats(v: dict[str, Any]) -> dict[str, Any]:
@@ -35,9 +780,136 @@ def queues_stats(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def runs_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def runs_signal(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "wait" in v:
+        given["wait"] = v["wait"]
+    if "payload" in v:
+        given["payload"] = v["payload"]
+    return given
+
+
 def scope_whoami(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def sends_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "send" in v:
+        given["send"] = v["send"]
+    return given
+
+
+def sends_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "draft" in v:
+        given["draft"] = v["draft"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "send_at" in v:
+        given["send_at"] = (None if (t1 := v["send_at"]) is None else instant(t1))
+    return given
+
+
+def sends_explain(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "send" in v:
+        given["send"] = v["send"]
+    return given
+
+
+def sends_history(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "campaign" in v:
+        given["campaign"] = v["campaign"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "state" in v:
+        given["state"] = v["state"]
+    if "step" in v:
+        given["step"] = v["step"]
+    return given
+
+
+def sends_resolve_unknown(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "landed" in v:
+        given["landed"] = v["landed"]
+    if "send" in v:
+        given["send"] = v["send"]
+    if "why" in v:
+        given["why"] = v["why"]
+    return given
+
+
+def sends_status(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "key" in v:
+        given["key"] = v["key"]
+    if "send" in v:
+        given["send"] = v["send"]
+    return given
+
+
+def sends_totals(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "campaign" in v:
+        given["campaign"] = v["campaign"]
+    if "step" in v:
+        given["step"] = v["step"]
+    return given
+
+
+def sms_segments(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "text" in v:
+        given["text"] = v["text"]
+    return given
+
+
+def spaces_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "chunking" in v:
+        given["chunking"] = (None if (t1 := v["chunking"]) is None else c.chunk_options(t1))
+    if "embedder" in v:
+        given["embedder"] = v["embedder"]
+    if "language" in v:
+        given["language"] = v["language"]
+    return given
+
+
+def spaces_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
+def spaces_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
 
 
 def store_check(v: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +920,201 @@ def store_check(v: dict[str, Any]) -> dict[str, Any]:
 def store_stats(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def suppression_add(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "domain" in v:
+        given["domain"] = v["domain"]
+    if "evidence" in v:
+        given["evidence"] = v["evidence"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+    if "identifier" in v:
+        given["identifier"] = (None if (t2 := v["identifier"]) is None else c.identifier(t2))
+    if "person" in v:
+        given["person"] = v["person"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def suppression_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "identifier" in v:
+        given["identifier"] = c.identifier(v["identifier"])
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    return given
+
+
+def suppression_lift(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "suppression" in v:
+        given["suppression"] = v["suppression"]
+    if "why" in v:
+        given["why"] = v["why"]
+    return given
+
+
+def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "url" in v:
+        given["url"] = v["url"]
+    if "utm" in v:
+        given["utm"] = c.utm(v["utm"])
+    if "internal_hosts" in v:
+        given["internal_hosts"] = v["internal_hosts"]
+    return given
+
+
+def voice_compose(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "brief" in v:
+        given["brief"] = (None if (t1 := v["brief"]) is None else c.voice_brief(t1))
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "max_segments" in v:
+        given["max_segments"] = v["max_segments"]
+    if "objective" in v:
+        given["objective"] = v["objective"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
+    if "step" in v:
+        given["step"] = v["step"]
+    if "steps" in v:
+        given["steps"] = v["steps"]
+    if "variants" in v:
+        given["variants"] = v["variants"]
+    return given
+
+
+def voice_context(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "query" in v:
+        given["query"] = v["query"]
+    if "budget_tokens" in v:
+        given["budget_tokens"] = v["budget_tokens"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    return given
+
+
+def voice_extract(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "documents" in v:
+        given["documents"] = v["documents"]
+    return given
+
+
+def voice_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def voice_guardrail(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "category" in v:
+        given["category"] = v["category"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    if "is_paid" in v:
+        given["is_paid"] = v["is_paid"]
+    if "must_not_say" in v:
+        given["must_not_say"] = v["must_not_say"]
+    if "own_contacts" in v:
+        given["own_contacts"] = v["own_contacts"]
+    if "region" in v:
+        given["region"] = v["region"]
+    if "subject" in v:
+        given["subject"] = v["subject"]
+    if "text" in v:
+        given["text"] = v["text"]
+    return given
+
+
+def voice_score(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "text" in v:
+        given["text"] = v["text"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
+    return given
+
+
+def voice_update_settings(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "accept_version" in v:
+        given["accept_version"] = v["accept_version"]
+    if "add_rules" in v:
+        given["add_rules"] = (None if (t1 := v["add_rules"]) is None else [c.new_rule(t2) for t2 in t1])
+    if "audience" in v:
+        given["audience"] = v["audience"]
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "channel_overrides" in v:
+        given["channel_overrides"] = (None if (t3 := v["channel_overrides"]) is None else {t4: c.channel_override(t5) for t4, t5 in t3.items()})
+    if "exemplars" in v:
+        given["exemplars"] = (None if (t6 := v["exemplars"]) is None else [c.exemplar(t7) for t7 in t6])
+    if "remove_rules" in v:
+        given["remove_rules"] = v["remove_rules"]
+    if "taglines" in v:
+        given["taglines"] = v["taglines"]
+    if "thresholds" in v:
+        given["thresholds"] = (None if (t8 := v["thresholds"]) is None else c.thresholds(t8))
+    if "tone" in v:
+        given["tone"] = (None if (t9 := v["tone"]) is None else c.tone(t9))
+    if "vocabulary" in v:
+        given["vocabulary"] = (None if (t10 := v["vocabulary"]) is None else c.vocabulary(t10))
+    return given
+
+
+def voice_upload_guide(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brand" in v:
+        given["brand"] = v["brand"]
+    if "content_base64" in v:
+        given["content_base64"] = v["content_base64"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "text" in v:
+        given["text"] = v["text"]
+    if "title" in v:
+        given["title"] = v["title"]
+    return given
 
 
 def workspaces_get(v: dict[str, Any]) -> dict[str, Any]:
@@ -75,13 +1142,97 @@ def workspaces_update(v: dict[str, Any]) -> dict[str, Any]:
 
 
 INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "agents.get_run": agents_get_run,
+    "agents.list_runs": agents_list_runs,
+    "ai.generate_text": ai_generate_text,
     "audit.query": audit_query,
     "audit.verify": audit_verify,
+    "brands.create": brands_create,
+    "brands.get": brands_get,
+    "brands.list": brands_list,
+    "brands.senders": brands_senders,
+    "brands.set_sender": brands_set_sender,
+    "campaign.approve": campaign_approve,
+    "campaign.cancel": campaign_cancel,
+    "campaign.create": campaign_create,
+    "campaign.generate_assets": campaign_generate_assets,
+    "campaign.get": campaign_get,
+    "campaign.list": campaign_list,
+    "campaign.pause": campaign_pause,
+    "campaign.plan": campaign_plan,
+    "campaign.report": campaign_report,
+    "campaign.resume": campaign_resume,
+    "campaign.start": campaign_start,
+    "consent.check": consent_check,
+    "consent.history": consent_history,
+    "consent.record": consent_record,
+    "datasets.create": datasets_create,
+    "datasets.get": datasets_get,
+    "datasets.list": datasets_list,
+    "documents.delete": documents_delete,
+    "documents.get": documents_get,
+    "documents.list": documents_list,
+    "documents.text": documents_text,
+    "documents.upload": documents_upload,
+    "documents.versions": documents_versions,
+    "drafts.approve": drafts_approve,
+    "drafts.create": drafts_create,
+    "drafts.get": drafts_get,
+    "drafts.reject": drafts_reject,
+    "email.unsubscribe": email_unsubscribe,
+    "gate.check": gate_check,
     "jobs.work": jobs_work,
+    "knowledge.ingest_text": knowledge_ingest_text,
+    "knowledge.search": knowledge_search,
+    "people.candidates.accept": people_candidates_accept,
+    "people.candidates.list": people_candidates_list,
+    "people.candidates.reject": people_candidates_reject,
+    "people.create": people_create,
+    "people.get": people_get,
+    "people.identities.add": people_identities_add,
+    "people.identities.list": people_identities_list,
+    "people.import.errors": people_import_errors,
+    "people.import.start": people_import_start,
+    "people.import.status": people_import_status,
+    "people.list": people_list,
+    "people.merge": people_merge,
+    "people.resolve": people_resolve,
+    "people.timeline": people_timeline,
+    "people.unmerge": people_unmerge,
+    "people.update": people_update,
+    "preferences.get": preferences_get,
+    "preferences.update": preferences_update,
+    "prompts.render": prompts_render,
     "queues.stats": queues_stats,
+    "runs.cancel": runs_cancel,
+    "runs.signal": runs_signal,
     "scope.whoami": scope_whoami,
+    "sends.cancel": sends_cancel,
+    "sends.create": sends_create,
+    "sends.explain": sends_explain,
+    "sends.history": sends_history,
+    "sends.resolve_unknown": sends_resolve_unknown,
+    "sends.status": sends_status,
+    "sends.totals": sends_totals,
+    "sms.segments": sms_segments,
+    "spaces.create": spaces_create,
+    "spaces.get": spaces_get,
+    "spaces.list": spaces_list,
     "store.check": store_check,
     "store.stats": store_stats,
+    "suppression.add": suppression_add,
+    "suppression.check": suppression_check,
+    "suppression.lift": suppression_lift,
+    "suppression.list": suppression_list,
+    "utm.apply": utm_apply,
+    "voice.compose": voice_compose,
+    "voice.context": voice_context,
+    "voice.extract": voice_extract,
+    "voice.get": voice_get,
+    "voice.guardrail": voice_guardrail,
+    "voice.score": voice_score,
+    "voice.update_settings": voice_update_settings,
+    "voice.upload_guide": voice_upload_guide,
     "workspaces.get": workspaces_get,
     "workspaces.update": workspaces_update,
 }

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Asset, AssetId, AssetStatus, Campaign, CampaignId};
-use super::report::AssetFinding;
 use super::ops::{assets_of, happened, plan_of};
+use super::report::AssetFinding;
 use super::{CampaignChannel, CampaignStatus, Plan, PlanStep, StepKind, example, speaker, wording};
 use crate::gate::facts::Origin;
 use crate::send::{Attribution, CreateDraft, Draft};
@@ -46,7 +46,8 @@ impl Operation for GenerateAssets {
             steps.iter().copied().filter(|s| !written.iter().any(|a| a.step_key == s.key)).collect();
         if !missing.is_empty() && campaign.status != CampaignStatus::Planned {
             let why = "texts of a released campaign stay as they are: plan again to write new ones";
-            return Err(Error::new(ErrorKind::Conflict, Self::NAME, why).with_context("status", campaign.status.word()));
+            return Err(Error::new(ErrorKind::Conflict, Self::NAME, why)
+                .with_context("status", campaign.status.word()));
         }
         let mut assets: Vec<Asset> = written.into_iter().map(|a| a.body).collect();
         for (done, step) in missing.iter().enumerate() {
@@ -84,10 +85,15 @@ impl GenerateAssets {
 
 async fn write(cx: &Scope, campaign: &Campaign, plan: &Plan, step: &PlanStep) -> Result<Asset> {
     let (Some(channel), Some(position)) = (step.params.channel, step.params.position) else {
-        return Err(Error::new(ErrorKind::Internal, GenerateAssets::NAME, "an asset step names channel and position"));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            GenerateAssets::NAME,
+            "an asset step names channel and position",
+        ));
     };
     let siblings = plan.steps_of(StepKind::Asset).filter(|s| s.params.channel == Some(channel)).count();
-    let asked = Asked { campaign, step, channel, position, steps: u32::try_from(siblings).unwrap_or(position) };
+    let asked =
+        Asked { campaign, step, channel, position, steps: u32::try_from(siblings).unwrap_or(position) };
     let Made { made, segments, left_out } = asked.compose(cx).await?;
     let titles = titles(cx, &made).await?;
     let draft = draft(cx, &asked, segments, &made.primary).await?;
@@ -156,7 +162,13 @@ impl Leeway {
         match channel {
             CampaignChannel::Email => vec![room(true, 1, true)],
             CampaignChannel::Sms => {
-                vec![room(true, 1, true), room(false, 1, true), room(false, 2, true), room(false, 3, true), room(false, 3, false)]
+                vec![
+                    room(true, 1, true),
+                    room(false, 1, true),
+                    room(false, 2, true),
+                    room(false, 3, true),
+                    room(false, 3, false),
+                ]
             }
             _ => vec![room(true, 1, true), room(true, 1, false)],
         }
@@ -217,14 +229,23 @@ impl Asked<'_> {
             left_out.push(AssetFinding { rule: rule.into(), level: "warn".into(), message });
         };
         if !leeway.is_whole && !self.campaign.brief.must_say.is_empty() {
-            note("must_say.no_room", "the phrases that must be said do not fit this channel: shorten them".into());
+            note(
+                "must_say.no_room",
+                "the phrases that must be said do not fit this channel: shorten them".into(),
+            );
         }
         if leeway.segments > 1 {
-            note("sms.segments", format!("needs up to {} segments: shorten link or phrases", leeway.segments));
+            note(
+                "sms.segments",
+                format!("needs up to {} segments: shorten link or phrases", leeway.segments),
+            );
         }
         if is_english {
             let locale = &self.campaign.brief.locale;
-            note("locale.offline", format!("written in English: without a model there are no phrases for {locale}"));
+            note(
+                "locale.offline",
+                format!("written in English: without a model there are no phrases for {locale}"),
+            );
         }
         Made { made, segments: leeway.segments, left_out }
     }

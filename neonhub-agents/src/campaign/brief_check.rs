@@ -6,8 +6,8 @@ use url::Url;
 use super::near::holds;
 use super::{Brief, CampaignChannel};
 
-/// The longest campaign (ours): a year and a day, so that a yearly one fits.
-const MAX_DAYS: i64 = 366;
+/// The longest campaign (ours): ten years. A longer one is a slip of the pen in a year.
+const MAX_DAYS: i64 = 3_653;
 /// RFC 5321 (2008), 4.5.3.1: octets of the local part and of the whole path.
 const MAX_LOCAL: usize = 64;
 const MAX_ADDRESS: usize = 254;

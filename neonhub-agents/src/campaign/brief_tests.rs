@@ -140,7 +140,7 @@ fn unknown_keys_name_the_nearest_known_one() {
 #[test]
 fn end_must_follow_start_and_times_may_be_local() {
     assert_eq!(fields(&with("end", "end = 2026-11-24T09:00:00Z")), ["end"]);
-    assert_eq!(fields(&with("end", "end = 2028-01-01")), ["end"]);
+    assert_eq!(fields(&with("end", "end = 2206-12-15")), ["end"]);
     assert_eq!(fields(&with("start", "start = \"tomorrow\"")), ["start"]);
     assert_eq!(fields(&with("start", "start = \"2026-11-24T09:00:00+99:00\"")), ["start"]);
     let vienna = with("start", "start = 2026-11-24T09:00:00").replace("Europe/London", "Europe/Vienna");

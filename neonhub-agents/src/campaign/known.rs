@@ -59,7 +59,8 @@ pub(super) async fn voice(cx: &Scope, campaign: &Campaign) -> Result<VoiceLine> 
         Err(error) => return Err(error),
     };
     let words = view.voice.vocabulary;
-    let pair = |p: crate::voice::PreferredTerm| PreferredTerm { term: p.term, instead_of: p.instead_of.join(", ") };
+    let pair =
+        |p: crate::voice::PreferredTerm| PreferredTerm { term: p.term, instead_of: p.instead_of.join(", ") };
     Ok(VoiceLine {
         tone: axes(&view.voice.tone),
         rules: view.rules.len() as u64,
@@ -70,12 +71,7 @@ pub(super) async fn voice(cx: &Scope, campaign: &Campaign) -> Result<VoiceLine> 
 }
 
 fn axes(tone: &Tone) -> std::collections::BTreeMap<String, f64> {
-    let axes = [
-        ("formal", tone.formal),
-        ("playful", tone.playful),
-        ("warm", tone.warm),
-        ("bold", tone.bold),
-        ("technical", tone.technical),
-    ];
-    axes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    // Six decimals: the last ones of a platform's own arithmetic stay out of files.
+    let rounded = |value: f64| (value * 1e6).round() / 1e6;
+    tone.axes().into_iter().map(|(name, value)| (name.to_owned(), rounded(value))).collect()
 }

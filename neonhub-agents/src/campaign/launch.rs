@@ -70,7 +70,11 @@ impl Operation for StartCampaign {
         let campaign = cx.need::<Campaign>(self.id.as_str()).await?;
         let is_live = campaign.status.is_live();
         if campaign.status == CampaignStatus::Paused {
-            return Err(Error::new(ErrorKind::Conflict, Self::NAME, "the campaign is paused: call campaign.resume"));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                Self::NAME,
+                "the campaign is paused: call campaign.resume",
+            ));
         }
         if !is_live {
             campaign.status.check_move(Self::NAME, launched_status(&campaign, cx))?;
@@ -126,7 +130,8 @@ impl Machine for Launch {
     fn step(&self, mut state: LaunchState, event: &RunEvent) -> (LaunchState, Vec<Command>) {
         let command = match event {
             RunEvent::Started { input, .. } => {
-                state.campaign = input.get("campaign").and_then(|c| c.as_str()).unwrap_or_default().to_owned();
+                state.campaign =
+                    input.get("campaign").and_then(|c| c.as_str()).unwrap_or_default().to_owned();
                 Command::tool("begin", LaunchBegin::NAME, json!({ "id": state.campaign }))
             }
             RunEvent::ToolDone { call, output } if call == "begin" => {

@@ -34,7 +34,9 @@ fn page(people: u64, next: Option<&str>) -> Value {
 fn posts_come_first_and_every_page_follows_the_one_before() {
     let (calls, end) = walk(|tool, args, n| match tool {
         "campaign.launch_begin" => json!({ "is_over": false }),
-        "campaign.launch_posts" => json!({ "made": LaunchOutcome { posts: 4, ..LaunchOutcome::default() }, "is_posts": true }),
+        "campaign.launch_posts" => {
+            json!({ "made": LaunchOutcome { posts: 4, ..LaunchOutcome::default() }, "is_posts": true })
+        }
         _ => match n {
             2 => {
                 assert_eq!(args["after"], Value::Null);
@@ -61,7 +63,8 @@ fn campaign_that_is_over_launches_nothing() {
 
 #[test]
 fn failed_page_ends_the_run_with_its_reason() {
-    let failure = Failure::from(Error::new(ErrorKind::Unavailable, "campaign.launch_page", "the store is busy"));
+    let failure =
+        Failure::from(Error::new(ErrorKind::Unavailable, "campaign.launch_page", "the store is busy"));
     let event = RunEvent::ToolFailed { call: "page/0".into(), failure: failure.clone() };
     let (_, commands) = Launch.step(LaunchState::default(), &event);
     assert_eq!(commands, [Command::Fail { failure }]);

@@ -31,7 +31,8 @@ pub(super) fn of(rule: &str) -> &'static str {
 /// Whether a rule holds a send until later or refuses it.
 pub(super) fn decision(rule: &str) -> &'static str {
     match rule {
-        "G01.source" | "G02.approval" | "G06.law" | "G06.person" | "G06.brand" | "G08.frequency" | "G10.provider" => "defer",
+        "G01.source" | "G02.approval" | "G06.law" | "G06.person" | "G06.brand" | "G08.frequency"
+        | "G10.provider" => "defer",
         _ => "deny",
     }
 }

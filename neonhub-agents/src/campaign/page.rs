@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::launch::LaunchOutcome;
 use super::lifecycle::{launched_status, source_of};
 use super::ops::{assets_of, happened, plan_of};
-use super::{Asset, Campaign, CampaignChannel, CampaignId, CampaignStatus, Plan, StepKind, audience, example, planner};
+use super::{
+    Asset, Campaign, CampaignChannel, CampaignId, CampaignStatus, Plan, StepKind, audience, example, planner,
+};
 use crate::people::PersonId;
 use crate::send::{CreateSend, CreateSends, DraftId, Send, SendState, put_source};
 

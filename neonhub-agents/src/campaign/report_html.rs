@@ -286,8 +286,7 @@ fn money(amount: Money) -> String {
 
 fn costs(report: &Report) -> Vec<Pair> {
     let Some(cost) = &report.budget.cost else { return Vec::new() };
-    let pair =
-        |name: &str, money: neonhub_core::Money| Pair { name: name.to_owned(), value: money.to_string() };
+    let pair = |name: &str, amount: Money| Pair { name: name.to_owned(), value: money(amount) };
     vec![pair("at least", cost.low), pair("expected", cost.estimate), pair("at most", cost.high)]
 }
 
@@ -326,23 +325,23 @@ fn card(card: &AssetCard) -> CardView<'_> {
     };
     // Ads are shown as a reader meets them, then listed; the HTML of a mail says what its text says.
     let shown = |p: &&AssetPart| p.name != lead_name && p.name != second_name && p.name != "html";
-    let score = card.voice_score.map(|s| (s.clamp(0.0, 1.0) * 1_000.0).round() as u64);
+    let score = card.voice_score.map(|s| (s.clamp(0.0, 1.0) * 100.0).round() as u64);
     CardView {
         look,
         channel: card.channel.map_or("", CampaignChannel::title),
         lead,
         second,
         parts: card.parts.iter().filter(shown).collect(),
-        score: score.map_or("none".into(), |s| format!("{}.{:02}", s / 1_000, s % 1_000 / 10)),
-        score_length: tenths(score.unwrap_or(0)),
+        score: score.map_or("none".into(), |s| format!("{}.{:02}", s / 100, s % 100)),
+        score_length: tenths(score.unwrap_or(0) * 10),
         // The bounds of passing and of review (the voice rules of the gate).
         score_tone: match score {
-            Some(750..) => "good",
-            Some(500..) => "wait",
+            Some(75..) => "good",
+            Some(50..) => "wait",
             Some(_) => "stop",
             None => "none",
         },
-        limits: card.limits.iter().map(limit).collect(),
+        limits: tightest(&card.limits).into_iter().map(limit).collect(),
         citations: &card.citations,
         card,
     }
@@ -353,11 +352,29 @@ fn first_three(card: &AssetCard, name: &str, between: &str) -> String {
     texts.collect::<Vec<_>>().join(between)
 }
 
+/// Of `headlines[0]`, `headlines[1]`, ... only the one nearest to its limit: that is what a reader wants to know.
+fn tightest(checks: &[LimitCheck]) -> Vec<&LimitCheck> {
+    let mut kept: Vec<&LimitCheck> = Vec::new();
+    for check in checks {
+        let Some((group, _)) = check.field.split_once('[') else {
+            kept.push(check);
+            continue;
+        };
+        let same = |k: &&mut &LimitCheck| k.field.split_once('[').is_some_and(|(g, _)| g == group);
+        match kept.iter_mut().find(same) {
+            Some(k) if per_mille(check.count, check.limit) > per_mille(k.count, k.limit) => *k = check,
+            Some(_) => {}
+            None => kept.push(check),
+        }
+    }
+    kept
+}
+
 fn limit(check: &LimitCheck) -> LimitView<'_> {
     let share = per_mille(check.count, check.limit).min(1_000);
     let tone = if !check.is_met() {
         "stop"
-    } else if share > 950 {
+    } else if share > 950 && check.unit != "items" && check.unit != "segments" {
         "wait"
     } else {
         "good"

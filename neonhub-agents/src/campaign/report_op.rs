@@ -89,7 +89,7 @@ fn is_outbox(cx: &Scope) -> bool {
         let channel = neonhub_core::connector::Channel::new(word).ok();
         channel.and_then(|c| cx.hub().connector(&c)).is_some_and(|c| c.manifest().id != "outbox")
     };
-    !channels.iter().any(|word| live(&word))
+    !channels.iter().any(live)
 }
 
 fn line(campaign: &Campaign) -> CampaignLine {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::chart::{per_mille, tenths};
 use super::{CampaignChannel, ScheduleEntry};
 
-/// Lanes of marks over the window of the campaign, as percent of its width.
+/// Lanes of marks, as percent of the width. Shown is the time in which something happens, not the whole window of
+/// a campaign that runs for years.
 #[derive(Serialize)]
 pub(super) struct Timeline {
     lanes: Vec<Lane>,
@@ -40,8 +41,18 @@ struct Tick {
 /// Labels along the axis.
 const TICKS: i64 = 5;
 
+/// From the first mark to some time after the last, inside the window.
+fn shown(start: Timestamp, end: Timestamp, schedule: &[ScheduleEntry]) -> (Timestamp, Timestamp) {
+    let instants = || schedule.iter().map(|e| e.at);
+    let (Some(first), Some(last)) = (instants().min(), instants().max()) else { return (start, end) };
+    let tail = (last.as_millis() - first.as_millis()) / 4;
+    let after = Timestamp::from_millis(last.as_millis() + tail.max(86_400_000));
+    (first, after.min(end).max(first))
+}
+
 impl Timeline {
     pub(super) fn of(start: Timestamp, end: Timestamp, schedule: &[ScheduleEntry], zone: &TimeZone) -> Self {
+        let (start, end) = shown(start, end, schedule);
         let span = u64::try_from(end.as_millis() - start.as_millis()).unwrap_or(0);
         let place = |at: Timestamp| {
             let past = u64::try_from(at.as_millis() - start.as_millis()).unwrap_or(0);

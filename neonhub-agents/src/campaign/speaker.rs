@@ -74,7 +74,8 @@ pub(super) fn gate_channel(channel: CampaignChannel) -> Option<Channel> {
 /// The short name of a brand: its letters and digits in ASCII, or a part of its hash when it has none.
 pub(super) fn slug(name: &str) -> String {
     let plain: String = name.nfkd().filter(char::is_ascii).collect::<String>().to_lowercase();
-    let words: Vec<&str> = plain.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> =
+        plain.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
     let slug: String = words.join("-").chars().take(48).collect();
     let slug = slug.trim_end_matches('-');
     if slug.len() >= 2 {

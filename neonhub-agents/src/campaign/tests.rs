@@ -29,7 +29,10 @@ impl Connector for Basket {
         &BASKET
     }
     fn channels(&self) -> Vec<Channel> {
-        ["email", "sms", "x", "linkedin", "instagram", "facebook"].iter().map(|c| Channel::new(c).unwrap()).collect()
+        ["email", "sms", "x", "linkedin", "instagram", "facebook"]
+            .iter()
+            .map(|c| Channel::new(c).unwrap())
+            .collect()
     }
     async fn deliver(&self, cleared: Cleared) -> Result<Receipt> {
         let outbound = cleared.into_outbound();
@@ -129,7 +132,12 @@ async fn brief_goes_out_to_those_who_agreed_and_to_nobody_else() {
     assert_eq!(report.channels["email"].allowed, 2, "{:?}", report.reasons);
     assert_eq!(report.channels["email"].denied, 3);
     // At 15:00Z it is seven in the morning in Los Angeles: the text waits for eight.
-    assert_eq!((report.channels["sms"].allowed, report.channels["sms"].deferred), (2, 1), "{:?}", report.reasons);
+    assert_eq!(
+        (report.channels["sms"].allowed, report.channels["sms"].deferred),
+        (2, 1),
+        "{:?}",
+        report.reasons
+    );
     assert_eq!(report.sends.scheduled, 4);
     assert_eq!((world.sent("email").len(), world.sent("sms").len()), (2, 2));
     assert_eq!(report.sends.sent, 4);
@@ -144,7 +152,12 @@ async fn mails_say_what_they_must_and_carry_the_way_out() {
     let campaign = world.campaign().await;
     world.launch(&campaign).await;
     for mail in world.sent("email") {
-        for part in ["List-Unsubscribe-Post: List-Unsubscribe=One-Click", "multipart/alternative", "Message-ID:", "From:"] {
+        for part in [
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+            "multipart/alternative",
+            "Message-ID:",
+            "From:",
+        ] {
             assert!(mail.contains(part), "{part} in\n{mail}");
         }
         let text = mail.replace("=\r\n", "").replace("\r\n", " ");

@@ -20,7 +20,11 @@ pub(super) fn ask(brief: &Brief, messages: &[String], link: &str) -> compose::Br
     compose::Brief {
         goal: if brief.forbids(&brief.goal) { String::new() } else { brief.goal.clone() },
         topic: None,
-        audience_text: if brief.forbids(&brief.audience_text) { String::new() } else { brief.audience_text.clone() },
+        audience_text: if brief.forbids(&brief.audience_text) {
+            String::new()
+        } else {
+            brief.audience_text.clone()
+        },
         key_messages: messages.to_vec(),
         offer: brief.offer.clone().filter(sayable),
         must_say: brief.must_say.clone(),
@@ -135,7 +139,11 @@ pub(super) fn shown(parts: &Parts) -> Vec<AssetPart> {
 ///
 /// # Errors
 /// `Internal` when the parts are not of the channel.
-pub(super) fn draft_parts(brief: &Brief, channel: CampaignChannel, parts: &Parts) -> Result<Option<send::Parts>> {
+pub(super) fn draft_parts(
+    brief: &Brief,
+    channel: CampaignChannel,
+    parts: &Parts,
+) -> Result<Option<send::Parts>> {
     let text_of = |text: &str| send::Parts { text: Some(text.to_owned()), ..send::Parts::default() };
     match (channel, parts) {
         (CampaignChannel::Email, Parts::Email(mail)) => Ok(Some(mail_parts(brief, mail))),
@@ -155,7 +163,10 @@ fn mail_parts(brief: &Brief, mail: &EmailParts) -> send::Parts {
     let hello = if greeting.personal.is_empty() {
         greeting.general.clone()
     } else {
-        format!("{{% if first_name is defined %}}{}{{% else %}}{}{{% endif %}}", greeting.personal, greeting.general)
+        format!(
+            "{{% if first_name is defined %}}{}{{% else %}}{}{{% endif %}}",
+            greeting.personal, greeting.general
+        )
     };
     let mut paragraphs = vec![hello];
     paragraphs.extend(mail.paragraphs.iter().cloned());

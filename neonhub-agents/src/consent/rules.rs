@@ -131,14 +131,22 @@ impl Answer {
 #[must_use]
 pub fn check(facts: &[ConsentFact], merged_at: Option<Timestamp>, ask: &Ask<'_>) -> Answer {
     let mut state: Option<&ConsentFact> = None;
+    // The newest "no" on the way down: an older row below may take its place as the state, and a still older
+    // grant below that one must meet it all the same.
+    let mut refusal: Option<&ConsentFact> = None;
     let mut path = Vec::new();
     for scope in ask.scope.path() {
         for brand in std::iter::once(None).chain(ask.brand.map(Some)) {
             let found = level(facts, merged_at, ask, &scope, brand);
-            let effect = match (found, state) {
-                (None, _) => StepEffect::Inherited,
-                (Some(row), Some(above)) if is_held_back(row, above) => StepEffect::OlderThanRevoke,
-                (Some(row), _) => {
+            let effect = match found {
+                None => StepEffect::Inherited,
+                Some(row) if refusal.is_some_and(|above| is_held_back(row, above)) => {
+                    StepEffect::OlderThanRevoke
+                }
+                Some(row) => {
+                    if is_refusal(row) && refusal.is_none_or(|above| above.age() < row.age()) {
+                        refusal = Some(row);
+                    }
                     state = Some(row);
                     StepEffect::Replaced
                 }
@@ -160,12 +168,14 @@ pub fn check(facts: &[ConsentFact], merged_at: Option<Timestamp>, ask: &Ask<'_>)
     }
 }
 
-/// A grant does not reopen what was refused or revoked later, further up. A refusal is as final as a revoke:
-/// both are a "no" of the person.
+/// A refusal is as final as a revoke: both are a "no" of the person.
+fn is_refusal(row: &ConsentFact) -> bool {
+    matches!(row.status, Status::Revoked | Status::Denied)
+}
+
+/// A grant does not reopen what was refused or revoked later, further up.
 fn is_held_back(row: &ConsentFact, above: &ConsentFact) -> bool {
-    row.status == Status::Granted
-        && matches!(above.status, Status::Revoked | Status::Denied)
-        && above.age() > row.age()
+    row.status == Status::Granted && above.age() > row.age()
 }
 
 /// The row that speaks for one level, if any does.

@@ -1,10 +1,12 @@
 //! The gate that the facade installs: loads the snapshots of a batch with few look-ups and runs the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use neonhub_core::connector::{Gate, Guard, Judgement, Proposal};
 use neonhub_core::store::{Kind, Record, Stored};
+use neonhub_core::tenancy::Workspace;
 use neonhub_core::{Error, ErrorKind, Result, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +80,7 @@ fn read(proposal: &Proposal) -> Result<(Ask, Channel)> {
 
 /// The records of a batch, each loaded once.
 struct Loaded {
+    workspace: Guard,
     tenants: BTreeMap<String, (TenantFacts, u64)>,
     drafts: BTreeMap<String, (DraftFacts, Stored<Draft>)>,
     sources: BTreeMap<String, (Option<SourceFacts>, u64)>,
@@ -102,6 +105,11 @@ impl Loaded {
             .collect();
         let phones = load::phone_places(cx, &asked).await?;
         Ok(Loaded {
+            workspace: Guard {
+                kind: Kind::of::<Workspace>(),
+                id: cx.workspace().to_string(),
+                rev: workspace.rev,
+            },
             tenants: brands
                 .into_iter()
                 .map(|(id, b)| {
@@ -125,6 +133,7 @@ impl Loaded {
         let (draft_facts, draft) = self.drafts.get(&ask.draft).ok_or_else(missing)?;
         let (tenant, brand_rev) = self.tenants.get(draft.brand.as_str()).ok_or_else(missing)?;
         let mut guards = vec![
+            self.workspace.clone(),
             Guard { kind: Kind::of::<Draft>(), id: draft.id.to_string(), rev: draft.rev },
             Guard { kind: Kind::of::<Brand>(), id: draft.brand.to_string(), rev: *brand_rev },
         ];
@@ -169,15 +178,13 @@ impl Loaded {
         draft: &DraftFacts,
         guards: &mut Vec<Guard>,
     ) -> Option<PersonFacts> {
-        let id = proposal.person.as_ref()?;
+        proposal.person.as_ref()?;
         let stored = self.people.get(n).and_then(Option::as_ref)?;
         let reach = self.reaches.get(n).and_then(Option::as_ref);
         guards.push(Guard { kind: Kind::of::<GateFacts>(), id: stored.person.to_string(), rev: stored.rev });
-        guards.push(Guard {
-            kind: Kind::of::<Reach>(),
-            id: reach_id(id, stored),
-            rev: reach.map_or(0, |r| r.rev),
-        });
+        // The caps count for all merged people together, under the one that speaks for them.
+        let rev = reach.map_or(0, |r| r.rev);
+        guards.push(Guard { kind: Kind::of::<Reach>(), id: stored.person.to_string(), rev });
         let phone = match &ask.phone {
             Some((country, area)) => Some(PhonePlace { country: country.clone(), area: area.clone() }),
             None => self.phones.get(n).cloned().flatten(),
@@ -197,25 +204,55 @@ impl Loaded {
     }
 }
 
-/// The caps count for all merged people together, under the one that speaks for them.
-fn reach_id(_asked: &str, facts: &Stored<GateFacts>) -> String {
-    facts.person.to_string()
+/// Facts and reach of recipients that a caller of the gate has loaded already. They may be old by now: the dispatch
+/// commit expects the revisions that the verdict saw, so an old one only makes it run again.
+#[derive(Debug, Default)]
+pub(crate) struct Preloaded {
+    /// By the person asked about.
+    pub(crate) facts: BTreeMap<PersonId, Stored<GateFacts>>,
+    /// By the person that speaks for it.
+    pub(crate) reaches: BTreeMap<PersonId, Stored<Reach>>,
 }
 
-/// Facts and reach of each proposal's person, two or three look-ups in all.
+tokio::task_local! {
+    static PRELOADED: Arc<Preloaded>;
+}
+
+impl Preloaded {
+    /// Loads the facts and reach of people: two or three look-ups in all.
+    pub(crate) async fn load(cx: &Scope, people: &[PersonId]) -> Result<Preloaded> {
+        let found = people.iter().cloned().zip(facts_of_many(cx, people).await?);
+        let facts: BTreeMap<PersonId, Stored<GateFacts>> =
+            found.filter_map(|(id, f)| f.map(|f| (id, f))).collect();
+        let speakers: Vec<String> = facts.values().map(|f| f.person.to_string()).collect();
+        let reaches = cx.get_many::<Reach>(&speakers).await?.into_iter().flatten();
+        Ok(Preloaded { facts, reaches: reaches.map(|r| (r.id.clone(), r)).collect() })
+    }
+
+    /// Runs `work`, in which the gate uses these records instead of loading them again.
+    pub(crate) async fn within<F: Future>(self: &Arc<Self>, work: F) -> F::Output {
+        PRELOADED.scope(Arc::clone(self), work).await
+    }
+}
+
+/// Facts and reach of each proposal's person.
 async fn recipients(
     cx: &Scope,
     proposals: &[Proposal],
 ) -> Result<(Vec<Option<Stored<GateFacts>>>, Vec<Option<Stored<Reach>>>)> {
     let ids: Vec<Option<PersonId>> =
         proposals.iter().map(|p| p.person.clone().and_then(|id| PersonId::try_from(id).ok())).collect();
-    let known: Vec<PersonId> = ids.iter().flatten().cloned().collect();
-    let mut found = facts_of_many(cx, &known).await?.into_iter();
-    let people: Vec<Option<Stored<GateFacts>>> =
-        ids.iter().map(|id| id.as_ref().and_then(|_| found.next().flatten())).collect();
-    let keys: Vec<String> = people.iter().flatten().map(|f| f.person.to_string()).collect();
-    let mut found = cx.get_many::<Reach>(&keys).await?.into_iter();
-    let reaches = people.iter().map(|f| f.as_ref().and_then(|_| found.next().flatten())).collect();
+    let preloaded = match PRELOADED.try_with(Arc::clone) {
+        Ok(preloaded) => preloaded,
+        Err(_) => {
+            let known: Vec<PersonId> = ids.iter().flatten().cloned().collect();
+            Arc::new(Preloaded::load(cx, &known).await?)
+        }
+    };
+    let facts = |id: &Option<PersonId>| preloaded.facts.get(id.as_ref()?).cloned();
+    let people: Vec<Option<Stored<GateFacts>>> = ids.iter().map(facts).collect();
+    let reach = |f: &Option<Stored<GateFacts>>| preloaded.reaches.get(&f.as_ref()?.person).cloned();
+    let reaches = people.iter().map(reach).collect();
     Ok((people, reaches))
 }
 

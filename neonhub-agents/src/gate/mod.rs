@@ -33,7 +33,7 @@ pub(crate) use content::{has_placeholder, visible_text};
 pub use frequency::{Cap, CapScope, DEFAULT_CAPS, next_slot};
 pub use hours::{DayWindow, Week, next_opening};
 pub use law::{HoursRow, LAW_VERSION, default_hours, hours_for};
-pub(crate) use marketing::Ask;
+pub(crate) use marketing::{Ask, Preloaded};
 pub use marketing::{GATE_VERSION, MarketingGate};
 pub use ops::CheckGate;
 pub use places::{Area, PhonePlace, Place, ZoneSource, area_code, candidate_zones};

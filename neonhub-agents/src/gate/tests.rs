@@ -599,7 +599,7 @@ fn deny_beats_defer_and_all_reasons_are_kept_in_rule_order() {
     let seen: BTreeSet<_> = rules.into_iter().collect();
     assert_eq!(
         seen.into_iter().collect::<Vec<_>>(),
-        ["G01.source", "G02.guardrail", "G03.identity", "G05.consent", "G06.law"]
+        ["G01.source", "G02.guardrail", "G05.consent", "G06.law"]
     );
     assert_eq!(c.rule(), "G02.guardrail");
     let error = c.error();

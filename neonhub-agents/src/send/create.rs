@@ -59,23 +59,22 @@ impl Operation for CreateSend {
         let plan = Plan::of(cx, draft, self.send_at).await?;
         let key = self.key.as_ref().map(|key| format!("key:{key}"));
         let wanted = [(person.clone(), key.unwrap_or_else(|| plan.dedupe_key(person.as_ref())))];
-        let Some((send, is_new)) = plan.make(cx, &wanted).await?.pop() else {
+        let Some(made) = plan.make(cx, &wanted, false).await?.pop() else {
             return Err(cx.missing("send"));
         };
+        let Made { send, is_touched: is_new, .. } = &made;
         let denied = send.verdicts.last().and_then(|v| denial(v.decision, &v.reasons, Self::NAME));
         match denied {
             Some(error) => {
-                if is_new {
+                if *is_new {
                     // This call fails and leaves no commit, so the refused send is kept by a commit of its own.
                     cx.outside().call(KeepDenied { send: Box::new(send.clone()) }).await?;
                 }
                 Err(error.with_context("send", &send.id))
             }
             None => {
-                if is_new {
-                    plan.stage(cx, &send)?;
-                }
-                Ok(send)
+                plan.stage(cx, &made)?;
+                Ok(made.send)
             }
         }
     }
@@ -122,7 +121,8 @@ impl Operation for KeepDenied {
     }
 }
 
-/// Sends a draft to a page of people, through the gate. Refusals are counted, not raised.
+/// Sends a draft to a page of people, through the gate. Refusals are counted, not raised. A send that was refused
+/// before is judged again: a person who agreed since then gets the message after all.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSends {
@@ -147,7 +147,7 @@ pub struct CreatedSend {
     /// The rule that put it off or refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// False when the send was there already.
+    /// True for a new send, and for one that had been refused and is let go or held now.
     pub is_new: bool,
 }
 
@@ -177,12 +177,12 @@ impl Operation for CreateSends {
         let plan = Plan::of(cx, draft, self.send_at).await?;
         let wanted: Vec<(Option<PersonId>, String)> =
             self.people.iter().map(|p| (Some(p.clone()), plan.dedupe_key(Some(p)))).collect();
-        let made = plan.make(cx, &wanted).await?;
+        let made = plan.make(cx, &wanted, true).await?;
         let mut sends = Vec::with_capacity(made.len());
-        for (person, (send, is_new)) in self.people.into_iter().zip(made) {
-            if is_new {
-                plan.stage(cx, &send)?;
-            }
+        for (person, made) in self.people.into_iter().zip(made) {
+            plan.stage(cx, &made)?;
+            let Made { send, rev, is_touched } = made;
+            let is_new = is_touched && (rev == 0 || send.state.is_open());
             let rule = send.rule().map(str::to_owned);
             sends.push(CreatedSend { person, state: send.state, rule, is_new, send: send.id });
         }
@@ -194,6 +194,15 @@ impl Operation for CreateSends {
         let make = |(draft, person)| CreateSends { draft, people: vec![person], send_at: None };
         draft.zip(person).into_iter().map(make).collect()
     }
+}
+
+/// A send that was found or made.
+struct Made {
+    send: Send,
+    /// Revision it was read at; 0 for a new one.
+    rev: u64,
+    /// True when it is to be written.
+    is_touched: bool,
 }
 
 /// What all sends of one draft share.
@@ -235,18 +244,32 @@ impl Plan {
         ])
     }
 
-    /// The sends for these recipients: those that are there, and new ones with their verdicts.
-    async fn make(&self, cx: &Scope, wanted: &[(Option<PersonId>, String)]) -> Result<Vec<(Send, bool)>> {
+    /// The sends for these recipients: those that are there, and new ones with their verdicts. `again` judges those
+    /// once more that were refused.
+    async fn make(
+        &self,
+        cx: &Scope,
+        wanted: &[(Option<PersonId>, String)],
+        again: bool,
+    ) -> Result<Vec<Made>> {
         let keys: Vec<Key> = wanted.iter().map(|(_, key)| Key::text(key)).collect();
         let known = cx.find_many::<Send>("dedupe", &keys).await?;
-        let mut all: Vec<(Send, bool)> = Vec::with_capacity(wanted.len());
+        let is_due = self.send_at <= cx.now();
+        let mut all: Vec<Made> = Vec::with_capacity(wanted.len());
         for ((person, key), known) in wanted.iter().zip(known) {
             all.push(match known {
-                Some(known) => (known.body, false),
-                None => (self.fresh(cx, person.clone(), key), true),
+                Some(known) => {
+                    let is_touched = again && is_due && known.state == SendState::Denied;
+                    let mut send = known.body;
+                    if is_touched {
+                        send.expires_at = self.expires_at;
+                    }
+                    Made { send, rev: known.rev, is_touched }
+                }
+                None => Made { send: self.fresh(cx, person.clone(), key), rev: 0, is_touched: true },
             });
         }
-        if self.send_at <= cx.now() {
+        if is_due {
             self.judge(cx, &mut all).await?;
         }
         Ok(all)
@@ -284,15 +307,21 @@ impl Plan {
         }
     }
 
-    async fn judge(&self, cx: &Scope, all: &mut [(Send, bool)]) -> Result<()> {
-        let fresh = all.iter().filter(|(_, is_new)| *is_new);
-        let proposals = fresh.map(|(send, _)| self.proposal(cx, send)).collect::<Result<Vec<_>>>()?;
+    async fn judge(&self, cx: &Scope, all: &mut [Made]) -> Result<()> {
+        let asked = all.iter().filter(|m| m.is_touched);
+        let proposals = asked.map(|m| self.proposal(cx, &m.send)).collect::<Result<Vec<_>>>()?;
         if proposals.is_empty() {
             return Ok(());
         }
         let verdicts = MarketingGate.judge(cx, &proposals).await?;
-        for ((send, _), judged) in all.iter_mut().filter(|(_, is_new)| *is_new).zip(verdicts) {
-            settle(send, judged, cx.now());
+        for (made, judged) in all.iter_mut().filter(|m| m.is_touched).zip(verdicts) {
+            let rule = deciding(judged.decision, &judged.reasons).map(|r| r.rule.as_str());
+            if made.rev > 0 && judged.decision == Decision::Deny && rule == made.send.rule() {
+                // Refused again for the same reason: nothing to write.
+                made.is_touched = false;
+                continue;
+            }
+            settle(&mut made.send, judged, cx.now());
         }
         Ok(())
     }
@@ -309,8 +338,9 @@ impl Plan {
     }
 
     /// Stores the send and, while it is open, its job, in one commit.
-    fn stage(&self, cx: &Scope, send: &Send) -> Result<()> {
-        cx.create(send)?;
+    fn stage(&self, cx: &Scope, made: &Made) -> Result<()> {
+        let Made { send, rev, is_touched: true } = made else { return Ok(()) };
+        cx.put(send, if *rev == 0 { Expected::Absent } else { Expected::Rev(*rev) })?;
         let at = match send.state {
             SendState::Queued => cx.now(),
             SendState::Scheduled => send.send_at,

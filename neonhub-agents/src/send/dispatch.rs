@@ -10,22 +10,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use neonhub_core::connector::{
-    Clearance, Cleared, Connector, Decision, Guard, Judgement, Outbound, Probe, Proposal, Reason, Receipt,
+    Clearance, Cleared, Connector, Decision, Guard, Judgement, Probe, Reason, Receipt,
 };
 use neonhub_core::job::{Handler, Job, Outcome};
 use neonhub_core::store::{Expected, Stored};
-use neonhub_core::{Error, ErrorKind, Result, Scope, Secret, Timestamp};
+use neonhub_core::tenancy::Workspace;
+use neonhub_core::{Error, ErrorKind, Result, Scope, Timestamp};
 
-use super::create::{ask, last_same_text, settle};
+use super::create::settle;
+use super::desk::{Desk, Written};
 use super::outcome::{self, Delivered};
-use super::render::{self, Compiled, Ready, To, core_channel};
-use super::{Draft, Reach, Send, SendSource, SendState};
-use crate::brand::{Brand, SenderProfile};
-use crate::consent::signing_keys;
-use crate::consent::token::SigningKey;
-use crate::gate::facts::RecentSend;
-use crate::gate::{Ask, Channel};
-use crate::people::{GateFacts, Identity, IdentityId, Person, PersonId, facts_of_many};
+use super::render::core_channel;
+use super::{Draft, Send, SendSource, SendState};
+use crate::brand::Brand;
+use crate::gate::Channel;
+use crate::people::{GateFacts, PersonId};
 
 /// Jobs of one batch: enough to share the two commits, few enough to stay within a lease of 30 s.
 const BATCH: usize = 256;
@@ -188,7 +187,7 @@ impl Batch {
                 Err(error) => self.unwritable(cx, place, send, &error)?,
             }
         }
-        let clearances = cx.clear(asked).await?;
+        let clearances = desk.loaded.within(cx.clear(asked)).await?;
         let mut guards: Vec<Guard> = Vec::new();
         for ((place, message), clearance) in written.into_iter().zip(clearances) {
             if let Some(item) = self.items.get_mut(place) {
@@ -299,12 +298,18 @@ fn expect(cx: &Scope, guards: Vec<Guard>) -> Result<()> {
         }
         let expected = if guard.rev == 0 { Expected::Absent } else { Expected::Rev(guard.rev) };
         match guard.kind.name {
+            "workspace" => cx.expect::<Workspace>(&guard.id, expected)?,
             "gate_facts" => cx.expect::<GateFacts>(&guard.id, expected)?,
             "draft" => cx.expect::<Draft>(&guard.id, expected)?,
             "brand" => cx.expect::<Brand>(&guard.id, expected)?,
             "send_source" => cx.expect::<SendSource>(&guard.id, expected)?,
             // Written in this commit, with its revision.
-            _ => {}
+            "reach" => {}
+            other => {
+                let error =
+                    Error::new(ErrorKind::Internal, "sends.dispatch", "a verdict hangs on an unknown record");
+                return Err(error.with_context("kind", other));
+            }
         }
     }
     Ok(())
@@ -365,167 +370,4 @@ fn no_connector(send: &mut Send, now: Timestamp) {
         guards: Vec::new(),
     };
     settle(send, judged, now);
-}
-
-/// Everything a batch needs to write its messages, each record loaded once.
-struct Desk {
-    signing: Option<SigningKey>,
-    compiled: BTreeMap<String, Compiled>,
-    facts: BTreeMap<PersonId, Stored<GateFacts>>,
-    people: BTreeMap<PersonId, Person>,
-    identities: BTreeMap<IdentityId, Secret>,
-    reaches: BTreeMap<PersonId, Stored<Reach>>,
-}
-
-struct Written {
-    has_placeholder: bool,
-    segments: Option<u32>,
-    shows_opt_out: bool,
-    identity: Option<IdentityId>,
-    reach: Option<PersonId>,
-    number: Option<String>,
-}
-
-impl Written {
-    fn of(
-        ready: Ready,
-        identity: Option<IdentityId>,
-        reach: Option<PersonId>,
-        number: Option<String>,
-    ) -> (Written, Outbound) {
-        let Ready { outbound, has_placeholder, segments, shows_opt_out } = ready;
-        (Written { has_placeholder, segments, shows_opt_out, identity, reach, number }, outbound)
-    }
-
-    async fn proposal(&self, cx: &Scope, send: &Send) -> Result<Proposal> {
-        let same_text_at = match &send.fingerprint {
-            Some(fingerprint) => last_same_text(cx, fingerprint).await?,
-            None => None,
-        };
-        let phone = self.number.as_deref().map(|number| {
-            let place = crate::gate::load::phone_place(number);
-            (place.country, place.area)
-        });
-        let ask = Ask { has_placeholder: self.has_placeholder, phone, same_text_at, ..ask(send) };
-        Ok(Proposal {
-            send: send.id.to_string(),
-            person: send.person.as_ref().map(ToString::to_string),
-            channel: core_channel(send.channel)?,
-            at: cx.now(),
-            facts: ask.to_value(),
-        })
-    }
-}
-
-impl Desk {
-    async fn load(cx: &Scope, sends: &[Stored<Send>]) -> Result<Desk> {
-        let compiled = compile(cx, sends).await?;
-        let signing = match compiled.values().any(Compiled::has_unsubscribe) {
-            true => signing_keys(cx).await?.pop(),
-            false => None,
-        };
-        let asked: Vec<PersonId> = sends.iter().filter_map(|s| s.person.clone()).collect();
-        let facts: BTreeMap<PersonId, Stored<GateFacts>> = asked
-            .iter()
-            .cloned()
-            .zip(facts_of_many(cx, &asked).await?)
-            .filter_map(|(id, facts)| facts.map(|f| (id, f)))
-            .collect();
-        let speakers: Vec<String> = facts.values().map(|f| f.person.to_string()).collect();
-        let people = cx.get_many::<Person>(&speakers).await?.into_iter().flatten();
-        let reaches = cx.get_many::<Reach>(&speakers).await?.into_iter().flatten();
-        let ids: BTreeSet<String> =
-            sends.iter().filter_map(|s| identity_of(s, &facts)).map(|i| i.to_string()).collect();
-        let ids: Vec<String> = ids.into_iter().collect();
-        let mut identities = BTreeMap::new();
-        for identity in cx.get_many::<Identity>(&ids).await?.into_iter().flatten() {
-            let address = cx.sealer().open("identity", "key", &identity.key)?;
-            identities.insert(identity.body.id, address);
-        }
-        Ok(Desk {
-            signing,
-            compiled,
-            facts,
-            people: people.map(|p| (p.body.id.clone(), p.body)).collect(),
-            identities,
-            reaches: reaches.map(|r| (r.body.id.clone(), r)).collect(),
-        })
-    }
-
-    fn write(&self, cx: &Scope, send: &Send) -> Result<(Written, Outbound)> {
-        let gone = || Error::new(ErrorKind::NotFound, "sends.render", "the draft of the send is gone");
-        let compiled = self.compiled.get(send.draft.as_str()).ok_or_else(gone)?;
-        if compiled.draft().hash != send.draft_hash {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "sends.render",
-                "the draft changed since the send was made",
-            )
-            .with_code("draft_changed"));
-        }
-        let Some(person) = &send.person else {
-            let ready = render::public(compiled, send)?;
-            return Ok(Written::of(ready, None, None, None));
-        };
-        let facts = self.facts.get(person);
-        let reach = facts.map(|f| f.person.clone());
-        let identity = identity_of(send, &self.facts).cloned();
-        let address = identity.as_ref().and_then(|id| self.identities.get(id));
-        let record = reach.as_ref().and_then(|id| self.people.get(id));
-        let (Some(id), Some(address), Some(record)) = (&identity, address, record) else {
-            let ready = render::unaddressed(compiled, send)?;
-            return Ok(Written::of(ready, None, reach, None));
-        };
-        let ready = render::personal(
-            cx,
-            self.signing.as_ref(),
-            compiled,
-            send,
-            &To { person: record, identity: id, address },
-        )?;
-        let by_number = matches!(send.channel, Channel::Sms | Channel::Phone);
-        let number = by_number.then(|| address.expose().to_owned());
-        Ok(Written::of(ready, identity, reach, number))
-    }
-
-    /// Takes the frequency slot; the commit expects the revision that the verdict saw.
-    fn take_slot(
-        &self,
-        cx: &Scope,
-        send: &Send,
-        person: &PersonId,
-        shows_opt_out: bool,
-        now: Timestamp,
-    ) -> Result<()> {
-        let known = self.reaches.get(person);
-        let mut reach = known.map_or_else(|| Reach::new(person.clone()), |r| r.body.clone());
-        if !send.test {
-            reach.take(&send.id, RecentSend { at: now, channel: send.channel, category: send.category });
-        }
-        if shows_opt_out {
-            reach.opt_out_shown_at.insert(send.channel.word().into_owned(), now);
-        }
-        let expected = known.map_or(Expected::Absent, |r| Expected::Rev(r.rev));
-        cx.put(&reach, expected)
-    }
-}
-
-fn identity_of<'a>(send: &Send, facts: &'a BTreeMap<PersonId, Stored<GateFacts>>) -> Option<&'a IdentityId> {
-    let facts = facts.get(send.person.as_ref()?)?;
-    facts.identity_for(&send.channel.consent_channel()?).map(|i| &i.identity)
-}
-
-async fn compile(cx: &Scope, sends: &[Stored<Send>]) -> Result<BTreeMap<String, Compiled>> {
-    let ids: BTreeSet<String> = sends.iter().map(|s| s.draft.to_string()).collect();
-    let ids: Vec<String> = ids.into_iter().collect();
-    let drafts: Vec<Stored<Draft>> = cx.get_many::<Draft>(&ids).await?.into_iter().flatten().collect();
-    let senders: Vec<String> = drafts.iter().map(|d| d.sender.to_string()).collect();
-    let senders = cx.get_many::<SenderProfile>(&senders).await?;
-    let mut out = BTreeMap::new();
-    for (draft, sender) in drafts.into_iter().zip(senders) {
-        if let Some(sender) = sender {
-            out.insert(draft.id.to_string(), Compiled::new(&draft, &sender)?);
-        }
-    }
-    Ok(out)
 }

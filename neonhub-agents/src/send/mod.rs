@@ -5,6 +5,7 @@
 //! of no return. After a crash the connector is asked whether the effect landed; nothing is sent on a guess.
 
 mod create;
+mod desk;
 mod dispatch;
 mod draft;
 mod draft_ops;

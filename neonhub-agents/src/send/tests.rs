@@ -65,13 +65,12 @@ async fn a_refused_send_is_an_error_and_is_kept_with_its_reasons() {
     let jane = w.person("jane@example.org", None, Some(Status::Revoked)).await;
     let draft = w.email_draft(None).await;
     let error = w.cx.call(create(&draft, &jane)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Blocked, "an unverified address without a grant is named first");
-    assert_eq!(error.code(), "G03.identity");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::ConsentRequired, "revoked"));
     let id = error.context().find(|(k, _)| *k == "send").unwrap().1.to_owned();
     let explained = w.cx.call(ExplainSend { send: id.parse().unwrap() }).await.unwrap();
     assert_eq!(explained.state, SendState::Denied);
     let rules: Vec<&str> = explained.verdicts[0].reasons.iter().map(|r| r.rule.as_str()).collect();
-    assert_eq!(rules, ["G03.identity", "G05.consent"]);
+    assert_eq!(rules, ["G05.consent"]);
     w.work().await;
     assert!(w.outbox.delivered().is_empty());
     assert!(w.cx.call(create(&draft, &jane)).await.is_err(), "the same send stays refused");
@@ -114,7 +113,7 @@ async fn a_revoke_stops_what_is_queued() {
     w.work().await;
     assert!(w.outbox.delivered().is_empty());
     let send = w.send(&send.id).await;
-    assert_eq!((send.state, send.rule()), (SendState::Denied, Some("G03.identity")));
+    assert_eq!((send.state, send.rule()), (SendState::Denied, Some("G05.consent")));
 }
 
 #[tokio::test]
@@ -339,7 +338,7 @@ async fn the_gate_can_be_asked_without_sending() {
     let draft = w.email_draft(None).await;
     let check = crate::gate::CheckGate { draft: draft.id.clone(), person: Some(jane), at: None };
     let verdict = w.cx.call(check).await.unwrap();
-    assert_eq!(verdict.rule.as_deref(), Some("G03.identity"));
+    assert_eq!(verdict.rule.as_deref(), Some("G05.consent"));
     assert!(w.states().await.is_empty());
 }
 
@@ -415,4 +414,39 @@ fn every_operation_has_an_example_that_fits_its_schema_in_shape() {
         assert!(entry.internal || !(entry.examples)().is_empty(), "{}", entry.name);
         assert!((entry.input_schema)().as_object().is_some());
     }
+}
+
+#[tokio::test]
+async fn pausing_the_workspace_before_the_dispatch_commit_stops_all() {
+    let w = changed_meanwhile(|w, _| {
+        Box::pin(async move {
+            let pause = serde_json::json!({ "status": "paused" });
+            w.cx.call_by_name("workspaces.update", pause, neonhub_core::op::CallOptions::new())
+                .await
+                .unwrap();
+        })
+    })
+    .await;
+    assert!(w.outbox.delivered().is_empty());
+    assert!(w.states().await.iter().all(|s| *s == SendState::Denied));
+}
+
+#[tokio::test]
+async fn who_agrees_later_gets_the_message_at_the_next_launch() {
+    let w = World::open().await;
+    let jane = w.person("jane@example.org", None, Some(Status::Pending)).await;
+    let john = w.person("john@example.org", None, None).await;
+    w.source("cmp_1", SourceState::Running, None).await;
+    let draft = w.email_draft(Some("cmp_1")).await;
+    let launch = CreateSends { draft: draft.id.clone(), people: vec![jane.clone(), john], send_at: None };
+    let first = w.cx.call(launch.clone()).await.unwrap();
+    assert!(first.sends.iter().all(|s| s.state == SendState::Denied && s.is_new));
+    let again = w.cx.call(launch.clone()).await.unwrap();
+    assert!(again.sends.iter().all(|s| s.state == SendState::Denied && !s.is_new));
+    w.set_consent(&jane, Status::Granted).await;
+    let later = w.cx.call(launch).await.unwrap();
+    assert_eq!((later.sends[0].state, later.sends[0].is_new), (SendState::Queued, true));
+    assert_eq!(later.sends[0].send, first.sends[0].send, "it is the same send");
+    w.work().await;
+    assert_eq!(w.outbox.delivered().len(), 1);
 }

@@ -173,9 +173,10 @@ fn capitals_rate(words: &[Word<'_>]) -> f64 {
     words.iter().filter(|w| is_loud(w.text)).count() as f64 / words.len() as f64
 }
 
-/// A word of four letters and more in capitals only; shorter ones are mostly abbreviations.
+/// A word of four letters and more in capitals only. Shorter ones are mostly abbreviations, those with figures codes.
 pub(crate) fn is_loud(word: &str) -> bool {
-    word.chars().filter(|c| c.is_alphabetic()).count() >= 4 && !word.chars().any(char::is_lowercase)
+    let letters = word.chars().filter(|c| c.is_alphabetic()).count();
+    letters >= 4 && !word.chars().any(|c| c.is_lowercase() || c.is_numeric())
 }
 
 /// Reads the last list of three or more words or short phrases.

@@ -172,7 +172,7 @@ pub struct Calibration {
 impl Default for Calibration {
     // Ours: medians over the fixture brands of this crate, rounded.
     fn default() -> Self {
-        Calibration { off_median: 0.02, on_median: 0.10 }
+        Calibration { off_median: 0.05, on_median: 0.20 }
     }
 }
 

@@ -74,7 +74,12 @@ impl HubBuilder {
             clock: Arc::new(SystemClock),
             seed: None,
             root_key: None,
-            catalogue: vec![super::CATALOGUE, crate::llm::CATALOGUE, crate::prompt::CATALOGUE, crate::run::CATALOGUE],
+            catalogue: vec![
+                super::CATALOGUE,
+                crate::llm::CATALOGUE,
+                crate::prompt::CATALOGUE,
+                crate::run::CATALOGUE,
+            ],
             kinds: vec![super::KINDS, crate::run::KINDS],
             services: HashMap::new(),
             gate: None,

@@ -21,7 +21,7 @@
 //! let answer = model.complete(request).await?;
 //! assert!(answer.text.ends_with(": 20 % off all teas"));
 //! assert!(answer.origin.is_offline());
-//! # neonhub_core::Result::Ok(())
+//! # Ok::<(), neonhub_core::Error>(())
 //! # }).unwrap();
 //! ```
 

@@ -75,7 +75,7 @@ pub enum CacheHint {
 /// use neonhub_core::llm::LlmRequest;
 /// let request = LlmRequest::new().system("Answer in one sentence.").user("What is a consent ledger?").seed(1);
 /// assert_eq!(request.hash()?, request.clone().hash()?);
-/// # neonhub_core::Result::Ok(())
+/// # Ok::<(), neonhub_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -91,7 +91,7 @@ impl When {
 /// assert_eq!(model.complete(LlmRequest::new().user("the weather?")).await?.text, "first");
 /// assert_eq!(model.complete(LlmRequest::new().user("the weather?")).await?.text, "sunny");
 /// model.finish();
-/// # neonhub_core::Result::Ok(())
+/// # Ok::<(), neonhub_core::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Debug, Default)]

@@ -5,6 +5,9 @@
 //! pages, prompts) with escaping for its kind of output; [`Prompt`] adds declared variables, labels of trust and
 //! the hashes that a run log keeps.
 //!
+//! Beside the usual filters a template has `first_upper`, `clip(n)` (at most `n` characters, cut at a word) and
+//! `urlencode`; it has no `safe`, so no value gets round its escaping.
+//!
 //! ```
 //! use neonhub_core::prompt::{Escape, render};
 //! use serde_json::json;
@@ -12,7 +15,7 @@
 //! assert_eq!(html, "<p>Hello &lt;b&gt;{{ 7*7 }}&lt;&#x2f;b&gt;</p>");
 //! let err = render("Hello {{ nmae }}", &json!({ "name": "Ann" }), Escape::Text).unwrap_err();
 //! assert!(err.message().contains("nmae"));
-//! # neonhub_core::Result::Ok(())
+//! # Ok::<(), neonhub_core::Error>(())
 //! ```
 
 mod engine;

@@ -128,7 +128,7 @@ impl<V: Into<Value>> From<V> for PromptValue {
 /// let rendered = prompt.render(&[("topic".to_owned(), "green tea".into())].into())?;
 /// assert_eq!(rendered.text, "Write a subject line about green tea.");
 /// assert_eq!(rendered.hash, prompt.hash()?);
-/// # neonhub_core::Result::Ok(())
+/// # Ok::<(), neonhub_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -50,7 +50,7 @@
 //! let again = driver.execute(&cx, NewRun::new(json!({ "name": "Ann" })).key("greet-ann")).await?;
 //! assert_eq!(again.run.id, run.run.id);
 //! # hub.close().await?;
-//! # neonhub_core::Result::Ok(())
+//! # Ok::<(), neonhub_core::Error>(())
 //! # }).unwrap();
 //! ```
 

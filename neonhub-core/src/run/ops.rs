@@ -66,6 +66,12 @@ impl Operation for GetRun {
         let log = log.iter().map(line).collect::<Result<_>>()?;
         Ok(RunDetails { summary: run.summary(), run, input, output, log })
     }
+    /// What went in and came out may speak of people: without `read:pii` only the standing and the kinds are left.
+    fn mask(output: &mut RunDetails) {
+        (output.input, output.output) = (Value::Null, Value::Null);
+        output.run.signals.clear();
+        output.log.iter_mut().for_each(|line| line.data = Value::Null);
+    }
     fn examples() -> Vec<Self> {
         vec![GetRun { id: "run_01kaf3w0000000000000000000".into(), with_log: true }]
     }
@@ -137,6 +143,9 @@ impl Operation for ListRuns {
         });
         let wanted = |run: &AgentRun| self.status.is_none_or(|s| run.status == s);
         Ok(Page { items: shown.filter(wanted).collect(), next: page.next })
+    }
+    fn mask(output: &mut Page<AgentRun>) {
+        output.items.iter_mut().for_each(|run| run.signals.clear());
     }
     fn examples() -> Vec<Self> {
         vec![ListRuns { agent: Some("campaign".into()), limit: Some(20), ..Self::default() }]

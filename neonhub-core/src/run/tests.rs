@@ -201,6 +201,9 @@ async fn a_run_does_its_steps_and_keeps_its_log() {
     );
     assert_eq!(found.output, view.output);
     assert_eq!(found.summary, "steps completed: 0 model and 2 tool calls");
+    let viewer = cx.with_role(crate::permission::Role::Viewer);
+    let masked = viewer.call(GetRun { id: view.run.id.clone(), with_log: true }).await.unwrap();
+    assert_eq!((masked.output, masked.log[2].data.clone()), (Value::Null, Value::Null));
     let mine = ListRuns { campaign_id: Some("cmp_1".into()), ..ListRuns::default() };
     assert_eq!(cx.call(mine).await.unwrap().items.len(), 1);
     let both = ListRuns { agent: Some("a".into()), status: Some(RunStatus::Failed), ..ListRuns::default() };

@@ -11,6 +11,9 @@ use super::{
 use crate::tenancy::WorkspaceId;
 use crate::{ErrorKind, Result, Timestamp};
 
+/// This file, from which a test reads the names of all cases.
+pub const SOURCE: &str = include_str!("conformance.rs");
+
 /// The record the suite works with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
@@ -342,7 +345,7 @@ macro_rules! store_conformance {
         #[test]
         fn every_case_of_the_suite_is_run() {
             let listed = [$(stringify!($case)),+];
-            let source = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/conformance.rs"));
+            let source = $crate::store::conformance::SOURCE;
             let written: Vec<&str> = source
                 .lines()
                 .filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(').map(|(name, _)| name))

@@ -1,9 +1,7 @@
 //! Grows the text of a document block by block.
 
 use super::format::Format;
-use super::{Block, BlockKind, Extracted, Link, Origin, WarningCode};
-#[cfg(feature = "extract")]
-use super::{HiddenReason, HiddenText};
+use super::{Block, BlockKind, Extracted, HiddenReason, HiddenText, Link, Origin, WarningCode};
 
 /// Collects blocks; whitespace inside prose is folded, code keeps its own.
 #[derive(Debug)]
@@ -16,6 +14,8 @@ pub(crate) struct Builder {
 pub(crate) struct Inline {
     pub(crate) text: String,
     pub(crate) links: Vec<Link>,
+    /// What was written in characters that show nothing.
+    invisible: String,
 }
 
 impl Inline {
@@ -25,6 +25,7 @@ impl Inline {
             match c {
                 // Soft hyphens and zero-width characters carry no text; they hide words from search.
                 '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\0' => {}
+                c if shows_nothing(c) => self.invisible.extend(smuggled(c)),
                 c if c.is_whitespace() => self.blank(),
                 c => self.text.push(c),
             }
@@ -66,6 +67,7 @@ impl Builder {
 
     /// Adds a block of folded text; an empty one is dropped.
     pub(crate) fn block(&mut self, kind: BlockKind, inline: &Inline, origin: Origin) {
+        self.hidden(&inline.invisible, HiddenReason::Invisible, origin.page);
         let text = inline.text.trim_end();
         if text.trim().is_empty() {
             return;
@@ -82,6 +84,9 @@ impl Builder {
 
     /// Adds a block whose text is used as it is, but for white space at its end.
     pub(crate) fn raw_block(&mut self, kind: BlockKind, text: &str, origin: Origin) {
+        let invisible: String = text.chars().filter_map(smuggled).collect();
+        self.hidden(&invisible, HiddenReason::Invisible, origin.page);
+        let text: String = text.chars().filter(|c| !shows_nothing(*c)).collect();
         let text = text.trim_end();
         if text.trim().is_empty() {
             return;
@@ -103,7 +108,6 @@ impl Builder {
     }
 
     /// Keeps hidden text apart.
-    #[cfg(feature = "extract")]
     pub(crate) fn hidden(&mut self, text: &str, reason: HiddenReason, page: Option<u32>) {
         let text = fold(text);
         if text.is_empty() {
@@ -170,6 +174,18 @@ impl Builder {
     fn end(&mut self, kind: BlockKind, start: usize, origin: Origin) {
         self.out.blocks.push(Block { kind, byte_start: start, byte_end: self.out.text.len(), origin });
     }
+}
+
+/// Tag characters and the supplementary variation selectors: no reader sees them, every model reads them.
+// Unicode 17 (2025): Tags U+E0000..E007F, Variation Selectors Supplement U+E0100..E01EF.
+fn shows_nothing(c: char) -> bool {
+    matches!(c, '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// The ASCII character that a tag character stands for.
+fn smuggled(c: char) -> Option<char> {
+    let ascii = u32::from(c).checked_sub(0xe_0000).and_then(|n| u8::try_from(n).ok())?;
+    (0x20..0x7f).contains(&ascii).then(|| char::from(ascii))
 }
 
 /// White space folded to single blanks, ends trimmed.

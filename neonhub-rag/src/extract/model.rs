@@ -151,7 +151,8 @@ pub enum HiddenReason {
     SameColour,
     /// Placed outside the page or clipped away.
     OffPage,
-    /// Drawn with the invisible mode of PDF, without a scanned image behind it.
+    /// Drawn with the invisible mode of PDF without a scanned image behind it, or written in characters that
+    /// show nothing.
     Invisible,
 }
 

@@ -188,13 +188,7 @@ async fn vectors(
     Ok((all.collect(), u32::try_from(new.len()).unwrap_or(u32::MAX)))
 }
 
-fn record(
-    document: &DocumentId,
-    chunk: &Chunk,
-    source: &str,
-    embedder: &str,
-    vector: &[f32],
-) -> ChunkRecord {
+fn record(document: &DocumentId, chunk: &Chunk, source: &str, embedder: &str, vector: &[f32]) -> ChunkRecord {
     ChunkRecord {
         id: chunk_id(document.as_str(), chunk.position),
         document: document.clone(),

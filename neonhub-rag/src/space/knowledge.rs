@@ -78,6 +78,8 @@ impl Knowledge {
             return Ok(read);
         }
         drop(read);
+        // Only what is committed may enter an index: what the caller has staged may still be rolled back.
+        let cx = &cx.outside();
         let mut write = projection.write_owned().await;
         write.catch_up(cx).await?;
         Ok(write.downgrade())

@@ -71,7 +71,7 @@ fn check_name(faults: &mut Faults, name: &str) {
 /// Creates an embedding space: documents that are searched together.
 ///
 /// Asking again for the same space answers the one there is.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSpace {
     /// Name, unique in the workspace, such as `brand-voice`.

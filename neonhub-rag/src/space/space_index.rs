@@ -31,6 +31,8 @@ struct Inner {
     held: Held,
     /// Vectors changed since the snapshot.
     unsaved: usize,
+    /// The words are there but the vectors are not: they are read from the records first.
+    lacks_vectors: bool,
 }
 
 /// What an index holds, as written into each of its commits.
@@ -106,6 +108,9 @@ impl SpaceIndex {
 
     async fn bring(&self, cx: &Scope, documents: &[&Document], seq: u64) -> Result<()> {
         let (mut held, removed, missing) = self.difference(documents);
+        if self.lock().lacks_vectors {
+            self.load_vectors(cx, documents, &held).await?;
+        }
         held.seq = seq;
         if removed.is_empty() && missing.is_empty() {
             return Ok(());
@@ -127,6 +132,19 @@ impl SpaceIndex {
         if !step.removed.is_empty() || !step.added.is_empty() {
             self.commit(step).await?;
         }
+        Ok(())
+    }
+
+    /// Reads the vectors of the documents that stay.
+    async fn load_vectors(&self, cx: &Scope, documents: &[&Document], held: &Held) -> Result<()> {
+        for document in documents.iter().filter(|d| held.documents.contains_key(d.id.as_str())) {
+            let chunks = load(cx, document).await?;
+            let mut inner = self.lock();
+            for chunk in chunks.iter().filter(|c| c.record.embedder == held.embedder) {
+                inner.vectors.upsert(&chunk.record.id, &chunk.vector)?;
+            }
+        }
+        self.lock().lacks_vectors = false;
         Ok(())
     }
 
@@ -183,6 +201,7 @@ impl Inner {
             snapshot: None,
             held,
             unsaved: 0,
+            lacks_vectors: false,
         })
     }
 
@@ -191,19 +210,23 @@ impl Inner {
         let snapshot = folder.join("vectors.flat");
         let read = |stamp: &str| serde_json::from_str::<Held>(stamp).ok();
         let held = text.stamp().as_deref().and_then(read).filter(|h| h.embedder == embedder);
-        // The two files are written one after the other; what stands in both is the state that counts.
-        let vectors = FlatIndex::load(&snapshot)
-            .filter(|(index, stamp)| index.dims() == dims && read(stamp) == held)
-            .map(|(index, _)| index);
-        let (held, vectors) = match (held, vectors) {
-            (Some(held), Some(vectors)) => (held, vectors),
-            _ => (Held { embedder: embedder.to_owned(), ..Held::default() }, FlatIndex::new(dims)),
+        let Some(held) = held else {
+            let held = Held { embedder: embedder.to_owned(), ..Held::default() };
+            let vectors = FlatIndex::new(dims);
+            let inner =
+                Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0, lacks_vectors: false };
+            if !inner.text.is_empty() {
+                inner.text.clear(&inner.stamp(&inner.held)?)?;
+            }
+            return Ok(inner);
         };
-        let inner = Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0 };
-        if inner.held.documents.is_empty() && !inner.text.is_empty() {
-            inner.text.clear(&inner.stamp(&inner.held)?)?;
-        }
-        Ok(inner)
+        // The snapshot is written after the words, and not each time: it counts when it names the same state.
+        let vectors = FlatIndex::load(&snapshot)
+            .filter(|(index, stamp)| index.dims() == dims && read(stamp).as_ref() == Some(&held))
+            .map(|(index, _)| index);
+        let lacks_vectors = vectors.is_none();
+        let vectors = vectors.unwrap_or_else(|| FlatIndex::new(dims));
+        Ok(Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0, lacks_vectors })
     }
 
     fn stamp(&self, held: &Held) -> Result<String> {

@@ -328,6 +328,18 @@ async fn indexes_beside_the_store_survive_damage_loss_and_changes_made_without_t
     assert_eq!(find(&cx, "topic7").await.hits[0].name, "new.md");
     cx.hub().close().await.unwrap();
 
+    // Without the snapshot the vectors are read from the records, the words stay.
+    let cx = open(&url).await;
+    let wanted = find(&cx, "topic3 plain words").await;
+    cx.hub().close().await.unwrap();
+    for entry in walk(&caches).iter().filter(|p| p.ends_with("vectors.flat")) {
+        std::fs::remove_file(entry).unwrap();
+    }
+    let cx = open(&url).await;
+    assert_eq!(find(&cx, "topic3 plain words").await, wanted);
+    assert!(wanted.hits[0].vector_part.is_some());
+    cx.hub().close().await.unwrap();
+
     // A damaged cache and a lost one are built again.
     for entry in walk(&caches) {
         let mut bytes = std::fs::read(&entry).unwrap();
@@ -386,6 +398,32 @@ async fn an_index_built_step_by_step_answers_like_one_built_at_once() {
     assert_eq!(find(&cx, "warm kind rule").await, stepped);
 }
 
+/// Deletes a document, searches, and fails: nothing of it may stay in the index.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+struct DeleteSearchAndFail {
+    document: DocumentId,
+}
+
+impl neonhub_core::op::Operation for DeleteSearchAndFail {
+    type Output = ();
+    const NAME: &'static str = "test.delete_search_and_fail";
+    const NEEDS: &'static [Permission] = &[];
+    const EFFECT: neonhub_core::op::Effect = neonhub_core::op::Effect::Idempotent;
+    async fn run(self, cx: &Scope) -> neonhub_core::Result<()> {
+        cx.call(DeleteDocument { document: self.document }).await?;
+        cx.call(SearchKnowledge::of("figs")).await?;
+        Err(neonhub_core::Error::new(ErrorKind::Cancelled, Self::NAME, "on purpose"))
+    }
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_never_enters_an_index() {
+    let cx = ready("memory:").await;
+    let doc = put(&cx, "figs.md", "Figs are sweet.").await;
+    cx.call(DeleteSearchAndFail { document: doc.id }).await.unwrap_err();
+    assert_eq!(names(&cx, "figs").await, ["figs.md"]);
+}
+
 #[test]
 fn every_operation_has_an_example_that_round_trips() {
     assert_eq!(CATALOGUE.len(), 14);
@@ -396,4 +434,49 @@ fn every_operation_has_an_example_that_round_trips() {
     let json = serde_json::to_value(&example).unwrap();
     assert!(serde_json::from_value::<SearchKnowledge>(json).is_ok());
     assert!(serde_json::from_str::<SearchKnowledge>(r#"{"query":"x","nope":1}"#).is_err());
+}
+
+/// Known-item search over short texts: the lexical embedder must not drag hybrid below text alone.
+#[tokio::test]
+async fn hybrid_is_never_worse_than_text_alone() {
+    let cx = ready("memory:").await;
+    let subjects = ["coffee", "delivery", "refund", "voucher", "colour", "newsletter", "warranty", "garden"];
+    let verbs = ["explains", "forbids", "promises", "describes", "measures"];
+    let places = ["Vienna", "Porto", "Leeds", "Ghent", "Turin", "Basel"];
+    let mut items = Vec::new();
+    for (n, subject) in subjects.iter().enumerate() {
+        for (m, place) in places.iter().enumerate() {
+            let verb = verbs[(n * 5 + m * 3) % verbs.len()];
+            items.push((
+                format!("{subject}-{place}.md"),
+                format!("The {subject} page {verb} what guests in {place} may expect from our team."),
+            ));
+        }
+    }
+    for (name, text) in &items {
+        put(&cx, name, text).await;
+    }
+    let mut ranks = [0.0_f64; 3];
+    for (n, (name, _)) in items.iter().enumerate() {
+        let (subject, place) = name.trim_end_matches(".md").split_once('-').unwrap();
+        // Every third query has a typo, every second an inflection.
+        let query = match n % 3 {
+            0 => format!("{}{} {place}", &subject[..2], &subject[3..]),
+            1 => format!("{subject}s for a guest of {place}"),
+            _ => format!("what may I expect, {place} {subject}"),
+        };
+        for (mode, sum) in
+            [SearchMode::Hybrid, SearchMode::Text, SearchMode::Vector].into_iter().zip(&mut ranks)
+        {
+            let hits = cx
+                .call(SearchKnowledge { mode, k: Some(20), ..SearchKnowledge::of(&query) })
+                .await
+                .unwrap()
+                .hits;
+            *sum += hits.iter().position(|h| h.name == *name).map_or(0.0, |at| 1.0 / (at + 1) as f64);
+        }
+    }
+    let [hybrid, text, vector] = ranks.map(|sum| sum / items.len() as f64);
+    assert!(hybrid + 0.01 >= text, "hybrid {hybrid}, text {text}, vector {vector}");
+    assert!(hybrid > 0.8, "hybrid {hybrid}, text {text}, vector {vector}");
 }

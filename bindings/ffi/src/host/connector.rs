@@ -5,7 +5,9 @@ use std::fmt;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use neonhub_core::connector::{Action, Channel, Cleared, Connector, EffectId, Manifest, Outbound, Payload, Probe, Receipt};
+use neonhub_core::connector::{
+    Action, Channel, Cleared, Connector, EffectId, Manifest, Outbound, Payload, Probe, Receipt,
+};
 use neonhub_core::{Error, ErrorKind, Result, Retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -52,10 +54,18 @@ impl HostConnector {
     pub fn new(settings: ConnectorSettings, deliver: Callback, probe: Option<Callback>) -> Result<Self> {
         let shaped = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         if settings.name.is_empty() || settings.name.len() > 64 || !settings.name.bytes().all(shaped) {
-            return Err(Error::invalid("hub.add_connector", "name", "expected 1..64 characters of a-z, 0-9 and underscore"));
+            return Err(Error::invalid(
+                "hub.add_connector",
+                "name",
+                "expected 1..64 characters of a-z, 0-9 and underscore",
+            ));
         }
         if settings.channels.is_empty() {
-            return Err(Error::invalid("hub.add_connector", "channels", "expected at least one channel such as email"));
+            return Err(Error::invalid(
+                "hub.add_connector",
+                "channels",
+                "expected at least one channel such as email",
+            ));
         }
         let channels = settings.channels.iter().map(|word| Channel::new(word)).collect::<Result<Vec<_>>>()?;
         // Manifests are static data; an application adds a handful of connectors in its life.
@@ -86,10 +96,14 @@ impl Connector for HostConnector {
     }
 
     async fn deliver(&self, cleared: Cleared) -> Result<Receipt> {
-        let answer = (self.deliver)(message(&cleared.into_outbound())).await.map_err(|e| self.classified(e))?;
+        let answer =
+            (self.deliver)(message(&cleared.into_outbound())).await.map_err(|e| self.classified(e))?;
         receipt(answer).ok_or_else(|| {
             // The function ended without an exception, so the service may well have the message.
-            let error = unreadable("connector.deliver", "the service's id as text, or provider_id with provider_status");
+            let error = unreadable(
+                "connector.deliver",
+                "the service's id as text, or provider_id with provider_status",
+            );
             Error::new(ErrorKind::OutcomeUnknown, "connector.deliver", error.message().to_owned())
                 .with_code("host_answer")
                 .with_context("connector", self.manifest.id)
@@ -138,7 +152,9 @@ fn message(outbound: &Outbound) -> Value {
         Payload::Email { from, to, message } => json!({
             "kind": "email", "from": from, "to": to.expose(), "message_base64": BASE64_STANDARD.encode(message),
         }),
-        Payload::Text { from, to, body } => json!({ "kind": "text", "from": from, "to": to.expose(), "body": body }),
+        Payload::Text { from, to, body } => {
+            json!({ "kind": "text", "from": from, "to": to.expose(), "body": body })
+        }
         Payload::Post { account, text, link, alt_texts } => json!({
             "kind": "post", "account": account, "text": text, "link": link, "alt_texts": alt_texts,
         }),

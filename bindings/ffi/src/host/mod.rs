@@ -48,6 +48,10 @@ pub fn raised(exception: &str, cause: impl Into<Box<dyn std::error::Error + Send
 
 /// The error for an answer that is not what the adapter can read.
 fn unreadable(operation: &'static str, expected: &str) -> Error {
-    Error::new(ErrorKind::Corrupted, operation, format!("the callback of the host answered something else: expected {expected}"))
-        .with_code("host_answer")
+    Error::new(
+        ErrorKind::Corrupted,
+        operation,
+        format!("the callback of the host answered something else: expected {expected}"),
+    )
+    .with_code("host_answer")
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use futures_util::stream;
-use neonhub_core::llm::{Delta, DeltaStream, Llm, LlmRequest, ModelCaps, Origin, StopKind, TokenCount, ToolCall, Usage};
+use neonhub_core::llm::{
+    Delta, DeltaStream, Llm, LlmRequest, ModelCaps, Origin, StopKind, TokenCount, ToolCall, Usage,
+};
 use neonhub_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -146,9 +148,9 @@ impl Llm for HostModel {
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
         self.admit(&request)?;
         let asked = serde_json::to_value(&request).map_err(|cause| Error::internal("llm.call", cause))?;
-        let answer = (self.complete)(asked).await.map_err(|error| {
-            error.for_operation("llm.call").with_context("provider", &self.provider)
-        })?;
+        let answer = (self.complete)(asked)
+            .await
+            .map_err(|error| error.for_operation("llm.call").with_context("provider", &self.provider))?;
         let answer = match answer {
             Value::String(text) => HostAnswer { text, ..HostAnswer::default() },
             Value::Object(_) => serde_json::from_value(answer)

@@ -18,7 +18,7 @@ from ._host import (
     ProbeFunction,
 )
 from ._hub import AsyncHub, Hub, aopen, open
-from ._values import OMIT, Omit
+from ._values import OMIT, Omit, to_plain
 from .errors import NeonHubError
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "errors",
     "models",
     "open",
+    "to_plain",
 ]

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, Final, final
 
+from . import _native
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -47,3 +49,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     raise TypeError(f"expected a plain value, a date or an input class, not {type(value).__name__}")
+
+
+def to_plain(value: Any) -> Any:
+    """The plain value of a result: dictionaries, lists, text, numbers; ready for ``json.dumps``.
+
+    Instants become UTC milliseconds, as the core keeps them.
+    """
+    return _native.echo(value)

@@ -6,6 +6,7 @@ mod preferences;
 mod record;
 mod suppress;
 mod suppression;
+mod suppression_read;
 mod unsubscribe;
 
 use neonhub_core::{Error, Result, Scope};
@@ -17,10 +18,8 @@ pub use check::{CheckConsent, ConsentHistory, HistoryRow};
 pub use keys::{EnsureSigningKey, SigningKeyRecord, signing_keys};
 pub use preferences::{GetPreferences, UpdatePreferences};
 pub use record::{RecordConsent, Recorded};
-pub use suppression::{
-    AddSuppression, CheckSuppression, LiftSuppression, ListSuppressions, PrepareSuppression,
-    SuppressionCheck, SuppressionView,
-};
+pub use suppression::{AddSuppression, LiftSuppression, PrepareSuppression, SuppressionView};
+pub use suppression_read::{CheckSuppression, ListSuppressions, SuppressionCheck};
 pub use unsubscribe::{Unsubscribe, Unsubscribed, unsubscribe_token};
 
 /// A normalised address of a call with its hash.

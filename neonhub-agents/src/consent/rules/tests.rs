@@ -192,7 +192,7 @@ prop_compose! {
 
 /// Rule 1 and 2 written down again in the plainest way, for people that were never merged.
 fn plain(rows: &[ConsentFact], ask: &Ask<'_>) -> Option<Status> {
-    let mut state: Option<ConsentFact> = None;
+    let (mut state, mut refusals): (Option<ConsentFact>, Vec<ConsentFact>) = (None, Vec::new());
     for scope in ask.scope.path() {
         for brand in [None, ask.brand] {
             let mut level: Vec<_> = rows
@@ -211,12 +211,12 @@ fn plain(rows: &[ConsentFact], ask: &Ask<'_>) -> Option<Status> {
             let Some(newest) = level.pop() else { continue };
             if newest.status == Granted {
                 let lapsed = newest.expires_at.is_some_and(|e| e <= ask.at);
-                let held = state
-                    .as_ref()
-                    .is_some_and(|s| matches!(s.status, Revoked | Denied) && s.age() > newest.age());
-                if lapsed || held {
+                if lapsed || refusals.iter().any(|above| above.age() > newest.age()) {
                     continue;
                 }
+            }
+            if matches!(newest.status, Revoked | Denied) {
+                refusals.push(newest.clone());
             }
             state = Some(newest);
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,28 @@ impl Faulty<'_> {
 pub struct Defaults {
     region: Option<Region>,
     /// Countries repeat from row to row; their look-up is worth keeping.
-    countries: std::sync::Mutex<HashMap<Box<str>, Option<Country>>>,
+    countries: Mutex<HashMap<Box<str>, Option<Country>>>,
+    zones: Mutex<HashMap<Box<str>, Option<()>>>,
+}
+
+/// Most different values of a column that are remembered: a column of rubbish must not grow without end.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// Looks a value up once.
+fn remembered<T: Clone>(
+    known: &Mutex<HashMap<Box<str>, Option<T>>>,
+    cell: &str,
+    look_up: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    let Ok(mut known) = known.lock() else { return look_up() };
+    if let Some(found) = known.get(cell) {
+        return found.clone();
+    }
+    let found = look_up();
+    if known.len() < MAX_REMEMBERED {
+        known.insert(cell.into(), found.clone());
+    }
+    found
 }
 
 /// A country code, and its region when it has a numbering plan.
@@ -113,22 +134,15 @@ impl Defaults {
     }
 
     fn country(&self, cell: &str) -> Option<Country> {
-        let look_up = || {
-            fields::country(cell).map(|code| {
-                let region = Region::parse(&code);
-                (code.into(), region)
-            })
-        };
-        let Ok(mut known) = self.countries.lock() else { return look_up() };
-        if let Some(found) = known.get(cell) {
-            return found.clone();
-        }
-        let found = look_up();
-        // A column of rubbish must not grow this without end.
-        if known.len() < 1_000 {
-            known.insert(cell.into(), found.clone());
-        }
-        found
+        remembered(&self.countries, cell, || {
+            let code = fields::country(cell)?;
+            let region = Region::parse(&code);
+            Some((code.into(), region))
+        })
+    }
+
+    fn is_zone(&self, cell: &str) -> bool {
+        remembered(&self.zones, cell, || neonhub_core::zone("timezone", cell).ok().map(|_| ())).is_some()
     }
 }
 
@@ -165,7 +179,7 @@ pub(super) fn read(row: u64, cells: &Cells<'_>, columns: &Columns, defaults: &De
             Target::ConsentAt => consents.at = cell,
             Target::ConsentSource => consents.source = cell,
             Target::ConsentText => consents.text = cell,
-            other => fill(&mut out, other, cell, &mut faults),
+            other => fill(&mut out, other, cell, defaults, &mut faults),
         }
     }
     let region = read_country(&mut out, country, defaults, &mut faults);
@@ -223,7 +237,7 @@ fn identity(
     }
 }
 
-fn fill(out: &mut ContactRow, target: &Target, cell: &str, faults: &mut Faulty<'_>) {
+fn fill(out: &mut ContactRow, target: &Target, cell: &str, defaults: &Defaults, faults: &mut Faulty<'_>) {
     let value = cell.trim();
     if value.is_empty() {
         return;
@@ -235,10 +249,8 @@ fn fill(out: &mut ContactRow, target: &Target, cell: &str, faults: &mut Faulty<'
             Some(locale) => out.locale = Some(locale.into()),
             None => faults.note("locale", "expected a language tag such as de-AT"),
         },
-        Target::Timezone => match neonhub_core::zone("timezone", value) {
-            Ok(_) => out.timezone = Some(value.into()),
-            Err(_) => faults.note("timezone", "expected an IANA time zone such as Europe/Vienna"),
-        },
+        Target::Timezone if value.len() <= 64 && defaults.is_zone(value) => out.timezone = Some(value.into()),
+        Target::Timezone => faults.note("timezone", "expected an IANA time zone such as Europe/Vienna"),
         Target::Tags => out.tags = tags(value, faults),
         Target::Trait(name) if value.len() <= MAX_TRAIT_BYTES => {
             out.traits.push((Arc::clone(name), value.into()))

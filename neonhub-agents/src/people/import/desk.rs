@@ -63,7 +63,10 @@ impl Desk {
 
     /// A page that is laid out. It stays for a repeat after a lost race.
     pub(super) fn page(&self, import: &ImportId, page: u64) -> Option<LaidPage> {
-        self.with(import, |p| p.pages.get(&page).map(|rows| LaidPage { rows: Arc::clone(rows), seed: p.seed })).flatten()
+        self.with(import, |p| {
+            p.pages.get(&page).map(|rows| LaidPage { rows: Arc::clone(rows), seed: p.seed })
+        })
+        .flatten()
     }
 
     /// Waits until the pages before are committed; false when the import stopped.
@@ -113,7 +116,11 @@ impl Desk {
 }
 
 impl Place {
-    fn meet<'a>(&mut self, people: impl Iterator<Item = &'a PersonId>, absorbed: impl Iterator<Item = &'a PersonId>) {
+    fn meet<'a>(
+        &mut self,
+        people: impl Iterator<Item = &'a PersonId>,
+        absorbed: impl Iterator<Item = &'a PersonId>,
+    ) {
         self.people.extend(people.map(tag));
         for gone in absorbed.map(tag) {
             self.people.remove(&gone);

@@ -61,7 +61,11 @@ impl Maker {
             country: row.country,
             region: None,
             tags,
-            traits: row.traits.into_iter().map(|(name, value)| (name, Value::from(String::from(value)))).collect(),
+            traits: row
+                .traits
+                .into_iter()
+                .map(|(name, value)| (name, Value::from(String::from(value))))
+                .collect(),
             metadata: Vec::new(),
         };
         let intent = Intent { row: number, given, fields, consents, create: true };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use neonhub_core::bus::Event;
@@ -101,10 +102,10 @@ impl Operation for ImportStart {
         if !desk.begin(&job.id, job.pages, seed) {
             return Err(in_progress(Self::NAME));
         }
+        let begun = Begun { desk: Arc::clone(&desk), import: job.id.clone() };
         let pages = source.pages(&options, self.maker(cx));
-        let done = self.read(cx, &outside, &desk, &mut job, pages).await;
-        desk.end(&job.id);
-        let encoding = done?;
+        let encoding = self.read(cx, &outside, &desk, &mut job, pages).await?;
+        drop(begun);
         outside.call(FinishImport { import: job.id, encoding }).await
     }
 
@@ -215,6 +216,18 @@ impl ImportStart {
     }
 }
 
+/// An import in work in this process. However it ends, also when the caller gives up, it can be started again.
+struct Begun {
+    desk: Arc<Desk>,
+    import: ImportId,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.desk.end(&self.import);
+    }
+}
+
 /// A page in work. It stops when nobody waits for it any more.
 struct PageTask(tokio::task::JoinHandle<Result<PageResult>>);
 
@@ -225,7 +238,12 @@ impl Drop for PageTask {
 }
 
 /// Waits for the oldest page in work.
-async fn settle(cx: &Scope, desk: &Desk, job: &mut ImportJob, in_work: &mut VecDeque<PageTask>) -> Result<()> {
+async fn settle(
+    cx: &Scope,
+    desk: &Desk,
+    job: &mut ImportJob,
+    in_work: &mut VecDeque<PageTask>,
+) -> Result<()> {
     let Some(mut task) = in_work.pop_front() else { return Ok(()) };
     let result = (&mut task.0).await.map_err(|cause| Error::internal(ImportStart::NAME, cause))??;
     desk.committed(&job.id, result.job.pages - 1, result.people.iter(), result.absorbed.iter());
@@ -236,17 +254,18 @@ async fn settle(cx: &Scope, desk: &Desk, job: &mut ImportJob, in_work: &mut VecD
 
 /// The same file is in work.
 pub(super) fn in_progress(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Conflict, operation, "the same file is being imported elsewhere: wait for it, then start again")
-        .with_code("import_in_progress")
+    Error::new(
+        ErrorKind::Conflict,
+        operation,
+        "the same file is being imported elsewhere: wait for it, then start again",
+    )
+    .with_code("import_in_progress")
 }
 
 /// Finds again whom the rows before the checkpoint meant.
 async fn remember(cx: &Scope, desk: &Desk, import: &ImportId, rows: &[MadeRow]) -> Result<()> {
-    let keys: Vec<Key> = rows
-        .iter()
-        .filter_map(|r| r.intent.as_ref()?.given.first())
-        .map(|g| Key::text(&g.hash))
-        .collect();
+    let keys: Vec<Key> =
+        rows.iter().filter_map(|r| r.intent.as_ref()?.given.first()).map(|g| Key::text(&g.hash)).collect();
     let held = cx.find_many::<Identity>("hash", &keys).await?;
     let people: Vec<PersonId> = held.into_iter().flatten().map(|i| i.body.person).collect();
     let speakers = facts::facts_of_many(cx, &people).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use neonhub_core::store::Query;
 use neonhub_core::{ErrorKind, Hub, ManualClock, Scope, Timestamp};
+use proptest::prelude::*;
 
 use super::*;
 use crate::consent::ops::{AddSuppression, CheckConsent, ConsentHistory};
@@ -272,7 +273,8 @@ async fn people_merged_by_a_later_page_count_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn neighbouring_pages_with_the_same_people_end_as_one_after_the_other() {
     // Every page meets the people of the one before: each of them loses its race and is made again.
-    let rows: String = (0..PAGE_ROWS * 6).map(|n| format!("a{}@shop.example,,N{n},,,,,,,,,,\n", n % 300)).collect();
+    let rows: String =
+        (0..PAGE_ROWS * 6).map(|n| format!("a{}@shop.example,,N{n},,,,,,,,,,\n", n % 300)).collect();
     let mut seen = Vec::new();
     for _ in 0..2 {
         let (_hub, cx) = workspace().await;
@@ -337,6 +339,29 @@ async fn a_stopped_import_goes_on_and_ends_the_same() {
 }
 
 #[tokio::test]
+async fn an_import_the_caller_gave_up_can_be_started_again() {
+    let (_hub, cx) = workspace().await;
+    let rows: String = (0..PAGE_ROWS * 8).map(|n| format!("a{n}@shop.example,,,,,,,,,,,,\n")).collect();
+    let start = file(&rows);
+    for turns in [1, 5, 40] {
+        // Polled a few times, then dropped, as the door does when a caller cancels.
+        let mut call = std::pin::pin!(cx.call(start.clone()));
+        for _ in 0..turns {
+            tokio::select! {
+                biased;
+                _ = &mut call => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    let job = cx.call(start).await.unwrap();
+    assert_eq!(
+        (job.rows, job.people, job.created),
+        (PAGE_ROWS as u64 * 8, PAGE_ROWS as u64 * 8, PAGE_ROWS as u64 * 8)
+    );
+}
+
+#[tokio::test]
 async fn ids_hang_on_seed_and_row_alone() {
     let rows = format!("a@shop.example,+12025550143,,,,,,granted,,{GRANT},,\nb@shop.example,,,,,,,,,,,,\n");
     let mut seen = Vec::new();
@@ -385,4 +410,61 @@ async fn a_file_on_disk_is_streamed() {
     assert_eq!((job.delimiter.as_str(), job.encoding), (";", crate::people::csv::Encoding::Windows1252));
     assert_eq!(job.file.as_deref(), Some("contacts.csv"));
     assert_eq!(people(&cx).await[0].first_name.as_deref(), Some("Ren\u{e9}"));
+}
+
+#[tokio::test]
+async fn the_embedded_store_keeps_an_import_and_counts_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("people.neon").display().to_string();
+    let rows: String = (0..PAGE_ROWS * 3)
+        .map(|n| format!("a{}@shop.example,,Ann,,,,,granted,,{GRANT},,\n", n % 1_400))
+        .collect();
+    let mut jobs = Vec::new();
+    for _ in 0..2 {
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("now", "2026-11-21T09:00:00Z").unwrap()));
+        let builder = Hub::builder().store(&store).clock(clock).seed(1);
+        let hub = crate::consent::install(crate::people::install(builder)).build().await.unwrap();
+        let cx = hub.workspace("default").await.unwrap();
+        jobs.push(cx.call(file(&rows)).await.unwrap());
+        assert_eq!(cx.count::<Person>(&Query::by_id()).await.unwrap(), 1_400);
+        assert_eq!(consent(&cx, "a7@shop.example", Channel::Email).await, Some(Status::Granted));
+        hub.close().await.unwrap();
+    }
+    assert_eq!(jobs[0], jobs[1]);
+    assert_eq!((jobs[0].people, jobs[0].created, jobs[0].pages), (1_400, 1_400, 3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_consent_rows_ends_in_the_same_states(
+        rows in prop::collection::vec((0_usize..4, 0_usize..3, 1_u32..28), 1..25), seed in any::<u64>(),
+    ) {
+        // One instant per row, so that the newest is one row.
+        let mut lines: Vec<String> = rows
+            .iter()
+            .enumerate()
+            .map(|(n, (who, status, day))| {
+                let status = ["granted", "revoked", "pending"][*status];
+                format!("p{who}@shop.example,,,,,,,{status},,2026-05-{day:02}T00:00:{n:02}Z,form,yes,\n")
+            })
+            .collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let states = |text: String| runtime.block_on(async {
+            let (_hub, cx) = workspace().await;
+            cx.call(file(&text)).await.unwrap();
+            let mut states = Vec::new();
+            for who in rows.iter().map(|r| r.0) {
+                states.push(consent(&cx, &format!("p{who}@shop.example"), Channel::Email).await);
+            }
+            states
+        });
+        let first = states(lines.concat());
+        let n = lines.len();
+        for at in 0..n {
+            lines.swap(at, (seed as usize).wrapping_mul(at + 3) % n);
+        }
+        prop_assert_eq!(first, states(lines.concat()));
+    }
 }

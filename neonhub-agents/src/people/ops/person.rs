@@ -87,11 +87,8 @@ impl Operation for CreatePerson {
             faults.push(format!("identifiers[{at}]"), message);
         }
         faults.into_result(Self::NAME)?;
-        let keys: Vec<Key> = given
-            .iter()
-            .filter(|g| g.normal.key.kind.finds_people())
-            .map(|g| Key::text(&g.hash))
-            .collect();
+        let keys: Vec<Key> =
+            given.iter().filter(|g| g.normal.key.kind.finds_people()).map(|g| Key::text(&g.hash)).collect();
         if let Some(held) = cx.find_many::<Identity>("hash", &keys).await?.into_iter().flatten().next() {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,

@@ -143,6 +143,16 @@ fn own_words(parts: &Parts, brief: &Brief) -> String {
 /// True when `parts` says it differently from all of `others`.
 #[must_use]
 pub fn is_distinct<'p>(parts: &Parts, others: impl IntoIterator<Item = &'p Parts>, brief: &Brief) -> bool {
+    is_under(DISTINCT, parts, others, brief)
+}
+
+/// True when `parts` shares less than `most` of its wording with each of `others`.
+pub(super) fn is_under<'p>(
+    most: f64,
+    parts: &Parts,
+    others: impl IntoIterator<Item = &'p Parts>,
+    brief: &Brief,
+) -> bool {
     let own = shingles(&own_words(parts, brief));
-    others.into_iter().all(|o| jaccard(&own, &shingles(&own_words(o, brief))) < DISTINCT)
+    others.into_iter().all(|o| jaccard(&own, &shingles(&own_words(o, brief))) < most)
 }

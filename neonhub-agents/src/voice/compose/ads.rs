@@ -2,7 +2,6 @@
 
 use super::draft::Writer;
 use super::fit;
-use super::lexicon as lex;
 use super::parts::{AdParts, Parts};
 use super::sentence::{as_headline, as_sentence, title_case};
 use crate::guardrail;
@@ -13,6 +12,7 @@ use crate::voice::text;
 const HEADLINES: usize = 8;
 
 pub(super) fn write(w: &mut Writer<'_>) -> Option<Parts> {
+    let lex = w.facts.lexicon;
     let mut headlines: Vec<String> = Vec::new();
     let mut descriptions: Vec<String> = Vec::new();
     owed(w, &mut headlines, &mut descriptions)?;
@@ -27,10 +27,10 @@ pub(super) fn write(w: &mut Writer<'_>) -> Option<Parts> {
     let brand = w.facts.brand.clone();
     add_headline(w, &mut headlines, &brand);
     while headlines.len() < HEADLINES {
-        let Some(line) = w.line_within(lex::AD_HEADLINES, fit::AD_HEADLINE) else { break };
-        push_headline(&mut headlines, &line);
+        let Some(line) = w.line_within(lex.ad_headlines, fit::AD_HEADLINE) else { break };
+        push_headline(w, &mut headlines, &line);
     }
-    let offer = w.facts.offer.as_ref().map(super::draft::Said::sentence);
+    let offer = w.facts.offer.as_ref().map(super::facts::Said::sentence);
     let said = offer.into_iter().chain(w.messages().iter().map(|m| m.sentence()).collect::<Vec<_>>());
     for text in said.collect::<Vec<_>>() {
         if descriptions.len() < 3
@@ -44,7 +44,7 @@ pub(super) fn write(w: &mut Writer<'_>) -> Option<Parts> {
         descriptions.extend(w.quote(fit::AD_DESCRIPTION));
     }
     while descriptions.len() < 4 {
-        let Some(line) = w.line_within(lex::AD_DESCRIPTIONS, fit::AD_DESCRIPTION) else { break };
+        let Some(line) = w.line_within(lex.ad_descriptions, fit::AD_DESCRIPTION) else { break };
         descriptions.push(line);
     }
     let enough = headlines.len() >= 3 && descriptions.len() >= 2;
@@ -88,12 +88,14 @@ fn add_headline(w: &mut Writer<'_>, headlines: &mut Vec<String>, text: &str) {
     // Networks refuse exclamation marks in headlines.
     if fit::width(text) <= fit::AD_HEADLINE && !text.contains('!') && w.is_new(text) {
         w.note(text);
-        push_headline(headlines, text);
+        push_headline(w, headlines, text);
     }
 }
 
-fn push_headline(headlines: &mut Vec<String>, text: &str) {
-    let text = title_case(text.trim_end_matches('.'));
+fn push_headline(w: &Writer<'_>, headlines: &mut Vec<String>, text: &str) {
+    let text = text.trim_end_matches('.');
+    // Headlines in title case are an English habit.
+    let text = if w.facts.lexicon.language == "en" { title_case(text) } else { text.to_owned() };
     if !headlines.iter().any(|h| h.eq_ignore_ascii_case(&text)) {
         headlines.push(text);
     }

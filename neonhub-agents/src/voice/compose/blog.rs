@@ -2,23 +2,22 @@
 
 use super::draft::Writer;
 use super::fit;
-use super::lexicon as lex;
 use super::parts::{BlogParts, BlogSection, Cta, Parts};
-use crate::voice::text;
 
 pub(super) fn write(w: &mut Writer<'_>) -> Option<Parts> {
-    let title = w.line_within(lex::BLOG_TITLE, fit::BLOG_TITLE)?;
-    let intro = w.line(lex::BLOG_INTRO)?;
+    let lex = w.facts.lexicon;
+    let title = w.line_within(lex.blog_title, fit::BLOG_TITLE)?;
+    let intro = w.line(lex.blog_intro)?;
     let messages: Vec<String> = w.messages().iter().map(|m| m.sentence()).collect();
     let mut points: Vec<String> = messages.into_iter().filter_map(|m| w.say(m)).collect();
-    points.extend(w.line(lex::BLOG_QUESTIONS));
+    points.extend(w.line(lex.blog_questions));
     let mut sections = Vec::new();
-    push(&mut sections, w.line(lex::BLOG_WHAT), points);
+    push(&mut sections, w.line(lex.blog_what), points);
     let quotes: Vec<String> = (0..3).filter_map(|_| w.quote(200)).collect();
-    push(&mut sections, w.line(lex::BLOG_HOW), quotes);
-    let who: Vec<String> = w.line(lex::AUDIENCE).into_iter().collect();
-    push(&mut sections, w.line(lex::BLOG_WHO), who);
-    let mut start: Vec<String> = w.offer(lex::OFFER).into_iter().collect();
+    push(&mut sections, w.line(lex.blog_how), quotes);
+    let who: Vec<String> = w.line(lex.audience).into_iter().collect();
+    push(&mut sections, w.line(lex.blog_who), who);
+    let mut start: Vec<String> = w.offer(lex.offer).into_iter().collect();
     let texts: Vec<String> = sections
         .iter()
         .flat_map(|s: &BlogSection| s.points.clone())
@@ -26,10 +25,10 @@ pub(super) fn write(w: &mut Writer<'_>) -> Option<Parts> {
         .chain(start.iter().cloned())
         .collect();
     start.extend(w.owed(&texts.iter().map(String::as_str).collect::<Vec<_>>()));
-    start.extend(w.line(lex::CLOSE_FIRST));
-    push(&mut sections, w.line(lex::BLOG_START), start);
-    let meta_description = meta(w, &title)?;
-    let label = w.line_within(lex::CTA, fit::CTA).unwrap_or_else(|| "Learn more".to_owned());
+    start.extend(w.line(lex.close_first));
+    push(&mut sections, w.line(lex.blog_start), start);
+    let meta_description = w.line_within(lex.blog_meta, fit::BLOG_META)?;
+    let label = w.line_within(lex.cta, fit::CTA).unwrap_or_else(|| lex.cta_default.to_owned());
     Some(Parts::Blog(BlogParts {
         title,
         meta_description,
@@ -43,19 +42,4 @@ fn push(sections: &mut Vec<BlogSection>, heading: Option<String>, points: Vec<St
     if let Some(heading) = heading.filter(|_| !points.is_empty()) {
         sections.push(BlogSection { heading, points });
     }
-}
-
-/// A summary in other words than the body: the title's thing and what the article gives.
-fn meta(w: &mut Writer<'_>, title: &str) -> Option<String> {
-    let name = w
-        .facts
-        .topic
-        .as_ref()
-        .map_or_else(|| format!("News from {}", w.facts.brand), super::topic::Topic::capital);
-    let tries = [
-        format!("{name}: the main points, how it works and where to start. By {}.", w.facts.brand),
-        format!("{name}: the main points in brief, from {}.", w.facts.brand),
-        format!("The main points in brief, from {}.", w.facts.brand),
-    ];
-    tries.into_iter().find(|t| fit::chars(t) <= fit::BLOG_META && !text::has_phrase(title, t) && w.is_new(t))
 }

@@ -95,6 +95,9 @@ impl Objective {
             "trials",
             "subscribers",
             "waitlist",
+            "members",
+            "membership",
+            "join",
             "newsletter",
             "contact",
         ]) {

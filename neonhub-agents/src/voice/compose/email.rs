@@ -1,8 +1,9 @@
 //! Mails: the first tells, the second explains, the last reminds.
 
-use super::draft::{Said, Writer};
+use super::draft::Writer;
+use super::facts::Said;
 use super::fit;
-use super::lexicon as lex;
+use super::lexicon::Line;
 use super::parts::{Cta, EmailParts, Greeting, Parts};
 use super::sentence::list;
 
@@ -16,6 +17,7 @@ enum Step {
 
 /// The mail at `step` (from 1) of `steps`.
 pub(super) fn write(w: &mut Writer<'_>, step: u32, steps: u32) -> Option<Parts> {
+    let lex = w.facts.lexicon;
     let step = if step <= 1 {
         Step::First
     } else if step >= steps {
@@ -24,19 +26,19 @@ pub(super) fn write(w: &mut Writer<'_>, step: u32, steps: u32) -> Option<Parts> 
         Step::Second
     };
     let (subjects, opens, closes) = match step {
-        Step::First => (lex::SUBJECT_FIRST, lex::OPEN_FIRST, lex::CLOSE_FIRST),
-        Step::Second => (lex::SUBJECT_SECOND, lex::OPEN_SECOND, lex::CLOSE_SECOND),
-        Step::Last => (lex::SUBJECT_LAST, lex::OPEN_LAST, lex::CLOSE_LAST),
+        Step::First => (lex.subject_first, lex.open_first, lex.close_first),
+        Step::Second => (lex.subject_second, lex.open_second, lex.close_second),
+        Step::Last => (lex.subject_last, lex.open_last, lex.close_last),
     };
-    let subject = w.line_within(subjects, 60).or_else(|| w.line_within(lex::SUBJECT_FIRST, fit::SUBJECT))?;
+    let subject = w.line_within(subjects, 60).or_else(|| w.line_within(lex.subject_first, fit::SUBJECT))?;
     let greeting = greeting(w);
-    let sign_off = w.line(lex::SIGN_OFF)?;
-    let heading = w.line_within(lex::HEADING, 60)?;
+    let sign_off = w.line(lex.sign_off)?;
+    let heading = w.line_within(lex.heading, 60)?;
     let mut paragraphs = body(w, step, opens);
     let close = w.line(closes);
-    let offer = (step != Step::Last).then(|| w.offer(lex::OFFER)).flatten();
-    let preheader = w.line_within(lex::PREHEADER, fit::PREHEADER)?;
-    let label = w.line_within(lex::CTA, fit::CTA).unwrap_or_else(|| "Learn more".to_owned());
+    let offer = (step != Step::Last).then(|| w.offer(lex.offer)).flatten();
+    let preheader = w.line_within(lex.preheader, fit::PREHEADER)?;
+    let label = w.line_within(lex.cta, fit::CTA).unwrap_or_else(|| lex.cta_default.to_owned());
     paragraphs.extend(offer);
     let said: Vec<String> = paragraphs.iter().cloned().chain([subject.clone(), heading.clone()]).collect();
     let owed = w.owed(&said.iter().map(String::as_str).collect::<Vec<_>>());
@@ -55,7 +57,8 @@ pub(super) fn write(w: &mut Writer<'_>, step: u32, steps: u32) -> Option<Parts> 
     }))
 }
 
-fn body(w: &mut Writer<'_>, step: Step, opens: &[lex::Line]) -> Vec<String> {
+fn body(w: &mut Writer<'_>, step: Step, opens: &[Line]) -> Vec<String> {
+    let lex = w.facts.lexicon;
     let mut out = Vec::new();
     let (most, quotes) = match step {
         Step::First => (3, 1),
@@ -74,7 +77,7 @@ fn body(w: &mut Writer<'_>, step: Step, opens: &[lex::Line]) -> Vec<String> {
     let first = join(open, lead);
     out.extend(first);
     if step == Step::Last {
-        out.extend(w.offer(lex::OFFER));
+        out.extend(w.offer(lex.offer));
     }
     if step == Step::Second {
         out.extend(quote_paragraph(w, quotes));
@@ -83,7 +86,7 @@ fn body(w: &mut Writer<'_>, step: Step, opens: &[lex::Line]) -> Vec<String> {
     out.extend(paragraphs(rest));
     out.extend(essentials(w, &parts));
     if step == Step::First {
-        if let Some(line) = w.chance(0.5).then(|| w.line(lex::AUDIENCE)).flatten() {
+        if let Some(line) = w.chance(0.5).then(|| w.line(lex.audience)).flatten() {
             out.push(line);
         }
         out.extend(quote_paragraph(w, quotes));
@@ -126,9 +129,10 @@ pub(super) fn essentials(w: &mut Writer<'_>, parts: &[&Said]) -> Option<String> 
         let whole: Vec<String> = parts.iter().filter_map(|p| w.say(p.sentence())).collect();
         return (!whole.is_empty()).then(|| whole.join(" "));
     }
+    let lex = w.facts.lexicon;
     let is_short = items.iter().all(|i| i.split_whitespace().count() <= 5);
-    let lead = w.line(if is_short { lex::ESSENTIALS } else { lex::NOTES })?;
-    w.say(format!("{} {}.", lead.trim_end(), list(&items, w.facts.oxford)))
+    let lead = w.line(if is_short { lex.essentials } else { lex.notes })?;
+    w.say(format!("{} {}.", lead.trim_end(), list(&items, lex.and, w.facts.oxford)))
 }
 
 fn quote_paragraph(w: &mut Writer<'_>, most: usize) -> Option<String> {
@@ -137,8 +141,9 @@ fn quote_paragraph(w: &mut Writer<'_>, most: usize) -> Option<String> {
 }
 
 fn greeting(w: &mut Writer<'_>) -> Greeting {
-    let line = w.line(lex::GREETING).unwrap_or_else(|| "Hello{name},".to_owned());
-    let general = if line.starts_with("Hi") || line.starts_with("Hey") { " there" } else { "" };
+    let lex = w.facts.lexicon;
+    let line = w.line(lex.greeting).unwrap_or_else(|| lex.greeting_default.to_owned());
+    let general = if line.starts_with("Hi") || line.starts_with("Hey") { lex.nobody } else { "" };
     Greeting {
         personal: line.replace("{name}", " {{ first_name }}"),
         general: line.replace("{name}", general),

@@ -12,6 +12,7 @@ mod blog;
 mod brief;
 mod draft;
 mod email;
+mod facts;
 mod fit;
 mod lexicon;
 mod offline;

@@ -3,7 +3,8 @@
 use neonhub_core::Seed;
 use serde::{Deserialize, Serialize};
 
-use super::draft::{Facts, Writer};
+use super::draft::Writer;
+use super::facts::Facts;
 use super::parts::{Channel, Parts};
 use super::quote::Cited;
 use super::{ads, blog, email, post, sms};

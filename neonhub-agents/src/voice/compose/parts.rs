@@ -233,7 +233,7 @@ impl Parts {
     pub fn prose(&self) -> String {
         let mut text = self.running();
         if let Parts::Sms(_) = self {
-            for line in super::lexicon::SMS_STOP {
+            for line in super::lexicon::ALL.iter().flat_map(|l| l.sms_stop) {
                 text = text.replace(line.text, "");
             }
         }
@@ -253,6 +253,19 @@ impl Parts {
         }
         out.push_str(crate::voice::text::Span::new(at, joined.len()).of(&joined));
         out
+    }
+
+    /// What a reader sees first: subject, first line, title.
+    #[must_use]
+    pub fn lead(&self) -> &str {
+        let line = |t: &'_ str| t.lines().next().unwrap_or("").len();
+        match self {
+            Parts::Email(mail) => &mail.subject,
+            Parts::Sms(sms) => sms.body.get(..line(&sms.body)).unwrap_or(""),
+            Parts::Post(post) => post.text.get(..line(&post.text)).unwrap_or(""),
+            Parts::Ads(ad) => ad.descriptions.first().map_or("", String::as_str),
+            Parts::Blog(blog) => &blog.title,
+        }
     }
 
     /// Where it leads.

@@ -1,9 +1,9 @@
 //! Public posts for X, LinkedIn, Instagram and Facebook.
 
-use super::draft::{Said, Writer};
+use super::draft::Writer;
 use super::email::essentials;
+use super::facts::Said;
 use super::fit;
-use super::lexicon as lex;
 use super::parts::{Channel, Parts, PostParts};
 use crate::gate::limits;
 use crate::voice::text;
@@ -15,9 +15,10 @@ pub(super) fn write(w: &mut Writer<'_>, channel: Channel) -> Option<Parts> {
     let network = fit::network(channel)?;
     let limit = limits::holding(network, "text")?;
     let fits = |text: &str| limits::length(text, limit.unit) <= limit.value;
+    let lex = w.facts.lexicon;
     let hook = hook(w);
-    let cta = w.line(lex::POST_CTA)?;
-    let offer = w.offer(lex::OFFER);
+    let cta = w.line(lex.post_cta)?;
+    let offer = w.offer(lex.offer);
     let said: Vec<String> = w.messages().iter().map(|m| m.sentence()).collect();
     let tags = if matches!(channel, Channel::Instagram | Channel::Linkedin) && w.facts.may_tag {
         hashtags(w)
@@ -34,7 +35,7 @@ pub(super) fn write(w: &mut Writer<'_>, channel: Channel) -> Option<Parts> {
 }
 
 fn hook(w: &mut Writer<'_>) -> Option<String> {
-    let mut hook = w.line(lex::HOOK)?;
+    let mut hook = w.line(w.facts.lexicon.hook)?;
     if w.facts.may_exclaim && hook.ends_with('.') && w.chance(0.4) {
         hook.pop();
         hook.push('!');

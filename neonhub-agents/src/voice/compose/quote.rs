@@ -209,6 +209,8 @@ const INNER_SECTIONS: &[&str] = &[
     "internal",
     "doesn't",
     "off-brand",
+    "before",
+    "after",
     "examples",
     "grammar",
     "spelling",
@@ -362,8 +364,8 @@ fn is_quotable(quote: &str) -> bool {
         text::words(quote).iter().map(|w| w.text.to_lowercase().replace('\u{2019}', "'")).collect();
     let first = words.first().map_or("", String::as_str);
     let marks = [
-        '"', '\u{201c}', '\u{201d}', '\u{ab}', '|', '#', '*', '_', '`', '[', ']', '{', '}', '<', '>', '@',
-        ':', '\n', '?', '\u{2192}', '/',
+        '"', '\u{201c}', '\u{201d}', '\u{ab}', '|', '#', '*', '_', '`', '[', ']', '(', '{', '}', '<', '>',
+        '@', ':', '\n', '?', '\u{2192}', '/',
     ];
     (5..=28).contains(&words.len())
         && quote.chars().count() <= 200

@@ -3,10 +3,11 @@
 use neonhub_core::llm::{Llm, Origin};
 use neonhub_core::{Error, ErrorKind, Result, Seed};
 
-use super::accept::{Accepted, accept, is_distinct};
+use super::accept::{Accepted, accept, is_distinct, is_under};
 use super::ask::{self, Findings};
 use super::brief::{Brief, Objective};
-use super::draft::Facts;
+use super::facts::Facts;
+use super::lexicon;
 use super::offline::{self, Draft, Shape};
 use super::parts::{Channel, Parts};
 use super::quote::Chunk;
@@ -86,8 +87,11 @@ pub struct Composition {
 /// phrases; those of the model.
 pub async fn compose(task: Task<'_>, llm: &dyn Llm) -> Result<Composition> {
     check(&task)?;
-    let facts =
-        Facts::new(task.brief, task.brand, task.objective, task.channel, task.voice, task.rules, task.chunks);
+    let is_offline = llm.provider() == "offline";
+    let Some(lexicon) = lexicon::of(&task.brief.locale).or((!is_offline).then_some(&lexicon::EN)) else {
+        return Err(no_phrases(&task));
+    };
+    let facts = Facts::new(&task, lexicon);
     let mut notes: Vec<(String, String)> =
         facts.dropped.iter().map(|(t, r)| (t.clone(), (*r).to_owned())).collect();
     let scorer = task.voice.map(|v| Scorer::new(v, task.rules));
@@ -95,20 +99,23 @@ pub async fn compose(task: Task<'_>, llm: &dyn Llm) -> Result<Composition> {
     if drafts.is_empty() {
         return Err(nothing_fits(&task, &refused));
     }
-    let is_offline = llm.provider() == "offline";
     let mut variants: Vec<Variant> = Vec::new();
     // Offline every draft is a try of its own; a model gets one slot per text and mends it inside.
-    let tries = if is_offline { drafts.len() } else { task.variants };
-    for (number, (offline, _)) in drafts.iter().cycle().take(tries).enumerate() {
+    let order = if is_offline {
+        spread(&drafts, &task)
+    } else {
+        (0..task.variants).map(|n| n % drafts.len()).collect()
+    };
+    for (number, offline) in order.into_iter().filter_map(|i| drafts.get(i)).enumerate() {
         if variants.len() == task.variants {
             break;
         }
         let taken: Vec<&Parts> = variants.iter().map(|v| &v.draft.parts).collect();
-        if is_offline && !is_distinct(&offline.parts, taken.iter().copied(), task.brief) {
+        if is_offline && !is_distinct(&offline.0.parts, taken.iter().copied(), task.brief) {
             continue;
         }
         let slot = Slot { llm, scorer: scorer.as_ref(), number, taken: &taken };
-        let found = write(&task, slot, offline, &mut notes).await?;
+        let found = write(&task, slot, &offline.0, &mut notes).await?;
         variants.extend(found);
     }
     if variants.is_empty() {
@@ -192,6 +199,28 @@ fn judged_drafts(
     (out, refused)
 }
 
+/// The order in which drafts are tried: the best one, then those that say it most differently.
+fn spread(drafts: &[(Draft, f64)], task: &Task<'_>) -> Vec<usize> {
+    let mut order: Vec<usize> = vec![0];
+    while order.len() < task.variants {
+        let chosen: Vec<&Parts> = order.iter().filter_map(|i| drafts.get(*i)).map(|d| &d.0.parts).collect();
+        let free = |(most, new_lead): (f64, bool)| {
+            let fits = |d: &Draft| {
+                let is_new = !new_lead || chosen.iter().all(|c| c.lead() != d.parts.lead());
+                is_new && is_under(most, &d.parts, chosen.iter().copied(), task.brief)
+            };
+            drafts.iter().enumerate().position(|(i, d)| !order.contains(&i) && fits(&d.0))
+        };
+        // Ours: well apart and with another first line where the brief allows it, else as far as the rule asks.
+        let tries = [(0.45, true), (0.6, true), (0.8, true), (0.8, false)];
+        let Some(next) = tries.into_iter().find_map(free) else { break };
+        order.push(next);
+    }
+    let rest: Vec<usize> = (0..drafts.len()).filter(|i| !order.contains(i)).collect();
+    order.extend(rest);
+    order
+}
+
 /// One text to be written, beside those already `taken`.
 #[derive(Clone, Copy)]
 struct Slot<'a> {
@@ -263,6 +292,15 @@ async fn write(
 
 fn score_of(variant: &Variant) -> f64 {
     variant.judged.alignment.as_ref().map_or(0.0, |a| a.score)
+}
+
+fn no_phrases(task: &Task<'_>) -> Error {
+    let known: Vec<&str> = lexicon::ALL.iter().map(|l| l.language).collect();
+    let message = format!(
+        "there are offline phrases for {} only: configure a model for other languages, or set the locale to one of them",
+        known.join(", ")
+    );
+    Error::new(ErrorKind::Unsupported, "voice.compose", message).with_context("locale", &task.brief.locale)
 }
 
 fn nothing_fits(task: &Task<'_>, reasons: &[String]) -> Error {

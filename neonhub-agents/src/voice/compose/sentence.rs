@@ -127,6 +127,20 @@ const FINITE: &[&str] = &[
     "hat",
     "haben",
     "wird",
+    "kommt",
+    "gibt",
+    "bleibt",
+    "macht",
+    "kostet",
+    "liefern",
+    "liefert",
+    "beginnt",
+    "dauert",
+    "bekommt",
+    "bekommen",
+    "erwarten",
+    "erwartet",
+    "startet",
     "werden",
     "kann",
 ];
@@ -152,8 +166,12 @@ pub(super) fn is_sentence(text: &str) -> bool {
         return true;
     }
     let subject = words.windows(2).enumerate().any(|(i, w)| {
-        let pronoun =
-            w.first().is_some_and(|p| matches!(p.as_str(), "we" | "you" | "i" | "they" | "she" | "he"));
+        let pronoun = w.first().is_some_and(|p| {
+            matches!(
+                p.as_str(),
+                "we" | "you" | "i" | "they" | "she" | "he" | "wir" | "du" | "ihr" | "es" | "er"
+            )
+        });
         let before = i.checked_sub(1).and_then(|p| words.get(p)).map_or("", String::as_str);
         pronoun && !matches!(before, "for" | "to" | "as" | "with" | "by" | "than")
     });
@@ -294,13 +312,13 @@ pub(super) fn lower_first(text: &str) -> String {
 }
 
 /// `a, b and c`, with a comma before `and` when the brand writes one.
-pub(super) fn list(items: &[String], oxford: bool) -> String {
+pub(super) fn list(items: &[String], and: &str, oxford: bool) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
         [head @ .., last] => {
             let comma = if oxford && head.len() > 1 { "," } else { "" };
-            format!("{}{comma} and {last}", head.join(", "))
+            format!("{}{comma} {and} {last}", head.join(", "))
         }
     }
 }
@@ -401,8 +419,8 @@ mod tests {
     #[test]
     fn lists_and_contractions_follow_the_style() {
         let items = ["tea".to_owned(), "coffee".to_owned(), "cake".to_owned()];
-        assert_eq!(list(&items, false), "tea, coffee and cake");
-        assert_eq!(list(&items, true), "tea, coffee, and cake");
+        assert_eq!(list(&items, "and", false), "tea, coffee and cake");
+        assert_eq!(list(&items, "and", true), "tea, coffee, and cake");
         assert_eq!(
             contract("We are here. It is what it is. Do not wait."),
             "We're here. It's what it is. Don't wait."

@@ -1,7 +1,6 @@
 //! Text messages: sender, one thing to say, link, way to opt out; the richest that fits the segments.
 
 use super::draft::Writer;
-use super::lexicon as lex;
 use super::parts::{Parts, SmsParts};
 use crate::sms::segment;
 use crate::voice::text;
@@ -13,12 +12,13 @@ fn plain(text: &str) -> String {
 }
 
 pub(super) fn write(w: &mut Writer<'_>, max_segments: u32) -> Option<Parts> {
-    let open = w.line(lex::SMS_OPEN)?.replace(&w.facts.brand, &w.facts.sender);
-    let cta = w.line(lex::SMS_CTA).unwrap_or_default();
+    let lex = w.facts.lexicon;
+    let open = w.line(lex.sms_open)?.replace(&w.facts.brand, &w.facts.sender);
+    let cta = w.line(lex.sms_cta).unwrap_or_default();
     // Carriers and readers know the word in capitals, whatever a brand says about capitals.
-    let stop = w.rng.pick(lex::SMS_STOP)?.text;
-    let topic = w.line(lex::SMS_TOPIC);
-    let offer = w.facts.offer.as_ref().map(super::draft::Said::sentence);
+    let stop = w.rng.pick(lex.sms_stop)?.text;
+    let topic = w.line(lex.sms_topic);
+    let offer = w.facts.offer.as_ref().map(super::facts::Said::sentence);
     let message = w.messages().first().map(|m| m.sentence());
     let mut bodies: Vec<Vec<String>> = Vec::new();
     let some = |parts: &[&Option<String>]| parts.iter().filter_map(|p| (*p).clone()).collect::<Vec<_>>();
@@ -57,6 +57,10 @@ fn join(w: &mut Writer<'_>, open: &str, body: &[String], cta: &str, stop: &str, 
     let owed = crate::guardrail::must_say_missing(&refs, &w.facts.must_say);
     let owed: Vec<String> = owed.into_iter().map(super::sentence::as_sentence).collect();
     let middle = said.into_iter().chain(owed).collect::<Vec<_>>().join(" ");
-    let stop = if short { "STOP to opt out" } else { stop };
+    let stop = if short {
+        w.facts.lexicon.sms_stop.iter().map(|l| l.text).min_by_key(|t| t.len()).unwrap_or(stop)
+    } else {
+        stop
+    };
     plain(&format!("{open}{middle} {cta}{} {stop}", w.facts.url))
 }

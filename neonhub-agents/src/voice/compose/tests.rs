@@ -280,7 +280,7 @@ async fn hostile_retrieved_text_reaches_no_asset_and_no_model() {
         }
     }
     let t = task(&b, &p, &chunks, Channel::X, 1, 5);
-    let facts = super::draft::Facts::new(&b, t.brand, t.objective, t.channel, t.voice, t.rules, &chunks);
+    let facts = super::facts::Facts::new(&t, &super::lexicon::EN);
     let shape = super::offline::Shape { channel: Channel::X, step: 1, steps: 1, max_segments: 1 };
     let draft = super::offline::write(&facts, shape, &t.seed, 0).unwrap();
     let request: LlmRequest = super::ask::request(&t, &draft, 0, None);
@@ -369,11 +369,44 @@ async fn the_brands_words_and_rules_hold_in_the_text() {
     }
 }
 
+#[tokio::test]
+async fn other_languages_are_written_or_refused_by_name() {
+    let (p, chunks) = (loaf(), chunk(LOAF));
+    let german = Brief {
+        goal: "Herbstkollektion vorstellen".into(),
+        topic: Some("die Herbstkollektion".into()),
+        key_messages: vec![
+            "Alle Jacken kommen aus Tirol".into(),
+            "Gratis Versand".into(),
+            "Sechs neue Farben".into(),
+        ],
+        offer: Some("15 % auf die erste Bestellung".into()),
+        must_say: vec!["Solange der Vorrat reicht".into()],
+        landing_url: "https://brand.example/herbst".into(),
+        locale: "de-AT".into(),
+        ..Brief::default()
+    };
+    for channel in Channel::ALL {
+        let mut t = task(&german, &p, &chunks, *channel, 1, 5);
+        t.voice = None;
+        t.chunks = &[];
+        let done = compose(t, &Offline::new()).await.unwrap();
+        for v in &done.variants {
+            check(v, &german, channel.word());
+            let text = v.draft.parts.prose();
+            assert!(!["the", "and", "with", "you"].iter().any(|w| text::has_phrase(&text, w)), "{text}");
+        }
+    }
+    let french = Brief { locale: "fr-FR".into(), ..brief() };
+    let err = compose(task(&french, &p, &chunks, Channel::X, 1, 1), &Offline::new()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Unsupported);
+}
+
 #[test]
 fn greetings_name_only_the_declared_variable() {
     let (p, b, chunks) = (loaf(), brief(), chunk(LOAF));
     let t = task(&b, &p, &chunks, Channel::Email, 1, 1);
-    let facts = super::draft::Facts::new(&b, t.brand, t.objective, t.channel, t.voice, t.rules, &chunks);
+    let facts = super::facts::Facts::new(&t, &super::lexicon::EN);
     let shape = super::offline::Shape { channel: Channel::Email, step: 1, steps: 3, max_segments: 1 };
     for turn in 0..10 {
         let Parts::Email(mail) = super::offline::write(&facts, shape, &t.seed, turn).unwrap().parts else {

@@ -181,6 +181,13 @@ impl Topic {
         noun_phrase(phrase)
     }
 
+    /// The words as they are, for languages whose articles change with the case.
+    pub(super) fn verbatim(phrase: &str) -> Option<Self> {
+        let phrase = phrase.trim();
+        let fits = (1..=48).contains(&phrase.chars().count());
+        fits.then(|| Topic { full: phrase.to_owned(), bare: phrase.to_owned(), is_plural: false })
+    }
+
     /// The topic of a goal; `None` when the goal does not name a thing in a form that can be trusted.
     pub(super) fn of_goal(goal: &str) -> Option<Self> {
         let goal = goal.trim().trim_end_matches(['.', '!']);

@@ -69,7 +69,8 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
     for (i, line) in lines.iter().enumerate() {
         let next = lines.get(i + 1).map(|l| l.text);
         let before_blank = i.checked_sub(1).and_then(|p| lines.get(p)).is_none_or(|l| l.text.is_empty());
-        if line.text.is_empty() || is_rule(line.text) {
+        let is_blank = line.text.trim_start_matches('>').trim().is_empty();
+        if is_blank || is_rule(line.text) {
             open = false;
             continue;
         }
@@ -227,8 +228,10 @@ fn cells(line: &Line<'_>) -> Option<Vec<Span>> {
 
 /// Text without Markdown emphasis, code marks and link targets, blanks folded.
 pub(super) fn plain(text: &str) -> String {
+    let unquoted: Vec<&str> = text.lines().map(|l| l.trim_start().trim_start_matches("> ")).collect();
+    let joined = unquoted.join("\n");
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = joined.as_str();
     while let Some(open) = rest.find('[') {
         let (head, tail) = rest.split_at(open);
         out.push_str(head);

@@ -18,8 +18,9 @@ const NEVER: &[&str] = &[
     "please do not",
 ];
 const AVOID: &[&str] = &["avoid", "we avoid", "stay away from", "steer clear of", "refrain from", "skip"];
-const ALWAYS: &[&str] = &["always", "we always", "must", "make sure", "be sure to", "do"];
+const ALWAYS: &[&str] = &["always", "we always", "must", "make sure", "be sure to"];
 const VERBS: &[&str] = &[
+    "do",
     "address",
     "answer",
     "ask",
@@ -149,7 +150,30 @@ pub(super) fn pattern(sentence: &str, negative: bool) -> Option<Pattern> {
     {
         return Some(Pattern::MaxSentenceWords(n));
     }
-    // "Never more than one emoji" bounds a number and forbids nothing.
+    // "Never more than one emoji" bounds a number, "no emoji in subject lines" a place; neither forbids them.
+    let scoped = [
+        "in e-mail",
+        "in email",
+        "in emails",
+        "in subject",
+        "in subjects",
+        "in subject lines",
+        "in headlines",
+        "in headings",
+        "in titles",
+        "in sms",
+        "in social",
+        "in social posts",
+        "in posts",
+        "on linkedin",
+        "on x",
+        "in e-mail subjects",
+        "in email subjects",
+        "in formal",
+    ];
+    if has(&scoped) && !has(&["documentation"]) {
+        return None;
+    }
     if !negative || has(&["more than", "too many", "unless", "except", "except in"]) {
         return None;
     }

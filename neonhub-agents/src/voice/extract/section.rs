@@ -144,10 +144,19 @@ pub(super) fn read(section: Section, is_item: bool, raw: &str, at: usize) -> Vec
 /// Sentences of running text: word pairs, labelled examples, imperatives. In a do or don't list every item is
 /// a rule, whatever its grammar.
 fn prose(raw: &str, at: usize, list: Option<RuleKind>) -> Vec<Found> {
+    let whole = labelled(raw, Span::new(at, at + raw.len()));
+    if let Some(example) = whole.filter(|f| matches!(f.kind, RuleKind::OnBrand | RuleKind::OffBrand)) {
+        return vec![example];
+    }
     let mut out = Vec::new();
     for (i, sentence) in text::sentences(raw).into_iter().enumerate() {
         let body = sentence.of(raw);
         let span = sentence.shifted(at);
+        let listed = labelled_list(body, span);
+        if !listed.is_empty() {
+            out.extend(listed);
+            continue;
+        }
         if let Some(found) = labelled(body, span) {
             out.push(found);
             continue;
@@ -169,6 +178,27 @@ fn prose(raw: &str, at: usize, list: Option<RuleKind>) -> Vec<Found> {
     out
 }
 
+/// `Banned words: cheap, hurry.` and `Product names: ReBag, SlowDrip Kit.`
+fn labelled_list(sentence: &str, span: Span) -> Vec<Found> {
+    let plain = super::block::plain(sentence);
+    let Some((label, rest)) = plain.split_once(':') else { return Vec::new() };
+    let has = |list: &[&str]| list.iter().any(|w| text::has_phrase(label, w));
+    let short = label.split_whitespace().count() <= 5;
+    let items = terms::list(rest.trim_end_matches('.'), span.start).into_iter().map(|(term, _)| term);
+    if short && has(&["product names", "products", "product name", "our products"]) {
+        let named = items.filter(|t| t.chars().any(char::is_uppercase));
+        return named.map(|t| Found::new(RuleKind::Product, t, Severity::Must, span)).collect();
+    }
+    let words = has(&["word", "words", "phrase", "phrases", "terms", "say", "use"]);
+    if short && words && has(&["banned", "never", "avoid", "forbidden", "don't", "do not", "retired"]) {
+        let ban = |t: String| {
+            Found::new(RuleKind::Banned, t.clone(), Severity::Must, span).checked(Some(Pattern::Term(t)))
+        };
+        return items.map(ban).collect();
+    }
+    Vec::new()
+}
+
 /// `On-brand: "..."`, `Not like this: "..."`, `Tagline: "..."`.
 fn labelled(sentence: &str, span: Span) -> Option<Found> {
     let (label, rest) = sentence.split_once(':')?;
@@ -176,13 +206,14 @@ fn labelled(sentence: &str, span: Span) -> Option<Found> {
     let body = quoted::unquote(rest.trim().trim_start_matches("**").trim());
     let words = body.split_whitespace().count();
     let kind = match label.trim() {
-        "on-brand" | "on brand" | "like this" | "good" | "we say" | "say" | "yes" | "example"
+        "on-brand" | "on brand" | "like this" | "good" | "we say" | "say" | "yes" | "example" | "after"
+        | "better" | "instead"
             if words >= 4 =>
         {
             RuleKind::OnBrand
         }
         "off-brand" | "off brand" | "not like this" | "bad" | "we don't say" | "don't say" | "no"
-        | "never" | "not"
+        | "never" | "not" | "before" | "worse"
             if words >= 4 =>
         {
             RuleKind::OffBrand

@@ -45,6 +45,16 @@ fn column(heading: &str) -> Section {
         "sounds like us" | "like this" | "on-brand" | "good" => Section::OnBrand,
         "doesn't sound like us" | "not like this" | "off-brand" | "bad" | "not us" => Section::OffBrand,
         "name" | "product" | "product name" => Section::Products,
+        other
+            if ["instead of", "not ", "never ", "don't ", "do not ", "avoid", "rather than"]
+                .iter()
+                .any(|p| other.starts_with(p)) =>
+        {
+            Section::Banned
+        }
+        other if ["say ", "use ", "write ", "we say ", "prefer"].iter().any(|p| other.starts_with(p)) => {
+            Section::Preferred
+        }
         _ => section::classify(heading),
     }
 }

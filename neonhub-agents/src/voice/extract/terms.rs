@@ -98,6 +98,10 @@ fn by_quotes(sentence: &str, quotes: &[Span], at: usize, negative: bool) -> Vec<
     let text_of = |q: &Span| q.of(sentence).trim_end_matches(['.', ',']).to_owned();
     let terms: Vec<&Span> = quotes.iter().filter(|q| text_of(q).split_whitespace().count() <= 5).collect();
     let Some((first, rest)) = terms.split_first() else { return Vec::new() };
+    // "A" beats "B": advice on whole sentences, not on words.
+    if ["beats", "better than", "worse than"].iter().any(|w| text::has_phrase(sentence, w)) {
+        return Vec::new();
+    }
     let before = fold(Span::new(0, first.start).of(sentence));
     if let Some(name) = product_name(sentence, first) {
         return vec![Found::new(RuleKind::Product, name, Severity::Must, whole)];

@@ -112,6 +112,29 @@ fn a_document_of_the_knowledge_base_is_read_by_its_outline() {
 }
 
 #[test]
+fn labelled_lines_and_scoped_rules_are_read() {
+    let text = "# Notes\n\n- Don't use emoji in e-mail subjects.\n- Never blame the guest. \"We missed it\" beats \"You broke it\".\n\nBanned words: cheap, act now.\n\nProduct names: ReBag, MoorRoast No. 7.\n\n> **Before:** We are excited to announce a revolutionary solution.\n>\n> **After:** Meet the ReBag. It's a bag that comes back.\n";
+    let p = extract("B", &[guide(text)], "en");
+    assert_eq!(p.voice.vocabulary.banned, ["cheap", "act now"]);
+    assert_eq!(p.voice.vocabulary.products, ["ReBag", "MoorRoast No. 7"]);
+    assert!(p.voice.vocabulary.preferred.is_empty(), "{:?}", p.voice.vocabulary.preferred);
+    assert!(
+        p.rules.iter().all(|r| r.pattern != Some(Pattern::NoEmoji)),
+        "a rule for one place binds no other"
+    );
+    let of = |on| {
+        p.voice
+            .exemplars
+            .iter()
+            .filter(move |e| e.on_brand == on)
+            .map(|e| e.text.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(false), ["We are excited to announce a revolutionary solution."]);
+    assert_eq!(of(true), ["Meet the ReBag. It's a bag that comes back."]);
+}
+
+#[test]
 fn running_text_gives_word_pairs() {
     for (text, term, old) in [
         ("Say \u{201c}sign in\u{201d}, not \u{201c}log in\u{201d}.", "sign in", "log in"),

@@ -72,7 +72,7 @@ impl Made {
 /// let answer = Offline::new().complete(LlmRequest::new().user("Are returns free?").context(chunk)).await?;
 /// assert_eq!(answer.text, "\"Returns are free for 30 days.\" [chk_7]");
 /// assert_eq!(answer.citations[0].source, "chk_7");
-/// # neonhub_core::Result::Ok(())
+/// # Ok::<(), neonhub_core::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

@@ -234,10 +234,13 @@ impl<'a> Body<'a> {
                     let kind = el.name.trim_end_matches("Reference").to_owned();
                     self.pending.extend(el.attr("id").map(|id| (kind, id)));
                 }
-                "tblHeader" | "tblStyle" => {
+                "tblHeader" | "tblStyle" | "tblLook" => {
                     if let Some(table) = self.tables.last_mut() {
                         table.has_style |= el.name == "tblStyle";
                         table.has_header |= el.name == "tblHeader" && table.rows.len() == 1 && el.is_on();
+                        // The look of most tables sets their first row apart.
+                        table.has_header |=
+                            el.name == "tblLook" && el.attr("firstRow").as_deref() == Some("1");
                     }
                 }
                 _ => {}

@@ -135,5 +135,14 @@ fn masked(paragraph: &Paragraph) -> String {
     if !paragraph.rows.is_empty() || paragraph.lines > 1 || paragraph.text.len() > 120 {
         return String::new();
     }
-    paragraph.text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect()
+    // Runs of digits count as one, so that pages 9 and 10 are alike.
+    let mut out = String::new();
+    for c in paragraph.text.chars() {
+        match c {
+            c if !c.is_ascii_digit() => out.push(c),
+            _ if !out.ends_with('#') => out.push('#'),
+            _ => {}
+        }
+    }
+    out
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use lopdf::{Dictionary, Document, Object, ObjectId};
+use unicode_normalization::UnicodeNormalization;
 
 use super::MAX_STREAM_BYTES;
 use super::cmap::CMap;
@@ -175,10 +176,22 @@ impl Font {
             let c = text.as_ref().and_then(|t| t.chars().next()).unwrap_or('n');
             standard_width(&self.base_font, c)
         });
-        // Control codes and no-break spaces of simple fonts.
-        let text = text.map(|t| t.replace('\u{a0}', " "));
+        let text = text.map(|t| plain(&t));
         Glyph { text, width, is_space: is_byte && code == 32 }
     }
+}
+
+/// No-break spaces as spaces, typographic ligatures as their letters: search and hyphens need the letters.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{a0}' => out.push(' '),
+            '\u{fb00}'..='\u{fb06}' => out.extend(std::iter::once(c).nfkc()),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Text of the 256 codes of a simple font by its encoding and differences.

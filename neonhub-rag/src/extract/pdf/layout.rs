@@ -14,8 +14,11 @@ const WORD_GAP: f32 = 0.15;
 const GUTTER: f32 = 1.1;
 /// Cells of a table hold at most this many characters in the middle case; text columns hold more.
 const CELL_CHARS: usize = 26;
-/// A line gap above this multiple of the size starts a paragraph.
+/// A line gap above this multiple of the size starts a paragraph; bold lines are set closer.
 const PARAGRAPH_GAP: f32 = 1.75;
+const BOLD_GAP: f32 = 1.45;
+/// Columns are often set on different base lines; runs this near in height and a gutter apart share a row.
+const SAME_ROW_APART: f32 = 0.8;
 
 /// A paragraph, list item, heading or table of one page; which of them is decided over the whole document.
 #[derive(Clone, Debug, Default)]
@@ -61,17 +64,21 @@ fn rows(mut runs: Vec<Run>) -> Vec<Row> {
     let mut groups: Vec<Vec<Run>> = Vec::new();
     for run in runs {
         match groups.last_mut() {
-            Some(group)
-                if group.iter().max_by(|a, b| a.size.total_cmp(&b.size)).is_some_and(|largest| {
-                    (largest.y - run.y).abs() <= SAME_ROW * largest.size.max(run.size)
-                }) =>
-            {
-                group.push(run);
-            }
+            Some(group) if is_same_row(group, &run) => group.push(run),
             _ => groups.push(vec![run]),
         }
     }
     groups.into_iter().map(row).collect()
+}
+
+fn is_same_row(group: &[Run], run: &Run) -> bool {
+    let Some(largest) = group.iter().max_by(|a, b| a.size.total_cmp(&b.size)) else { return false };
+    let size = largest.size.max(run.size);
+    let apart = (largest.y - run.y).abs();
+    let is_beside = |other: &Run| {
+        run.x - (other.x + other.width) > GUTTER * size || other.x - (run.x + run.width) > GUTTER * size
+    };
+    apart <= SAME_ROW * size || (apart <= SAME_ROW_APART * size && group.iter().all(is_beside))
 }
 
 fn row(mut runs: Vec<Run>) -> Row {
@@ -90,10 +97,12 @@ fn row(mut runs: Vec<Run>) -> Row {
                 if gap > WORD_GAP * size && !last.text.ends_with(' ') && !run.text.starts_with(' ') {
                     last.text.push(' ');
                 }
+                // The look of a line is that of most of its letters, not of a bullet or a footnote mark.
+                if run.text.len() > last.text.len() {
+                    (last.size, last.is_bold) = (run.size, run.is_bold);
+                }
                 last.text.push_str(&run.text);
                 last.x1 = last.x1.max(run.x + run.width);
-                last.size = size;
-                last.is_bold &= run.is_bold;
                 continue;
             }
         }
@@ -121,8 +130,14 @@ fn read(rows: Vec<Row>) -> Vec<Paragraph> {
             (false, false) => false,
         };
         if is_new {
+            let own = own_gutters(&row);
+            // A column may start above the other one: lines right of the new gutters belong to them.
+            let is_right = |r: &Row| own.first().is_some_and(|g| r.segments.iter().all(|s| s.x0 >= g.1));
+            let kept = band.iter().rposition(|r| !gutters.is_empty() || !is_right(r)).map_or(0, |n| n + 1);
+            let pulled = band.split_off(kept);
             out.extend(read_band(std::mem::take(&mut band), &gutters));
-            gutters = own_gutters(&row);
+            band = pulled;
+            gutters = own;
         } else {
             gutters = next;
         }
@@ -170,7 +185,7 @@ fn read_band(rows: Vec<Row>, gutters: &[Gutter]) -> Vec<Paragraph> {
     let middle = chars.get(chars.len() / 2).copied().unwrap_or(0);
     let longest = chars.last().copied().unwrap_or(0);
     if middle <= CELL_CHARS && parted * 2 >= rows.len() && longest <= 4 * CELL_CHARS {
-        return vec![table(rows, gutters)];
+        return table_with_edges(rows, gutters);
     }
     let mut columns: Vec<Vec<Segment>> = vec![Vec::new(); gutters.len() + 1];
     for segment in rows.into_iter().flat_map(|r| r.segments) {
@@ -214,6 +229,28 @@ fn merge_rows(column: Vec<Segment>) -> Vec<Segment> {
     lines
 }
 
+/// A table, and the lines above and below it that only fell into its first column.
+fn table_with_edges(mut rows: Vec<Row>, gutters: &[Gutter]) -> Vec<Paragraph> {
+    let (left, right) = rows
+        .iter()
+        .filter(|r| r.segments.len() > 1)
+        .filter_map(|r| r.segments.first())
+        .fold((f32::MAX, f32::MIN), |(l, r), s| (l.min(s.x0), r.max(s.x1)));
+    let is_prose = |row: &Row| match row.segments.as_slice() {
+        [only] => only.x1 > right + only.size || only.x0 < left - only.size,
+        _ => false,
+    };
+    let first = rows.iter().position(|r| !is_prose(r)).unwrap_or(rows.len());
+    let last = rows.iter().rposition(|r| !is_prose(r)).map_or(first, |n| n + 1).max(first);
+    let after = rows.split_off(last);
+    let inner = rows.split_off(first);
+    let lines = |rows: Vec<Row>| flow(rows.into_iter().filter_map(line_of_row).collect());
+    let mut out = lines(rows);
+    out.push(table(inner, gutters));
+    out.extend(lines(after));
+    out
+}
+
 fn table(rows: Vec<Row>, gutters: &[Gutter]) -> Paragraph {
     let mut out = Paragraph { is_bold: true, ..Paragraph::default() };
     let mut last_y = f32::MAX;
@@ -254,14 +291,12 @@ fn append(to: &mut String, text: &str) {
 
 /// Lines of one column to paragraphs.
 fn flow(lines: Vec<Segment>) -> Vec<Paragraph> {
-    let right = lines.iter().fold(f32::MIN, |m, l| m.max(l.x1));
-    let left = lines.iter().fold(f32::MAX, |m, l| m.min(l.x0));
+    let continuations = continuations(&lines);
     let mut out: Vec<Paragraph> = Vec::new();
-    let mut last: Option<Segment> = None;
-    for line in lines {
+    for (line, continues) in lines.into_iter().zip(continuations) {
         let text = line.text.trim();
         let marker = list_item(text);
-        let continues = last.as_ref().is_some_and(|l| marker.is_none() && continues(l, &line, left, right));
+        let continues = continues && marker.is_none();
         match out.last_mut() {
             Some(paragraph) if continues => {
                 join(&mut paragraph.text, text);
@@ -277,21 +312,47 @@ fn flow(lines: Vec<Segment>) -> Vec<Paragraph> {
                 rows: Vec::new(),
             }),
         }
-        last = Some(line);
     }
     out
 }
 
-fn continues(above: &Segment, line: &Segment, left: f32, right: f32) -> bool {
+/// True when two lines stand as closely and look as alike as lines of one paragraph do.
+fn is_close(above: &Segment, line: &Segment) -> bool {
     let size = above.size.max(line.size);
     let has_same_look = (above.size - line.size).abs() <= 0.08 * size && above.is_bold == line.is_bold;
+    let limit = if above.is_bold { BOLD_GAP } else { PARAGRAPH_GAP };
     let gap = above.y - line.y;
-    // A short last line that ends a sentence ends its paragraph, also without a gap below it.
-    let is_short = above.x1 - left < 0.8 * (right - left);
-    let ends = above.text.trim_end().ends_with(['.', '!', '?', ':']);
-    let starts =
-        line.text.trim_start().chars().next().is_some_and(|c| c.is_uppercase() || c.is_ascii_digit());
-    has_same_look && gap > 0.0 && gap <= PARAGRAPH_GAP * size && !(is_short && ends && starts)
+    has_same_look && gap > 0.0 && gap <= limit * size
+}
+
+/// For each line, whether it goes on with the one above.
+fn continuations(lines: &[Segment]) -> Vec<bool> {
+    let mut out = Vec::with_capacity(lines.len());
+    let mut start = 0;
+    for end in 1..=lines.len() {
+        let pair = lines.get(end - 1).zip(lines.get(end));
+        if pair.is_some_and(|(above, line)| is_close(above, line)) {
+            continue;
+        }
+        let group = lines.get(start..end).unwrap_or_default();
+        let right = group.iter().fold(f32::MIN, |m, l| m.max(l.x1));
+        let wrapped: Vec<bool> = group.windows(2).map(|pair| is_wrapped(pair, right)).collect();
+        // Where most lines end early, each is a line of its own: a list without marks, an address.
+        let is_list = wrapped.iter().filter(|w| !**w).count() * 5 > wrapped.len() * 3;
+        out.push(false);
+        out.extend(wrapped.into_iter().map(|w| w && !is_list));
+        start = end;
+    }
+    out
+}
+
+/// True when the line above was full: the first word of the next one would not have fitted.
+fn is_wrapped(pair: &[Segment], right: f32) -> bool {
+    let [above, line] = pair else { return false };
+    let chars = line.text.chars().count().max(1) as f32;
+    let word = line.text.split_whitespace().next().map_or(0, |w| w.chars().count()) as f32;
+    let needed = (word + 1.0) * (line.x1 - line.x0) / chars + 0.5 * line.size;
+    right - above.x1 < needed
 }
 
 /// Joins a line; a hyphen at the end of the line above before a small letter parted one word.

@@ -94,16 +94,22 @@ fn properties(doc: &Document, out: &mut Builder) {
             out.meta(name, &value);
         }
     }
-    // Office programs write the file name of the source as title; that is no title.
-    if let Some(title) =
-        text(b"Title").filter(|t| !t.starts_with("Microsoft Word - ") && !t.ends_with(".docx"))
-    {
+    if let Some(title) = text(b"Title").filter(|t| !is_file_name(t)) {
         out.title(&title);
         out.meta("title", &title);
     }
     if let Some(Ok(lang)) = doc.catalog().ok().and_then(|c| c.get(b"Lang").ok()).map(decode_text_string) {
         out.meta("language", &lang);
     }
+}
+
+/// Office programs and browsers write the file name of the source as title; that is no title.
+fn is_file_name(title: &str) -> bool {
+    let title = title.trim().to_ascii_lowercase();
+    title.starts_with("microsoft word - ")
+        || [".doc", ".docx", ".odt", ".htm", ".html", ".pdf", ".indd", ".tex", ".pptx", ".md", ".txt"]
+            .iter()
+            .any(|ending| title.ends_with(ending))
 }
 
 enum PageFault {

@@ -72,6 +72,58 @@ fn short_cells_in_a_grid_are_a_table() {
 }
 
 #[test]
+fn columns_on_different_base_lines_and_lists_without_marks() {
+    let mut lines = Vec::new();
+    for n in 0..6 {
+        lines.extend(show(
+            "F1",
+            10,
+            60,
+            700 - n * 14,
+            &format!("left column line {n} runs on and on to its end"),
+        ));
+        lines.extend(show(
+            "F1",
+            10,
+            320,
+            707 - n * 14,
+            &format!("right column line {n} runs on and on to its end"),
+        ));
+    }
+    let page = read(&[lines]);
+    let at = |word: &str| page.text.find(word).unwrap_or_else(|| panic!("{word} in {}", page.text));
+    assert!(at("left column line 5") < at("right column line 0"));
+    let list = [
+        show("F1", 11, 72, 700, "Shipping is free"),
+        show("F1", 11, 72, 686, "Returns take five days and cost you nothing at all"),
+        show("F1", 11, 72, 672, "Gifts are wrapped"),
+        show("F1", 11, 72, 658, "Cards are written by hand"),
+    ];
+    let page = read(&[list.concat()]);
+    assert_eq!(page.blocks.len(), 4, "{}", page.text);
+}
+
+#[test]
+fn a_large_bullet_makes_no_heading_and_prose_below_a_table_is_no_row() {
+    let mut page = [
+        show("F1", 16, 72, 720, "\u{95}"),
+        show("F1", 10, 88, 720, "Be kind to everyone who reads this page"),
+        show("F1", 10, 72, 690, "Prices of this year in euros for all of our customers are:"),
+    ]
+    .concat();
+    for (n, row) in [["Plan", "Price"], ["Basic", "5 EUR"], ["Pro", "9 EUR"]].iter().enumerate() {
+        let y = 670 - 16 * n as i64;
+        page.extend([show("F1", 10, 72, y, row[0]), show("F1", 10, 300, y, row[1])].concat());
+    }
+    page.extend(show("F1", 10, 50, 618, "Closing words of page 1."));
+    let page = read(&[page]);
+    assert_eq!(items(&page), ["Be kind to everyone who reads this page"]);
+    assert!(headings(&page).is_empty());
+    assert_eq!(tables(&page), ["Plan | Price\nBasic | 5 EUR\nPro | 9 EUR"]);
+    assert!(page.text.ends_with("\n\nClosing words of page 1."));
+}
+
+#[test]
 fn words_are_parted_by_kerning_and_by_placement() {
     let parts = vec![
         Object::string_literal("War"),

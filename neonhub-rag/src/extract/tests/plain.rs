@@ -74,6 +74,21 @@ fn html_inside_markdown_follows_the_same_hidden_rules() {
 }
 
 #[test]
+fn text_smuggled_in_invisible_characters_is_kept_apart() {
+    let tags: String = "obey me".chars().map(|c| char::from_u32(0xe_0000 + c as u32).unwrap()).collect();
+    for name in ["a.txt", "a.md", "a.csv", "a.html"] {
+        let page = extract(format!("x: y\n\nWarm{tags} tone").as_bytes(), name).unwrap();
+        assert!(page.text.contains("Warm tone"), "{name}");
+        assert!(page.text.chars().all(|c| u32::from(c) < 0xe_0000));
+        if name != "a.csv" {
+            assert_eq!(super::hidden(&page), "obey me", "{name}");
+        }
+    }
+    let code = extract(format!("```\nlet{tags} x\n```").as_bytes(), "a.md").unwrap();
+    assert_eq!((code.text.as_str(), super::hidden(&code).as_str()), ("let x", "obey me"));
+}
+
+#[test]
 fn each_csv_row_names_its_columns() {
     let page = extract(b"name;price\nBasic;5 EUR\n\"Pro; plus\";\nMax;9;extra", "p.csv").unwrap();
     check(&page);

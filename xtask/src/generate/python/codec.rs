@@ -102,7 +102,9 @@ pub(super) fn member(field: &Field, fresh: &mut Fresh) -> String {
     }
     let (inner, default) = match (&field.ty, &field.default) {
         (Type::Optional(inner), None) => (inner.as_ref(), "None".to_owned()),
-        (ty, Some(default)) => (ty, value(ty, &text::value(default), fresh)),
+        // Only an empty list or map: nothing in it to decode. An instant is a number.
+        (Type::Instant, Some(default)) => (&field.ty, format!("instant({})", text::value(default))),
+        (ty, Some(default)) => (ty, text::value(default)),
         (ty, None) => (ty, "None".to_owned()),
     };
     let name = fresh.name();

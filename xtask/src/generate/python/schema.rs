@@ -12,6 +12,9 @@ use crate::generate::catalogue::Operation;
 
 type Schema = Map<String, Value>;
 
+/// Words that an annotation may list; more get a name.
+const MOST_WORDS: usize = 6;
+
 /// One root schema with its definitions, and the names that they have in Python.
 #[derive(Debug)]
 struct Root {
@@ -29,6 +32,8 @@ pub(super) struct Registry {
     names: BTreeMap<(String, String), String>,
     declared: BTreeMap<String, Declaration>,
     open: BTreeSet<String>,
+    /// Names of long lists of words that had none.
+    words: BTreeMap<Vec<String>, String>,
 }
 
 impl Root {
@@ -76,7 +81,13 @@ impl Registry {
             roots.insert(format!("type {name}"), Root::new(schema, "hub", true)?);
         }
         let names = python_names(&roots);
-        Ok(Registry { roots, names, declared: BTreeMap::new(), open: BTreeSet::new() })
+        Ok(Registry {
+            roots,
+            names,
+            declared: BTreeMap::new(),
+            open: BTreeSet::new(),
+            words: BTreeMap::new(),
+        })
     }
 
     /// The arguments of an operation, required ones first.
@@ -225,7 +236,8 @@ impl Registry {
     ) -> Result<Field> {
         let empty = Map::new();
         let schema = property.as_object().unwrap_or(&empty);
-        let mut ty = self.read(key, schema, place)?;
+        let ty = self.read(key, schema, place)?;
+        let mut ty = self.with_short_words(key, ty, name)?;
         let mut default = schema.get("default").cloned().filter(|default| !default.is_null());
         if !is_required && default.is_none() {
             // Left out of the schema where the default itself is not written: the empty value of the type.
@@ -254,6 +266,33 @@ impl Registry {
             is_required,
             default,
             constant: schema.get("const").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+
+    /// A long list of words gets a name: that of the first member it was met in.
+    fn with_short_words(&mut self, key: &str, ty: Type, member: &str) -> Result<Type> {
+        Ok(match ty {
+            Type::Optional(inner) => self.with_short_words(key, *inner, member)?.optional(),
+            Type::List(inner) => Type::List(Box::new(self.with_short_words(key, *inner, member)?)),
+            Type::Words(words) if words.len() > MOST_WORDS => {
+                if let Some(name) = self.words.get(&words) {
+                    return Ok(Type::Alias(name.clone()));
+                }
+                let plain = names::class(member);
+                let is_taken = |name: &String| {
+                    self.declared.contains_key(name) || self.names.values().any(|other| other == name)
+                };
+                let namespace = self.root(key)?.namespace.clone();
+                let candidates =
+                    [plain.clone(), format!("{namespace}{plain}"), format!("{namespace}{plain}Word")];
+                let name = candidates.into_iter().find(|name| !is_taken(name));
+                let name =
+                    name.ok_or_else(|| Failure::new(format!("{key}: no name is free for {member}")))?;
+                self.words.insert(words.clone(), name.clone());
+                let words = words.into_iter().map(|word| (word, String::new())).collect();
+                self.declare(Declaration::Words { name, doc: String::new(), words })?
+            }
+            other => other,
         })
     }
 

@@ -88,9 +88,9 @@ fn head(mode: Mode, body: &str, models: &BTreeSet<String>) -> String {
         out.push('\n');
     }
     out.push_str(&format!("from .._runtime import {core}\n"));
-    let values = ["OMIT", "Omit", "instant"].into_iter().filter(|name| uses(body, name)).collect::<Vec<_>>();
+    let values = ["OMIT", "Omit", "instant("].into_iter().filter(|name| uses(body, name)).collect::<Vec<_>>();
     if !values.is_empty() {
-        out.push_str(&format!("from .._values import {}\n", values.join(", ")));
+        out.push_str(&format!("from .._values import {}\n", values.join(", ").replace('(', "")));
     }
     if body.contains(" c.") || body.contains("(c.") || body.contains("[c.") {
         out.push_str("from . import _codec as c\n");

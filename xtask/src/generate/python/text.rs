@@ -30,6 +30,8 @@ pub(super) fn value(value: &Value) -> String {
 pub(super) fn wrap(text: &str, indent: usize) -> Vec<String> {
     let width = WIDTH.saturating_sub(indent).max(40);
     let mut lines = Vec::new();
+    // Links between Rust items lead nowhere here; the words stay.
+    let text = text.replace("[`", "`").replace("`]", "`");
     for paragraph in text.replace("\r\n", "\n").split("\n\n") {
         if !lines.is_empty() {
             lines.push(String::new());

@@ -26,7 +26,9 @@ mod suite {
                 return Ok(json!({ "json": { "product": "Sencha", "price": 12 } }));
             }
             Ok(match (request.get("tools").is_some(), text.contains("sunny")) {
-                (true, false) => json!({ "tool_calls": [{ "id": "w1", "name": "weather.get", "args": { "city": "Vienna" } }] }),
+                (true, false) => {
+                    json!({ "tool_calls": [{ "id": "w1", "name": "weather.get", "args": { "city": "Vienna" } }] })
+                }
                 (true, true) => json!("it is sunny in Vienna"),
                 _ => json!("hello from the host"),
             })

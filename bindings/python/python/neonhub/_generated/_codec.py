@@ -10,6 +10,148 @@ from .._values import instant
 from . import models as m
 
 
+def agent_run(v: Any) -> m.AgentRun:
+    return m.AgentRun(
+        agent=v["agent"],
+        agent_version=v["agent_version"],
+        campaign_id=v.get("campaign_id"),
+        cancel_asked=v.get("cancel_asked", False),
+        ended_at=None if (t1 := v.get("ended_at")) is None else instant(t1),
+        failure=None if (t2 := v.get("failure")) is None else agents_failure(t2),
+        id=v["id"],
+        idempotency_key=v.get("idempotency_key"),
+        input_hash=v["input_hash"],
+        lease=None if (t3 := v.get("lease")) is None else run_lease(t3),
+        origin=v.get("origin"),
+        person_id=v.get("person_id"),
+        principal=v["principal"],
+        signals=v.get("signals", {}),
+        started_at=instant(v["started_at"]),
+        status=v["status"],
+        used=used(v["used"]),
+        wait_reason=v.get("wait_reason"),
+        wake_at=None if (t4 := v.get("wake_at")) is None else instant(t4),
+    )
+
+
+def agent_run_page(v: Any) -> m.AgentRunPage:
+    return m.AgentRunPage(
+        items=[agent_run(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def agents_failure(v: Any) -> m.AgentsFailure:
+    return m.AgentsFailure(
+        code=v["code"],
+        kind=v["kind"],
+        message=v["message"],
+        operation=v["operation"],
+        retryable=v["retryable"],
+    )
+
+
+def ai_citation(v: Any) -> m.AiCitation:
+    return m.AiCitation(
+        quote=v["quote"],
+        source=v["source"],
+    )
+
+
+def ai_warning(v: Any) -> m.AiWarning:
+    return m.AiWarning(
+        code=v["code"],
+        message=v["message"],
+    )
+
+
+def answer(v: Any) -> m.Answer:
+    return m.Answer(
+        identity=v.get("identity"),
+        path=[step(t1) for t1 in v["path"]],
+        row=v.get("row"),
+        status=v.get("status"),
+    )
+
+
+def approval(v: Any) -> m.Approval:
+    return m.Approval(
+        at=instant(v["at"]),
+        by=v["by"],
+        hash=v["hash"],
+        note=v.get("note"),
+        plan_version=v["plan_version"],
+    )
+
+
+def asset(v: Any) -> m.Asset:
+    return m.Asset(
+        alternates=[asset_text(t1) for t1 in v["alternates"]],
+        campaign=v["campaign"],
+        channel=v["channel"],
+        draft=v.get("draft"),
+        id=v["id"],
+        origin=v["origin"],
+        primary=asset_text(v["primary"]),
+        status=v["status"],
+        step_key=v["step_key"],
+        title=v["title"],
+    )
+
+
+def asset_card(v: Any) -> m.AssetCard:
+    return m.AssetCard(
+        alternates=v["alternates"],
+        channel=v.get("channel"),
+        citations=[campaign_citation(t1) for t1 in v["citations"]],
+        findings=[asset_finding(t2) for t2 in v["findings"]],
+        id=v["id"],
+        limits=[limit_check(t3) for t3 in v["limits"]],
+        origin=v["origin"],
+        parts=[asset_part(t4) for t4 in v["parts"]],
+        status=v["status"],
+        step_key=v["step_key"],
+        title=v["title"],
+        voice_score=v.get("voice_score"),
+    )
+
+
+def asset_finding(v: Any) -> m.AssetFinding:
+    return m.AssetFinding(
+        level=v["level"],
+        message=v["message"],
+        rule=v["rule"],
+    )
+
+
+def asset_part(v: Any) -> m.AssetPart:
+    return m.AssetPart(
+        name=v["name"],
+        text=v["text"],
+    )
+
+
+def asset_text(v: Any) -> m.AssetText:
+    return m.AssetText(
+        citations=[campaign_citation(t1) for t1 in v["citations"]],
+        findings=[asset_finding(t2) for t2 in v["findings"]],
+        limits=[limit_check(t3) for t3 in v["limits"]],
+        parts=campaign_parts(v["parts"]),
+        voice_score=v.get("voice_score"),
+    )
+
+
+def attribution(v: Any) -> m.Attribution:
+    return m.Attribution(
+        citations=v.get("citations", []),
+        memory_ids=v.get("memory_ids", []),
+        model=v.get("model"),
+        prompt_version=v.get("prompt_version"),
+        propensity=v.get("propensity"),
+        snippet_ids=v.get("snippet_ids", []),
+    )
+
+
 def audit_entry(v: Any) -> m.AuditEntry:
     return m.AuditEntry(
         action=v["action"],
@@ -43,11 +185,562 @@ def audit_report(v: Any) -> m.AuditReport:
     )
 
 
+def block(v: Any) -> m.Block:
+    return m.Block(
+        byte_end=v["byte_end"],
+        byte_start=v["byte_start"],
+        kind=block_kind(v["kind"]),
+        origin=documents_origin(v["origin"]),
+    )
+
+
+_BLOCK_KIND: dict[str, Callable[[Any], m.BlockKind]] = {
+    "heading": lambda v: block_kind_heading(v),
+    "paragraph": lambda v: block_kind_paragraph(v),
+    "list_item": lambda v: block_kind_list_item(v),
+    "table": lambda v: block_kind_table(v),
+    "code": lambda v: block_kind_code(v),
+    "footnote": lambda v: block_kind_footnote(v),
+}
+
+
+def block_kind(v: Any) -> m.BlockKind:
+    return _BLOCK_KIND[v["type"]](v)
+
+
+def block_kind_code(v: Any) -> m.BlockKindCode:
+    return m.BlockKindCode()
+
+
+def block_kind_footnote(v: Any) -> m.BlockKindFootnote:
+    return m.BlockKindFootnote()
+
+
+def block_kind_heading(v: Any) -> m.BlockKindHeading:
+    return m.BlockKindHeading(
+        level=v["level"],
+    )
+
+
+def block_kind_list_item(v: Any) -> m.BlockKindListItem:
+    return m.BlockKindListItem(
+        depth=v["depth"],
+    )
+
+
+def block_kind_paragraph(v: Any) -> m.BlockKindParagraph:
+    return m.BlockKindParagraph()
+
+
+def block_kind_table(v: Any) -> m.BlockKindTable:
+    return m.BlockKindTable(
+        has_header=v["has_header"],
+    )
+
+
+def blog_section(v: Any) -> m.BlogSection:
+    return m.BlogSection(
+        heading=v["heading"],
+        points=v["points"],
+    )
+
+
+def brand(v: Any) -> m.Brand:
+    return m.Brand(
+        domains=v.get("domains", []),
+        id=v["id"],
+        locale=v["locale"],
+        name=v["name"],
+        postal_address=v.get("postal_address"),
+        slug=v["slug"],
+        status=v.get("status", "active"),
+        timezone=v.get("timezone"),
+        window=None if (t1 := v.get("window")) is None else [(None if (t3 := t2) is None else day_window(t3)) for t2 in t1],
+    )
+
+
+def brand_page(v: Any) -> m.BrandPage:
+    return m.BrandPage(
+        items=[brand(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def brief_sender(v: Any) -> m.BriefSender:
+    return m.BriefSender(
+        email=v["email"],
+        name=v["name"],
+        postal_address=v["postal_address"],
+        unsubscribe_url=v["unsubscribe_url"],
+    )
+
+
+def budget_line(v: Any) -> m.BudgetLine:
+    return m.BudgetLine(
+        cost=None if (t1 := v.get("cost")) is None else cost_range(t1),
+        split=[budget_share(t2) for t2 in v["split"]],
+        total=None if (t3 := v.get("total")) is None else money(t3),
+    )
+
+
+def budget_share(v: Any) -> m.BudgetShare:
+    return m.BudgetShare(
+        amount=money(v["amount"]),
+        channel=v["channel"],
+        pays_for=v["pays_for"],
+        weight=v["weight"],
+    )
+
+
+def calibration(v: Any) -> m.Calibration:
+    return m.Calibration(
+        off_median=v["off_median"],
+        on_median=v["on_median"],
+    )
+
+
 def caller(v: Any) -> m.Caller:
     return m.Caller(
         permissions=v["permissions"],
         principal=principal(v["principal"]),
         workspace=v["workspace"],
+    )
+
+
+def campaign(v: Any) -> m.Campaign:
+    return m.Campaign(
+        approval=None if (t1 := v.get("approval")) is None else approval(t1),
+        brand=v["brand"],
+        brief=campaign_brief(v["brief"]),
+        id=v["id"],
+        key=v["key"],
+        launched_at=None if (t2 := v.get("launched_at")) is None else instant(t2),
+        name=v["name"],
+        plan_version=v["plan_version"],
+        status=v["status"],
+    )
+
+
+def campaign_brief(v: Any) -> m.CampaignBrief:
+    return m.CampaignBrief(
+        audience_text=v["audience_text"],
+        brand=v["brand"],
+        budget=money(v["budget"]),
+        channels=v["channels"],
+        end=instant(v["end"]),
+        goal=v["goal"],
+        key_messages=v["key_messages"],
+        landing_url=v["landing_url"],
+        locale=v["locale"],
+        must_not_say=v.get("must_not_say", []),
+        must_say=v.get("must_say", []),
+        offer=v.get("offer"),
+        sender=brief_sender(v["sender"]),
+        start=instant(v["start"]),
+        timezone=v["timezone"],
+    )
+
+
+def campaign_citation(v: Any) -> m.CampaignCitation:
+    return m.CampaignCitation(
+        chunk=v["chunk"],
+        document=v["document"],
+        quote=v["quote"],
+    )
+
+
+def campaign_line(v: Any) -> m.CampaignLine:
+    return m.CampaignLine(
+        audience_text=v["audience_text"],
+        brand=v["brand"],
+        end=instant(v["end"]),
+        goal=v["goal"],
+        id=v["id"],
+        key=v["key"],
+        name=v["name"],
+        offer=v.get("offer"),
+        start=instant(v["start"]),
+        status=v["status"],
+        timezone=v["timezone"],
+    )
+
+
+def campaign_page(v: Any) -> m.CampaignPage:
+    return m.CampaignPage(
+        items=[campaign(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+_CAMPAIGN_PARTS: dict[str, Callable[[Any], m.CampaignParts]] = {
+    "email": lambda v: campaign_parts_email(v),
+    "sms": lambda v: campaign_parts_sms(v),
+    "post": lambda v: campaign_parts_post(v),
+    "ads": lambda v: campaign_parts_ads(v),
+    "blog": lambda v: campaign_parts_blog(v),
+}
+
+
+def campaign_parts(v: Any) -> m.CampaignParts:
+    return _CAMPAIGN_PARTS[v["form"]](v)
+
+
+def campaign_parts_ads(v: Any) -> m.CampaignPartsAds:
+    return m.CampaignPartsAds(
+        descriptions=v["descriptions"],
+        headlines=v["headlines"],
+        paths=v["paths"],
+        url=v["url"],
+    )
+
+
+def campaign_parts_blog(v: Any) -> m.CampaignPartsBlog:
+    return m.CampaignPartsBlog(
+        cta=cta(v["cta"]),
+        intro=v["intro"],
+        meta_description=v["meta_description"],
+        sections=[blog_section(t1) for t1 in v["sections"]],
+        title=v["title"],
+    )
+
+
+def campaign_parts_email(v: Any) -> m.CampaignPartsEmail:
+    return m.CampaignPartsEmail(
+        cta=cta(v["cta"]),
+        greeting=greeting(v["greeting"]),
+        heading=v["heading"],
+        paragraphs=v["paragraphs"],
+        preheader=v["preheader"],
+        sign_off=v["sign_off"],
+        subject=v["subject"],
+    )
+
+
+def campaign_parts_post(v: Any) -> m.CampaignPartsPost:
+    return m.CampaignPartsPost(
+        hashtags=v["hashtags"],
+        text=v["text"],
+        url=v["url"],
+    )
+
+
+def campaign_parts_sms(v: Any) -> m.CampaignPartsSms:
+    return m.CampaignPartsSms(
+        body=v["body"],
+        url=v["url"],
+    )
+
+
+def campaign_preferred_term(v: Any) -> m.CampaignPreferredTerm:
+    return m.CampaignPreferredTerm(
+        instead_of=v["instead_of"],
+        term=v["term"],
+    )
+
+
+def campaign_report(v: Any) -> m.CampaignReport:
+    return m.CampaignReport(
+        asset_cards=[asset_card(t1) for t1 in v["asset_cards"]],
+        assets=v["assets"],
+        budget=budget_line(v["budget"]),
+        campaign=campaign_line(v["campaign"]),
+        channels={t2: send_counts(t3) for t2, t3 in v["channels"].items()},
+        contacts=contact_counts(v["contacts"]),
+        generated_at=instant(v["generated_at"]),
+        is_offline=v["is_offline"],
+        knowledge=knowledge_counts(v["knowledge"]),
+        plan=plan_line(v["plan"]),
+        posts=v["posts"],
+        reason_lines=[reason_line(t4) for t4 in v["reason_lines"]],
+        reasons=v["reasons"],
+        sends=send_counts(v["sends"]),
+        timings_ms=v["timings_ms"],
+        voice=voice_line(v["voice"]),
+    )
+
+
+def channel_override(v: Any) -> m.ChannelOverride:
+    return m.ChannelOverride(
+        emoji=v.get("emoji"),
+        thresholds=None if (t1 := v.get("thresholds")) is None else thresholds(t1),
+        tone=None if (t2 := v.get("tone")) is None else tone(t2),
+    )
+
+
+def chunk_options(v: Any) -> m.ChunkOptions:
+    return m.ChunkOptions(
+        max=v.get("max", 1000),
+        overlap=v.get("overlap", 75),
+        target=v.get("target", 500),
+    )
+
+
+def cited(v: Any) -> m.Cited:
+    return m.Cited(
+        chunk=v["chunk"],
+        document=v["document"],
+        quote=v["quote"],
+        span=span(v["span"]),
+    )
+
+
+def compose_note(v: Any) -> m.ComposeNote:
+    return m.ComposeNote(
+        reason=v["reason"],
+        what=v["what"],
+    )
+
+
+def composed(v: Any) -> m.Composed:
+    return m.Composed(
+        alternates=[composed_text(t1) for t1 in v["alternates"]],
+        is_offline=v["is_offline"],
+        notes=[compose_note(t2) for t2 in v["notes"]],
+        primary=composed_text(v["primary"]),
+        voice_version=v.get("voice_version"),
+    )
+
+
+def composed_text(v: Any) -> m.ComposedText:
+    return m.ComposedText(
+        alignment=None if (t1 := v.get("alignment")) is None else voice_alignment(t1),
+        citations=[cited(t2) for t2 in v["citations"]],
+        counts=[count(t3) for t3 in v["counts"]],
+        guardrail=voice_report(v["guardrail"]),
+        is_flagged=v["is_flagged"],
+        origin=v["origin"],
+        parts=campaign_parts(v["parts"]),
+    )
+
+
+def consent(v: Any) -> m.Consent:
+    return m.Consent(
+        basis=v["basis"],
+        brand=v.get("brand"),
+        channel=v["channel"],
+        effective_at=instant(v["effective_at"]),
+        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        id=v["id"],
+        identity=v.get("identity"),
+        jurisdiction=v.get("jurisdiction"),
+        person=v["person"],
+        proof=None if (t2 := v.get("proof")) is None else proof(t2),
+        recorded_at=instant(v["recorded_at"]),
+        scope=v["scope"],
+        sequence=v.get("sequence", 0),
+        source=v["source"],
+        status=v["status"],
+    )
+
+
+def contact_counts(v: Any) -> m.ContactCounts:
+    return m.ContactCounts(
+        imported=v["imported"],
+        people=v["people"],
+        rejected=v["rejected"],
+        rows=v["rows"],
+    )
+
+
+def content_facts(v: Any) -> m.ContentFacts:
+    return m.ContentFacts(
+        guardrail_blocks=v.get("guardrail_blocks"),
+        has_opt_out=v["has_opt_out"],
+        has_placeholder=v["has_placeholder"],
+        has_postal_address=v["has_postal_address"],
+        has_sender=v["has_sender"],
+        moderation_passed=v.get("moderation_passed"),
+        violations=[drafts_violation(t1) for t1 in v["violations"]],
+    )
+
+
+def context_chunk(v: Any) -> m.ContextChunk:
+    return m.ContextChunk(
+        chunk=v["chunk"],
+        document=v["document"],
+        has_instruction=v["has_instruction"],
+        headings=v["headings"],
+        text=v["text"],
+        title=v["title"],
+    )
+
+
+def cost_range(v: Any) -> m.CostRange:
+    return m.CostRange(
+        estimate=money(v["estimate"]),
+        high=money(v["high"]),
+        low=money(v["low"]),
+        unknown=v.get("unknown", []),
+    )
+
+
+def count(v: Any) -> m.Count:
+    return m.Count(
+        field=v["field"],
+        length=v["length"],
+        limit=v["limit"],
+        unit=v["unit"],
+    )
+
+
+def cta(v: Any) -> m.Cta:
+    return m.Cta(
+        label=v["label"],
+        url=v["url"],
+    )
+
+
+def dataset(v: Any) -> m.Dataset:
+    return m.Dataset(
+        acl=v["acl"],
+        id=v["id"],
+        kind=v["kind"],
+        name=v["name"],
+        purposes=v["purposes"],
+        space=v["space"],
+    )
+
+
+def dataset_page(v: Any) -> m.DatasetPage:
+    return m.DatasetPage(
+        items=[dataset(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def day_window(v: Any) -> m.DayWindow:
+    return m.DayWindow(
+        end_minute=v["end_minute"],
+        start_minute=v["start_minute"],
+    )
+
+
+def document(v: Any) -> m.Document:
+    return m.Document(
+        author=v.get("author"),
+        blob=v["blob"],
+        chars=v["chars"],
+        chunks=v["chunks"],
+        content_hash=v["content_hash"],
+        current=v["current"],
+        dataset=v["dataset"],
+        embedded=v["embedded"],
+        external_key=v["external_key"],
+        failure=None if (t1 := v.get("failure")) is None else documents_failure(t1),
+        id=v["id"],
+        ingested_at=instant(v["ingested_at"]),
+        language=v.get("language"),
+        latest=v["latest"],
+        mime=v["mime"],
+        name=v["name"],
+        pages=v.get("pages"),
+        parent_id=v.get("parent_id"),
+        recipe=v["recipe"],
+        size_bytes=v["size_bytes"],
+        space=v["space"],
+        state=v["state"],
+        tags=v["tags"],
+        text_blob=v.get("text_blob"),
+        title=v["title"],
+        trust=v["trust"],
+        version=v["version"],
+        warnings=[documents_warning(t2) for t2 in v["warnings"]],
+    )
+
+
+def document_page(v: Any) -> m.DocumentPage:
+    return m.DocumentPage(
+        items=[document(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def document_text(v: Any) -> m.DocumentText:
+    return m.DocumentText(
+        blocks=[block(t1) for t1 in v["blocks"]],
+        byte_end=v["byte_end"],
+        byte_start=v["byte_start"],
+        document=v["document"],
+        hidden=[hidden_text(t2) for t2 in v["hidden"]],
+        links=[link(t3) for t3 in v["links"]],
+        metadata=v["metadata"],
+        text=v["text"],
+        title=v["title"],
+        total_bytes=v["total_bytes"],
+    )
+
+
+def documents_failure(v: Any) -> m.DocumentsFailure:
+    return m.DocumentsFailure(
+        code=v["code"],
+        reason=v["reason"],
+    )
+
+
+def documents_origin(v: Any) -> m.DocumentsOrigin:
+    return m.DocumentsOrigin(
+        file_end=v.get("file_end"),
+        file_start=v.get("file_start"),
+        page=v.get("page"),
+        part=v.get("part"),
+    )
+
+
+def documents_warning(v: Any) -> m.DocumentsWarning:
+    return m.DocumentsWarning(
+        code=v["code"],
+        detail=v["detail"],
+    )
+
+
+def draft(v: Any) -> m.Draft:
+    return m.Draft(
+        attribution=None if (t1 := v.get("attribution")) is None else attribution(t1),
+        brand=v["brand"],
+        campaign=v.get("campaign"),
+        category=v["category"],
+        channel=v["channel"],
+        content=content_facts(v["content"]),
+        hash=v["hash"],
+        id=v["id"],
+        locale=v["locale"],
+        needs_approval=v["needs_approval"],
+        origin=v["origin"],
+        parts=drafts_parts(v["parts"]),
+        person=v.get("person"),
+        reviews=[] if (t2 := v.get("reviews")) is None else [review(t3) for t3 in t2],
+        sender=v["sender"],
+        status=v["status"],
+        step=v.get("step"),
+        variables=v.get("variables", {}),
+        variant=v.get("variant"),
+    )
+
+
+def drafts_parts(v: Any) -> m.DraftsParts:
+    return m.DraftsParts(
+        alt_texts=v.get("alt_texts", []),
+        html=v.get("html"),
+        link=v.get("link"),
+        subject=v.get("subject"),
+        text=v.get("text"),
+    )
+
+
+def drafts_violation(v: Any) -> m.DraftsViolation:
+    return m.DraftsViolation(
+        actual=v["actual"],
+        field=v["field"],
+        limit=v["limit"],
+        unit=v["unit"],
+    )
+
+
+def dropped(v: Any) -> m.Dropped:
+    return m.Dropped(
+        index=v["index"],
+        message=v["message"],
+        rule=v["rule"],
     )
 
 
@@ -64,6 +757,34 @@ def event(v: Any) -> m.Event:
     )
 
 
+def exemplar(v: Any) -> m.Exemplar:
+    return m.Exemplar(
+        on_brand=v["on_brand"],
+        text=v["text"],
+    )
+
+
+def explanation(v: Any) -> m.Explanation:
+    return m.Explanation(
+        attribution=attribution(v["attribution"]),
+        error=v.get("error"),
+        is_draft_unchanged=v["is_draft_unchanged"],
+        origin=v["origin"],
+        provider_id=v.get("provider_id"),
+        send=v["send"],
+        state=v["state"],
+        summary=v["summary"],
+        verdicts=[verdict(t1) for t1 in v["verdicts"]],
+    )
+
+
+def failed_file(v: Any) -> m.FailedFile:
+    return m.FailedFile(
+        file=v["file"],
+        reason=v["reason"],
+    )
+
+
 def figures(v: Any) -> m.Figures:
     return m.Figures(
         commits=v["commits"],
@@ -71,11 +792,141 @@ def figures(v: Any) -> m.Figures:
     )
 
 
-def finding(v: Any) -> m.Finding:
-    return m.Finding(
-        id=v["id"],
+def frequency(v: Any) -> m.Frequency:
+    return m.Frequency(
+        days=v["days"],
+        max=v["max"],
+    )
+
+
+_FUSION: dict[str, Callable[[Any], m.Fusion]] = {
+    "blend": lambda v: fusion_blend(v),
+    "rrf": lambda v: fusion_rrf(v),
+}
+
+
+def fusion(v: Any) -> m.Fusion:
+    return _FUSION[v["kind"]](v)
+
+
+def fusion_blend(v: Any) -> m.FusionBlend:
+    return m.FusionBlend()
+
+
+def fusion_rrf(v: Any) -> m.FusionRrf:
+    return m.FusionRrf(
+        k=v.get("k", 10.0),
+    )
+
+
+def generated_text(v: Any) -> m.GeneratedText:
+    return m.GeneratedText(
+        citations=[] if (t1 := v.get("citations")) is None else [ai_citation(t2) for t2 in t1],
+        is_complete=v["is_complete"],
+        is_offline=v["is_offline"],
+        json=v.get("json"),
+        model=v["model"],
+        origin=v["origin"],
+        provider=v["provider"],
+        text=v["text"],
+        usage=usage(v["usage"]),
+        variants=v.get("variants", []),
+        warnings=[] if (t3 := v.get("warnings")) is None else [ai_warning(t4) for t4 in t3],
+    )
+
+
+def greeting(v: Any) -> m.Greeting:
+    return m.Greeting(
+        general=v["general"],
+        personal=v["personal"],
+    )
+
+
+def hidden_text(v: Any) -> m.HiddenText:
+    return m.HiddenText(
+        before_byte=v["before_byte"],
+        page=v.get("page"),
+        reason=v["reason"],
+        text=v["text"],
+    )
+
+
+def hit(v: Any) -> m.Hit:
+    return m.Hit(
+        byte_end=v["byte_end"],
+        byte_start=v["byte_start"],
+        chunk=v["chunk"],
+        citation=v["citation"],
+        context=v.get("context"),
+        dataset=v["dataset"],
+        document=v["document"],
+        heading_path=v["heading_path"],
+        name=v["name"],
+        page=v.get("page"),
+        score=v["score"],
+        space=v["space"],
+        text=v["text"],
+        text_part=None if (t1 := v.get("text_part")) is None else part(t1),
+        title=v["title"],
+        tokens=v["tokens"],
+        trust=v["trust"],
+        vector_part=None if (t2 := v.get("vector_part")) is None else part(t2),
+        version=v["version"],
+    )
+
+
+def identifier(v: Any) -> m.Identifier:
+    return m.Identifier(
         kind=v["kind"],
-        problem=v["problem"],
+        namespace=v.get("namespace"),
+        region=v.get("region"),
+        value=v["value"],
+    )
+
+
+def identity_view(v: Any) -> m.IdentityView:
+    return m.IdentityView(
+        extension=v.get("extension"),
+        first_seen_at=instant(v["first_seen_at"]),
+        given=v.get("given"),
+        id=v["id"],
+        is_primary=v["is_primary"],
+        kind=v["kind"],
+        namespace=v.get("namespace"),
+        person=v["person"],
+        quality=v["quality"],
+        source=v["source"],
+        value=v["value"],
+        verification=None if (t1 := v.get("verification")) is None else verification(t1),
+        verified=v["verified"],
+    )
+
+
+def import_job(v: Any) -> m.ImportJob:
+    return m.ImportJob(
+        candidates=v["candidates"],
+        consents=v["consents"],
+        created=v["created"],
+        delimiter=v["delimiter"],
+        encoding=v["encoding"],
+        faults=v["faults"],
+        file=v.get("file"),
+        finished_at=None if (t1 := v.get("finished_at")) is None else instant(t1),
+        id=v["id"],
+        imported=v["imported"],
+        key=v["key"],
+        merged=v["merged"],
+        missing_columns=v["missing_columns"],
+        pages=v["pages"],
+        people=v["people"],
+        rejected=v["rejected"],
+        rows=v["rows"],
+        source=v["source"],
+        started_at=instant(v["started_at"]),
+        status=v["status"],
+        suppressed=v["suppressed"],
+        unchanged=v["unchanged"],
+        updated=v["updated"],
     )
 
 
@@ -102,6 +953,288 @@ def item_progress(v: Any) -> m.ItemProgress:
         note=v["note"],
         task=v["task"],
         total=v["total"],
+    )
+
+
+def knowledge_counts(v: Any) -> m.KnowledgeCounts:
+    return m.KnowledgeCounts(
+        chunks=v["chunks"],
+        documents=v["documents"],
+        failed=[failed_file(t1) for t1 in v["failed"]],
+        files=[read_file(t2) for t2 in v["files"]],
+    )
+
+
+def kpi(v: Any) -> m.Kpi:
+    return m.Kpi(
+        metric=v["metric"],
+        source=v["source"],
+        target=v.get("target"),
+    )
+
+
+def launch_outcome(v: Any) -> m.LaunchOutcome:
+    return m.LaunchOutcome(
+        allowed=v["allowed"],
+        created=v["created"],
+        deferred=v["deferred"],
+        denied=v["denied"],
+        people=v["people"],
+        posts=v["posts"],
+        scheduled=v["scheduled"],
+    )
+
+
+def lifted(v: Any) -> m.Lifted:
+    return m.Lifted(
+        at=instant(v["at"]),
+        by=v["by"],
+        why=v["why"],
+    )
+
+
+def limit_check(v: Any) -> m.LimitCheck:
+    return m.LimitCheck(
+        count=v["count"],
+        field=v["field"],
+        limit=v["limit"],
+        unit=v["unit"],
+    )
+
+
+def link(v: Any) -> m.Link:
+    return m.Link(
+        byte_end=v["byte_end"],
+        byte_start=v["byte_start"],
+        url=v["url"],
+    )
+
+
+def log_line(v: Any) -> m.LogLine:
+    return m.LogLine(
+        actor=v["actor"],
+        at=instant(v["at"]),
+        data=v["data"],
+        kind=v["kind"],
+        seq=v["seq"],
+    )
+
+
+def merge_candidate(v: Any) -> m.MergeCandidate:
+    return m.MergeCandidate(
+        a=v["a"],
+        b=v["b"],
+        decided_by=v.get("decided_by"),
+        evidence=v["evidence"],
+        id=v["id"],
+        score=v["score"],
+        status=v["status"],
+        stopped_by=v["stopped_by"],
+    )
+
+
+def merge_candidate_page(v: Any) -> m.MergeCandidatePage:
+    return m.MergeCandidatePage(
+        items=[merge_candidate(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def merge_entry(v: Any) -> m.MergeEntry:
+    return m.MergeEntry(
+        absorbed=v["absorbed"],
+        at=instant(v["at"]),
+        by=v["by"],
+        evidence=v.get("evidence", []),
+        id=v["id"],
+        reason=v["reason"],
+        rule=v["rule"],
+        status=v["status"],
+        survivor=v["survivor"],
+        undone_at=None if (t1 := v.get("undone_at")) is None else instant(t1),
+        undone_by=v.get("undone_by"),
+    )
+
+
+def money(v: Any) -> m.Money:
+    return m.Money(
+        currency=v["currency"],
+        minor=v["minor"],
+    )
+
+
+def new_rule(v: Any) -> m.NewRule:
+    return m.NewRule(
+        kind=v["kind"],
+        pattern=None if (t1 := v.get("pattern")) is None else pattern(t1),
+        severity=v["severity"],
+        text=v["text"],
+    )
+
+
+def offline_template(v: Any) -> m.OfflineTemplate:
+    return m.OfflineTemplate(
+        max_chars=v.get("max_chars"),
+        template=v.get("template", ""),
+        variants=v.get("variants", 0),
+        vars=v.get("vars"),
+    )
+
+
+def part(v: Any) -> m.Part:
+    return m.Part(
+        rank=v["rank"],
+        score=v["score"],
+        share=v["share"],
+    )
+
+
+_PATTERN: dict[str, Callable[[Any], m.Pattern]] = {
+    "term": lambda v: pattern_term(v),
+    "no_exclamation": lambda v: pattern_no_exclamation(v),
+    "no_emoji": lambda v: pattern_no_emoji(v),
+    "no_capitals": lambda v: pattern_no_capitals(v),
+    "no_contractions": lambda v: pattern_no_contractions(v),
+    "no_hashtags": lambda v: pattern_no_hashtags(v),
+    "no_questions": lambda v: pattern_no_questions(v),
+    "max_sentence_words": lambda v: pattern_max_sentence_words(v),
+}
+
+
+def pattern(v: Any) -> m.Pattern:
+    return _PATTERN[v["check"]](v)
+
+
+def pattern_max_sentence_words(v: Any) -> m.PatternMaxSentenceWords:
+    return m.PatternMaxSentenceWords(
+        value=v["value"],
+    )
+
+
+def pattern_no_capitals(v: Any) -> m.PatternNoCapitals:
+    return m.PatternNoCapitals()
+
+
+def pattern_no_contractions(v: Any) -> m.PatternNoContractions:
+    return m.PatternNoContractions()
+
+
+def pattern_no_emoji(v: Any) -> m.PatternNoEmoji:
+    return m.PatternNoEmoji()
+
+
+def pattern_no_exclamation(v: Any) -> m.PatternNoExclamation:
+    return m.PatternNoExclamation()
+
+
+def pattern_no_hashtags(v: Any) -> m.PatternNoHashtags:
+    return m.PatternNoHashtags()
+
+
+def pattern_no_questions(v: Any) -> m.PatternNoQuestions:
+    return m.PatternNoQuestions()
+
+
+def pattern_term(v: Any) -> m.PatternTerm:
+    return m.PatternTerm(
+        value=v["value"],
+    )
+
+
+def person_fields(v: Any) -> m.PersonFields:
+    return m.PersonFields(
+        country=v.get("country"),
+        first_name=v.get("first_name"),
+        last_name=v.get("last_name"),
+        locale=v.get("locale"),
+        region=v.get("region"),
+        tags=v.get("tags", []),
+        timezone=v.get("timezone"),
+        traits=v.get("traits", {}),
+    )
+
+
+def person_view(v: Any) -> m.PersonView:
+    return m.PersonView(
+        alias_of=v.get("alias_of"),
+        country=v.get("country"),
+        created_at=instant(v["created_at"]),
+        first_name=v.get("first_name"),
+        id=v["id"],
+        identities=[identity_view(t1) for t1 in v["identities"]],
+        last_name=v.get("last_name"),
+        last_seen_at=None if (t2 := v.get("last_seen_at")) is None else instant(t2),
+        lifecycle=v["lifecycle"],
+        locale=v.get("locale"),
+        members=v.get("members", []),
+        metadata=v.get("metadata", {}),
+        region=v.get("region"),
+        status=v["status"],
+        tags=v["tags"],
+        timezone=v.get("timezone"),
+        traits={t3: trait(t4) for t3, t4 in v["traits"].items()},
+    )
+
+
+def person_view_page(v: Any) -> m.PersonViewPage:
+    return m.PersonViewPage(
+        items=[person_view(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def plan(v: Any) -> m.Plan:
+    return m.Plan(
+        assumptions=v["assumptions"],
+        brief_key=v["brief_key"],
+        budget_split=[budget_share(t1) for t1 in v["budget_split"]],
+        cost=cost_range(v["cost"]),
+        kpis=[kpi(t2) for t2 in v["kpis"]],
+        planned_at=instant(v["planned_at"]),
+        risks=v["risks"],
+        rollback=v["rollback"],
+        schedule=[schedule_entry(t3) for t3 in v["schedule"]],
+        steps=[plan_step(t4) for t4 in v["steps"]],
+        version=v["version"],
+    )
+
+
+def plan_line(v: Any) -> m.PlanLine:
+    return m.PlanLine(
+        assumptions=v["assumptions"],
+        kpis=[kpi(t1) for t1 in v["kpis"]],
+        risks=v["risks"],
+        schedule=[schedule_entry(t2) for t2 in v["schedule"]],
+        steps=v["steps"],
+        version=v["version"],
+    )
+
+
+def plan_step(v: Any) -> m.PlanStep:
+    return m.PlanStep(
+        agent=v["agent"],
+        at=None if (t1 := v.get("at")) is None else instant(t1),
+        depends_on=v["depends_on"],
+        effect=v["effect"],
+        est_cost=None if (t2 := v.get("est_cost")) is None else money(t2),
+        est_duration_ms=v["est_duration_ms"],
+        intent=v["intent"],
+        key=v["key"],
+        kind=v["kind"],
+        params=None if (t3 := v.get("params")) is None else step_params(t3),
+        title=v["title"],
+        undo=v.get("undo"),
+    )
+
+
+def preferences(v: Any) -> m.Preferences:
+    return m.Preferences(
+        channels_off=v.get("channels_off", []),
+        frequency={} if (t1 := v.get("frequency")) is None else {t2: frequency(t3) for t2, t3 in t1.items()},
+        language=v.get("language"),
+        pause_until=None if (t4 := v.get("pause_until")) is None else instant(t4),
+        quiet_hours=None if (t5 := v.get("quiet_hours")) is None else quiet_hours(t5),
+        topics_off=v.get("topics_off", []),
     )
 
 
@@ -143,6 +1276,48 @@ def principal_user(v: Any) -> m.PrincipalUser:
     )
 
 
+def prompt(v: Any) -> m.Prompt:
+    return m.Prompt(
+        escape=v.get("escape", "text"),
+        name=v.get("name", ""),
+        offline_template=v.get("offline_template"),
+        output_schema=v.get("output_schema"),
+        template=v.get("template", ""),
+        variables=[] if (t1 := v.get("variables")) is None else [prompt_var(t2) for t2 in t1],
+        version=v.get("version", 0),
+    )
+
+
+def prompt_value(v: Any) -> m.PromptValue:
+    return m.PromptValue(
+        source=None if (t1 := v.get("source")) is None else source(t1),
+        taint=v.get("taint", "first_party"),
+        value=v.get("value"),
+    )
+
+
+def prompt_var(v: Any) -> m.PromptVar:
+    return m.PromptVar(
+        default=v.get("default"),
+        kind=v.get("kind", "text"),
+        name=v.get("name", ""),
+        required=v.get("required", False),
+        taint_allowed=v.get("taint_allowed", []),
+    )
+
+
+def proof(v: Any) -> m.Proof:
+    return m.Proof(
+        actor=v["actor"],
+        locale=v.get("locale"),
+        method=v["method"],
+        text_hash=v.get("text_hash"),
+        text_version=v.get("text_version"),
+        url=v.get("url"),
+        user_agent=v.get("user_agent"),
+    )
+
+
 def queue_stats(v: Any) -> m.QueueStats:
     return m.QueueStats(
         active=v["active"],
@@ -150,6 +1325,736 @@ def queue_stats(v: Any) -> m.QueueStats:
         dead=v["dead"],
         queue=v["queue"],
         waiting=v["waiting"],
+    )
+
+
+def quiet_hours(v: Any) -> m.QuietHours:
+    return m.QuietHours(
+        from_=v["from"],
+        to=v["to"],
+    )
+
+
+def read_file(v: Any) -> m.ReadFile:
+    return m.ReadFile(
+        chunks=v["chunks"],
+        file=v["file"],
+    )
+
+
+def reason(v: Any) -> m.Reason:
+    return m.Reason(
+        code=v["code"],
+        decision=v["decision"],
+        evidence=v.get("evidence"),
+        message=v["message"],
+        rule=v["rule"],
+        until=None if (t1 := v.get("until")) is None else instant(t1),
+    )
+
+
+def reason_line(v: Any) -> m.ReasonLine:
+    return m.ReasonLine(
+        count=v["count"],
+        decision=v["decision"],
+        meaning=v["meaning"],
+        rule=v["rule"],
+    )
+
+
+def recorded(v: Any) -> m.Recorded:
+    return m.Recorded(
+        is_new=v["is_new"],
+        person=v["person"],
+        row=v["row"],
+        suppression=v.get("suppression"),
+    )
+
+
+def rendered(v: Any) -> m.Rendered:
+    return m.Rendered(
+        hash=v["hash"],
+        name=v["name"],
+        rendered_hash=v["rendered_hash"],
+        taints=v["taints"],
+        text=v["text"],
+        unknown=v.get("unknown", []),
+        version=v["version"],
+    )
+
+
+def replacement(v: Any) -> m.Replacement:
+    return m.Replacement(
+        count=v["count"],
+        from_=v["from"],
+        to=v["to"],
+    )
+
+
+def resolved(v: Any) -> m.Resolved:
+    return m.Resolved(
+        candidate=v.get("candidate"),
+        created=v["created"],
+        dropped=[dropped(t1) for t1 in v["dropped"]],
+        identities=v["identities"],
+        matched=v["matched"],
+        merge=v.get("merge"),
+        person=v.get("person"),
+    )
+
+
+def review(v: Any) -> m.Review:
+    return m.Review(
+        approved=v["approved"],
+        at=instant(v["at"]),
+        by=v["by"],
+        hash=v["hash"],
+        note=v.get("note"),
+    )
+
+
+def row_fault(v: Any) -> m.RowFault:
+    return m.RowFault(
+        field=v["field"],
+        line=v["line"],
+        reason=v["reason"],
+        row=v["row"],
+        row_rejected=v["row_rejected"],
+    )
+
+
+def row_fault_page(v: Any) -> m.RowFaultPage:
+    return m.RowFaultPage(
+        items=[row_fault(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def rule(v: Any) -> m.Rule:
+    return m.Rule(
+        kind=v["kind"],
+        pattern=None if (t1 := v.get("pattern")) is None else pattern(t1),
+        severity=v["severity"],
+        source=rule_source(v["source"]),
+        text=v["text"],
+    )
+
+
+def rule_source(v: Any) -> m.RuleSource:
+    return m.RuleSource(
+        chunk=v.get("chunk"),
+        document=v["document"],
+        span=span(v["span"]),
+    )
+
+
+def run_details(v: Any) -> m.RunDetails:
+    return m.RunDetails(
+        input=v["input"],
+        log=[] if (t1 := v.get("log")) is None else [log_line(t2) for t2 in t1],
+        output=v["output"],
+        run=agent_run(v["run"]),
+        summary=v["summary"],
+    )
+
+
+def run_lease(v: Any) -> m.RunLease:
+    return m.RunLease(
+        owner=v["owner"],
+        token=v["token"],
+        until=instant(v["until"]),
+    )
+
+
+def schedule_entry(v: Any) -> m.ScheduleEntry:
+    return m.ScheduleEntry(
+        at=instant(v["at"]),
+        channel=v["channel"],
+        step_key=v["step_key"],
+        title=v["title"],
+        until=None if (t1 := v.get("until")) is None else instant(t1),
+    )
+
+
+def search_filters(v: Any) -> m.SearchFilters:
+    return m.SearchFilters(
+        datasets=v.get("datasets", []),
+        documents=v.get("documents", []),
+        kind=v.get("kind"),
+        language=v.get("language"),
+        purpose=v.get("purpose"),
+        since=None if (t1 := v.get("since")) is None else instant(t1),
+        tags=v.get("tags", []),
+        trust=v.get("trust", []),
+        until=None if (t2 := v.get("until")) is None else instant(t2),
+    )
+
+
+def search_result(v: Any) -> m.SearchResult:
+    return m.SearchResult(
+        hits=[hit(t1) for t1 in v["hits"]],
+        reason=v.get("reason"),
+    )
+
+
+def segment_count(v: Any) -> m.SegmentCount:
+    return m.SegmentCount(
+        counted=segmentation(v["counted"]),
+        suggestion=None if (t1 := v.get("suggestion")) is None else suggestion(t1),
+    )
+
+
+def segmentation(v: Any) -> m.Segmentation:
+    return m.Segmentation(
+        encoding=v["encoding"],
+        forced_by=v["forced_by"],
+        free_units=v["free_units"],
+        parts=v["parts"],
+        segments=v["segments"],
+        units=v["units"],
+    )
+
+
+def send(v: Any) -> m.Send:
+    return m.Send(
+        accepted_at=None if (t1 := v.get("accepted_at")) is None else instant(t1),
+        brand=v["brand"],
+        campaign=v.get("campaign"),
+        category=v["category"],
+        channel=v["channel"],
+        dedupe_key=v["dedupe_key"],
+        draft=v["draft"],
+        draft_hash=v["draft_hash"],
+        effect=v["effect"],
+        error=v.get("error"),
+        expires_at=None if (t2 := v.get("expires_at")) is None else instant(t2),
+        fingerprint=v.get("fingerprint"),
+        id=v["id"],
+        identity=v.get("identity"),
+        person=v.get("person"),
+        provider_id=v.get("provider_id"),
+        provider_status=v.get("provider_status"),
+        segments=v.get("segments"),
+        send_at=instant(v["send_at"]),
+        sender=v["sender"],
+        state=v["state"],
+        state_at=instant(v["state_at"]),
+        state_seq=v["state_seq"],
+        step=v.get("step"),
+        test=v.get("test", False),
+        verdicts=[] if (t3 := v.get("verdicts")) is None else [verdict(t4) for t4 in t3],
+    )
+
+
+def send_counts(v: Any) -> m.SendCounts:
+    return m.SendCounts(
+        allowed=v["allowed"],
+        deferred=v["deferred"],
+        denied=v["denied"],
+        scheduled=v["scheduled"],
+        sent=v["sent"],
+        sent_now=v["sent_now"],
+    )
+
+
+def send_page(v: Any) -> m.SendPage:
+    return m.SendPage(
+        items=[send(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def send_totals(v: Any) -> m.SendTotals:
+    return m.SendTotals(
+        allowed=v["allowed"],
+        cancelled=v["cancelled"],
+        deferred=v["deferred"],
+        denied=v["denied"],
+        reasons=v["reasons"],
+        scheduled=v["scheduled"],
+        sent=v["sent"],
+        states=v["states"],
+    )
+
+
+def sender_profile(v: Any) -> m.SenderProfile:
+    return m.SenderProfile(
+        brand=v["brand"],
+        channel=v["channel"],
+        from_=v["from"],
+        id=v["id"],
+        name=v["name"],
+        postal_address=v.get("postal_address"),
+        reply_to=v.get("reply_to"),
+        unsubscribe_url=v.get("unsubscribe_url"),
+    )
+
+
+def skipped_passage(v: Any) -> m.SkippedPassage:
+    return m.SkippedPassage(
+        document=v["document"],
+        reason=v["reason"],
+        span=span(v["span"]),
+    )
+
+
+def source(v: Any) -> m.Source:
+    return m.Source(
+        id=v["id"],
+        title=v.get("title"),
+    )
+
+
+def source_text(v: Any) -> m.SourceText:
+    return m.SourceText(
+        id=v["id"],
+        text=v["text"],
+    )
+
+
+def space(v: Any) -> m.Space:
+    return m.Space(
+        chunking=chunk_options(v["chunking"]),
+        dims=v["dims"],
+        embedder=v["embedder"],
+        id=v["id"],
+        language=v.get("language"),
+        name=v["name"],
+        state=v["state"],
+    )
+
+
+def space_page(v: Any) -> m.SpacePage:
+    return m.SpacePage(
+        items=[space(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def span(v: Any) -> m.Span:
+    return m.Span(
+        end=v["end"],
+        start=v["start"],
+    )
+
+
+def spread(v: Any) -> m.Spread:
+    return m.Spread(
+        mean=v.get("mean", 0.0),
+        sd=v.get("sd", 0.0),
+    )
+
+
+def step(v: Any) -> m.Step:
+    return m.Step(
+        brand=v.get("brand"),
+        effect=v["effect"],
+        row=v.get("row"),
+        scope=v["scope"],
+        status=v.get("status"),
+    )
+
+
+def step_params(v: Any) -> m.StepParams:
+    return m.StepParams(
+        channel=v.get("channel"),
+        messages=v.get("messages", []),
+        position=v.get("position"),
+        purpose=v.get("purpose"),
+    )
+
+
+def store_finding(v: Any) -> m.StoreFinding:
+    return m.StoreFinding(
+        id=v["id"],
+        kind=v["kind"],
+        problem=v["problem"],
+    )
+
+
+def style(v: Any) -> m.Style:
+    return m.Style(
+        capitals_rate=None if (t1 := v.get("capitals_rate")) is None else spread(t1),
+        casing=v.get("casing", "sentence"),
+        contraction_rate=None if (t2 := v.get("contraction_rate")) is None else spread(t2),
+        emoji_rate=None if (t3 := v.get("emoji_rate")) is None else spread(t3),
+        exclamation_rate=None if (t4 := v.get("exclamation_rate")) is None else spread(t4),
+        locale=v.get("locale", ""),
+        oxford_comma=v.get("oxford_comma"),
+        person=v.get("person", "third"),
+        reading_grade=None if (t5 := v.get("reading_grade")) is None else spread(t5),
+        sentence_words=None if (t6 := v.get("sentence_words")) is None else spread(t6),
+    )
+
+
+def suggestion(v: Any) -> m.Suggestion:
+    return m.Suggestion(
+        replacements=[replacement(t1) for t1 in v["replacements"]],
+        saved_segments=v["saved_segments"],
+        segments=v["segments"],
+        text=v["text"],
+    )
+
+
+def suppression_check(v: Any) -> m.SuppressionCheck:
+    return m.SuppressionCheck(
+        is_suppressed=v["is_suppressed"],
+        suppressions=[suppression_fact(t1) for t1 in v["suppressions"]],
+    )
+
+
+def suppression_fact(v: Any) -> m.SuppressionFact:
+    return m.SuppressionFact(
+        brand=v.get("brand"),
+        channel=v.get("channel"),
+        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        identity=v.get("identity"),
+        kind=v["kind"],
+        reason=v["reason"],
+        suppression=v["suppression"],
+    )
+
+
+def suppression_view(v: Any) -> m.SuppressionView:
+    return m.SuppressionView(
+        at=instant(v["at"]),
+        brand=v.get("brand"),
+        channel=v.get("channel"),
+        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        id=v["id"],
+        kind=v["kind"],
+        lifted=None if (t2 := v.get("lifted")) is None else lifted(t2),
+        person=v.get("person"),
+        reason=v["reason"],
+        source=v["source"],
+    )
+
+
+def suppression_view_page(v: Any) -> m.SuppressionViewPage:
+    return m.SuppressionViewPage(
+        items=[suppression_view(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def tagged_link(v: Any) -> m.TaggedLink:
+    return m.TaggedLink(
+        is_changed=v["is_changed"],
+        url=v["url"],
+    )
+
+
+def thresholds(v: Any) -> m.Thresholds:
+    return m.Thresholds(
+        flag=v.get("flag", 0.5),
+        pass_=v.get("pass", 0.75),
+    )
+
+
+def timeline_entry(v: Any) -> m.TimelineEntry:
+    return m.TimelineEntry(
+        at=instant(v["at"]),
+        data=v["data"],
+        kind=v["kind"],
+        record=v["record"],
+    )
+
+
+def timeline_entry_page(v: Any) -> m.TimelineEntryPage:
+    return m.TimelineEntryPage(
+        items=[timeline_entry(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def tone(v: Any) -> m.Tone:
+    return m.Tone(
+        bold=v.get("bold", 0.0),
+        formal=v.get("formal", 0.0),
+        playful=v.get("playful", 0.0),
+        technical=v.get("technical", 0.0),
+        warm=v.get("warm", 0.0),
+    )
+
+
+def trait(v: Any) -> m.Trait:
+    return m.Trait(
+        at=instant(v["at"]),
+        source=v["source"],
+        value=v["value"],
+    )
+
+
+def turn(v: Any) -> m.Turn:
+    return m.Turn(
+        role=v["role"],
+        text=v["text"],
+    )
+
+
+def unmerged(v: Any) -> m.Unmerged:
+    return m.Unmerged(
+        a=v["a"],
+        b=v["b"],
+        merge=merge_entry(v["merge"]),
+    )
+
+
+def unsubscribed(v: Any) -> m.Unsubscribed:
+    return m.Unsubscribed(
+        channel=v["channel"],
+        list=v["list"],
+        was_done=v["was_done"],
+    )
+
+
+def uploaded_guide(v: Any) -> m.UploadedGuide:
+    return m.UploadedGuide(
+        chunks=v["chunks"],
+        document=v["document"],
+        proposal=voice_proposal(v["proposal"]),
+        title=v["title"],
+    )
+
+
+def usage(v: Any) -> m.Usage:
+    return m.Usage(
+        exact=v.get("exact", False),
+        input_cache_read=v.get("input_cache_read", 0),
+        input_cache_write=v.get("input_cache_write", 0),
+        input_uncached=v.get("input_uncached", 0),
+        output_reasoning=v.get("output_reasoning", 0),
+        output_visible=v.get("output_visible", 0),
+    )
+
+
+def used(v: Any) -> m.Used:
+    return m.Used(
+        input_tokens=v.get("input_tokens", 0),
+        model_calls=v.get("model_calls", 0),
+        output_tokens=v.get("output_tokens", 0),
+        steps=v.get("steps", 0),
+        tool_calls=v.get("tool_calls", 0),
+        waited_ms=v.get("waited_ms", 0),
+    )
+
+
+def utm(v: Any) -> m.Utm:
+    return m.Utm(
+        campaign=v["campaign"],
+        content=v.get("content"),
+        id=v.get("id"),
+        medium=v["medium"],
+        source=v["source"],
+        term=v.get("term"),
+    )
+
+
+def verdict(v: Any) -> m.Verdict:
+    return m.Verdict(
+        at=instant(v["at"]),
+        decision=v["decision"],
+        draft_hash=v["draft_hash"],
+        gate=v["gate"],
+        reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
+        rule=v.get("rule"),
+        until=None if (t3 := v.get("until")) is None else instant(t3),
+    )
+
+
+def verification(v: Any) -> m.Verification:
+    return m.Verification(
+        at=instant(v["at"]),
+        evidence=v.get("evidence"),
+        method=v["method"],
+    )
+
+
+def vocabulary(v: Any) -> m.Vocabulary:
+    return m.Vocabulary(
+        banned=v.get("banned", []),
+        preferred=[] if (t1 := v.get("preferred")) is None else [voice_preferred_term(t2) for t2 in t1],
+        products=v.get("products", []),
+    )
+
+
+def voice(v: Any) -> m.Voice:
+    return m.Voice(
+        audience=v.get("audience", ""),
+        brand=v.get("brand", ""),
+        calibration=None if (t1 := v.get("calibration")) is None else calibration(t1),
+        channel_overrides={} if (t2 := v.get("channel_overrides")) is None else {t3: channel_override(t4) for t3, t4 in t2.items()},
+        donts=v.get("donts", []),
+        dos=v.get("dos", []),
+        exemplars=[] if (t5 := v.get("exemplars")) is None else [exemplar(t6) for t6 in t5],
+        key_phrases=v.get("key_phrases", []),
+        style=None if (t7 := v.get("style")) is None else style(t7),
+        taglines=v.get("taglines", []),
+        thresholds=None if (t8 := v.get("thresholds")) is None else thresholds(t8),
+        tone=None if (t9 := v.get("tone")) is None else tone(t9),
+        vocabulary=None if (t10 := v.get("vocabulary")) is None else vocabulary(t10),
+    )
+
+
+def voice_alignment(v: Any) -> m.VoiceAlignment:
+    return m.VoiceAlignment(
+        outcome=v["outcome"],
+        parts=voice_parts(v["parts"]),
+        score=v["score"],
+        violations=[voice_violation(t1) for t1 in v["violations"]],
+    )
+
+
+def voice_alignment2(v: Any) -> m.VoiceAlignment2:
+    return m.VoiceAlignment2(
+        outcome=v["outcome"],
+        parts=voice_parts2(v["parts"]),
+        score=v["score"],
+        violations=[voice_violation(t1) for t1 in v["violations"]],
+    )
+
+
+def voice_brief(v: Any) -> m.VoiceBrief:
+    return m.VoiceBrief(
+        audience_text=v.get("audience_text", ""),
+        goal=v.get("goal", ""),
+        key_messages=v.get("key_messages", []),
+        landing_url=v.get("landing_url", ""),
+        locale=v.get("locale", ""),
+        must_not_say=v.get("must_not_say", []),
+        must_say=v.get("must_say", []),
+        offer=v.get("offer"),
+        own_contacts=v.get("own_contacts", []),
+        sender_name=v.get("sender_name"),
+        topic=v.get("topic"),
+    )
+
+
+def voice_diff(v: Any) -> m.VoiceDiff:
+    return m.VoiceDiff(
+        added=[rule(t1) for t1 in v["added"]],
+        kept=v["kept"],
+        removed=[rule(t2) for t2 in v["removed"]],
+    )
+
+
+def voice_finding(v: Any) -> m.VoiceFinding:
+    return m.VoiceFinding(
+        field=v["field"],
+        fix=v["fix"],
+        kind=v["kind"],
+        level=v["level"],
+        message=v["message"],
+        rule=v["rule"],
+        score=v["score"],
+        span=None if (t1 := v.get("span")) is None else span(t1),
+    )
+
+
+def voice_in_context(v: Any) -> m.VoiceInContext:
+    return m.VoiceInContext(
+        banned=v["banned"],
+        chunks=[context_chunk(t1) for t1 in v["chunks"]],
+        dropped=v["dropped"],
+        exemplars=v["exemplars"],
+        preferred=v["preferred"],
+        products=v["products"],
+        rules=v["rules"],
+        tokens=v["tokens"],
+        tone=None if (t2 := v.get("tone")) is None else tone(t2),
+        voice_version=v.get("voice_version"),
+    )
+
+
+def voice_line(v: Any) -> m.VoiceLine:
+    return m.VoiceLine(
+        banned=v["banned"],
+        preferred=[campaign_preferred_term(t1) for t1 in v["preferred"]],
+        product_names=v["product_names"],
+        rules=v["rules"],
+        tone=v["tone"],
+    )
+
+
+def voice_parts(v: Any) -> m.VoiceParts:
+    return m.VoiceParts(
+        exemplar=v.get("exemplar"),
+        penalty=v["penalty"],
+        style=v["style"],
+        tone=v["tone"],
+        vocabulary=v["vocabulary"],
+    )
+
+
+def voice_parts2(v: Any) -> m.VoiceParts2:
+    return m.VoiceParts2(
+        exemplar=v.get("exemplar"),
+        penalty=v["penalty"],
+        style=v["style"],
+        tone=v["tone"],
+        vocabulary=v["vocabulary"],
+    )
+
+
+def voice_preferred_term(v: Any) -> m.VoicePreferredTerm:
+    return m.VoicePreferredTerm(
+        instead_of=v.get("instead_of", []),
+        term=v["term"],
+    )
+
+
+def voice_proposal(v: Any) -> m.VoiceProposal:
+    return m.VoiceProposal(
+        diff=voice_diff(v["diff"]),
+        skipped=[skipped_passage(t1) for t1 in v["skipped"]],
+        voice=voice_view(v["voice"]),
+    )
+
+
+def voice_report(v: Any) -> m.VoiceReport:
+    return m.VoiceReport(
+        findings=[voice_finding(t1) for t1 in v["findings"]],
+        safe=v["safe"],
+        spam_score=v["spam_score"],
+    )
+
+
+def voice_rule(v: Any) -> m.VoiceRule:
+    return m.VoiceRule(
+        edited_by=v.get("edited_by"),
+        id=v["id"],
+        position=v["position"],
+        rule=rule(v["rule"]),
+        voice=v["voice"],
+    )
+
+
+def voice_score(v: Any) -> m.VoiceScore:
+    return m.VoiceScore(
+        alignment=None if (t1 := v.get("alignment")) is None else voice_alignment2(t1),
+        voice_version=v.get("voice_version"),
+    )
+
+
+def voice_view(v: Any) -> m.VoiceView:
+    return m.VoiceView(
+        brand=v["brand"],
+        documents=v["documents"],
+        id=v["id"],
+        rules=[voice_rule(t1) for t1 in v["rules"]],
+        status=v["status"],
+        version=v["version"],
+        voice=voice(v["voice"]),
+    )
+
+
+def voice_violation(v: Any) -> m.VoiceViolation:
+    return m.VoiceViolation(
+        fix=v["fix"],
+        message=v["message"],
+        rule=v["rule"],
+        severity=v["severity"],
+        span=None if (t1 := v.get("span")) is None else span(t1),
     )
 
 
@@ -166,7 +2071,6 @@ def workspace(v: Any) -> m.Workspace:
         allow_offline_output=v.get("allow_offline_output", False),
         default_locale=v["default_locale"],
         default_region=v.get("default_region"),
-        gate_epoch=v.get("gate_epoch", 0),
         id=v["id"],
         mode=v.get("mode", "sandbox"),
         name=v["name"],

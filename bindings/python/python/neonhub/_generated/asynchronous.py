@@ -3,21 +3,233 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
 from .._runtime import AsyncCore
 from .._values import OMIT, Omit
 from . import _codec as c
 from .models import (
+    AgentRun,
+    AgentRunPage,
+    Answer,
+    Assertion,
+    Asset,
+    Attribution,
     AuditEntryPage,
     AuditReport,
+    Basis,
+    Brand,
+    BrandPage,
+    BrandsChannel,
     Caller,
+    Campaign,
+    CampaignBrief,
+    CampaignPage,
+    CampaignReport,
+    CampaignStatus,
+    CandidateStatus,
+    Channel,
+    ChannelOverride,
+    ChunkOptions,
+    Composed,
+    Consent,
+    Dataset,
+    DatasetKind,
+    DatasetPage,
+    DatasetsRole,
+    DayWindow,
+    Document,
+    DocumentPage,
+    DocumentText,
+    Draft,
+    DraftsCategory,
+    DraftsOrigin,
+    DraftsParts,
+    Exemplar,
+    Explanation,
     Figures,
-    Finding,
+    Frequency,
+    Fusion,
+    GeneratedText,
+    Identifier,
+    IdentityView,
+    ImportJob,
+    LaunchOutcome,
+    Lifecycle,
+    MergeCandidate,
+    MergeCandidatePage,
+    MergeEntry,
     Mode,
+    NewRule,
+    Objective,
+    OfflineTemplate,
+    PeopleOrder,
+    PersonFields,
+    PersonView,
+    PersonViewPage,
+    Plan,
+    Preferences,
+    Prompt,
+    PromptValue,
+    ProofMethod,
     QueueStats,
+    QuietHours,
+    Recorded,
+    Rendered,
+    Resolved,
+    RowFaultPage,
+    RunDetails,
+    RunStatus,
+    SearchFilters,
+    SearchMode,
+    SearchResult,
+    SegmentCount,
+    Send,
+    SendPage,
+    SendState,
+    SendTotals,
+    SenderProfile,
+    SourceText,
+    Space,
+    SpacePage,
+    Status,
+    StoreFinding,
+    SuppressionCheck,
+    SuppressionReason,
+    SuppressionView,
+    SuppressionViewPage,
+    TaggedLink,
+    Thresholds,
+    TimelineEntryPage,
+    Tone,
+    Trust,
+    Turn,
+    Unmerged,
+    Unsubscribed,
+    UploadedGuide,
+    Utm,
+    Verdict,
+    VerificationMethod,
+    Vocabulary,
+    VoiceBrief,
+    VoiceCategory,
+    VoiceInContext,
+    VoiceProposal,
+    VoiceReport,
+    VoiceScore,
+    VoiceView,
     Worked,
     Workspace,
     WorkspaceStatus,
 )
+
+
+class AsyncAgentsOperations:
+    """Operations of `agents`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def get_run(
+        self,
+        *,
+        id: str | Omit = OMIT,
+        with_log: bool | Omit = OMIT,
+    ) -> RunDetails:
+        """Gives a run with its input and output, and its log if asked for.
+
+        Args:
+            id: Id of the run. Default: `""`.
+            with_log: True to add every entry of its log. Default: `False`.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.run_details(await self._core.call("agents.get_run", {"id": id, "with_log": with_log}))
+
+    async def list_runs(
+        self,
+        *,
+        agent: str | None | Omit = OMIT,
+        campaign_id: str | None | Omit = OMIT,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        status: RunStatus | None | Omit = OMIT,
+    ) -> AgentRunPage:
+        """Lists runs, newest first. At most one of `agent`, `campaign_id` and `status` chooses.
+
+        Args:
+            agent: Only runs of this agent.
+            campaign_id: Only runs of this campaign.
+            cursor: `next` of the page before.
+            limit: Most runs of a page, 1..=500. Default 50.
+            status: Only runs with this status.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.agent_run_page(await self._core.call("agents.list_runs", {
+            "agent": agent,
+            "campaign_id": campaign_id,
+            "cursor": cursor,
+            "limit": limit,
+            "status": status,
+        }))
+
+
+class AsyncAiOperations:
+    """Operations of `ai`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def generate_text(
+        self,
+        *,
+        facts: Any | Omit = OMIT,
+        max_output_tokens: int | None | Omit = OMIT,
+        offline_template: OfflineTemplate | None | Omit = OMIT,
+        prompt: str | Omit = OMIT,
+        schema: Any | Omit = OMIT,
+        seed: int | None | Omit = OMIT,
+        sources: Sequence[SourceText] | Omit = OMIT,
+        system: str | None | Omit = OMIT,
+        turns: Sequence[Turn] | Omit = OMIT,
+    ) -> GeneratedText:
+        """Asks the model of the hub. Offline it fills the template, fills the schema from the facts,
+        or quotes the sources; for anything else it says what to configure.
+
+        Args:
+            facts: Facts that the offline model fills the schema from, an object.
+            max_output_tokens: Most tokens of the answer.
+            offline_template: Template that the offline model fills.
+            prompt: What is asked. Default: `""`.
+            schema: JSON Schema of the answer, when it is to be JSON.
+            seed: Makes the answer repeatable where the model allows it; below 2^53. Default:
+              drawn.
+            sources: Texts to answer from. Default: `[]`.
+            system: Instructions.
+            turns: Earlier turns, oldest first. Default: `[]`.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `unsupported`,
+        `invalid_output`, `refused`, `truncated`.
+        """
+        return c.generated_text(await self._core.call("ai.generate_text", {
+            "facts": facts,
+            "max_output_tokens": max_output_tokens,
+            "offline_template": offline_template,
+            "prompt": prompt,
+            "schema": schema,
+            "seed": seed,
+            "sources": sources,
+            "system": system,
+            "turns": turns,
+        }))
 
 
 class AsyncAuditOperations:
@@ -55,6 +267,862 @@ class AsyncAuditOperations:
         return c.audit_report(await self._core.call("audit.verify", {}))
 
 
+class AsyncBrandsOperations:
+    """Operations of `brands`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def create(
+        self,
+        *,
+        name: str,
+        domains: Sequence[str] | Omit = OMIT,
+        locale: str | None | Omit = OMIT,
+        postal_address: str | None | Omit = OMIT,
+        slug: str | None | Omit = OMIT,
+        timezone: str | None | Omit = OMIT,
+        window: Sequence[DayWindow | None] | None | Omit = OMIT,
+    ) -> Brand:
+        """Creates a brand: the voice and the addresses that messages come from.
+
+        Args:
+            name: Display name, 1 to 200 characters.
+            domains: Domains the brand owns. Default: `[]`.
+            locale: Language it writes in, BCP 47. Default: that of the workspace.
+            postal_address: Postal address for the footers of its mail.
+            slug: Short name, unique in the workspace: lower-case letters, digits and hyphens.
+              Default: made from the name.
+            timezone: Its zone, IANA. Default: that of the workspace.
+            window: When it sends marketing, on the recipient's clock. Default: at any hour the
+              law allows.
+
+        Needs `write:brand`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.brand(await self._core.call("brands.create", {
+            "name": name,
+            "domains": domains,
+            "locale": locale,
+            "postal_address": postal_address,
+            "slug": slug,
+            "timezone": timezone,
+            "window": window,
+        }))
+
+    async def get(
+        self,
+        *,
+        brand: str,
+    ) -> Brand:
+        """Reads a brand by its id or its slug.
+
+        Args:
+            brand: Id or slug.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.brand(await self._core.call("brands.get", {"brand": brand}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> BrandPage:
+        """Lists brands in the order they were made.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most brands of the page, 1..=500. Default 50.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.brand_page(await self._core.call("brands.list", {"cursor": cursor, "limit": limit}))
+
+    async def senders(
+        self,
+        *,
+        brand: str,
+    ) -> builtins.list[SenderProfile]:
+        """Lists the addresses, numbers and accounts of a brand.
+
+        Args:
+            brand: Id or slug of the brand.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("brands.senders", {"brand": brand})
+        return [c.sender_profile(t1) for t1 in answer]
+
+    async def set_sender(
+        self,
+        *,
+        brand: str,
+        channel: BrandsChannel,
+        from_: str,
+        name: str | None | Omit = OMIT,
+        postal_address: str | None | Omit = OMIT,
+        reply_to: str | None | Omit = OMIT,
+        unsubscribe_url: str | None | Omit = OMIT,
+    ) -> SenderProfile:
+        """Sets an address, number or account that a brand sends from. The same channel and `from`
+        again changes the profile that is there.
+
+        Args:
+            brand: Id or slug of the brand.
+            channel: The channel it sends on.
+            from_: E-mail address, number, short name or account.
+            name: Display name. Default: the name of the brand.
+            postal_address: Postal address for footers. Default: that of the brand.
+            reply_to: Where answers go, if not to `from`.
+            unsubscribe_url: Where recipients leave the list: an https link that takes a POST;
+              the recipient's token is put behind it.
+
+        Needs `write:brand`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.sender_profile(await self._core.call("brands.set_sender", {
+            "brand": brand,
+            "channel": channel,
+            "from": from_,
+            "name": name,
+            "postal_address": postal_address,
+            "reply_to": reply_to,
+            "unsubscribe_url": unsubscribe_url,
+        }))
+
+
+class AsyncCampaignOperations:
+    """Operations of `campaign`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def approve(
+        self,
+        *,
+        id: str,
+        plan_version: int,
+        note: str | None | Omit = OMIT,
+    ) -> Campaign:
+        """Releases plan, texts and budget of a campaign. A later change of these takes the release
+        back.
+
+        Args:
+            id: The campaign.
+            plan_version: The plan that was looked at; another one in force is a `conflict`.
+            note: Why, at most 1,000 characters.
+
+        Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`.
+        """
+        return c.campaign(await self._core.call("campaign.approve", {"id": id, "plan_version": plan_version, "note": note}))
+
+    async def cancel(
+        self,
+        *,
+        id: str,
+    ) -> Campaign:
+        """Ends a campaign early: nothing more of it goes out. What was handed over before stays as it
+        is.
+
+        Args:
+            id: The campaign.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `conflict`.
+        """
+        return c.campaign(await self._core.call("campaign.cancel", {"id": id}))
+
+    async def create(
+        self,
+        *,
+        brief: CampaignBrief,
+        name: str | None | Omit = OMIT,
+    ) -> Campaign:
+        """Makes a campaign from a brief, and its brand with the brief's sender when the workspace does
+        not know it. The same brief gives the same campaign, so calling it again is safe.
+
+        Args:
+            brief: What the campaign is for.
+            name: Its name, 1 to 200 characters. Default: the goal.
+
+        Needs `write:content`, `write:brand`. Effect: idempotent. Codes of its own:
+        `already_exists`.
+        """
+        return c.campaign(await self._core.call("campaign.create", {"brief": brief, "name": name}))
+
+    async def generate_assets(
+        self,
+        *,
+        id: str,
+        step_keys: Sequence[str] | None | Omit = OMIT,
+    ) -> builtins.list[Asset]:
+        """Writes the assets of a plan in the brand's voice, each with its checks and sources. What was
+        written stays as it is; only missing assets are written.
+
+        Args:
+            id: The campaign.
+            step_keys: Keys of the asset steps, such as `asset.email.1`. Default: every asset
+              step of the plan.
+
+        Needs `execute:agents`, `write:content`. Effect: idempotent. Codes of its own: `blocked`,
+        `conflict`.
+        """
+        answer = await self._core.call("campaign.generate_assets", {"id": id, "step_keys": step_keys})
+        return [c.asset(t1) for t1 in answer]
+
+    async def get(
+        self,
+        *,
+        id: str,
+    ) -> Campaign:
+        """Gives a campaign.
+
+        Args:
+            id: The campaign.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.campaign(await self._core.call("campaign.get", {"id": id}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        status: CampaignStatus | None | Omit = OMIT,
+    ) -> CampaignPage:
+        """Lists campaigns in the order they were made.
+
+        Args:
+            cursor: Where to go on: the `next` of the page before.
+            limit: How many, 1 to 200. Default 50.
+            status: Only those in this state.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.campaign_page(await self._core.call("campaign.list", {"cursor": cursor, "limit": limit, "status": status}))
+
+    async def pause(
+        self,
+        *,
+        id: str,
+    ) -> Campaign:
+        """Stops a campaign for a while: what was not handed over yet waits.
+
+        Args:
+            id: The campaign.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `conflict`.
+        """
+        return c.campaign(await self._core.call("campaign.pause", {"id": id}))
+
+    async def plan(
+        self,
+        *,
+        id: str,
+        again: bool | Omit = OMIT,
+    ) -> Plan:
+        """Makes the plan of a campaign, or gives the one it has.
+
+        Args:
+            id: The campaign.
+            again: True to plan again; before the launch only. Default: `False`.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.plan(await self._core.call("campaign.plan", {"id": id, "again": again}))
+
+    async def report(
+        self,
+        *,
+        id: str,
+        import_: str | None | Omit = OMIT,
+        sent_before: int | None | Omit = OMIT,
+    ) -> CampaignReport:
+        """Says what a campaign did, and why: every count is folded from the records of its sends.
+
+        Args:
+            id: The campaign.
+            import_: The import whose rows are shown. Default: none.
+            sent_before: Sends handed over before this run, to tell what this run sent. Default:
+              all count as sent now.
+
+        Needs `read:analytics`, `read:content`. Effect: read.
+        """
+        return c.campaign_report(await self._core.call("campaign.report", {"id": id, "import": import_, "sent_before": sent_before}))
+
+    async def resume(
+        self,
+        *,
+        id: str,
+    ) -> Campaign:
+        """Lets a paused campaign go on.
+
+        Args:
+            id: The campaign.
+
+        Needs `send:messages`. Effect: idempotent. Codes of its own: `conflict`.
+        """
+        return c.campaign(await self._core.call("campaign.resume", {"id": id}))
+
+    async def start(
+        self,
+        *,
+        id: str,
+    ) -> LaunchOutcome:
+        """Launches a released campaign, or takes a launched one on: each person who has no send of it
+        yet gets one on each personal channel, judged by the gate; what it allows is queued, what it
+        holds waits, what it refuses is kept with its reasons. Posts are queued the same way.
+        Calling it again sends nothing twice.
+
+        Args:
+            id: The campaign.
+
+        Needs `send:messages`. Effect: idempotent. Codes of its own: `conflict`.
+        """
+        return c.launch_outcome(await self._core.call("campaign.start", {"id": id}))
+
+
+class AsyncConsentOperations:
+    """Operations of `consent`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def check(
+        self,
+        *,
+        person: str,
+        at: datetime | None | Omit = OMIT,
+        brand: str | None | Omit = OMIT,
+        channel: str | None | Omit = OMIT,
+        identity: str | None | Omit = OMIT,
+        known_at: datetime | None | Omit = OMIT,
+        scope: str | None | Omit = OMIT,
+    ) -> Answer:
+        """Asks the ledger whether a person agreed, now or at any instant.
+
+        Args:
+            person: The person.
+            at: What held at this instant (UTC ms). Default: now.
+            brand: The brand that would speak.
+            channel: The channel. Default `email`.
+            identity: The address that would be used. Default: the one a message would go to.
+            known_at: As far as was known at this instant (UTC ms). Default: now.
+            scope: What for. Default `marketing`.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.answer(await self._core.call("consent.check", {
+            "person": person,
+            "at": at,
+            "brand": brand,
+            "channel": channel,
+            "identity": identity,
+            "known_at": known_at,
+            "scope": scope,
+        }))
+
+    async def history(
+        self,
+        *,
+        person: str,
+        channel: str | None | Omit = OMIT,
+    ) -> list[Consent]:
+        """Lists what the ledger says of a person, newest first.
+
+        Args:
+            person: The person.
+            channel: Only rows of this channel.
+
+        Needs `read:people`. Effect: read.
+        """
+        answer = await self._core.call("consent.history", {"person": person, "channel": channel})
+        return [c.consent(t1) for t1 in answer]
+
+    async def record(
+        self,
+        *,
+        channel: str,
+        method: ProofMethod,
+        scope: str,
+        source: str,
+        status: Status,
+        basis: Basis | Omit = OMIT,
+        brand: str | None | Omit = OMIT,
+        effective_at: datetime | None | Omit = OMIT,
+        expires_at: datetime | None | Omit = OMIT,
+        identifier: Identifier | None | Omit = OMIT,
+        jurisdiction: str | None | Omit = OMIT,
+        locale: str | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+        text_version: str | None | Omit = OMIT,
+        url: str | None | Omit = OMIT,
+        user_agent: str | None | Omit = OMIT,
+    ) -> Recorded:
+        """Writes a row into the consent ledger. A grant needs its proof: wording, source and time. A
+        revoke that came from an address suppresses that address in the same commit, and jobs
+        already in the queue see it.
+
+        Args:
+            channel: The channel.
+            method: How it was given.
+            scope: What for.
+            source: Where it was given: a page, a shop, a person on the phone. 1 to 500
+              characters.
+            status: What the row says.
+            basis: The legal basis. Default `consent`.
+            brand: The brand it is limited to. Default: every brand.
+            effective_at: Since when it holds (UTC ms), not after now. Default: now.
+            expires_at: When the grant lapses (UTC ms). Default: never, or as the basis says.
+            identifier: An address of the person; a grant then covers that address alone.
+            jurisdiction: The law it was given under, such as `EU`.
+            locale: Language of the wording.
+            person: The person. Either this or `identifier`.
+            text: The wording that was agreed to, or its SHA-256 as 64 hex digits. Needed for a
+              grant.
+            text_version: Version of the wording.
+            url: The page it was given on.
+            user_agent: The browser it was given with.
+
+        Needs `write:consent`. Effect: idempotent.
+        """
+        return c.recorded(await self._core.call("consent.record", {
+            "channel": channel,
+            "method": method,
+            "scope": scope,
+            "source": source,
+            "status": status,
+            "basis": basis,
+            "brand": brand,
+            "effective_at": effective_at,
+            "expires_at": expires_at,
+            "identifier": identifier,
+            "jurisdiction": jurisdiction,
+            "locale": locale,
+            "person": person,
+            "text": text,
+            "text_version": text_version,
+            "url": url,
+            "user_agent": user_agent,
+        }))
+
+
+class AsyncDatasetsOperations:
+    """Operations of `datasets`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def create(
+        self,
+        *,
+        name: str,
+        space: str,
+        acl: Sequence[DatasetsRole] | Omit = OMIT,
+        kind: DatasetKind | Omit = OMIT,
+        purposes: Sequence[str] | Omit = OMIT,
+    ) -> Dataset:
+        """Creates a dataset in a space.
+
+        Asking again for the same dataset answers the one there is.
+
+        Args:
+            name: Name, unique in the space, such as `brand-voice`.
+            space: Id or name of the space.
+            acl: Roles that may read it; empty: everyone with `read:content`. Default: `[]`.
+            kind: What it holds. Default: `documents`.
+            purposes: Purposes it may be used for, such as `voice`; empty: any. Default: `[]`.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.dataset(await self._core.call("datasets.create", {
+            "name": name,
+            "space": space,
+            "acl": acl,
+            "kind": kind,
+            "purposes": purposes,
+        }))
+
+    async def get(
+        self,
+        *,
+        dataset: str,
+        space: str | None | Omit = OMIT,
+    ) -> Dataset:
+        """Gives a dataset.
+
+        Args:
+            dataset: Id or name of the dataset.
+            space: Id or name of its space, when the name stands in several.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.dataset(await self._core.call("datasets.get", {"dataset": dataset, "space": space}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+    ) -> DatasetPage:
+        """Lists the datasets that the caller may read, by space and name.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most datasets of the page, 1..500. Default 50.
+            space: Id or name of a space; left out: all.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.dataset_page(await self._core.call("datasets.list", {"cursor": cursor, "limit": limit, "space": space}))
+
+
+class AsyncDocumentsOperations:
+    """Operations of `documents`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def delete(
+        self,
+        *,
+        document: str,
+    ) -> Document:
+        """Deletes a document with all its versions: its chunks leave the store and search in the same
+        commit.
+
+        Args:
+            document: Id of any version of the document.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.document(await self._core.call("documents.delete", {"document": document}))
+
+    async def get(
+        self,
+        *,
+        document: str,
+    ) -> Document:
+        """Gives a document.
+
+        Args:
+            document: Id of the document version.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.document(await self._core.call("documents.get", {"document": document}))
+
+    async def list(
+        self,
+        *,
+        dataset: str,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+    ) -> DocumentPage:
+        """Lists the documents of a dataset by key: the newest version of each, and the version that
+        search answers from where the newest one failed.
+
+        Args:
+            dataset: Id or name of the dataset.
+            cursor: `next` of the page before.
+            limit: Most documents of the page, 1..500. Default 50.
+            space: Id or name of its space, when the name of the dataset stands in several.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.document_page(await self._core.call("documents.list", {
+            "dataset": dataset,
+            "cursor": cursor,
+            "limit": limit,
+            "space": space,
+        }))
+
+    async def text(
+        self,
+        *,
+        document: str,
+        byte_start: int | None | Omit = OMIT,
+        max_bytes: int | None | Omit = OMIT,
+    ) -> DocumentText:
+        """Gives the extracted text of a document with its blocks and, kept apart, what it hides.
+
+        Args:
+            document: Id of the document version.
+            byte_start: First byte of the text to give. Default: 0.
+            max_bytes: Most bytes to give, 1 to 1 000 000. Default: 1 000 000.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.document_text(await self._core.call("documents.text", {
+            "document": document,
+            "byte_start": byte_start,
+            "max_bytes": max_bytes,
+        }))
+
+    async def upload(
+        self,
+        *,
+        dataset: str,
+        name: str,
+        author: str | None | Omit = OMIT,
+        blob: str | None | Omit = OMIT,
+        content_base64: str | None | Omit = OMIT,
+        external_key: str | None | Omit = OMIT,
+        language: str | None | Omit = OMIT,
+        mime: str | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+        title: str | None | Omit = OMIT,
+        trust: Trust | Omit = OMIT,
+    ) -> Document:
+        """Reads a file into a dataset: text, chunks, vectors. It can be searched when the call
+        returns.
+
+        The same file under the same key changes nothing. Another file under the same key is a new
+        version, and only its new chunks are embedded; search then answers from the new version. A
+        file that is encrypted, truncated or empty becomes a document of state `failed` with the
+        reason, so that the others go on.
+
+        Args:
+            dataset: Id or name of the dataset.
+            name: File name, such as `guide.pdf`; its ending says the type unless `mime` does.
+            author: Author. Default: what the document says.
+            blob: SHA-256 of a file that the store already keeps, as hex.
+            content_base64: The file in base64, up to 100 MiB. One of `content_base64` and
+              `blob` is needed.
+            external_key: What joins the versions of one document. Default: the file name.
+            language: ISO 639-1 code of its language. Default: that of the space, else detected.
+            mime: MIME type, such as `application/pdf`.
+            space: Id or name of its space, when the name of the dataset stands in several.
+            tags: Tags, up to 50. Default: `[]`.
+            title: Title. Default: what the document says, else its name.
+            trust: How far its text can be trusted. Default: `first_party`.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `unsupported_type`.
+        """
+        return c.document(await self._core.call("documents.upload", {
+            "dataset": dataset,
+            "name": name,
+            "author": author,
+            "blob": blob,
+            "content_base64": content_base64,
+            "external_key": external_key,
+            "language": language,
+            "mime": mime,
+            "space": space,
+            "tags": tags,
+            "title": title,
+            "trust": trust,
+        }))
+
+    async def versions(
+        self,
+        *,
+        document: str,
+    ) -> DocumentPage:
+        """Lists the versions of a document, newest first, up to 500.
+
+        Args:
+            document: Id of any version of the document.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.document_page(await self._core.call("documents.versions", {"document": document}))
+
+
+class AsyncDraftsOperations:
+    """Operations of `drafts`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def approve(
+        self,
+        *,
+        draft: str,
+        hash: str | None | Omit = OMIT,
+        note: str | None | Omit = OMIT,
+    ) -> Draft:
+        """Approves a draft: from now on it may be sent. Bound to its content.
+
+        Args:
+            draft: Its id.
+            hash: The `hash` of the content that was read; another one is `Conflict`. Default:
+              whatever it says now.
+            note: Why.
+
+        Needs `approve:content`. Effect: idempotent.
+        """
+        return c.draft(await self._core.call("drafts.approve", {"draft": draft, "hash": hash, "note": note}))
+
+    async def create(
+        self,
+        *,
+        brand: str,
+        channel: BrandsChannel,
+        parts: DraftsParts,
+        alignment: float | None | Omit = OMIT,
+        attribution: Attribution | None | Omit = OMIT,
+        campaign: str | None | Omit = OMIT,
+        category: DraftsCategory | None | Omit = OMIT,
+        locale: str | None | Omit = OMIT,
+        max_segments: int | None | Omit = OMIT,
+        must_not_say: Sequence[str] | Omit = OMIT,
+        needs_approval: bool | None | Omit = OMIT,
+        origin: DraftsOrigin | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        sender: str | None | Omit = OMIT,
+        step: str | None | Omit = OMIT,
+        variables: Mapping[str, Any] | Omit = OMIT,
+        variant: str | None | Omit = OMIT,
+    ) -> Draft:
+        """Creates a draft: checks its parts, its variables, its footer, its limits and its text, and
+        keeps what was found.
+
+        Args:
+            brand: Id or slug of the brand that speaks.
+            channel: Where it goes: `email`, `sms`, `x`, ...
+            parts: What it says; texts are templates.
+            alignment: How well it fits the brand's voice, 0..=1. Below 0.75 it goes to review.
+            attribution: What it was made from.
+            campaign: Id of the campaign, bulk or journey it belongs to.
+            category: What kind of message it is. Default `marketing`.
+            locale: Language, BCP 47. Default: that of the brand.
+            max_segments: Most segments of a text message, 1..=255. Default: 1 for texts a model
+              wrote, 10 for others.
+            must_not_say: Phrases that must not appear. Default: `[]`.
+            needs_approval: True when it goes out only after an approval. Default: for texts a
+              model wrote.
+            origin: Where the text came from. Default `human`.
+            person: The one person it is for. Default: an audience or the public.
+            sender: Address, number or account it is sent from, or the id of its profile.
+              Default: the brand's only one for the channel.
+            step: Step of a sequence.
+            variables: Values for its variables besides those of the recipient (`first_name`,
+              `last_name`, `locale`, `country`, `tags`, `traits.<name>`, `unsubscribe_url`,
+              `sender_name`, `sender_address`). Default: `{}`.
+            variant: Variant of an experiment.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.draft(await self._core.call("drafts.create", {
+            "brand": brand,
+            "channel": channel,
+            "parts": parts,
+            "alignment": alignment,
+            "attribution": attribution,
+            "campaign": campaign,
+            "category": category,
+            "locale": locale,
+            "max_segments": max_segments,
+            "must_not_say": must_not_say,
+            "needs_approval": needs_approval,
+            "origin": origin,
+            "person": person,
+            "sender": sender,
+            "step": step,
+            "variables": variables,
+            "variant": variant,
+        }))
+
+    async def get(
+        self,
+        *,
+        draft: str,
+    ) -> Draft:
+        """Reads a draft.
+
+        Args:
+            draft: Its id.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.draft(await self._core.call("drafts.get", {"draft": draft}))
+
+    async def reject(
+        self,
+        *,
+        draft: str,
+        note: str | None | Omit = OMIT,
+    ) -> Draft:
+        """Rejects a draft: sends of it are denied.
+
+        Args:
+            draft: Its id.
+            note: Why.
+
+        Needs `approve:content`. Effect: idempotent.
+        """
+        return c.draft(await self._core.call("drafts.reject", {"draft": draft, "note": note}))
+
+
+class AsyncEmailOperations:
+    """Operations of `email`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def unsubscribe(
+        self,
+        *,
+        token: str,
+    ) -> Unsubscribed:
+        """Ends a subscription by the token of a mail: a revoke and, for a whole list, a suppression of
+        the address, in one commit and at once. Needs no login. Twice is the same as once. Call it
+        for a POST whose body is `List-Unsubscribe=One-Click` (RFC 8058), never for a GET.
+
+        Args:
+            token: The token of the link.
+
+        Effect: idempotent. Codes of its own: `bad_token`.
+        """
+        return c.unsubscribed(await self._core.call("email.unsubscribe", {"token": token}))
+
+
+class AsyncGateOperations:
+    """Operations of `gate`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def check(
+        self,
+        *,
+        draft: str,
+        at: datetime | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+    ) -> Verdict:
+        """Asks the gate whether a draft may go to a person. Nothing is stored or sent.
+
+        Args:
+            draft: The draft.
+            at: The instant, UTC milliseconds. Default: now.
+            person: The recipient; none for a public post.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.verdict(await self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
+
+
 class AsyncJobsOperations:
     """Operations of `jobs`."""
 
@@ -69,6 +1137,625 @@ class AsyncJobsOperations:
         Needs `manage:jobs`. Effect: write.
         """
         return c.worked(await self._core.call("jobs.work", {}))
+
+
+class AsyncKnowledgeOperations:
+    """Operations of `knowledge`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def ingest_text(
+        self,
+        *,
+        dataset: str,
+        text: str,
+        title: str,
+        external_key: str | None | Omit = OMIT,
+        language: str | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+        trust: Trust | Omit = OMIT,
+    ) -> Document:
+        """Takes a text into a dataset, as `UploadDocument` takes a file.
+
+        Args:
+            dataset: Id or name of the dataset.
+            text: The text, in Markdown or plain.
+            title: Title; it joins the versions of the text unless `external_key` does.
+            external_key: What joins the versions of one text. Default: the title.
+            language: ISO 639-1 code of its language. Default: that of the space, else detected.
+            space: Id or name of its space, when the name of the dataset stands in several.
+            tags: Tags, up to 50. Default: `[]`.
+            trust: How far it can be trusted. Default: `first_party`.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.document(await self._core.call("knowledge.ingest_text", {
+            "dataset": dataset,
+            "text": text,
+            "title": title,
+            "external_key": external_key,
+            "language": language,
+            "space": space,
+            "tags": tags,
+            "trust": trust,
+        }))
+
+    async def search(
+        self,
+        *,
+        query: str,
+        filters: SearchFilters | None | Omit = OMIT,
+        fusion: Fusion | None | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        min_score: float | None | Omit = OMIT,
+        mmr_lambda: float | None | Omit = OMIT,
+        mode: SearchMode | Omit = OMIT,
+        spaces: Sequence[str] | Omit = OMIT,
+        text_weight: float | None | Omit = OMIT,
+    ) -> SearchResult:
+        """Searches knowledge by words and by vectors.
+
+        Chunks that the caller may not read change neither hits nor scores. Nothing is made up:
+        without a match, or with none at or above `min_score`, the list is empty and `reason` says
+        why.
+
+        Args:
+            query: What to search for, in words.
+            filters: What a hit must match.
+            fusion: How the lists are joined. Default: `blend`.
+            k: Most hits, 1 to 100. Default: 5.
+            min_score: Least joined score of a hit.
+            mmr_lambda: Spreads the hits: 1 keeps the order by score, 0 wants only difference.
+              Default: no spreading.
+            mode: Which lists answer. Default: `hybrid`.
+            spaces: Ids or names of spaces; empty: all. Default: `[]`.
+            text_weight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
+              beside a lexical embedder.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.search_result(await self._core.call("knowledge.search", {
+            "query": query,
+            "filters": filters,
+            "fusion": fusion,
+            "k": k,
+            "min_score": min_score,
+            "mmr_lambda": mmr_lambda,
+            "mode": mode,
+            "spaces": spaces,
+            "text_weight": text_weight,
+        }))
+
+
+class AsyncPeopleCandidatesOperations:
+    """Operations of `people.candidates`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def accept(
+        self,
+        *,
+        candidate: str,
+        override_rules: bool | Omit = OMIT,
+    ) -> MergeEntry:
+        """Accepts a candidate: the two people are merged.
+
+        Args:
+            candidate: The candidate.
+            override_rules: Merges although rules that protect people speak against it. Needs
+              `manage:organization`. Default false.
+
+        Needs `write:people`. Effect: idempotent. Codes of its own: `blocked`, `already_merged`.
+        """
+        return c.merge_entry(await self._core.call("people.candidates.accept", {"candidate": candidate, "override_rules": override_rules}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        status: CandidateStatus | Omit = OMIT,
+    ) -> MergeCandidatePage:
+        """Lists pairs of people that may be one, the likeliest first.
+
+        Args:
+            cursor: Where the page before ended.
+            limit: At most this many, 1 to 500. Default 50.
+            status: Only candidates in this state. Default: open ones.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.merge_candidate_page(await self._core.call("people.candidates.list", {"cursor": cursor, "limit": limit, "status": status}))
+
+    async def reject(
+        self,
+        *,
+        candidate: str,
+    ) -> MergeCandidate:
+        """Rejects a candidate: the two are different people. It is not proposed again without new
+        evidence.
+
+        Args:
+            candidate: The candidate.
+
+        Needs `write:people`. Effect: idempotent.
+        """
+        return c.merge_candidate(await self._core.call("people.candidates.reject", {"candidate": candidate}))
+
+
+class AsyncPeopleIdentitiesOperations:
+    """Operations of `people.identities`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def add(
+        self,
+        *,
+        identifier: Identifier,
+        person: str,
+        evidence: str | None | Omit = OMIT,
+        proved_by: VerificationMethod | None | Omit = OMIT,
+        source: str | None | Omit = OMIT,
+    ) -> IdentityView:
+        """Gives a person one more identity. A proved claim moves an identity that another person holds
+        unproved.
+
+        Args:
+            identifier: The identity.
+            person: The person.
+            evidence: What shows the proof: an id of an event or message, no personal value.
+            proved_by: How the claim was proved; absent: it was not.
+            source: Where it comes from. Default `api`.
+
+        Needs `write:people`. Effect: idempotent. Codes of its own: `already_exists`,
+        `identity_limit`, `both_verified`.
+        """
+        return c.identity_view(await self._core.call("people.identities.add", {
+            "identifier": identifier,
+            "person": person,
+            "evidence": evidence,
+            "proved_by": proved_by,
+            "source": source,
+        }))
+
+    async def list(
+        self,
+        *,
+        person: str,
+    ) -> builtins.list[IdentityView]:
+        """Lists the identities of a person.
+
+        Args:
+            person: The person.
+
+        Needs `read:people`. Effect: read.
+        """
+        answer = await self._core.call("people.identities.list", {"person": person})
+        return [c.identity_view(t1) for t1 in answer]
+
+
+class AsyncPeopleImportOperations:
+    """Operations of `people.import`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def errors(
+        self,
+        *,
+        import_: str,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> RowFaultPage:
+        """Lists what was wrong with an import, in the order of the rows. Reasons never hold the
+        values.
+
+        Args:
+            import_: The import.
+            cursor: Where the call before ended.
+            limit: Pages of 500 rows to look through per call, 1 to 500. Default 50.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.row_fault_page(await self._core.call("people.import.errors", {"import": import_, "cursor": cursor, "limit": limit}))
+
+    async def start(
+        self,
+        *,
+        brand: str | None | Omit = OMIT,
+        consent_basis: Basis | Omit = OMIT,
+        consent_scope: str | None | Omit = OMIT,
+        default_region: str | None | Omit = OMIT,
+        delimiter: str | None | Omit = OMIT,
+        mapping: Mapping[str, str] | Omit = OMIT,
+        path: str | None | Omit = OMIT,
+        source: str | None | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+    ) -> ImportJob:
+        """Imports contacts from a CSV file: people are found or made, doubles become one person,
+        consents are recorded with their proof. Columns: `email`, `phone`, `first_name`,
+        `last_name`, `locale`, `timezone`, `country`, `consent_email`, `consent_sms` (granted,
+        revoked, pending or empty), `consent_at` (RFC 3339), `consent_source`, `consent_text`,
+        `tags` (`;` separated); others become traits. A bad field is reported and the rest imported;
+        a row without a usable email or phone is rejected. Runs until the file is read; stopped or
+        crashed, it goes on where it was when started again. The same file again changes nothing.
+
+        Args:
+            brand: The brand the consents in the file are limited to. Default: every brand.
+            consent_basis: The legal basis of the consents in the file. Default `consent`.
+            consent_scope: What the consents in the file are for. Default `marketing`.
+            default_region: Region (ISO 3166, such as `AT`) of national phone numbers in rows
+              without a country. Default: that of the workspace.
+            delimiter: The delimiter: comma, semicolon, tab or vertical bar. Default: found by
+              looking.
+            mapping: Column of the file -> known column, for files with other names. Default:
+              `{}`.
+            path: Path of the file. Either this or `text`.
+            source: What is noted as the source of everything it brings. Default `import`.
+            tags: Tags for everyone in the file. Default: `[]`.
+            text: The file's text itself, at most 900 000 bytes.
+
+        Needs `write:people`, `write:consent`. Effect: idempotent. Codes of its own:
+        `import_in_progress`.
+        """
+        return c.import_job(await self._core.call("people.import.start", {
+            "brand": brand,
+            "consent_basis": consent_basis,
+            "consent_scope": consent_scope,
+            "default_region": default_region,
+            "delimiter": delimiter,
+            "mapping": mapping,
+            "path": path,
+            "source": source,
+            "tags": tags,
+            "text": text,
+        }))
+
+    async def status(
+        self,
+        *,
+        import_: str,
+    ) -> ImportJob:
+        """Reads the counts of an import.
+
+        Args:
+            import_: The import.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.import_job(await self._core.call("people.import.status", {"import": import_}))
+
+
+class AsyncPeopleOperations:
+    """Operations of `people`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    @property
+    def candidates(self) -> AsyncPeopleCandidatesOperations:
+        """Operations of `people.candidates`."""
+        return AsyncPeopleCandidatesOperations(self._core)
+
+    @property
+    def identities(self) -> AsyncPeopleIdentitiesOperations:
+        """Operations of `people.identities`."""
+        return AsyncPeopleIdentitiesOperations(self._core)
+
+    @property
+    def import_(self) -> AsyncPeopleImportOperations:
+        """Operations of `people.import`."""
+        return AsyncPeopleImportOperations(self._core)
+
+    async def create(
+        self,
+        *,
+        fields: PersonFields | None | Omit = OMIT,
+        identifiers: Sequence[Identifier] | Omit = OMIT,
+        source: str | None | Omit = OMIT,
+    ) -> PersonView:
+        """Makes a person. Fails when one of the identifiers is held already; `people.resolve` finds or
+        makes.
+
+        Args:
+            fields: What else is known.
+            identifiers: Addresses, numbers and ids of the person, at most 50. Default: `[]`.
+            source: Where it comes from. Default `api`.
+
+        Needs `write:people`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.person_view(await self._core.call("people.create", {
+            "fields": fields,
+            "identifiers": identifiers,
+            "source": source,
+        }))
+
+    async def get(
+        self,
+        *,
+        person: str,
+    ) -> PersonView:
+        """Reads a person. The id of a person that was merged gives the one that speaks for it, and
+        `alias_of` says so.
+
+        Args:
+            person: The person.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.person_view(await self._core.call("people.get", {"person": person}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        has_trait: str | None | Omit = OMIT,
+        lifecycle: Lifecycle | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        order: PeopleOrder | Omit = OMIT,
+        seen_since: datetime | None | Omit = OMIT,
+        tag: str | None | Omit = OMIT,
+    ) -> PersonViewPage:
+        """Lists people; merged people once. A page may hold fewer than `limit` while `next` says there
+        are more.
+
+        Args:
+            cursor: Where the page before ended.
+            has_trait: Only people that have this trait.
+            lifecycle: Only people in this lifecycle.
+            limit: At most this many, 1 to 500. Default 50.
+            order: The order. Default: oldest first.
+            seen_since: Only people seen at or after this instant (UTC ms).
+            tag: Only people with this tag.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.person_view_page(await self._core.call("people.list", {
+            "cursor": cursor,
+            "has_trait": has_trait,
+            "lifecycle": lifecycle,
+            "limit": limit,
+            "order": order,
+            "seen_since": seen_since,
+            "tag": tag,
+        }))
+
+    async def merge(
+        self,
+        *,
+        a: str,
+        b: str,
+        reason: str,
+        override_rules: bool | Omit = OMIT,
+    ) -> MergeEntry:
+        """Merges two people. Nothing of them is moved: the older one speaks for both until the merge
+        is taken back with `people.unmerge`, which restores both exactly.
+
+        Args:
+            a: One person.
+            b: The other person.
+            reason: Why, for the log. 1 to 500 characters.
+            override_rules: Merges although rules that protect people speak against it. Needs
+              `manage:organization`. Default false.
+
+        Needs `write:people`. Effect: compensable. Codes of its own: `blocked`, `already_merged`.
+        """
+        return c.merge_entry(await self._core.call("people.merge", {
+            "a": a,
+            "b": b,
+            "reason": reason,
+            "override_rules": override_rules,
+        }))
+
+    async def resolve(
+        self,
+        *,
+        identifiers: Sequence[Identifier],
+        assertion: Assertion | Omit = OMIT,
+        at: datetime | None | Omit = OMIT,
+        fields: PersonFields | None | Omit = OMIT,
+        lookup_only: bool | Omit = OMIT,
+        source: str | None | Omit = OMIT,
+    ) -> Resolved:
+        """Finds the person that identifiers mean, or makes one. Identifiers of several people merge
+        them when every guard holds; otherwise a candidate is kept for someone to decide.
+
+        Args:
+            identifiers: What is known of the person: addresses, numbers, ids. At least one.
+            assertion: How far you vouch for the identifiers. `verified` marks them as proved;
+              `third_party` never merges. Default: `"first_party"`.
+            at: When it was so (UTC ms); traits keep the newest. Default: now.
+            fields: What else is known.
+            lookup_only: Only look: makes nobody when nobody is met. Default false.
+            source: Where it comes from, such as `signup form`. Default `api`.
+
+        Needs `write:people`. Effect: idempotent.
+        """
+        return c.resolved(await self._core.call("people.resolve", {
+            "identifiers": identifiers,
+            "assertion": assertion,
+            "at": at,
+            "fields": fields,
+            "lookup_only": lookup_only,
+            "source": source,
+        }))
+
+    async def timeline(
+        self,
+        *,
+        person: str,
+        cursor: str | None | Omit = OMIT,
+        kinds: Sequence[str] | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        since: datetime | None | Omit = OMIT,
+        until: datetime | None | Omit = OMIT,
+    ) -> TimelineEntryPage:
+        """Lists what happened to a person, newest first: identities, consents, suppressions and
+        merges.
+
+        Args:
+            person: The person.
+            cursor: Where the page before ended.
+            kinds: Only entries whose kind starts with one of these words, such as `consent`.
+              Default: all.
+            limit: At most this many, 1 to 500. Default 50.
+            since: Only entries at or after this instant (UTC ms).
+            until: Only entries before this instant (UTC ms).
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.timeline_entry_page(await self._core.call("people.timeline", {
+            "person": person,
+            "cursor": cursor,
+            "kinds": kinds,
+            "limit": limit,
+            "since": since,
+            "until": until,
+        }))
+
+    async def unmerge(
+        self,
+        *,
+        merge: str,
+        reason: str,
+    ) -> Unmerged:
+        """Takes a merge back. Both people are again as they were; what was written in between stays
+        with the one whose address it came by.
+
+        Args:
+            merge: The merge.
+            reason: Why, for the log. 1 to 500 characters.
+
+        Needs `write:people`. Effect: idempotent. Codes of its own: `already_undone`.
+        """
+        return c.unmerged(await self._core.call("people.unmerge", {"merge": merge, "reason": reason}))
+
+    async def update(
+        self,
+        *,
+        person: str,
+        fields: PersonFields | None | Omit = OMIT,
+        lifecycle: Lifecycle | None | Omit = OMIT,
+        remove_tags: Sequence[str] | Omit = OMIT,
+        source: str | None | Omit = OMIT,
+    ) -> PersonView:
+        """Changes a person. Absent fields stay as they are.
+
+        Args:
+            person: The person.
+            fields: What is said now.
+            lifecycle: How well the person is known now.
+            remove_tags: Tags to take away. Default: `[]`.
+            source: Where it comes from. Default `api`.
+
+        Needs `write:people`. Effect: idempotent.
+        """
+        return c.person_view(await self._core.call("people.update", {
+            "person": person,
+            "fields": fields,
+            "lifecycle": lifecycle,
+            "remove_tags": remove_tags,
+            "source": source,
+        }))
+
+
+class AsyncPreferencesOperations:
+    """Operations of `preferences`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def get(
+        self,
+        *,
+        person: str,
+    ) -> Preferences:
+        """Reads what a person wants.
+
+        Args:
+            person: The person.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.preferences(await self._core.call("preferences.get", {"person": person}))
+
+    async def update(
+        self,
+        *,
+        person: str,
+        channels_off: Sequence[str] | None | Omit = OMIT,
+        frequency: Mapping[str, Frequency] | None | Omit = OMIT,
+        language: str | None | Omit = OMIT,
+        pause_until: datetime | None | Omit = OMIT,
+        quiet_hours: QuietHours | None | Omit = OMIT,
+        topics_off: Sequence[str] | None | Omit = OMIT,
+    ) -> Preferences:
+        """Changes what a person wants. Absent fields stay as they are. Messages already in the queue
+        see it.
+
+        Args:
+            person: The person.
+            channels_off: Channels switched off, all of them.
+            frequency: The most messages per channel word.
+            language: Wanted language, BCP 47.
+            pause_until: Marketing waits until then (UTC ms); an instant that is over ends the
+              pause.
+            quiet_hours: No messages in these hours of the local day.
+            topics_off: Topics switched off, all of them.
+
+        Needs `write:consent`. Effect: idempotent.
+        """
+        return c.preferences(await self._core.call("preferences.update", {
+            "person": person,
+            "channels_off": channels_off,
+            "frequency": frequency,
+            "language": language,
+            "pause_until": pause_until,
+            "quiet_hours": quiet_hours,
+            "topics_off": topics_off,
+        }))
+
+
+class AsyncPromptsOperations:
+    """Operations of `prompts`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def render(
+        self,
+        *,
+        prompt: Prompt,
+        values: Mapping[str, PromptValue] | Omit = OMIT,
+    ) -> Rendered:
+        """Renders a prompt with labelled values, as a run would.
+
+        Args:
+            prompt: The prompt.
+            values: Its values by name. Default: `{}`.
+
+        Needs `read:content`. Effect: pure.
+        """
+        return c.rendered(await self._core.call("prompts.render", {"prompt": prompt, "values": values}))
 
 
 class AsyncQueuesOperations:
@@ -94,6 +1781,49 @@ class AsyncQueuesOperations:
         return c.queue_stats(await self._core.call("queues.stats", {"queue": queue}))
 
 
+class AsyncRunsOperations:
+    """Operations of `runs`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def cancel(
+        self,
+        *,
+        id: str,
+    ) -> AgentRun:
+        """Cancels a run. One that a process works on stops at its next await; calls already on their
+        way are reported in its output. A run at its end stays as it is.
+
+        Args:
+            id: Id of the run.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.agent_run(await self._core.call("runs.cancel", {"id": id}))
+
+    async def signal(
+        self,
+        *,
+        id: str,
+        wait: str,
+        payload: Any | Omit = OMIT,
+    ) -> AgentRun:
+        """Answers what a run waits for. The run takes it up when it is driven next.
+
+        Args:
+            id: Id of the run.
+            wait: Name of the wait.
+            payload: What comes with it. For the question whether a call landed: `{"landed":
+              true, "output": ...}`.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.agent_run(await self._core.call("runs.signal", {"id": id, "wait": wait, "payload": payload}))
+
+
 class AsyncScopeOperations:
     """Operations of `scope`."""
 
@@ -110,6 +1840,244 @@ class AsyncScopeOperations:
         return c.caller(await self._core.call("scope.whoami", {}))
 
 
+class AsyncSendsOperations:
+    """Operations of `sends`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def cancel(
+        self,
+        *,
+        send: str,
+    ) -> Send:
+        """Takes a send back, as long as it was not handed to the provider.
+
+        Args:
+            send: Its id.
+
+        Needs `send:messages`. Effect: idempotent. Codes of its own: `too_late`.
+        """
+        return c.send(await self._core.call("sends.cancel", {"send": send}))
+
+    async def create(
+        self,
+        *,
+        draft: str,
+        key: str | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        send_at: datetime | None | Omit = OMIT,
+    ) -> Send:
+        """Sends a draft to one person, or publishes a post, through the gate. What the gate allows is
+        queued, what it defers waits, and what it denies is an error that names the rule; the
+        refused send is kept with its reasons.
+
+        Args:
+            draft: What is sent.
+            key: The same key is the same send, 1 to 200 characters. Default: made from
+              campaign, person, channel, content.
+            person: The recipient. Default: the person of the draft; none for a public post.
+            send_at: When, UTC milliseconds. Default: now.
+
+        Needs `send:messages`. Effect: idempotent. Codes of its own: `consent_required`, `blocked`,
+        `no_identity`, `budget_exceeded`.
+        """
+        return c.send(await self._core.call("sends.create", {
+            "draft": draft,
+            "key": key,
+            "person": person,
+            "send_at": send_at,
+        }))
+
+    async def explain(
+        self,
+        *,
+        send: str,
+    ) -> Explanation:
+        """Explains a send: every verdict with its evidence, and what the text was made from.
+
+        Args:
+            send: Its id.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.explanation(await self._core.call("sends.explain", {"send": send}))
+
+    async def history(
+        self,
+        *,
+        campaign: str | None | Omit = OMIT,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        state: SendState | None | Omit = OMIT,
+        step: str | None | Omit = OMIT,
+    ) -> SendPage:
+        """Lists sends: of a campaign (and step, and state), of a person in the order of their times,
+        or in a state.
+
+        Args:
+            campaign: Id of the campaign, bulk or journey.
+            cursor: `next` of the page before.
+            limit: Most sends of the page, 1..=500. Default 50.
+            person: The recipient; newest first.
+            state: State; alone, or together with campaign and step.
+            step: Step of the campaign.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.send_page(await self._core.call("sends.history", {
+            "campaign": campaign,
+            "cursor": cursor,
+            "limit": limit,
+            "person": person,
+            "state": state,
+            "step": step,
+        }))
+
+    async def resolve_unknown(
+        self,
+        *,
+        landed: bool,
+        send: str,
+        why: str,
+    ) -> Send:
+        """Decides about a send whose outcome nobody knows.
+
+        Args:
+            landed: True when it went out; false puts it back into the queue.
+            send: The send.
+            why: How this is known.
+
+        Needs `approve:effects`. Effect: idempotent.
+        """
+        return c.send(await self._core.call("sends.resolve_unknown", {"landed": landed, "send": send, "why": why}))
+
+    async def status(
+        self,
+        *,
+        key: str | None | Omit = OMIT,
+        send: str | None | Omit = OMIT,
+    ) -> Send:
+        """Reads one send with its verdicts and state.
+
+        Args:
+            key: The key it was made with.
+            send: Its id. Give this or `key`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.send(await self._core.call("sends.status", {"key": key, "send": send}))
+
+    async def totals(
+        self,
+        *,
+        campaign: str,
+        step: str | None | Omit = OMIT,
+    ) -> SendTotals:
+        """Counts the sends of a campaign, or of one of its steps.
+
+        Args:
+            campaign: Id of the campaign, bulk or journey.
+            step: Step. Default: all steps.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.send_totals(await self._core.call("sends.totals", {"campaign": campaign, "step": step}))
+
+
+class AsyncSmsOperations:
+    """Operations of `sms`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def segments(
+        self,
+        *,
+        text: str,
+    ) -> SegmentCount:
+        """Counts the segments of a text message, and says how it would take fewer.
+
+        Args:
+            text: The text, at most 64 KiB.
+
+        Needs `read:content`. Effect: pure.
+        """
+        return c.segment_count(await self._core.call("sms.segments", {"text": text}))
+
+
+class AsyncSpacesOperations:
+    """Operations of `spaces`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def create(
+        self,
+        *,
+        name: str,
+        chunking: ChunkOptions | None | Omit = OMIT,
+        embedder: str | None | Omit = OMIT,
+        language: str | None | Omit = OMIT,
+    ) -> Space:
+        """Creates an embedding space: documents that are searched together.
+
+        Asking again for the same space answers the one there is.
+
+        Args:
+            name: Name, unique in the workspace, such as `brand-voice`.
+            chunking: How texts are cut. Default: 500 tokens, at most 1000, overlap 75.
+            embedder: Embedder that makes the vectors. Default: `offline-hash-512`.
+            language: ISO 639-1 code of all its texts; left out, the language of each document
+              is detected.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`, `config`.
+        """
+        return c.space(await self._core.call("spaces.create", {
+            "name": name,
+            "chunking": chunking,
+            "embedder": embedder,
+            "language": language,
+        }))
+
+    async def get(
+        self,
+        *,
+        space: str,
+    ) -> Space:
+        """Gives a space.
+
+        Args:
+            space: Id or name of the space.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.space(await self._core.call("spaces.get", {"space": space}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> SpacePage:
+        """Lists the spaces by name.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most spaces of the page, 1..500. Default 50.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.space_page(await self._core.call("spaces.list", {"cursor": cursor, "limit": limit}))
+
+
 class AsyncStoreOperations:
     """Operations of `store`."""
 
@@ -118,13 +2086,13 @@ class AsyncStoreOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def check(self) -> list[Finding]:
+    async def check(self) -> list[StoreFinding]:
         """Reads every record of the store and lists what is damaged.
 
         Needs `manage:organization`. Effect: read.
         """
         answer = await self._core.call("store.check", {})
-        return [c.finding(t1) for t1 in answer]
+        return [c.store_finding(t1) for t1 in answer]
 
     async def stats(self) -> Figures:
         """Tells how the store is doing.
@@ -132,6 +2100,403 @@ class AsyncStoreOperations:
         Needs `read:analytics`. Effect: read.
         """
         return c.figures(await self._core.call("store.stats", {}))
+
+
+class AsyncSuppressionOperations:
+    """Operations of `suppression`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def add(
+        self,
+        *,
+        reason: SuppressionReason,
+        brand: str | None | Omit = OMIT,
+        channel: str | None | Omit = OMIT,
+        domain: str | None | Omit = OMIT,
+        evidence: str | None | Omit = OMIT,
+        expires_at: datetime | None | Omit = OMIT,
+        identifier: Identifier | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        source: str | None | Omit = OMIT,
+    ) -> SuppressionView:
+        """Suppresses an address, a mail domain or a person: nothing is sent there any more, whatever
+        the consent ledger says. An address may be suppressed before anyone holds it.
+
+        Args:
+            reason: Why.
+            brand: Only this brand. Default: every brand. Hard bounces, complaints and erasures
+              hold for all.
+            channel: Only this channel. Default: every channel.
+            domain: A mail domain such as `shop.example`, without its subdomains.
+            evidence: What shows it: an id of a bounce, complaint or message, no personal value.
+            expires_at: When it ends by itself (UTC ms). Default: never.
+            identifier: An address or number. Exactly one of `identifier`, `domain` and
+              `person`.
+            person: A person, with all addresses.
+            source: Where it comes from. Default `api`.
+
+        Needs `write:consent`. Effect: idempotent.
+        """
+        return c.suppression_view(await self._core.call("suppression.add", {
+            "reason": reason,
+            "brand": brand,
+            "channel": channel,
+            "domain": domain,
+            "evidence": evidence,
+            "expires_at": expires_at,
+            "identifier": identifier,
+            "person": person,
+            "source": source,
+        }))
+
+    async def check(
+        self,
+        *,
+        identifier: Identifier,
+        brand: str | None | Omit = OMIT,
+        channel: str | None | Omit = OMIT,
+    ) -> SuppressionCheck:
+        """Asks whether an address is suppressed, by itself or by its domain.
+
+        Args:
+            identifier: The address or number.
+            brand: The brand that would speak.
+            channel: The channel that would be used. Default: any.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.suppression_check(await self._core.call("suppression.check", {
+            "identifier": identifier,
+            "brand": brand,
+            "channel": channel,
+        }))
+
+    async def lift(
+        self,
+        *,
+        suppression: str,
+        why: str,
+    ) -> SuppressionView:
+        """Lifts a suppression. Complaints and erasures are lifted only by a newer confirmed opt-in of
+        the person.
+
+        Args:
+            suppression: The suppression.
+            why: Why. 1 to 500 characters.
+
+        Needs `manage:organization`. Effect: idempotent. Codes of its own: `needs_opt_in`.
+        """
+        return c.suppression_view(await self._core.call("suppression.lift", {"suppression": suppression, "why": why}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        reason: SuppressionReason | None | Omit = OMIT,
+    ) -> SuppressionViewPage:
+        """Lists suppressions, oldest first; lifted ones too.
+
+        Args:
+            cursor: Where the page before ended.
+            limit: At most this many, 1 to 500. Default 50.
+            reason: Only those for this reason.
+
+        Needs `read:people`. Effect: read.
+        """
+        return c.suppression_view_page(await self._core.call("suppression.list", {"cursor": cursor, "limit": limit, "reason": reason}))
+
+
+class AsyncUtmOperations:
+    """Operations of `utm`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def apply(
+        self,
+        *,
+        url: str,
+        utm: Utm,
+        internal_hosts: Sequence[str] | Omit = OMIT,
+    ) -> TaggedLink:
+        """Puts campaign parameters on a link. Its query and fragment stay, parameters that are there
+        are kept, and applying twice is applying once.
+
+        Args:
+            url: The link, absolute.
+            utm: The parameters.
+            internal_hosts: Hosts whose links are never tagged. Default: `[]`.
+
+        Needs `read:content`. Effect: pure.
+        """
+        return c.tagged_link(await self._core.call("utm.apply", {"url": url, "utm": utm, "internal_hosts": internal_hosts}))
+
+
+class AsyncVoiceOperations:
+    """Operations of `voice`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def compose(
+        self,
+        *,
+        brand: str | Omit = OMIT,
+        brief: VoiceBrief | None | Omit = OMIT,
+        channel: str | Omit = OMIT,
+        max_segments: int | None | Omit = OMIT,
+        objective: Objective | None | Omit = OMIT,
+        seed: int | None | Omit = OMIT,
+        step: int | None | Omit = OMIT,
+        steps: int | None | Omit = OMIT,
+        variants: int | None | Omit = OMIT,
+    ) -> Composed:
+        """Composes a text for one channel: a primary and up to two alternates, each judged, never
+        unsafe.
+
+        Without a model configured the offline grammar writes, in English, marked `offline`.
+        Personal greetings stand in a part of their own with the declared variable `first_name` and
+        a general form beside it.
+
+        Args:
+            brand: Id or slug of the brand. Default: `""`.
+            brief: What is to be said.
+            channel: Where the text is for: email, sms, x, linkedin, instagram, facebook, ads,
+              blog. Default: `""`.
+            max_segments: Most segments of a text message, 1 to 10. Default 1.
+            objective: What for. Default: read from the goal of the brief.
+            seed: Makes the texts repeatable, below 2^53. Default: from the call.
+            step: Which text of a sequence, from 1. Default 1.
+            steps: How many texts the sequence has. Default: `step`.
+            variants: How many texts, 1 to 3. Default 3: the primary and two alternates.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `too_long`, `blocked`,
+        `invalid_output`.
+        """
+        return c.composed(await self._core.call("voice.compose", {
+            "brand": brand,
+            "brief": brief,
+            "channel": channel,
+            "max_segments": max_segments,
+            "objective": objective,
+            "seed": seed,
+            "step": step,
+            "steps": steps,
+            "variants": variants,
+        }))
+
+    async def context(
+        self,
+        *,
+        brand: str,
+        query: str,
+        budget_tokens: int | None | Omit = OMIT,
+        channel: Channel | None | Omit = OMIT,
+    ) -> VoiceInContext:
+        """Gives rules, examples and the top 5 passages of the brand's documents on a topic, with their
+        sources.
+
+        Args:
+            brand: Id or slug of the brand.
+            query: What is to be written about.
+            budget_tokens: Most tokens of the answer, 200 to 100,000. Default 3,000. The
+              lowest-ranked passages are left out first.
+            channel: Where it is for.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.voice_in_context(await self._core.call("voice.context", {
+            "brand": brand,
+            "query": query,
+            "budget_tokens": budget_tokens,
+            "channel": channel,
+        }))
+
+    async def extract(
+        self,
+        *,
+        brand: str | Omit = OMIT,
+        documents: Sequence[str] | Omit = OMIT,
+    ) -> VoiceProposal:
+        """Reads a brand's voice from its documents in the dataset `brand-voice`, by patterns and
+        measures.
+
+        A proposal only: each rule names the place it was read, and `voice.update_settings` changes
+        or confirms it.
+
+        Args:
+            brand: Id or slug of the brand. Default: `""`.
+            documents: Documents to read; empty = all of the brand. Default: `[]`.
+
+        Needs `write:brand`. Effect: idempotent.
+        """
+        return c.voice_proposal(await self._core.call("voice.extract", {"brand": brand, "documents": documents}))
+
+    async def get(
+        self,
+        *,
+        brand: str,
+        version: int | None | Omit = OMIT,
+    ) -> VoiceView:
+        """Reads a brand's voice: the active version, else the newest proposal.
+
+        Args:
+            brand: Id or slug of the brand.
+            version: A certain version; absent = the one that holds.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.voice_view(await self._core.call("voice.get", {"brand": brand, "version": version}))
+
+    async def guardrail(
+        self,
+        *,
+        brand: str | None | Omit = OMIT,
+        category: VoiceCategory | None | Omit = OMIT,
+        channel: Channel | None | Omit = OMIT,
+        is_paid: bool | Omit = OMIT,
+        must_not_say: Sequence[str] | Omit = OMIT,
+        own_contacts: Sequence[str] | Omit = OMIT,
+        region: str | None | Omit = OMIT,
+        subject: str | None | Omit = OMIT,
+        text: str | Omit = OMIT,
+    ) -> VoiceReport:
+        """Checks a text for personal data, spam, unproven claims, injected instructions and ruled-out
+        phrases.
+
+        Args:
+            brand: Id or slug of the brand: its banned words count as ruled out, its name must
+              stand in a text message.
+            category: What kind of message it is. Default: marketing.
+            channel: Where it is for.
+            is_paid: The text is a paid post and needs its disclosure. Default: `False`.
+            must_not_say: Phrases that must not appear. Default: `[]`.
+            own_contacts: The sender's own contact details, which may stand in the text.
+              Default: `[]`.
+            region: Country of the readers, ISO 3166-1 alpha-2.
+            subject: Subject, for a mail.
+            text: The text, 1 to 200,000 characters. Default: `""`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.voice_report(await self._core.call("voice.guardrail", {
+            "brand": brand,
+            "category": category,
+            "channel": channel,
+            "is_paid": is_paid,
+            "must_not_say": must_not_say,
+            "own_contacts": own_contacts,
+            "region": region,
+            "subject": subject,
+            "text": text,
+        }))
+
+    async def score(
+        self,
+        *,
+        brand: str,
+        text: str,
+        channel: Channel | None | Omit = OMIT,
+    ) -> VoiceScore:
+        """Scores a text against a brand's voice, with every violation, its place and its fix.
+
+        Args:
+            brand: Id or slug of the brand.
+            text: The text, 1 to 200,000 characters.
+            channel: Where it is for; a brand may sound different by channel.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.voice_score(await self._core.call("voice.score", {"brand": brand, "text": text, "channel": channel}))
+
+    async def update_settings(
+        self,
+        *,
+        accept_version: int | None | Omit = OMIT,
+        add_rules: Sequence[NewRule] | Omit = OMIT,
+        audience: str | None | Omit = OMIT,
+        brand: str | Omit = OMIT,
+        channel_overrides: Mapping[str, ChannelOverride] | None | Omit = OMIT,
+        exemplars: Sequence[Exemplar] | None | Omit = OMIT,
+        remove_rules: Sequence[str] | Omit = OMIT,
+        taglines: Sequence[str] | None | Omit = OMIT,
+        thresholds: Thresholds | None | Omit = OMIT,
+        tone: Tone | None | Omit = OMIT,
+        vocabulary: Vocabulary | None | Omit = OMIT,
+    ) -> VoiceView:
+        """Changes a brand's voice. What is left out stays; each change makes a new version, which then
+        holds.
+
+        Args:
+            accept_version: Starts from this version instead of the one that holds: confirms a
+              proposal.
+            add_rules: Rules to add. Default: `[]`.
+            audience: Whom the brand speaks to.
+            brand: Id or slug of the brand. Default: `""`.
+            channel_overrides: Differences by channel word.
+            exemplars: Examples, on-brand and off-brand.
+            remove_rules: Ids of rules to take out. Default: `[]`.
+            taglines: Taglines.
+            thresholds: Pass and flag thresholds, 0 to 1, flag not above pass.
+            tone: Tone axes, each 0 to 1.
+            vocabulary: All words: preferred, banned, product names.
+
+        Needs `write:brand`. Effect: idempotent.
+        """
+        return c.voice_view(await self._core.call("voice.update_settings", {
+            "accept_version": accept_version,
+            "add_rules": add_rules,
+            "audience": audience,
+            "brand": brand,
+            "channel_overrides": channel_overrides,
+            "exemplars": exemplars,
+            "remove_rules": remove_rules,
+            "taglines": taglines,
+            "thresholds": thresholds,
+            "tone": tone,
+            "vocabulary": vocabulary,
+        }))
+
+    async def upload_guide(
+        self,
+        *,
+        brand: str | Omit = OMIT,
+        content_base64: str | None | Omit = OMIT,
+        name: str | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+        title: str | None | Omit = OMIT,
+    ) -> UploadedGuide:
+        """Takes a brand guide in (PDF, DOCX, Markdown, HTML or text): keeps it in the dataset
+        `brand-voice`, makes it searchable, and reads the brand's voice from it and from the
+        documents that are there.
+
+        Args:
+            brand: Id or slug of the brand. Default: `""`.
+            content_base64: The file in base64, up to 100 MiB. One of `content_base64` and
+              `text` is needed.
+            name: File name, such as `guide.pdf`; its ending says the type. Default: `""`.
+            text: The guide as text or Markdown.
+            title: Title. Default: what the document says, else its name.
+
+        Needs `write:brand`, `write:content`. Effect: idempotent. Codes of its own: `unsupported`,
+        `corrupted`.
+        """
+        return c.uploaded_guide(await self._core.call("voice.upload_guide", {
+            "brand": brand,
+            "content_base64": content_base64,
+            "name": name,
+            "text": text,
+            "title": title,
+        }))
 
 
 class AsyncWorkspacesOperations:
@@ -193,9 +2558,59 @@ class AsyncOperations:
         self._core = core
 
     @property
+    def agents(self) -> AsyncAgentsOperations:
+        """Operations of `agents`."""
+        return AsyncAgentsOperations(self._core)
+
+    @property
+    def ai(self) -> AsyncAiOperations:
+        """Operations of `ai`."""
+        return AsyncAiOperations(self._core)
+
+    @property
     def audit(self) -> AsyncAuditOperations:
         """Operations of `audit`."""
         return AsyncAuditOperations(self._core)
+
+    @property
+    def brands(self) -> AsyncBrandsOperations:
+        """Operations of `brands`."""
+        return AsyncBrandsOperations(self._core)
+
+    @property
+    def campaign(self) -> AsyncCampaignOperations:
+        """Operations of `campaign`."""
+        return AsyncCampaignOperations(self._core)
+
+    @property
+    def consent(self) -> AsyncConsentOperations:
+        """Operations of `consent`."""
+        return AsyncConsentOperations(self._core)
+
+    @property
+    def datasets(self) -> AsyncDatasetsOperations:
+        """Operations of `datasets`."""
+        return AsyncDatasetsOperations(self._core)
+
+    @property
+    def documents(self) -> AsyncDocumentsOperations:
+        """Operations of `documents`."""
+        return AsyncDocumentsOperations(self._core)
+
+    @property
+    def drafts(self) -> AsyncDraftsOperations:
+        """Operations of `drafts`."""
+        return AsyncDraftsOperations(self._core)
+
+    @property
+    def email(self) -> AsyncEmailOperations:
+        """Operations of `email`."""
+        return AsyncEmailOperations(self._core)
+
+    @property
+    def gate(self) -> AsyncGateOperations:
+        """Operations of `gate`."""
+        return AsyncGateOperations(self._core)
 
     @property
     def jobs(self) -> AsyncJobsOperations:
@@ -203,9 +2618,34 @@ class AsyncOperations:
         return AsyncJobsOperations(self._core)
 
     @property
+    def knowledge(self) -> AsyncKnowledgeOperations:
+        """Operations of `knowledge`."""
+        return AsyncKnowledgeOperations(self._core)
+
+    @property
+    def people(self) -> AsyncPeopleOperations:
+        """Operations of `people`."""
+        return AsyncPeopleOperations(self._core)
+
+    @property
+    def preferences(self) -> AsyncPreferencesOperations:
+        """Operations of `preferences`."""
+        return AsyncPreferencesOperations(self._core)
+
+    @property
+    def prompts(self) -> AsyncPromptsOperations:
+        """Operations of `prompts`."""
+        return AsyncPromptsOperations(self._core)
+
+    @property
     def queues(self) -> AsyncQueuesOperations:
         """Operations of `queues`."""
         return AsyncQueuesOperations(self._core)
+
+    @property
+    def runs(self) -> AsyncRunsOperations:
+        """Operations of `runs`."""
+        return AsyncRunsOperations(self._core)
 
     @property
     def scope(self) -> AsyncScopeOperations:
@@ -213,9 +2653,39 @@ class AsyncOperations:
         return AsyncScopeOperations(self._core)
 
     @property
+    def sends(self) -> AsyncSendsOperations:
+        """Operations of `sends`."""
+        return AsyncSendsOperations(self._core)
+
+    @property
+    def sms(self) -> AsyncSmsOperations:
+        """Operations of `sms`."""
+        return AsyncSmsOperations(self._core)
+
+    @property
+    def spaces(self) -> AsyncSpacesOperations:
+        """Operations of `spaces`."""
+        return AsyncSpacesOperations(self._core)
+
+    @property
     def store(self) -> AsyncStoreOperations:
         """Operations of `store`."""
         return AsyncStoreOperations(self._core)
+
+    @property
+    def suppression(self) -> AsyncSuppressionOperations:
+        """Operations of `suppression`."""
+        return AsyncSuppressionOperations(self._core)
+
+    @property
+    def utm(self) -> AsyncUtmOperations:
+        """Operations of `utm`."""
+        return AsyncUtmOperations(self._core)
+
+    @property
+    def voice(self) -> AsyncVoiceOperations:
+        """Operations of `voice`."""
+        return AsyncVoiceOperations(self._core)
 
     @property
     def workspaces(self) -> AsyncWorkspacesOperations:

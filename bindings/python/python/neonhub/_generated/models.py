@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -10,29 +11,754 @@ from typing import Any, Literal, TypeAlias
 from .._values import OMIT
 
 __all__ = [
+    "AgentRun",
+    "AgentRunPage",
+    "AgentsFailure",
+    "AgentsOrigin",
+    "AiCitation",
+    "AiRole",
+    "AiWarning",
+    "Answer",
+    "Approval",
+    "Assertion",
+    "Asset",
+    "AssetCard",
+    "AssetFinding",
+    "AssetPart",
+    "AssetStatus",
+    "AssetText",
+    "Attribution",
     "AuditEntry",
     "AuditEntryPage",
+    "AuditOutcome",
     "AuditReport",
+    "Basis",
+    "Block",
+    "BlockKind",
+    "BlockKindCode",
+    "BlockKindFootnote",
+    "BlockKindHeading",
+    "BlockKindListItem",
+    "BlockKindParagraph",
+    "BlockKindTable",
+    "BlogSection",
+    "Brand",
+    "BrandPage",
+    "BrandStatus",
+    "BrandsChannel",
+    "BriefSender",
+    "BudgetLine",
+    "BudgetShare",
+    "Calibration",
     "Caller",
+    "Campaign",
+    "CampaignBrief",
+    "CampaignChannel",
+    "CampaignCitation",
+    "CampaignLine",
+    "CampaignPage",
+    "CampaignParts",
+    "CampaignPartsAds",
+    "CampaignPartsBlog",
+    "CampaignPartsEmail",
+    "CampaignPartsPost",
+    "CampaignPartsSms",
+    "CampaignPreferredTerm",
+    "CampaignReport",
+    "CampaignStatus",
+    "CampaignStepEffect",
+    "CandidateStatus",
+    "Casing",
+    "Channel",
+    "ChannelOverride",
+    "ChunkOptions",
+    "Cited",
+    "ComposeNote",
+    "Composed",
+    "ComposedText",
+    "Consent",
+    "ConsentStepEffect",
+    "ContactCounts",
+    "ContentFacts",
+    "ContextChunk",
+    "CostRange",
+    "Count",
+    "Cta",
+    "Dataset",
+    "DatasetKind",
+    "DatasetPage",
+    "DatasetsRole",
+    "DayWindow",
+    "Decision",
+    "Document",
+    "DocumentPage",
+    "DocumentState",
+    "DocumentText",
+    "DocumentsFailure",
+    "DocumentsOrigin",
+    "DocumentsWarning",
+    "Draft",
+    "DraftStatus",
+    "DraftsCategory",
+    "DraftsOrigin",
+    "DraftsParts",
+    "DraftsViolation",
+    "DropRule",
+    "Dropped",
+    "Escape",
     "Event",
+    "Exemplar",
+    "Explanation",
+    "FailedFile",
     "Figures",
-    "Finding",
+    "FindingKind",
+    "Frequency",
+    "Fusion",
+    "FusionBlend",
+    "FusionRrf",
+    "GeneratedText",
+    "Greeting",
+    "HiddenReason",
+    "HiddenText",
+    "Hit",
+    "Identifier",
+    "IdentityKind",
+    "IdentityView",
+    "ImportJob",
+    "ImportStatus",
     "Item",
     "ItemEvent",
     "ItemProgress",
+    "KnowledgeCounts",
+    "Kpi",
+    "LaunchOutcome",
+    "Level",
+    "Lifecycle",
+    "Lifted",
+    "LimitCheck",
+    "Link",
+    "LogLine",
+    "MergeCandidate",
+    "MergeCandidatePage",
+    "MergeEntry",
+    "MergeStatus",
     "Mode",
-    "Outcome",
+    "Money",
+    "NewRule",
+    "Objective",
+    "OfflineTemplate",
+    "Part",
+    "Pattern",
+    "PatternMaxSentenceWords",
+    "PatternNoCapitals",
+    "PatternNoContractions",
+    "PatternNoEmoji",
+    "PatternNoExclamation",
+    "PatternNoHashtags",
+    "PatternNoQuestions",
+    "PatternTerm",
+    "PeopleEncoding",
+    "PeopleOrder",
     "Permission",
+    "Person",
+    "PersonFields",
+    "PersonStatus",
+    "PersonView",
+    "PersonViewPage",
+    "Plan",
+    "PlanLine",
+    "PlanStep",
+    "Preferences",
     "Principal",
     "PrincipalAgent",
     "PrincipalApiKey",
     "PrincipalSystem",
     "PrincipalUser",
+    "Prompt",
+    "PromptValue",
+    "PromptVar",
+    "Proof",
+    "ProofMethod",
+    "Quality",
     "QueueStats",
+    "QuietHours",
+    "ReadFile",
+    "Reason",
+    "ReasonLine",
+    "Recorded",
+    "Rendered",
+    "Replacement",
+    "Resolved",
+    "Review",
+    "RowFault",
+    "RowFaultPage",
+    "Rule",
+    "RuleKind",
+    "RuleSource",
+    "RunDetails",
+    "RunLease",
+    "RunStatus",
+    "ScheduleEntry",
+    "SearchFilters",
+    "SearchMode",
+    "SearchResult",
+    "SegmentCount",
+    "Segmentation",
+    "Send",
+    "SendCounts",
+    "SendPage",
+    "SendState",
+    "SendTotals",
+    "SenderProfile",
+    "Severity",
+    "SkippedPassage",
+    "SmsEncoding",
+    "Source",
+    "SourceText",
+    "Space",
+    "SpacePage",
+    "SpaceState",
+    "Span",
+    "Spread",
+    "Status",
+    "Step",
+    "StepKind",
+    "StepParams",
+    "StoppedBy",
+    "StoreFinding",
+    "Style",
+    "Suggestion",
+    "SuppressionCheck",
+    "SuppressionFact",
+    "SuppressionKind",
+    "SuppressionReason",
+    "SuppressionView",
+    "SuppressionViewPage",
+    "TaggedLink",
+    "Taint",
+    "Thresholds",
+    "TimelineEntry",
+    "TimelineEntryPage",
+    "Tone",
+    "Trait",
+    "Trust",
+    "Turn",
+    "Unit",
+    "Unmerged",
+    "Unsubscribed",
+    "UploadedGuide",
+    "Usage",
+    "Used",
+    "Utm",
+    "VarKind",
+    "Verdict",
+    "Verification",
+    "VerificationMethod",
+    "Vocabulary",
+    "Voice",
+    "VoiceAlignment",
+    "VoiceAlignment2",
+    "VoiceBrief",
+    "VoiceCategory",
+    "VoiceDiff",
+    "VoiceFinding",
+    "VoiceInContext",
+    "VoiceLine",
+    "VoiceOutcome",
+    "VoiceParts",
+    "VoiceParts2",
+    "VoicePreferredTerm",
+    "VoiceProposal",
+    "VoiceReport",
+    "VoiceRule",
+    "VoiceScore",
+    "VoiceStatus",
+    "VoiceView",
+    "VoiceViolation",
+    "WarningCode",
     "Worked",
     "Workspace",
     "WorkspaceStatus",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRun:
+    """The standing of one run. Its input, output and steps are in its log."""
+
+    agent: str
+    """The agent: `campaign`."""
+
+    agent_version: int
+    """Version of its program."""
+
+    campaign_id: str | None = None
+    """The campaign it works on."""
+
+    cancel_asked: bool = False
+    """True once its cancellation was asked for."""
+
+    ended_at: datetime | None = None
+    """When it ended."""
+
+    failure: AgentsFailure | None = None
+    """Why it failed."""
+
+    id: str
+    """Its id."""
+
+    idempotency_key: str | None = None
+    """The same key is the same run."""
+
+    input_hash: str
+    """SHA-256 over the RFC 8785 form of the input, in hex."""
+
+    lease: RunLease | None = None
+    """Who works on it."""
+
+    origin: AgentsOrigin | None = None
+    """`offline` when the offline model made a part of it."""
+
+    person_id: str | None = None
+    """The person it is about."""
+
+    principal: str
+    """Who it acts for."""
+
+    signals: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """Answers to waits that the run has not taken yet, by name of the wait."""
+
+    started_at: datetime
+    """When it was made."""
+
+    status: RunStatus
+    """Where it stands."""
+
+    used: Used
+    """What it has used."""
+
+    wait_reason: str | None = None
+    """What it waits for, in one word."""
+
+    wake_at: datetime | None = None
+    """When a timer wakes it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "agent_version": self.agent_version,
+            "campaign_id": OMIT if self.campaign_id is None else self.campaign_id,
+            "cancel_asked": self.cancel_asked,
+            "ended_at": OMIT if self.ended_at is None else self.ended_at,
+            "failure": OMIT if self.failure is None else self.failure,
+            "id": self.id,
+            "idempotency_key": OMIT if self.idempotency_key is None else self.idempotency_key,
+            "input_hash": self.input_hash,
+            "lease": OMIT if self.lease is None else self.lease,
+            "origin": OMIT if self.origin is None else self.origin,
+            "person_id": OMIT if self.person_id is None else self.person_id,
+            "principal": self.principal,
+            "signals": self.signals,
+            "started_at": self.started_at,
+            "status": self.status,
+            "used": self.used,
+            "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
+            "wake_at": OMIT if self.wake_at is None else self.wake_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRunPage:
+    """A page of a list."""
+
+    items: list[AgentRun]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentsFailure:
+    """An error as a log keeps it: words, no cause, no personal values."""
+
+    code: str
+    """The finer word."""
+
+    kind: str
+    """The word of the kind."""
+
+    message: str
+    """What was expected and what to do."""
+
+    operation: str
+    """The operation that failed."""
+
+    retryable: bool
+    """True when the same call may succeed later."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "kind": self.kind,
+            "message": self.message,
+            "operation": self.operation,
+            "retryable": self.retryable,
+        }
+
+
+AgentsOrigin: TypeAlias = Literal[
+    "offline",
+    "model",
+    "human",
+]
+"""Where text came from. What was made offline is never passed off as the work of a model.
+
+- `offline`: Rules and templates of the offline model.
+- `model`: A real model.
+- `human`: A person.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiCitation:
+    """A sentence of an answer that stands in a source."""
+
+    quote: str
+    """The words as they stand there."""
+
+    source: str
+    """The id of the source."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "quote": self.quote,
+            "source": self.source,
+        }
+
+
+AiRole: TypeAlias = Literal[
+    "system",
+    "user",
+    "assistant",
+    "tool",
+]
+"""Who speaks.
+
+- `system`: Instructions of the host or the agent.
+- `user`: The caller.
+- `assistant`: The model.
+- `tool`: The result of a tool.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiWarning:
+    """Something that was left out or cut."""
+
+    code: str
+    """Stable word."""
+
+    message: str
+    """For a reader."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer of the ledger."""
+
+    identity: str | None = None
+    """The address that the deciding row covers, when it names one."""
+
+    path: list[Step]
+    """The walk from `all` to the asked scope."""
+
+    row: str | None = None
+    """The row that decided."""
+
+    status: Status | None = None
+    """The state at the end of the walk; none: nothing is on record. Only `granted` permits."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "identity": OMIT if self.identity is None else self.identity,
+            "path": self.path,
+            "row": OMIT if self.row is None else self.row,
+            "status": OMIT if self.status is None else self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A release: bound to what was released, so that a later change takes it back."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who released it."""
+
+    hash: str
+    """Hash over plan, assets, audience and budget."""
+
+    note: str | None = None
+    """Why, if something was said."""
+
+    plan_version: int
+    """Version of the plan."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "by": self.by,
+            "hash": self.hash,
+            "note": OMIT if self.note is None else self.note,
+            "plan_version": self.plan_version,
+        }
+
+
+Assertion: TypeAlias = Literal[
+    "first_party",
+    "verified",
+    "third_party",
+]
+"""How far the caller vouches for the identifiers.
+
+- `first_party`: From the host's own systems.
+- `verified`: Proved by the person: confirmed link, one-time code, sign-in.
+- `third_party`: From someone else. Never merges people.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A text that was written for one step of a plan, with its other versions and every check."""
+
+    alternates: list[AssetText]
+    """Other versions that passed the checks, best first."""
+
+    campaign: str
+    """The campaign it belongs to."""
+
+    channel: CampaignChannel
+    """Where it goes."""
+
+    draft: str | None = None
+    """The draft that is sent or posted, once there is one."""
+
+    id: str
+    """Its id."""
+
+    origin: str
+    """Who wrote it: `offline` or the model's name."""
+
+    primary: AssetText
+    """The version that is used."""
+
+    status: AssetStatus
+    """Where it stands."""
+
+    step_key: str
+    """The step it was written for."""
+
+    title: str
+    """What it is, for people."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alternates": self.alternates,
+            "campaign": self.campaign,
+            "channel": self.channel,
+            "draft": OMIT if self.draft is None else self.draft,
+            "id": self.id,
+            "origin": self.origin,
+            "primary": self.primary,
+            "status": self.status,
+            "step_key": self.step_key,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetCard:
+    """One asset with its checks."""
+
+    alternates: int
+    """How many other versions were kept."""
+
+    channel: CampaignChannel | None = None
+    """Where it goes; absent only in an empty report."""
+
+    citations: list[CampaignCitation]
+    """The brand chunks it used."""
+
+    findings: list[AssetFinding]
+    """What the guardrail found."""
+
+    id: str
+    """Its id."""
+
+    limits: list[LimitCheck]
+    """Lengths against the limits of the channel."""
+
+    origin: str
+    """Who wrote it: `offline` or the model's name."""
+
+    parts: list[AssetPart]
+    """The parts in reading order."""
+
+    status: str
+    """Its state: `approved`, or `in_review` when something must be looked at first."""
+
+    step_key: str
+    """The step it was written for."""
+
+    title: str
+    """Its heading, for people."""
+
+    voice_score: float | None = None
+    """How well it fits the brand's voice, 0..=1; absent without a voice."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alternates": self.alternates,
+            "channel": OMIT if self.channel is None else self.channel,
+            "citations": self.citations,
+            "findings": self.findings,
+            "id": self.id,
+            "limits": self.limits,
+            "origin": self.origin,
+            "parts": self.parts,
+            "status": self.status,
+            "step_key": self.step_key,
+            "title": self.title,
+            "voice_score": OMIT if self.voice_score is None else self.voice_score,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFinding:
+    """What a check found in an asset."""
+
+    level: str
+    """`info`, `warn` or `block`."""
+
+    message: str
+    """What was found and what to do."""
+
+    rule: str
+    """The rule."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "level": self.level,
+            "message": self.message,
+            "rule": self.rule,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetPart:
+    """A named part of an asset."""
+
+    name: str
+    """Such as `subject`, `body`, `headline 1`."""
+
+    text: str
+    """The text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "text": self.text,
+        }
+
+
+AssetStatus: TypeAlias = Literal[
+    "draft",
+    "in_review",
+    "approved",
+]
+"""State of an asset.
+
+- `draft`: Written, not released yet.
+- `in_review`: Someone must look at it: its voice score is low or a check warned.
+- `approved`: Released.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetText:
+    """One version of an asset."""
+
+    citations: list[CampaignCitation]
+    """The brand chunks it used."""
+
+    findings: list[AssetFinding]
+    """What the guardrail found."""
+
+    limits: list[LimitCheck]
+    """Lengths against the limits of the channel."""
+
+    parts: CampaignParts
+    """The text."""
+
+    voice_score: float | None = None
+    """Fit with the brand's voice, 0..=1; absent without a voice."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "citations": self.citations,
+            "findings": self.findings,
+            "limits": self.limits,
+            "parts": self.parts,
+            "voice_score": OMIT if self.voice_score is None else self.voice_score,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """What a draft was made from, so that a send can be explained."""
+
+    citations: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Chunks of the brand's documents it cites."""
+
+    memory_ids: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Memories used."""
+
+    model: str | None = None
+    """Model that wrote it."""
+
+    prompt_version: str | None = None
+    """Version of the prompt."""
+
+    propensity: float | None = None
+    """Probability with which this variant was chosen, 0..=1."""
+
+    snippet_ids: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Snippets used."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "citations": self.citations,
+            "memory_ids": self.memory_ids,
+            "model": OMIT if self.model is None else self.model,
+            "prompt_version": OMIT if self.prompt_version is None else self.prompt_version,
+            "propensity": OMIT if self.propensity is None else self.propensity,
+            "snippet_ids": self.snippet_ids,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +783,7 @@ class AuditEntry:
     id: str
     """Id of the record: the number with leading zeros."""
 
-    outcome: Outcome
+    outcome: AuditOutcome
     """How it ended."""
 
     prev_hash: str
@@ -109,6 +835,19 @@ class AuditEntryPage:
         }
 
 
+AuditOutcome: TypeAlias = Literal[
+    "ok",
+    "denied",
+    "failed",
+]
+"""How the act ended.
+
+- `ok`: It was done.
+- `denied`: It was refused.
+- `failed`: It failed.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
     """The answer of `audit.verify`."""
@@ -134,6 +873,363 @@ class AuditReport:
         }
 
 
+Basis: TypeAlias = Literal[
+    "consent",
+    "contract",
+    "legitimate_interest",
+    "legal_obligation",
+    "implied_purchase",
+    "implied_inquiry",
+]
+"""Why the processing is lawful.
+
+- `consent`: The person agreed (GDPR Art. 6(1)(a)).
+- `contract`: A contract needs it (GDPR Art. 6(1)(b)).
+- `legitimate_interest`: A legitimate interest (GDPR Art. 6(1)(f)).
+- `legal_obligation`: A law demands it (GDPR Art. 6(1)(c)).
+- `implied_purchase`: Implied by a purchase (CASL); lapses.
+- `implied_inquiry`: Implied by an inquiry (CASL); lapses.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One block of the text."""
+
+    byte_end: int
+    """Byte after the last one in the text."""
+
+    byte_start: int
+    """First byte in the text."""
+
+    kind: BlockKind
+    """What it is."""
+
+    origin: DocumentsOrigin
+    """Where it stands in the file."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "byte_end": self.byte_end,
+            "byte_start": self.byte_start,
+            "kind": self.kind,
+            "origin": self.origin,
+        }
+
+
+BlockKind: TypeAlias = "BlockKindHeading | BlockKindParagraph | BlockKindListItem | BlockKindTable | BlockKindCode | BlockKindFootnote"
+"""The kind of a block.
+
+One of these; `type` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKindCode:
+    """Preformatted text."""
+
+    type: Literal["code"] = "code"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKindFootnote:
+    """A footnote or endnote, placed after the block that refers to it."""
+
+    type: Literal["footnote"] = "footnote"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKindHeading:
+    """A heading."""
+
+    level: int
+    """1 (highest) to 6."""
+
+    type: Literal["heading"] = "heading"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "level": self.level,
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKindListItem:
+    """One item of a list."""
+
+    depth: int
+    """0 for the outermost list."""
+
+    type: Literal["list_item"] = "list_item"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "depth": self.depth,
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKindParagraph:
+    """Running prose."""
+
+    type: Literal["paragraph"] = "paragraph"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKindTable:
+    """A table: one line per row, cells parted by ` | `."""
+
+    has_header: bool
+    """True when the first row names the columns."""
+
+    type: Literal["table"] = "table"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "has_header": self.has_header,
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlogSection:
+    """A section of an outline."""
+
+    heading: str
+    """Heading."""
+
+    points: list[str]
+    """What the section says, point by point."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "heading": self.heading,
+            "points": self.points,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brand:
+    """A brand."""
+
+    domains: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Domains it owns."""
+
+    id: str
+    """Its id."""
+
+    locale: str
+    """Language it writes in, BCP 47."""
+
+    name: str
+    """Display name."""
+
+    postal_address: str | None = None
+    """Postal address for the footers of its mail."""
+
+    slug: str
+    """Short name, unique in the workspace."""
+
+    status: BrandStatus = "active"
+    """State."""
+
+    timezone: str | None = None
+    """Its zone, IANA."""
+
+    window: list[DayWindow | None] | None = None
+    """When it sends marketing, on the recipient's clock; none: at any hour the law allows."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "domains": self.domains,
+            "id": self.id,
+            "locale": self.locale,
+            "name": self.name,
+            "postal_address": OMIT if self.postal_address is None else self.postal_address,
+            "slug": self.slug,
+            "status": self.status,
+            "timezone": OMIT if self.timezone is None else self.timezone,
+            "window": OMIT if self.window is None else self.window,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrandPage:
+    """A page of a list."""
+
+    items: list[Brand]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+BrandStatus: TypeAlias = Literal[
+    "active",
+    "archived",
+]
+"""State of a brand.
+
+- `active`: It speaks.
+- `archived`: Its sends stop at the gate; its history stays.
+"""
+
+
+BrandsChannel: TypeAlias = Literal[
+    "email",
+    "sms",
+    "whatsapp",
+    "push",
+    "web_push",
+    "inapp",
+    "phone",
+    "mail",
+    "dm:bluesky",
+    "dm:discord",
+    "dm:facebook",
+    "dm:farcaster",
+    "dm:google_business",
+    "dm:instagram",
+    "dm:linkedin",
+    "dm:mastodon",
+    "dm:pinterest",
+    "dm:reddit",
+    "dm:telegram",
+    "dm:threads",
+    "dm:tiktok",
+    "dm:tumblr",
+    "dm:x",
+    "dm:youtube",
+    "bluesky",
+    "discord",
+    "facebook",
+    "farcaster",
+    "google_business",
+    "instagram",
+    "linkedin",
+    "mastodon",
+    "pinterest",
+    "reddit",
+    "telegram",
+    "threads",
+    "tiktok",
+    "tumblr",
+    "x",
+    "youtube",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BriefSender:
+    """The sender of a campaign's messages."""
+
+    email: str
+    """Address in the From header."""
+
+    name: str
+    """Name in the From header (1..=100 characters, one line)."""
+
+    postal_address: str
+    """Postal address of the footer (1..=300 characters)."""
+
+    unsubscribe_url: str
+    """An `https` address that accepts the one-click request of RFC 8058; a signed token is added."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "email": self.email,
+            "name": self.name,
+            "postal_address": self.postal_address,
+            "unsubscribe_url": self.unsubscribe_url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLine:
+    """Money of the campaign."""
+
+    cost: CostRange | None = None
+    """What the plan costs."""
+
+    split: list[BudgetShare]
+    """Its shares."""
+
+    total: Money | None = None
+    """The whole budget; the shares sum to it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cost": OMIT if self.cost is None else self.cost,
+            "split": self.split,
+            "total": OMIT if self.total is None else self.total,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetShare:
+    """The part of the budget that one channel gets."""
+
+    amount: Money
+    """How much."""
+
+    channel: CampaignChannel
+    """Where it is spent."""
+
+    pays_for: str
+    """What it pays for."""
+
+    weight: int
+    """Its weight among the weights of all channels of the plan."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "amount": self.amount,
+            "channel": self.channel,
+            "pays_for": self.pays_for,
+            "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Where raw exemplar similarity stands for a typical off-brand and on-brand text of this brand."""
+
+    off_median: float
+    """Median raw similarity of off-brand texts."""
+
+    on_median: float
+    """Median raw similarity of on-brand texts."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "off_median": self.off_median,
+            "on_median": self.on_median,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who is calling."""
@@ -153,6 +1249,1585 @@ class Caller:
             "principal": self.principal,
             "workspace": self.workspace,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """A campaign: a brief, how far it has come, and what was released."""
+
+    approval: Approval | None = None
+    """What was released, if it was."""
+
+    brand: str
+    """The brand that speaks."""
+
+    brief: CampaignBrief
+    """What it is for."""
+
+    id: str
+    """Its id."""
+
+    key: str
+    """Key of its brief: the same brief is the same campaign."""
+
+    launched_at: datetime | None = None
+    """When it was launched first."""
+
+    name: str
+    """Its name, unique among campaigns of the brand that are not archived."""
+
+    plan_version: int
+    """Version of its plan; 0 before the first."""
+
+    status: CampaignStatus
+    """Where it stands."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "approval": OMIT if self.approval is None else self.approval,
+            "brand": self.brand,
+            "brief": self.brief,
+            "id": self.id,
+            "key": self.key,
+            "launched_at": OMIT if self.launched_at is None else self.launched_at,
+            "name": self.name,
+            "plan_version": self.plan_version,
+            "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignBrief:
+    """One brief becomes one campaign.
+
+    Read one from a TOML file with `Brief::from_toml`, or fill the fields and call `Brief::check`.
+    Both list every fault by field in one error.
+    """
+
+    audience_text: str
+    """Whom it speaks to, in plain words (1..=2,000 characters)."""
+
+    brand: str
+    """The brand that speaks (1..=100 characters)."""
+
+    budget: Money
+    """The whole money, in minor units. Zero is allowed; a negative amount is not."""
+
+    channels: list[CampaignChannel]
+    """Where it speaks; each channel once."""
+
+    end: datetime
+    """Nothing goes out after this instant."""
+
+    goal: str
+    """What the campaign should reach, in a sentence or two (1..=1,000 characters)."""
+
+    key_messages: list[str]
+    """What should stick, most important first (1..=10, each 1..=300 characters)."""
+
+    landing_url: str
+    """Where every link leads; tracking parameters are added, query and fragment kept."""
+
+    locale: str
+    """Language and region of the texts, such as `en-GB`."""
+
+    must_not_say: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that nothing may hold (at most 50, each 1..=200 characters)."""
+
+    must_say: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that every e-mail must hold (at most 20, each 1..=200 characters)."""
+
+    offer: str | None = None
+    """What is offered, if anything (1..=300 characters)."""
+
+    sender: BriefSender
+    """Who signs."""
+
+    start: datetime
+    """Nothing goes out before this instant."""
+
+    timezone: str
+    """IANA zone in which times of day are meant, such as `Europe/London`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "audience_text": self.audience_text,
+            "brand": self.brand,
+            "budget": self.budget,
+            "channels": self.channels,
+            "end": self.end,
+            "goal": self.goal,
+            "key_messages": self.key_messages,
+            "landing_url": self.landing_url,
+            "locale": self.locale,
+            "must_not_say": self.must_not_say,
+            "must_say": self.must_say,
+            "offer": OMIT if self.offer is None else self.offer,
+            "sender": self.sender,
+            "start": self.start,
+            "timezone": self.timezone,
+        }
+
+
+CampaignChannel: TypeAlias = Literal[
+    "email",
+    "sms",
+    "x",
+    "linkedin",
+    "instagram",
+    "facebook",
+    "ads",
+    "blog",
+]
+"""Where a campaign speaks. The word is the same in briefs, folders, reports and bindings.
+
+- `email`: A sequence of three e-mails to each person.
+- `sms`: One text message to each person.
+- `x`: A post on X.
+- `linkedin`: A post on LinkedIn.
+- `instagram`: A post on Instagram.
+- `facebook`: A post on Facebook.
+- `ads`: A search-ad set.
+- `blog`: The outline of a blog article.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignCitation:
+    """A brand chunk that an asset used."""
+
+    chunk: str
+    """The chunk's id."""
+
+    document: str
+    """The document's name."""
+
+    quote: str
+    """The words that were used."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunk": self.chunk,
+            "document": self.document,
+            "quote": self.quote,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignLine:
+    """Which campaign a report is about."""
+
+    audience_text: str
+    """From the brief."""
+
+    brand: str
+    """From the brief."""
+
+    end: datetime
+    """From the brief."""
+
+    goal: str
+    """From the brief."""
+
+    id: str
+    """Its id."""
+
+    key: str
+    """Key of its brief."""
+
+    name: str
+    """Its name."""
+
+    offer: str | None = None
+    """From the brief."""
+
+    start: datetime
+    """From the brief."""
+
+    status: str
+    """Its state."""
+
+    timezone: str
+    """From the brief; the times of the page are shown in it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "audience_text": self.audience_text,
+            "brand": self.brand,
+            "end": self.end,
+            "goal": self.goal,
+            "id": self.id,
+            "key": self.key,
+            "name": self.name,
+            "offer": OMIT if self.offer is None else self.offer,
+            "start": self.start,
+            "status": self.status,
+            "timezone": self.timezone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPage:
+    """A page of a list."""
+
+    items: list[Campaign]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+CampaignParts: TypeAlias = "CampaignPartsEmail | CampaignPartsSms | CampaignPartsPost | CampaignPartsAds | CampaignPartsBlog"
+"""The parts of a text.
+
+One of these; `form` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPartsAds:
+    """A search ad."""
+
+    descriptions: list[str]
+    """2..=4 descriptions of at most 90 characters."""
+
+    form: Literal["ads"] = "ads"
+
+    headlines: list[str]
+    """3..=15 headlines of at most 30 characters."""
+
+    paths: list[str]
+    """At most 2 path words of at most 15 characters, shown after the domain."""
+
+    url: str
+    """Where the ad leads."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "descriptions": self.descriptions,
+            "form": self.form,
+            "headlines": self.headlines,
+            "paths": self.paths,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPartsBlog:
+    """A blog outline."""
+
+    cta: Cta
+    """The one call to action."""
+
+    form: Literal["blog"] = "blog"
+
+    intro: str
+    """First paragraph."""
+
+    meta_description: str
+    """Summary for search results (at most 155 characters)."""
+
+    sections: list[BlogSection]
+    """Sections in order (2..=8)."""
+
+    title: str
+    """Title (at most 70 characters)."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cta": self.cta,
+            "form": self.form,
+            "intro": self.intro,
+            "meta_description": self.meta_description,
+            "sections": self.sections,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPartsEmail:
+    """A mail."""
+
+    cta: Cta
+    """The one call to action."""
+
+    form: Literal["email"] = "email"
+
+    greeting: Greeting
+    """Greeting."""
+
+    heading: str
+    """Heading of the body."""
+
+    paragraphs: list[str]
+    """Paragraphs of the body, plain text."""
+
+    preheader: str
+    """Text that mail programs show after the subject (at most 110 characters)."""
+
+    sign_off: str
+    """Last line, such as `Warmly, the Loaf team`."""
+
+    subject: str
+    """Subject (1..=78 characters)."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cta": self.cta,
+            "form": self.form,
+            "greeting": self.greeting,
+            "heading": self.heading,
+            "paragraphs": self.paragraphs,
+            "preheader": self.preheader,
+            "sign_off": self.sign_off,
+            "subject": self.subject,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPartsPost:
+    """A public post."""
+
+    form: Literal["post"] = "post"
+
+    hashtags: list[str]
+    """Hashtags in it, without the mark."""
+
+    text: str
+    """The whole text, with link and hashtags."""
+
+    url: str
+    """The link in it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "form": self.form,
+            "hashtags": self.hashtags,
+            "text": self.text,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPartsSms:
+    """A text message."""
+
+    body: str
+    """The whole text, with sender, link and the way to opt out."""
+
+    form: Literal["sms"] = "sms"
+
+    url: str
+    """The link in it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "body": self.body,
+            "form": self.form,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPreferredTerm:
+    """A term the brand prefers."""
+
+    instead_of: str
+    """What it does not say."""
+
+    term: str
+    """What the brand says."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "instead_of": self.instead_of,
+            "term": self.term,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignReport:
+    """What a campaign did, and why.
+
+    Written as `report.json`; `Report::to_html` makes the page people read.
+    """
+
+    asset_cards: list[AssetCard]
+    """Each asset with its checks."""
+
+    assets: dict[str, int]
+    """Assets by channel."""
+
+    budget: BudgetLine
+    """Money."""
+
+    campaign: CampaignLine
+    """Which campaign this is."""
+
+    channels: dict[str, SendCounts]
+    """The counts of `sends` for each personal channel."""
+
+    contacts: ContactCounts
+    """What the contacts file gave."""
+
+    generated_at: datetime
+    """The instant the report was made, by the clock of the hub."""
+
+    is_offline: bool
+    """True when no provider was configured: texts come from the offline model, sends went to the
+    outbox.
+    """
+
+    knowledge: KnowledgeCounts
+    """The brand documents."""
+
+    plan: PlanLine
+    """The plan in short."""
+
+    posts: int
+    """Public posts handed to the outbox so far."""
+
+    reason_lines: list[ReasonLine]
+    """The same with words, most frequent first."""
+
+    reasons: dict[str, int]
+    """Deferred and denied sends by the rule that decided, each send once."""
+
+    sends: SendCounts
+    """The first step to each person on each personal channel."""
+
+    timings_ms: dict[str, int]
+    """Wall time of each part of the last run, in milliseconds. The one thing that differs between two
+    runs.
+    """
+
+    voice: VoiceLine
+    """What was learnt about the brand's voice."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "asset_cards": self.asset_cards,
+            "assets": self.assets,
+            "budget": self.budget,
+            "campaign": self.campaign,
+            "channels": self.channels,
+            "contacts": self.contacts,
+            "generated_at": self.generated_at,
+            "is_offline": self.is_offline,
+            "knowledge": self.knowledge,
+            "plan": self.plan,
+            "posts": self.posts,
+            "reason_lines": self.reason_lines,
+            "reasons": self.reasons,
+            "sends": self.sends,
+            "timings_ms": self.timings_ms,
+            "voice": self.voice,
+        }
+
+
+CampaignStatus: TypeAlias = Literal[
+    "draft",
+    "planned",
+    "approved",
+    "scheduled",
+    "running",
+    "paused",
+    "completed",
+    "cancelled",
+    "failed",
+    "archived",
+]
+"""Where a campaign stands.
+
+- `draft`: Has a brief.
+- `planned`: Has a plan.
+- `approved`: Plan, assets and budget were released.
+- `scheduled`: Launched; its start lies ahead.
+- `running`: Launched.
+- `paused`: Stopped for a while; its sends wait.
+- `completed`: Ended as planned.
+- `cancelled`: Ended early.
+- `failed`: Every path is dead.
+- `archived`: Put away.
+"""
+
+
+CampaignStepEffect: TypeAlias = Literal[
+    "pure",
+    "read",
+    "idempotent",
+    "write",
+    "compensable",
+]
+"""What a step does to the world (`Idempotent`: doing it twice is doing it once; `Write`: happens once
+and can be looked up; `Compensable`: can be undone).
+
+- `pure`: Nothing.
+- `read`: Reads.
+- `idempotent`: Changes our own records.
+- `write`: Touches the world.
+- `compensable`: Touches the world and can be undone.
+"""
+
+
+CandidateStatus: TypeAlias = Literal[
+    "open",
+    "accepted",
+    "rejected",
+]
+"""What became of a candidate.
+
+- `open`: Waits for a decision.
+- `accepted`: The two were merged.
+- `rejected`: They are two people; not proposed again without new evidence.
+"""
+
+
+Casing: TypeAlias = Literal[
+    "sentence",
+    "title",
+    "lower",
+    "upper",
+]
+"""How headings are written.
+
+- `sentence`: Only the first word and names begin with a capital.
+- `title`: Most Words Begin With a Capital.
+- `lower`: no capitals.
+- `upper`: ALL CAPITALS.
+"""
+
+
+Channel: TypeAlias = Literal[
+    "email",
+    "sms",
+    "x",
+    "linkedin",
+    "instagram",
+    "facebook",
+    "ads",
+    "blog",
+]
+"""Where a text is for.
+
+- `email`: A mail.
+- `sms`: A text message.
+- `x`: A post on X.
+- `linkedin`: A post on LinkedIn.
+- `instagram`: A post on Instagram.
+- `facebook`: A post on Facebook.
+- `ads`: A responsive search ad.
+- `blog`: The outline of a blog article.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOverride:
+    """How one channel differs from the brand's usual voice."""
+
+    emoji: bool | None = None
+    """Emoji are welcome here (true) or refused (false)."""
+
+    thresholds: Thresholds | None = None
+    """Thresholds on this channel."""
+
+    tone: Tone | None = None
+    """Tone on this channel."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "emoji": OMIT if self.emoji is None else self.emoji,
+            "thresholds": OMIT if self.thresholds is None else self.thresholds,
+            "tone": OMIT if self.tone is None else self.tone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOptions:
+    """Sizes of chunks, in tokens."""
+
+    max: int = 1000
+    """Largest chunk, reached by tables and code only. Up to 8 000. Default: 1 000."""
+
+    overlap: int = 75
+    """What a chunk of prose repeats of the one before it. Up to half of `target`. Default: 75."""
+
+    target: int = 500
+    """Size that prose is cut to. 20 to `max`. Default: 500."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "max": self.max,
+            "overlap": self.overlap,
+            "target": self.target,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cited:
+    """A sentence quoted from a source."""
+
+    chunk: str
+    """Id of the chunk."""
+
+    document: str
+    """Id of its document."""
+
+    quote: str
+    """The sentence as it stands in the source."""
+
+    span: Span
+    """Byte range in the chunk's text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunk": self.chunk,
+            "document": self.document,
+            "quote": self.quote,
+            "span": self.span,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeNote:
+    """Something that was left out or fell short."""
+
+    reason: str
+    """Why, as a stable word such as `refused_words`, `fewer_variants`, `too_alike`."""
+
+    what: str
+    """What: the text of the brief, or the variant."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "reason": self.reason,
+            "what": self.what,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """What a composition gave."""
+
+    alternates: list[ComposedText]
+    """Others, best first; they say it in other words."""
+
+    is_offline: bool
+    """True when no model wrote it."""
+
+    notes: list[ComposeNote]
+    """What was left out or fell short."""
+
+    primary: ComposedText
+    """The best text."""
+
+    voice_version: int | None = None
+    """Version of the voice; absent when the brand has none."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alternates": self.alternates,
+            "is_offline": self.is_offline,
+            "notes": self.notes,
+            "primary": self.primary,
+            "voice_version": OMIT if self.voice_version is None else self.voice_version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedText:
+    """A composed text with its judgement."""
+
+    alignment: VoiceAlignment | None = None
+    """Closeness to the voice; absent when the brand has none."""
+
+    citations: list[Cited]
+    """Sentences quoted from brand documents."""
+
+    counts: list[Count]
+    """Length of each part beside its limit."""
+
+    guardrail: VoiceReport
+    """Guardrail findings; `safe` is always true here."""
+
+    is_flagged: bool
+    """True when its alignment is under the pass mark, so that a person should look."""
+
+    origin: str
+    """Who wrote it: `offline` (rules and phrases, no model), `model` or `human`."""
+
+    parts: CampaignParts
+    """The text, part by part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alignment": OMIT if self.alignment is None else self.alignment,
+            "citations": self.citations,
+            "counts": self.counts,
+            "guardrail": self.guardrail,
+            "is_flagged": self.is_flagged,
+            "origin": self.origin,
+            "parts": self.parts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """A row of the consent ledger. Rows are added and never changed."""
+
+    basis: Basis
+    """Why processing is lawful."""
+
+    brand: str | None = None
+    """The brand it is limited to."""
+
+    channel: str
+    """The channel."""
+
+    effective_at: datetime
+    """Since when it holds."""
+
+    expires_at: datetime | None = None
+    """When a grant lapses."""
+
+    id: str
+    """Its id, made from what the row says: the same statement twice is one row."""
+
+    identity: str | None = None
+    """The one address that it covers; none: every address of the channel."""
+
+    jurisdiction: str | None = None
+    """The law it was given under, such as `EU` or `US-FL`."""
+
+    person: str
+    """The person it was written for; merges do not move it."""
+
+    proof: Proof | None = None
+    """What shows it."""
+
+    recorded_at: datetime
+    """Since when we know it."""
+
+    scope: str
+    """What it is for."""
+
+    sequence: int = 0
+    """Order among rows of the same two instants."""
+
+    source: str
+    """Where it was given."""
+
+    status: Status
+    """What it says."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "basis": self.basis,
+            "brand": OMIT if self.brand is None else self.brand,
+            "channel": self.channel,
+            "effective_at": self.effective_at,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "identity": OMIT if self.identity is None else self.identity,
+            "jurisdiction": OMIT if self.jurisdiction is None else self.jurisdiction,
+            "person": self.person,
+            "proof": OMIT if self.proof is None else self.proof,
+            "recorded_at": self.recorded_at,
+            "scope": self.scope,
+            "sequence": self.sequence,
+            "source": self.source,
+            "status": self.status,
+        }
+
+
+ConsentStepEffect: TypeAlias = Literal[
+    "inherited",
+    "replaced",
+    "older_than_revoke",
+]
+"""What a level did to the state that came from above.
+
+- `inherited`: No row, or a lapsed grant: the state from above stays.
+- `replaced`: The row became the state.
+- `older_than_revoke`: The grant is older than the revoke from above and changes nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactCounts:
+    """What the contacts file gave. `rows` = `imported` + `rejected`."""
+
+    imported: int
+    """Rows that gave or updated a person."""
+
+    people: int
+    """People in the workspace."""
+
+    rejected: int
+    """Rows without any usable identifier."""
+
+    rows: int
+    """Rows below the header."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "imported": self.imported,
+            "people": self.people,
+            "rejected": self.rejected,
+            "rows": self.rows,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentFacts:
+    """Findings in a rendered message."""
+
+    guardrail_blocks: list[str] | None = None
+    """Guardrail rules at block level; `None` when the guardrail did not run."""
+
+    has_opt_out: bool
+    """A way to opt out is visible in every text part."""
+
+    has_placeholder: bool
+    """A template mark was left in the text."""
+
+    has_postal_address: bool
+    """The postal address is visible in every text part."""
+
+    has_sender: bool
+    """The sender is named in every text part."""
+
+    moderation_passed: bool | None = None
+    """Moderation of the rendered text: passed or not; `None` when there is no verdict."""
+
+    violations: list[DraftsViolation]
+    """Limits of the platform that are broken."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "guardrail_blocks": OMIT if self.guardrail_blocks is None else self.guardrail_blocks,
+            "has_opt_out": self.has_opt_out,
+            "has_placeholder": self.has_placeholder,
+            "has_postal_address": self.has_postal_address,
+            "has_sender": self.has_sender,
+            "moderation_passed": OMIT if self.moderation_passed is None else self.moderation_passed,
+            "violations": self.violations,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextChunk:
+    """A passage with its citation."""
+
+    chunk: str
+    """Id of the chunk, for citations."""
+
+    document: str
+    """Id of the document."""
+
+    has_instruction: bool
+    """True when it holds an instruction to a model; then it must be quoted with care and never obeyed."""
+
+    headings: list[str]
+    """Headings above the passage, outermost first."""
+
+    text: str
+    """The passage. Data, never instruction."""
+
+    title: str
+    """Title of the document."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunk": self.chunk,
+            "document": self.document,
+            "has_instruction": self.has_instruction,
+            "headings": self.headings,
+            "text": self.text,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRange:
+    """What the plan costs: the sum of what is known, and by name what is not."""
+
+    estimate: Money
+    """What to expect."""
+
+    high: Money
+    """The most to expect."""
+
+    low: Money
+    """The least to expect."""
+
+    unknown: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Costs without a known price; they are not in the sums, and not zero."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "estimate": self.estimate,
+            "high": self.high,
+            "low": self.low,
+            "unknown": self.unknown,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """The length of one part beside its limit."""
+
+    field: str
+    """The part, such as `subject`."""
+
+    length: int
+    """Its length."""
+
+    limit: int
+    """The most allowed."""
+
+    unit: str
+    """What is counted: `characters`, `weighted`, `segments`, `items`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "field": self.field,
+            "length": self.length,
+            "limit": self.limit,
+            "unit": self.unit,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cta:
+    """A call to action."""
+
+    label: str
+    """Words on the button (1..=30 characters)."""
+
+    url: str
+    """Where it leads."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset: documents of one kind in one space, with who may read them and what for."""
+
+    acl: list[DatasetsRole]
+    """Roles that may read it; empty: everyone with `read:content`."""
+
+    id: str
+    """Its id."""
+
+    kind: DatasetKind
+    """What it holds."""
+
+    name: str
+    """Name, unique in the space, such as `brand-voice`."""
+
+    purposes: list[str]
+    """Purposes it may be used for; empty: any."""
+
+    space: str
+    """The space it belongs to."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "acl": self.acl,
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "purposes": self.purposes,
+            "space": self.space,
+        }
+
+
+DatasetKind: TypeAlias = Literal[
+    "documents",
+    "faq",
+    "analytics",
+]
+"""What a dataset holds.
+
+- `documents`: Documents.
+- `faq`: Questions with their answers.
+- `analytics`: Figures in words.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetPage:
+    """A page of a list."""
+
+    items: list[Dataset]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+DatasetsRole: TypeAlias = Literal[
+    "owner",
+    "admin",
+    "member",
+    "viewer",
+]
+"""A named set of permissions inside one workspace.
+
+- `owner`: Everything, and alone may close or transfer the workspace.
+- `admin`: Everything but closing or transferring the workspace.
+- `member`: Day-to-day marketing work.
+- `viewer`: Reads with contact values masked.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayWindow:
+    """Open from `start` until just before `end`, in minutes after local midnight. An `end` at or
+    before `start` lies on the next day; equal values are open for 24 hours.
+    """
+
+    end_minute: int
+    """First closed minute, 0..=1440."""
+
+    start_minute: int
+    """First open minute of the local day, 0..=1439."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "end_minute": self.end_minute,
+            "start_minute": self.start_minute,
+        }
+
+
+Decision: TypeAlias = Literal[
+    "allow",
+    "defer",
+    "deny",
+]
+"""A verdict's direction.
+
+- `allow`: May go out now.
+- `defer`: Not before an instant; then it is judged again.
+- `deny`: Not at all.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One version of a document."""
+
+    author: str | None = None
+    """Author."""
+
+    blob: str
+    """SHA-256 of the file, under which the store keeps it."""
+
+    chars: int
+    """Characters of the text."""
+
+    chunks: int
+    """Number of chunks."""
+
+    content_hash: str
+    """Hash over its chunks, by which the indexes know whether they hold them."""
+
+    current: bool
+    """True for the version that search answers from."""
+
+    dataset: str
+    """The dataset it belongs to."""
+
+    embedded: int
+    """Number of chunks that had to be embedded; the others were taken from the version before."""
+
+    external_key: str
+    """What joins the versions of one document; the file name unless given."""
+
+    failure: DocumentsFailure | None = None
+    """Why it failed."""
+
+    id: str
+    """Its id. Each version has its own."""
+
+    ingested_at: datetime
+    """When this version came in."""
+
+    language: str | None = None
+    """ISO 639-1 code of its language, if known."""
+
+    latest: bool
+    """True for the newest version. It is not the current one when it failed."""
+
+    mime: str
+    """MIME type of the format that was read."""
+
+    name: str
+    """File name, or the name that was given."""
+
+    pages: int | None = None
+    """Number of pages, for formats that have pages."""
+
+    parent_id: str | None = None
+    """The version before."""
+
+    recipe: str
+    """Hash of everything that decides its chunks and vectors; equal ones need no work."""
+
+    size_bytes: int
+    """Size of the file."""
+
+    space: str
+    """The space of the dataset."""
+
+    state: DocumentState
+    """State."""
+
+    tags: list[str]
+    """Tags."""
+
+    text_blob: str | None = None
+    """SHA-256 under which the store keeps the extracted text with its blocks."""
+
+    title: str
+    """Title."""
+
+    trust: Trust
+    """How far its text can be trusted."""
+
+    version: int
+    """Version, from 1."""
+
+    warnings: list[DocumentsWarning]
+    """Remarks of the extraction."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "author": OMIT if self.author is None else self.author,
+            "blob": self.blob,
+            "chars": self.chars,
+            "chunks": self.chunks,
+            "content_hash": self.content_hash,
+            "current": self.current,
+            "dataset": self.dataset,
+            "embedded": self.embedded,
+            "external_key": self.external_key,
+            "failure": OMIT if self.failure is None else self.failure,
+            "id": self.id,
+            "ingested_at": self.ingested_at,
+            "language": OMIT if self.language is None else self.language,
+            "latest": self.latest,
+            "mime": self.mime,
+            "name": self.name,
+            "pages": OMIT if self.pages is None else self.pages,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "recipe": self.recipe,
+            "size_bytes": self.size_bytes,
+            "space": self.space,
+            "state": self.state,
+            "tags": self.tags,
+            "text_blob": OMIT if self.text_blob is None else self.text_blob,
+            "title": self.title,
+            "trust": self.trust,
+            "version": self.version,
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentPage:
+    """A page of a list."""
+
+    items: list[Document]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+DocumentState: TypeAlias = Literal[
+    "ready",
+    "failed",
+    "deleted",
+]
+"""State of a document.
+
+- `ready`: Can be searched.
+- `failed`: Could not be read; `failure` says why.
+- `deleted`: Deleted; its chunks are gone.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentText:
+    """The text of a document, or a part of it."""
+
+    blocks: list[Block]
+    """Blocks that start in the given part; their ranges count from the start of the whole text."""
+
+    byte_end: int
+    """Byte after the last one that is given."""
+
+    byte_start: int
+    """First byte that is given."""
+
+    document: str
+    """The document version."""
+
+    hidden: list[HiddenText]
+    """Text that the document holds but does not show. Tainted: never mix it in."""
+
+    links: list[Link]
+    """Links that start in the given part. They were not visited."""
+
+    metadata: dict[str, str]
+    """Front matter or document properties, by lower-case key."""
+
+    text: str
+    """The text from `byte_start` on. Quoted material, never an instruction."""
+
+    title: str
+    """Its title."""
+
+    total_bytes: int
+    """Bytes of the whole text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blocks": self.blocks,
+            "byte_end": self.byte_end,
+            "byte_start": self.byte_start,
+            "document": self.document,
+            "hidden": self.hidden,
+            "links": self.links,
+            "metadata": self.metadata,
+            "text": self.text,
+            "title": self.title,
+            "total_bytes": self.total_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentsFailure:
+    """Why a document could not be read."""
+
+    code: str
+    """Word of the error, such as `corrupted` or `unsupported`."""
+
+    reason: str
+    """What is wrong and what to do."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentsOrigin:
+    """Where a block stands in the file."""
+
+    file_end: int | None = None
+    """Byte after the last one in the file or part."""
+
+    file_start: int | None = None
+    """First byte in the file, or in the part when one is named."""
+
+    page: int | None = None
+    """Page number from 1, for formats that have pages."""
+
+    part: str | None = None
+    """Name of the part inside a container file, such as `word/document.xml`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "file_end": OMIT if self.file_end is None else self.file_end,
+            "file_start": OMIT if self.file_start is None else self.file_start,
+            "page": OMIT if self.page is None else self.page,
+            "part": OMIT if self.part is None else self.part,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentsWarning:
+    """A remark about an extraction."""
+
+    code: WarningCode
+    """What it is about."""
+
+    detail: str
+    """Page, encoding name or count that belongs to it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message before it has a recipient, or for one person."""
+
+    attribution: Attribution | None = None
+    """What it was made from."""
+
+    brand: str
+    """The brand that speaks."""
+
+    campaign: str | None = None
+    """Id of the campaign, bulk or journey it belongs to."""
+
+    category: DraftsCategory
+    """What kind of message it is; a send cannot change it."""
+
+    channel: BrandsChannel
+    """Where it goes."""
+
+    content: ContentFacts
+    """What the checks found in it."""
+
+    hash: str
+    """Hash of channel, category, sender, parts and variables, 32 hex digits."""
+
+    id: str
+    """Its id."""
+
+    locale: str
+    """Language, BCP 47."""
+
+    needs_approval: bool
+    """True when it goes out only after an approval."""
+
+    origin: DraftsOrigin
+    """Where the text came from."""
+
+    parts: DraftsParts
+    """What it says."""
+
+    person: str | None = None
+    """The one person it is for; none: an audience or the public."""
+
+    reviews: list[Review] = dataclasses.field(default_factory=lambda: [])
+    """Decisions, oldest first."""
+
+    sender: str
+    """What it is sent from."""
+
+    status: DraftStatus
+    """State of this version."""
+
+    step: str | None = None
+    """Step of a sequence."""
+
+    variables: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """Values for its variables besides those of the recipient."""
+
+    variant: str | None = None
+    """Variant of an experiment."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attribution": OMIT if self.attribution is None else self.attribution,
+            "brand": self.brand,
+            "campaign": OMIT if self.campaign is None else self.campaign,
+            "category": self.category,
+            "channel": self.channel,
+            "content": self.content,
+            "hash": self.hash,
+            "id": self.id,
+            "locale": self.locale,
+            "needs_approval": self.needs_approval,
+            "origin": self.origin,
+            "parts": self.parts,
+            "person": OMIT if self.person is None else self.person,
+            "reviews": self.reviews,
+            "sender": self.sender,
+            "status": self.status,
+            "step": OMIT if self.step is None else self.step,
+            "variables": self.variables,
+            "variant": OMIT if self.variant is None else self.variant,
+        }
+
+
+DraftStatus: TypeAlias = Literal[
+    "draft",
+    "in_review",
+    "approved",
+    "rejected",
+    "archived",
+]
+"""State of a draft.
+
+- `draft`: Being written.
+- `in_review`: Waiting for approval.
+- `approved`: May be sent.
+- `rejected`: Refused by a reviewer.
+- `archived`: Put away.
+"""
+
+
+DraftsCategory: TypeAlias = Literal[
+    "marketing",
+    "transactional",
+    "conversational",
+    "confirmation",
+    "legal",
+]
+"""What kind of message it is. The category decides which rules it may skip; it is set with the content
+and a send cannot override it.
+
+- `marketing`: Promotes something. Every rule applies.
+- `transactional`: Follows from something the person did: a receipt, a password reset.
+- `conversational`: A reply inside an open thread.
+- `confirmation`: Double opt-in request or stop confirmation.
+- `legal`: A notice the law requires.
+"""
+
+
+DraftsOrigin: TypeAlias = Literal[
+    "human",
+    "model",
+    "offline",
+]
+"""Where a text came from.
+
+- `human`: Written or edited by a person.
+- `model`: Written by a model of a provider.
+- `offline`: Written by the offline rules; never passed off as a model's.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftsParts:
+    """The parts of a message. Texts are templates: `{{ first_name | default("there") }}`."""
+
+    alt_texts: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Alternative texts of the media of a post, in order: one per medium."""
+
+    html: str | None = None
+    """HTML of a mail."""
+
+    link: str | None = None
+    """Link that goes with a post."""
+
+    subject: str | None = None
+    """Subject of a mail, one line."""
+
+    text: str | None = None
+    """Plain text: of a mail (default: taken from its HTML), a text message or a post."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alt_texts": self.alt_texts,
+            "html": OMIT if self.html is None else self.html,
+            "link": OMIT if self.link is None else self.link,
+            "subject": OMIT if self.subject is None else self.subject,
+            "text": OMIT if self.text is None else self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftsViolation:
+    """A limit that is broken."""
+
+    actual: int
+    """What the message has."""
+
+    field: str
+    """The field: `text`, `title`, `images_max`, `segments_max`, ..."""
+
+    limit: int
+    """The most (for `_min` fields the least) allowed."""
+
+    unit: Unit
+    """What is counted."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actual": self.actual,
+            "field": self.field,
+            "limit": self.limit,
+            "unit": self.unit,
+        }
+
+
+DropRule: TypeAlias = Literal[
+    "blocked",
+    "malformed",
+    "limit",
+    "shared_phone",
+    "held_by_other",
+]
+"""Why an identifier of the event was left out.
+
+- `blocked`: It stands for "no value".
+- `malformed`: It is malformed.
+- `limit`: The person would hold more of its kind than allowed.
+- `shared_phone`: A phone that another person with another e-mail address holds: households
+  share phones.
+- `held_by_other`: Another person holds it, and the two were not merged.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """An identifier that was left out, and why."""
+
+    index: int
+    """Its place in the input, from 0."""
+
+    message: str
+    """What to do."""
+
+    rule: DropRule
+    """The rule."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "message": self.message,
+            "rule": self.rule,
+        }
+
+
+Escape: TypeAlias = Literal[
+    "text",
+    "html",
+    "url",
+]
+"""What the output is, and so what must be escaped in it.
+
+- `text`: Plain text: nothing is escaped.
+- `html`: HTML: `< > & " ' /` of values become entities.
+- `url`: Part of a URL: everything but `A-Z a-z 0-9 - . _ ~` of values is percent-encoded (RFC
+  3986, 2005).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +2872,85 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """A text that shows how the brand sounds, or how it must not sound."""
+
+    on_brand: bool
+    """True for an example to follow, false for one to avoid."""
+
+    text: str
+    """The text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "on_brand": self.on_brand,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a send is where it is."""
+
+    attribution: Attribution
+    """What the text was made from."""
+
+    error: str | None = None
+    """Code of the last failure."""
+
+    is_draft_unchanged: bool
+    """True when the draft still says what was sent."""
+
+    origin: DraftsOrigin
+    """Where the text came from."""
+
+    provider_id: str | None = None
+    """The provider's id and word."""
+
+    send: str
+    """The send."""
+
+    state: SendState
+    """Its state."""
+
+    summary: str
+    """One sentence: what happened and which rule decided."""
+
+    verdicts: list[Verdict]
+    """Verdicts, oldest first."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attribution": self.attribution,
+            "error": OMIT if self.error is None else self.error,
+            "is_draft_unchanged": self.is_draft_unchanged,
+            "origin": self.origin,
+            "provider_id": OMIT if self.provider_id is None else self.provider_id,
+            "send": self.send,
+            "state": self.state,
+            "summary": self.summary,
+            "verdicts": self.verdicts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedFile:
+    """A brand file that could not be read."""
+
+    file: str
+    """Name inside the brand folder."""
+
+    reason: str
+    """Why, and what to do."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Figures of the store."""
 
@@ -213,25 +2967,505 @@ class Figures:
         }
 
 
+FindingKind: TypeAlias = Literal[
+    "toxicity",
+    "pii",
+    "spam",
+    "compliance",
+    "brand",
+    "injection",
+]
+"""What a finding is about.
+
+- `toxicity`: Insults and worse.
+- `pii`: Personal data.
+- `spam`: What mail filters punish.
+- `compliance`: Law and platform rules.
+- `brand`: The brand's own rules and the words of the brief.
+- `injection`: Instructions to the model inside text, or system text inside output.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One damaged part of the store."""
+class Frequency:
+    """The most messages a person wants on a channel."""
+
+    days: int
+    """In so many days."""
+
+    max: int
+    """At most this many."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "days": self.days,
+            "max": self.max,
+        }
+
+
+Fusion: TypeAlias = "FusionBlend | FusionRrf"
+"""How two lists become one.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionBlend:
+    """Scores of each list scaled to 0..=1 over its candidates, then added by weight. The default."""
+
+    kind: Literal["blend"] = "blend"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionRrf:
+    """Reciprocal ranks added by weight, for lists whose scores cannot be compared."""
+
+    k: float = 10.0
+    """Constant added to each rank. Default: 10."""
+
+    kind: Literal["rrf"] = "rrf"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "k": self.k,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedText:
+    """What the model answered."""
+
+    citations: list[AiCitation] = dataclasses.field(default_factory=lambda: [])
+    """Sources behind the words."""
+
+    is_complete: bool
+    """False when the token limit cut it."""
+
+    is_offline: bool
+    """True when the offline model made it."""
+
+    json: Any = None
+    """The parsed answer, when a schema was given."""
+
+    model: str
+    """The model that answered."""
+
+    origin: AgentsOrigin
+    """What the text counts as."""
+
+    provider: str
+    """The provider that answered."""
+
+    text: str
+    """The text; of the first variant when several were asked for."""
+
+    usage: Usage
+    """Tokens used."""
+
+    variants: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Every variant, when more than one was asked for."""
+
+    warnings: list[AiWarning] = dataclasses.field(default_factory=lambda: [])
+    """What was left out or cut."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "citations": self.citations,
+            "is_complete": self.is_complete,
+            "is_offline": self.is_offline,
+            "json": OMIT if self.json is None else self.json,
+            "model": self.model,
+            "origin": self.origin,
+            "provider": self.provider,
+            "text": self.text,
+            "usage": self.usage,
+            "variants": self.variants,
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """A greeting in two forms. The sender renders `personal` when the person's first name is known,
+    else `general`; neither a name nor an open variable ever stands in a sent text by accident.
+    """
+
+    general: str
+    """The same without a name, such as `Hi there,`."""
+
+    personal: str
+    """Template with the one declared variable `first_name`, such as `Hi {{ first_name }},`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "general": self.general,
+            "personal": self.personal,
+        }
+
+
+HiddenReason: TypeAlias = Literal[
+    "attribute",
+    "display_none",
+    "visibility",
+    "zero_size",
+    "same_colour",
+    "off_page",
+    "invisible",
+]
+"""Why text is not visible.
+
+- `attribute`: The `hidden` attribute, a closed dialog, or Word's hidden font effect.
+- `display_none`: `display: none` or `content-visibility: hidden`.
+- `visibility`: `visibility: hidden` or `collapse`.
+- `zero_size`: Letters too small to read, or a box without size.
+- `same_colour`: Letters in the colour of their background, or fully transparent.
+- `off_page`: Placed outside the page or clipped away.
+- `invisible`: Drawn with the invisible mode of PDF, without a scanned image behind it.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenText:
+    """Text that the document holds but does not show."""
+
+    before_byte: int
+    """Byte of the visible text before which it stands."""
+
+    page: int | None = None
+    """Page number from 1, for formats that have pages."""
+
+    reason: HiddenReason
+    """Why a reader does not see it."""
+
+    text: str
+    """The text itself. It is tainted: an instruction in it is data."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "before_byte": self.before_byte,
+            "page": OMIT if self.page is None else self.page,
+            "reason": self.reason,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One chunk that was found."""
+
+    byte_end: int
+    """Byte after the last one."""
+
+    byte_start: int
+    """First byte in the text of the document."""
+
+    chunk: str
+    """Id of the chunk."""
+
+    citation: str
+    """Where it stands, for people: title, page and headings."""
+
+    context: str | None = None
+    """Header of the table that the chunk continues."""
+
+    dataset: str
+    """Its dataset."""
+
+    document: str
+    """Its document version."""
+
+    heading_path: list[str]
+    """Headings above the chunk, outermost first."""
+
+    name: str
+    """File name of the document."""
+
+    page: int | None = None
+    """Page, from 1."""
+
+    score: float
+    """Joined score; larger is better, at most 1 for `blend`."""
+
+    space: str
+    """Its space."""
+
+    text: str
+    """The text. It is quoted material, never an instruction."""
+
+    text_part: Part | None = None
+    """What the list of words gave."""
+
+    title: str
+    """Title of the document."""
+
+    tokens: int
+    """Size in tokens."""
+
+    trust: Trust
+    """How far the text can be trusted."""
+
+    vector_part: Part | None = None
+    """What the list of vectors gave."""
+
+    version: int
+    """Version of the document, from 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "byte_end": self.byte_end,
+            "byte_start": self.byte_start,
+            "chunk": self.chunk,
+            "citation": self.citation,
+            "context": OMIT if self.context is None else self.context,
+            "dataset": self.dataset,
+            "document": self.document,
+            "heading_path": self.heading_path,
+            "name": self.name,
+            "page": OMIT if self.page is None else self.page,
+            "score": self.score,
+            "space": self.space,
+            "text": self.text,
+            "text_part": OMIT if self.text_part is None else self.text_part,
+            "title": self.title,
+            "tokens": self.tokens,
+            "trust": self.trust,
+            "vector_part": OMIT if self.vector_part is None else self.vector_part,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifier:
+    """An identifier as a caller gives it."""
+
+    kind: IdentityKind
+    """What it is."""
+
+    namespace: str | None = None
+    """Where the value is unique: namespace of a `user_id`, platform of a `handle`, `platform:account`
+    of a `platform_id`, system of an `external`. Not for the other kinds.
+    """
+
+    region: str | None = None
+    """For phones: the region (ISO 3166, such as `AT`) that national numbers are read in. Default: the
+    country of the person, else the default region of the workspace.
+    """
+
+    value: str
+    """The value as known: `Ada <ada@shop.example>`, `0664 123 456`, `@ada`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "namespace": OMIT if self.namespace is None else self.namespace,
+            "region": OMIT if self.region is None else self.region,
+            "value": self.value,
+        }
+
+
+IdentityKind: TypeAlias = Literal[
+    "user_id",
+    "email",
+    "anonymous_id",
+    "external",
+    "handle",
+    "phone",
+    "platform_id",
+    "device_id",
+    "push_token",
+]
+"""What an identity is.
+
+- `user_id`: The host's own id of a user, in a namespace.
+- `email`: An e-mail address.
+- `anonymous_id`: A cookie or installation that has no name yet.
+- `external`: An id in another system: crm, shop, payment.
+- `handle`: A public name on a platform.
+- `phone`: A phone number.
+- `platform_id`: An opaque id on an account of a platform: page-scoped ids, `wa_id`, chat ids.
+- `device_id`: A device. Never used to look a person up.
+- `push_token`: Where push messages go. Never used to look a person up.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityView:
+    """An identity as a reader sees it."""
+
+    extension: str | None = None
+    """The extension of a phone number."""
+
+    first_seen_at: datetime
+    """Since when it is known."""
+
+    given: str | None = None
+    """The value as it was given, when it differs; left out without `read:pii`."""
 
     id: str
     """Its id."""
 
-    kind: str
-    """Kind of the record, or the part of the store."""
+    is_primary: bool
+    """Whether it is the one to use of its kind."""
 
-    problem: str
-    """What is wrong."""
+    kind: IdentityKind
+    """What it is."""
+
+    namespace: str | None = None
+    """The namespace of its key."""
+
+    person: str
+    """The member of the person that holds it."""
+
+    quality: Quality
+    """How sure the value is."""
+
+    source: str
+    """Where it came from."""
+
+    value: str
+    """The normalised value; masked without `read:pii`."""
+
+    verification: Verification | None = None
+    """How it was proved."""
+
+    verified: bool
+    """Whether the person proved it."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "extension": OMIT if self.extension is None else self.extension,
+            "first_seen_at": self.first_seen_at,
+            "given": OMIT if self.given is None else self.given,
             "id": self.id,
+            "is_primary": self.is_primary,
             "kind": self.kind,
-            "problem": self.problem,
+            "namespace": OMIT if self.namespace is None else self.namespace,
+            "person": self.person,
+            "quality": self.quality,
+            "source": self.source,
+            "value": self.value,
+            "verification": OMIT if self.verification is None else self.verification,
+            "verified": self.verified,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportJob:
+    """An import and its counts. `rows = imported + rejected`."""
+
+    candidates: int
+    """Pairs left for someone to decide."""
+
+    consents: int
+    """Rows of the consent ledger."""
+
+    created: int
+    """Of the imported rows: those that made a person."""
+
+    delimiter: str
+    """The delimiter of the file."""
+
+    encoding: PeopleEncoding
+    """The encoding of the file."""
+
+    faults: int
+    """Faults noted, of rejected and of imported rows."""
+
+    file: str | None = None
+    """Name of the file, without its folder."""
+
+    finished_at: datetime | None = None
+    """When it was finished."""
+
+    id: str
+    """Its id."""
+
+    imported: int
+    """Rows that a person came from."""
+
+    key: str
+    """SHA-256 of the file and the settings, 64 hex digits."""
+
+    merged: int
+    """Merges made on the way."""
+
+    missing_columns: list[str]
+    """Known columns that the file does not have."""
+
+    pages: int
+    """Pages committed."""
+
+    people: int
+    """Different people that the rows mean."""
+
+    rejected: int
+    """Rows without a usable identifier."""
+
+    rows: int
+    """Data rows read and committed: the checkpoint."""
+
+    source: str
+    """What is noted as the source of everything it brings."""
+
+    started_at: datetime
+    """When it was first started."""
+
+    status: ImportStatus
+    """State."""
+
+    suppressed: int
+    """Imported rows with an address that is suppressed; it stays so."""
+
+    unchanged: int
+    """Of the imported rows: those that changed nothing."""
+
+    updated: int
+    """Of the imported rows: those that changed a known person."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "candidates": self.candidates,
+            "consents": self.consents,
+            "created": self.created,
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "faults": self.faults,
+            "file": OMIT if self.file is None else self.file,
+            "finished_at": OMIT if self.finished_at is None else self.finished_at,
+            "id": self.id,
+            "imported": self.imported,
+            "key": self.key,
+            "merged": self.merged,
+            "missing_columns": self.missing_columns,
+            "pages": self.pages,
+            "people": self.people,
+            "rejected": self.rejected,
+            "rows": self.rows,
+            "source": self.source,
+            "started_at": self.started_at,
+            "status": self.status,
+            "suppressed": self.suppressed,
+            "unchanged": self.unchanged,
+            "updated": self.updated,
+        }
+
+
+ImportStatus: TypeAlias = Literal[
+    "running",
+    "finished",
+]
+"""State of an import.
+
+- `running`: Pages are being read; after a crash or stop, starting again goes on.
+- `finished`: Every row was read.
+"""
 
 
 Item: TypeAlias = "ItemEvent | ItemProgress"
@@ -289,6 +3523,339 @@ class ItemProgress:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeCounts:
+    """The brand documents."""
+
+    chunks: int
+    """Chunks that can be cited."""
+
+    documents: int
+    """Documents that were read."""
+
+    failed: list[FailedFile]
+    """Files that could not be read; the others went on."""
+
+    files: list[ReadFile]
+    """Files that were read, by name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunks": self.chunks,
+            "documents": self.documents,
+            "failed": self.failed,
+            "files": self.files,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kpi:
+    """A measure of success."""
+
+    metric: str
+    """What is measured, such as `email.click_rate`."""
+
+    source: str
+    """Where the target comes from, or how the baseline is won."""
+
+    target: str | None = None
+    """What is aimed at; absent until a baseline was measured."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "metric": self.metric,
+            "source": self.source,
+            "target": OMIT if self.target is None else self.target,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchOutcome:
+    """What a launch made. Sends that were there already are not counted again."""
+
+    allowed: int
+    """Of these, first steps that the gate let go."""
+
+    created: int
+    """New sends."""
+
+    deferred: int
+    """Of these, first steps that the gate holds."""
+
+    denied: int
+    """Of these, first steps that the gate refused."""
+
+    people: int
+    """People looked at."""
+
+    posts: int
+    """New public posts."""
+
+    scheduled: int
+    """Of these, later steps that wait for their day."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "allowed": self.allowed,
+            "created": self.created,
+            "deferred": self.deferred,
+            "denied": self.denied,
+            "people": self.people,
+            "posts": self.posts,
+            "scheduled": self.scheduled,
+        }
+
+
+Level: TypeAlias = Literal[
+    "info",
+    "warn",
+    "block",
+]
+"""How much a finding weighs.
+
+- `info`: Good to know.
+- `warn`: A person should look.
+- `block`: Must not go out.
+"""
+
+
+Lifecycle: TypeAlias = Literal[
+    "anonymous",
+    "known",
+    "lead",
+    "customer",
+    "former",
+]
+"""How well a person is known.
+
+- `anonymous`: Only seen, without a name or address.
+- `known`: Known by an address, number or user id.
+- `lead`: Shows interest.
+- `customer`: Has bought.
+- `former`: Was a customer.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifted:
+    """How a suppression ended before its time."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who."""
+
+    why: str
+    """Why."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "by": self.by,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCheck:
+    """A length against its limit."""
+
+    count: int
+    """The count."""
+
+    field: str
+    """What was counted, such as `text`."""
+
+    limit: int
+    """The most that is allowed."""
+
+    unit: str
+    """Unit of both."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "field": self.field,
+            "limit": self.limit,
+            "unit": self.unit,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link of the visible text."""
+
+    byte_end: int
+    """Byte after the last one."""
+
+    byte_start: int
+    """First byte of the link's words in the text."""
+
+    url: str
+    """Target as written. It was not visited."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "byte_end": self.byte_end,
+            "byte_start": self.byte_start,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One entry of a log for a reader."""
+
+    actor: str
+    """Who."""
+
+    at: datetime
+    """When."""
+
+    data: Any
+    """What it says."""
+
+    kind: str
+    """Word of its kind."""
+
+    seq: int
+    """Number in the run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actor": self.actor,
+            "at": self.at,
+            "data": self.data,
+            "kind": self.kind,
+            "seq": self.seq,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeCandidate:
+    """Two people that may be one."""
+
+    a: str
+    """The person with the smaller id."""
+
+    b: str
+    """The person with the larger id."""
+
+    decided_by: str | None = None
+    """Who decided."""
+
+    evidence: list[str]
+    """The identities that speak for it."""
+
+    id: str
+    """Its id."""
+
+    score: float
+    """How likely they are one, 0..=1."""
+
+    status: CandidateStatus
+    """What became of it."""
+
+    stopped_by: list[StoppedBy]
+    """The rules that stopped a merge."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "a": self.a,
+            "b": self.b,
+            "decided_by": OMIT if self.decided_by is None else self.decided_by,
+            "evidence": self.evidence,
+            "id": self.id,
+            "score": self.score,
+            "status": self.status,
+            "stopped_by": self.stopped_by,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeCandidatePage:
+    """A page of a list."""
+
+    items: list[MergeCandidate]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeEntry:
+    """A merge: one entry that joins two people and moves nothing, so that it can be taken back
+    exactly.
+    """
+
+    absorbed: str
+    """The other side."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who."""
+
+    evidence: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The identities that joined them."""
+
+    id: str
+    """Its id."""
+
+    reason: str
+    """Why."""
+
+    rule: str
+    """What merged them: `resolve`, `manual` or `candidate`."""
+
+    status: MergeStatus
+    """Whether it holds."""
+
+    survivor: str
+    """The side that spoke for both when they were merged."""
+
+    undone_at: datetime | None = None
+    """When it was taken back."""
+
+    undone_by: str | None = None
+    """Who took it back."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "absorbed": self.absorbed,
+            "at": self.at,
+            "by": self.by,
+            "evidence": self.evidence,
+            "id": self.id,
+            "reason": self.reason,
+            "rule": self.rule,
+            "status": self.status,
+            "survivor": self.survivor,
+            "undone_at": OMIT if self.undone_at is None else self.undone_at,
+            "undone_by": OMIT if self.undone_by is None else self.undone_by,
+        }
+
+
+MergeStatus: TypeAlias = Literal[
+    "active",
+    "undone",
+]
+"""Whether a merge holds.
+
+- `active`: It holds.
+- `undone`: It was taken back.
+"""
+
+
 Mode: TypeAlias = Literal[
     "sandbox",
     "production",
@@ -302,16 +3869,257 @@ Mode: TypeAlias = Literal[
 """
 
 
-Outcome: TypeAlias = Literal[
-    "ok",
-    "denied",
-    "failed",
-]
-"""How the act ended.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """An amount in minor units (cents) of one currency."""
 
-- `ok`: It was done.
-- `denied`: It was refused.
-- `failed`: It failed.
+    currency: str
+    """ISO 4217 code."""
+
+    minor: int
+    """Minor units: 1999 is 19.99 EUR. Absolute value at most 10^15."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "currency": self.currency,
+            "minor": self.minor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRule:
+    """A rule that a person adds."""
+
+    kind: RuleKind
+    """What it is about."""
+
+    pattern: Pattern | None = None
+    """How a program checks it, when it can."""
+
+    severity: Severity
+    """How strictly it binds."""
+
+    text: str
+    """The rule in words, 1 to 500 characters."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "pattern": OMIT if self.pattern is None else self.pattern,
+            "severity": self.severity,
+            "text": self.text,
+        }
+
+
+Objective: TypeAlias = Literal[
+    "awareness",
+    "traffic",
+    "leads",
+    "sales",
+    "retention",
+    "event",
+]
+"""What a text should bring about.
+
+- `awareness`: People know of it.
+- `traffic`: People visit.
+- `leads`: People leave their details.
+- `sales`: People buy.
+- `retention`: People come back or stay.
+- `event`: People attend.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfflineTemplate:
+    """A template with seeded choices, filled from `vars`.
+
+    Beside the strict template language (see the `prompt` room) a template here has: - `pick([a, b,
+    c])`: one of them, drawn from the seed of the request and the number of the variant; -
+    `shuffle([a, b, c])`: all of them in a drawn order; - `chance(0.3)`: true in three of ten draws;
+    - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ.
+    """
+
+    max_chars: int | None = None
+    """Most characters of an answer (Unicode scalar values); longer draws are dropped in favour of
+    shorter ones.
+    """
+
+    template: str = ""
+    """The template text; written by us or the host, never by a document or a person."""
+
+    variants: int = 0
+    """How many answers that differ (three-word shingles overlap below 0.8). 0 and 1 mean one; at most
+    16.
+    """
+
+    vars: Any = None
+    """What it may name. A value is only ever text or data; it cannot act as template code."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "max_chars": OMIT if self.max_chars is None else self.max_chars,
+            "template": self.template,
+            "variants": self.variants,
+            "vars": OMIT if self.vars is None else self.vars,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one list gave for a chunk."""
+
+    rank: int
+    """Place in the list, from 1."""
+
+    score: float
+    """Score in the list: BM25, or cosine in -1..=1."""
+
+    share: float
+    """What it adds to the joined score."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "rank": self.rank,
+            "score": self.score,
+            "share": self.share,
+        }
+
+
+Pattern: TypeAlias = "PatternTerm | PatternNoExclamation | PatternNoEmoji | PatternNoCapitals | PatternNoContractions | PatternNoHashtags | PatternNoQuestions | PatternMaxSentenceWords"
+"""A rule that a program can check.
+
+One of these; `check` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternMaxSentenceWords:
+    """At most this many words in a sentence."""
+
+    check: Literal["max_sentence_words"] = "max_sentence_words"
+
+    value: int
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+            "value": self.value,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternNoCapitals:
+    """No words in capitals only."""
+
+    check: Literal["no_capitals"] = "no_capitals"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternNoContractions:
+    """No contractions."""
+
+    check: Literal["no_contractions"] = "no_contractions"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternNoEmoji:
+    """No emoji."""
+
+    check: Literal["no_emoji"] = "no_emoji"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternNoExclamation:
+    """No exclamation marks."""
+
+    check: Literal["no_exclamation"] = "no_exclamation"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternNoHashtags:
+    """No hashtags."""
+
+    check: Literal["no_hashtags"] = "no_hashtags"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternNoQuestions:
+    """No question marks."""
+
+    check: Literal["no_questions"] = "no_questions"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternTerm:
+    """This phrase must not appear."""
+
+    check: Literal["term"] = "term"
+
+    value: str
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+            "value": self.value,
+        }
+
+
+PeopleEncoding: TypeAlias = Literal[
+    "utf-8",
+    "utf-16le",
+    "utf-16be",
+    "windows-1252",
+    "mixed",
+]
+"""The encoding of a file.
+
+- `utf-8`: UTF-8, with or without BOM.
+- `utf-16le`: UTF-16, little end first.
+- `utf-16be`: UTF-16, big end first.
+- `windows-1252`: Windows-1252, of which Latin-1 text is a part.
+- `mixed`: UTF-8 with single bytes of Windows-1252 in between.
+"""
+
+
+PeopleOrder: TypeAlias = Literal[
+    "created_at",
+    "last_seen_at",
+]
+"""Order of a list of people.
+
+- `created_at`: Oldest first.
+- `last_seen_at`: Last seen first; people never seen are left out.
 """
 
 
@@ -372,6 +4180,349 @@ Permission: TypeAlias = Literal[
 - `read:audit`: Read the audit log.
 - `own:organization`: Close, transfer or restore a workspace.
 """
+
+
+Person: TypeAlias = Literal[
+    "first",
+    "second",
+    "first_and_second",
+    "third",
+]
+"""Who speaks and who is spoken to.
+
+- `first`: "we", "our", "I".
+- `second`: "you", "your".
+- `first_and_second`: "we" and "you" about equally.
+- `third`: Neither: names and "they".
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonFields:
+    """What is said about a person. Absent fields stay as they are."""
+
+    country: str | None = None
+    """Country, ISO 3166-1 alpha-2, such as `AT`."""
+
+    first_name: str | None = None
+    """First name, at most 200 characters."""
+
+    last_name: str | None = None
+    """Last name, at most 200 characters."""
+
+    locale: str | None = None
+    """Language, BCP 47, such as `de-AT`. A bad one is kept in the metadata."""
+
+    region: str | None = None
+    """Region, ISO 3166-2, such as `US-FL`. Decides legal hours of sending."""
+
+    tags: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Tags to add, at most 100 of at most 64 characters."""
+
+    timezone: str | None = None
+    """Time zone, IANA, such as `Europe/Vienna`. A bad one is kept in the metadata."""
+
+    traits: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """Other facts by name; `null` removes one. At most 500, 4 KiB each."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "country": OMIT if self.country is None else self.country,
+            "first_name": OMIT if self.first_name is None else self.first_name,
+            "last_name": OMIT if self.last_name is None else self.last_name,
+            "locale": OMIT if self.locale is None else self.locale,
+            "region": OMIT if self.region is None else self.region,
+            "tags": self.tags,
+            "timezone": OMIT if self.timezone is None else self.timezone,
+            "traits": self.traits,
+        }
+
+
+PersonStatus: TypeAlias = Literal[
+    "active",
+    "restricted",
+    "erased",
+]
+"""Whether a person may be processed.
+
+- `active`: Yes.
+- `restricted`: Kept and neither profiled nor written to (GDPR Art. 18).
+- `erased`: Erased; only the shell remains.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonView:
+    """A person as a reader sees it. Merged people are one."""
+
+    alias_of: str | None = None
+    """The id that was asked for, when that person was merged into this one."""
+
+    country: str | None = None
+    """Country, ISO 3166-1."""
+
+    created_at: datetime
+    """When the person was made."""
+
+    first_name: str | None = None
+    """First name."""
+
+    id: str
+    """The person that speaks for all."""
+
+    identities: list[IdentityView]
+    """Identities."""
+
+    last_name: str | None = None
+    """Last name."""
+
+    last_seen_at: datetime | None = None
+    """When the person last did something."""
+
+    lifecycle: Lifecycle
+    """How well the person is known."""
+
+    locale: str | None = None
+    """Language, BCP 47."""
+
+    members: list[str] = dataclasses.field(default_factory=lambda: [])
+    """All merged people; empty when there was no merge."""
+
+    metadata: dict[str, str] = dataclasses.field(default_factory=lambda: {})
+    """What was given and could not be used."""
+
+    region: str | None = None
+    """Region, ISO 3166-2."""
+
+    status: PersonStatus
+    """Whether the person may be processed."""
+
+    tags: list[str]
+    """Tags, sorted."""
+
+    timezone: str | None = None
+    """Time zone, IANA."""
+
+    traits: dict[str, Trait]
+    """Other facts by name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alias_of": OMIT if self.alias_of is None else self.alias_of,
+            "country": OMIT if self.country is None else self.country,
+            "created_at": self.created_at,
+            "first_name": OMIT if self.first_name is None else self.first_name,
+            "id": self.id,
+            "identities": self.identities,
+            "last_name": OMIT if self.last_name is None else self.last_name,
+            "last_seen_at": OMIT if self.last_seen_at is None else self.last_seen_at,
+            "lifecycle": self.lifecycle,
+            "locale": OMIT if self.locale is None else self.locale,
+            "members": self.members,
+            "metadata": self.metadata,
+            "region": OMIT if self.region is None else self.region,
+            "status": self.status,
+            "tags": self.tags,
+            "timezone": OMIT if self.timezone is None else self.timezone,
+            "traits": self.traits,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonViewPage:
+    """A page of a list."""
+
+    items: list[PersonView]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a campaign will do, in which order, when, and for how much.
+
+    Made by `Plan::build` from a brief without any model; the same brief and facts give the same
+    plan.
+    """
+
+    assumptions: list[str]
+    """What was taken as given."""
+
+    brief_key: str
+    """Key of the brief it was made from."""
+
+    budget_split: list[BudgetShare]
+    """How the budget is shared out; the amounts sum to it exactly."""
+
+    cost: CostRange
+    """What it will cost."""
+
+    kpis: list[Kpi]
+    """What tells whether it worked."""
+
+    planned_at: datetime
+    """When it was made."""
+
+    risks: list[str]
+    """What could go wrong, and what is done about it."""
+
+    rollback: list[str]
+    """Keys of the steps that are undone when the campaign is cancelled, in that order."""
+
+    schedule: list[ScheduleEntry]
+    """What happens when, earliest first."""
+
+    steps: list[PlanStep]
+    """The steps, each after all it depends on."""
+
+    version: int
+    """Counts up with each plan of the campaign; the first is 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "assumptions": self.assumptions,
+            "brief_key": self.brief_key,
+            "budget_split": self.budget_split,
+            "cost": self.cost,
+            "kpis": self.kpis,
+            "planned_at": self.planned_at,
+            "risks": self.risks,
+            "rollback": self.rollback,
+            "schedule": self.schedule,
+            "steps": self.steps,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanLine:
+    """The plan in short."""
+
+    assumptions: list[str]
+    """What was taken as given."""
+
+    kpis: list[Kpi]
+    """What tells whether it worked."""
+
+    risks: list[str]
+    """What could go wrong."""
+
+    schedule: list[ScheduleEntry]
+    """What happens when."""
+
+    steps: int
+    """How many steps it has."""
+
+    version: int
+    """Its version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "assumptions": self.assumptions,
+            "kpis": self.kpis,
+            "risks": self.risks,
+            "schedule": self.schedule,
+            "steps": self.steps,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStep:
+    """One node of the plan."""
+
+    agent: str
+    """The agent that does it."""
+
+    at: datetime | None = None
+    """Not before this instant."""
+
+    depends_on: list[str]
+    """Keys of the steps that must be finished first."""
+
+    effect: CampaignStepEffect
+    """What it does to the world."""
+
+    est_cost: Money | None = None
+    """What it costs, when that is known before it runs."""
+
+    est_duration_ms: int
+    """How long it works, waits apart, in milliseconds."""
+
+    intent: str
+    """What that agent is asked for."""
+
+    key: str
+    """Unique inside the plan, such as `send.email.1`."""
+
+    kind: StepKind
+    """What sort of work it is."""
+
+    params: StepParams | None = None
+    """The particulars."""
+
+    title: str
+    """What it is, for people."""
+
+    undo: str | None = None
+    """How it is undone, if it can be."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "at": OMIT if self.at is None else self.at,
+            "depends_on": self.depends_on,
+            "effect": self.effect,
+            "est_cost": OMIT if self.est_cost is None else self.est_cost,
+            "est_duration_ms": self.est_duration_ms,
+            "intent": self.intent,
+            "key": self.key,
+            "kind": self.kind,
+            "params": OMIT if self.params is None else self.params,
+            "title": self.title,
+            "undo": OMIT if self.undo is None else self.undo,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """What a person wants."""
+
+    channels_off: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Channels switched off."""
+
+    frequency: dict[str, Frequency] = dataclasses.field(default_factory=lambda: {})
+    """The most messages per channel word."""
+
+    language: str | None = None
+    """Wanted language, BCP 47."""
+
+    pause_until: datetime | None = None
+    """Marketing waits until then."""
+
+    quiet_hours: QuietHours | None = None
+    """No messages in these hours of the local day."""
+
+    topics_off: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Topics switched off."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "channels_off": self.channels_off,
+            "frequency": self.frequency,
+            "language": OMIT if self.language is None else self.language,
+            "pause_until": OMIT if self.pause_until is None else self.pause_until,
+            "quiet_hours": OMIT if self.quiet_hours is None else self.quiet_hours,
+            "topics_off": self.topics_off,
+        }
 
 
 Principal: TypeAlias = "PrincipalUser | PrincipalApiKey | PrincipalAgent | PrincipalSystem"
@@ -454,6 +4605,173 @@ class PrincipalUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One version of a named prompt; a version never changes.
+
+    ``` use neonhub_core::prompt::{Prompt, PromptVar, VarKind}; let prompt =
+    Prompt::new("mail/subject", 1, "Write a subject line about {{ topic }}.")
+    .var(PromptVar::required("topic", VarKind::Text)) .offline_template("{{ pick(['New', 'Now
+    here']) }}: {{ topic }}"); let rendered = prompt.render(&[("topic".to_owned(), "green
+    tea".into())].into())?; assert_eq!(rendered.text, "Write a subject line about green tea.");
+    assert_eq!(rendered.hash, prompt.hash()?); # neonhub_core::Result::Ok(()) ```
+    """
+
+    escape: Escape = "text"
+    """Escaping of the output. Default: text."""
+
+    name: str = ""
+    """Path of the name: `mail/subject`."""
+
+    offline_template: str | None = None
+    """The template that the offline model fills instead; it reads the same variables."""
+
+    output_schema: Any = None
+    """JSON Schema of the answer."""
+
+    template: str = ""
+    """The template for a real model."""
+
+    variables: list[PromptVar] = dataclasses.field(default_factory=lambda: [])
+    """What it may read."""
+
+    version: int = 0
+    """Number of the version, from 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "escape": self.escape,
+            "name": self.name,
+            "offline_template": OMIT if self.offline_template is None else self.offline_template,
+            "output_schema": OMIT if self.output_schema is None else self.output_schema,
+            "template": self.template,
+            "variables": self.variables,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptValue:
+    """A value for a variable, with its label."""
+
+    source: Source | None = None
+    """The document or record behind it."""
+
+    taint: Taint = "first_party"
+    """Where it came from. Default: first party."""
+
+    value: Any = None
+    """The value."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "source": OMIT if self.source is None else self.source,
+            "taint": self.taint,
+            "value": OMIT if self.value is None else self.value,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptVar:
+    """A declared variable of a prompt."""
+
+    default: Any = None
+    """What is used when it is not given."""
+
+    kind: VarKind = "text"
+    """What it holds."""
+
+    name: str = ""
+    """Its name in the template."""
+
+    required: bool = False
+    """True when a rendering without it fails."""
+
+    taint_allowed: list[Taint] = dataclasses.field(default_factory=lambda: [])
+    """Labels its value may carry beside first party. Foreign text (retrieved, web, other tools) that
+    is allowed is put between marks that name its source.
+    """
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "default": OMIT if self.default is None else self.default,
+            "kind": self.kind,
+            "name": self.name,
+            "required": self.required,
+            "taint_allowed": self.taint_allowed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What shows that a consent was given or taken back."""
+
+    actor: str
+    """Who recorded it."""
+
+    locale: str | None = None
+    """Language of the wording."""
+
+    method: ProofMethod
+    """How it was given."""
+
+    text_hash: str | None = None
+    """SHA-256 of the wording, 64 hex digits."""
+
+    text_version: str | None = None
+    """Version of the wording."""
+
+    url: str | None = None
+    """The page it was given on."""
+
+    user_agent: str | None = None
+    """The browser it was given with."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actor": self.actor,
+            "locale": OMIT if self.locale is None else self.locale,
+            "method": self.method,
+            "text_hash": OMIT if self.text_hash is None else self.text_hash,
+            "text_version": OMIT if self.text_version is None else self.text_version,
+            "url": OMIT if self.url is None else self.url,
+            "user_agent": OMIT if self.user_agent is None else self.user_agent,
+        }
+
+
+ProofMethod: TypeAlias = Literal[
+    "form",
+    "api",
+    "import",
+    "reply",
+    "link",
+    "verbal",
+]
+"""How a consent was given or taken back.
+
+- `form`: A form on a page.
+- `api`: A call of the host's program.
+- `import`: Attested by the host in an imported file.
+- `reply`: An answer of the person, such as STOP.
+- `link`: A signed link, such as an unsubscribe link.
+- `verbal`: Said by the person and written down.
+"""
+
+
+Quality: TypeAlias = Literal[
+    "valid",
+    "possible",
+    "unchecked",
+]
+"""How sure it is that the value can be used.
+
+- `valid`: Checked against published rules.
+- `possible`: The length fits, the number is not assigned as far as is known. The SMS gate
+  refuses it.
+- `unchecked`: Nothing to check it by.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStats:
     """Counts of one queue."""
 
@@ -480,6 +4798,2516 @@ class QueueStats:
             "queue": self.queue,
             "waiting": self.waiting,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """Hours of the local day in which a person wants no message, as minutes since midnight; may cross
+    midnight.
+    """
+
+    from_: int
+    """First minute, 0..1440."""
+
+    to: int
+    """Minute after the last, 0..1440."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "from": self.from_,
+            "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """A brand file that was read."""
+
+    chunks: int
+    """Chunks it gave."""
+
+    file: str
+    """Name inside the brand folder."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunks": self.chunks,
+            "file": self.file,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One rule's say."""
+
+    code: str
+    """Stable word for the cause, such as `no_grant`."""
+
+    decision: Decision
+    """Its direction."""
+
+    evidence: Any = None
+    """Ids of records and values used; no contact values."""
+
+    message: str
+    """One sentence for people."""
+
+    rule: str
+    """Stable rule id, such as `G05.consent`."""
+
+    until: datetime | None = None
+    """For a deferral: until when."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "decision": self.decision,
+            "evidence": OMIT if self.evidence is None else self.evidence,
+            "message": self.message,
+            "rule": self.rule,
+            "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonLine:
+    """How often one rule decided."""
+
+    count: int
+    """How many sends."""
+
+    decision: str
+    """`defer` or `deny`."""
+
+    meaning: str
+    """What the rule says, for people."""
+
+    rule: str
+    """The rule, such as `G05.consent`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "decision": self.decision,
+            "meaning": self.meaning,
+            "rule": self.rule,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What was recorded."""
+
+    is_new: bool
+    """False when the ledger had this very row already."""
+
+    person: str
+    """The person that speaks for its owner."""
+
+    row: str
+    """The row."""
+
+    suppression: str | None = None
+    """The suppression that came with a revoke from an address."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_new": self.is_new,
+            "person": self.person,
+            "row": self.row,
+            "suppression": OMIT if self.suppression is None else self.suppression,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A rendered prompt and what a run log keeps of it."""
+
+    hash: str
+    """SHA-256 of the prompt itself, in hex."""
+
+    name: str
+    """The prompt."""
+
+    rendered_hash: str
+    """SHA-256 of the text, in hex."""
+
+    taints: list[Taint]
+    """Labels of the values that went in, sorted."""
+
+    text: str
+    """The text."""
+
+    unknown: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Values that the prompt does not declare; they were left out."""
+
+    version: int
+    """Its version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "hash": self.hash,
+            "name": self.name,
+            "rendered_hash": self.rendered_hash,
+            "taints": self.taints,
+            "text": self.text,
+            "unknown": self.unknown,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """One folding of a suggestion."""
+
+    count: int
+    """How often."""
+
+    from_: str
+    """The character as it stands."""
+
+    to: str
+    """What would stand for it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "from": self.from_,
+            "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Whom identifiers mean."""
+
+    candidate: str | None = None
+    """The candidate this call left."""
+
+    created: bool
+    """True when the person was made by this call."""
+
+    dropped: list[Dropped]
+    """Identifiers that were left out."""
+
+    identities: list[str]
+    """The identities that stand for the identifiers now."""
+
+    matched: list[str]
+    """The identities that were known before."""
+
+    merge: str | None = None
+    """The merge this call made."""
+
+    person: str | None = None
+    """The person; absent when nobody was met and `lookup_only` was set."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "candidate": OMIT if self.candidate is None else self.candidate,
+            "created": self.created,
+            "dropped": self.dropped,
+            "identities": self.identities,
+            "matched": self.matched,
+            "merge": OMIT if self.merge is None else self.merge,
+            "person": OMIT if self.person is None else self.person,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A decision about a draft."""
+
+    approved: bool
+    """Approved or rejected."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who decided."""
+
+    hash: str
+    """Hash of the content that was decided about."""
+
+    note: str | None = None
+    """Why, if something was said."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "approved": self.approved,
+            "at": self.at,
+            "by": self.by,
+            "hash": self.hash,
+            "note": OMIT if self.note is None else self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFault:
+    """What is wrong with one field of one row. The reason never holds the value."""
+
+    field: str
+    """The column, or `row`."""
+
+    line: int
+    """The line in the file that the row begins at, from 1."""
+
+    reason: str
+    """What was expected."""
+
+    row: int
+    """The data row, from 1; the header is not counted."""
+
+    row_rejected: bool
+    """True when nobody was imported from this row."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "field": self.field,
+            "line": self.line,
+            "reason": self.reason,
+            "row": self.row,
+            "row_rejected": self.row_rejected,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFaultPage:
+    """A page of a list."""
+
+    items: list[RowFault]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of a voice, with the place it was read."""
+
+    kind: RuleKind
+    """What it is about."""
+
+    pattern: Pattern | None = None
+    """How a program checks it, when it can."""
+
+    severity: Severity
+    """How strictly it binds."""
+
+    source: RuleSource
+    """Where it was read."""
+
+    text: str
+    """The rule in words."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "pattern": OMIT if self.pattern is None else self.pattern,
+            "severity": self.severity,
+            "source": self.source,
+            "text": self.text,
+        }
+
+
+RuleKind: TypeAlias = Literal[
+    "do",
+    "dont",
+    "preferred",
+    "banned",
+    "product",
+    "tagline",
+    "key_phrase",
+    "tone",
+    "on_brand",
+    "off_brand",
+]
+"""What a rule is about.
+
+- `do`: Something to do.
+- `dont`: Something not to do.
+- `preferred`: Use this word instead of that one.
+- `banned`: Never use this word.
+- `product`: A product name with its casing.
+- `tagline`: A tagline.
+- `key_phrase`: A recurring phrase.
+- `tone`: A statement about tone.
+- `on_brand`: An example to follow.
+- `off_brand`: An example to avoid.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSource:
+    """Where a rule was read."""
+
+    chunk: str | None = None
+    """Chunk of the document, when chunks are known."""
+
+    document: str
+    """Document."""
+
+    span: Span
+    """Byte range in the extracted text of the document."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunk": OMIT if self.chunk is None else self.chunk,
+            "document": self.document,
+            "span": self.span,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails:
+    """A run with what went in and came out."""
+
+    input: Any
+    """Its input."""
+
+    log: list[LogLine] = dataclasses.field(default_factory=lambda: [])
+    """Its log, when asked for."""
+
+    output: Any
+    """Its output, null until it has one."""
+
+    run: AgentRun
+    """Its standing; `interrupted` when its process is gone."""
+
+    summary: str
+    """One line for a reader."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input": self.input,
+            "log": self.log,
+            "output": self.output,
+            "run": self.run,
+            "summary": self.summary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLease:
+    """A process's hold on a run. Each append checks the row it stands in, so a stale owner writes
+    nothing.
+    """
+
+    owner: str
+    """The worker."""
+
+    token: int
+    """Fencing token: one more than the lease before."""
+
+    until: datetime
+    """When it ends unless renewed."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "owner": self.owner,
+            "token": self.token,
+            "until": self.until,
+        }
+
+
+RunStatus: TypeAlias = Literal[
+    "queued",
+    "running",
+    "waiting",
+    "completed",
+    "failed",
+    "cancelled",
+    "interrupted",
+]
+"""Where a run stands.
+
+- `queued`: Made, and taken by nobody yet.
+- `running`: A process works on it.
+- `waiting`: It waits for an instant, a person or a signal.
+- `completed`: It is done.
+- `failed`: It failed.
+- `cancelled`: It was cancelled.
+- `interrupted`: Its process went away; the next one that drives it goes on.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleEntry:
+    """One line of the schedule."""
+
+    at: datetime
+    """When."""
+
+    channel: CampaignChannel
+    """Where."""
+
+    step_key: str
+    """The step it belongs to."""
+
+    title: str
+    """What, for people."""
+
+    until: datetime | None = None
+    """When it stops, for what runs over a span."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "channel": self.channel,
+            "step_key": self.step_key,
+            "title": self.title,
+            "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFilters:
+    """What a hit must match; what is left out does not matter."""
+
+    datasets: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Ids or names of datasets; one of them."""
+
+    documents: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Ids of documents; one of them."""
+
+    kind: DatasetKind | None = None
+    """Kind of the dataset."""
+
+    language: str | None = None
+    """ISO 639-1 code of the language of the document."""
+
+    purpose: str | None = None
+    """What the text is to be used for: datasets that name other purposes are left out."""
+
+    since: datetime | None = None
+    """Ingested at or after this instant."""
+
+    tags: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Tags; all of them."""
+
+    trust: list[Trust] = dataclasses.field(default_factory=lambda: [])
+    """Trust; one of them."""
+
+    until: datetime | None = None
+    """Ingested before this instant."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "datasets": self.datasets,
+            "documents": self.documents,
+            "kind": OMIT if self.kind is None else self.kind,
+            "language": OMIT if self.language is None else self.language,
+            "purpose": OMIT if self.purpose is None else self.purpose,
+            "since": OMIT if self.since is None else self.since,
+            "tags": self.tags,
+            "trust": self.trust,
+            "until": OMIT if self.until is None else self.until,
+        }
+
+
+SearchMode: TypeAlias = Literal[
+    "hybrid",
+    "vector",
+    "text",
+]
+"""Which lists answer.
+
+- `hybrid`: Words and vectors, joined.
+- `vector`: Vectors alone.
+- `text`: Words alone.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """The answer of a search."""
+
+    hits: list[Hit]
+    """Hits, best first."""
+
+    reason: str | None = None
+    """Why there is no hit: `no_documents`, `no_match`, or `below_min_score`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "hits": self.hits,
+            "reason": OMIT if self.reason is None else self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentCount:
+    """What a text message takes."""
+
+    counted: Segmentation
+    """Alphabet, units and segments as the text stands."""
+
+    suggestion: Suggestion | None = None
+    """A text that reads the same in the cheaper alphabet, if there is one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "counted": self.counted,
+            "suggestion": OMIT if self.suggestion is None else self.suggestion,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmentation:
+    """What a text takes on the air."""
+
+    encoding: SmsEncoding
+    """The alphabet it needs."""
+
+    forced_by: list[str]
+    """Characters that force `ucs2`, each once, in order of appearance."""
+
+    free_units: int
+    """Units still free in the last segment."""
+
+    parts: list[str]
+    """Text of each segment. A pair (extension character, surrogate pair) is never split."""
+
+    segments: int
+    """Segments that are sent and paid; 0 for an empty text."""
+
+    units: int
+    """Septets (`gsm7`) or UTF-16 units (`ucs2`), without headers."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "encoding": self.encoding,
+            "forced_by": self.forced_by,
+            "free_units": self.free_units,
+            "parts": self.parts,
+            "segments": self.segments,
+            "units": self.units,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """One message to one person, or one public post."""
+
+    accepted_at: datetime | None = None
+    """When the provider took it."""
+
+    brand: str
+    """The brand that speaks."""
+
+    campaign: str | None = None
+    """Campaign, bulk or journey it belongs to."""
+
+    category: DraftsCategory
+    """What kind of message it is."""
+
+    channel: BrandsChannel
+    """Channel."""
+
+    dedupe_key: str
+    """The same key is the same send."""
+
+    draft: str
+    """What is sent."""
+
+    draft_hash: str
+    """Hash of the content when the send was made."""
+
+    effect: str
+    """The effect: the provider's idempotency key, and what a probe asks for."""
+
+    error: str | None = None
+    """Code of the last failure."""
+
+    expires_at: datetime | None = None
+    """When it stops being wanted."""
+
+    fingerprint: str | None = None
+    """Fingerprint of a public text, to find the same text on the same account."""
+
+    id: str
+    """Its id."""
+
+    identity: str | None = None
+    """The address it went to, once dispatched."""
+
+    person: str | None = None
+    """The recipient; none for a public post."""
+
+    provider_id: str | None = None
+    """The provider's id of the message."""
+
+    provider_status: str | None = None
+    """The provider's word for its state."""
+
+    segments: int | None = None
+    """Segments of a text message."""
+
+    send_at: datetime
+    """When it is wanted."""
+
+    sender: str
+    """What it is sent from."""
+
+    state: SendState
+    """State."""
+
+    state_at: datetime
+    """When the state changed last."""
+
+    state_seq: int
+    """How often the state changed."""
+
+    step: str | None = None
+    """Step of a sequence."""
+
+    test: bool = False
+    """A test send: it counts nowhere and goes to the test list only."""
+
+    verdicts: list[Verdict] = dataclasses.field(default_factory=lambda: [])
+    """Verdicts, oldest first; the last 20 are kept."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "accepted_at": OMIT if self.accepted_at is None else self.accepted_at,
+            "brand": self.brand,
+            "campaign": OMIT if self.campaign is None else self.campaign,
+            "category": self.category,
+            "channel": self.channel,
+            "dedupe_key": self.dedupe_key,
+            "draft": self.draft,
+            "draft_hash": self.draft_hash,
+            "effect": self.effect,
+            "error": OMIT if self.error is None else self.error,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "fingerprint": OMIT if self.fingerprint is None else self.fingerprint,
+            "id": self.id,
+            "identity": OMIT if self.identity is None else self.identity,
+            "person": OMIT if self.person is None else self.person,
+            "provider_id": OMIT if self.provider_id is None else self.provider_id,
+            "provider_status": OMIT if self.provider_status is None else self.provider_status,
+            "segments": OMIT if self.segments is None else self.segments,
+            "send_at": self.send_at,
+            "sender": self.sender,
+            "state": self.state,
+            "state_at": self.state_at,
+            "state_seq": self.state_seq,
+            "step": OMIT if self.step is None else self.step,
+            "test": self.test,
+            "verdicts": self.verdicts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendCounts:
+    """Verdicts on the first step: `allowed` + `deferred` + `denied` = people x personal channels."""
+
+    allowed: int
+    """The gate let it go."""
+
+    deferred: int
+    """The gate holds it until a later instant."""
+
+    denied: int
+    """The gate refused it."""
+
+    scheduled: int
+    """Later steps of the sequence that wait for their day."""
+
+    sent: int
+    """Handed to the outbox or a provider, in all runs."""
+
+    sent_now: int
+    """Of those, in the last run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "allowed": self.allowed,
+            "deferred": self.deferred,
+            "denied": self.denied,
+            "scheduled": self.scheduled,
+            "sent": self.sent,
+            "sent_now": self.sent_now,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendPage:
+    """A page of a list."""
+
+    items: list[Send]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+SendState: TypeAlias = Literal[
+    "scheduled",
+    "queued",
+    "deferred",
+    "dispatching",
+    "unknown",
+    "accepted",
+    "delivered",
+    "bounced",
+    "failed",
+    "denied",
+    "cancelled",
+    "expired",
+]
+"""State of a send.
+
+- `scheduled`: Waits for its time.
+- `queued`: Waits for a worker.
+- `deferred`: The gate put it off.
+- `dispatching`: Handed to the connector; the outcome is not stored yet.
+- `unknown`: Nobody knows whether it went out: a probe or a person decides.
+- `accepted`: The provider took it.
+- `delivered`: It arrived.
+- `bounced`: It came back.
+- `failed`: The provider refused it for good, or it could not be written.
+- `denied`: The gate refused it.
+- `cancelled`: Taken back before dispatch.
+- `expired`: Not possible in time.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendTotals:
+    """Keeps of `Send` what lists show."""
+
+    allowed: int
+    """Sends the gate let through, whatever became of them."""
+
+    cancelled: int
+    """Sends taken back."""
+
+    deferred: int
+    """Sends the gate put off."""
+
+    denied: int
+    """Sends the gate refused."""
+
+    reasons: dict[str, int]
+    """Deferred and denied sends by the rule that decided, each once."""
+
+    scheduled: int
+    """Sends that wait for their time and were not judged yet."""
+
+    sent: int
+    """Sends a provider or the outbox took."""
+
+    states: dict[str, int]
+    """Sends by state word."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "allowed": self.allowed,
+            "cancelled": self.cancelled,
+            "deferred": self.deferred,
+            "denied": self.denied,
+            "reasons": self.reasons,
+            "scheduled": self.scheduled,
+            "sent": self.sent,
+            "states": self.states,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderProfile:
+    """An address, number or account a brand sends from."""
+
+    brand: str
+    """The brand."""
+
+    channel: BrandsChannel
+    """The channel."""
+
+    from_: str
+    """E-mail address, number, short name or account."""
+
+    id: str
+    """Its id."""
+
+    name: str
+    """Display name; also what a text message must name."""
+
+    postal_address: str | None = None
+    """Postal address for footers."""
+
+    reply_to: str | None = None
+    """Where answers go, if not to `from`."""
+
+    unsubscribe_url: str | None = None
+    """Where recipients leave the list: an https link; the recipient's token is put behind it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "brand": self.brand,
+            "channel": self.channel,
+            "from": self.from_,
+            "id": self.id,
+            "name": self.name,
+            "postal_address": OMIT if self.postal_address is None else self.postal_address,
+            "reply_to": OMIT if self.reply_to is None else self.reply_to,
+            "unsubscribe_url": OMIT if self.unsubscribe_url is None else self.unsubscribe_url,
+        }
+
+
+Severity: TypeAlias = Literal[
+    "info",
+    "should",
+    "must",
+]
+"""How strictly a rule binds.
+
+- `info`: Good to know.
+- `should`: Should be followed.
+- `must`: Must be followed: a break lowers the score by 0.20.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedPassage:
+    """A passage that was not read as voice."""
+
+    document: str
+    """Document."""
+
+    reason: str
+    """Why: `instruction` for text that talks to a model."""
+
+    span: Span
+    """Byte range in its text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "document": self.document,
+            "reason": self.reason,
+            "span": self.span,
+        }
+
+
+SmsEncoding: TypeAlias = Literal[
+    "gsm7",
+    "ucs2",
+]
+"""How a text message travels.
+
+- `gsm7`: GSM 7-bit default alphabet: 160 septets alone, 153 per part.
+- `ucs2`: UCS-2: 70 UTF-16 units alone, 67 per part.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The document, page or record that a part was taken from."""
+
+    id: str
+    """The id to cite: a chunk id, a URL, a tool name."""
+
+    title: str | None = None
+    """What a reader would call it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "title": OMIT if self.title is None else self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceText:
+    """A text to answer from, with the id to cite."""
+
+    id: str
+    """The id to cite."""
+
+    text: str
+    """The text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """An embedding space: documents that are searched together with one embedder."""
+
+    chunking: ChunkOptions
+    """How its texts are cut."""
+
+    dims: int
+    """Length of the vectors."""
+
+    embedder: str
+    """Embedder that makes its vectors."""
+
+    id: str
+    """Its id."""
+
+    language: str | None = None
+    """ISO 639-1 code of its texts, when they share one; else each document's is detected."""
+
+    name: str
+    """Name, unique in the workspace, such as `brand-voice`."""
+
+    state: SpaceState
+    """State."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunking": self.chunking,
+            "dims": self.dims,
+            "embedder": self.embedder,
+            "id": self.id,
+            "language": OMIT if self.language is None else self.language,
+            "name": self.name,
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpacePage:
+    """A page of a list."""
+
+    items: list[Space]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+SpaceState: TypeAlias = Literal[
+    "active",
+    "migrating",
+    "retired",
+]
+"""State of a space.
+
+- `active`: Takes documents and answers.
+- `migrating`: Moves to another embedder; answers from the old one.
+- `retired`: Answers nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A byte range of a text; `end` is exclusive."""
+
+    end: int
+    """One past the last byte."""
+
+    start: int
+    """First byte."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "end": self.end,
+            "start": self.start,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Mean and standard deviation of a metric."""
+
+    mean: float = 0.0
+    """Mean."""
+
+    sd: float = 0.0
+    """Standard deviation, 0 or more."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "mean": self.mean,
+            "sd": self.sd,
+        }
+
+
+Status: TypeAlias = Literal[
+    "revoked",
+    "denied",
+    "pending",
+    "granted",
+]
+"""What a consent row says.
+
+- `revoked`: Taken back.
+- `denied`: Asked and refused.
+- `pending`: Asked, not yet confirmed. Not a consent.
+- `granted`: Given.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One level of the walk."""
+
+    brand: str | None = None
+    """The brand of the level; none: rows without brand."""
+
+    effect: ConsentStepEffect
+    """What it did."""
+
+    row: str | None = None
+    """The row that spoke for the level."""
+
+    scope: str
+    """The scope of the level."""
+
+    status: Status | None = None
+    """What that row says."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "brand": OMIT if self.brand is None else self.brand,
+            "effect": self.effect,
+            "row": OMIT if self.row is None else self.row,
+            "scope": self.scope,
+            "status": OMIT if self.status is None else self.status,
+        }
+
+
+StepKind: TypeAlias = Literal[
+    "research",
+    "asset",
+    "review",
+    "approve",
+    "schedule",
+    "send",
+    "publish",
+    "ad",
+    "wait",
+    "branch",
+    "measure",
+    "report",
+]
+"""What sort of work a step is.
+
+- `research`: Read the brand's knowledge or the audience.
+- `asset`: Write a text.
+- `review`: Check texts.
+- `approve`: Ask for a decision.
+- `schedule`: Lay out the times.
+- `send`: Send to people, through the gate.
+- `publish`: Publish, through the gate.
+- `ad`: Prepare ads.
+- `wait`: Wait for an instant.
+- `branch`: Choose a way.
+- `measure`: Read numbers.
+- `report`: Write the report.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepParams:
+    """The particulars of a step."""
+
+    channel: CampaignChannel | None = None
+    """The channel it works for."""
+
+    messages: list[str] = dataclasses.field(default_factory=lambda: [])
+    """What its text is about, the brief's own words."""
+
+    position: int | None = None
+    """Place in its sequence, from 1."""
+
+    purpose: str | None = None
+    """What its text should make people do."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "channel": OMIT if self.channel is None else self.channel,
+            "messages": self.messages,
+            "position": OMIT if self.position is None else self.position,
+            "purpose": OMIT if self.purpose is None else self.purpose,
+        }
+
+
+StoppedBy: TypeAlias = Literal[
+    "limit",
+    "shared_phone",
+    "user_ids",
+    "third_party",
+    "component_size",
+    "candidates_only",
+    "off",
+]
+"""A rule that stopped a merge.
+
+- `limit`: Together they would hold more identities of a kind than allowed.
+- `shared_phone`: An unverified phone alone would join people with different e-mail addresses.
+- `user_ids`: More than one side has a user id of the host.
+- `third_party`: The identifiers came from a third party.
+- `component_size`: The component would grow past its bounds.
+- `candidates_only`: The workspace keeps candidates only.
+- `off`: The workspace does not merge.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFinding:
+    """One damaged part of the store."""
+
+    id: str
+    """Its id."""
+
+    kind: str
+    """Kind of the record, or the part of the store."""
+
+    problem: str
+    """What is wrong."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """Measurable style of a brand."""
+
+    capitals_rate: Spread | None = None
+    """Share of words in capitals only, 0..=1."""
+
+    casing: Casing = "sentence"
+    """How headings are written."""
+
+    contraction_rate: Spread | None = None
+    """Contractions per 100 words."""
+
+    emoji_rate: Spread | None = None
+    """Emoji per 100 words."""
+
+    exclamation_rate: Spread | None = None
+    """Share of sentences that end with an exclamation mark, 0..=1."""
+
+    locale: str = ""
+    """Language tag, such as `en` or `en-GB`."""
+
+    oxford_comma: bool | None = None
+    """Comma before the last "and" of a list; absent when the brand's texts do not show it."""
+
+    person: Person = "third"
+    """Who speaks to whom."""
+
+    reading_grade: Spread | None = None
+    """Flesch-Kincaid grade (years of school), 0..=20."""
+
+    sentence_words: Spread | None = None
+    """Words per sentence."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "capitals_rate": OMIT if self.capitals_rate is None else self.capitals_rate,
+            "casing": self.casing,
+            "contraction_rate": OMIT if self.contraction_rate is None else self.contraction_rate,
+            "emoji_rate": OMIT if self.emoji_rate is None else self.emoji_rate,
+            "exclamation_rate": OMIT if self.exclamation_rate is None else self.exclamation_rate,
+            "locale": self.locale,
+            "oxford_comma": OMIT if self.oxford_comma is None else self.oxford_comma,
+            "person": self.person,
+            "reading_grade": OMIT if self.reading_grade is None else self.reading_grade,
+            "sentence_words": OMIT if self.sentence_words is None else self.sentence_words,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A text that reads the same and travels in the cheaper alphabet. Never applied by itself."""
+
+    replacements: list[Replacement]
+    """What was folded."""
+
+    saved_segments: int
+    """Segments saved."""
+
+    segments: int
+    """Segments of the folded text."""
+
+    text: str
+    """The folded text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "replacements": self.replacements,
+            "saved_segments": self.saved_segments,
+            "segments": self.segments,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionCheck:
+    """Whether an address is suppressed."""
+
+    is_suppressed: bool
+    """True when nothing may be sent there."""
+
+    suppressions: list[SuppressionFact]
+    """What forbids it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_suppressed": self.is_suppressed,
+            "suppressions": self.suppressions,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionFact:
+    """What matching reads of a suppression."""
+
+    brand: str | None = None
+    """The brand it is limited to; none: every brand."""
+
+    channel: str | None = None
+    """The channel it is limited to; none: every channel."""
+
+    expires_at: datetime | None = None
+    """When it ends by itself; none: never."""
+
+    identity: str | None = None
+    """The address of the person it names, for `address` and `domain`; none: all of them."""
+
+    kind: SuppressionKind
+    """What it names."""
+
+    reason: SuppressionReason
+    """Why."""
+
+    suppression: str
+    """The suppression record."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "brand": OMIT if self.brand is None else self.brand,
+            "channel": OMIT if self.channel is None else self.channel,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "identity": OMIT if self.identity is None else self.identity,
+            "kind": self.kind,
+            "reason": self.reason,
+            "suppression": self.suppression,
+        }
+
+
+SuppressionKind: TypeAlias = Literal[
+    "address",
+    "domain",
+    "person",
+]
+"""What a suppression names.
+
+- `address`: One normalised address or number.
+- `domain`: Every address of a mail domain (not of its subdomains).
+- `person`: A person, on all their addresses.
+"""
+
+
+SuppressionReason: TypeAlias = Literal[
+    "hard_bounce",
+    "complaint",
+    "unsubscribe_all",
+    "manual",
+    "erased",
+    "legal",
+    "import",
+    "role_address",
+]
+"""Why something is suppressed.
+
+- `hard_bounce`: The mailbox does not exist.
+- `complaint`: The recipient reported spam.
+- `unsubscribe_all`: The recipient left.
+- `manual`: Someone of the workspace did it.
+- `erased`: The person was erased.
+- `legal`: A law or a court demands it.
+- `import`: Came with an imported list.
+- `role_address`: An address of a role, such as `postmaster`.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionView:
+    """A suppression as a reader sees it."""
+
+    at: datetime
+    """Since when."""
+
+    brand: str | None = None
+    """The brand it is limited to."""
+
+    channel: str | None = None
+    """The channel it is limited to."""
+
+    expires_at: datetime | None = None
+    """When it ends by itself."""
+
+    id: str
+    """Its id."""
+
+    kind: SuppressionKind
+    """What it names."""
+
+    lifted: Lifted | None = None
+    """How it was lifted."""
+
+    person: str | None = None
+    """The person it names, or that held the address when it was made."""
+
+    reason: SuppressionReason
+    """Why."""
+
+    source: str
+    """Where it came from."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "brand": OMIT if self.brand is None else self.brand,
+            "channel": OMIT if self.channel is None else self.channel,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "kind": self.kind,
+            "lifted": OMIT if self.lifted is None else self.lifted,
+            "person": OMIT if self.person is None else self.person,
+            "reason": self.reason,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionViewPage:
+    """A page of a list."""
+
+    items: list[SuppressionView]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedLink:
+    """A tagged link."""
+
+    is_changed: bool
+    """False when it came back as it was."""
+
+    url: str
+    """The link."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_changed": self.is_changed,
+            "url": self.url,
+        }
+
+
+Taint: TypeAlias = Literal[
+    "first_party",
+    "user",
+    "model",
+    "retrieved",
+    "web",
+    "third_party_tool",
+]
+"""Where content came from, and so how far it may be trusted. Labels flow from inputs to outputs; what
+sends, publishes, spends or remembers declares which of them it accepts.
+
+- `first_party`: Written by the host application or NeonHub itself.
+- `user`: Typed by a user.
+- `model`: Written by a model.
+- `retrieved`: Found in the knowledge base.
+- `web`: Read from the web.
+- `third_party_tool`: Returned by a tool of somebody else.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """When a text passes, is written again, or goes to a person."""
+
+    flag: float = 0.5
+    """Below this alignment a text goes to a person at once. Default 0.5."""
+
+    pass_: float = 0.75
+    """From this alignment on a text passes. Default 0.75."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "flag": self.flag,
+            "pass": self.pass_,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """Something that happened to a person."""
+
+    at: datetime
+    """When."""
+
+    data: Any
+    """Facts: ids and words, no contact values."""
+
+    kind: str
+    """What: `person.created`, `identity.added`, `consent.granted`, `suppression.added`,
+    `person.merged` and others.
+    """
+
+    record: str
+    """The record that shows it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "data": self.data,
+            "kind": self.kind,
+            "record": self.record,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntryPage:
+    """A page of a list."""
+
+    items: list[TimelineEntry]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tone:
+    """The five tone axes, each 0 (not at all) to 1 (very)."""
+
+    bold: float = 0.0
+    """Bold rather than careful."""
+
+    formal: float = 0.0
+    """Formal rather than casual."""
+
+    playful: float = 0.0
+    """Playful rather than serious."""
+
+    technical: float = 0.0
+    """Technical rather than everyday."""
+
+    warm: float = 0.0
+    """Warm rather than distant."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bold": self.bold,
+            "formal": self.formal,
+            "playful": self.playful,
+            "technical": self.technical,
+            "warm": self.warm,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trait:
+    """A fact about a person from outside the fixed fields."""
+
+    at: datetime
+    """When it became so; an older one never overwrites a newer one."""
+
+    source: str
+    """Where it came from."""
+
+    value: Any
+    """The value."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "source": self.source,
+            "value": self.value,
+        }
+
+
+Trust: TypeAlias = Literal[
+    "first_party",
+    "user",
+    "web",
+]
+"""How far a text can be trusted.
+
+- `first_party`: From the owner of the workspace.
+- `user`: From a user or customer.
+- `web`: From the web.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One earlier turn of a conversation."""
+
+    role: AiRole
+    """`user` or `assistant`."""
+
+    text: str
+    """What was said."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "role": self.role,
+            "text": self.text,
+        }
+
+
+Unit: TypeAlias = Literal[
+    "weighted",
+    "graphemes",
+    "utf16",
+    "bytes",
+    "count",
+]
+"""What a limit counts in.
+
+- `weighted`: Weighted characters of X.
+- `graphemes`: Characters as a reader sees them (grapheme clusters).
+- `utf16`: UTF-16 code units.
+- `bytes`: Bytes of UTF-8.
+- `count`: Pieces: images, hashtags.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmerged:
+    """Two people that were one."""
+
+    a: str
+    """Who speaks for the side that survived."""
+
+    b: str
+    """Who speaks for the side that was absorbed. The same as `a` when other merges still join them."""
+
+    merge: MergeEntry
+    """The entry, now undone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "a": self.a,
+            "b": self.b,
+            "merge": self.merge,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribed:
+    """What an unsubscribe did."""
+
+    channel: str
+    """The channel of the list."""
+
+    list: str
+    """The list that was left: `marketing` or one topic."""
+
+    was_done: bool
+    """True when the recipient had left before, so that nothing was changed."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "channel": self.channel,
+            "list": self.list,
+            "was_done": self.was_done,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedGuide:
+    """A guide that was taken in."""
+
+    chunks: int
+    """Number of passages that can be searched."""
+
+    document: str
+    """Id of the document in the dataset `brand-voice`."""
+
+    proposal: VoiceProposal
+    """The voice as read from all documents of the brand."""
+
+    title: str
+    """Its title."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunks": self.chunks,
+            "document": self.document,
+            "proposal": self.proposal,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens used by one answer."""
+
+    exact: bool = False
+    """False when any of them is an estimate."""
+
+    input_cache_read: int = 0
+    """Input tokens read from a cache."""
+
+    input_cache_write: int = 0
+    """Input tokens written to a cache."""
+
+    input_uncached: int = 0
+    """Input tokens that were not cached."""
+
+    output_reasoning: int = 0
+    """Output tokens of reasoning."""
+
+    output_visible: int = 0
+    """Output tokens the caller sees."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "exact": self.exact,
+            "input_cache_read": self.input_cache_read,
+            "input_cache_write": self.input_cache_write,
+            "input_uncached": self.input_uncached,
+            "output_reasoning": self.output_reasoning,
+            "output_visible": self.output_visible,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What a run has used."""
+
+    input_tokens: int = 0
+    """Tokens put in."""
+
+    model_calls: int = 0
+    """Calls of models."""
+
+    output_tokens: int = 0
+    """Tokens that came out."""
+
+    steps: int = 0
+    """Entries of the log."""
+
+    tool_calls: int = 0
+    """Calls of tools."""
+
+    waited_ms: int = 0
+    """Time spent waiting, in milliseconds."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input_tokens": self.input_tokens,
+            "model_calls": self.model_calls,
+            "output_tokens": self.output_tokens,
+            "steps": self.steps,
+            "tool_calls": self.tool_calls,
+            "waited_ms": self.waited_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utm:
+    """The parameters. Values are lower-cased and percent-encoded; personal data is refused."""
+
+    campaign: str
+    """The campaign."""
+
+    content: str | None = None
+    """Which link or variant of the message."""
+
+    id: str | None = None
+    """Id of the campaign in another system."""
+
+    medium: str
+    """The kind of channel: `email`, `sms`, `social`."""
+
+    source: str
+    """Where the click comes from: `newsletter`."""
+
+    term: str | None = None
+    """Keyword of a search ad."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "campaign": self.campaign,
+            "content": OMIT if self.content is None else self.content,
+            "id": OMIT if self.id is None else self.id,
+            "medium": self.medium,
+            "source": self.source,
+            "term": OMIT if self.term is None else self.term,
+        }
+
+
+VarKind: TypeAlias = Literal[
+    "text",
+    "number",
+    "flag",
+    "list",
+    "object",
+]
+"""What a variable holds.
+
+- `text`: Text.
+- `number`: A number.
+- `flag`: True or false.
+- `list`: An array.
+- `object`: An object.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A verdict of the gate, as kept."""
+
+    at: datetime
+    """The instant it was made."""
+
+    decision: Decision
+    """Its direction."""
+
+    draft_hash: str
+    """Hash of the content it was about."""
+
+    gate: str
+    """Version of rules, limits and laws."""
+
+    reasons: list[Reason] = dataclasses.field(default_factory=lambda: [])
+    """Every reason, in the order of the rules. Warnings have the decision `allow`."""
+
+    rule: str | None = None
+    """The rule that decided, for deferrals and denials."""
+
+    until: datetime | None = None
+    """For a deferral: when the gate is asked again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "decision": self.decision,
+            "draft_hash": self.draft_hash,
+            "gate": self.gate,
+            "reasons": self.reasons,
+            "rule": OMIT if self.rule is None else self.rule,
+            "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The proof of a claim."""
+
+    at: datetime
+    """When."""
+
+    evidence: str | None = None
+    """What shows it: an id of an event or message, no personal value."""
+
+    method: VerificationMethod
+    """How."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "evidence": OMIT if self.evidence is None else self.evidence,
+            "method": self.method,
+        }
+
+
+VerificationMethod: TypeAlias = Literal[
+    "double_opt_in",
+    "otp",
+    "inbound_message",
+    "oauth",
+    "import_attested",
+    "manual",
+]
+"""How a claim to an identity was proved.
+
+- `double_opt_in`: A confirmed opt-in mail.
+- `otp`: A one-time code.
+- `inbound_message`: A message from the address.
+- `oauth`: A sign-in at the provider.
+- `import_attested`: Attested by the host in an import or call.
+- `manual`: Checked by someone of the workspace.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Words of a brand."""
+
+    banned: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words and phrases that are never used."""
+
+    preferred: list[VoicePreferredTerm] = dataclasses.field(default_factory=lambda: [])
+    """Preferred words."""
+
+    products: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Product names in their exact casing."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "banned": self.banned,
+            "preferred": self.preferred,
+            "products": self.products,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """How a brand sounds."""
+
+    audience: str = ""
+    """Whom the brand speaks to."""
+
+    brand: str = ""
+    """The brand's name as customers read it."""
+
+    calibration: Calibration | None = None
+    """Scale of exemplar similarity; absent = the built-in one."""
+
+    channel_overrides: dict[str, ChannelOverride] = dataclasses.field(default_factory=lambda: {})
+    """Differences by channel word (`email`, `sms`, `x`, ...)."""
+
+    donts: list[str] = dataclasses.field(default_factory=lambda: [])
+    """What not to do, as the guide says it."""
+
+    dos: list[str] = dataclasses.field(default_factory=lambda: [])
+    """What to do, as the guide says it."""
+
+    exemplars: list[Exemplar] = dataclasses.field(default_factory=lambda: [])
+    """Examples, on-brand and off-brand."""
+
+    key_phrases: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that recur in the brand's own texts."""
+
+    style: Style | None = None
+    """Measured style."""
+
+    taglines: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Taglines."""
+
+    thresholds: Thresholds | None = None
+    """Pass and flag thresholds."""
+
+    tone: Tone | None = None
+    """Tone axes."""
+
+    vocabulary: Vocabulary | None = None
+    """Words."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "audience": self.audience,
+            "brand": self.brand,
+            "calibration": OMIT if self.calibration is None else self.calibration,
+            "channel_overrides": self.channel_overrides,
+            "donts": self.donts,
+            "dos": self.dos,
+            "exemplars": self.exemplars,
+            "key_phrases": self.key_phrases,
+            "style": OMIT if self.style is None else self.style,
+            "taglines": self.taglines,
+            "thresholds": OMIT if self.thresholds is None else self.thresholds,
+            "tone": OMIT if self.tone is None else self.tone,
+            "vocabulary": OMIT if self.vocabulary is None else self.vocabulary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceAlignment:
+    """How close a text is to a voice."""
+
+    outcome: VoiceOutcome
+    """What follows."""
+
+    parts: VoiceParts
+    """What it is made of."""
+
+    score: float
+    """0 (foreign) to 1 (at home)."""
+
+    violations: list[VoiceViolation]
+    """Where it leaves the voice, by place."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "parts": self.parts,
+            "score": self.score,
+            "violations": self.violations,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceAlignment2:
+    """How close a text is to a voice."""
+
+    outcome: VoiceOutcome
+    """What follows."""
+
+    parts: VoiceParts2
+    """What it is made of."""
+
+    score: float
+    """0 (foreign) to 1 (at home)."""
+
+    violations: list[VoiceViolation]
+    """Where it leaves the voice, by place."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "parts": self.parts,
+            "score": self.score,
+            "violations": self.violations,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceBrief:
+    """What is to be said."""
+
+    audience_text: str = ""
+    """Whom it speaks to; printed only when it is a short name such as `café owners`."""
+
+    goal: str = ""
+    """What the text should reach; for the writer, never printed."""
+
+    key_messages: list[str] = dataclasses.field(default_factory=lambda: [])
+    """What should stick, most important first (at most 10)."""
+
+    landing_url: str = ""
+    """Where links lead: an `http` or `https` address."""
+
+    locale: str = ""
+    """Language tag, such as `en-GB`."""
+
+    must_not_say: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that must not appear."""
+
+    must_say: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that must appear."""
+
+    offer: str | None = None
+    """What is offered."""
+
+    own_contacts: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The sender's own contact details, which may stand in a text."""
+
+    sender_name: str | None = None
+    """Name the reader knows the sender by; absent = the brand."""
+
+    topic: str | None = None
+    """What it is about as a noun phrase, such as `the Aurora lamp`; absent = read from the goal."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "audience_text": self.audience_text,
+            "goal": self.goal,
+            "key_messages": self.key_messages,
+            "landing_url": self.landing_url,
+            "locale": self.locale,
+            "must_not_say": self.must_not_say,
+            "must_say": self.must_say,
+            "offer": OMIT if self.offer is None else self.offer,
+            "own_contacts": self.own_contacts,
+            "sender_name": OMIT if self.sender_name is None else self.sender_name,
+            "topic": OMIT if self.topic is None else self.topic,
+        }
+
+
+VoiceCategory: TypeAlias = Literal[
+    "marketing",
+    "transactional",
+    "conversational",
+    "confirmation",
+]
+"""What kind of message a text is.
+
+- `marketing`: Promotion.
+- `transactional`: Receipts, deliveries, accounts.
+- `conversational`: A reply inside an open thread.
+- `confirmation`: Double opt-in and stop confirmations.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceDiff:
+    """What a new reading adds to and takes from the voice that held before."""
+
+    added: list[Rule]
+    """Rules that are new."""
+
+    kept: int
+    """Number of rules that stay."""
+
+    removed: list[Rule]
+    """Rules that are no longer found."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "added": self.added,
+            "kept": self.kept,
+            "removed": self.removed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceFinding:
+    """One finding."""
+
+    field: str
+    """The part it stands in, such as `subject` or `body`."""
+
+    fix: str
+    """What to do."""
+
+    kind: FindingKind
+    """What it is about."""
+
+    level: Level
+    """How much it weighs."""
+
+    message: str
+    """What is wrong, without the value itself."""
+
+    rule: str
+    """Stable word of the rule, such as `pii.iban`."""
+
+    score: float
+    """Strength: confidence 0..=1, or points on the spam scale for spam rules."""
+
+    span: Span | None = None
+    """Byte range in that part; absent when the finding is about something missing."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "field": self.field,
+            "fix": self.fix,
+            "kind": self.kind,
+            "level": self.level,
+            "message": self.message,
+            "rule": self.rule,
+            "score": self.score,
+            "span": OMIT if self.span is None else self.span,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceInContext:
+    """What a writer needs to know about a brand."""
+
+    banned: list[str]
+    """Words never used."""
+
+    chunks: list[ContextChunk]
+    """The best passages on the topic, at most 5."""
+
+    dropped: list[str]
+    """Ids of chunks that did not fit the budget."""
+
+    exemplars: list[str]
+    """Examples of the voice."""
+
+    preferred: list[str]
+    """Words to use, as `term (not other)`."""
+
+    products: list[str]
+    """Product names in their casing."""
+
+    rules: list[str]
+    """Rules, strict ones first."""
+
+    tokens: int
+    """Estimated size of all of it, in tokens (words or bytes/4, whichever is more)."""
+
+    tone: Tone | None = None
+    """Tone axes on the channel; absent without a voice."""
+
+    voice_version: int | None = None
+    """Version of the voice; absent when the brand has none."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "banned": self.banned,
+            "chunks": self.chunks,
+            "dropped": self.dropped,
+            "exemplars": self.exemplars,
+            "preferred": self.preferred,
+            "products": self.products,
+            "rules": self.rules,
+            "tokens": self.tokens,
+            "tone": OMIT if self.tone is None else self.tone,
+            "voice_version": OMIT if self.voice_version is None else self.voice_version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceLine:
+    """What was learnt about the brand's voice."""
+
+    banned: list[str]
+    """Words the brand never uses."""
+
+    preferred: list[CampaignPreferredTerm]
+    """Preferred terms."""
+
+    product_names: list[str]
+    """Product names with their exact casing."""
+
+    rules: int
+    """Rules found in the documents."""
+
+    tone: dict[str, float]
+    """Tone axes, each 0..=1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "banned": self.banned,
+            "preferred": self.preferred,
+            "product_names": self.product_names,
+            "rules": self.rules,
+            "tone": self.tone,
+        }
+
+
+VoiceOutcome: TypeAlias = Literal[
+    "pass",
+    "regenerate",
+    "flag",
+]
+"""What follows from an alignment.
+
+- `pass`: Good as it is.
+- `regenerate`: Write it again with the violations as instructions.
+- `flag`: A person decides.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceParts:
+    """Parts of an alignment, each 0..=1."""
+
+    exemplar: float | None = None
+    """Likeness to the on-brand examples; absent when the brand has none, and then the other parts
+    share its weight.
+    """
+
+    penalty: float
+    """What banned words, wrong names and broken rules took off."""
+
+    style: float
+    """Closeness of the measured style."""
+
+    tone: float
+    """Closeness on the tone axes."""
+
+    vocabulary: float
+    """Preferred words used where there was a choice."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "exemplar": OMIT if self.exemplar is None else self.exemplar,
+            "penalty": self.penalty,
+            "style": self.style,
+            "tone": self.tone,
+            "vocabulary": self.vocabulary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceParts2:
+    """Parts of an alignment, each 0..=1."""
+
+    exemplar: float | None = None
+    """Likeness to the on-brand examples; absent when the brand has none, and then the other parts
+    share its weight.
+    """
+
+    penalty: float
+    """What banned words, wrong names and broken rules took off."""
+
+    style: float
+    """Closeness of the measured style."""
+
+    tone: float
+    """Closeness on the tone axes."""
+
+    vocabulary: float
+    """Preferred words used where there was a choice."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "exemplar": OMIT if self.exemplar is None else self.exemplar,
+            "penalty": self.penalty,
+            "style": self.style,
+            "tone": self.tone,
+            "vocabulary": self.vocabulary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoicePreferredTerm:
+    """A word the brand uses, and what it replaces."""
+
+    instead_of: list[str] = dataclasses.field(default_factory=lambda: [])
+    """What it stands in for."""
+
+    term: str
+    """The word or phrase to use."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "instead_of": self.instead_of,
+            "term": self.term,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceProposal:
+    """A voice as read from documents."""
+
+    diff: VoiceDiff
+    """What it changes."""
+
+    skipped: list[SkippedPassage]
+    """Passages that were left out."""
+
+    voice: VoiceView
+    """The voice. It holds at once while no version was confirmed; else it is a proposal."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "diff": self.diff,
+            "skipped": self.skipped,
+            "voice": self.voice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceReport:
+    """Everything the checks found."""
+
+    findings: list[VoiceFinding]
+    """Findings, blocking ones first, then by part and place."""
+
+    safe: bool
+    """True when no finding blocks."""
+
+    spam_score: float
+    """Sum of the spam rules, on the scale of SpamAssassin (5 = spam)."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "findings": self.findings,
+            "safe": self.safe,
+            "spam_score": self.spam_score,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceRule:
+    """A rule of one version of a voice."""
+
+    edited_by: str | None = None
+    """Who wrote or changed it; absent for a rule as it was read."""
+
+    id: str
+    """Its id."""
+
+    position: int
+    """Place in reading order, from 0."""
+
+    rule: Rule
+    """The rule and where it was read."""
+
+    voice: str
+    """The version it belongs to."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "edited_by": OMIT if self.edited_by is None else self.edited_by,
+            "id": self.id,
+            "position": self.position,
+            "rule": self.rule,
+            "voice": self.voice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceScore:
+    """How close a text is to a brand's voice."""
+
+    alignment: VoiceAlignment2 | None = None
+    """The score with its parts and violations; absent (not zero) when the brand has no voice."""
+
+    voice_version: int | None = None
+    """Version of the voice; absent when the brand has none."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "alignment": OMIT if self.alignment is None else self.alignment,
+            "voice_version": OMIT if self.voice_version is None else self.voice_version,
+        }
+
+
+VoiceStatus: TypeAlias = Literal[
+    "proposed",
+    "active",
+]
+"""Whether a version of a voice holds.
+
+- `proposed`: Read from documents; used until a version is made active.
+- `active`: Confirmed or edited by a person: it holds.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceView:
+    """A voice with its rules."""
+
+    brand: str
+    """The brand."""
+
+    documents: list[str]
+    """Documents it was read from."""
+
+    id: str
+    """Id of this version."""
+
+    rules: list[VoiceRule]
+    """Rules in reading order, each with its source."""
+
+    status: VoiceStatus
+    """Whether it holds."""
+
+    version: int
+    """Version, from 1."""
+
+    voice: Voice
+    """How the brand sounds."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "brand": self.brand,
+            "documents": self.documents,
+            "id": self.id,
+            "rules": self.rules,
+            "status": self.status,
+            "version": self.version,
+            "voice": self.voice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceViolation:
+    """A place where a text leaves the voice."""
+
+    fix: str
+    """What to write instead, when there is one answer."""
+
+    message: str
+    """What is wrong."""
+
+    rule: str
+    """Stable word: `banned_term`, `preferred_term`, `product_name`, `rule`."""
+
+    severity: Severity
+    """How strictly it binds."""
+
+    span: Span | None = None
+    """Byte range in the scored text; absent when the whole text breaks the rule."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "fix": self.fix,
+            "message": self.message,
+            "rule": self.rule,
+            "severity": self.severity,
+            "span": OMIT if self.span is None else self.span,
+        }
+
+
+WarningCode: TypeAlias = Literal[
+    "needs_ocr",
+    "ocr_layer",
+    "encoding_guessed",
+    "no_text",
+    "hidden_text",
+    "unmapped_font",
+    "page_unreadable",
+    "macros_ignored",
+    "deletions_left_out",
+    "html_left_out",
+    "nested_too_deep",
+    "outside_main",
+    "row_skipped",
+]
+"""What a warning is about.
+
+- `needs_ocr`: A page shows an image and holds no text: it needs optical character recognition.
+- `ocr_layer`: The text layer of a page was made by character recognition and may hold
+  misreadings.
+- `encoding_guessed`: The character encoding was guessed; the detail names it.
+- `no_text`: The document holds no visible text.
+- `hidden_text`: Hidden text was found and kept apart; the detail counts it.
+- `unmapped_font`: Text in a font without a character map was left out; the detail names the
+  page.
+- `page_unreadable`: One page could not be read; the detail names it.
+- `macros_ignored`: Macros are in the file and were ignored.
+- `deletions_left_out`: Tracked changes: what was marked as deleted was left out.
+- `html_left_out`: Raw HTML in a Markdown file was left out, because this build does not read
+  HTML.
+- `nested_too_deep`: Elements nested deeper than any real document were left out.
+- `outside_main`: Text outside the main part of a web page was left out; the detail counts
+  characters.
+- `row_skipped`: A row or field could not be read; the detail names it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -518,9 +7346,6 @@ class Workspace:
     read.
     """
 
-    gate_epoch: int = 0
-    """Raised by what stops sends for the whole workspace (pause, domain suppression, brake)."""
-
     id: str
     """Its id."""
 
@@ -531,7 +7356,7 @@ class Workspace:
     """Display name."""
 
     slug: str
-    """Short name, unique in the store."""
+    """Short name, unique in the store; the directory of the hub leads from it to the workspace."""
 
     status: WorkspaceStatus = "active"
     """State."""
@@ -544,7 +7369,6 @@ class Workspace:
             "allow_offline_output": self.allow_offline_output,
             "default_locale": self.default_locale,
             "default_region": OMIT if self.default_region is None else self.default_region,
-            "gate_epoch": self.gate_epoch,
             "id": self.id,
             "mode": self.mode,
             "name": self.name,

@@ -1,23 +1,51 @@
-//! The English phrase grammar: one bank of lines per role in a text.
-//!
-//! A line says nothing about the world that the brief does not say. Slots: `{topic}` and `{Topic}` (noun phrase with
-//! its article), `{bare}` (without), `{is}` (agreeing), `{brand}`, `{offer}`, `{audience}`. `on` holds the objectives it
-//! suits (`A`wareness, `T`raffic, `L`eads, `S`ales, `R`etention, `E`vent; `*` all) and what it needs (`N` something new,
-//! `D` a deadline in the offer). `voice` is its register: `n`eutral, `w`arm, `p`layful, `f`ormal, `b`old, `t`echnical.
+//! English.
 
-/// One line of a bank.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    pub(super) on: &'static str,
-    pub(super) voice: char,
-    pub(super) text: &'static str,
-}
+use super::{Lexicon, Line, l};
 
-const fn l(on: &'static str, voice: char, text: &'static str) -> Line {
-    Line { on, voice, text }
-}
+/// English.
+pub(in super::super) static EN: Lexicon = Lexicon {
+    language: "en",
+    and: "and",
+    cta_default: "Learn more",
+    greeting_default: "Hello{name},",
+    nobody: " there",
+    subject_first: SUBJECT_FIRST,
+    subject_second: SUBJECT_SECOND,
+    subject_last: SUBJECT_LAST,
+    preheader: PREHEADER,
+    heading: HEADING,
+    open_first: OPEN_FIRST,
+    open_second: OPEN_SECOND,
+    open_last: OPEN_LAST,
+    essentials: ESSENTIALS,
+    notes: NOTES,
+    offer: OFFER,
+    audience: AUDIENCE,
+    close_first: CLOSE_FIRST,
+    close_second: CLOSE_SECOND,
+    close_last: CLOSE_LAST,
+    cta: CTA,
+    sign_off: SIGN_OFF,
+    greeting: GREETING,
+    sms_open: SMS_OPEN,
+    sms_topic: SMS_TOPIC,
+    sms_cta: SMS_CTA,
+    sms_stop: SMS_STOP,
+    hook: HOOK,
+    post_cta: POST_CTA,
+    ad_headlines: AD_HEADLINES,
+    ad_descriptions: AD_DESCRIPTIONS,
+    blog_meta: BLOG_META,
+    blog_title: BLOG_TITLE,
+    blog_intro: BLOG_INTRO,
+    blog_what: BLOG_WHAT,
+    blog_how: BLOG_HOW,
+    blog_who: BLOG_WHO,
+    blog_start: BLOG_START,
+    blog_questions: BLOG_QUESTIONS,
+};
 
-pub(super) const SUBJECT_FIRST: &[Line] = &[
+const SUBJECT_FIRST: &[Line] = &[
     l("*", 'n', "{Topic}, from {brand}"),
     l("ATS", 'n', "Meet {topic}"),
     l("ATL", 'n', "A closer look at {topic}"),
@@ -40,7 +68,7 @@ pub(super) const SUBJECT_FIRST: &[Line] = &[
     l("*", 'f', "An invitation to look at {topic}"),
 ];
 
-pub(super) const SUBJECT_SECOND: &[Line] = &[
+const SUBJECT_SECOND: &[Line] = &[
     l("*", 'n', "Why {topic}?"),
     l("*", 'n', "What you get with {topic}"),
     l("*", 'n', "More about {topic}"),
@@ -52,7 +80,7 @@ pub(super) const SUBJECT_SECOND: &[Line] = &[
     l("*", 'w', "A look behind the scenes at {brand}"),
 ];
 
-pub(super) const SUBJECT_LAST: &[Line] = &[
+const SUBJECT_LAST: &[Line] = &[
     l("*D", 'n', "Last call: {offer}"),
     l("*D", 'n', "Before it ends: {offer}"),
     l("*", 'n', "A last note on {topic}"),
@@ -63,7 +91,7 @@ pub(super) const SUBJECT_LAST: &[Line] = &[
     l("E", 'n', "Will you join us for {topic}?"),
 ];
 
-pub(super) const PREHEADER: &[Line] = &[
+const PREHEADER: &[Line] = &[
     l("*", 'n', "What it is, what you get and where to start."),
     l("*", 'n', "The short version, with a link to the rest."),
     l("*", 'n', "All you need to know, in a few lines."),
@@ -77,7 +105,7 @@ pub(super) const PREHEADER: &[Line] = &[
     l("*", 'f', "The essentials at a glance."),
 ];
 
-pub(super) const HEADING: &[Line] = &[
+const HEADING: &[Line] = &[
     l("*", 'n', "{Topic}"),
     l("ATLS", 'n', "Say hello to {topic}"),
     l("*", 'n', "{Topic}, at a glance"),
@@ -92,7 +120,7 @@ pub(super) const HEADING: &[Line] = &[
     l("*", 'n', "News from {brand}"),
 ];
 
-pub(super) const OPEN_FIRST: &[Line] = &[
+const OPEN_FIRST: &[Line] = &[
     l("*", 'n', "Here is the short version."),
     l("*", 'n', "This is about {topic}, and about what you get from it."),
     l("*", 'n', "Today we want to show you {topic}."),
@@ -113,7 +141,7 @@ pub(super) const OPEN_FIRST: &[Line] = &[
     l("L", 'n', "If {topic} {is} on your list, start here."),
 ];
 
-pub(super) const OPEN_SECOND: &[Line] = &[
+const OPEN_SECOND: &[Line] = &[
     l("*", 'n', "Here is a closer look."),
     l("*", 'n', "We wrote to you about {topic}. Here is what is behind it."),
     l("*", 'n', "A few more words on {topic}."),
@@ -124,7 +152,7 @@ pub(super) const OPEN_SECOND: &[Line] = &[
     l("*", 'p', "Still curious? Good."),
 ];
 
-pub(super) const OPEN_LAST: &[Line] = &[
+const OPEN_LAST: &[Line] = &[
     l("*", 'n', "This is our last note about {topic}."),
     l("*", 'n', "One last reminder, then we will leave it with you."),
     l("*", 'n', "If you have been thinking it over, here is the short version once more."),
@@ -135,7 +163,7 @@ pub(super) const OPEN_LAST: &[Line] = &[
 ];
 
 /// Before messages that are no sentences, as a list.
-pub(super) const ESSENTIALS: &[Line] = &[
+const ESSENTIALS: &[Line] = &[
     l("*", 'n', "In short: "),
     l("*", 'n', "What you get: "),
     l("*", 'n', "The essentials: "),
@@ -144,11 +172,11 @@ pub(super) const ESSENTIALS: &[Line] = &[
 ];
 
 /// Before longer items, which may be half sentences.
-pub(super) const NOTES: &[Line] =
+const NOTES: &[Line] =
     &[l("*", 'n', "Good to know: "), l("*", 'n', "In short: "), l("*", 'n', "Also worth knowing: ")];
 
 /// Before an offer that is no sentence.
-pub(super) const OFFER: &[Line] = &[
+const OFFER: &[Line] = &[
     l("*", 'n', "The offer: {offer}."),
     l("*", 'n', "Right now: {offer}."),
     l("*", 'n', "What is in it for you: {offer}."),
@@ -159,13 +187,13 @@ pub(super) const OFFER: &[Line] = &[
     l("*D", 'n', "For a limited time: {offer}."),
 ];
 
-pub(super) const AUDIENCE: &[Line] = &[
+const AUDIENCE: &[Line] = &[
     l("*", 'n', "Made with {audience} in mind."),
     l("*", 'n', "This one is for {audience}."),
     l("*", 'n', "Made for {audience}."),
 ];
 
-pub(super) const CLOSE_FIRST: &[Line] = &[
+const CLOSE_FIRST: &[Line] = &[
     l("*", 'n', "Have a look and see whether it suits you."),
     l("*", 'n', "Take a look when you have a moment."),
     l("*", 'n', "Everything else is one click away."),
@@ -179,14 +207,15 @@ pub(super) const CLOSE_FIRST: &[Line] = &[
     l("E", 'n', "Book your place and put the date in your calendar."),
     l("E", 'n', "Save your place while you think of it."),
     l("E", 'w', "Tell us you are coming, and we will keep a place for you."),
-    l("L", 'n', "Leave your details and we will be in touch."),
+    l("L", 'n', "Join when you are ready."),
+    l("L", 'n', "Start whenever it suits you."),
     l("S", 'n', "Pick what suits you and order when you like."),
     l("S", 'n', "Choose yours in a minute or two."),
     l("R", 'n', "Come back and see what has changed."),
     l("R", 'w', "Stop by again, we would be glad to see you."),
 ];
 
-pub(super) const CLOSE_SECOND: &[Line] = &[
+const CLOSE_SECOND: &[Line] = &[
     l("*", 'n', "You can read the rest here."),
     l("*", 'n', "There is more on the page, whenever you are ready."),
     l("*", 'n', "If that sounds right, the next step is a short one."),
@@ -196,7 +225,7 @@ pub(super) const CLOSE_SECOND: &[Line] = &[
     l("E", 'n', "There is still a place for you."),
 ];
 
-pub(super) const CLOSE_LAST: &[Line] = &[
+const CLOSE_LAST: &[Line] = &[
     l("*", 'n', "If now is not the moment, that is fine too."),
     l("*", 'n', "Here is the link once more."),
     l("*", 'n', "One click, and you are there."),
@@ -205,13 +234,13 @@ pub(super) const CLOSE_LAST: &[Line] = &[
     l("*", 'b', "Your move."),
 ];
 
-pub(super) const CTA: &[Line] = &[
+const CTA: &[Line] = &[
     l("AT", 'n', "Learn more"),
     l("ATL", 'n', "See how it works"),
     l("AT", 'n', "Take a look"),
     l("AT", 'w', "Come and see"),
     l("L", 'n', "Get started"),
-    l("L", 'n', "Request details"),
+    l("L", 'n', "Join now"),
     l("S", 'n', "See the offer"),
     l("S", 'n', "Order yours"),
     l("S", 'n', "Choose yours"),
@@ -223,7 +252,7 @@ pub(super) const CTA: &[Line] = &[
     l("*", 't', "Read the details"),
 ];
 
-pub(super) const SIGN_OFF: &[Line] = &[
+const SIGN_OFF: &[Line] = &[
     l("*", 'n', "The {team} team"),
     l("*", 'w', "Warmly, the {team} team"),
     l("*", 'w', "With love, the {team} team"),
@@ -232,14 +261,14 @@ pub(super) const SIGN_OFF: &[Line] = &[
     l("E", 'n', "See you soon, the {team} team"),
 ];
 
-pub(super) const GREETING: &[Line] = &[
+const GREETING: &[Line] = &[
     l("*", 'n', "Hello{name},"),
     l("*", 'w', "Hi{name},"),
     l("*", 'p', "Hey{name},"),
     l("*", 'f', "Good day{name},"),
 ];
 
-pub(super) const SMS_OPEN: &[Line] = &[
+const SMS_OPEN: &[Line] = &[
     l("*", 'n', "{brand}: "),
     l("*", 'n', "News from {brand}: "),
     l("*", 'w', "Hello from {brand}. "),
@@ -247,7 +276,7 @@ pub(super) const SMS_OPEN: &[Line] = &[
     l("*", 'p', "Hey from {brand}! "),
 ];
 
-pub(super) const SMS_TOPIC: &[Line] = &[
+const SMS_TOPIC: &[Line] = &[
     l("*", 'n', "Have a look at {topic}."),
     l("ATLSN", 'n', "{Topic} {is} here."),
     l("E", 'n', "Join us for {topic}."),
@@ -257,7 +286,7 @@ pub(super) const SMS_TOPIC: &[Line] = &[
     l("*", 'n', "See what is new with us."),
 ];
 
-pub(super) const SMS_CTA: &[Line] = &[
+const SMS_CTA: &[Line] = &[
     l("AT", 'n', "More: "),
     l("ATLR", 'n', "See more: "),
     l("L", 'n', "Sign up: "),
@@ -269,13 +298,13 @@ pub(super) const SMS_CTA: &[Line] = &[
     l("*", 't', "Details: "),
 ];
 
-pub(super) const SMS_STOP: &[Line] = &[
+const SMS_STOP: &[Line] = &[
     l("*", 'n', "Reply STOP to opt out"),
     l("*", 'n', "Text STOP to opt out"),
     l("*", 'n', "STOP to opt out"),
 ];
 
-pub(super) const HOOK: &[Line] = &[
+const HOOK: &[Line] = &[
     l("ATLSN", 'n', "{Topic} {is} here."),
     l("ATLSN", 'f', "Introducing {topic}."),
     l("ATLS", 'p', "Have you met {topic}?"),
@@ -296,7 +325,7 @@ pub(super) const HOOK: &[Line] = &[
     l("*", 'w', "Hello from {brand}."),
 ];
 
-pub(super) const POST_CTA: &[Line] = &[
+const POST_CTA: &[Line] = &[
     l("*", 'n', "All the details:"),
     l("*", 'n', "Have a look:"),
     l("AT", 'n', "Find out more:"),
@@ -312,7 +341,7 @@ pub(super) const POST_CTA: &[Line] = &[
     l("*", 't', "Details and figures:"),
 ];
 
-pub(super) const AD_HEADLINES: &[Line] = &[
+const AD_HEADLINES: &[Line] = &[
     l("*", 'n', "{brand}"),
     l("*", 'n', "{bare}"),
     l("*", 'n', "{Offer}"),
@@ -325,7 +354,7 @@ pub(super) const AD_HEADLINES: &[Line] = &[
     l("E", 'n', "Save Your Place"),
     l("E", 'n', "Join Us for {topic}"),
     l("L", 'n', "Get Started Today"),
-    l("L", 'n', "Sign Up in Minutes"),
+    l("L", 'n', "Join Online"),
     l("S", 'n', "Order Online"),
     l("S", 'n', "See the Offer"),
     l("S", 'n', "Find Yours Today"),
@@ -338,19 +367,26 @@ pub(super) const AD_HEADLINES: &[Line] = &[
     l("*", 'n', "All Details Online"),
 ];
 
-pub(super) const AD_DESCRIPTIONS: &[Line] = &[
+const AD_DESCRIPTIONS: &[Line] = &[
     l("*", 'n', "Have a look at {topic} and see whether it suits you."),
     l("*", 'n', "Everything about {topic} on one page. Take a look today."),
     l("*", 'n', "Find out what {brand} can do for you."),
     l("E", 'n', "Join us for {topic}. Book your place online."),
     l("S", 'n', "Choose yours online in a few minutes."),
-    l("L", 'n', "Leave your details and we will be in touch."),
+    l("L", 'n', "Join online whenever it suits you."),
     l("R", 'n', "Come back and see what has changed at {brand}."),
     l("*", 'n', "All the details are one click away."),
     l("*", 't', "The facts about {topic}, in brief and in full."),
 ];
 
-pub(super) const BLOG_TITLE: &[Line] = &[
+const BLOG_META: &[Line] = &[
+    l("*", 'n', "{Topic}: the main points, how it works and where to start. By {brand}."),
+    l("*", 'n', "{Topic} in brief: what it is, what it brings and how to begin, by {brand}."),
+    l("*", 'n', "The main points in brief, written by the people at {brand}."),
+    l("*", 'n', "What {brand} has to say, point by point."),
+];
+
+const BLOG_TITLE: &[Line] = &[
     l("*", 'n', "{Topic}: what it is about and who it is for"),
     l("*", 'n', "What to know about {topic}"),
     l("*", 'n', "A practical guide to {topic}"),
@@ -361,7 +397,7 @@ pub(super) const BLOG_TITLE: &[Line] = &[
     l("*", 'n', "What we are working on at {brand}"),
 ];
 
-pub(super) const BLOG_INTRO: &[Line] = &[
+const BLOG_INTRO: &[Line] = &[
     l("*", 'n', "This article shows what {topic} {is} about, what you get and how to begin."),
     l("*", 'n', "Here is what {topic} {is} about, point by point."),
     l("*", 'n', "In a few minutes you will know what matters about {topic}."),
@@ -370,19 +406,19 @@ pub(super) const BLOG_INTRO: &[Line] = &[
 ];
 
 /// Headings of the sections: what it is, how it is made, whom it is for, how to begin.
-pub(super) const BLOG_WHAT: &[Line] = &[
+const BLOG_WHAT: &[Line] = &[
     l("*", 'n', "What {topic} {is} about"),
     l("*", 'n', "The idea in brief"),
     l("*", 'n', "The main points"),
     l("*", 'n', "What matters most"),
 ];
-pub(super) const BLOG_HOW: &[Line] =
+const BLOG_HOW: &[Line] =
     &[l("*", 'n', "How {brand} works"), l("*", 'n', "What is behind it"), l("*", 'n', "How we go about it")];
-pub(super) const BLOG_WHO: &[Line] = &[l("*", 'n', "Who it is for"), l("*", 'n', "Is it right for you?")];
-pub(super) const BLOG_START: &[Line] =
+const BLOG_WHO: &[Line] = &[l("*", 'n', "Who it is for"), l("*", 'n', "Is it right for you?")];
+const BLOG_START: &[Line] =
     &[l("*", 'n', "How to begin"), l("*", 'n', "The next step"), l("*", 'n', "Where to go from here")];
 /// Questions an article on any topic should answer; an outline lists them for its writer.
-pub(super) const BLOG_QUESTIONS: &[Line] = &[
+const BLOG_QUESTIONS: &[Line] = &[
     l("*", 'n', "Show {topic} in use with one concrete example."),
     l("*", 'n', "Describe a typical day in which {topic} {makes} a difference."),
     l("*", 'n', "Answer the question readers ask first about {topic}."),
