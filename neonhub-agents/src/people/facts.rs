@@ -9,7 +9,7 @@ use neonhub_core::{Result, Scope, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::PersonStatus;
+use super::model::{Identity, PersonStatus};
 use super::normalise::{Key, Quality};
 use super::resolve::{Component, Held, Member};
 use super::{IdentityId, IdentityKind, Person, PersonId};
@@ -43,6 +43,23 @@ pub struct IdentityFact {
     pub is_primary: bool,
     /// Since when it is known.
     pub first_seen_at: Timestamp,
+}
+
+impl IdentityFact {
+    /// What the gate reads of an identity that this member of the person holds.
+    pub(crate) fn of(identity: &Identity, member: u32) -> Self {
+        IdentityFact {
+            identity: identity.id.clone(),
+            member,
+            kind: identity.kind,
+            namespace: identity.namespace.clone(),
+            hash: identity.hash.clone(),
+            quality: identity.quality,
+            verified: identity.verified,
+            is_primary: identity.is_primary,
+            first_seen_at: identity.first_seen_at,
+        }
+    }
 }
 
 fn is_zero(n: &u32) -> bool {

@@ -279,17 +279,7 @@ impl Engine<'_> {
             status: IdentityStatus::Active,
             extension: given.normal.extension.as_deref().map(str::to_owned),
         };
-        slot.facts.identities.push(IdentityFact {
-            identity: id.clone(),
-            member,
-            kind: key.kind,
-            namespace: identity.namespace.clone(),
-            hash: hash.to_owned(),
-            quality: given.normal.quality,
-            verified: is_proved,
-            is_primary,
-            first_seen_at: self.now,
-        });
+        slot.facts.identities.push(IdentityFact::of(&identity, member));
         let named = |s: SuppressionFact| SuppressionFact { identity: Some(id.clone()), ..s };
         slot.facts.suppressions.extend(suppressions.into_iter().map(named));
         if slot.facts_rev > 0 {

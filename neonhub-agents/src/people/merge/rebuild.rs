@@ -26,26 +26,12 @@ pub(crate) async fn own_facts(cx: &Scope, id: &PersonId, merged_at: Option<Times
     let active: Vec<Identity> =
         identities.into_iter().map(|i| i.body).filter(|i| i.status == IdentityStatus::Active).collect();
     facts.suppressions = suppressions(cx, id, &active).await?;
-    facts.identities = active.iter().map(identity_fact).collect();
+    facts.identities = active.iter().map(|i| IdentityFact::of(i, 0)).collect();
     let rows = cx.query::<Consent>(&by_person.limit(MAX_ROWS)).await?;
     facts.consents = rules::fold(rows.iter().map(|r| r.to_fact(0)), merged_at);
     facts.preferences = cx.get::<Preference>(id.as_str()).await?.map(|p| p.body.wants);
     facts.settle();
     Ok(facts)
-}
-
-fn identity_fact(i: &Identity) -> IdentityFact {
-    IdentityFact {
-        identity: i.id.clone(),
-        member: 0,
-        kind: i.kind,
-        namespace: i.namespace.clone(),
-        hash: i.hash.clone(),
-        quality: i.quality,
-        verified: i.verified,
-        is_primary: i.is_primary,
-        first_seen_at: i.first_seen_at,
-    }
 }
 
 async fn suppressions(cx: &Scope, id: &PersonId, identities: &[Identity]) -> Result<Vec<SuppressionFact>> {

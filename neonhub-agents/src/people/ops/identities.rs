@@ -195,17 +195,7 @@ impl AddIdentity {
             status: IdentityStatus::Active,
             extension: given.normal.extension.as_deref().map(str::to_owned),
         };
-        facts.body.identities.push(IdentityFact {
-            identity: identity.id.clone(),
-            member,
-            kind: key.kind,
-            namespace: identity.namespace.clone(),
-            hash: hash.to_owned(),
-            quality: identity.quality,
-            verified: identity.verified,
-            is_primary: identity.is_primary,
-            first_seen_at: now,
-        });
+        facts.body.identities.push(IdentityFact::of(&identity, member));
         let suppressions = standing::suppressions(cx, key, hash, Some(&identity.id)).await?;
         facts.body.suppressions.extend(suppressions);
         facts.body.settle();
