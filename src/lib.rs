@@ -1,15 +1,4 @@
-//! The SQLite of marketing automation: people, consent, brand knowledge, campaigns and one send gate in a
-//! library that an app opens like a file.
-//!
-//! ```
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! let hub = neonhub::open("memory:").await?;
-//! let cx = hub.workspace("default").await?;
-//! let who = cx.call(neonhub::hub::ops::WhoAmI {}).await?;
-//! assert!(!who.permissions.is_empty());
-//! hub.close().await
-//! # }).unwrap();
-//! ```
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub use neonhub_agents::{

@@ -34,7 +34,7 @@ pub(super) fn write(path: &Path, rows: usize) -> Result<usize> {
         line.clear();
         let first = FIRST.get(who % FIRST.len()).copied().unwrap_or_default();
         let last = LAST.get(who % LAST.len()).copied().unwrap_or_default();
-        let sms = if who as u64 % NUMBERS == 0 { "" } else { "granted" };
+        let sms = if (who as u64).is_multiple_of(NUMBERS) { "" } else { "granted" };
         write!(line, "{}.{who}@people.example,{},", first.to_lowercase(), number(who).unwrap_or_default())?;
         write!(
             line,
@@ -50,7 +50,7 @@ pub(super) fn write(path: &Path, rows: usize) -> Result<usize> {
 /// A number of the range that the numbering plan keeps for fiction (555-0100 to 555-0199 in every area code), a
 /// different one for each of the first 70,000 people with a number.
 fn number(who: usize) -> Option<String> {
-    if who as u64 % NUMBERS == 0 {
+    if (who as u64).is_multiple_of(NUMBERS) {
         return None;
     }
     let nth = who - who / 3 - 1;

@@ -47,8 +47,9 @@ pub(crate) fn report(workspace: &Workspace) -> Result<()> {
 
 /// The member whose `src` folder holds the file; test files belong to nobody.
 fn owner(workspace: &Workspace, source: &Source) -> Option<String> {
-    if !source.path.ends_with(".rs") || source.path.ends_with("/tests.rs") || source.path.contains("/tests/")
-    {
+    let path = &source.path;
+    let is_test = path.ends_with("/tests.rs") || path.ends_with("_tests.rs") || path.contains("/tests/");
+    if !path.ends_with(".rs") || is_test {
         return None;
     }
     let path = workspace.root.join(&source.path);

@@ -359,7 +359,8 @@ const CONTRACTIONS: &[(&str, &str)] = &[
 /// Writes contractions where another word follows.
 pub(super) fn contract(text: &str) -> String {
     let mut out = text.to_owned();
-    for (full, short) in CONTRACTIONS {
+    let lower = text.to_lowercase();
+    for (full, short) in CONTRACTIONS.iter().filter(|(full, _)| lower.contains(full)) {
         let spans = text::find_phrase(&out, full);
         for span in spans.into_iter().rev() {
             let after = text::Span::new(span.end, out.len()).of(&out);

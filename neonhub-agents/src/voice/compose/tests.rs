@@ -402,6 +402,18 @@ async fn other_languages_are_written_or_refused_by_name() {
     assert_eq!(err.kind(), ErrorKind::Unsupported);
 }
 
+#[tokio::test]
+async fn parts_survive_json() {
+    let (p, b, chunks) = (loaf(), brief(), chunk(LOAF));
+    for channel in Channel::ALL {
+        let done = compose(task(&b, &p, &chunks, *channel, 1, 9), &Offline::new()).await.unwrap();
+        let parts = &done.variants[0].draft.parts;
+        let json = serde_json::to_value(parts).unwrap();
+        assert!(json["form"].is_string());
+        assert_eq!(&serde_json::from_value::<Parts>(json).unwrap(), parts);
+    }
+}
+
 #[test]
 fn greetings_name_only_the_declared_variable() {
     let (p, b, chunks) = (loaf(), brief(), chunk(LOAF));

@@ -4613,7 +4613,7 @@ class Prompt:
     .var(PromptVar::required("topic", VarKind::Text)) .offline_template("{{ pick(['New', 'Now
     here']) }}: {{ topic }}"); let rendered = prompt.render(&[("topic".to_owned(), "green
     tea".into())].into())?; assert_eq!(rendered.text, "Write a subject line about green tea.");
-    assert_eq!(rendered.hash, prompt.hash()?); # neonhub_core::Result::Ok(()) ```
+    assert_eq!(rendered.hash, prompt.hash()?); # Ok::<(), neonhub_core::Error>(()) ```
     """
 
     escape: Escape = "text"
