@@ -15,6 +15,7 @@ mod process;
 mod python;
 mod sources;
 mod steps;
+mod system;
 mod test;
 mod workspace;
 

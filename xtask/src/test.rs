@@ -6,6 +6,7 @@ use crate::example;
 use crate::failure::{Failure, Result};
 use crate::python::{self, Tools};
 use crate::steps::{Steps, with_table};
+use crate::system;
 use crate::workspace::Workspace;
 
 /// Suites that later versions bring. They are named in every run, so that nothing looks tested that is not.
@@ -64,6 +65,7 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     match part {
         Part::Check => check::run(workspace, steps),
         Part::Rust => {
+            steps.run("system programs", 60, || system::install(&workspace.root))?;
             steps.run("rust tests", 600, || rust_tests(workspace))?;
             steps.run("doc tests", 120, || check::doc_tests(workspace))
         }

@@ -1,14 +1,18 @@
 //! The one error as plain data, so that a binding can make its own exception of it.
 
 use std::fmt;
+use std::ops::Deref;
 
 use neonhub_core::{Error, ErrorKind, Fault, Retry};
 
 /// The result of everything a binding calls.
 pub type FfiResult<T, E = FfiError> = std::result::Result<T, E>;
 
-/// An error of the core, taken apart.
-pub struct FfiError {
+/// An error of the core, taken apart. One pointer wide; read the parts through it.
+pub struct FfiError(Box<Parts>);
+
+/// The parts of an error.
+pub struct Parts {
     /// The word of the kind, such as `not_found`.
     pub kind: &'static str,
     /// The finer word if there is one, else the kind's.
@@ -26,6 +30,19 @@ pub struct FfiError {
     /// Not sooner than this, in milliseconds, when the other side said so.
     pub retry_after_ms: Option<u64>,
     origin: Error,
+}
+
+impl Deref for FfiError {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.origin, f)
+    }
 }
 
 impl FfiError {
@@ -70,7 +87,7 @@ impl FfiError {
     /// The error of the core.
     #[must_use]
     pub fn into_core(self) -> Error {
-        self.origin
+        self.0.origin
     }
 }
 
@@ -80,7 +97,7 @@ impl From<Error> for FfiError {
             Retry::After(wait) => Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             _ => None,
         };
-        FfiError {
+        FfiError(Box::new(Parts {
             kind: error.kind().code(),
             code: error.code().to_owned(),
             operation: error.operation().to_owned(),
@@ -90,7 +107,7 @@ impl From<Error> for FfiError {
             retryable: error.is_retryable(),
             retry_after_ms,
             origin: error,
-        }
+        }))
     }
 }
 

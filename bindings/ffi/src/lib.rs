@@ -5,6 +5,10 @@
 //! connectors of the host language as objects of the core's traits ([`host`]), one plain [`FfiError`], and the
 //! [`catalogue`] that the typed surfaces are generated from.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::result_large_err,
+    reason = "the error is plain data that crosses once and is taken apart there"
+)]
 
 pub mod catalogue;
 mod error;
@@ -14,7 +18,7 @@ mod hub;
 mod options;
 mod runtime;
 
-pub use error::{FfiError, FfiResult};
+pub use error::{FfiError, FfiResult, Parts};
 pub use events::{EventFilter, EventStream};
 pub use hub::FfiHub;
 pub use neonhub_core::{CancelToken, Error, ErrorKind, Fault, Result, Retry};

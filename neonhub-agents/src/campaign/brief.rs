@@ -70,7 +70,7 @@ impl Brief {
     /// last two are meant in `timezone`, and a date as `end` includes that day.
     ///
     /// ```
-    /// use wip_campaign::campaign::Brief;
+    /// use neonhub_agents::campaign::Brief;
     /// let err = Brief::from_toml("goal = \"\"\nbudget = { amount = 5 }\n").unwrap_err();
     /// let faulty: Vec<_> = err.field_faults().iter().map(|f| f.field.as_str()).collect();
     /// assert!(faulty.contains(&"goal") && faulty.contains(&"budget.currency"));

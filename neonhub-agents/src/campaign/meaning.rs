@@ -4,7 +4,7 @@
 pub(super) fn of(rule: &str) -> &'static str {
     match rule {
         "G01.tenant" => "the workspace or the brand is not active",
-        "G01.source" => "the campaign has not begun, is paused, or is over",
+        "G01.source" => "the campaign has not begun, is paused or over, or the send came too late",
         "G02.approval" => "the text is not approved",
         "G02.moderation" => "the text did not pass moderation",
         "G02.offline" => "a text of the offline model in a production workspace",

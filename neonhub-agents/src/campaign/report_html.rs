@@ -230,7 +230,9 @@ fn bars(items: impl Iterator<Item = (String, u64, &'static str)>, tone: &'static
     let bar = |(name, value, unit): (String, u64, &str)| Bar {
         name,
         note: String::new(),
-        value: format!("{} {unit}", grouped(value)).trim_end().to_owned(),
+        value: format!("{} {}", grouped(value), if value == 1 && unit == "chunks" { "chunk" } else { unit })
+            .trim_end()
+            .to_owned(),
         width: tenths(per_mille(value, longest)),
         tone,
     };
@@ -292,12 +294,12 @@ fn costs(report: &Report) -> Vec<Pair> {
 
 fn tone(axes: &BTreeMap<String, f64>) -> Vec<Bar> {
     let bar = |(name, value): (&String, &f64)| {
-        let share = (value.clamp(0.0, 1.0) * 1_000.0).round() as u64;
+        let share = (value.clamp(0.0, 1.0) * 100.0).round() as u64;
         Bar {
             name: name.clone(),
             note: String::new(),
-            value: format!("{}.{:02}", share / 1_000, share % 1_000 / 10),
-            width: tenths(share),
+            value: format!("{}.{:02}", share / 100, share % 100),
+            width: tenths(share * 10),
             tone: "a",
         }
     };

@@ -159,7 +159,7 @@ async fn sends(cx: &Scope, campaign: &Campaign, plan: &Plan, before: u64, report
     for step in plan.steps_of(StepKind::Publish) {
         report.posts += totals(cx, campaign, &step.key).await?.sent;
     }
-    report.reason_lines = lines(&report.reasons);
+    report.reason_lines = lines(&report.reasons, report.sends.deferred > 0);
     Ok(())
 }
 
@@ -179,12 +179,13 @@ fn count(counts: &mut SendCounts, totals: &SendTotals, is_first: bool) {
 }
 
 /// The rules with their words, the most frequent first.
-fn lines(reasons: &BTreeMap<String, u64>) -> Vec<ReasonLine> {
+fn lines(reasons: &BTreeMap<String, u64>, is_any_held: bool) -> Vec<ReasonLine> {
     let mut lines: Vec<ReasonLine> = reasons
         .iter()
         .map(|(rule, count)| ReasonLine {
             rule: rule.clone(),
-            decision: meaning::decision(rule).to_owned(),
+            // A rule that can hold a send refuses it once its time has run out.
+            decision: if is_any_held { meaning::decision(rule) } else { "deny" }.to_owned(),
             count: *count,
             meaning: meaning::of(rule).to_owned(),
         })

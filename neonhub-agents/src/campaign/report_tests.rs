@@ -251,8 +251,6 @@ fn chart_of_a_campaign_of_years_shows_its_first_weeks() {
     let mut long = report();
     long.campaign.end = Timestamp::parse("end", "2029-12-31T00:00:00Z").unwrap();
     let page = long.to_html().unwrap();
-    assert!(
-        page.contains("24 Nov") && page.contains("2 Dec") && !page.contains("31 Dec"),
-        "axis of the chart"
-    );
+    assert!(page.contains(">24 Nov</span>"), "the axis begins with the first send");
+    assert!(!page.contains(">31 Dec</span>"), "the axis does not run to the end of the window");
 }

@@ -108,27 +108,25 @@ fn is_mark(c: char) -> bool {
 /// Links with a scheme, and bare `www.` hosts.
 #[must_use]
 pub fn links(text: &str) -> Vec<Span> {
+    // Lower-casing ASCII keeps every byte offset.
+    let lower = text.to_ascii_lowercase();
+    let starts = ["https://", "http://", "www."].into_iter().flat_map(|p| lower.match_indices(p));
+    let mut starts: Vec<usize> = starts.map(|(at, _)| at).collect();
+    starts.sort_unstable();
     let mut out: Vec<Span> = Vec::new();
-    for (start, _) in text.char_indices() {
-        if out.last().is_some_and(|l| start < l.end) {
+    for start in starts {
+        let is_inside = out.last().is_some_and(|l| start < l.end);
+        let before = Span::new(0, start).of(text).chars().next_back();
+        if is_inside || before.is_some_and(char::is_alphanumeric) {
             continue;
         }
         let rest = Span::new(start, text.len()).of(text);
-        let starts = ["https://", "http://", "www."].iter().any(|p| starts_with_folded(rest, p));
-        let fresh = !Span::new(0, start).of(text).chars().next_back().is_some_and(char::is_alphanumeric);
-        if starts && fresh {
-            let stop =
-                rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\u{201d}' | '|'));
-            let link = rest.get(..stop.unwrap_or(rest.len())).unwrap_or(rest);
-            let link = link.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '\'']);
-            out.push(Span::new(start, start + link.len()));
-        }
+        let stop = rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\u{201d}' | '|'));
+        let link = rest.get(..stop.unwrap_or(rest.len())).unwrap_or(rest);
+        let link = link.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '\'']);
+        out.push(Span::new(start, start + link.len()));
     }
     out
-}
-
-fn starts_with_folded(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 /// Words after which a full stop does not end a sentence. Ours, from common English and German writing.
@@ -292,6 +290,8 @@ fn folded(text: &str) -> Vec<(usize, char)> {
             if out.last().is_some_and(|(_, p)| *p != ' ') {
                 out.push((at, ' '));
             }
+        } else if plain.is_ascii() {
+            out.push((at, plain.to_ascii_lowercase()));
         } else if !matches!(plain, '\u{ad}' | '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
         {
             out.extend(plain.to_lowercase().map(|l| (at, l)));

@@ -4,6 +4,7 @@
 //! those shapes as Python text. The same catalogue gives the same bytes.
 
 mod codec;
+mod definitions;
 mod examples;
 mod models;
 mod names;

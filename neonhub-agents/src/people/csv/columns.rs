@@ -121,24 +121,14 @@ impl Columns {
     }
 }
 
-/// A file needs a column that people are found by, and what proves a consent beside each consent.
+/// A file needs a column that people are found by. Consents without the columns of their proof are reported row by
+/// row: the people are imported all the same.
 fn require(has: &impl Fn(&Target) -> bool, missing: &[&str], count: usize, faults: &mut Faults) {
-    let finds = has(&Target::Email) || has(&Target::Phone);
-    let consents = has(&Target::ConsentEmail) || has(&Target::ConsentSms);
-    let proof = [Target::ConsentAt, Target::ConsentSource, Target::ConsentText];
-    let proves = proof.iter().all(has);
-    if finds && (!consents || proves) {
+    if has(&Target::Email) || has(&Target::Phone) {
         return;
     }
-    let needed = match (finds, consents && !proves) {
-        (false, false) => "email or phone",
-        (false, true) => {
-            "email or phone, and consent_at, consent_source and consent_text beside each consent"
-        }
-        (true, _) => "consent_at, consent_source and consent_text beside each consent",
-    };
     let hint = if count <= 1 { " (only one column was found: check the delimiter)" } else { "" };
-    faults.push("header", format!("missing columns: {}; needed are {needed}{hint}", missing.join(", ")));
+    faults.push("header", format!("missing columns: {}; needed is email or phone{hint}", missing.join(", ")));
 }
 
 fn target(cell: &str, faults: &mut Faults) -> Target {

@@ -242,8 +242,6 @@ fn missing_columns_are_one_error_that_lists_them() {
     for column in ["email", "phone", "consent_at", "tags"] {
         assert!(error.contains(column), "{error}");
     }
-    let error = refused("email,consent_email\na@shop.example,granted\n");
-    assert!(error.contains("consent_at, consent_source, consent_text"), "{error}");
     assert!(refused("email:name\n").contains("check the delimiter"));
     assert!(refused("email,Email\n").contains("two columns for email"));
     assert!(refused("").contains("empty"));
@@ -322,4 +320,12 @@ proptest! {
     fn any_bytes_open_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = ContactReader::open(bytes.as_slice(), &ReadOptions::default());
     }
+}
+
+#[test]
+fn a_consent_without_the_columns_of_its_proof_costs_the_consent_and_not_the_person() {
+    let rows = read("email,consent_email\na@shop.example,granted\n");
+    assert!(rows[0].is_importable());
+    let fault = &rows[0].faults[0];
+    assert!(!fault.row_rejected && fields(&rows[0]).contains(&"consent_email"), "{fault:?}");
 }

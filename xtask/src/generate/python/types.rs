@@ -114,9 +114,8 @@ pub(super) struct Annotations {
 
 impl Annotations {
     /// For the members of a class with these names.
-    pub(super) fn beside<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let hidden =
-            super::names::BUILTINS.into_iter().filter(|builtin| names.clone().any(|name| name == *builtin));
+    pub(super) fn beside<'a>(names: &(impl Iterator<Item = &'a str> + Clone)) -> Self {
+        let hidden = super::names::BUILTINS.into_iter().filter(|builtin| names.contains(builtin));
         Annotations { hidden: hidden.collect(), is_argument: false }
     }
 
