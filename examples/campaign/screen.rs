@@ -29,7 +29,8 @@ impl Screen {
                 while let Ok(Some(item)) = feed.next().await {
                     let Item::Progress(step) = item else { continue };
                     let bar = by_task.entry(step.task.clone()).or_insert_with(|| shown.add(bar(&step.task)));
-                    bar.set_length(step.total);
+                    // The length of a stream is not known before its end.
+                    bar.set_length(step.total.max(step.done));
                     bar.set_position(step.done);
                     bar.set_message(step.note);
                     if step.total > 0 && step.done >= step.total {

@@ -1,7 +1,7 @@
 //! The example run twice with the same seed and the same moment: both output folders must be equal byte for byte,
 //! apart from the store, whose pages hold keys of its own, and from measured times.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -23,31 +23,51 @@ const TIMINGS: &str = "timings_ms";
 /// Begin and end of the list of measured times in the HTML report.
 const HTML_TIMINGS: (&str, &str) = ("id=\"timings\"", "</ul>");
 
-/// Runs the example twice and compares.
+/// Runs the example twice and compares; then a third time on the first store, which must send nothing again.
 pub(crate) fn is_reproducible(workspace: &Workspace) -> Result<()> {
-    let (first, second) = (run_in(workspace, "example-1")?, run_in(workspace, "example-2")?);
+    let (first, second) = (fresh(workspace, "example-1")?, fresh(workspace, "example-2")?);
+    for out in [&first, &second] {
+        run(workspace, out)?;
+    }
     let differences = differences(&first, &second)?;
     if differences.is_empty() {
-        return Ok(());
+        return sends_nothing_twice(workspace, &first);
     }
     differences.iter().for_each(|difference| println!("  {difference}"));
     Err(Failure::new("two runs with the same seed and the same moment differ"))
 }
 
-fn run_in(workspace: &Workspace, name: &str) -> Result<std::path::PathBuf> {
+/// Runs the example once more over the store of a finished run.
+fn sends_nothing_twice(workspace: &Workspace, out: &Path) -> Result<()> {
+    let before = sources::below(&out.join("outbox"))?;
+    run(workspace, out)?;
+    let report = std::fs::read(out.join("report.json")).doing("read report.json")?;
+    let report: Value = serde_json::from_slice(&report)?;
+    let sent_now = report.pointer("/sends/sent_now").and_then(Value::as_u64);
+    if sent_now == Some(0) && sources::below(&out.join("outbox"))? == before {
+        return Ok(());
+    }
+    Err(Failure::new(format!("a second run on the same store sent something again (sent_now: {sent_now:?})")))
+}
+
+/// An output folder that is not there yet.
+fn fresh(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     let out = workspace.target.join(name);
     if out.exists() {
         std::fs::remove_dir_all(&out).doing(format!("empty {}", out.display()))?;
     }
-    Process::new(workspace.program("examples/campaign"), &workspace.root)
-        .args(["--seed", SEED, "--now", NOW, "--out"])
-        .arg(&out)
-        .run()?;
     Ok(out)
 }
 
+fn run(workspace: &Workspace, out: &Path) -> Result<()> {
+    Process::new(workspace.program("examples/campaign"), &workspace.root)
+        .args(["--seed", SEED, "--now", NOW, "--out"])
+        .arg(out)
+        .run()
+}
+
 fn differences(first: &Path, second: &Path) -> Result<Vec<String>> {
-    let files = |folder: &Path| -> Result<Vec<std::path::PathBuf>> {
+    let files = |folder: &Path| -> Result<Vec<PathBuf>> {
         Ok(sources::below(folder)?.into_iter().filter(|path| !is_store(path)).collect())
     };
     let (names, other_names) = (files(first)?, files(second)?);

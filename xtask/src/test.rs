@@ -54,6 +54,10 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     };
     let workspace = Workspace::load()?;
     with_table(|steps| {
+        // The check builds the programs that the later parts start.
+        if !parts.contains(&Part::Check) {
+            steps.run("programs and examples", 300, || workspace.build_programs())?;
+        }
         parts.iter().try_for_each(|part| run(*part, &workspace, steps))?;
         println!("\nSuites that do not exist yet (they come with later versions):");
         NOT_HERE_YET.iter().for_each(|suite| println!("  {suite}"));

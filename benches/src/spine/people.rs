@@ -5,7 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use neonhub::people::GateFacts;
 use neonhub::people::import::ImportStart;
+use neonhub::store::Query;
 use neonhub::{Hub, ManualClock, Scope, Timestamp};
 
 use super::rival::Script;
@@ -107,6 +109,6 @@ pub(super) fn child(started: Instant, store: &Path) -> Result<()> {
 }
 
 async fn first_person(scope: &Scope) -> Result<()> {
-    let people = gate::people(scope, 1).await?;
-    if people.len() == 1 { Ok(()) } else { Err("the store has no people".into()) }
+    let first = scope.query::<GateFacts>(&Query::by_id().limit(1)).await?;
+    if first.len() == 1 { Ok(()) } else { Err("the store has no people".into()) }
 }

@@ -1,6 +1,7 @@
 //! The store: typed records with indexes and unique keys, one atomic commit, one ordered change feed.
 
 mod batch;
+mod canonical;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod key;
@@ -17,10 +18,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use batch::{Batch, Change, ChangeOp, Committed, Expected, FeedEntry, Link, Write, stale, taken};
+pub use canonical::canonical_json;
 pub use key::Key;
 pub use memory::MemoryStore;
 pub use query::{Order, Query};
-pub use record::{Index, Kind, Record, Row, Stored, canonical_json};
+pub use record::{Index, Kind, Record, Row, Stored};
 
 use crate::Result;
 use crate::tenancy::WorkspaceId;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Key;
+use super::{Key, canonical_json};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// One declared index of a kind.
@@ -198,60 +198,5 @@ impl Row {
         )
         .with_context("kind", kind)
         .with_context("id", &self.id))
-    }
-}
-
-/// Canonical JSON (RFC 8785): sorted names, shortest numbers, so that equal values have equal bytes.
-///
-/// # Errors
-/// `InvalidInput` for what JSON cannot hold (NaN, infinity, non-text map keys), and for numbers of 2^53 and
-/// more, which RFC 8785 would round: they go as text.
-pub fn canonical_json(value: &impl Serialize) -> Result<String> {
-    let refuse = |message: &'static str| Error::new(ErrorKind::InvalidInput, "json.canonical", message);
-    let text = serde_json_canonicalizer::to_string(value)
-        .map_err(|cause| refuse("the value cannot be written as JSON").with_source(cause))?;
-    if has_rounded_number(&text) {
-        return Err(refuse("expected numbers below 2^53: write larger ones as text"));
-    }
-    Ok(text)
-}
-
-/// 2^53: from here on doubles, and so RFC 8785 and JavaScript, skip integers.
-const EXACT: u64 = 1 << 53;
-
-/// True when a number outside strings has 16 digits or more and is not below 2^53.
-fn has_rounded_number(json: &str) -> bool {
-    let (mut in_string, mut escaped, mut fraction, mut run) = (false, false, false, 0_u64);
-    for byte in json.bytes() {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'0'..=b'9' if fraction => {}
-            b'0'..=b'9' => run = run.saturating_mul(10).saturating_add(u64::from(byte - b'0')),
-            _ => {
-                (in_string, fraction, run) = (byte == b'"', byte == b'.', 0);
-            }
-        }
-        if run >= EXACT && !in_string {
-            return true;
-        }
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_that_would_be_rounded_are_refused() {
-        assert_eq!(canonical_json(&((1_u64 << 53) - 1)).unwrap(), "9007199254740991");
-        assert!(canonical_json(&(1_u64 << 53)).is_err());
-        assert!(canonical_json(&i64::MIN).is_err());
-        assert_eq!(canonical_json(&"9223372036854775807 \" 9223372036854775807").unwrap().len(), 44);
-        assert!(canonical_json(&0.123_456_789_012_345_68).is_ok());
     }
 }

@@ -58,6 +58,8 @@ fn verified(kind: Kind, found: Option<(Row, u64)>) -> Result<Option<Row>> {
 pub(super) fn by_ids(c: &Connection, kind: Kind, ws: &WorkspaceId, ids: &[&str]) -> Result<Vec<Option<Row>>> {
     let sql = |e| failed("store.get", e);
     let Some(ws) = workspace(c, ws).map_err(sql)? else { return Ok(vec![None; ids.len()]) };
+    // One transaction for the batch: alone, each statement would take and give back the file's shared lock.
+    let _lock = (ids.len() > 1).then(|| c.unchecked_transaction()).transpose().map_err(sql)?;
     let mut statement = c.prepare_cached(&format!("{} AND id = ?2", select(kind))).map_err(sql)?;
     ids.iter()
         .map(|id| {
@@ -76,6 +78,7 @@ pub(super) fn by_keys(
 ) -> Result<Vec<Option<Row>>> {
     let sql = |e| failed("store.find", e);
     let Some(ws) = workspace(c, ws).map_err(sql)? else { return Ok(vec![None; keys.len()]) };
+    let _lock = (keys.len() > 1).then(|| c.unchecked_transaction()).transpose().map_err(sql)?;
     let mut statement = c.prepare_cached(&format!("{} AND ix_{index} = ?2", select(kind))).map_err(sql)?;
     keys.iter()
         .map(|key| {

@@ -150,7 +150,7 @@ fn space(
         ));
     }
     let members: Vec<String> = space_.calls.keys().map(|name| names::member(name)).collect();
-    let annotations = Annotations::beside(&members.iter().map(String::as_str));
+    let annotations = Annotations::beside(members.iter().map(String::as_str));
     for (name, call) in &space_.calls {
         out.push_str(&method(name, call, mode, &annotations));
         call.arguments.iter().for_each(|field| named(&field.ty, models));

@@ -114,7 +114,8 @@ pub(super) struct Annotations {
 
 impl Annotations {
     /// For the members of a class with these names.
-    pub(super) fn beside<'a>(names: &(impl Iterator<Item = &'a str> + Clone)) -> Self {
+    pub(super) fn beside<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
         let hidden = super::names::BUILTINS.into_iter().filter(|builtin| names.contains(builtin));
         Annotations { hidden: hidden.collect(), is_argument: false }
     }
