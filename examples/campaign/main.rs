@@ -10,8 +10,6 @@
 //! new contacts and documents are picked up. The whole story is in `story.rs`; the other files read the command
 //! line (`args.rs`), write the out folder (`folder.rs`) and talk to the user (`screen.rs`).
 
-#![recursion_limit = "256"]
-
 mod args;
 mod documents;
 mod folder;

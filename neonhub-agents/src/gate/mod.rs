@@ -1,8 +1,8 @@
 //! The gate: may this message go to this person, on this channel, now?
 //!
-//! Every message passes here and nowhere else. The rules ([`rules`]) are pure functions over a snapshot
+//! Every message passes here and nowhere else. The rules (`rules`) are pure functions over a snapshot
 //! ([`facts`]) and an instant, so the same snapshot gives the same verdict; all rules run, all reasons are kept.
-//! Laws and limits are dated tables ([`law`], [`limits`]). They inform the gate; they are not legal advice.
+//! Laws and limits are dated tables (`law`, `limits`). They inform the gate; they are not legal advice.
 
 mod channel;
 mod content;

@@ -74,7 +74,7 @@ impl Scope {
     /// # Errors
     /// What the operation documents, and `PermissionDenied`, `Cancelled`, `Timeout`, `Unavailable`.
     pub async fn call<O: Operation>(&self, op: O) -> Result<O::Output> {
-        call(self, op, CallOptions::default()).await
+        self.call_with(op, CallOptions::default()).await
     }
 
     /// Calls an operation with a key, a shorter deadline or a cancel token.
@@ -82,7 +82,8 @@ impl Scope {
     /// # Errors
     /// As [`Scope::call`].
     pub async fn call_with<O: Operation>(&self, op: O, options: CallOptions) -> Result<O::Output> {
-        call(self, op, options).await
+        // Boxed: calls nest, and a future that holds all of them by value grows past the compiler's patience.
+        Box::pin(call(self, op, options)).await
     }
 
     /// Calls an operation by its name with JSON, as bindings, tools and servers do.
