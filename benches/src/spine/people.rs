@@ -30,8 +30,12 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
     for run in 0..runs.count() {
         store = folder.path().join(format!("ours-{run}.neon"));
         let (seconds, before) = runtime.block_on(import(&store, &file, contacts, people))?;
-        ours.push(contacts as f64 / seconds);
-        bare.push(contacts as f64 / replay(&store, before, &folder.path().join(format!("bare-{run}.db")))?);
+        let (rate, script) = (contacts as f64 / seconds, Script::read(&store, i64::try_from(before)?)?);
+        let bare_rate = contacts as f64 / replay(&script, &folder.path().join(format!("bare-{run}.db")))?;
+        let (rows, batches) = (script.rows(), script.batches());
+        eprintln!("import {rate:.0}, bare {bare_rate:.0} contacts/s ({rows} rows in {batches} batches)");
+        ours.push(rate);
+        bare.push(bare_rate);
     }
     let row = Row::new(
         format!("import and resolve, {contacts} contacts"),
@@ -62,9 +66,8 @@ async fn import(store: &Path, file: &Path, contacts: usize, people: usize) -> Re
     Ok((seconds, before))
 }
 
-fn replay(store: &Path, before: u64, database: &Path) -> Result<f64> {
-    let script = Script::read(store, i64::try_from(before)?)?;
-    eprintln!("bare SQLite writes {} rows in {} batches", script.rows(), script.batches());
+/// Writes the same into a bare database; gives the seconds.
+fn replay(script: &Script, database: &Path) -> Result<f64> {
     let mut connection = script.prepare(database)?;
     let start = Instant::now();
     script.replay(&mut connection)?;

@@ -241,6 +241,30 @@ impl Hub {
         Ok(())
     }
 
+    /// Makes a sandbox workspace beside the default one.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the slug is taken; `InvalidInput` unless it is 1..40 lower-case letters, digits and `-`.
+    pub async fn create_workspace(&self, slug: &str) -> Result<crate::Scope> {
+        let shaped = (1..=40).contains(&slug.len())
+            && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !shaped {
+            return Err(Error::invalid(
+                "hub.create_workspace",
+                "slug",
+                "expected 1..40 lower-case letters, digits and hyphens",
+            ));
+        }
+        let owner = Principal::User { id: "owner".into() };
+        let hub_scope = self.scope_of(WorkspaceId::hub(), owner, Role::Owner);
+        if hub_scope.get::<DirectoryEntry>(slug).await?.is_some() {
+            return Err(Error::new(ErrorKind::AlreadyExists, "hub.create_workspace", "this slug is taken"));
+        }
+        // Chance hangs on the slug, so that two workspaces of a seeded hub differ.
+        self.make_workspace(&hub_scope.fork(&["workspace", slug]), slug).await?;
+        self.workspace(slug).await
+    }
+
     /// The workspace first, then its line in the directory: a crash between leaves nothing that is found.
     async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
         let workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);

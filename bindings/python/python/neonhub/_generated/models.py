@@ -3127,7 +3127,8 @@ HiddenReason: TypeAlias = Literal[
 - `zero_size`: Letters too small to read, or a box without size.
 - `same_colour`: Letters in the colour of their background, or fully transparent.
 - `off_page`: Placed outside the page or clipped away.
-- `invisible`: Drawn with the invisible mode of PDF, without a scanned image behind it.
+- `invisible`: Drawn with the invisible mode of PDF without a scanned image behind it, or
+  written in characters that show nothing.
 """
 
 
