@@ -1,6 +1,7 @@
 //! `cargo xtask bench GROUP`: measures a group in release mode and writes its rows to `target/bench/GROUP.json`.
 
 use crate::failure::{Failure, Result};
+use crate::process::Process;
 use crate::python::Tools;
 use crate::steps::{Steps, with_table};
 use crate::workspace::Workspace;
@@ -43,10 +44,7 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     with_table(|steps| {
         let tools = if request.has("python") { Some(python_module(&workspace, steps)?) } else { None };
-        if request.has("example") {
-            let example = ["--release", "-p", "neonhub", "--example", "campaign"];
-            steps.run("example, release", 900, || workspace.cargo("build").args(example).run())?;
-        }
+        steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, tools.as_ref()))
     })
 }
@@ -62,9 +60,16 @@ fn python_module(workspace: &Workspace, steps: &mut Steps) -> Result<Tools> {
     installed.ok_or_else(|| Failure::new("the Python module is missing"))
 }
 
+/// Builds the runner and the example in one command, so that both come from one feature set.
+fn release_programs(workspace: &Workspace) -> Result<()> {
+    let programs =
+        ["-p", "neonhub", "-p", "neonhub-bench", "--bin", "neonhub-bench", "--example", "campaign"];
+    workspace.cargo("build").arg("--release").args(programs).run()
+}
+
 fn measure(workspace: &Workspace, request: &Request<'_>, tools: Option<&Tools>) -> Result<()> {
-    let process = workspace.cargo("run").args(["--release", "-p", "neonhub-bench", "--bin", "neonhub-bench"]);
-    let mut process = process.args(["--", request.group]);
+    let release = workspace.target.join("release");
+    let mut process = Process::new(release.join("neonhub-bench"), &workspace.root).arg(request.group);
     if request.is_quick {
         process = process.arg("--quick");
     }
@@ -76,7 +81,7 @@ fn measure(workspace: &Workspace, request: &Request<'_>, tools: Option<&Tools>) 
     if let Some(tools) = tools {
         process = process.env("NEONHUB_BENCH_PYTHON", tools.python());
     }
-    process.env("NEONHUB_CAMPAIGN", workspace.target.join("release/examples/campaign")).run()
+    process.env("NEONHUB_CAMPAIGN", release.join("examples/campaign")).run()
 }
 
 #[cfg(test)]

@@ -157,7 +157,9 @@ time.sleep(0.2)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_ends_a_blocking_call() -> None:
     program = """
-import sys, neonhub
+import signal, sys, neonhub
+# A runner in the background starts its children with Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 hub = neonhub.open()
 stream = hub.events()
 print("ready", flush=True)
