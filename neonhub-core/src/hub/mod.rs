@@ -51,6 +51,7 @@ struct Inner {
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
+    tools: crate::tool::Registry,
     handlers: Vec<Arc<dyn Handler>>,
     sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -243,6 +244,10 @@ impl Hub {
     #[must_use]
     pub fn gate_version(&self) -> Option<(&'static str, &'static str)> {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
+    }
+
+    pub(crate) fn tools(&self) -> &crate::tool::Registry {
+        &self.0.tools
     }
 
     pub(crate) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
