@@ -212,6 +212,8 @@ impl HubBuilder {
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
             tools: crate::tool::Registry::default(),
+            #[cfg(any(test, feature = "doubles"))]
+            faults: RwLock::default(),
             handlers: self.handlers,
             sealers: Mutex::default(),
             turns: Mutex::default(),

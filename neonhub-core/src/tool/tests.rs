@@ -248,3 +248,26 @@ async fn a_run_calls_added_tools_through_its_log() {
     let failed = gone.map(|run| run.run.failure.clone());
     assert!(format!("{failed:?}").contains("unknown_tool"), "{failed:?}");
 }
+
+#[tokio::test]
+async fn faults_reach_tools_and_models() {
+    let cx = scope_with(&[stock()]).await;
+    let faults = crate::testing::FaultInjector::new();
+    for rule in [
+        json!({"on": "tool", "name": "shop.stock", "nth": 1, "error": {"kind": "unavailable"}}),
+        json!({"on": "tool", "name": "scope.whoami", "error": {"kind": "internal", "code": "odd"}}),
+        json!({"on": "model", "error": {"kind": "rate_limited", "retry_after_ms": 1000}}),
+    ] {
+        faults.add(serde_json::from_value(rule).unwrap()).unwrap();
+    }
+    cx.hub().inject_faults(Some(faults.clone()));
+    let sku = json!({"sku": "T-1"});
+    assert_eq!(cx.call(ask("shop.stock", sku.clone())).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(cx.call(ask("shop.stock", sku)).await.is_ok());
+    assert_eq!(cx.call(ask("scope.whoami", json!({}))).await.unwrap_err().code(), "odd");
+    let asked = cx.hub().model().complete(crate::llm::LlmRequest::new().user("x")).await.unwrap_err();
+    assert_eq!(asked.retry(), crate::Retry::After(Duration::from_secs(1)));
+    assert_eq!(faults.seen().len(), 4);
+    cx.hub().inject_faults(None);
+    assert!(cx.call(ask("scope.whoami", json!({}))).await.is_ok());
+}
