@@ -4,6 +4,7 @@
 //! below turns it into source text. The texts are committed, and `--check` fails when one of them is stale.
 
 mod catalogue;
+mod examples;
 mod python;
 
 use std::collections::BTreeSet;

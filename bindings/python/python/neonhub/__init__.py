@@ -18,6 +18,7 @@ from ._host import (
     ProbeFunction,
 )
 from ._hub import AsyncHub, Hub, aopen, open
+from ._tools import ToolCall, ToolEffect
 from ._values import OMIT, Omit, to_plain
 from .errors import NeonHubError
 
@@ -36,6 +37,8 @@ __all__ = [
     "OutgoingMessage",
     "ProbeFunction",
     "Stream",
+    "ToolCall",
+    "ToolEffect",
     "aopen",
     "errors",
     "models",
