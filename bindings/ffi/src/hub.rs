@@ -201,7 +201,7 @@ impl FfiHub {
 
 /// The builder with every operation, record kind and rule of this build.
 pub(crate) fn builder() -> HubBuilder {
-    neonhub::builder()
+    neonhub::builder().operations(crate::testing::traffic::CATALOGUE)
 }
 
 /// Turns a panic of ours into an error: no panic may cross into another language.

@@ -32,7 +32,7 @@ def test_a_script_is_played_to_its_end() -> None:
     with memory(model=script) as hub:
         assert hub.ai.generate_text(prompt="the weather?").text == "first"
         assert hub.ai.generate_text(prompt="the weather?").text == "sunny"
-        with pytest.raises(AssertionError, match="rate"):
+        with pytest.raises(AssertionError, match="RateLimited"):
             script.finish()
         with pytest.raises(RateLimitedError):
             hub.ai.generate_text(prompt="x")

@@ -98,7 +98,7 @@ impl Maker<'_> {
 
     fn typed(&mut self, word: &str, map: &Map<String, Value>, depth: usize) -> Value {
         match word {
-            "boolean" => (self.choice % 2 == 0).into(),
+            "boolean" => self.choice.is_multiple_of(2).into(),
             "integer" => self.integer(map),
             "number" => map.get("maximum").cloned().unwrap_or_else(|| json!(0.125)),
             "string" => self.text(map),

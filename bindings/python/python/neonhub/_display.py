@@ -6,9 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
-
-T = TypeVar("T")
+from typing import Any, Final, cast
 
 _ROWS: Final = 50
 """Most rows of one table."""
@@ -24,19 +22,28 @@ _TABLE: Final = '<table style="text-align:left;border-collapse:collapse">'
 
 
 class Shown:
-    """What every result class can do in a notebook."""
+    """What every result class can do: it compares and shows itself by its members."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        members = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(cast("Any", self)))
+        return f"{type(self).__name__}({members})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _values(self) == _values(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), _values(self)))
 
     def _repr_html_(self) -> str:
         return record_html(self)
 
 
-class Rows(list[T]):
-    """A list that shows itself as a table in a notebook, and is a plain list everywhere else."""
-
-    def _repr_html_(self) -> str:
-        return rows_html(self)
+def _values(value: object) -> tuple[Any, ...]:
+    return tuple(getattr(value, field.name) for field in fields(cast("Any", value)))
 
 
 def record_html(value: Any) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._events import AsyncStream, Stream
 from ._generated import _codec
 from ._generated.asynchronous import AsyncOperations
 from ._generated.blocking import Operations
-from ._generated.models import ItemEvent, ItemProgress
-from ._host import DeliverFunction, ModelFunction, ModelRequest, OutgoingMessage, ProbeFunction
-from ._tools import ToolEffect, tool_settings
 from ._runtime import AsyncCore, BlockingCore, finished
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._generated.models import ItemEvent, ItemProgress
+    from ._host import DeliverFunction, ModelFunction, ProbeFunction
+    from ._tools import ToolEffect
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
 
@@ -214,6 +217,8 @@ class Hub(Operations):
 
         An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
         """
+        from ._tools import tool_settings
+
         settings, call = tool_settings(
             function,
             name=name,
@@ -352,6 +357,8 @@ class AsyncHub(AsyncOperations):
 
         An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
         """
+        from ._tools import tool_settings
+
         settings, call = tool_settings(
             function,
             name=name,
@@ -383,6 +390,8 @@ class AsyncHub(AsyncOperations):
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -406,10 +415,14 @@ def _model(
 
 
 def _asked(complete: ModelFunction) -> Callable[[Any], Any]:
+    from ._host import ModelRequest
+
     return lambda raw: complete(ModelRequest(raw))
 
 
 def _message(deliver: DeliverFunction) -> Callable[[Any], Any]:
+    from ._host import OutgoingMessage
+
     return lambda raw: deliver(OutgoingMessage(raw))
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -93,7 +94,7 @@ class _Arguments:
         self._kinds: dict[str, Any] = {}
         self._positional: list[str] = []
         self._whole: str | None = None
-        hints = _hints(function)
+        hints = _hints(function, is_needed=given is None)
         for parameter in inspect.signature(function).parameters.values():
             self._take(parameter, hints.get(parameter.name, Any))
         self._model = given if _is_model(given) else None
@@ -162,13 +163,18 @@ class _Arguments:
         return [named.pop(name) for name in self._positional if name in named], named
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _hints(function: Callable[..., Any], *, is_needed: bool) -> dict[str, Any]:
     target = function if inspect.isfunction(function) or inspect.ismethod(function) else type(function).__call__
+    # Classes made beside the function, in a test or a factory, are known to the frame that adds the tool.
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
     try:
-        return typing.get_type_hints(target, include_extras=True)
-    except NameError:
-        # A hint that only a type checker can see: the parameter takes anything.
-        return {}
+        return typing.get_type_hints(target, localns=dict(frame.f_locals), include_extras=True)
+    except NameError as unknown:
+        if not is_needed:
+            return {}
+        raise TypeError(f"the type hints name {unknown.name!r}, which is not known here: give input_schema") from None
 
 
 def _is_model(hint: Any) -> bool:
