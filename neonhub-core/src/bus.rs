@@ -14,6 +14,11 @@ use crate::{Result, Scope, Timestamp};
 /// How many live items a slow subscriber may lag before it reads the feed instead.
 const LIVE_BUFFER: usize = 1024;
 
+/// Commits read from the feed at once.
+const PAGE_COMMITS: usize = 64;
+/// Events after which a page ends, so that a subscriber who waits holds few, however many a commit has.
+const PAGE_EVENTS: usize = 1024;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
@@ -130,7 +135,8 @@ impl Subscription {
         self.cursor
     }
 
-    /// The next item, waiting for it. `None` once the hub is closed and everything was given out.
+    /// The next item, waiting for it. `None` once the hub is closing and nothing that was read is left; go on from
+    /// [`cursor`](Subscription::cursor) after opening the store again.
     ///
     /// # Errors
     /// What the store answers.
@@ -168,12 +174,16 @@ impl Subscription {
         if self.cx.hub().is_closed() {
             return Ok(false);
         }
-        let entries = self.cx.store().changes(self.cursor, 256).await?;
-        let Some(last) = entries.last().map(|e| e.seq) else { return Ok(false) };
+        let entries = self.cx.store().changes(self.cursor, PAGE_COMMITS).await?;
+        let Some(mut last) = entries.last().map(|e| e.seq) else { return Ok(false) };
         let mut ids = Vec::new();
         for entry in entries.iter().filter(|e| e.workspace == *self.cx.workspace()) {
             let events = entry.changes.iter().filter(|c| c.kind == Event::KIND && c.after > 0);
             ids.extend(events.map(|c| (entry.seq, c.id.clone())));
+            if ids.len() >= PAGE_EVENTS {
+                last = entry.seq;
+                break;
+            }
         }
         let names: Vec<String> = ids.iter().map(|(_, id)| id.clone()).collect();
         let rows = self.cx.store().get_many(Kind::of::<Event>(), self.cx.workspace(), &names).await?;

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::python::{self, Tools};
 use crate::steps::{Steps, with_table};
 use crate::system;
+use crate::together;
 use crate::workspace::Workspace;
 
 /// Suites that later versions bring. They are named in every run, so that nothing looks tested that is not.
@@ -25,10 +26,12 @@ enum Part {
     Example,
     Crash,
     Python,
+    Together,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Check, Self::Rust, Self::Example, Self::Crash, Self::Python];
+    const ALL: [Self; 6] =
+        [Self::Check, Self::Rust, Self::Example, Self::Crash, Self::Python, Self::Together];
 
     fn parse(word: &str) -> Result<Self> {
         match word {
@@ -37,9 +40,10 @@ impl Part {
             "example" => Ok(Self::Example),
             "crash" => Ok(Self::Crash),
             "python" => Ok(Self::Python),
-            other => {
-                Err(Failure::new(format!("no part `{other}`: choose check, rust, example, crash or python")))
-            }
+            "together" => Ok(Self::Together),
+            other => Err(Failure::new(format!(
+                "no part `{other}`: choose check, rust, example, crash, python or together"
+            ))),
         }
     }
 }
@@ -81,8 +85,17 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Part::Python => {
             let tools = Tools::install(workspace)?;
             steps.run("python build", 300, || tools.install_binding(workspace, "dev"))?;
-            steps.run("python suite", 120, || python::suite(workspace, &tools))?;
-            steps.run("python example", 60, || python::example(workspace, &tools))
+            steps.run("python suite", 300, || python::suite(workspace, &tools))?;
+            steps.run("python example", 60, || python::example(workspace, &tools))?;
+            steps.run("python, fresh environment", 120, || {
+                let wheel = tools.build_wheel(workspace, "dev")?;
+                python::fresh(workspace, &wheel)
+            })
+        }
+        // The bindings are built by their own parts before.
+        Part::Together => {
+            let tools = Tools::install(workspace)?;
+            steps.run("all languages on one store", 120, || together::check(workspace, &tools))
         }
     }
 }

@@ -54,12 +54,12 @@ def test_every_event_arrives_once_and_in_order() -> None:
         # The store in memory holds the events themselves; the stream must not hold them a second time.
         held = resident_mb() - before
     assert numbers == list(range(EVENTS))
-    assert held < 1_000, f"{held:.0f} MB"
+    assert held < 600, f"{held:.0f} MB"
 
 
 def test_a_slow_reader_holds_a_bounded_number_of_events(tmp_path: Path) -> None:
     with neonhub.open(tmp_path / "events.neon", seed=1, now="2026-11-21T09:00:00Z") as hub:
-        emit(hub, 50_000)
+        emit(hub, 20_000)
         before = resident_mb()
         streams = [hub.events(types="test.*") for _ in range(8)]
         for stream in streams:
@@ -79,10 +79,10 @@ async def test_a_stream_that_is_left_early_is_freed() -> None:
                 if item.event.data["n"] == 10:
                     return
 
-        await asyncio.gather(*(some() for _ in range(50)))
+        await asyncio.gather(*(some() for _ in range(10)))
         before = resident_mb()
         for _ in range(10):
-            await asyncio.gather(*(some() for _ in range(50)))
+            await asyncio.gather(*(some() for _ in range(10)))
         assert resident_mb() - before < SLACK_MB
 
 
@@ -99,8 +99,8 @@ def grows(work: Callable[[], None], rounds: int) -> float:
 def test_calls_leave_nothing_behind() -> None:
     with testing.memory() as hub:
         hub.add_tool(lambda: 1, name="one", doc="One.", effect="read")
-        assert grows(lambda: {hub.scope.whoami()} and None, CALLS) < SLACK_MB
-        assert grows(lambda: {hub.tools.call(name="one").tool} and None, CALLS // 50) < SLACK_MB
+        assert grows(lambda: hub.scope.whoami() and None, CALLS) < SLACK_MB
+        assert grows(lambda: hub.tools.call(name="one") and None, CALLS // 50) < SLACK_MB
 
 
 def test_hubs_leave_nothing_behind() -> None:

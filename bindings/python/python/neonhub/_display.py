@@ -36,7 +36,7 @@ class Shown:
         return _values(self) == _values(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), _values(self)))
+        return hash((type(self).__name__, repr(_values(self))))
 
     def _repr_html_(self) -> str:
         return record_html(self)
