@@ -26,7 +26,8 @@ def expanded(value: Any) -> Any:
             return text * times
         return {name: expanded(member) for name, member in members.items()}
     if isinstance(value, list):
-        return [expanded(item) for item in cast("list[Any]", value)]
+        items: list[Any] = value
+        return [expanded(item) for item in items]
     return value
 
 

@@ -72,7 +72,7 @@ def test_vectors_are_arrays() -> None:
         assert np.allclose(np.linalg.norm(rows[:10], axis=1), 1, atol=1e-5)
         hub.spaces.create(name="brand-voice")
         hub.datasets.create(space="brand-voice", name="brand-voice")
-        hub.knowledge.ingest_text(dataset="brand-voice", text="Our sencha tea is picked by hand.", name="tea.md")
+        hub.knowledge.ingest_text(dataset="brand-voice", text="Our sencha tea is picked by hand.", title="Tea")
         query = vectors.embed(hub, ["sencha tea"], kind="query")[0]
         found = vectors.search(hub, query.astype("float64") * 3)
         assert found.hits and "sencha" in found.hits[0].text

@@ -297,7 +297,7 @@ def _built(hint: Any, value: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint(value)
     if origin in (list, set, frozenset, tuple) and isinstance(value, list):
-        items = cast("list[Any]", value)
+        items: list[Any] = value
         kind = args[0] if args and (origin is not tuple or args[-1] is Ellipsis) else Any
         return origin(_built(kind, item) for item in items)
     if hint is float and isinstance(value, int):

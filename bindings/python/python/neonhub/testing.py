@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from . import _hub, _native, errors
-from ._runtime import AsyncCore, BlockingCore
 from ._values import instant
 
 __all__ = ["TEST_NOW", "FaultInjector", "FaultSite", "ScriptedModel", "VirtualClock", "amemory", "forbid_network", "memory"]
@@ -48,7 +47,8 @@ def memory(
         workspace: Short name of the workspace to work in.
     """
     hub = _hub.open("memory:", seed=seed, now=now, workspace=workspace)
-    return _prepared(hub, hub._core, model, faults)  # pyright: ignore[reportPrivateUsage]
+    _prepare(hub, model, faults)
+    return hub
 
 
 class amemory:
@@ -69,7 +69,8 @@ class amemory:
 
     async def _open(self) -> _hub.AsyncHub:
         hub = await self._opening
-        return _prepared(hub, hub._core, *self._parts)  # pyright: ignore[reportPrivateUsage]
+        _prepare(hub, *self._parts)
+        return hub
 
     def __await__(self) -> Any:
         return self._open().__await__()
@@ -83,12 +84,11 @@ class amemory:
             await self._hub.close()
 
 
-def _prepared(hub: Any, core: BlockingCore | AsyncCore, model: ScriptedModel | None, faults: FaultInjector | None) -> Any:
+def _prepare(hub: AnyHub, model: ScriptedModel | None, faults: FaultInjector | None) -> None:
     if model is not None:
-        core.native.add_scripted(model._native)  # pyright: ignore[reportPrivateUsage]
+        model.add_to(hub)
     if faults is not None:
-        core.native.inject_faults(faults._native)  # pyright: ignore[reportPrivateUsage]
-    return hub
+        faults.add_to(hub)
 
 
 def _native_of(hub: AnyHub) -> _native.Hub:

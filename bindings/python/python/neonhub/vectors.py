@@ -42,7 +42,7 @@ def pack(vector: Any) -> str:
     numbers = np.ascontiguousarray(vector, dtype="<f4")
     if numbers.ndim != 1:
         raise ValueError(f"expected one vector, not an array of shape {numbers.shape}")
-    return base64.b64encode(memoryview(numbers).cast("B")).decode("ascii")
+    return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
 def embed(
