@@ -2,10 +2,16 @@
 
 mod batch;
 mod canonical;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod key;
 mod memory;
+#[cfg(feature = "postgres")]
+mod plan;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod query;
 mod record;
 #[cfg(feature = "sqlite")]

@@ -19,11 +19,9 @@ use tokio::sync::watch;
 
 use self::committer::Committer;
 use self::workers::Workers;
-use super::{
-    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Query, Row, Store, StoreCaps, memory,
-};
+use super::{Batch, Committed, Damage, FeedEntry, Key, Kind, Query, Row, Store, StoreCaps, memory};
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Result, Retry, Timestamp};
+use crate::{Error, ErrorKind, Result, Retry};
 
 /// How long a writer waits for another process before it answers `Unavailable`.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
@@ -253,35 +251,6 @@ impl Store for SqliteStore {
         self.workers.leave();
         self.committer.stop().await
     }
-}
-
-/// One change as it stands in the feed: `[kind, id, before, after]`.
-fn feed_json(changes: &[Change]) -> Result<String> {
-    let compact: Vec<(&str, &str, u64, u64)> =
-        changes.iter().map(|c| (c.kind.as_str(), c.id.as_str(), c.before, c.after)).collect();
-    serde_json::to_string(&compact).map_err(|cause| Error::internal("store.commit", cause))
-}
-
-fn feed_entry(seq: u64, workspace: String, at: i64, json: &str) -> Result<FeedEntry> {
-    let damaged = || {
-        Error::new(ErrorKind::Corrupted, "store.changes", "an entry of the change feed is damaged")
-            .with_context("seq", seq)
-    };
-    let compact: Vec<(String, String, u64, u64)> = serde_json::from_str(json).map_err(|_| damaged())?;
-    let changes = compact.into_iter().map(|(kind, id, before, after)| {
-        let op = match (before, after) {
-            (0, _) => ChangeOp::Create,
-            (_, 0) => ChangeOp::Delete,
-            _ => ChangeOp::Update,
-        };
-        Change { kind, id, before, after, op }
-    });
-    Ok(FeedEntry {
-        seq,
-        workspace: WorkspaceId::try_from(workspace).map_err(|_| damaged())?,
-        at: Timestamp::from_millis(at),
-        changes: changes.collect(),
-    })
 }
 
 /// A shared SQLite store.

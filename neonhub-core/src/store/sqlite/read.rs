@@ -5,8 +5,8 @@ use std::ops::Bound;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use super::{failed, feed_entry};
-use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row};
+use super::failed;
+use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
@@ -192,7 +192,7 @@ pub(super) fn changes(c: &Connection, after: u64, limit: usize) -> Result<Vec<Fe
     while let Some(r) = rows.next().map_err(sql)? {
         let seq: i64 = r.get(0).map_err(sql)?;
         let json: String = r.get(3).map_err(sql)?;
-        out.push(feed_entry(seq.cast_unsigned(), r.get(1).map_err(sql)?, r.get(2).map_err(sql)?, &json)?);
+        out.push(compact::entry(seq.cast_unsigned(), r.get(1).map_err(sql)?, r.get(2).map_err(sql)?, &json)?);
     }
     Ok(out)
 }

@@ -3,9 +3,9 @@
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
-use super::{failed, feed_json, read};
+use super::{failed, read};
 use crate::store::batch::{next_rev, stale, taken};
-use crate::store::{Batch, Change, ChangeOp, Committed, Expected, Kind, Link, Row, Write};
+use crate::store::{Batch, Change, ChangeOp, Committed, Expected, Kind, Link, Row, Write, compact};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ pub(super) fn apply(c: &Connection, batch: Batch) -> Result<Committed> {
         return Ok(Committed { seq: 0 });
     }
     c.prepare_cached("INSERT INTO _feed (ws, at, changes) VALUES (?1, ?2, ?3)")
-        .and_then(|mut s| s.insert((ws, batch.at.as_millis(), feed_json(&changes).map_err(to_sql)?)))
+        .and_then(|mut s| s.insert((ws, batch.at.as_millis(), compact::text(&changes).map_err(to_sql)?)))
         .map(|seq| Committed { seq: seq.cast_unsigned() })
         .map_err(fail)
 }

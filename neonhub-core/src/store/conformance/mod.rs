@@ -1,5 +1,8 @@
 //! One suite for every store. A backend invokes `store_conformance!` with a function that opens a fresh one.
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -12,7 +15,7 @@ use crate::tenancy::WorkspaceId;
 use crate::{ErrorKind, Result, Timestamp};
 
 /// This file, from which a test reads the names of all cases.
-pub const SOURCE: &str = include_str!("conformance.rs");
+pub const SOURCE: &str = include_str!("mod.rs");
 
 /// The record the suite works with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -324,23 +327,24 @@ pub async fn check_and_close(s: SharedStore) -> Result<()> {
     Ok(())
 }
 
-/// Makes one test per case of the suite.
+/// Makes one test per case of the suite. A suite that needs a server says so: `ignore = "why"`.
 #[macro_export]
 macro_rules! store_conformance {
+    (ignore = $why:literal, $open:expr) => {
+        $crate::store_conformance!(@all [#[ignore = $why]] $open);
+    };
     ($open:expr) => {
-        $crate::store_conformance!(@each $open;
+        $crate::store_conformance!(@all [] $open);
+    };
+    (@all $attr:tt $open:expr) => {
+        $crate::store_conformance!(@each $attr $open;
             create_then_get, update_keeps_the_creation_header, delete_frees_everything, commit_is_atomic,
             expectations_are_checked, unique_keys_hold, workspaces_are_apart, queries_are_ordered,
             feed_is_gapless, odd_bodies_survive, parallel_writers_agree, chains_never_fork,
             blobs_are_content_addressed, check_and_close);
     };
-    (@each $open:expr; $($case:ident),+) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() -> $crate::Result<()> {
-                $crate::store::conformance::$case($open().await?).await
-            }
-        )+
+    (@each $attr:tt $open:expr; $($case:ident),+) => {
+        $( $crate::store_conformance!(@one $attr $open; $case); )+
 
         #[test]
         fn every_case_of_the_suite_is_run() {
@@ -351,6 +355,13 @@ macro_rules! store_conformance {
                 .filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(').map(|(name, _)| name))
                 .collect();
             assert_eq!(listed.as_slice(), written.as_slice());
+        }
+    };
+    (@one [$($attr:tt)*] $open:expr; $case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $($attr)*
+        async fn $case() -> $crate::Result<()> {
+            $crate::store::conformance::$case($open().await?).await
         }
     };
 }
