@@ -9,7 +9,7 @@ async fn open() -> Result<crate::store::SharedStore> {
 
 mod suite {
     crate::store_conformance!(
-        ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres -- cargo test`",
+        ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`",
         super::open
     );
 }
