@@ -1,6 +1,6 @@
 //! Feed entries as relational engines keep them: `[kind, id, before, after]` per change.
 
-use super::{Change, ChangeOp, FeedEntry};
+use super::{Change, FeedEntry, transfer};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Timestamp};
 
@@ -18,18 +18,6 @@ pub(super) fn entry(seq: u64, workspace: String, at: i64, json: &str) -> Result<
             .with_context("seq", seq)
     };
     let compact: Vec<(String, String, u64, u64)> = serde_json::from_str(json).map_err(|_| damaged())?;
-    let changes = compact.into_iter().map(|(kind, id, before, after)| {
-        let op = match (before, after) {
-            (0, _) => ChangeOp::Create,
-            (_, 0) => ChangeOp::Delete,
-            _ => ChangeOp::Update,
-        };
-        Change { kind, id, before, after, op }
-    });
-    Ok(FeedEntry {
-        seq,
-        workspace: WorkspaceId::try_from(workspace).map_err(|_| damaged())?,
-        at: Timestamp::from_millis(at),
-        changes: changes.collect(),
-    })
+    let workspace = WorkspaceId::try_from(workspace).map_err(|_| damaged())?;
+    Ok(transfer::feed_entry(seq, workspace, Timestamp::from_millis(at), compact))
 }

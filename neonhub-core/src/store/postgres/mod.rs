@@ -12,6 +12,8 @@ mod listen;
 mod read;
 mod schema;
 mod session;
+mod snapshot;
+mod upkeep;
 mod write;
 
 use std::fmt;
@@ -28,9 +30,13 @@ pub use self::config::PostgresOptions;
 use self::committer::Committer;
 use self::error::{closed, failed};
 use self::listen::{Listener, Presence};
-use super::{Batch, Committed, Damage, FeedEntry, Key, Kind, Query, Row, Store, StoreCaps, memory};
+use super::transfer::kind_of;
+use super::{
+    Batch, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store, StoreCaps,
+    memory,
+};
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
@@ -97,6 +103,13 @@ impl PostgresStore {
 
     fn open_pool(&self) -> Result<&Pool> {
         if self.pool.is_closed() { Err(closed()) } else { Ok(&self.pool) }
+    }
+
+    /// A connection that owns the tables where the user may.
+    async fn owner(&self) -> Result<tokio_postgres::Client> {
+        let client = migrating(&self.options, &self.tls).await?;
+        schema::act_as_owner_for_session(&client).await?;
+        Ok(client)
     }
 
     fn stop_listening(&self) {
@@ -180,9 +193,7 @@ impl Store for PostgresStore {
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
         let client = session::take(self.open_pool()?, "store.blob_put").await?;
-        let text = "INSERT INTO _blob (hash, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        let statement = session::prepare(&client, text, "store.blob_put").await?;
-        client.execute(&statement, &[&hash, &bytes]).await.map_err(|e| failed("store.blob_put", &e))?;
+        upkeep::put_blob(&client, &hash, bytes).await?;
         Ok(hash)
     }
 
@@ -221,6 +232,48 @@ impl Store for PostgresStore {
 
     async fn check(&self) -> Result<Vec<Damage>> {
         read::check(self.open_pool()?).await
+    }
+
+    async fn drift(&self) -> Result<Vec<String>> {
+        upkeep::drift(self.open_pool()?, &self.options.schema).await
+    }
+
+    async fn repair(&self) -> Result<Vec<String>> {
+        self.open_pool()?;
+        upkeep::repair(&self.owner().await?, &self.options.schema).await
+    }
+
+    async fn figures(&self) -> Result<Figures> {
+        upkeep::figures(self.open_pool()?, &self.options.schema).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        Ok(Box::new(snapshot::PostgresSnapshot::open(self.open_pool()?).await?))
+    }
+
+    async fn load(&self, items: Vec<Item>) -> Result<()> {
+        for item in &items {
+            if let Item::Kind { name, schema, indexes } = item {
+                self.declare(&[kind_of(name, *schema, indexes)]).await?;
+            }
+        }
+        snapshot::load(self.open_pool()?, items).await?;
+        let seq = read::seq(&self.pool).await?;
+        self.seq.send_replace(seq);
+        Ok(())
+    }
+
+    async fn trim_feed(&self, through: u64) -> Result<u64> {
+        upkeep::trim_feed(self.open_pool()?, through).await
+    }
+
+    async fn blob_delete(&self, hashes: &[String], before: Timestamp) -> Result<u64> {
+        upkeep::delete_blobs(self.open_pool()?, hashes, before).await
+    }
+
+    async fn compact(&self) -> Result<(u64, u64)> {
+        self.open_pool()?;
+        upkeep::compact(&self.owner().await?, &self.options.schema).await
     }
 
     async fn close(&self) -> Result<()> {

@@ -8,11 +8,11 @@ use tokio_postgres::types::ToSql;
 use super::error::failed;
 use super::escape::{body_out, escape, unescape};
 use super::session::{prepare, take};
-use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact};
+use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
-const HEAD: &str = "id, rev, schema, created_at, updated_at, created_by, body::text, checksum";
+pub(super) const HEAD: &str = "id, rev, schema, created_at, updated_at, created_by, body::text, checksum";
 /// Rows of one page of the walk over all records.
 const PAGE: i64 = 1000;
 /// Names the workspace whose rows the session may see.
@@ -23,7 +23,7 @@ pub(super) const EVERYWHERE: &str = "*";
 type Params<'a> = Vec<&'a (dyn ToSql + Sync)>;
 
 /// What a SELECT for a kind starts with.
-fn select(kind: Kind) -> String {
+pub(super) fn select(kind: Kind) -> String {
     let mut out = format!("SELECT {HEAD}");
     for index in kind.indexes {
         out.push_str(", ix_");
@@ -211,9 +211,19 @@ pub(super) async fn changes(pool: &Pool, after: u64, limit: usize) -> Result<Vec
     let text =
         "SELECT seq, workspace_id, at, changes FROM _feed WHERE shard = 0 AND seq > $1 ORDER BY seq LIMIT $2";
     let statement = prepare(&client, text, "store.changes").await?;
+    let from = after;
     let (after, limit) = (i64::try_from(after).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = client.query(&statement, &[&after, &limit]).await.map_err(sql)?;
     drop(client);
+    let page = feed_entries(&rows)?;
+    match page.first() {
+        Some(first) if first.seq > from.saturating_add(1) => Err(cursor_expired(from, first.seq)),
+        _ => Ok(page),
+    }
+}
+
+pub(super) fn feed_entries(rows: &[tokio_postgres::Row]) -> Result<Vec<FeedEntry>> {
+    let sql = |e| failed("store.changes", &e);
     rows.iter()
         .map(|r| {
             let seq = r.try_get::<_, i64>(0).map_err(sql)?.cast_unsigned();
@@ -231,6 +241,7 @@ pub(super) async fn check(pool: &Pool) -> Result<Vec<Damage>> {
     for kind in kinds.map_err(|e| failed("store.check", &e))? {
         check_kind(&client, kind.get(0), &mut damage).await?;
     }
+    super::upkeep::check(&client, &mut damage).await?;
     Ok(damage)
 }
 

@@ -25,7 +25,7 @@ const MIGRATIONS: &[&str] = &["
         workspace_id text COLLATE \"C\" NOT NULL, chain text NOT NULL, seq bigint NOT NULL, hash bytea NOT NULL,
         PRIMARY KEY (workspace_id, chain)
     );
-    CREATE TABLE {s}._blob (hash text COLLATE \"C\" PRIMARY KEY, bytes bytea NOT NULL);
+    CREATE TABLE {s}._blob (hash text COLLATE \"C\" PRIMARY KEY, bytes bytea NOT NULL, at bigint NOT NULL);
 "];
 
 /// What a workspace's fence looks like: rows of the workspace that the session has named, or of all (`*`).
@@ -157,11 +157,20 @@ async fn lock(tx: &Transaction<'_>, schema: &str) -> Result<()> {
 
 /// Tables belong to the migrating role where there is one, so that the app's user owns nothing.
 async fn act_as_owner(tx: &Transaction<'_>) -> Result<()> {
+    act_as(tx, "SET LOCAL").await
+}
+
+/// The same until the connection ends, for statements that allow no transaction around them.
+pub(super) async fn act_as_owner_for_session(client: &Client) -> Result<()> {
+    act_as(client, "SET").await
+}
+
+async fn act_as(client: &impl tokio_postgres::GenericClient, set: &str) -> Result<()> {
     let text = format!(
         "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{MIGRATE_ROLE}' \
-         AND pg_has_role(current_user, oid, 'MEMBER')) THEN SET LOCAL ROLE {MIGRATE_ROLE}; END IF; END $$;"
+         AND pg_has_role(current_user, oid, 'MEMBER')) THEN {set} ROLE {MIGRATE_ROLE}; END IF; END $$;"
     );
-    tx.batch_execute(&text).await.map_err(|e| failed("store.migrate", &e))
+    client.batch_execute(&text).await.map_err(|e| failed("store.migrate", &e))
 }
 
 /// Roles as far as the user may make them, the schema, and the list of migrations.
@@ -310,7 +319,7 @@ fn index_list(kind: &Kind) -> String {
 
 /// One table per kind with the body as `jsonb`, a column per declared index, and real indexes over them. Ids and
 /// workspaces are compared by their bytes, as in every engine.
-fn ddl(schema: &str, kind: &Kind) -> String {
+pub(super) fn ddl(schema: &str, kind: &Kind) -> String {
     let table = kind.name;
     let mut out = format!(
         "CREATE TABLE \"{schema}\".\"{table}\" (workspace_id text COLLATE \"C\" NOT NULL, id text COLLATE \"C\" NOT NULL, \
@@ -332,4 +341,26 @@ fn ddl(schema: &str, kind: &Kind) -> String {
     }
     out.push_str(&fence(schema, table));
     out
+}
+
+/// The columns of a kind's table: name, type, whether it may be null.
+pub(super) fn columns(kind: &Kind) -> Vec<String> {
+    let fixed = [
+        "workspace_id text NO",
+        "id text NO",
+        "rev bigint NO",
+        "schema integer NO",
+        "created_at bigint NO",
+        "updated_at bigint NO",
+        "created_by text NO",
+        "body jsonb NO",
+        "checksum bigint NO",
+    ];
+    let keys = kind.indexes.iter().map(|i| format!("ix_{} bytea YES", i.name));
+    fixed.iter().map(|c| (*c).to_owned()).chain(keys).collect()
+}
+
+/// The indexes of a kind's table, and whether they must be unique.
+pub(super) fn index_names(kind: &Kind) -> Vec<(String, bool)> {
+    kind.indexes.iter().enumerate().map(|(n, i)| (format!("{}__{n}", kind.name), i.unique)).collect()
 }

@@ -26,7 +26,7 @@ const FEED: &str = "WITH s AS (UPDATE _shard SET seq = seq + $1 WHERE shard = 0 
     FROM s, unnest($3::bigint[], $4::text[]) WITH ORDINALITY AS u(at, changes, n) RETURNING seq";
 
 type Answer = Result<Vec<Found>, tokio_postgres::Error>;
-type Param<'a> = &'a (dyn ToSql + Sync);
+pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 
 /// Per batch: its position in the feed counted from the first of the group, or why it was refused.
 pub(super) type Answers = Vec<Result<Option<usize>>>;
@@ -166,7 +166,7 @@ enum Trouble {
 
 /// Arrays of one statement: one element per row.
 #[derive(Default)]
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     ids: Vec<Cow<'a, str>>,
     revs: Vec<i64>,
     schemas: Vec<i32>,
@@ -179,7 +179,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(kind: Kind, rows: &'a [Row]) -> Self {
+    pub(super) fn of(kind: Kind, rows: &'a [Row]) -> Self {
         let mut out =
             Columns { keys: vec![Vec::with_capacity(rows.len()); kind.indexes.len()], ..Self::default() };
         for row in rows {
@@ -198,7 +198,7 @@ impl<'a> Columns<'a> {
         out
     }
 
-    fn params(&'a self, workspace: Param<'a>) -> Vec<Param<'a>> {
+    pub(super) fn params(&'a self, workspace: Param<'a>) -> Vec<Param<'a>> {
         let mut out: Vec<Param<'a>> = vec![
             workspace,
             &self.ids,
@@ -228,7 +228,7 @@ fn unnest(kind: Kind) -> String {
     format!("{types}) AS {names})")
 }
 
-fn insert_text(kind: Kind) -> String {
+pub(super) fn insert_text(kind: Kind) -> String {
     let columns: String = kind.indexes.iter().map(|i| format!(", ix_{}", i.name)).collect();
     let values: String = kind.indexes.iter().map(|i| format!(", u.ix_{}", i.name)).collect();
     format!(

@@ -6,6 +6,8 @@
 mod committer;
 mod read;
 mod schema;
+mod snapshot;
+mod upkeep;
 mod workers;
 mod write;
 
@@ -19,9 +21,12 @@ use tokio::sync::watch;
 
 use self::committer::Committer;
 use self::workers::Workers;
-use super::{Batch, Committed, Damage, FeedEntry, Key, Kind, Query, Row, Store, StoreCaps, memory};
+use super::{
+    Batch, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store, StoreCaps,
+    memory,
+};
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result, Retry, Timestamp};
 
 /// How long a writer waits for another process before it answers `Unavailable`.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
@@ -207,7 +212,8 @@ impl Store for SqliteStore {
 
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
-        self.committer.blob(hash.clone(), bytes.to_vec()).await?;
+        let (name, bytes) = (hash.clone(), bytes.to_vec());
+        self.committer.run(move |c| upkeep::put_blob(c, &name, &bytes)).await?;
         Ok(hash)
     }
 
@@ -240,6 +246,40 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<Vec<Damage>> {
         self.reading(read::check)
+    }
+
+    async fn drift(&self) -> Result<Vec<String>> {
+        self.reading(upkeep::drift)
+    }
+
+    async fn repair(&self) -> Result<Vec<String>> {
+        self.committer.run(|c| upkeep::repair(c)).await
+    }
+
+    async fn figures(&self) -> Result<Figures> {
+        self.reading(upkeep::figures)
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        self.reading(|_| Ok(()))?;
+        Ok(Box::new(snapshot::SqliteSnapshot::open(reader(&self.path)?)?))
+    }
+
+    async fn load(&self, items: Vec<Item>) -> Result<()> {
+        self.committer.run(|c| snapshot::load(c, items)).await
+    }
+
+    async fn trim_feed(&self, through: u64) -> Result<u64> {
+        self.committer.run(move |c| upkeep::trim_feed(c, through)).await
+    }
+
+    async fn blob_delete(&self, hashes: &[String], before: Timestamp) -> Result<u64> {
+        let hashes = hashes.to_vec();
+        self.committer.run(move |c| upkeep::delete_blobs(c, &hashes, before)).await
+    }
+
+    async fn compact(&self) -> Result<(u64, u64)> {
+        self.committer.run(|c| upkeep::compact(c)).await
     }
 
     async fn close(&self) -> Result<()> {

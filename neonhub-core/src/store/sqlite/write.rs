@@ -104,6 +104,16 @@ impl ToSql for Bind<'_> {
 
 fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
     row.rev = 1;
+    match insert_as_is(c, kind, ws, &row) {
+        Ok(()) => {
+            Ok(Change { kind: kind.name.to_owned(), id: row.id, before: 0, after: 1, op: ChangeOp::Create })
+        }
+        Err(cause) => Err(clash(c, kind, ws, &row, Expected::Absent, cause)),
+    }
+}
+
+/// Adds a row with the revision and header it has.
+pub(super) fn insert_as_is(c: &Connection, kind: Kind, ws: i64, row: &Row) -> rusqlite::Result<()> {
     let mut text = format!(
         "INSERT INTO \"{}\" (ws, id, rev, schema, created_at, updated_at, created_by, body, checksum",
         kind.name
@@ -118,7 +128,7 @@ fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
     let mut values = vec![
         Bind::Int(ws),
         Bind::Text(&row.id),
-        Bind::Int(1),
+        Bind::Int(row.rev.cast_signed()),
         Bind::Int(i64::from(row.schema)),
         Bind::Int(row.created_at.as_millis()),
         Bind::Int(row.updated_at.as_millis()),
@@ -127,13 +137,7 @@ fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
         Bind::Int(row.checksum(kind.name).cast_signed()),
     ];
     values.extend(row.keys.iter().map(|k| Bind::Blob(k.as_ref().map(|k| k.as_bytes()))));
-    let done = c.prepare_cached(&text).and_then(|mut s| s.execute(rusqlite::params_from_iter(&values)));
-    match done {
-        Ok(_) => {
-            Ok(Change { kind: kind.name.to_owned(), id: row.id, before: 0, after: 1, op: ChangeOp::Create })
-        }
-        Err(cause) => Err(clash(c, kind, ws, &row, Expected::Absent, cause)),
-    }
+    c.prepare_cached(&text).and_then(|mut s| s.execute(rusqlite::params_from_iter(&values))).map(drop)
 }
 
 fn update(c: &Connection, kind: Kind, ws: i64, mut row: Row, before: u64) -> Result<Change> {
