@@ -188,11 +188,11 @@ impl Work<'_> {
                 self.keep(place, Slot { rev: 0, now: Now::Gone, ..slot });
                 Ok(Some(change))
             }
-            Write::Put { kind, row, .. } => self.put(*kind, row, place, slot).map(Some),
+            Write::Put { kind, row, .. } => self.put(*kind, row, place, &slot).map(Some),
         }
     }
 
-    fn put(&mut self, kind: Kind, row: &Row, place: Place, slot: Slot) -> Result<Change> {
+    fn put(&mut self, kind: Kind, row: &Row, place: Place, slot: &Slot) -> Result<Change> {
         for (n, (index, key)) in kind.indexes.iter().zip(&row.keys).enumerate() {
             let Some(key) = key.as_ref().filter(|_| index.unique) else { continue };
             if let Some(holder) = self.holders.get(&(kind.name, n, key.clone())).filter(|h| **h != row.id) {
@@ -216,7 +216,10 @@ impl Work<'_> {
         row.rev = slot.rev + 1;
         let op = if slot.rev == 0 { ChangeOp::Create } else { ChangeOp::Update };
         let change = change(kind.name, &row.id, slot.rev, row.rev, op);
-        self.keep(place, Slot { rev: row.rev, now: Now::Put { row, fresh }, ..slot });
+        self.keep(
+            place,
+            Slot { kind: slot.kind, stored: slot.stored, rev: row.rev, now: Now::Put { row, fresh } },
+        );
         Ok(change)
     }
 

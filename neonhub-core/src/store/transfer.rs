@@ -126,7 +126,7 @@ pub(super) fn unhex(text: &str) -> Result<Vec<u8>> {
     let bad = || Error::new(ErrorKind::Corrupted, "store.load", "expected hex digits");
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok()).ok_or_else(bad);
     let bytes = text.as_bytes();
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return Err(bad());
     }
     bytes

@@ -237,14 +237,14 @@ pub(super) async fn declare(client: &mut Client, schema: &str, kinds: &[Kind]) -
                 .map(|_| ()),
             Err(cause) => Err(cause),
         };
-        made.map_err(|cause| undeclared(&kind, cause))?;
+        made.map_err(|cause| undeclared(&kind, &cause))?;
     }
     tx.commit().await.map_err(fail)
 }
 
-fn undeclared(kind: &Kind, cause: tokio_postgres::Error) -> Error {
+fn undeclared(kind: &Kind, cause: &tokio_postgres::Error) -> Error {
     if cause.code() != Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) {
-        return failed("store.declare", &cause);
+        return failed("store.declare", cause);
     }
     Error::new(
         ErrorKind::Config,
@@ -255,7 +255,7 @@ fn undeclared(kind: &Kind, cause: tokio_postgres::Error) -> Error {
         ),
     )
     .with_context("kind", kind.name)
-    .with_source(failed("store.declare", &cause))
+    .with_source(failed("store.declare", cause))
 }
 
 /// Kinds without a table.

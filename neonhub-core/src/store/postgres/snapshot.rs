@@ -21,6 +21,7 @@ const PAGE: i64 = 500;
 /// Blobs of one page: they may be large.
 const BLOBS: i64 = 8;
 
+#[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn sql(cause: tokio_postgres::Error) -> crate::Error {
     failed("store.snapshot", &cause)
 }

@@ -17,7 +17,7 @@ pub(super) fn apply(c: &Connection, batch: Batch) -> Result<Committed> {
         changes.extend(one(c, ws, write)?);
     }
     for link in batch.links {
-        changes.push(append(c, ws, link)?);
+        changes.push(append(c, ws, &link)?);
     }
     if changes.is_empty() {
         return Ok(Committed { seq: 0 });
@@ -205,7 +205,7 @@ fn clash(
 }
 
 /// Adds an entry to a hash chain: its number and the hash before come from this transaction.
-fn append(c: &Connection, ws: i64, link: Link) -> Result<Change> {
+fn append(c: &Connection, ws: i64, link: &Link) -> Result<Change> {
     let head: Option<(i64, Vec<u8>)> = c
         .prepare_cached("SELECT seq, hash FROM _chain WHERE ws = ?1 AND chain = ?2")
         .and_then(|mut s| s.query_row((ws, link.chain), |r| Ok((r.get(0)?, r.get(1)?))).optional())
