@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{Hub, Inner, keys};
 use crate::bus::Bus;
 use crate::connector::{Connector, Gate};
-use crate::job::Handler;
+use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
@@ -44,7 +44,7 @@ pub struct HubBuilder {
     gate: Option<Arc<dyn Gate>>,
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
-    handlers: Vec<Arc<dyn Handler>>,
+    queues: Vec<Queue>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -79,13 +79,14 @@ impl HubBuilder {
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
+                crate::job::ops::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS],
+            kinds: vec![super::KINDS, crate::run::KINDS, crate::job::KINDS],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
-            handlers: Vec::new(),
+            queues: Vec::new(),
         }
     }
 
@@ -156,9 +157,14 @@ impl HubBuilder {
         self
     }
 
-    /// Adds a queue with its handler.
-    pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handlers.push(handler);
+    /// Adds the queue of a handler, with the defaults of its name.
+    pub fn handler(self, handler: Arc<dyn Handler>) -> Self {
+        self.queue(Queue::of(handler))
+    }
+
+    /// Adds a queue.
+    pub fn queue(mut self, queue: Queue) -> Self {
+        self.queues.push(queue);
         self
     }
 
@@ -170,6 +176,7 @@ impl HubBuilder {
     /// `Corrupted` for a file that is no store.
     pub async fn build(self) -> Result<Hub> {
         let catalogue = catalogue(&self.catalogue)?;
+        let queues = queues(self.queues)?;
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
         let (store, location) = match self.place {
             Place::Store(store) => (store, None),
@@ -201,7 +208,8 @@ impl HubBuilder {
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
-            handlers: self.handlers,
+            room: Room::new(queues.iter().map(|q| q.name())),
+            queues,
             sealers: Mutex::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
@@ -294,6 +302,17 @@ fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'stat
         }
     }
     Ok(all)
+}
+
+fn queues(declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
+    let mut names = std::collections::BTreeSet::new();
+    for queue in &declared {
+        if !names.insert(queue.name()) {
+            return Err(Error::new(ErrorKind::Config, "hub.open", "two queues have the same name")
+                .with_context("queue", queue.name()));
+        }
+    }
+    Ok(declared.into_iter().map(Arc::new).collect())
 }
 
 async fn open_store(url: &str) -> Result<(SharedStore, Option<PathBuf>)> {
