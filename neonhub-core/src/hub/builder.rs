@@ -80,8 +80,9 @@ impl HubBuilder {
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
                 crate::job::ops::CATALOGUE,
+                crate::schedule::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS, crate::job::KINDS],
+            kinds: vec![super::KINDS, crate::run::KINDS, crate::job::KINDS, crate::schedule::KINDS],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
@@ -304,7 +305,9 @@ fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'stat
     Ok(all)
 }
 
-fn queues(declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
+/// The queues of this program: the declared ones, and that of built-in work.
+fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
+    declared.push(Queue::of(Arc::new(crate::schedule::System)));
     let mut names = std::collections::BTreeSet::new();
     for queue in &declared {
         if !names.insert(queue.name()) {

@@ -71,6 +71,7 @@ impl Hub {
             tasks.push(tokio::spawn(desk.work(stopped.clone())));
         }
         room.set_working(true);
+        tasks.push(tokio::spawn(keep_time(self.clone(), workspaces, stopped.clone())));
         if self.store().caps().shared {
             tasks.push(tokio::spawn(listen(self.clone(), stopped)));
         }
@@ -444,6 +445,40 @@ impl Pace {
         }
         ((self.per_second * AHEAD.1) as usize).min(AHEAD.0)
     }
+}
+
+/// Fires schedules as their instants come.
+async fn keep_time(hub: Hub, mut known: Vec<WorkspaceId>, mut stop: watch::Receiver<Option<Duration>>) {
+    let clock = hub.room().clock();
+    let rest = if hub.has_virtual_clock() { VIRTUAL_TICK } else { TICK };
+    loop {
+        let mut next: Option<Timestamp> = None;
+        for workspace in clock.take() {
+            if !known.contains(&workspace) {
+                known.push(workspace);
+            }
+        }
+        for workspace in &known {
+            match fire(&hub, workspace).await {
+                Ok(at) => next = [next, at].into_iter().flatten().min(),
+                Err(_) if hub.is_closed() => return,
+                Err(error) => tracing::warn!(%error, "schedules could not be fired: they are tried again"),
+            }
+        }
+        let left = next.map(|at| at.as_millis().saturating_sub(hub.steady_now().as_millis()).max(1));
+        let left = left.map_or(rest, |ms| rest.min(Duration::from_millis(ms.unsigned_abs())));
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = clock.rung() => {}
+            () = tokio::time::sleep(left) => {}
+        }
+    }
+}
+
+async fn fire(hub: &Hub, workspace: &WorkspaceId) -> Result<Option<Timestamp>> {
+    let cx = hub.scope_of(workspace.clone(), Principal::System { job: "schedules".into() }, Role::Owner);
+    cx.fire_due().await?;
+    cx.next_firing().await
 }
 
 /// Hears of commits by other processes and rings for them.

@@ -431,7 +431,8 @@ impl CancelJob {
         match (&self.id, &self.flow) {
             (Some(id), None) => Ok(vec![cx.need::<Job>(id).await?]),
             (None, Some(flow)) => {
-                let jobs = cx.query::<Job>(&Query::index("flow").equals(Key::text(flow)).limit(10_000)).await?;
+                let jobs =
+                    cx.query::<Job>(&Query::index("flow").equals(Key::text(flow)).limit(10_000)).await?;
                 if jobs.is_empty() { Err(cx.missing("flow")) } else { Ok(jobs) }
             }
             _ => Err(Error::invalid(Self::NAME, "id", "expected id or flow, one of them")),

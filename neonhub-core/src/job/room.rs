@@ -85,6 +85,8 @@ impl Steady {
 #[derive(Debug)]
 pub(crate) struct Room {
     bells: BTreeMap<&'static str, Arc<Bell>>,
+    /// Wakes who fires schedules: they ring for the queue of built-in work.
+    clock: Arc<Bell>,
     is_working: AtomicBool,
     pub(super) crew: Mutex<Option<Crew>>,
     held: Mutex<HashMap<String, CancelToken>>,
@@ -102,6 +104,7 @@ impl Room {
     pub(crate) fn new(queues: impl Iterator<Item = &'static str>) -> Self {
         Room {
             bells: queues.map(|q| (q, Arc::default())).collect(),
+            clock: Arc::default(),
             is_working: AtomicBool::new(false),
             crew: Mutex::new(None),
             held: Mutex::default(),
@@ -126,11 +129,18 @@ impl Room {
             for bell in queues.iter().filter_map(|q| self.bells.get(q.as_str())) {
                 bell.ring(workspace);
             }
+            if queues.iter().any(|q| q == crate::schedule::SYSTEM) {
+                self.clock.ring(workspace);
+            }
         }
     }
 
     pub(super) fn ring_all(&self, workspace: &WorkspaceId) {
         self.bells.values().for_each(|bell| bell.ring(workspace));
+    }
+
+    pub(super) fn clock(&self) -> Arc<Bell> {
+        Arc::clone(&self.clock)
     }
 
     pub(crate) fn steady_now(&self, wall: Timestamp, is_virtual: bool) -> Timestamp {

@@ -21,8 +21,8 @@ const REPORT: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: u64 = 1_000;
 
 impl Scope {
-    /// Works every job of this workspace that is due now, in all queues, until none is left. Jobs that come
-    /// due later wait for a later call.
+    /// Fires the schedules of this workspace that are due now, and works every job that is, in all queues, until
+    /// none is left. What comes due later waits for a later call.
     ///
     /// # Errors
     /// `Cancelled` when the hub closes; what the store answers. Failures of jobs are counted, not raised.
@@ -31,6 +31,7 @@ impl Scope {
         self.release_orphans().await?;
         loop {
             let before = total;
+            self.fire_due().await?;
             for queue in self.hub().queues() {
                 while let Some(batch) = self.work_batch(queue).await? {
                     total.add(batch);

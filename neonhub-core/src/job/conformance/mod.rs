@@ -141,8 +141,8 @@ impl Handler for Player {
 }
 
 /// A hub over the store of a case, with a clock that moves by hand.
-struct World {
-    cx: Scope,
+pub(crate) struct World {
+    pub(crate) cx: Scope,
     clock: Arc<ManualClock>,
     player: Arc<Player>,
     single: Arc<Player>,
@@ -182,17 +182,27 @@ fn single(word: &str, how: &str) -> NewJob {
     NewJob { queue: SINGLE.into(), ..job(word, how) }
 }
 
+/// The hub of the suite, for suites of what builds on the queue.
+#[cfg(test)]
+pub(crate) type Lab = World;
+
+/// Opens the hub of the suite.
+#[cfg(test)]
+pub(crate) async fn lab(store: &SharedStore) -> Result<Lab> {
+    world(store).await
+}
+
 impl World {
     async fn put(&self, job: NewJob) -> Result<Job> {
         self.cx.call(Enqueue { job }).await
     }
-    async fn work(&self) -> Result<Drained> {
+    pub(crate) async fn work(&self) -> Result<Drained> {
         self.cx.work_until_idle().await
     }
     async fn get(&self, job: &Job) -> Result<Job> {
         self.cx.call(GetJob { id: job.id.clone() }).await
     }
-    fn wait(&self, seconds: u64) {
+    pub(crate) fn wait(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
     /// Works in a task of its own until the handler of a holding job was begun.
