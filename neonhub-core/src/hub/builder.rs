@@ -20,6 +20,7 @@ use crate::scope::Principal;
 use crate::seal::{RootKey, hmac_sha256};
 use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
+use crate::tool::Tool;
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -45,6 +46,7 @@ pub struct HubBuilder {
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
     queues: Vec<Queue>,
+    tools: Vec<Arc<dyn Tool>>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -81,13 +83,21 @@ impl HubBuilder {
                 crate::run::CATALOGUE,
                 crate::job::ops::CATALOGUE,
                 crate::schedule::CATALOGUE,
+                crate::tool::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS, crate::job::KINDS, crate::schedule::KINDS],
+            kinds: vec![
+                super::KINDS,
+                crate::run::KINDS,
+                crate::job::KINDS,
+                crate::schedule::KINDS,
+                crate::tool::KINDS,
+            ],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
             queues: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
@@ -158,6 +168,12 @@ impl HubBuilder {
         self
     }
 
+    /// Adds a tool; callers with the rights it needs see it.
+    pub fn tool(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
     /// Adds the queue of a handler, with the defaults of its name.
     pub fn handler(self, handler: Arc<dyn Handler>) -> Self {
         self.queue(Queue::of(handler))
@@ -211,6 +227,9 @@ impl HubBuilder {
             models: RwLock::new(self.models),
             room: Room::new(queues.iter().map(|q| q.name())),
             queues,
+            tools: crate::tool::Registry::default(),
+            #[cfg(any(test, feature = "doubles"))]
+            faults: RwLock::default(),
             sealers: Mutex::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
@@ -222,6 +241,9 @@ impl HubBuilder {
             closing: watch::channel(false).0,
             closed: false.into(),
         }));
+        for tool in self.tools {
+            hub.add_tool(tool)?;
+        }
         hub.prepare().await?;
         Ok(hub)
     }

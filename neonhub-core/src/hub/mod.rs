@@ -53,6 +53,9 @@ struct Inner {
     models: RwLock<Vec<Arc<dyn Llm>>>,
     queues: Vec<Arc<Queue>>,
     room: Room,
+    tools: crate::tool::Registry,
+    #[cfg(any(test, feature = "doubles"))]
+    faults: RwLock<Option<crate::testing::FaultInjector>>,
     sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
@@ -178,7 +181,13 @@ impl Hub {
     #[must_use]
     pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
         let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone)
+        let found = connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let found = match self.faults() {
+            Some(faults) => found.map(|connector| faults.connector(connector)),
+            None => found,
+        };
+        found
     }
 
     /// Adds a connector; it takes over the channels it names.
@@ -190,7 +199,24 @@ impl Hub {
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone)
+        let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let model = match self.faults() {
+            Some(faults) => faults.model(model),
+            None => model,
+        };
+        model
+    }
+
+    /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
+        *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    #[cfg(any(test, feature = "doubles"))]
+    pub(crate) fn faults(&self) -> Option<crate::testing::FaultInjector> {
+        self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a model; it answers from now on.
@@ -254,6 +280,10 @@ impl Hub {
     #[must_use]
     pub fn gate_version(&self) -> Option<(&'static str, &'static str)> {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
+    }
+
+    pub(crate) fn tools(&self) -> &crate::tool::Registry {
+        &self.0.tools
     }
 
     /// The queues that this program works, in the order they were declared.
