@@ -22,12 +22,15 @@ const BUSY_LOOK: Duration = Duration::from_millis(10);
 
 type Answer<T> = oneshot::Sender<Result<T>>;
 
+type Upkeep = Box<dyn FnOnce(&mut Connection) + Send>;
+
 enum Order {
     Commit(Box<Batch>, Answer<Committed>),
     Declare(Vec<Kind>, Answer<()>),
-    Blob(String, Vec<u8>, Answer<()>),
     /// The file changed: perhaps another process committed.
     Look,
+    /// Upkeep between two groups: it has the connection to itself.
+    Run(Upkeep),
     Stop(Answer<()>),
 }
 
@@ -76,8 +79,17 @@ impl Committer {
         self.ask(|answer| Order::Declare(kinds, answer)).await
     }
 
-    pub(super) async fn blob(&self, hash: String, bytes: Vec<u8>) -> Result<()> {
-        self.ask(|answer| Order::Blob(hash, bytes, answer)).await
+    /// Runs upkeep on the writing connection.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask(|answer| {
+            Order::Run(Box::new(move |connection| {
+                let _ = answer.send(work(connection));
+            }))
+        })
+        .await
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
@@ -160,13 +172,11 @@ impl Desk {
             Order::Declare(kinds, answer) => {
                 let _ = answer.send(schema::declare(&mut self.connection, &kinds));
             }
-            Order::Blob(hash, bytes, answer) => {
-                let done = self
-                    .connection
-                    .execute("INSERT OR IGNORE INTO _blob (hash, bytes) VALUES (?1, ?2)", (hash, bytes))
-                    .map(|_| ())
-                    .map_err(|e| failed("store.blob_put", e));
-                let _ = answer.send(done);
+            Order::Run(work) => {
+                work(&mut self.connection);
+                // What was loaded moved the feed.
+                self.version = 0;
+                self.look_around();
             }
             Order::Stop(answer) => {
                 // Folding the log back is a courtesy to the next open: a failure loses nothing.
