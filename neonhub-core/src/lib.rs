@@ -21,6 +21,7 @@ pub mod seal;
 pub mod store;
 pub mod tenancy;
 mod time;
+pub mod vault;
 
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};
 pub use hub::{Hub, HubBuilder};

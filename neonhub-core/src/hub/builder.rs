@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Hub, Inner, keys};
+use super::{Hub, Inner};
 use crate::bus::Bus;
 use crate::connector::{Connector, Gate};
 use crate::job::Handler;
@@ -17,9 +15,10 @@ use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
 use crate::scope::Principal;
-use crate::seal::{RootKey, hmac_sha256};
-use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
+use crate::seal::RootKey;
+use crate::store::{Batch, Expected, Kind, MemoryStore, Row, SharedStore, Write};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
+use crate::vault::{self, FileKey, FixedKey, KeyProvider, SealedColumn};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -37,7 +36,8 @@ pub struct HubBuilder {
     place: Place,
     clock: Arc<dyn Clock>,
     seed: Option<u64>,
-    root_key: Option<RootKey>,
+    key_provider: Option<Arc<dyn KeyProvider>>,
+    sealed: Vec<SealedColumn>,
     catalogue: Vec<&'static [Entry]>,
     kinds: Vec<&'static [Kind]>,
     services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -53,34 +53,22 @@ impl std::fmt::Debug for HubBuilder {
     }
 }
 
-/// Proof that a store was opened with the root key it was made with.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct KeyCheck {
-    id: String,
-    fingerprint: String,
-}
-
-impl Record for KeyCheck {
-    const KIND: &'static str = "key_check";
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
 impl HubBuilder {
     pub(super) fn new() -> Self {
         HubBuilder {
             place: Place::Url("memory:".into()),
             clock: Arc::new(SystemClock),
             seed: None,
-            root_key: None,
+            key_provider: None,
+            sealed: vault::COLUMNS.to_vec(),
             catalogue: vec![
                 super::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
+                vault::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS],
+            kinds: vec![super::KINDS, crate::run::KINDS, vault::KINDS],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
@@ -114,9 +102,20 @@ impl HubBuilder {
         self
     }
 
-    /// The root key. Default: `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first open.
-    pub fn root_key(mut self, key: RootKey) -> Self {
-        self.root_key = Some(key);
+    /// The root key. Default: a file of mode 0600 beside the store, made on first open; a new key in memory.
+    pub fn root_key(self, key: RootKey) -> Self {
+        self.key_provider(Arc::new(FixedKey(key)))
+    }
+
+    /// Where the root key comes from: a file, the environment, a passphrase, a key service.
+    pub fn key_provider(mut self, provider: Arc<dyn KeyProvider>) -> Self {
+        self.key_provider = Some(provider);
+        self
+    }
+
+    /// Names the sealed values of record kinds, so that a rotation of the data key finds them.
+    pub fn sealed(mut self, columns: &'static [SealedColumn]) -> Self {
+        self.sealed.extend(columns);
         self
     }
 
@@ -176,7 +175,12 @@ impl HubBuilder {
             Place::Url(url) => open_store(&url).await?,
         };
         store.declare(&kinds).await?;
-        let root_key = keys::root_key(self.root_key, location.as_deref())?;
+        let provider = match (self.key_provider, &location) {
+            (Some(provider), _) => provider,
+            (None, Some(path)) => Arc::new(FileKey::beside(path)),
+            (None, None) => Arc::new(FixedKey(RootKey::generate("memory")?)),
+        };
+        let vault = vault::open(&store, provider, self.sealed, self.clock.as_ref()).await?;
         let seq = store.seq().await?;
         let seed = match self.seed {
             // The position in the feed is mixed in, so that a second run on one store never repeats an id.
@@ -187,14 +191,12 @@ impl HubBuilder {
         Seed::from_entropy().rng().fill(&mut token);
         let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
         store.register_worker(&worker)?;
-        let key_fits = check_key(&store, &root_key, self.clock.as_ref()).await?;
         let hub = Hub(Arc::new(Inner {
             store,
             clock: self.clock,
             seed,
             seeded: self.seed.is_some(),
-            root_key,
-            key_fits,
+            vault,
             location,
             catalogue,
             services: RwLock::new(self.services),
@@ -202,7 +204,6 @@ impl HubBuilder {
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
             handlers: self.handlers,
-            sealers: Mutex::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
             call_count: 0.into(),
@@ -222,12 +223,14 @@ impl Hub {
     /// The default workspace, and the work that a dead process left behind.
     async fn prepare(&self) -> Result<()> {
         let owner = Principal::User { id: "owner".into() };
+        self.read_keys(&WorkspaceId::hub()).await?;
         let hub_scope = self.scope_of(WorkspaceId::hub(), owner.clone(), Role::Owner);
         if hub_scope.get::<DirectoryEntry>(DEFAULT_WORKSPACE).await?.is_none() {
             self.make_workspace(&hub_scope, DEFAULT_WORKSPACE).await?;
         }
         let all = crate::store::Query::by_id().limit(10_000);
         for entry in hub_scope.query::<DirectoryEntry>(&all).await? {
+            self.read_keys(&entry.body.workspace).await?;
             let cx = self.scope_of(entry.body.workspace, owner.clone(), Role::Owner);
             if self.is_seeded() && self.workspace_of(&cx).await?.mode == Mode::Production {
                 return Err(Error::new(
@@ -238,7 +241,7 @@ impl Hub {
             }
             cx.release_orphans().await?;
         }
-        Ok(())
+        self.keys_are_wrapped().await
     }
 
     /// Makes a sandbox workspace beside the default one.
@@ -329,25 +332,4 @@ async fn open_file(_path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
         "hub.open",
         "this build has no file store: enable the feature `sqlite`",
     ))
-}
-
-/// True when the root key is the one the store was made with; a new store takes this one.
-async fn check_key(store: &SharedStore, key: &RootKey, clock: &dyn Clock) -> Result<bool> {
-    let kind = Kind::of::<KeyCheck>();
-    let fingerprint = crate::store_hex(&hmac_sha256(key.bytes(), &[b"neonhub-key-check-v1"]));
-    loop {
-        if let Some(row) = store.get(kind, &WorkspaceId::hub(), "root").await? {
-            return Ok(crate::store::Stored::<KeyCheck>::from_row(&row)?.fingerprint == fingerprint);
-        }
-        let record = KeyCheck { id: "root".into(), fingerprint: fingerprint.clone() };
-        let row = Row::of(&record, clock.now(), "system:open")?;
-        let mut batch = Batch::new(WorkspaceId::hub(), clock.now());
-        batch.writes.push(Write::Put { kind, row, expected: Expected::Absent });
-        match store.commit(batch).await {
-            Ok(_) => return Ok(true),
-            // Another process was first: compare with its key.
-            Err(error) if error.code() == "stale_revision" => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! The hub: one open store with everything that works on it.
 
 mod builder;
-mod keys;
 pub mod ops;
 
 use std::any::{Any, TypeId};
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
-pub use builder::{HubBuilder, KeyCheck};
+pub use builder::HubBuilder;
 pub use ops::{CATALOGUE, KINDS};
 
 use crate::bus::Bus;
@@ -24,9 +23,10 @@ use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
 use crate::scope::{Principal, Scope};
-use crate::seal::{RootKey, Sealer};
+use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
 use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
+use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
 /// How long `close` waits for calls in flight.
@@ -43,8 +43,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     seed: Seed,
     seeded: bool,
-    root_key: RootKey,
-    key_fits: bool,
+    vault: Vault,
     location: Option<std::path::PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -52,7 +51,6 @@ struct Inner {
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
     handlers: Vec<Arc<dyn Handler>>,
-    sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
     call_count: AtomicU64,
@@ -129,6 +127,7 @@ impl Hub {
         };
         let found = self.0.store.get(Kind::of::<DirectoryEntry>(), &WorkspaceId::hub(), slug).await?;
         let workspace = Stored::<DirectoryEntry>::from_row(&found.ok_or_else(missing)?)?.body.workspace;
+        self.read_keys(&workspace).await?;
         Ok(self.scope_of(workspace, principal, role))
     }
 
@@ -266,9 +265,15 @@ impl Hub {
     }
 
     pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
-        let mut sealers = self.0.sealers.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Sealer::new(&self.0.root_key, workspace, self.0.key_fits));
-        Arc::clone(sealers.entry(workspace.clone()).or_insert_with(made))
+        self.0.vault.sealer(workspace)
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn shared_store(&self) -> &SharedStore {
+        &self.0.store
     }
 
     /// Lets one call in.

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::builder::KeyCheck;
 use crate::audit::{self, AuditEntry, AuditReport};
 use crate::bus::Event;
 use crate::job::{Job, QueueStats};
@@ -31,7 +30,6 @@ pub static CATALOGUE: &[Entry] = &[
 pub static KINDS: &[Kind] = &[
     Kind::of::<Workspace>(),
     Kind::of::<DirectoryEntry>(),
-    Kind::of::<KeyCheck>(),
     Kind::of::<AuditEntry>(),
     Kind::of::<Event>(),
     Kind::of::<Job>(),

@@ -199,6 +199,12 @@ impl Scope {
         Ok(())
     }
 
+    /// Stages a row of a kind whose type this crate does not know.
+    pub(crate) fn stage_row(&self, kind: Kind, row: Row, expected: Expected) -> Result<()> {
+        self.writable()?.staged().stage(Write::Put { kind, row, expected });
+        Ok(())
+    }
+
     /// Stages a removal.
     ///
     /// # Errors
