@@ -19,6 +19,7 @@ pub mod run;
 mod scope;
 pub mod seal;
 pub mod store;
+pub mod telemetry;
 pub mod tenancy;
 mod time;
 pub mod vault;

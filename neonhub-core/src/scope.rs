@@ -11,6 +11,7 @@ use crate::op::{Unit, door};
 use crate::permission::{NEVER_AGENT, Permission, PermissionSet, Role};
 use crate::seal::Sealer;
 use crate::store::Store;
+use crate::telemetry::TraceContext;
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
 
@@ -86,6 +87,8 @@ pub(crate) struct Inner {
     pub(crate) correlation: Arc<str>,
     pub(crate) cancel: CancelToken,
     pub(crate) writing: Writing,
+    /// The caller's trace.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl fmt::Debug for Scope {
@@ -123,6 +126,7 @@ impl Scope {
             correlation,
             cancel: CancelToken::new(),
             writing: Writing::None,
+            trace: None,
         }))
     }
 
@@ -141,6 +145,7 @@ impl Scope {
             correlation: Arc::clone(&old.correlation),
             cancel: old.cancel.clone(),
             writing: old.writing.clone(),
+            trace: old.trace.clone(),
         };
         change(&mut inner);
         if inner.seed != old.seed {
@@ -199,6 +204,12 @@ impl Scope {
     #[must_use]
     pub fn with_cancel(&self, token: CancelToken) -> Scope {
         self.with(|inner| inner.cancel = token)
+    }
+
+    /// A scope inside a trace of the caller: runs, spans and outgoing calls join it.
+    #[must_use]
+    pub fn with_trace(&self, context: TraceContext) -> Scope {
+        self.with(|inner| inner.trace = Some(context))
     }
 
     /// The hub this scope belongs to.

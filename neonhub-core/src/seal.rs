@@ -234,11 +234,8 @@ impl Sealer {
         let current = keys.iter().map(|k| k.version).max().unwrap_or_default();
         let made = keys.into_iter().map(|k| {
             let open = uncounted(k.version);
-            let cipher = DataCipher {
-                cipher: cipher(&k.key),
-                seals: (k.seals + open).into(),
-                uncounted: open.into(),
-            };
+            let cipher =
+                DataCipher { cipher: cipher(&k.key), seals: (k.seals + open).into(), uncounted: open.into() };
             (k.version, cipher)
         });
         *slot = Arc::new(Keys::Open { current, ciphers: made.collect(), index });

@@ -17,6 +17,7 @@ use crate::permission::Role;
 use crate::scope::Principal;
 use crate::seal::RootKey;
 use crate::store::{Batch, Expected, Kind, MemoryStore, Row, SharedStore, Write};
+use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
 use crate::vault::{self, FileKey, FixedKey, KeyProvider, SealedColumn};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
@@ -38,6 +39,7 @@ pub struct HubBuilder {
     seed: Option<u64>,
     key_provider: Option<Arc<dyn KeyProvider>>,
     sealed: Vec<SealedColumn>,
+    error_sinks: Vec<Arc<dyn ErrorSink>>,
     catalogue: Vec<&'static [Entry]>,
     kinds: Vec<&'static [Kind]>,
     services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -61,12 +63,14 @@ impl HubBuilder {
             seed: None,
             key_provider: None,
             sealed: vault::COLUMNS.to_vec(),
+            error_sinks: Vec::new(),
             catalogue: vec![
                 super::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
                 vault::CATALOGUE,
+                crate::telemetry::CATALOGUE,
             ],
             kinds: vec![super::KINDS, crate::run::KINDS, vault::KINDS],
             services: HashMap::new(),
@@ -110,6 +114,12 @@ impl HubBuilder {
     /// Where the root key comes from: a file, the environment, a passphrase, a key service.
     pub fn key_provider(mut self, provider: Arc<dyn KeyProvider>) -> Self {
         self.key_provider = Some(provider);
+        self
+    }
+
+    /// Reports faults of ours, redacted, to a crash service of the host. Default: none.
+    pub fn error_sink(mut self, sink: Arc<dyn ErrorSink>) -> Self {
+        self.error_sinks.push(sink);
         self
     }
 
@@ -197,6 +207,8 @@ impl HubBuilder {
             seed,
             seeded: self.seed.is_some(),
             vault,
+            telemetry: Arc::new(Telemetry::new()?),
+            error_sinks: self.error_sinks,
             location,
             catalogue,
             services: RwLock::new(self.services),

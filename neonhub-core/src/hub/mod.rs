@@ -25,6 +25,7 @@ use crate::permission::Role;
 use crate::scope::{Principal, Scope};
 use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
+use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
 use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
@@ -44,6 +45,8 @@ struct Inner {
     seed: Seed,
     seeded: bool,
     vault: Vault,
+    telemetry: Arc<Telemetry>,
+    error_sinks: Vec<Arc<dyn ErrorSink>>,
     location: Option<std::path::PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -188,7 +191,8 @@ impl Hub {
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone)
+        let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        Arc::new(Metered::new(model, Arc::clone(&self.0.telemetry)))
     }
 
     /// Adds a model; it answers from now on.
@@ -266,6 +270,32 @@ impl Hub {
 
     pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
         self.0.vault.sealer(workspace)
+    }
+
+    /// The metrics of this hub.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+
+    /// Hands a fault of ours to the host's crash services.
+    pub(crate) fn report(&self, cx: &Scope, operation: &str, error: &Error) {
+        if self.0.error_sinks.is_empty() {
+            return;
+        }
+        if let Some(report) = ErrorReport::of(cx, operation, error) {
+            self.0.error_sinks.iter().for_each(|sink| sink.report(&report));
+        }
+    }
+
+    /// The scope of a built-in job of the runtime in a workspace.
+    pub(crate) fn system_scope(&self, workspace: WorkspaceId, job: &str) -> Scope {
+        self.scope_of(workspace, Principal::System { job: job.to_owned() }, Role::Owner)
+    }
+
+    /// The scope of the hub's own records.
+    pub(crate) fn hub_scope(&self) -> Scope {
+        self.system_scope(WorkspaceId::hub(), "hub")
     }
 
     pub(crate) fn vault(&self) -> &Vault {

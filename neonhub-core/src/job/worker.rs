@@ -61,6 +61,7 @@ impl Scope {
         self.release_expired(handler.queue()).await?;
         let Some((cx, jobs)) = self.lease(handler.as_ref()).await? else { return Ok(None) };
         let bodies: Vec<Job> = jobs.iter().map(|j| j.body.clone()).collect();
+        let began = std::time::Instant::now();
         let outcomes = match handler.work(&cx, &bodies).await {
             Ok(outcomes) if outcomes.len() == jobs.len() => outcomes,
             Ok(_) => {
@@ -76,6 +77,15 @@ impl Scope {
                 jobs.iter().map(|_| Outcome::Failed(again(&error))).collect()
             }
         };
+        let took = began.elapsed();
+        for outcome in &outcomes {
+            let word = match outcome {
+                Outcome::Done => "done",
+                Outcome::Later(_) => "later",
+                Outcome::Failed(_) => "failed",
+            };
+            self.hub().telemetry().job_done(handler.queue(), word, took);
+        }
         end(&cx, jobs, outcomes).await.map(Some)
     }
 

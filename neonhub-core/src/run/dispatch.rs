@@ -32,6 +32,7 @@ struct Planned {
 
 impl<P: Program> Session<'_, P> {
     pub(super) async fn dispatch(&mut self, call: &str, open: Open) -> Result<()> {
+        self.began.insert(call.to_owned(), std::time::Instant::now());
         let is_fresh = self.fresh.contains(call);
         match open {
             Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,

@@ -139,11 +139,8 @@ pub(super) async fn read(
     let legacy_index = root.derive(format!("index|{workspace}").as_bytes());
     let mut found = stored(store, workspace).await?;
     while found.is_empty() {
-        let first = if derives {
-            root.derive(format!("data|{workspace}|1").as_bytes())
-        } else {
-            random_key()?
-        };
+        let first =
+            if derives { root.derive(format!("data|{workspace}|1").as_bytes()) } else { random_key()? };
         // The index key of a workspace hangs on the root it was made with: a repeated run finds the same keys.
         let made = [
             (DataKey::make(root, workspace, KeyUse::Seal, 1, &first, at)?, Expected::Absent),

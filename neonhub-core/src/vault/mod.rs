@@ -60,12 +60,8 @@ pub static CATALOGUE: &[Entry] = &[
 ];
 
 /// Records of the vault.
-pub static KINDS: &[Kind] = &[
-    Kind::of::<KeyCheck>(),
-    Kind::of::<DataKey>(),
-    Kind::of::<VaultSecret>(),
-    Kind::of::<KeyRotation>(),
-];
+pub static KINDS: &[Kind] =
+    &[Kind::of::<KeyCheck>(), Kind::of::<DataKey>(), Kind::of::<VaultSecret>(), Kind::of::<KeyRotation>()];
 
 /// Sealed columns of the vault itself.
 pub static COLUMNS: &[SealedColumn] = &[SealedColumn::by(Kind::of::<VaultSecret>(), secret::place)];

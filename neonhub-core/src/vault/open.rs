@@ -145,9 +145,7 @@ impl Vault {
 
     pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
         let mut sealers = self.sealers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            sealers.entry(workspace.clone()).or_insert_with(|| Arc::new(Sealer::unread(workspace))),
-        )
+        Arc::clone(sealers.entry(workspace.clone()).or_insert_with(|| Arc::new(Sealer::unread(workspace))))
     }
 
     /// True when the root key is the one the store was made with.

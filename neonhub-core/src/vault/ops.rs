@@ -155,7 +155,11 @@ impl Operation for ListSecrets {
                 Query::index("name").prefix(Key::from_encoded(prefix.as_bytes().to_vec()))
             }
             Some(_) => {
-                return Err(Error::invalid(Self::NAME, "prefix", "expected 1..200 letters, digits and . _ : / -"));
+                return Err(Error::invalid(
+                    Self::NAME,
+                    "prefix",
+                    "expected 1..200 letters, digits and . _ : / -",
+                ));
             }
             None => Query::index("name"),
         };

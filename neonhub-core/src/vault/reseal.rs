@@ -130,8 +130,9 @@ pub(super) async fn walk_page(cx: &Scope, kind: &str, after: &str, reseals: bool
     let mut walked = Walked { rows: rows.len() as u64, ..Walked::default() };
     walked.last = (rows.len() == PAGE).then(|| rows.last().map(|r| r.id.clone())).flatten();
     for row in rows {
-        let mut body: Value = serde_json::from_str(&row.body)
-            .map_err(|cause| Error::new(ErrorKind::Corrupted, "vault.walk", "a body is no JSON").with_source(cause))?;
+        let mut body: Value = serde_json::from_str(&row.body).map_err(|cause| {
+            Error::new(ErrorKind::Corrupted, "vault.walk", "a body is no JSON").with_source(cause)
+        })?;
         let places: Vec<Place> = columns.iter().filter_map(|c| c.place(&body)).collect();
         let mut values = Values { cx, places: &places, old: 0, closed: 0 };
         values.walk(&mut body)?;

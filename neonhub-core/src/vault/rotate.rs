@@ -138,10 +138,12 @@ async fn save(cx: &Scope, rotation: &mut Stored<KeyRotation>) -> Result<()> {
     let expected = if rotation.rev == 0 { Expected::Absent } else { Expected::Rev(rotation.rev) };
     batch.writes.push(Write::Put { kind: Kind::of::<KeyRotation>(), row, expected });
     cx.store().commit(batch).await.map_err(|error| match error.code() {
-        "stale_revision" => {
-            Error::new(ErrorKind::Conflict, RotateDataKey::NAME, "another process rotates this key: let it end")
-                .with_code("rotation_running")
-        }
+        "stale_revision" => Error::new(
+            ErrorKind::Conflict,
+            RotateDataKey::NAME,
+            "another process rotates this key: let it end",
+        )
+        .with_code("rotation_running"),
         _ => error,
     })?;
     rotation.rev += 1;
@@ -253,7 +255,13 @@ impl Hub {
         for _ in 0..RACES {
             if let Some(data_keys) = self.rewrap_once(&root, &key).await? {
                 let name = provider.name();
-                self.vault().set_root(Root { key, fits: true, provider, salt: root.salt, derives: root.derives });
+                self.vault().set_root(Root {
+                    key,
+                    fits: true,
+                    provider,
+                    salt: root.salt,
+                    derives: root.derives,
+                });
                 return Ok(RootRotated { data_keys, provider: name });
             }
         }
@@ -283,7 +291,11 @@ impl Hub {
             }
         }
         let Some(mut check) = check_of(store).await? else {
-            return Err(Error::new(ErrorKind::Corrupted, RotateRoot::NAME, "the store has lost its key check"));
+            return Err(Error::new(
+                ErrorKind::Corrupted,
+                RotateRoot::NAME,
+                "the store has lost its key check",
+            ));
         };
         check.body.fingerprint = key.fingerprint();
         let row = Row::of(&check.body, self.now(), "system:vault")?;

@@ -33,7 +33,14 @@ fn root(byte: u8) -> RootKey {
 }
 
 async fn hub_on(store: &SharedStore, key: RootKey) -> Hub {
-    Hub::builder().store_backend(Arc::clone(store)).root_key(key).kinds(CARDS).sealed(SEALED).build().await.unwrap()
+    Hub::builder()
+        .store_backend(Arc::clone(store))
+        .root_key(key)
+        .kinds(CARDS)
+        .sealed(SEALED)
+        .build()
+        .await
+        .unwrap()
 }
 
 fn memory() -> SharedStore {
@@ -218,7 +225,8 @@ async fn a_damaged_data_key_closes_sealed_values_and_nothing_else() {
     cards(&cx, 1).await;
     let keys = data_key::stored(&store, cx.workspace()).await.unwrap();
     let mut seal = keys.into_iter().find(|k| k.usage == KeyUse::Seal).unwrap();
-    let foreign = DataKey::make(&root(9), cx.workspace(), KeyUse::Seal, 1, &root::random_key().unwrap(), cx.now());
+    let foreign =
+        DataKey::make(&root(9), cx.workspace(), KeyUse::Seal, 1, &root::random_key().unwrap(), cx.now());
     seal.body = foreign.unwrap();
     assert!(data_key::commit(&store, cx.now(), [(seal.body, Expected::Rev(seal.rev))]).await.unwrap());
     let cx = hub_on(&store, root(1)).await.workspace("default").await.unwrap();
