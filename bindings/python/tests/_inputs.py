@@ -976,6 +976,29 @@ def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def telemetry_metrics(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def telemetry_set_level(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "level" in v:
+        given["level"] = v["level"]
+    if "target" in v:
+        given["target"] = v["target"]
+    if "ttl_ms" in v:
+        given["ttl_ms"] = v["ttl_ms"]
+    return given
+
+
+def telemetry_trace(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
 def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "url" in v:
@@ -984,6 +1007,54 @@ def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
         given["utm"] = c.utm(v["utm"])
     if "internal_hosts" in v:
         given["internal_hosts"] = v["internal_hosts"]
+    return given
+
+
+def vault_check(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def vault_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def vault_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    return given
+
+
+def vault_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "value" in v:
+        given["value"] = v["value"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+    return given
+
+
+def vault_rotate_data_key(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def vault_rotate_root(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "provider" in v:
+        given["provider"] = (None if (t1 := v["provider"]) is None else c.provider_spec(t1))
     return given
 
 
@@ -1224,7 +1295,16 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "suppression.check": suppression_check,
     "suppression.lift": suppression_lift,
     "suppression.list": suppression_list,
+    "telemetry.metrics": telemetry_metrics,
+    "telemetry.set_level": telemetry_set_level,
+    "telemetry.trace": telemetry_trace,
     "utm.apply": utm_apply,
+    "vault.check": vault_check,
+    "vault.delete": vault_delete,
+    "vault.list": vault_list,
+    "vault.put": vault_put,
+    "vault.rotate_data_key": vault_rotate_data_key,
+    "vault.rotate_root": vault_rotate_root,
     "voice.compose": voice_compose,
     "voice.context": voice_context,
     "voice.extract": voice_extract,

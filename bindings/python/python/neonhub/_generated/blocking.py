@@ -36,6 +36,7 @@ from .models import (
     ChunkOptions,
     Composed,
     Consent,
+    DataKeyRotated,
     Dataset,
     DatasetKind,
     DatasetPage,
@@ -58,6 +59,7 @@ from .models import (
     IdentityView,
     ImportJob,
     LaunchOutcome,
+    LevelSet,
     Lifecycle,
     MergeCandidate,
     MergeCandidatePage,
@@ -75,17 +77,22 @@ from .models import (
     Prompt,
     PromptValue,
     ProofMethod,
+    ProviderSpec,
     QueueStats,
     QuietHours,
     Recorded,
     Rendered,
     Resolved,
+    RootRotated,
     RowFaultPage,
     RunDetails,
     RunStatus,
     SearchFilters,
     SearchMode,
     SearchResult,
+    SecretInfo,
+    SecretInfoPage,
+    SecretKind,
     SegmentCount,
     Send,
     SendPage,
@@ -102,15 +109,18 @@ from .models import (
     SuppressionView,
     SuppressionViewPage,
     TaggedLink,
+    TelemetryLevel,
     Thresholds,
     TimelineEntryPage,
     Tone,
+    Trace,
     Trust,
     Turn,
     Unmerged,
     Unsubscribed,
     UploadedGuide,
     Utm,
+    VaultReport,
     Verdict,
     VerificationMethod,
     Vocabulary,
@@ -2211,6 +2221,56 @@ class SuppressionOperations:
         return c.suppression_view_page(self._core.call("suppression.list", {"cursor": cursor, "limit": limit, "reason": reason}))
 
 
+class TelemetryOperations:
+    """Operations of `telemetry`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def metrics(self) -> str:
+        """Gives the metrics of this process as Prometheus text, format 0.0.4. They count all
+        workspaces together.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer: str = self._core.call("telemetry.metrics", {})
+        return answer
+
+    def set_level(
+        self,
+        *,
+        level: TelemetryLevel,
+        target: str,
+        ttl_ms: int | None | Omit = OMIT,
+    ) -> LevelSet:
+        """Changes how much this process logs for a target, for a while.
+
+        Args:
+            level: The level.
+            target: Target and all below it, such as `neonhub_core::job`.
+            ttl_ms: For how long, 1 ms to 24 h. Default one hour.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.level_set(self._core.call("telemetry.set_level", {"level": level, "target": target, "ttl_ms": ttl_ms}))
+
+    def trace(
+        self,
+        *,
+        run: str,
+    ) -> Trace:
+        """Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+
+        Args:
+            run: Id of the run.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.trace(self._core.call("telemetry.trace", {"run": run}))
+
+
 class UtmOperations:
     """Operations of `utm`."""
 
@@ -2237,6 +2297,108 @@ class UtmOperations:
         Needs `read:content`. Effect: pure.
         """
         return c.tagged_link(self._core.call("utm.apply", {"url": url, "utm": utm, "internal_hosts": internal_hosts}))
+
+
+class VaultOperations:
+    """Operations of `vault`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def check(self) -> VaultReport:
+        """Opens every sealed value and names what does not open, what ends within 14 days and what is
+        older than 90.
+
+        Needs `manage:secrets`. Effect: read.
+        """
+        return c.vault_report(self._core.call("vault.check", {}))
+
+    def delete(
+        self,
+        *,
+        name: str,
+    ) -> SecretInfo:
+        """Removes a secret.
+
+        Args:
+            name: Its name.
+
+        Needs `manage:secrets`. Effect: idempotent.
+        """
+        return c.secret_info(self._core.call("vault.delete", {"name": name}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        prefix: str | None | Omit = OMIT,
+    ) -> SecretInfoPage:
+        """Lists secrets by name, without their values.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most secrets of the page, 1..500. Default 50.
+            prefix: Only names that start with this.
+
+        Needs `manage:secrets`. Effect: read.
+        """
+        return c.secret_info_page(self._core.call("vault.list", {"cursor": cursor, "limit": limit, "prefix": prefix}))
+
+    def put(
+        self,
+        *,
+        kind: SecretKind,
+        name: str,
+        value: str,
+        expires_at: datetime | None | Omit = OMIT,
+    ) -> SecretInfo:
+        """Puts a secret, or replaces the one of this name. The value is sealed at once and never given
+        out again.
+
+        Args:
+            kind: What it is for.
+            name: Name, 1..200 of `a-z A-Z 0-9 . _ : / -`.
+            value: The value, 1 byte to 64 KiB.
+            expires_at: When it stops being valid, in UTC milliseconds.
+
+        Needs `manage:secrets`. Effect: idempotent.
+        """
+        return c.secret_info(self._core.call("vault.put", {
+            "kind": kind,
+            "name": name,
+            "value": value,
+            "expires_at": expires_at,
+        }))
+
+    def rotate_data_key(self) -> DataKeyRotated:
+        """Makes a new data key for this workspace and seals every value anew, while readers and
+        writers go on. After a crash, the next call goes on with the same key.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.data_key_rotated(self._core.call("vault.rotate_data_key", {}))
+
+    def rotate_root(
+        self,
+        *,
+        provider: ProviderSpec | None | Omit = OMIT,
+    ) -> RootRotated:
+        """Wraps every data key with a new root key, in one commit; no value is touched. Without a
+        provider the key file is replaced in place.
+
+        Other processes that have the store open go on with the data keys they hold, and need the
+        new root at their next opening.
+
+        Args:
+            provider: Where the new key is from now on. Default: the key file that the hub
+              reads, with a new key.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.root_rotated(self._core.call("vault.rotate_root", {"provider": provider}))
 
 
 class VoiceOperations:
@@ -2678,9 +2840,19 @@ class Operations:
         return SuppressionOperations(self._core)
 
     @property
+    def telemetry(self) -> TelemetryOperations:
+        """Operations of `telemetry`."""
+        return TelemetryOperations(self._core)
+
+    @property
     def utm(self) -> UtmOperations:
         """Operations of `utm`."""
         return UtmOperations(self._core)
+
+    @property
+    def vault(self) -> VaultOperations:
+        """Operations of `vault`."""
+        return VaultOperations(self._core)
 
     @property
     def voice(self) -> VoiceOperations:

@@ -84,6 +84,7 @@ __all__ = [
     "CostRange",
     "Count",
     "Cta",
+    "DataKeyRotated",
     "Dataset",
     "DatasetKind",
     "DatasetPage",
@@ -132,7 +133,7 @@ __all__ = [
     "KnowledgeCounts",
     "Kpi",
     "LaunchOutcome",
-    "Level",
+    "LevelSet",
     "Lifecycle",
     "Lifted",
     "LimitCheck",
@@ -179,6 +180,9 @@ __all__ = [
     "PromptVar",
     "Proof",
     "ProofMethod",
+    "ProviderSpec",
+    "ProviderSpecEnv",
+    "ProviderSpecFile",
     "Quality",
     "QueueStats",
     "QuietHours",
@@ -190,6 +194,7 @@ __all__ = [
     "Replacement",
     "Resolved",
     "Review",
+    "RootRotated",
     "RowFault",
     "RowFaultPage",
     "Rule",
@@ -202,6 +207,9 @@ __all__ = [
     "SearchFilters",
     "SearchMode",
     "SearchResult",
+    "SecretInfo",
+    "SecretInfoPage",
+    "SecretKind",
     "SegmentCount",
     "Segmentation",
     "Send",
@@ -218,7 +226,7 @@ __all__ = [
     "Space",
     "SpacePage",
     "SpaceState",
-    "Span",
+    "SpanStatus",
     "Spread",
     "Status",
     "Step",
@@ -236,10 +244,13 @@ __all__ = [
     "SuppressionViewPage",
     "TaggedLink",
     "Taint",
+    "TelemetryLevel",
+    "TelemetrySpan",
     "Thresholds",
     "TimelineEntry",
     "TimelineEntryPage",
     "Tone",
+    "Trace",
     "Trait",
     "Trust",
     "Turn",
@@ -251,6 +262,7 @@ __all__ = [
     "Used",
     "Utm",
     "VarKind",
+    "VaultReport",
     "Verdict",
     "Verification",
     "VerificationMethod",
@@ -263,6 +275,7 @@ __all__ = [
     "VoiceDiff",
     "VoiceFinding",
     "VoiceInContext",
+    "VoiceLevel",
     "VoiceLine",
     "VoiceOutcome",
     "VoiceParts",
@@ -272,6 +285,7 @@ __all__ = [
     "VoiceReport",
     "VoiceRule",
     "VoiceScore",
+    "VoiceSpan",
     "VoiceStatus",
     "VoiceView",
     "VoiceViolation",
@@ -334,6 +348,9 @@ class AgentRun:
     status: RunStatus
     """Where it stands."""
 
+    trace: str | None = None
+    """The caller's W3C `traceparent`, when it was started in a trace."""
+
     used: Used
     """What it has used."""
 
@@ -361,6 +378,7 @@ class AgentRun:
             "signals": self.signals,
             "started_at": self.started_at,
             "status": self.status,
+            "trace": OMIT if self.trace is None else self.trace,
             "used": self.used,
             "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
             "wake_at": OMIT if self.wake_at is None else self.wake_at,
@@ -1882,7 +1900,7 @@ class Cited:
     quote: str
     """The sentence as it stands in the source."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in the chunk's text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -2218,6 +2236,27 @@ class Cta:
         return {
             "label": self.label,
             "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataKeyRotated:
+    """What a rotation of the data key did."""
+
+    is_complete: bool
+    """True when no value of an older version is left."""
+
+    resealed: int
+    """Values sealed anew, also by a call before that was cut off."""
+
+    version: int
+    """The version that seals now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_complete": self.is_complete,
+            "resealed": self.resealed,
+            "version": self.version,
         }
 
 
@@ -3607,17 +3646,25 @@ class LaunchOutcome:
         }
 
 
-Level: TypeAlias = Literal[
-    "info",
-    "warn",
-    "block",
-]
-"""How much a finding weighs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelSet:
+    """A level that was changed."""
 
-- `info`: Good to know.
-- `warn`: A person should look.
-- `block`: Must not go out.
-"""
+    level: TelemetryLevel
+    """The level."""
+
+    target: str
+    """The target."""
+
+    until: datetime
+    """When it ends."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "level": self.level,
+            "target": self.target,
+            "until": self.until,
+        }
 
 
 Lifecycle: TypeAlias = Literal[
@@ -4758,6 +4805,45 @@ ProofMethod: TypeAlias = Literal[
 """
 
 
+ProviderSpec: TypeAlias = "ProviderSpecEnv | ProviderSpecFile"
+"""Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpecEnv:
+    """A variable of the environment that holds 64 hex digits."""
+
+    kind: Literal["env"] = "env"
+
+    name: str
+    """Name of the variable."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpecFile:
+    """A key file of mode 0600; made with a new key when it is missing."""
+
+    kind: Literal["file"] = "file"
+
+    path: str
+    """Its path."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "path": self.path,
+        }
+
+
 Quality: TypeAlias = Literal[
     "valid",
     "possible",
@@ -5045,6 +5131,23 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RootRotated:
+    """What a rotation of the root did."""
+
+    data_keys: int
+    """Data keys wrapped anew."""
+
+    provider: str
+    """Where the root key is now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "data_keys": self.data_keys,
+            "provider": self.provider,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowFault:
     """What is wrong with one field of one row. The reason never holds the value."""
 
@@ -5156,7 +5259,7 @@ class RuleSource:
     document: str
     """Document."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in the extracted text of the document."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -5342,6 +5445,85 @@ class SearchResult:
             "hits": self.hits,
             "reason": OMIT if self.reason is None else self.reason,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretInfo:
+    """What is told of a secret: everything but its value."""
+
+    created_at: datetime
+    """When it was first put."""
+
+    expires_at: datetime | None = None
+    """When it stops being valid."""
+
+    id: str
+    """Its id."""
+
+    key_version: int
+    """Version of the data key it is sealed with."""
+
+    kind: SecretKind
+    """What it is for."""
+
+    last_used_at: datetime | None = None
+    """When it was last read, to the day."""
+
+    name: str
+    """Its name."""
+
+    rotated_at: datetime
+    """When the value was last replaced."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "created_at": self.created_at,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "key_version": self.key_version,
+            "kind": self.kind,
+            "last_used_at": OMIT if self.last_used_at is None else self.last_used_at,
+            "name": self.name,
+            "rotated_at": self.rotated_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretInfoPage:
+    """A page of a list."""
+
+    items: list[SecretInfo]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+SecretKind: TypeAlias = Literal[
+    "token",
+    "api_key",
+    "password",
+    "webhook_secret",
+    "signing_key",
+    "person_key",
+    "other",
+]
+"""What a secret is for.
+
+- `token`: A token of OAuth or of a session.
+- `api_key`: A key of an API.
+- `password`: A password.
+- `webhook_secret`: What webhooks are signed with.
+- `signing_key`: A key that links or tokens are signed with.
+- `person_key`: The key of one person.
+- `other`: Anything else.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -5693,7 +5875,7 @@ class SkippedPassage:
     reason: str
     """Why: `instruction` for text that talks to a model."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in its text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -5816,21 +5998,17 @@ SpaceState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A byte range of a text; `end` is exclusive."""
+SpanStatus: TypeAlias = Literal[
+    "open",
+    "ok",
+    "error",
+]
+"""How a span ended.
 
-    end: int
-    """One past the last byte."""
-
-    start: int
-    """First byte."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "end": self.end,
-            "start": self.start,
-        }
+- `open`: It is not at its end.
+- `ok`: As it should.
+- `error`: With a failure.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -6259,6 +6437,62 @@ sends, publishes, spends or remembers declares which of them it accepts.
 """
 
 
+TelemetryLevel: TypeAlias = Literal[
+    "fatal",
+    "error",
+    "warn",
+    "info",
+    "debug",
+    "trace",
+]
+"""How important a line is. The later in this list, the more there is of it.
+
+- `fatal`: The process cannot go on: an error with the field `fatal`.
+- `error`: Something failed.
+- `warn`: Something may fail.
+- `info`: Something happened. The default.
+- `debug`: For developers.
+- `trace`: Everything.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySpan:
+    """One piece of work of a run."""
+
+    attributes: dict[str, Any]
+    """Attributes by the names of OpenTelemetry; no words of people or models."""
+
+    end: datetime | None = None
+    """When it ended."""
+
+    name: str
+    """Operation and subject: `chat gpt-5`, `execute_tool people.resolve`."""
+
+    parent_id: str | None = None
+    """The span it is part of."""
+
+    span_id: str
+    """16 hex digits."""
+
+    start: datetime
+    """When it began."""
+
+    status: SpanStatus
+    """How it ended."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attributes": self.attributes,
+            "end": OMIT if self.end is None else self.end,
+            "name": self.name,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "span_id": self.span_id,
+            "start": self.start,
+            "status": self.status,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """When a text passes, is written again, or goes to a person."""
@@ -6346,6 +6580,27 @@ class Tone:
             "playful": self.playful,
             "technical": self.technical,
             "warm": self.warm,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The spans of one run, the run itself first."""
+
+    names: str
+    """Version of the attributes' names."""
+
+    spans: list[TelemetrySpan]
+    """In the order of their start."""
+
+    trace_id: str
+    """32 hex digits: of the caller's trace when the run was started in one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "names": self.names,
+            "spans": self.spans,
+            "trace_id": self.trace_id,
         }
 
 
@@ -6598,6 +6853,39 @@ VarKind: TypeAlias = Literal[
 - `list`: An array.
 - `object`: An object.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultReport:
+    """What a check of the vault found."""
+
+    expiring: list[SecretInfo]
+    """Secrets that end within 14 days, or have ended."""
+
+    is_rotation_unfinished: bool
+    """True when a rotation was cut off: call `vault.rotate_data_key` again."""
+
+    old: list[SecretInfo]
+    """Secrets that were not replaced for 90 days."""
+
+    old_versions: int
+    """Sealed values of an older version of the data key."""
+
+    provider: str
+    """Where the root key comes from."""
+
+    undecryptable: list[str]
+    """Records with a sealed value that does not open, as `kind:id`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expiring": self.expiring,
+            "is_rotation_unfinished": self.is_rotation_unfinished,
+            "old": self.old,
+            "old_versions": self.old_versions,
+            "provider": self.provider,
+            "undecryptable": self.undecryptable,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -6911,7 +7199,7 @@ class VoiceFinding:
     kind: FindingKind
     """What it is about."""
 
-    level: Level
+    level: VoiceLevel
     """How much it weighs."""
 
     message: str
@@ -6923,7 +7211,7 @@ class VoiceFinding:
     score: float
     """Strength: confidence 0..=1, or points on the spam scale for spam rules."""
 
-    span: Span | None = None
+    span: VoiceSpan | None = None
     """Byte range in that part; absent when the finding is about something missing."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -6986,6 +7274,19 @@ class VoiceInContext:
             "tone": OMIT if self.tone is None else self.tone,
             "voice_version": OMIT if self.voice_version is None else self.voice_version,
         }
+
+
+VoiceLevel: TypeAlias = Literal[
+    "info",
+    "warn",
+    "block",
+]
+"""How much a finding weighs.
+
+- `info`: Good to know.
+- `warn`: A person should look.
+- `block`: Must not go out.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -7197,6 +7498,23 @@ class VoiceScore:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceSpan:
+    """A byte range of a text; `end` is exclusive."""
+
+    end: int
+    """One past the last byte."""
+
+    start: int
+    """First byte."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "end": self.end,
+            "start": self.start,
+        }
+
+
 VoiceStatus: TypeAlias = Literal[
     "proposed",
     "active",
@@ -7261,7 +7579,7 @@ class VoiceViolation:
     severity: Severity
     """How strictly it binds."""
 
-    span: Span | None = None
+    span: VoiceSpan | None = None
     """Byte range in the scored text; absent when the whole text breaks the rule."""
 
     def _to_plain(self) -> dict[str, Any]:
