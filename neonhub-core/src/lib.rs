@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bus;
 pub mod connector;
 mod error;
+pub mod health;
 pub mod hub;
 pub mod id;
 pub mod job;

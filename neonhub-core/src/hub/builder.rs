@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
 
+use super::lifecycle::{HubMode, Rights};
 use super::{Hub, Inner};
-use crate::bus::Bus;
+use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
+use crate::health::{Health, Recipe};
 use crate::job::Handler;
 use crate::llm::Llm;
 use crate::op::Entry;
@@ -40,6 +42,13 @@ pub struct HubBuilder {
     key_provider: Option<Arc<dyn KeyProvider>>,
     sealed: Vec<SealedColumn>,
     error_sinks: Vec<Arc<dyn ErrorSink>>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    rights: Option<Arc<dyn Rights>>,
+    checks: Vec<Arc<dyn Health>>,
+    recipes: Vec<Arc<dyn Recipe>>,
+    mode: HubMode,
+    allows_memory: bool,
+    pub(super) mocks_connectors: bool,
     catalogue: Vec<&'static [Entry]>,
     kinds: Vec<&'static [Kind]>,
     services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -64,6 +73,13 @@ impl HubBuilder {
             key_provider: None,
             sealed: vault::COLUMNS.to_vec(),
             error_sinks: Vec::new(),
+            subscribers: Vec::new(),
+            rights: None,
+            checks: Vec::new(),
+            recipes: crate::health::builtin_recipes(),
+            mode: HubMode::default(),
+            allows_memory: false,
+            mocks_connectors: false,
             catalogue: vec![
                 super::CATALOGUE,
                 crate::llm::CATALOGUE,
@@ -71,8 +87,16 @@ impl HubBuilder {
                 crate::run::CATALOGUE,
                 vault::CATALOGUE,
                 crate::telemetry::CATALOGUE,
+                crate::bus::CATALOGUE,
+                crate::health::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS, vault::KINDS],
+            kinds: vec![
+                super::KINDS,
+                crate::run::KINDS,
+                vault::KINDS,
+                crate::bus::KINDS,
+                crate::health::KINDS,
+            ],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
@@ -171,6 +195,66 @@ impl HubBuilder {
         self
     }
 
+    /// Adds a subscriber of events.
+    pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
+        self.subscribers.push(subscriber);
+        self
+    }
+
+    /// Adds a part that can tell how it is.
+    pub fn health(mut self, check: Arc<dyn Health>) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Adds a way to heal a part.
+    pub fn recipe(mut self, recipe: Arc<dyn Recipe>) -> Self {
+        self.recipes.push(recipe);
+        self
+    }
+
+    /// Tells which rights a principal has now, for streams that are open for long. Default: those it came with.
+    pub fn rights(mut self, rights: Arc<dyn Rights>) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
+    /// What the process is for. In production a store in memory is refused, and new workspaces are for real people.
+    /// Default: development.
+    pub fn mode(mut self, mode: HubMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Lets a store in memory through in production: nothing outlives the process.
+    pub fn allow_memory(mut self) -> Self {
+        self.allows_memory = true;
+        self
+    }
+
+    /// Uses connectors that reach nobody alone: the outbox, and recorded exchanges.
+    pub fn mock_connectors(mut self) -> Self {
+        self.mocks_connectors = true;
+        self
+    }
+
+    fn check_mode(&self) -> Result<()> {
+        let is_memory = matches!(&self.place, Place::Url(url) if url == "memory:");
+        let refuse = |message: &'static str| Err(Error::new(ErrorKind::Config, "hub.open", message));
+        if self.mode != HubMode::Production {
+            return Ok(());
+        }
+        if is_memory && !self.allows_memory {
+            return refuse(
+                "production wants a store that outlives the process: give a path, or allow_memory",
+            );
+        }
+        if self.seed.is_some() {
+            return refuse("a fixed seed makes ids and tokens predictable: leave it out in production");
+        }
+        Ok(())
+    }
+
     /// Opens the store and assembles the hub.
     ///
     /// # Errors
@@ -179,6 +263,9 @@ impl HubBuilder {
     /// `Corrupted` for a file that is no store.
     pub async fn build(self) -> Result<Hub> {
         let catalogue = catalogue(&self.catalogue)?;
+        self.check_mode()?;
+        check_names(&self.subscribers)?;
+        let opened_at = self.clock.now();
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
         let (store, location) = match self.place {
             Place::Store(store) => (store, None),
@@ -224,7 +311,17 @@ impl HubBuilder {
             worker,
             in_flight: watch::channel(0).0,
             closing: watch::channel(false).0,
-            closed: false.into(),
+            grace_over: watch::channel(false).0,
+            closed: watch::channel(false).0,
+            paused: watch::channel(false).0,
+            shutting: tokio::sync::Mutex::default(),
+            subscribers: self.subscribers,
+            rights: self.rights,
+            checks: RwLock::new(self.checks),
+            recipes: self.recipes,
+            opened_at,
+            mode: self.mode,
+            mocks_connectors: self.mocks_connectors,
         }));
         hub.prepare().await?;
         Ok(hub)
@@ -282,7 +379,10 @@ impl Hub {
 
     /// The workspace first, then its line in the directory: a crash between leaves nothing that is found.
     async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
-        let workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
+        let mut workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
+        if self.mode() == HubMode::Production {
+            workspace.mode = Mode::Production;
+        }
         let entry = DirectoryEntry { slug: slug.to_owned(), workspace: workspace.id.clone() };
         let by = hub_scope.label();
         let mut batch = Batch::new(workspace.id.clone(), self.now());
@@ -297,6 +397,16 @@ impl Hub {
             Err(error) if error.code() == "stale_revision" => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+}
+
+fn check_names(subscribers: &[Arc<dyn Subscriber>]) -> Result<()> {
+    let mut names: Vec<&str> = subscribers.iter().map(|s| s.name()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some(pair) => Err(Error::new(ErrorKind::Config, "hub.open", "two subscribers have the same name")
+            .with_context("subscriber", pair.first().copied().unwrap_or_default())),
+        None => Ok(()),
     }
 }
 

@@ -1,23 +1,27 @@
 //! The hub: one open store with everything that works on it.
 
 mod builder;
+mod env;
+mod lifecycle;
 pub mod ops;
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
 pub use builder::HubBuilder;
+pub use env::EnvSettings;
+pub use lifecycle::{HubMode, Rights, Shutdown};
 pub use ops::{CATALOGUE, KINDS};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Subscriber};
 use crate::connector::{Channel, Connector, Gate};
+use crate::health::{Health, Recipe};
 use crate::job::Handler;
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
@@ -30,12 +34,12 @@ use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
-/// How long `close` waits for calls in flight.
-const GRACE: Duration = Duration::from_secs(30);
+/// Connectors that reach nobody: all there is with `USE_MOCK_CONNECTORS`.
+const MOCKS: &[&str] = &["outbox", "replay"];
 
 /// One open store with its catalogue, gate, connectors, models and jobs. Cheap to clone.
 ///
-/// Close it with [`Hub::close`]; dropping it without closing is safe, as a crash is.
+/// Close it with [`Hub::close`] or [`Hub::shutdown`]; dropping it without closing is safe, as a crash is.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -62,7 +66,18 @@ struct Inner {
     worker: String,
     in_flight: watch::Sender<u64>,
     closing: watch::Sender<bool>,
-    closed: AtomicBool,
+    /// True once the grace of a shutdown is over: what still runs is cut.
+    grace_over: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
+    paused: watch::Sender<bool>,
+    shutting: tokio::sync::Mutex<()>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    rights: Option<Arc<dyn Rights>>,
+    checks: RwLock<Vec<Arc<dyn Health>>>,
+    recipes: Vec<Arc<dyn Recipe>>,
+    opened_at: Timestamp,
+    mode: HubMode,
+    mocks_connectors: bool,
 }
 
 impl fmt::Debug for Hub {
@@ -179,12 +194,33 @@ impl Hub {
     #[must_use]
     pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
         let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone)
+        let may_answer = |c: &&Arc<dyn Connector>| {
+            let is_mock = MOCKS.contains(&c.manifest().id);
+            c.channels().contains(channel) && (is_mock || !self.0.mocks_connectors)
+        };
+        connectors.iter().rev().find(may_answer).map(Arc::clone)
     }
 
     /// Adds a connector; it takes over the channels it names.
     pub fn add_connector(&self, connector: Arc<dyn Connector>) {
         self.0.connectors.write().unwrap_or_else(PoisonError::into_inner).push(connector);
+    }
+
+    pub(crate) fn connectors(&self) -> Vec<Arc<dyn Connector>> {
+        self.0.connectors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a part that can tell how it is.
+    pub fn add_health(&self, check: Arc<dyn Health>) {
+        self.0.checks.write().unwrap_or_else(PoisonError::into_inner).push(check);
+    }
+
+    pub(crate) fn own_checks(&self) -> Vec<Arc<dyn Health>> {
+        self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn recipes(&self) -> Vec<Arc<dyn Recipe>> {
+        self.0.recipes.clone()
     }
 
     /// The model that answers: the one added last, or the offline model.
@@ -204,36 +240,6 @@ impl Hub {
     #[must_use]
     pub fn is_seeded(&self) -> bool {
         self.0.seeded
-    }
-
-    /// Stops taking calls, waits up to 30 s for those under way, cancels what is left, and closes the store.
-    /// Closing twice is one close.
-    ///
-    /// # Errors
-    /// What the store answers while it writes out.
-    pub async fn close(&self) -> Result<()> {
-        self.0.closing.send_replace(true);
-        let mut busy = self.0.in_flight.subscribe();
-        // A call past the grace keeps its commit right: the store refuses what comes after the close.
-        let _ = tokio::time::timeout(GRACE, busy.wait_for(|n| *n == 0)).await;
-        if self.0.closed.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        self.0.store.close().await
-    }
-
-    /// True from the first call of `close` on.
-    #[must_use]
-    pub fn is_closing(&self) -> bool {
-        *self.0.closing.borrow()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::SeqCst)
-    }
-
-    pub(crate) async fn closing(&self) {
-        let _ = self.0.closing.subscribe().wait_for(|c| *c).await;
     }
 
     pub(crate) fn gate(&self) -> Result<Arc<dyn Gate>> {

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{self, AuditEntry, AuditReport};
-use crate::bus::Event;
 use crate::job::{Job, QueueStats};
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, Page, entry};
 use crate::permission::Permission;
@@ -31,7 +30,6 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<Workspace>(),
     Kind::of::<DirectoryEntry>(),
     Kind::of::<AuditEntry>(),
-    Kind::of::<Event>(),
     Kind::of::<Job>(),
     Kind::of::<IdempotencyRecord>(),
 ];

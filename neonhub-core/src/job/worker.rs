@@ -57,12 +57,26 @@ impl Scope {
     /// Takes and works one batch; `None` when nothing was due.
     async fn work_batch(&self, handler: &Arc<dyn Handler>) -> Result<Option<Drained>> {
         self.cancel_token().check("jobs.work")?;
+        if self.hub().is_paused() {
+            return Ok(None);
+        }
         let _busy = self.hub().enter("jobs.work")?;
         self.release_expired(handler.queue()).await?;
         let Some((cx, jobs)) = self.lease(handler.as_ref()).await? else { return Ok(None) };
         let bodies: Vec<Job> = jobs.iter().map(|j| j.body.clone()).collect();
         let began = std::time::Instant::now();
-        let outcomes = match handler.work(&cx, &bodies).await {
+        let work = async {
+            tokio::select! {
+                done = handler.work(&cx, &bodies) => done,
+                // The shutdown gives the jobs back to their queue.
+                () = self.hub().grace_over() => Err(crate::scope::cancelled("jobs.work")),
+            }
+        };
+        let done = work.await;
+        if done.is_err() && self.hub().is_past_grace() {
+            return Err(crate::scope::cancelled("jobs.work"));
+        }
+        let outcomes = match done {
             Ok(outcomes) if outcomes.len() == jobs.len() => outcomes,
             Ok(_) => {
                 let fault = || {
@@ -125,7 +139,7 @@ impl Scope {
     }
 
     /// Jobs whose worker went away go back to waiting; twice, and they are given up.
-    async fn release_expired(&self, queue: &str) -> Result<()> {
+    pub(crate) async fn release_expired(&self, queue: &str) -> Result<()> {
         let query = Query::index("lease_until")
             .from(Key::text(queue))
             .up_to(Key::text(queue).and_time(self.now()))

@@ -249,6 +249,7 @@ async fn bounded<T>(
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(cancelled(line.name)),
+        () = pass.scope.hub().grace_over() => Err(cancelled(line.name)),
         done = limit => match done {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, line.name, "the operation panicked: this is a fault of neonhub, please report it")),

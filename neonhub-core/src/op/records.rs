@@ -242,6 +242,15 @@ impl Scope {
     /// # Errors
     /// `Internal` outside an operation or job.
     pub fn emit(&self, event: Event) -> Result<()> {
+        if event.depth > crate::bus::MAX_DEPTH {
+            return Err(Error::new(
+                ErrorKind::Blocked,
+                self.operation(),
+                "events cause each other without end: break the loop in the subscribers",
+            )
+            .with_code("loop_guard")
+            .with_context("type", event.kind));
+        }
         self.writable()?.staged().events.push(event);
         Ok(())
     }

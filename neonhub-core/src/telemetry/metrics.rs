@@ -186,6 +186,32 @@ impl Telemetry {
         self.health.set([component], state);
     }
 
+    /// The samples of one metric as JSON: labels and value, or count and sum.
+    pub(crate) fn samples(&self, name: &str) -> serde_json::Value {
+        use serde_json::{Map, Value, json};
+        let families = self.registry.gather();
+        let Some(family) = families.iter().find(|f| f.name() == name) else {
+            return Value::Array(Vec::new());
+        };
+        let samples = family.get_metric().iter().map(|metric| {
+            let labels: Map<String, Value> =
+                metric.get_label().iter().map(|l| (l.name().to_owned(), l.value().into())).collect();
+            let histogram = metric.get_histogram();
+            match family.get_field_type() {
+                prometheus::proto::MetricType::HISTOGRAM => json!({
+                    "labels": labels,
+                    "count": histogram.get_sample_count(),
+                    "sum": histogram.get_sample_sum(),
+                }),
+                prometheus::proto::MetricType::GAUGE => {
+                    json!({ "labels": labels, "value": metric.get_gauge().get_value() })
+                }
+                _ => json!({ "labels": labels, "value": metric.get_counter().get_value() }),
+            }
+        });
+        samples.collect()
+    }
+
     /// The metrics as Prometheus text, format 0.0.4.
     ///
     /// # Errors

@@ -53,12 +53,10 @@ impl GenAi {
     #[must_use]
     pub fn of_tool(tool: &str) -> &'static str {
         let (room, word) = tool.rsplit_once('.').unwrap_or(("", tool));
-        if room.ends_with("memory") || room.ends_with("memories") {
-            if let Some(name) =
-                Self::MEMORY.iter().find(|m| m.split_once('_').is_some_and(|(w, _)| w == word))
-            {
-                return name;
-            }
+        let is_memory = room.ends_with("memory") || room.ends_with("memories");
+        let own = Self::MEMORY.iter().find(|m| m.split_once('_').is_some_and(|(w, _)| w == word));
+        if let Some(name) = own.filter(|_| is_memory) {
+            return name;
         }
         if tool == "knowledge.search" { Self::RETRIEVAL } else { Self::EXECUTE_TOOL }
     }

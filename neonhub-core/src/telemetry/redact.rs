@@ -139,7 +139,7 @@ fn luhn(number: &[u8]) -> bool {
             (_, twice) => twice,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The text with secrets, addresses, phone numbers and card numbers replaced by `[redacted:kind]`.
