@@ -280,11 +280,12 @@ impl Operation for OpenStream {
         }
         let mut stream = cx.open_stream(spec).await?;
         let mut items = stream.drain(limit).await?;
-        if items.is_empty() && !wait.is_zero() {
-            if let Ok(first) = tokio::time::timeout(wait, stream.next()).await {
-                items.extend(first?);
-                items.extend(stream.drain(limit - items.len()).await?);
-            }
+        if items.is_empty()
+            && !wait.is_zero()
+            && let Ok(first) = tokio::time::timeout(wait, stream.next()).await
+        {
+            items.extend(first?);
+            items.extend(stream.drain(limit - items.len()).await?);
         }
         Ok(StreamPage { items, cursor: stream.cursor() })
     }
