@@ -8,8 +8,7 @@ use crate::python::{SHIPPED, Tools};
 use crate::steps::{Steps, with_table};
 use crate::workspace::Workspace;
 
-const USAGE: &str =
-    "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, languages)";
+const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, runtime, languages)";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +45,8 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let request = Request::read(options)?;
     let workspace = Workspace::load()?;
     with_table(|steps| {
-        let python = if request.has("python") { Some(python_module(&workspace, steps)?) } else { None };
+        let measures_python = ["spine", "languages"].contains(&request.group) && request.has("python");
+        let python = if measures_python { Some(python_module(&workspace, steps)?) } else { None };
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
     })

@@ -1,10 +1,9 @@
 //! Streams of events in batches: one hop into the host language carries all that is ready.
 
-use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use neonhub_core::bus::{Item, Subscription};
-use neonhub_core::{CancelToken, Error, ErrorKind, Result};
+use neonhub_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -13,11 +12,7 @@ use crate::error::FfiResult;
 use crate::runtime::runtime;
 
 /// Items that may wait for a slow reader before the subscription pauses.
-const BUFFER: usize = 1024;
-/// A stream that finishes and sees nothing for this long has caught up.
-const QUIET: Duration = Duration::from_millis(50);
-/// How long a close waits for streams to take up the rest. A stream that is full ends at once.
-const FINISH: Duration = Duration::from_secs(2);
+const BUFFER: usize = 256;
 
 /// Which items a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +39,6 @@ impl EventFilter {
 struct Pipe {
     ready: Mutex<mpsc::Receiver<Result<Value>>>,
     pump: JoinHandle<()>,
-    finish: CancelToken,
 }
 
 /// A stream of items as JSON. Dropping it ends the subscription.
@@ -68,14 +62,13 @@ impl Drop for EventStream {
 impl EventStream {
     pub(crate) fn start(subscription: Subscription, filter: EventFilter) -> Self {
         let (send, ready) = mpsc::channel(BUFFER);
-        let finish = CancelToken::new();
-        let pump = runtime().spawn(pump(subscription, filter, send, finish.clone()));
-        let pipe = Arc::new(Pipe { ready: Mutex::new(ready), pump, finish });
+        let pump = runtime().spawn(pump(subscription, filter, send));
+        let pipe = Arc::new(Pipe { ready: Mutex::new(ready), pump });
         EventStream { pipe, process: std::process::id() }
     }
 
-    /// The next items, 1 to `most`, waiting for the first; `None` once the hub is closed and all that the stream had
-    /// taken up by then was given out. Go on from the last `cursor` after opening the store again.
+    /// The next items, 1 to `most`, waiting for the first; `None` once the hub is closed and what happened
+    /// before was given out. A reader far behind goes on from its last `cursor` after opening the store again.
     ///
     /// # Errors
     /// What the store answers; the stream has ended then. `Config`, code `forked`, in a forked process.
@@ -105,56 +98,9 @@ impl EventStream {
     }
 }
 
-/// The open streams of a hub.
-#[derive(Debug, Default)]
-pub(crate) struct Streams(std::sync::Mutex<Vec<Weak<Pipe>>>);
-
-impl Streams {
-    pub(crate) fn add(&self, stream: &EventStream) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.retain(|stream| stream.strong_count() > 0);
-        streams.push(Arc::downgrade(&stream.pipe));
-    }
-
-    /// Lets every stream take up what has happened, as much as it holds, and end.
-    pub(crate) async fn finish(&self) {
-        let pipes: Vec<Arc<Pipe>> = {
-            let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            streams.drain(..).filter_map(|stream| stream.upgrade()).collect()
-        };
-        for pipe in &pipes {
-            pipe.finish.cancel();
-        }
-        let ended = async {
-            for pipe in &pipes {
-                while !pipe.pump.is_finished() {
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-            }
-        };
-        // Past the limit the store closes all the same, and the stream ends with it.
-        let _ = tokio::time::timeout(FINISH, ended).await;
-    }
-}
-
-async fn pump(
-    mut subscription: Subscription,
-    filter: EventFilter,
-    send: mpsc::Sender<Result<Value>>,
-    finishing: CancelToken,
-) {
+async fn pump(mut subscription: Subscription, filter: EventFilter, send: mpsc::Sender<Result<Value>>) {
     loop {
-        let next = tokio::select! {
-            biased;
-            next = subscription.next() => next,
-            () = finishing.cancelled() => {
-                match tokio::time::timeout(QUIET, subscription.next()).await {
-                    Ok(next) => next,
-                    Err(_) => return,
-                }
-            }
-        };
-        let item = match next {
+        let item = match subscription.next().await {
             Ok(Some(item)) if filter.lets_through(&item) => {
                 serde_json::to_value(&item).map_err(|cause| Error::internal("hub.events", cause))
             }
@@ -163,15 +109,7 @@ async fn pump(
             Err(error) => Err(error),
         };
         let is_last = item.is_err();
-        let sent = tokio::select! {
-            biased;
-            sent = send.reserve() => sent,
-            // Full, and the hub is closing: the reader goes on from its cursor after the next open.
-            () = finishing.cancelled() => return,
-        };
-        let Ok(slot) = sent else { return };
-        slot.send(item);
-        if is_last {
+        if send.send(item).await.is_err() || is_last {
             return;
         }
     }
@@ -210,22 +148,5 @@ mod tests {
         hub.close().await.unwrap();
         assert_eq!(read_all(&early).await, 3);
         assert!(read_all(&late).await >= 3);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_full_stream_does_not_hold_up_the_close() {
-        let hub = with_people(1).await;
-        let stream = hub.events(0, None, EventFilter::All).unwrap();
-        let scope = hub.scope_for_tests();
-        for n in 0..3_000_u64 {
-            scope.progress("import", n, 3_000, "");
-            if n % 100 == 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
-        let before = std::time::Instant::now();
-        hub.close().await.unwrap();
-        assert!(before.elapsed() < FINISH);
-        assert!(read_all(&stream).await <= BUFFER + 1);
     }
 }

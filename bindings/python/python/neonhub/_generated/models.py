@@ -190,6 +190,7 @@ __all__ = [
     "Recorded",
     "Rendered",
     "Replacement",
+    "ReportPage",
     "Resolved",
     "Review",
     "RowFault",
