@@ -44,10 +44,10 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let request = Request::read(options)?;
     let workspace = Workspace::load()?;
     with_table(|steps| {
-        let tools = if request.group == "spine" && request.has("python") {
-            Some(python_module(&workspace, steps)?)
-        } else {
-            None
+        let tools = match request.group {
+            "spine" if request.has("python") => Some(python_module(&workspace, steps)?),
+            "runtime" if request.has("queue") => Some(Tools::install(&workspace)?),
+            _ => None,
         };
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, tools.as_ref()))
