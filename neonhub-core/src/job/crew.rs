@@ -502,7 +502,12 @@ async fn listen(hub: Hub, mut stop: watch::Receiver<Option<Duration>>) {
 async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
     let room = hub.room();
     loop {
-        let entries = hub.store().changes(*cursor, FEED_PAGE).await?;
+        let entries = match hub.store().changes(*cursor, FEED_PAGE).await {
+            Ok(entries) => entries,
+            // The feed was trimmed beyond where this process stood.
+            Err(error) if error.code() == "cursor_expired" => return look_everywhere(hub, cursor).await,
+            Err(error) => return Err(error),
+        };
         let Some(last) = entries.last().map(|e| e.seq) else { return Ok(()) };
         let is_full = entries.len() == FEED_PAGE;
         *cursor = last;
@@ -516,14 +521,18 @@ async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
             }
         }
         if is_full {
-            // Far behind: everything looks once instead of reading every line.
-            *cursor = hub.store().seq().await?;
-            for workspace in workspaces(hub).await? {
-                room.ring_all(&workspace);
-            }
-            return Ok(());
+            return look_everywhere(hub, cursor).await;
         }
     }
+}
+
+/// Far behind, everything looks once, instead of every line being read.
+async fn look_everywhere(hub: &Hub, cursor: &mut u64) -> Result<()> {
+    *cursor = hub.store().seq().await?;
+    for workspace in workspaces(hub).await? {
+        hub.room().ring_all(&workspace);
+    }
+    Ok(())
 }
 
 /// Tells a handler here that another process cancelled its job.
