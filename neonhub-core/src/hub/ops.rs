@@ -3,9 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::builder::KeyCheck;
 use crate::audit::{self, AuditEntry, AuditReport};
-use crate::bus::Event;
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, Page, entry};
 use crate::permission::Permission;
 use crate::scope::Principal;
@@ -28,9 +26,7 @@ pub static CATALOGUE: &[Entry] = &[
 pub static KINDS: &[Kind] = &[
     Kind::of::<Workspace>(),
     Kind::of::<DirectoryEntry>(),
-    Kind::of::<KeyCheck>(),
     Kind::of::<AuditEntry>(),
-    Kind::of::<Event>(),
     Kind::of::<IdempotencyRecord>(),
 ];
 

@@ -35,6 +35,7 @@ pub use model::{
     JobWorker, Lease, LogLine, OnChildFailure, QueueControl,
 };
 pub use queue_ops::{QueueStats, QueueView};
+pub(crate) use recover::{expired, release_expired, release_own};
 pub use room::JobTurn;
 pub(crate) use room::Room;
 pub use spec::JobSpec;
@@ -64,6 +65,17 @@ pub enum Outcome {
     Later(Timestamp),
     /// Failed: again with growing pauses while tries last and the error's advice allows it.
     Failed(Error),
+}
+
+impl Outcome {
+    /// The word that metrics know it by.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Outcome::Done | Outcome::DoneWith(_) => "done",
+            Outcome::Later(_) => "later",
+            Outcome::Failed(_) => "failed",
+        }
+    }
 }
 
 /// Works the jobs of one queue.
