@@ -45,8 +45,11 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let request = Request::read(options)?;
     let workspace = Workspace::load()?;
     with_table(|steps| {
-        let measures_python = ["spine", "languages"].contains(&request.group) && request.has("python");
-        let python = if measures_python { Some(python_module(&workspace, steps)?) } else { None };
+        let python = match request.group {
+            "spine" | "languages" if request.has("python") => Some(python_module(&workspace, steps)?),
+            "runtime" if request.has("queue") => Some(Tools::install(&workspace)?),
+            _ => None,
+        };
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
     })

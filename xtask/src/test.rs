@@ -83,7 +83,9 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
-            steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))
+            steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))?;
+            let few = ["--kills".to_owned(), "60".to_owned()];
+            steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &few))
         }
         Part::Python => {
             let tools = Tools::install(workspace)?;

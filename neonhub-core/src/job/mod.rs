@@ -123,4 +123,16 @@ mod tests {
         }
         crate::job_conformance!(open);
     }
+
+    #[cfg(feature = "postgres")]
+    mod postgres {
+        async fn open() -> crate::Result<crate::store::SharedStore> {
+            let url = crate::store::conformance::postgres::database("jobs").await;
+            Ok(std::sync::Arc::new(crate::store::postgres::PostgresStore::open(&url).await?))
+        }
+        crate::job_conformance!(
+            ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`",
+            open
+        );
+    }
 }

@@ -24,7 +24,7 @@ const PAGE: usize = 500;
 enum Loss {
     /// Its worker reported no more.
     Stall,
-    /// The process of its worker is known to be gone.
+    /// The process of its worker is known to be gone, or has lost it.
     Crash,
 }
 
@@ -46,6 +46,11 @@ pub(crate) async fn expired(cx: &Scope, queue: &Queue) -> Result<Vec<Stored<Job>
     let mut lost = Vec::new();
     for job in expired {
         let Some(owner) = job.lease.as_ref().map(|l| l.owner.clone()) else { continue };
+        if owner == cx.hub().worker_name() && !cx.hub().room().has_taken(&job.id) {
+            // The end of it, or even its taking, failed here half way: nobody works it.
+            lost.push((job, Loss::Crash));
+            continue;
+        }
         let held = match workers.get(&owner) {
             Some(known) => *known,
             None => *workers.entry(owner.clone()).or_insert(reports(cx, &owner, now).await?),

@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::claim::claim;
 use super::finish::{self, Drained, Worked, again};
-use super::room::{JobTurn, Room};
+use super::room::{JobTurn, Room, Taken};
 use super::{Job, JobState, Outcome, Queue, recover};
 use crate::op::Unit;
 use crate::scope::{CancelToken, Writing};
@@ -64,6 +64,7 @@ impl Scope {
         if jobs.is_empty() {
             return Ok(None);
         }
+        let _taken: Vec<Taken> = jobs.iter().map(|j| Taken::new(self.hub(), &j.id)).collect();
         let batches: Vec<Vec<Stored<Job>>> = jobs.chunks(batch).map(<[_]>::to_vec).collect();
         let works: Vec<Worked> = futures_util::stream::iter(batches)
             .map(|jobs| run(self, queue, jobs))

@@ -46,6 +46,9 @@ pub struct StoreCaps {
     pub engine: &'static str,
 }
 
+/// Makes a batch of rows that were taken.
+pub type Claim<'a> = Box<dyn FnOnce(Vec<Row>) -> Result<Batch> + Send + 'a>;
+
 /// Keeps records. One implementation per engine; all pass the same conformance suite.
 ///
 /// When `commit` returns, a durable engine has synced the data: a `kill -9` or a power cut loses nothing
@@ -86,6 +89,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Conflict` naming kind, id, expected and found revision; `AlreadyExists` naming the unique index;
     /// `Unavailable` when the disk is full or the file cannot be written, and then nothing is half written.
     async fn commit(&self, batch: Batch) -> Result<Committed>;
+
+    /// True when this engine has its own way to [`claim`](Self::claim).
+    fn has_claim(&self) -> bool {
+        false
+    }
+
+    /// Takes rows for oneself: reads what these queries find and no other claim holds, hands it to `make`, and
+    /// commits what that gives, in one transaction. `None` where the engine has no better way than to read and to
+    /// commit with the revisions read; `make` is not called then.
+    async fn claim(
+        &self,
+        _kind: Kind,
+        _workspace: &WorkspaceId,
+        _queries: &[Query],
+        _make: Claim<'_>,
+    ) -> Option<Result<Committed>> {
+        None
+    }
 
     /// Feed entries after `after`, oldest first, at most `limit`. Gapless.
     async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
