@@ -248,6 +248,10 @@ impl Store for SqliteStore {
         self.reading(read::check)
     }
 
+    async fn version(&self) -> Result<(u32, u32)> {
+        self.reading(schema::version)
+    }
+
     async fn drift(&self) -> Result<Vec<String>> {
         self.reading(upkeep::drift)
     }
