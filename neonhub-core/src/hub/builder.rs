@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{Hub, Inner, keys};
 use crate::bus::Bus;
 use crate::connector::{Connector, Gate};
-use crate::job::Handler;
+use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
@@ -61,8 +61,8 @@ pub struct HubBuilder {
     gate: Option<Arc<dyn Gate>>,
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
+    queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
-    handlers: Vec<Arc<dyn Handler>>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -98,15 +98,23 @@ impl HubBuilder {
                 crate::prompt::CATALOGUE,
                 crate::store::ops::CATALOGUE,
                 crate::run::CATALOGUE,
+                crate::job::ops::CATALOGUE,
+                crate::schedule::CATALOGUE,
                 crate::tool::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS, crate::tool::KINDS],
+            kinds: vec![
+                super::KINDS,
+                crate::run::KINDS,
+                crate::job::KINDS,
+                crate::schedule::KINDS,
+                crate::tool::KINDS,
+            ],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
+            queues: Vec::new(),
             tools: Vec::new(),
-            handlers: Vec::new(),
         }
     }
 
@@ -185,9 +193,14 @@ impl HubBuilder {
         self
     }
 
-    /// Adds a queue with its handler.
-    pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handlers.push(handler);
+    /// Adds the queue of a handler, with the defaults of its name.
+    pub fn handler(self, handler: Arc<dyn Handler>) -> Self {
+        self.queue(Queue::of(handler))
+    }
+
+    /// Adds a queue.
+    pub fn queue(mut self, queue: Queue) -> Self {
+        self.queues.push(queue);
         self
     }
 
@@ -199,6 +212,7 @@ impl HubBuilder {
     /// `Corrupted` for a file that is no store.
     pub async fn build(self) -> Result<Hub> {
         let catalogue = catalogue(&self.catalogue)?;
+        let queues = queues(self.queues)?;
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
         let (store, home) = match self.place {
             Place::Store(store) => (store, Home::Memory),
@@ -231,10 +245,11 @@ impl HubBuilder {
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
+            room: Room::new(queues.iter().map(|q| q.name())),
+            queues,
             tools: crate::tool::Registry::default(),
             #[cfg(any(test, feature = "doubles"))]
             faults: RwLock::default(),
-            handlers: self.handlers,
             sealers: Mutex::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
@@ -330,6 +345,19 @@ fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'stat
         }
     }
     Ok(all)
+}
+
+/// The queues of this program: the declared ones, and that of built-in work.
+fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
+    declared.push(Queue::of(Arc::new(crate::schedule::System)));
+    let mut names = std::collections::BTreeSet::new();
+    for queue in &declared {
+        if !names.insert(queue.name()) {
+            return Err(Error::new(ErrorKind::Config, "hub.open", "two queues have the same name")
+                .with_context("queue", queue.name()));
+        }
+    }
+    Ok(declared.into_iter().map(Arc::new).collect())
 }
 
 /// The store of a URL, and where it lives.

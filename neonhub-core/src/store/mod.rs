@@ -111,6 +111,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Wakes when the feed grows, also by another process where the engine is shared.
     fn watch(&self) -> watch::Receiver<u64>;
 
+    /// Wakes when another process committed. An engine that cannot tell wakes on every commit.
+    fn watch_others(&self) -> watch::Receiver<u64> {
+        self.watch()
+    }
+
     /// Makes this process known as a worker, so that others can tell when it is gone.
     fn register_worker(&self, _name: &str) -> Result<()> {
         Ok(())

@@ -4,6 +4,7 @@
 //! into one transaction, so that many callers share one sync. Readers work beside it.
 
 mod committer;
+mod notice;
 mod read;
 mod schema;
 mod snapshot;
@@ -39,6 +40,7 @@ pub struct SqliteStore {
     committer: Committer,
     readers: Mutex<Option<Vec<Connection>>>,
     workers: Workers,
+    notice: Mutex<Option<notice::Notice>>,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -59,8 +61,11 @@ impl SqliteStore {
         let mut connection = connect(path)?;
         schema::prepare(&mut connection)?;
         let reader = reader(path)?;
+        let committer = Committer::start(connection)?;
+        let notice = notice::watch(path, committer.looker());
         Ok(SqliteStore {
-            committer: Committer::start(connection)?,
+            committer,
+            notice: Mutex::new(notice),
             readers: Mutex::new(Some(vec![reader])),
             workers: Workers::beside(path),
             path: path.to_owned(),
@@ -133,7 +138,8 @@ fn failed(operation: &'static str, cause: rusqlite::Error) -> Error {
             (ErrorKind::Unavailable, "another process is writing to the store: try again", Retry::Backoff)
         }
         Some(Code::ReadOnly | Code::PermissionDenied) => (
-            ErrorKind::Config,
+            // At open the setup is wrong; later the file became so, and reads go on.
+            if operation == "hub.open" { ErrorKind::Config } else { ErrorKind::Unavailable },
             "the store cannot be written: check the rights of the file and its folder",
             Retry::Never,
         ),
@@ -236,6 +242,10 @@ impl Store for SqliteStore {
         self.committer.watch()
     }
 
+    fn watch_others(&self) -> watch::Receiver<u64> {
+        self.committer.watch_others()
+    }
+
     fn register_worker(&self, name: &str) -> Result<()> {
         self.workers.register(name)
     }
@@ -293,6 +303,7 @@ impl Store for SqliteStore {
         }
         drop(readers);
         self.workers.leave();
+        drop(self.notice.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.committer.stop().await
     }
 }
