@@ -46,8 +46,11 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     with_table(|steps| {
         let python = match request.group {
-            "spine" | "languages" if request.has("python") => Some(python_module(&workspace, steps)?),
-            "runtime" if request.has("queue") => Some(Tools::install(&workspace)?),
+            "spine" | "languages" if request.has("python") => {
+                let (tools, wheel) = python_module(&workspace, steps)?;
+                Some((tools, Some(wheel)))
+            }
+            "runtime" if request.has("queue") => Some((Tools::install(&workspace)?, None)),
             _ => None,
         };
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
@@ -74,7 +77,7 @@ fn release_programs(workspace: &Workspace) -> Result<()> {
     workspace.cargo("build").arg("--release").args(programs).run()
 }
 
-fn measure(workspace: &Workspace, request: &Request<'_>, python: Option<&(Tools, PathBuf)>) -> Result<()> {
+fn measure(workspace: &Workspace, request: &Request<'_>, python: Option<&(Tools, Option<PathBuf>)>) -> Result<()> {
     let release = workspace.target.join("release");
     let mut process = Process::new(release.join("neonhub-bench"), &workspace.root).arg(request.group);
     if request.is_quick {
@@ -86,7 +89,10 @@ fn measure(workspace: &Workspace, request: &Request<'_>, python: Option<&(Tools,
         None => process.arg("--out").arg(workspace.target.join("bench")),
     };
     if let Some((tools, wheel)) = python {
-        process = process.env("NEONHUB_BENCH_PYTHON", tools.python()).env("NEONHUB_BENCH_WHEEL", wheel);
+        process = process.env("NEONHUB_BENCH_PYTHON", tools.python());
+        if let Some(wheel) = wheel {
+            process = process.env("NEONHUB_BENCH_WHEEL", wheel);
+        }
     }
     process.env("NEONHUB_CAMPAIGN", release.join("examples/campaign")).run()
 }

@@ -121,6 +121,7 @@ impl HubBuilder {
                 super::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
+                crate::store::ops::CATALOGUE,
                 crate::run::CATALOGUE,
                 crate::job::ops::CATALOGUE,
                 crate::schedule::CATALOGUE,
@@ -149,8 +150,8 @@ impl HubBuilder {
         }
     }
 
-    /// Where records are kept: a path, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:`.
-    /// Default `memory:`.
+    /// Where records are kept: a path, `sqlite:PATH`, `sled:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `memory:`. Default `memory:`.
     pub fn store(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self
@@ -327,7 +328,7 @@ impl HubBuilder {
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
         let (store, home) = match self.place {
             Place::Store(store) => (store, Home::Memory),
-            Place::Url(url) => open_store(&url).await?,
+            Place::Url(url) => open_at(&url).await?,
         };
         store.declare(&kinds).await?;
         let provider = match self.key_provider {
@@ -355,6 +356,7 @@ impl HubBuilder {
             error_sinks: self.error_sinks,
             location: home.into_location(),
             catalogue,
+            kinds,
             services: RwLock::new(self.services),
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
@@ -499,7 +501,7 @@ fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
 }
 
 /// The store of a URL, and where it lives.
-async fn open_store(url: &str) -> Result<(SharedStore, Home)> {
+pub(super) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
     if url == "memory:" {
         #[cfg(all(feature = "testing", feature = "postgres"))]
         if let Some(store) = crate::store::conformance::postgres::instead_of_memory().await? {
@@ -518,12 +520,15 @@ async fn open_store(url: &str) -> Result<(SharedStore, Home)> {
         )
         .with_context("scheme", scheme));
     }
+    if let Some(folder) = url.strip_prefix("sled:") {
+        return open_folder(PathBuf::from(folder)).await;
+    }
     let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
     if path.as_os_str().is_empty() {
         return Err(Error::invalid(
             "hub.open",
             "store",
-            "expected a path, sqlite:PATH, postgres://... or memory:",
+            "expected a path, sqlite:PATH, sled:PATH, postgres://... or memory:",
         ));
     }
     let (store, path) = open_file(path).await?;
@@ -542,6 +547,25 @@ async fn open_server(_url: &str) -> Result<SharedStore> {
         ErrorKind::Unsupported,
         "hub.open",
         "this build has no PostgreSQL store: enable the feature `postgres`",
+    ))
+}
+
+#[cfg(feature = "sled")]
+async fn open_folder(path: PathBuf) -> Result<(SharedStore, Home)> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("hub.open", "store", "expected sled:PATH"));
+    }
+    let store = crate::store::sled::SledStore::open(&path).await?;
+    Ok((Arc::new(store), Home::File(path)))
+}
+
+#[cfg(not(feature = "sled"))]
+#[allow(clippy::unused_async, reason = "same signature as with the feature")]
+async fn open_folder(_path: PathBuf) -> Result<(SharedStore, Home)> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "hub.open",
+        "this build has no sled store: enable the feature `sled`",
     ))
 }
 

@@ -53,6 +53,7 @@ struct Inner {
     error_sinks: Vec<Arc<dyn ErrorSink>>,
     location: Option<std::path::PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
+    kinds: Vec<Kind>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
@@ -185,6 +186,12 @@ impl Hub {
             Error::new(ErrorKind::NotFound, "catalogue.call", format!("there is no operation {name:?}"))
                 .with_context("closest", close.join(", "))
         })
+    }
+
+    /// The record kinds of this hub.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        &self.0.kinds
     }
 
     /// A service of a crate above core.
@@ -392,6 +399,11 @@ impl Hub {
         tracing::debug!(workspace = %workspace, seq, events, "committed");
         self.0.room.ring(workspace, rings);
     }
+}
+
+/// The store of a URL, with nothing around it.
+pub(crate) async fn open_store(url: &str) -> Result<SharedStore> {
+    Ok(builder::open_at(url).await?.0)
 }
 
 /// The three names closest to a wrong one, by edit distance.

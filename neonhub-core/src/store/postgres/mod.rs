@@ -260,6 +260,13 @@ impl Store for PostgresStore {
         read::check(self.open_pool()?).await
     }
 
+    async fn version(&self) -> Result<(u32, u32)> {
+        let client = session::take(self.open_pool()?, "store.migrate").await?;
+        let text = "SELECT max(version) FROM _migration";
+        let row = client.query_one(text, &[]).await.map_err(|e| failed("store.migrate", &e))?;
+        Ok((row.get::<_, Option<i32>>(0).unwrap_or_default().cast_unsigned(), schema::VERSION))
+    }
+
     async fn drift(&self) -> Result<Vec<String>> {
         upkeep::drift(self.open_pool()?, &self.options.schema).await
     }
