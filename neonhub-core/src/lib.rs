@@ -12,17 +12,22 @@ pub mod id;
 pub mod job;
 pub mod llm;
 mod money;
+pub mod network;
 pub mod op;
 mod permission;
 pub mod prompt;
 mod rng;
 pub mod run;
+pub mod schedule;
 mod scope;
 pub mod seal;
 pub mod store;
 pub mod telemetry;
 pub mod tenancy;
+#[cfg(any(test, feature = "doubles"))]
+pub mod testing;
 mod time;
+pub mod tool;
 pub mod vault;
 
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};

@@ -204,6 +204,13 @@ def campaign_plan(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def campaign_render_report(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "report" in v:
+        given["report"] = c.campaign_report(v["report"])
+    return given
+
+
 def campaign_report(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
@@ -976,26 +983,41 @@ def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def telemetry_metrics(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def telemetry_set_level(v: dict[str, Any]) -> dict[str, Any]:
+def tools_call(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "level" in v:
-        given["level"] = v["level"]
-    if "target" in v:
-        given["target"] = v["target"]
-    if "ttl_ms" in v:
-        given["ttl_ms"] = v["ttl_ms"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "args" in v:
+        given["args"] = v["args"]
     return given
 
 
-def telemetry_trace(v: dict[str, Any]) -> dict[str, Any]:
+def tools_describe(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "run" in v:
-        given["run"] = v["run"]
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def tools_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def tools_read_result(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "handle" in v:
+        given["handle"] = v["handle"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "offset" in v:
+        given["offset"] = v["offset"]
+    if "query" in v:
+        given["query"] = v["query"]
     return given
 
 
@@ -1007,54 +1029,6 @@ def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
         given["utm"] = c.utm(v["utm"])
     if "internal_hosts" in v:
         given["internal_hosts"] = v["internal_hosts"]
-    return given
-
-
-def vault_check(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def vault_delete(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "name" in v:
-        given["name"] = v["name"]
-    return given
-
-
-def vault_list(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
-    if "prefix" in v:
-        given["prefix"] = v["prefix"]
-    return given
-
-
-def vault_put(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "kind" in v:
-        given["kind"] = v["kind"]
-    if "name" in v:
-        given["name"] = v["name"]
-    if "value" in v:
-        given["value"] = v["value"]
-    if "expires_at" in v:
-        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
-    return given
-
-
-def vault_rotate_data_key(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def vault_rotate_root(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "provider" in v:
-        given["provider"] = (None if (t1 := v["provider"]) is None else c.provider_spec(t1))
     return given
 
 
@@ -1231,6 +1205,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "campaign.list": campaign_list,
     "campaign.pause": campaign_pause,
     "campaign.plan": campaign_plan,
+    "campaign.render_report": campaign_render_report,
     "campaign.report": campaign_report,
     "campaign.resume": campaign_resume,
     "campaign.start": campaign_start,
@@ -1295,16 +1270,11 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "suppression.check": suppression_check,
     "suppression.lift": suppression_lift,
     "suppression.list": suppression_list,
-    "telemetry.metrics": telemetry_metrics,
-    "telemetry.set_level": telemetry_set_level,
-    "telemetry.trace": telemetry_trace,
+    "tools.call": tools_call,
+    "tools.describe": tools_describe,
+    "tools.list": tools_list,
+    "tools.read_result": tools_read_result,
     "utm.apply": utm_apply,
-    "vault.check": vault_check,
-    "vault.delete": vault_delete,
-    "vault.list": vault_list,
-    "vault.put": vault_put,
-    "vault.rotate_data_key": vault_rotate_data_key,
-    "vault.rotate_root": vault_rotate_root,
     "voice.compose": voice_compose,
     "voice.context": voice_context,
     "voice.extract": voice_extract,

@@ -27,8 +27,8 @@ impl Recipe for RequeueStalled {
     }
     async fn apply(&self, cx: &Scope, subject: &str) -> Result<String> {
         let queue = subject.strip_prefix("queue:").unwrap_or_default();
-        cx.release_expired(queue).await?;
-        Ok("leases that were over are released".to_owned())
+        let freed = cx.release_stalled(queue).await?;
+        Ok(format!("{freed} jobs are free again"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The watchdog: queues and subscribers that have work and make no progress.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,9 +29,9 @@ impl Scope {
     /// What the store answers.
     pub async fn find_stuck(&self) -> Result<Vec<Stuck>> {
         let mut stuck = Vec::new();
-        for handler in self.hub().handlers() {
-            if let Some(since) = self.queue_stuck_since(handler.queue()).await? {
-                stuck.push(Stuck { subject: format!("queue:{}", handler.queue()), since });
+        for queue in self.hub().queues() {
+            if let Some(since) = self.queue_stuck_since(queue.name()).await? {
+                stuck.push(Stuck { subject: format!("queue:{}", queue.name()), since });
             }
         }
         for subscriber in self.hub().subscribers() {
@@ -51,15 +53,17 @@ impl Scope {
         Ok(stuck)
     }
 
-    /// The later of when the oldest due job came due and when a job of the queue was last touched.
+    /// The later of when the oldest ready job became ready and when a job of the queue was last done.
     async fn queue_stuck_since(&self, queue: &str) -> Result<Option<Timestamp>> {
-        let due = Query::index("due").prefix(Key::text(queue)).limit(50);
-        let due = self.query::<Job>(&due).await?;
-        let Some(oldest) = due.iter().map(|j| j.run_at.max(j.updated_at)).min() else { return Ok(None) };
+        let stats = self.queue_stats(queue).await?;
+        if stats.paused || stats.waiting == 0 {
+            return Ok(None);
+        }
+        let ready = self.now().minus(Duration::from_millis(stats.oldest_ms));
         let ended =
             Query::index("ended").prefix(Key::text(queue).and_text("completed")).descending().limit(1);
         let moved = self.query::<Job>(&ended).await?.first().map(|j| j.updated_at);
-        let since = moved.map_or(oldest, |at| at.max(oldest));
+        let since = moved.map_or(ready, |at| at.max(ready));
         Ok((self.now().since(since) > STUCK).then_some(since))
     }
 }

@@ -12,7 +12,7 @@ use super::{Hub, Inner};
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
 use crate::health::{Health, Recipe};
-use crate::job::Handler;
+use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
@@ -21,16 +21,36 @@ use crate::seal::RootKey;
 use crate::store::{Batch, Expected, Kind, MemoryStore, Row, SharedStore, Write};
 use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
-use crate::vault::{self, FileKey, FixedKey, KeyProvider, SealedColumn};
+use crate::tool::Tool;
+use crate::vault::{self, EnvKey, FileKey, FixedKey, KeyProvider, SealedColumn};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
 pub(super) const DEFAULT_WORKSPACE: &str = "default";
 
+/// Name of the variable with the root key, 64 hex digits: the one that is read without being asked to.
+pub(super) const KEY_VARIABLE: &str = "NEONHUB_KEY";
+
 /// Where records are kept.
 enum Place {
     Url(String),
     Store(SharedStore),
+}
+
+/// Where a store turned out to live.
+pub(super) enum Home {
+    Memory,
+    File(PathBuf),
+    Server,
+}
+
+impl Home {
+    fn into_location(self) -> Option<PathBuf> {
+        match self {
+            Home::File(path) => Some(path),
+            Home::Memory | Home::Server => None,
+        }
+    }
 }
 
 /// Sets up a hub. Without settings: a store in memory, the clock of the machine, chance from the system.
@@ -55,7 +75,8 @@ pub struct HubBuilder {
     gate: Option<Arc<dyn Gate>>,
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
-    handlers: Vec<Arc<dyn Handler>>,
+    queues: Vec<Queue>,
+    tools: Vec<Arc<dyn Tool>>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -89,6 +110,9 @@ impl HubBuilder {
                 crate::telemetry::CATALOGUE,
                 crate::bus::CATALOGUE,
                 crate::health::CATALOGUE,
+                crate::job::ops::CATALOGUE,
+                crate::schedule::CATALOGUE,
+                crate::tool::CATALOGUE,
             ],
             kinds: vec![
                 super::KINDS,
@@ -96,16 +120,21 @@ impl HubBuilder {
                 vault::KINDS,
                 crate::bus::KINDS,
                 crate::health::KINDS,
+                crate::job::KINDS,
+                crate::schedule::KINDS,
+                crate::tool::KINDS,
             ],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
-            handlers: Vec::new(),
+            queues: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
-    /// Where records are kept: a path, `sqlite:PATH` or `memory:`. Default `memory:`.
+    /// Where records are kept: a path, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:`.
+    /// Default `memory:`.
     pub fn store(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self
@@ -130,7 +159,8 @@ impl HubBuilder {
         self
     }
 
-    /// The root key. Default: a file of mode 0600 beside the store, made on first open; a new key in memory.
+    /// The root key. Default: the variable `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first
+    /// open; a new key in memory. A store on a server has no file beside it: there the key must be given.
     pub fn root_key(self, key: RootKey) -> Self {
         self.key_provider(Arc::new(FixedKey(key)))
     }
@@ -189,9 +219,20 @@ impl HubBuilder {
         self
     }
 
-    /// Adds a queue with its handler.
-    pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handlers.push(handler);
+    /// Adds a tool; callers with the rights it needs see it.
+    pub fn tool(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Adds the queue of a handler, with the defaults of its name.
+    pub fn handler(self, handler: Arc<dyn Handler>) -> Self {
+        self.queue(Queue::of(handler))
+    }
+
+    /// Adds a queue.
+    pub fn queue(mut self, queue: Queue) -> Self {
+        self.queues.push(queue);
         self
     }
 
@@ -266,16 +307,16 @@ impl HubBuilder {
         self.check_mode()?;
         check_names(&self.subscribers)?;
         let opened_at = self.clock.now();
+        let queues = queues(self.queues)?;
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
-        let (store, location) = match self.place {
-            Place::Store(store) => (store, None),
+        let (store, home) = match self.place {
+            Place::Store(store) => (store, Home::Memory),
             Place::Url(url) => open_store(&url).await?,
         };
         store.declare(&kinds).await?;
-        let provider = match (self.key_provider, &location) {
-            (Some(provider), _) => provider,
-            (None, Some(path)) => Arc::new(FileKey::beside(path)),
-            (None, None) => Arc::new(FixedKey(RootKey::generate("memory")?)),
+        let provider = match self.key_provider {
+            Some(provider) => provider,
+            None => default_key(&home)?,
         };
         let vault = vault::open(&store, provider, self.sealed, self.clock.as_ref()).await?;
         let seq = store.seq().await?;
@@ -296,13 +337,17 @@ impl HubBuilder {
             vault,
             telemetry: Arc::new(Telemetry::new()?),
             error_sinks: self.error_sinks,
-            location,
+            location: home.into_location(),
             catalogue,
             services: RwLock::new(self.services),
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
-            handlers: self.handlers,
+            room: Room::new(queues.iter().map(|q| q.name())),
+            queues,
+            tools: crate::tool::Registry::default(),
+            #[cfg(any(test, feature = "doubles"))]
+            faults: RwLock::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
             call_count: 0.into(),
@@ -323,6 +368,9 @@ impl HubBuilder {
             mode: self.mode,
             mocks_connectors: self.mocks_connectors,
         }));
+        for tool in self.tools {
+            hub.add_tool(tool)?;
+        }
         hub.prepare().await?;
         Ok(hub)
     }
@@ -421,34 +469,93 @@ fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'stat
     Ok(all)
 }
 
-async fn open_store(url: &str) -> Result<(SharedStore, Option<PathBuf>)> {
+/// The queues of this program: the declared ones, and that of built-in work.
+fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
+    declared.push(Queue::of(Arc::new(crate::schedule::System)));
+    let mut names = std::collections::BTreeSet::new();
+    for queue in &declared {
+        if !names.insert(queue.name()) {
+            return Err(Error::new(ErrorKind::Config, "hub.open", "two queues have the same name")
+                .with_context("queue", queue.name()));
+        }
+    }
+    Ok(declared.into_iter().map(Arc::new).collect())
+}
+
+/// The root key's provider when none is given.
+fn default_key(home: &Home) -> Result<Arc<dyn KeyProvider>> {
+    if std::env::var_os(KEY_VARIABLE).is_some() {
+        return Ok(Arc::new(EnvKey::new(KEY_VARIABLE)));
+    }
+    match home {
+        Home::Memory => Ok(Arc::new(FixedKey(RootKey::generate("memory")?))),
+        Home::File(store) => Ok(Arc::new(FileKey::beside(store))),
+        Home::Server => Err(Error::new(
+            ErrorKind::Config,
+            "hub.open",
+            format!(
+                "a store on a server needs its root key: set {KEY_VARIABLE} to 64 hex digits, the same in every process"
+            ),
+        )),
+    }
+}
+
+/// The store of a URL, and where it lives.
+async fn open_store(url: &str) -> Result<(SharedStore, Home)> {
     if url == "memory:" {
-        return Ok((Arc::new(MemoryStore::new()), None));
+        #[cfg(all(feature = "testing", feature = "postgres"))]
+        if let Some(store) = crate::store::conformance::postgres::instead_of_memory().await? {
+            return Ok((store, Home::Memory));
+        }
+        return Ok((Arc::new(MemoryStore::new()), Home::Memory));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok((open_server(url).await?, Home::Server));
     }
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "hub.open",
-            "this version keeps records in a file or in memory",
+            "this version keeps records in a file, in a PostgreSQL database or in memory",
         )
         .with_context("scheme", scheme));
     }
     let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
     if path.as_os_str().is_empty() {
-        return Err(Error::invalid("hub.open", "store", "expected a path, sqlite:PATH or memory:"));
+        return Err(Error::invalid(
+            "hub.open",
+            "store",
+            "expected a path, sqlite:PATH, postgres://... or memory:",
+        ));
     }
-    open_file(path).await
+    let (store, path) = open_file(path).await?;
+    Ok((store, Home::File(path)))
+}
+
+#[cfg(feature = "postgres")]
+async fn open_server(url: &str) -> Result<SharedStore> {
+    Ok(Arc::new(crate::store::postgres::PostgresStore::open(url).await?))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[allow(clippy::unused_async, reason = "same signature as with the feature")]
+async fn open_server(_url: &str) -> Result<SharedStore> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "hub.open",
+        "this build has no PostgreSQL store: enable the feature `postgres`",
+    ))
 }
 
 #[cfg(feature = "sqlite")]
-async fn open_file(path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
+async fn open_file(path: PathBuf) -> Result<(SharedStore, PathBuf)> {
     let store = crate::store::sqlite::SqliteStore::open(&path).await?;
-    Ok((Arc::new(store), Some(path)))
+    Ok((Arc::new(store), path))
 }
 
 #[cfg(not(feature = "sqlite"))]
 #[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_file(_path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
+async fn open_file(_path: PathBuf) -> Result<(SharedStore, PathBuf)> {
     Err(Error::new(
         ErrorKind::Unsupported,
         "hub.open",

@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Hub;
 use crate::bus::Subscriber;
-use crate::job::{Job, JobState};
 use crate::permission::PermissionSet;
-use crate::store::{Batch, Expected, Key, Kind, Query, Record as _, Row, Write};
+use crate::store::{Key, Query, Record as _};
 use crate::tenancy::{DirectoryEntry, WorkspaceId};
 use crate::{Result, Scope, Timestamp};
 
@@ -60,28 +59,32 @@ impl Hub {
         self.shutdown(GRACE).await.map(drop)
     }
 
-    /// Refuses new calls, stops taking jobs and events, tells streams, lets work under way reach its end or its next
+    /// Stops taking jobs, refuses new calls and events, tells streams, lets work under way reach its end or its next
     /// log entry within the grace, cuts what is left, gives jobs it holds back to their queues, writes out and closes.
     /// A process that is killed instead loses nothing either: its leases end, and others go on.
     ///
     /// # Errors
     /// What the store answers while it writes out.
     pub async fn shutdown(&self, grace: Duration) -> Result<Shutdown> {
-        self.0.closing.send_replace(true);
+        let until = tokio::time::Instant::now() + grace;
         let _one = self.0.shutting.lock().await;
         if self.is_closed() {
             return Ok(Shutdown::default());
         }
+        // Workers stop first: what they began may still call operations until the grace is over.
+        self.stop_workers(grace).await;
+        self.0.closing.send_replace(true);
         let mut busy = self.0.in_flight.subscribe();
         let mut report = Shutdown::default();
-        if tokio::time::timeout(grace, busy.wait_for(|n| *n == 0)).await.is_err() {
+        if tokio::time::timeout_at(until, busy.wait_for(|n| *n == 0)).await.is_err() {
             report.cut = *busy.borrow();
             self.0.grace_over.send_replace(true);
             // A call past this keeps its commit right: the store refuses what comes after the close.
             let _ = tokio::time::timeout(CUT, busy.wait_for(|n| *n == 0)).await;
         }
-        report.released = self.release_own_jobs().await?;
         for workspace in self.workspaces().await? {
+            let cx = self.system_scope(workspace.clone(), "shutdown");
+            report.released += cx.give_back_own().await?;
             self.tend_keys(&workspace).await?;
         }
         self.bus().keep_rest(self).await?;
@@ -108,10 +111,6 @@ impl Hub {
         let _ = self.0.closed.subscribe().wait_for(|c| *c).await;
     }
 
-    pub(crate) fn is_past_grace(&self) -> bool {
-        *self.0.grace_over.borrow()
-    }
-
     /// Waits until a shutdown cuts what is under way.
     pub(crate) async fn grace_over(&self) {
         let _ = self.0.grace_over.subscribe().wait_for(|c| *c).await;
@@ -126,6 +125,9 @@ impl Hub {
     /// Takes background work up again.
     pub fn resume(&self) {
         self.0.paused.send_replace(false);
+        for workspace in self.vault().known_workspaces() {
+            self.room().ring_all(&workspace);
+        }
     }
 
     /// True between `pause` and `resume`.
@@ -181,34 +183,5 @@ impl Hub {
             }
             all.extend(page.into_iter().map(|e| e.body.workspace));
         }
-    }
-
-    /// Jobs this process holds go back to waiting. The fencing token stays, so that a handler that still runs writes
-    /// nothing more.
-    async fn release_own_jobs(&self) -> Result<u64> {
-        let mut released = 0;
-        for workspace in self.workspaces().await? {
-            let cx = self.system_scope(workspace, "shutdown");
-            for handler in self.handlers() {
-                let held = Query::index("lease_until").prefix(Key::text(handler.queue())).limit(1000);
-                for mut job in cx.query::<Job>(&held).await? {
-                    if job.lease.as_ref().is_none_or(|l| l.owner != self.worker_name()) {
-                        continue;
-                    }
-                    job.body.state = JobState::Waiting;
-                    let mut batch = Batch::new(cx.workspace().clone(), cx.now());
-                    let row = Row::of(&job.body, cx.now(), cx.label())?;
-                    let expected = Expected::Rev(job.rev);
-                    batch.writes.push(Write::Put { kind: Kind::of::<Job>(), row, expected });
-                    match cx.store().commit(batch).await {
-                        Ok(_) => released += 1,
-                        // Its handler ended it in this moment.
-                        Err(error) if error.code() == "stale_revision" => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-            }
-        }
-        Ok(released)
     }
 }

@@ -22,7 +22,7 @@ pub use ops::{CATALOGUE, KINDS};
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Channel, Connector, Gate};
 use crate::health::{Health, Recipe};
-use crate::job::Handler;
+use crate::job::{Queue, Room};
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
@@ -57,7 +57,11 @@ struct Inner {
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
-    handlers: Vec<Arc<dyn Handler>>,
+    queues: Vec<Arc<Queue>>,
+    room: Room,
+    tools: crate::tool::Registry,
+    #[cfg(any(test, feature = "doubles"))]
+    faults: RwLock<Option<crate::testing::FaultInjector>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
     call_count: AtomicU64,
@@ -198,7 +202,13 @@ impl Hub {
             let is_mock = MOCKS.contains(&c.manifest().id);
             c.channels().contains(channel) && (is_mock || !self.0.mocks_connectors)
         };
-        connectors.iter().rev().find(may_answer).map(Arc::clone)
+        let found = connectors.iter().rev().find(may_answer).map(Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let found = match self.faults() {
+            Some(faults) => found.map(|connector| faults.connector(connector)),
+            None => found,
+        };
+        found
     }
 
     /// Adds a connector; it takes over the channels it names.
@@ -228,7 +238,23 @@ impl Hub {
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
         let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let model = match self.faults() {
+            Some(faults) => faults.model(model),
+            None => model,
+        };
         Arc::new(Metered::new(model, Arc::clone(&self.0.telemetry)))
+    }
+
+    /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
+        *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    #[cfg(any(test, feature = "doubles"))]
+    pub(crate) fn faults(&self) -> Option<crate::testing::FaultInjector> {
+        self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a model; it answers from now on.
@@ -254,12 +280,29 @@ impl Hub {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
     }
 
-    pub(crate) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
-        self.0.handlers.clone()
+    pub(crate) fn tools(&self) -> &crate::tool::Registry {
+        &self.0.tools
     }
 
-    pub(crate) fn has_handler(&self, queue: &str) -> bool {
-        self.0.handlers.iter().any(|h| h.queue() == queue)
+    /// The queues that this program works, in the order they were declared.
+    #[must_use]
+    pub fn queues(&self) -> &[Arc<Queue>] {
+        &self.0.queues
+    }
+
+    /// The queue of a name or short name.
+    pub(crate) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        let full = crate::job::full_name(name);
+        self.0.queues.iter().find(|q| q.name() == full).map(Arc::clone)
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.room
+    }
+
+    /// The clock for leases and delays: it never goes back.
+    pub(crate) fn steady_now(&self) -> Timestamp {
+        self.0.room.steady_now(self.now(), self.has_virtual_clock())
     }
 
     pub(crate) fn token(&self) -> [u8; 16] {
@@ -345,8 +388,9 @@ impl Hub {
     }
 
     /// Told after each commit.
-    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, enqueued: bool) {
-        tracing::debug!(workspace = %workspace, seq, events, enqueued, "committed");
+    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, rings: &[String]) {
+        tracing::debug!(workspace = %workspace, seq, events, "committed");
+        self.0.room.ring(workspace, rings);
     }
 }
 

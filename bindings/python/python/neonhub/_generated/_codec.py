@@ -28,7 +28,6 @@ def agent_run(v: Any) -> m.AgentRun:
         signals=v.get("signals", {}),
         started_at=instant(v["started_at"]),
         status=v["status"],
-        trace=v.get("trace"),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
         wake_at=None if (t4 := v.get("wake_at")) is None else instant(t4),
@@ -481,7 +480,7 @@ def cited(v: Any) -> m.Cited:
         chunk=v["chunk"],
         document=v["document"],
         quote=v["quote"],
-        span=voice_span(v["span"]),
+        span=span(v["span"]),
     )
 
 
@@ -588,14 +587,6 @@ def cta(v: Any) -> m.Cta:
     return m.Cta(
         label=v["label"],
         url=v["url"],
-    )
-
-
-def data_key_rotated(v: Any) -> m.DataKeyRotated:
-    return m.DataKeyRotated(
-        is_complete=v["is_complete"],
-        resealed=v["resealed"],
-        version=v["version"],
     )
 
 
@@ -994,14 +985,6 @@ def launch_outcome(v: Any) -> m.LaunchOutcome:
     )
 
 
-def level_set(v: Any) -> m.LevelSet:
-    return m.LevelSet(
-        level=v["level"],
-        target=v["target"],
-        until=instant(v["until"]),
-    )
-
-
 def lifted(v: Any) -> m.Lifted:
     return m.Lifted(
         at=instant(v["at"]),
@@ -1335,28 +1318,6 @@ def proof(v: Any) -> m.Proof:
     )
 
 
-_PROVIDER_SPEC: dict[str, Callable[[Any], m.ProviderSpec]] = {
-    "env": lambda v: provider_spec_env(v),
-    "file": lambda v: provider_spec_file(v),
-}
-
-
-def provider_spec(v: Any) -> m.ProviderSpec:
-    return _PROVIDER_SPEC[v["kind"]](v)
-
-
-def provider_spec_env(v: Any) -> m.ProviderSpecEnv:
-    return m.ProviderSpecEnv(
-        name=v["name"],
-    )
-
-
-def provider_spec_file(v: Any) -> m.ProviderSpecFile:
-    return m.ProviderSpecFile(
-        path=v["path"],
-    )
-
-
 def queue_stats(v: Any) -> m.QueueStats:
     return m.QueueStats(
         active=v["active"],
@@ -1430,6 +1391,12 @@ def replacement(v: Any) -> m.Replacement:
     )
 
 
+def report_page(v: Any) -> m.ReportPage:
+    return m.ReportPage(
+        html=v["html"],
+    )
+
+
 def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),
@@ -1449,13 +1416,6 @@ def review(v: Any) -> m.Review:
         by=v["by"],
         hash=v["hash"],
         note=v.get("note"),
-    )
-
-
-def root_rotated(v: Any) -> m.RootRotated:
-    return m.RootRotated(
-        data_keys=v["data_keys"],
-        provider=v["provider"],
     )
 
 
@@ -1490,7 +1450,7 @@ def rule_source(v: Any) -> m.RuleSource:
     return m.RuleSource(
         chunk=v.get("chunk"),
         document=v["document"],
-        span=voice_span(v["span"]),
+        span=span(v["span"]),
     )
 
 
@@ -1540,26 +1500,6 @@ def search_result(v: Any) -> m.SearchResult:
     return m.SearchResult(
         hits=[hit(t1) for t1 in v["hits"]],
         reason=v.get("reason"),
-    )
-
-
-def secret_info(v: Any) -> m.SecretInfo:
-    return m.SecretInfo(
-        created_at=instant(v["created_at"]),
-        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
-        id=v["id"],
-        key_version=v["key_version"],
-        kind=v["kind"],
-        last_used_at=None if (t2 := v.get("last_used_at")) is None else instant(t2),
-        name=v["name"],
-        rotated_at=instant(v["rotated_at"]),
-    )
-
-
-def secret_info_page(v: Any) -> m.SecretInfoPage:
-    return m.SecretInfoPage(
-        items=[secret_info(t1) for t1 in v["items"]],
-        next=v.get("next"),
     )
 
 
@@ -1660,7 +1600,7 @@ def skipped_passage(v: Any) -> m.SkippedPassage:
     return m.SkippedPassage(
         document=v["document"],
         reason=v["reason"],
-        span=voice_span(v["span"]),
+        span=span(v["span"]),
     )
 
 
@@ -1694,6 +1634,22 @@ def space_page(v: Any) -> m.SpacePage:
     return m.SpacePage(
         items=[space(t1) for t1 in v["items"]],
         next=v.get("next"),
+    )
+
+
+def span(v: Any) -> m.Span:
+    return m.Span(
+        end=v["end"],
+        start=v["start"],
+    )
+
+
+def spilled_result(v: Any) -> m.SpilledResult:
+    return m.SpilledResult(
+        handle=v["handle"],
+        head=v["head"],
+        size_bytes=v["size_bytes"],
+        tail=v["tail"],
     )
 
 
@@ -1803,18 +1759,6 @@ def tagged_link(v: Any) -> m.TaggedLink:
     )
 
 
-def telemetry_span(v: Any) -> m.TelemetrySpan:
-    return m.TelemetrySpan(
-        attributes=v["attributes"],
-        end=None if (t1 := v.get("end")) is None else instant(t1),
-        name=v["name"],
-        parent_id=v.get("parent_id"),
-        span_id=v["span_id"],
-        start=instant(v["start"]),
-        status=v["status"],
-    )
-
-
 def thresholds(v: Any) -> m.Thresholds:
     return m.Thresholds(
         flag=v.get("flag", 0.5),
@@ -1848,11 +1792,46 @@ def tone(v: Any) -> m.Tone:
     )
 
 
-def trace(v: Any) -> m.Trace:
-    return m.Trace(
-        names=v["names"],
-        spans=[telemetry_span(t1) for t1 in v["spans"]],
-        trace_id=v["trace_id"],
+def tool_answer(v: Any) -> m.ToolAnswer:
+    return m.ToolAnswer(
+        output=v.get("output"),
+        spilled=None if (t1 := v.get("spilled")) is None else spilled_result(t1),
+        tool=v["tool"],
+    )
+
+
+def tool_info(v: Any) -> m.ToolInfo:
+    return m.ToolInfo(
+        concurrency=v.get("concurrency"),
+        doc=v.get("doc", ""),
+        effect=v.get("effect", "write"),
+        input_schema=v.get("input_schema"),
+        kind=v.get("kind", "integration"),
+        name=v.get("name", ""),
+        needs=v.get("needs", []),
+        output_schema=v.get("output_schema", True),
+        result_cap_bytes=v.get("result_cap_bytes", 65536),
+        source=v.get("source", "builtin"),
+        timeout_ms=v.get("timeout_ms", 30000),
+        version=v.get("version", 1),
+    )
+
+
+def tool_line(v: Any) -> m.ToolLine:
+    return m.ToolLine(
+        doc=v["doc"],
+        effect=v["effect"],
+        name=v["name"],
+        source=v["source"],
+    )
+
+
+def tool_result_piece(v: Any) -> m.ToolResultPiece:
+    return m.ToolResultPiece(
+        next=v.get("next"),
+        offset=v["offset"],
+        size_bytes=v["size_bytes"],
+        text=v["text"],
     )
 
 
@@ -1926,17 +1905,6 @@ def utm(v: Any) -> m.Utm:
         medium=v["medium"],
         source=v["source"],
         term=v.get("term"),
-    )
-
-
-def vault_report(v: Any) -> m.VaultReport:
-    return m.VaultReport(
-        expiring=[secret_info(t1) for t1 in v["expiring"]],
-        is_rotation_unfinished=v["is_rotation_unfinished"],
-        old=[secret_info(t2) for t2 in v["old"]],
-        old_versions=v["old_versions"],
-        provider=v["provider"],
-        undecryptable=v["undecryptable"],
     )
 
 
@@ -2037,7 +2005,7 @@ def voice_finding(v: Any) -> m.VoiceFinding:
         message=v["message"],
         rule=v["rule"],
         score=v["score"],
-        span=None if (t1 := v.get("span")) is None else voice_span(t1),
+        span=None if (t1 := v.get("span")) is None else span(t1),
     )
 
 
@@ -2126,13 +2094,6 @@ def voice_score(v: Any) -> m.VoiceScore:
     )
 
 
-def voice_span(v: Any) -> m.VoiceSpan:
-    return m.VoiceSpan(
-        end=v["end"],
-        start=v["start"],
-    )
-
-
 def voice_view(v: Any) -> m.VoiceView:
     return m.VoiceView(
         brand=v["brand"],
@@ -2151,7 +2112,7 @@ def voice_violation(v: Any) -> m.VoiceViolation:
         message=v["message"],
         rule=v["rule"],
         severity=v["severity"],
-        span=None if (t1 := v.get("span")) is None else voice_span(t1),
+        span=None if (t1 := v.get("span")) is None else span(t1),
     )
 
 

@@ -36,7 +36,6 @@ from .models import (
     ChunkOptions,
     Composed,
     Consent,
-    DataKeyRotated,
     Dataset,
     DatasetKind,
     DatasetPage,
@@ -59,7 +58,6 @@ from .models import (
     IdentityView,
     ImportJob,
     LaunchOutcome,
-    LevelSet,
     Lifecycle,
     MergeCandidate,
     MergeCandidatePage,
@@ -77,22 +75,18 @@ from .models import (
     Prompt,
     PromptValue,
     ProofMethod,
-    ProviderSpec,
     QueueStats,
     QuietHours,
     Recorded,
     Rendered,
+    ReportPage,
     Resolved,
-    RootRotated,
     RowFaultPage,
     RunDetails,
     RunStatus,
     SearchFilters,
     SearchMode,
     SearchResult,
-    SecretInfo,
-    SecretInfoPage,
-    SecretKind,
     SegmentCount,
     Send,
     SendPage,
@@ -109,18 +103,20 @@ from .models import (
     SuppressionView,
     SuppressionViewPage,
     TaggedLink,
-    TelemetryLevel,
     Thresholds,
     TimelineEntryPage,
     Tone,
-    Trace,
+    ToolAnswer,
+    ToolInfo,
+    ToolLine,
+    ToolResultPiece,
+    ToolSource,
     Trust,
     Turn,
     Unmerged,
     Unsubscribed,
     UploadedGuide,
     Utm,
-    VaultReport,
     Verdict,
     VerificationMethod,
     Vocabulary,
@@ -544,6 +540,21 @@ class CampaignOperations:
         Needs `execute:agents`. Effect: idempotent.
         """
         return c.plan(self._core.call("campaign.plan", {"id": id, "again": again}))
+
+    def render_report(
+        self,
+        *,
+        report: CampaignReport,
+    ) -> ReportPage:
+        """Renders a report as one self-contained HTML page, with charts and without scripts or outside
+        links.
+
+        Args:
+            report: What `campaign.report` said; the host may have added its `timings_ms`.
+
+        Needs `read:analytics`. Effect: pure.
+        """
+        return c.report_page(self._core.call("campaign.render_report", {"report": report}))
 
     def report(
         self,
@@ -1375,7 +1386,7 @@ class PeopleImportOperations:
         Args:
             import_: The import.
             cursor: Where the call before ended.
-            limit: Pages of 500 rows to look through per call, 1 to 500. Default 50.
+            limit: Faults per call, 1 to 500. Default 50.
 
         Needs `read:people`. Effect: read.
         """
@@ -2221,54 +2232,89 @@ class SuppressionOperations:
         return c.suppression_view_page(self._core.call("suppression.list", {"cursor": cursor, "limit": limit, "reason": reason}))
 
 
-class TelemetryOperations:
-    """Operations of `telemetry`."""
+class ToolsOperations:
+    """Operations of `tools`."""
 
     __slots__ = ("_core",)
 
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
-    def metrics(self) -> str:
-        """Gives the metrics of this process as Prometheus text, format 0.0.4. They count all
-        workspaces together.
-
-        Needs `read:analytics`. Effect: read.
-        """
-        answer: str = self._core.call("telemetry.metrics", {})
-        return answer
-
-    def set_level(
+    def call(
         self,
         *,
-        level: TelemetryLevel,
-        target: str,
-        ttl_ms: int | None | Omit = OMIT,
-    ) -> LevelSet:
-        """Changes how much this process logs for a target, for a while.
+        name: str,
+        args: Any | Omit = OMIT,
+    ) -> ToolAnswer:
+        """Calls a tool with JSON, as an agent does: arguments and answer are checked, and a long
+        answer is kept aside.
 
         Args:
-            level: The level.
-            target: Target and all below it, such as `neonhub_core::job`.
-            ttl_ms: For how long, 1 ms to 24 h. Default one hour.
+            name: Its name, or another name of it such as `sendEmail`.
+            args: Its arguments, an object.
 
-        Needs `manage:jobs`. Effect: idempotent.
+        Needs `execute:agents`. Effect: write. Codes of its own: `unknown_tool`, `tool_answer`,
+        `tool_timeout`, `host_error`.
         """
-        return c.level_set(self._core.call("telemetry.set_level", {"level": level, "target": target, "ttl_ms": ttl_ms}))
+        return c.tool_answer(self._core.call("tools.call", {"name": name, "args": args}))
 
-    def trace(
+    def describe(
         self,
         *,
-        run: str,
-    ) -> Trace:
-        """Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+        name: str,
+    ) -> ToolInfo:
+        """Describes one tool: what it does, the schemas of its arguments and answer, its bounds.
 
         Args:
-            run: Id of the run.
+            name: Its name, or another name of it such as `sendEmail`.
 
-        Needs `read:analytics`. Effect: read.
+        Needs `execute:agents`. Effect: read. Codes of its own: `unknown_tool`.
         """
-        return c.trace(self._core.call("telemetry.trace", {"run": run}))
+        return c.tool_info(self._core.call("tools.describe", {"name": name}))
+
+    def list(
+        self,
+        *,
+        prefix: str | None | Omit = OMIT,
+        source: ToolSource | None | Omit = OMIT,
+    ) -> builtins.list[ToolLine]:
+        """Lists the tools the caller has: operations it may call, and tools added to this process.
+
+        Args:
+            prefix: Only names that begin with this, such as `people.`.
+            source: Only tools from here.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        answer = self._core.call("tools.list", {"prefix": prefix, "source": source})
+        return [c.tool_line(t1) for t1 in answer]
+
+    def read_result(
+        self,
+        *,
+        handle: str | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        offset: int | Omit = OMIT,
+        query: str | None | Omit = OMIT,
+    ) -> ToolResultPiece:
+        """Reads a piece of a tool's answer that was too long to be given out at once.
+
+        Args:
+            handle: `handle` of the spilled result. Default: `""`.
+            limit: Most bytes of the piece, 1..65 536. Default 8 192.
+            offset: Where to begin, in bytes of the text; `next` of the piece before. With
+              `query`: where to begin searching. Default: `0`.
+            query: Begins a little before the next place that holds this text, in any case of
+              its letters.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.tool_result_piece(self._core.call("tools.read_result", {
+            "handle": handle,
+            "limit": limit,
+            "offset": offset,
+            "query": query,
+        }))
 
 
 class UtmOperations:
@@ -2297,108 +2343,6 @@ class UtmOperations:
         Needs `read:content`. Effect: pure.
         """
         return c.tagged_link(self._core.call("utm.apply", {"url": url, "utm": utm, "internal_hosts": internal_hosts}))
-
-
-class VaultOperations:
-    """Operations of `vault`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: BlockingCore) -> None:
-        self._core = core
-
-    def check(self) -> VaultReport:
-        """Opens every sealed value and names what does not open, what ends within 14 days and what is
-        older than 90.
-
-        Needs `manage:secrets`. Effect: read.
-        """
-        return c.vault_report(self._core.call("vault.check", {}))
-
-    def delete(
-        self,
-        *,
-        name: str,
-    ) -> SecretInfo:
-        """Removes a secret.
-
-        Args:
-            name: Its name.
-
-        Needs `manage:secrets`. Effect: idempotent.
-        """
-        return c.secret_info(self._core.call("vault.delete", {"name": name}))
-
-    def list(
-        self,
-        *,
-        cursor: str | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-        prefix: str | None | Omit = OMIT,
-    ) -> SecretInfoPage:
-        """Lists secrets by name, without their values.
-
-        Args:
-            cursor: `next` of the page before.
-            limit: Most secrets of the page, 1..500. Default 50.
-            prefix: Only names that start with this.
-
-        Needs `manage:secrets`. Effect: read.
-        """
-        return c.secret_info_page(self._core.call("vault.list", {"cursor": cursor, "limit": limit, "prefix": prefix}))
-
-    def put(
-        self,
-        *,
-        kind: SecretKind,
-        name: str,
-        value: str,
-        expires_at: datetime | None | Omit = OMIT,
-    ) -> SecretInfo:
-        """Puts a secret, or replaces the one of this name. The value is sealed at once and never given
-        out again.
-
-        Args:
-            kind: What it is for.
-            name: Name, 1..200 of `a-z A-Z 0-9 . _ : / -`.
-            value: The value, 1 byte to 64 KiB.
-            expires_at: When it stops being valid, in UTC milliseconds.
-
-        Needs `manage:secrets`. Effect: idempotent.
-        """
-        return c.secret_info(self._core.call("vault.put", {
-            "kind": kind,
-            "name": name,
-            "value": value,
-            "expires_at": expires_at,
-        }))
-
-    def rotate_data_key(self) -> DataKeyRotated:
-        """Makes a new data key for this workspace and seals every value anew, while readers and
-        writers go on. After a crash, the next call goes on with the same key.
-
-        Needs `own:organization`. Effect: idempotent.
-        """
-        return c.data_key_rotated(self._core.call("vault.rotate_data_key", {}))
-
-    def rotate_root(
-        self,
-        *,
-        provider: ProviderSpec | None | Omit = OMIT,
-    ) -> RootRotated:
-        """Wraps every data key with a new root key, in one commit; no value is touched. Without a
-        provider the key file is replaced in place.
-
-        Other processes that have the store open go on with the data keys they hold, and need the
-        new root at their next opening.
-
-        Args:
-            provider: Where the new key is from now on. Default: the key file that the hub
-              reads, with a new key.
-
-        Needs `own:organization`. Effect: idempotent.
-        """
-        return c.root_rotated(self._core.call("vault.rotate_root", {"provider": provider}))
 
 
 class VoiceOperations:
@@ -2840,19 +2784,14 @@ class Operations:
         return SuppressionOperations(self._core)
 
     @property
-    def telemetry(self) -> TelemetryOperations:
-        """Operations of `telemetry`."""
-        return TelemetryOperations(self._core)
+    def tools(self) -> ToolsOperations:
+        """Operations of `tools`."""
+        return ToolsOperations(self._core)
 
     @property
     def utm(self) -> UtmOperations:
         """Operations of `utm`."""
         return UtmOperations(self._core)
-
-    @property
-    def vault(self) -> VaultOperations:
-        """Operations of `vault`."""
-        return VaultOperations(self._core)
 
     @property
     def voice(self) -> VoiceOperations:

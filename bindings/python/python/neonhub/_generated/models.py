@@ -84,7 +84,6 @@ __all__ = [
     "CostRange",
     "Count",
     "Cta",
-    "DataKeyRotated",
     "Dataset",
     "DatasetKind",
     "DatasetPage",
@@ -106,6 +105,7 @@ __all__ = [
     "DraftsViolation",
     "DropRule",
     "Dropped",
+    "EffectClass",
     "Escape",
     "Event",
     "Exemplar",
@@ -133,7 +133,7 @@ __all__ = [
     "KnowledgeCounts",
     "Kpi",
     "LaunchOutcome",
-    "LevelSet",
+    "Level",
     "Lifecycle",
     "Lifted",
     "LimitCheck",
@@ -180,9 +180,6 @@ __all__ = [
     "PromptVar",
     "Proof",
     "ProofMethod",
-    "ProviderSpec",
-    "ProviderSpecEnv",
-    "ProviderSpecFile",
     "Quality",
     "QueueStats",
     "QuietHours",
@@ -192,9 +189,9 @@ __all__ = [
     "Recorded",
     "Rendered",
     "Replacement",
+    "ReportPage",
     "Resolved",
     "Review",
-    "RootRotated",
     "RowFault",
     "RowFaultPage",
     "Rule",
@@ -207,9 +204,6 @@ __all__ = [
     "SearchFilters",
     "SearchMode",
     "SearchResult",
-    "SecretInfo",
-    "SecretInfoPage",
-    "SecretKind",
     "SegmentCount",
     "Segmentation",
     "Send",
@@ -226,7 +220,8 @@ __all__ = [
     "Space",
     "SpacePage",
     "SpaceState",
-    "SpanStatus",
+    "Span",
+    "SpilledResult",
     "Spread",
     "Status",
     "Step",
@@ -244,13 +239,16 @@ __all__ = [
     "SuppressionViewPage",
     "TaggedLink",
     "Taint",
-    "TelemetryLevel",
-    "TelemetrySpan",
     "Thresholds",
     "TimelineEntry",
     "TimelineEntryPage",
     "Tone",
-    "Trace",
+    "ToolAnswer",
+    "ToolInfo",
+    "ToolKind",
+    "ToolLine",
+    "ToolResultPiece",
+    "ToolSource",
     "Trait",
     "Trust",
     "Turn",
@@ -262,7 +260,6 @@ __all__ = [
     "Used",
     "Utm",
     "VarKind",
-    "VaultReport",
     "Verdict",
     "Verification",
     "VerificationMethod",
@@ -275,7 +272,6 @@ __all__ = [
     "VoiceDiff",
     "VoiceFinding",
     "VoiceInContext",
-    "VoiceLevel",
     "VoiceLine",
     "VoiceOutcome",
     "VoiceParts",
@@ -285,7 +281,6 @@ __all__ = [
     "VoiceReport",
     "VoiceRule",
     "VoiceScore",
-    "VoiceSpan",
     "VoiceStatus",
     "VoiceView",
     "VoiceViolation",
@@ -348,9 +343,6 @@ class AgentRun:
     status: RunStatus
     """Where it stands."""
 
-    trace: str | None = None
-    """The caller's W3C `traceparent`, when it was started in a trace."""
-
     used: Used
     """What it has used."""
 
@@ -378,7 +370,6 @@ class AgentRun:
             "signals": self.signals,
             "started_at": self.started_at,
             "status": self.status,
-            "trace": OMIT if self.trace is None else self.trace,
             "used": self.used,
             "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
             "wake_at": OMIT if self.wake_at is None else self.wake_at,
@@ -1900,7 +1891,7 @@ class Cited:
     quote: str
     """The sentence as it stands in the source."""
 
-    span: VoiceSpan
+    span: Span
     """Byte range in the chunk's text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -2236,27 +2227,6 @@ class Cta:
         return {
             "label": self.label,
             "url": self.url,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataKeyRotated:
-    """What a rotation of the data key did."""
-
-    is_complete: bool
-    """True when no value of an older version is left."""
-
-    resealed: int
-    """Values sealed anew, also by a call before that was cut off."""
-
-    version: int
-    """The version that seals now."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "is_complete": self.is_complete,
-            "resealed": self.resealed,
-            "version": self.version,
         }
 
 
@@ -2853,6 +2823,24 @@ class Dropped:
             "message": self.message,
             "rule": self.rule,
         }
+
+
+EffectClass: TypeAlias = Literal[
+    "pure",
+    "read",
+    "idempotent",
+    "write",
+    "compensable",
+]
+"""What kind of effect a tool has, and so what a resumed run does about a call without outcome.
+
+- `pure`: Computes: call it again.
+- `read`: Reads: call it again.
+- `idempotent`: Changes records of ours, in the commit of its outcome: without outcome it did
+  not happen; call it again.
+- `write`: Acts on the world: ask whether it landed.
+- `compensable`: Changes records of ours and can be taken back: as idempotent.
+"""
 
 
 Escape: TypeAlias = Literal[
@@ -3646,25 +3634,17 @@ class LaunchOutcome:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelSet:
-    """A level that was changed."""
+Level: TypeAlias = Literal[
+    "info",
+    "warn",
+    "block",
+]
+"""How much a finding weighs.
 
-    level: TelemetryLevel
-    """The level."""
-
-    target: str
-    """The target."""
-
-    until: datetime
-    """When it ends."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "level": self.level,
-            "target": self.target,
-            "until": self.until,
-        }
+- `info`: Good to know.
+- `warn`: A person should look.
+- `block`: Must not go out.
+"""
 
 
 Lifecycle: TypeAlias = Literal[
@@ -4805,45 +4785,6 @@ ProofMethod: TypeAlias = Literal[
 """
 
 
-ProviderSpec: TypeAlias = "ProviderSpecEnv | ProviderSpecFile"
-"""Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call.
-
-One of these; `kind` tells which.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderSpecEnv:
-    """A variable of the environment that holds 64 hex digits."""
-
-    kind: Literal["env"] = "env"
-
-    name: str
-    """Name of the variable."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "name": self.name,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderSpecFile:
-    """A key file of mode 0600; made with a new key when it is missing."""
-
-    kind: Literal["file"] = "file"
-
-    path: str
-    """Its path."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "path": self.path,
-        }
-
-
 Quality: TypeAlias = Literal[
     "valid",
     "possible",
@@ -5065,6 +5006,19 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPage:
+    """A report as a page."""
+
+    html: str
+    """The whole document, UTF-8."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "html": self.html,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """Whom identifiers mean."""
 
@@ -5127,23 +5081,6 @@ class Review:
             "by": self.by,
             "hash": self.hash,
             "note": OMIT if self.note is None else self.note,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootRotated:
-    """What a rotation of the root did."""
-
-    data_keys: int
-    """Data keys wrapped anew."""
-
-    provider: str
-    """Where the root key is now."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "data_keys": self.data_keys,
-            "provider": self.provider,
         }
 
 
@@ -5259,7 +5196,7 @@ class RuleSource:
     document: str
     """Document."""
 
-    span: VoiceSpan
+    span: Span
     """Byte range in the extracted text of the document."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -5445,85 +5382,6 @@ class SearchResult:
             "hits": self.hits,
             "reason": OMIT if self.reason is None else self.reason,
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretInfo:
-    """What is told of a secret: everything but its value."""
-
-    created_at: datetime
-    """When it was first put."""
-
-    expires_at: datetime | None = None
-    """When it stops being valid."""
-
-    id: str
-    """Its id."""
-
-    key_version: int
-    """Version of the data key it is sealed with."""
-
-    kind: SecretKind
-    """What it is for."""
-
-    last_used_at: datetime | None = None
-    """When it was last read, to the day."""
-
-    name: str
-    """Its name."""
-
-    rotated_at: datetime
-    """When the value was last replaced."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "created_at": self.created_at,
-            "expires_at": OMIT if self.expires_at is None else self.expires_at,
-            "id": self.id,
-            "key_version": self.key_version,
-            "kind": self.kind,
-            "last_used_at": OMIT if self.last_used_at is None else self.last_used_at,
-            "name": self.name,
-            "rotated_at": self.rotated_at,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretInfoPage:
-    """A page of a list."""
-
-    items: list[SecretInfo]
-    """The items in the stated order."""
-
-    next: str | None = None
-    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "items": self.items,
-            "next": OMIT if self.next is None else self.next,
-        }
-
-
-SecretKind: TypeAlias = Literal[
-    "token",
-    "api_key",
-    "password",
-    "webhook_secret",
-    "signing_key",
-    "person_key",
-    "other",
-]
-"""What a secret is for.
-
-- `token`: A token of OAuth or of a session.
-- `api_key`: A key of an API.
-- `password`: A password.
-- `webhook_secret`: What webhooks are signed with.
-- `signing_key`: A key that links or tokens are signed with.
-- `person_key`: The key of one person.
-- `other`: Anything else.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -5875,7 +5733,7 @@ class SkippedPassage:
     reason: str
     """Why: `instruction` for text that talks to a model."""
 
-    span: VoiceSpan
+    span: Span
     """Byte range in its text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -5998,17 +5856,46 @@ SpaceState: TypeAlias = Literal[
 """
 
 
-SpanStatus: TypeAlias = Literal[
-    "open",
-    "ok",
-    "error",
-]
-"""How a span ended.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A byte range of a text; `end` is exclusive."""
 
-- `open`: It is not at its end.
-- `ok`: As it should.
-- `error`: With a failure.
-"""
+    end: int
+    """One past the last byte."""
+
+    start: int
+    """First byte."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "end": self.end,
+            "start": self.start,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpilledResult:
+    """What is told of an answer that was kept aside."""
+
+    handle: str
+    """For `tools.read_result`."""
+
+    head: str
+    """Its beginning."""
+
+    size_bytes: int
+    """Length of the answer as JSON text, in bytes."""
+
+    tail: str
+    """Its end."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "handle": self.handle,
+            "head": self.head,
+            "size_bytes": self.size_bytes,
+            "tail": self.tail,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -6437,62 +6324,6 @@ sends, publishes, spends or remembers declares which of them it accepts.
 """
 
 
-TelemetryLevel: TypeAlias = Literal[
-    "fatal",
-    "error",
-    "warn",
-    "info",
-    "debug",
-    "trace",
-]
-"""How important a line is. The later in this list, the more there is of it.
-
-- `fatal`: The process cannot go on: an error with the field `fatal`.
-- `error`: Something failed.
-- `warn`: Something may fail.
-- `info`: Something happened. The default.
-- `debug`: For developers.
-- `trace`: Everything.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TelemetrySpan:
-    """One piece of work of a run."""
-
-    attributes: dict[str, Any]
-    """Attributes by the names of OpenTelemetry; no words of people or models."""
-
-    end: datetime | None = None
-    """When it ended."""
-
-    name: str
-    """Operation and subject: `chat gpt-5`, `execute_tool people.resolve`."""
-
-    parent_id: str | None = None
-    """The span it is part of."""
-
-    span_id: str
-    """16 hex digits."""
-
-    start: datetime
-    """When it began."""
-
-    status: SpanStatus
-    """How it ended."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "attributes": self.attributes,
-            "end": OMIT if self.end is None else self.end,
-            "name": self.name,
-            "parent_id": OMIT if self.parent_id is None else self.parent_id,
-            "span_id": self.span_id,
-            "start": self.start,
-            "status": self.status,
-        }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """When a text passes, is written again, or goes to a person."""
@@ -6584,24 +6415,163 @@ class Tone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """The spans of one run, the run itself first."""
+class ToolAnswer:
+    """The answer of a tool: one of `output` and `spilled` is there."""
 
-    names: str
-    """Version of the attributes' names."""
+    output: Any = None
+    """What it answered."""
 
-    spans: list[TelemetrySpan]
-    """In the order of their start."""
+    spilled: SpilledResult | None = None
+    """Where its answer is kept, when it is longer than the tool's `result_cap_bytes`."""
 
-    trace_id: str
-    """32 hex digits: of the caller's trace when the run was started in one."""
+    tool: str
+    """The tool that answered, under its own name."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "names": self.names,
-            "spans": self.spans,
-            "trace_id": self.trace_id,
+            "output": OMIT if self.output is None else self.output,
+            "spilled": OMIT if self.spilled is None else self.spilled,
+            "tool": self.tool,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolInfo:
+    """What a tool is, what it takes and answers, and its bounds."""
+
+    concurrency: int | None = None
+    """Most calls at the same time in one process; none: any number."""
+
+    doc: str = ""
+    """What it does and when to use it."""
+
+    effect: EffectClass = "write"
+    """What it does to the world."""
+
+    input_schema: Any = None
+    """JSON Schema of its arguments, an object."""
+
+    kind: ToolKind = "integration"
+    """What it works on."""
+
+    name: str = ""
+    """`[a-z0-9_.]`, 1 to 64 characters."""
+
+    needs: list[Permission] = dataclasses.field(default_factory=lambda: [])
+    """Rights a caller needs, all of them."""
+
+    output_schema: Any = True
+    """JSON Schema of its answer; `true` for any."""
+
+    result_cap_bytes: int = 65536
+    """Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
+    aside.
+    """
+
+    source: ToolSource = "builtin"
+    """Where it comes from."""
+
+    timeout_ms: int = 30000
+    """Time a call may take, in milliseconds, 1 to 86 400 000."""
+
+    version: int = 1
+    """Raised when its behaviour changes."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "concurrency": OMIT if self.concurrency is None else self.concurrency,
+            "doc": self.doc,
+            "effect": self.effect,
+            "input_schema": OMIT if self.input_schema is None else self.input_schema,
+            "kind": self.kind,
+            "name": self.name,
+            "needs": self.needs,
+            "output_schema": OMIT if self.output_schema is None else self.output_schema,
+            "result_cap_bytes": self.result_cap_bytes,
+            "source": self.source,
+            "timeout_ms": self.timeout_ms,
+            "version": self.version,
+        }
+
+
+ToolKind: TypeAlias = Literal[
+    "api",
+    "database",
+    "generation",
+    "analysis",
+    "integration",
+]
+"""What a tool works on.
+
+- `api`: A service.
+- `database`: Records.
+- `generation`: Texts, pictures and other new content.
+- `analysis`: Figures and judgements.
+- `integration`: Anything else of the host.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolLine:
+    """One tool of a list."""
+
+    doc: str
+    """What it does, in one line."""
+
+    effect: EffectClass
+    """What it does to the world."""
+
+    name: str
+    """Its name."""
+
+    source: ToolSource
+    """Where it comes from."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "doc": self.doc,
+            "effect": self.effect,
+            "name": self.name,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResultPiece:
+    """A piece of a tool's answer."""
+
+    next: int | None = None
+    """Where the next piece begins; absent at the end."""
+
+    offset: int
+    """Where it begins, in bytes."""
+
+    size_bytes: int
+    """Length of the whole answer, in bytes."""
+
+    text: str
+    """The piece; empty when `query` was not found."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "next": OMIT if self.next is None else self.next,
+            "offset": self.offset,
+            "size_bytes": self.size_bytes,
+            "text": self.text,
+        }
+
+
+ToolSource: TypeAlias = Literal[
+    "builtin",
+    "catalogue",
+    "host",
+]
+"""Where a tool comes from.
+
+- `builtin`: Written in Rust and added to the hub.
+- `catalogue`: An operation of the catalogue.
+- `host`: Written in the language of the host.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -6853,39 +6823,6 @@ VarKind: TypeAlias = Literal[
 - `list`: An array.
 - `object`: An object.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VaultReport:
-    """What a check of the vault found."""
-
-    expiring: list[SecretInfo]
-    """Secrets that end within 14 days, or have ended."""
-
-    is_rotation_unfinished: bool
-    """True when a rotation was cut off: call `vault.rotate_data_key` again."""
-
-    old: list[SecretInfo]
-    """Secrets that were not replaced for 90 days."""
-
-    old_versions: int
-    """Sealed values of an older version of the data key."""
-
-    provider: str
-    """Where the root key comes from."""
-
-    undecryptable: list[str]
-    """Records with a sealed value that does not open, as `kind:id`."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "expiring": self.expiring,
-            "is_rotation_unfinished": self.is_rotation_unfinished,
-            "old": self.old,
-            "old_versions": self.old_versions,
-            "provider": self.provider,
-            "undecryptable": self.undecryptable,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -7199,7 +7136,7 @@ class VoiceFinding:
     kind: FindingKind
     """What it is about."""
 
-    level: VoiceLevel
+    level: Level
     """How much it weighs."""
 
     message: str
@@ -7211,7 +7148,7 @@ class VoiceFinding:
     score: float
     """Strength: confidence 0..=1, or points on the spam scale for spam rules."""
 
-    span: VoiceSpan | None = None
+    span: Span | None = None
     """Byte range in that part; absent when the finding is about something missing."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -7274,19 +7211,6 @@ class VoiceInContext:
             "tone": OMIT if self.tone is None else self.tone,
             "voice_version": OMIT if self.voice_version is None else self.voice_version,
         }
-
-
-VoiceLevel: TypeAlias = Literal[
-    "info",
-    "warn",
-    "block",
-]
-"""How much a finding weighs.
-
-- `info`: Good to know.
-- `warn`: A person should look.
-- `block`: Must not go out.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -7498,23 +7422,6 @@ class VoiceScore:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceSpan:
-    """A byte range of a text; `end` is exclusive."""
-
-    end: int
-    """One past the last byte."""
-
-    start: int
-    """First byte."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "end": self.end,
-            "start": self.start,
-        }
-
-
 VoiceStatus: TypeAlias = Literal[
     "proposed",
     "active",
@@ -7579,7 +7486,7 @@ class VoiceViolation:
     severity: Severity
     """How strictly it binds."""
 
-    span: VoiceSpan | None = None
+    span: Span | None = None
     """Byte range in the scored text; absent when the whole text breaks the rule."""
 
     def _to_plain(self) -> dict[str, Any]:
