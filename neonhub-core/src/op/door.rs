@@ -271,7 +271,7 @@ async fn leave(line: &'static Entry, pass: &Pass, answer: Option<Value>) -> Resu
                     "the answer is over 8 MiB: ask for a smaller page",
                 ));
             }
-            Some(slot.write(&pass.scope, answer)?)
+            Some(slot.write(&pass.scope, &answer)?)
         }
         _ => None,
     };

@@ -12,7 +12,7 @@ use super::ndjson::{self, ImportPlan, Imported, OnConflict};
 use super::{Damage, Kind, KindFigures, Record as _, sweep};
 use crate::audit::AuditEntry;
 use crate::bus::Event;
-use crate::hub::KeyCheck;
+use crate::vault::KeyCheck;
 use crate::job::Job;
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, entry};
 use crate::permission::Permission;
