@@ -10,7 +10,7 @@ use crate::process::Process;
 
 /// Members beside the default ones that build without a foreign runtime. Python's native module is not here:
 /// features unify over one command, and it would link Python into everything.
-const PLAIN_MEMBERS: [&str; 3] = ["neonhub-ffi", "neonhub-bench", "xtask"];
+const PLAIN_MEMBERS: [&str; 4] = ["neonhub-ffi", "neonhub-mobile", "neonhub-bench", "xtask"];
 
 /// Members that need a foreign runtime, built one by one.
 pub(crate) const BINDINGS: [&str; 1] = ["neonhub-python"];
