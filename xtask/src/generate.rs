@@ -5,11 +5,13 @@
 
 mod catalogue;
 mod contract;
+mod kotlin;
 mod names;
 mod prose;
 mod python;
 mod shapes;
 mod spaces;
+mod uniffi;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,7 +37,7 @@ const MARK_LINES: usize = 5;
 type Writer = fn(&Catalogue) -> Result<Vec<GeneratedFile>>;
 
 /// Every language with a generated surface, and what they share.
-const WRITERS: [Writer; 2] = [contract::files, python::files];
+const WRITERS: [Writer; 3] = [contract::files, kotlin::files, python::files];
 
 /// One generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +89,7 @@ pub(crate) fn run(workspace: &Workspace, mode: Mode) -> Result<()> {
     for write in WRITERS {
         files.extend(write(&catalogue)?);
     }
+    files.extend(uniffi::files(workspace)?);
     let stale = stale(&workspace.root, &files)?;
     println!("{} operations, {} files, {} stale", catalogue.operations.len(), files.len(), stale.len());
     match mode {

@@ -23,6 +23,18 @@ pub(crate) fn camel(text: &str) -> String {
     out
 }
 
+/// `display_name` becomes `displayName`.
+pub(crate) fn lower_camel(text: &str) -> String {
+    let name = camel(text);
+    let mut chars = name.chars();
+    match (text.chars().next(), chars.next()) {
+        (Some(first), Some(_)) if first.is_ascii_lowercase() => format!("{first}{}", chars.as_str()),
+        (Some(first), _) if first.is_ascii_digit() => format!("_{}", name.trim_start_matches('N')),
+        (_, Some(first)) => format!("{}{}", first.to_ascii_lowercase(), chars.as_str()),
+        _ => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +43,7 @@ mod tests {
     fn classes_are_named_in_camel_case() {
         assert_eq!(class("Page_for_AuditEntry"), "AuditEntryPage");
         assert_eq!(camel("dm:instagram"), "DmInstagram");
+        assert_eq!(lower_camel("display_name"), "displayName");
+        assert_eq!((lower_camel("2x"), lower_camel("EUR")), ("_2x".into(), "eUR".into()));
     }
 }

@@ -18,7 +18,7 @@ use crate::failure::Result;
 const PACKAGE: &str = "bindings/python/python/neonhub/_generated";
 
 /// How types are named.
-const LANGUAGE: Language = Language { name: "Python", taken: &names::TAKEN };
+const LANGUAGE: Language = Language { name: "Python", taken: &names::TAKEN, most_words: 6 };
 
 /// The files of the Python surface.
 pub(crate) fn files(catalogue: &Catalogue) -> Result<Vec<GeneratedFile>> {

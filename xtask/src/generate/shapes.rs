@@ -53,6 +53,8 @@ pub(crate) struct Language {
     pub(crate) name: &'static str,
     /// Names that no declared type may take, since generated files use them otherwise.
     pub(crate) taken: &'static [&'static str],
+    /// Words that a type may list where it stands; more get a name.
+    pub(crate) most_words: usize,
 }
 
 impl Language {

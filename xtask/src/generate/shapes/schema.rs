@@ -11,9 +11,6 @@ use crate::generate::Catalogue;
 use crate::generate::catalogue::Operation;
 use crate::generate::names;
 
-/// Words that an annotation may list; more get a name.
-const MOST_WORDS: usize = 6;
-
 /// Reads schemas and collects the named types they use, each once.
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -233,7 +230,8 @@ impl Registry {
         Ok(match ty {
             Type::Optional(inner) => self.with_short_words(key, *inner, member)?.optional(),
             Type::List(inner) => Type::List(Box::new(self.with_short_words(key, *inner, member)?)),
-            Type::Words(words) if words.len() > MOST_WORDS => {
+            // One word alone is a mark, not a choice.
+            Type::Words(words) if words.len() > self.language.most_words.max(1) => {
                 if let Some(name) = self.words.get(&words) {
                     return Ok(Type::Alias(name.clone()));
                 }

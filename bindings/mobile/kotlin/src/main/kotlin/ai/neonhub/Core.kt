@@ -27,36 +27,35 @@ internal fun interface Caller {
 }
 
 /** What the generated operations call through. */
-public class Core internal constructor(
+internal class Core(
     private val caller: Caller,
     private val key: String? = null,
     private val timeout: Duration? = null,
     private val sendNull: Set<String> = emptySet(),
     private val closed: Flag = Flag(),
 ) {
-    internal class Flag(@Volatile var isSet: Boolean = false)
+    class Flag(@Volatile var isSet: Boolean = false)
 
-    internal var isClosed: Boolean by closed::isSet
+    var isClosed: Boolean by closed::isSet
 
-    internal fun copy(
+    fun copy(
         caller: Caller = this.caller,
         key: String? = this.key,
         timeout: Duration? = this.timeout,
         sendNull: Set<String> = this.sendNull,
     ): Core = Core(caller, key, timeout, sendNull, closed)
 
-    internal inline fun <T> open(work: () -> T): T {
+    inline fun <T> open(work: () -> T): T {
         if (isClosed) throw NeonHubException.Unavailable("the hub is closed: open it again", operation = "hub")
         return work()
     }
 
-    internal suspend inline fun <T> call(name: String, output: DeserializationStrategy<T>, fill: Args.() -> Unit): T {
+    suspend inline fun <T> call(name: String, output: DeserializationStrategy<T>, fill: Args.() -> Unit): T {
         val input = Args(sendNull).apply(fill).text()
         return PLAIN.decodeFromString(output, send(name, input))
     }
 
-    @PublishedApi
-    internal suspend fun send(name: String, input: String): String =
+    suspend fun send(name: String, input: String): String =
         open { translated(name) { caller.call(name, input, key, timeout?.inWholeMilliseconds) } }
 }
 
@@ -90,10 +89,10 @@ internal abstract class KeyedSerializer<T : Any>(name: String) : KSerializer<T> 
     protected abstract fun ofWord(word: String): T?
     protected abstract fun wordOf(value: T): String?
     protected abstract fun serializerOf(key: String): KSerializer<out T>?
-    protected abstract fun write(value: T): JsonElement
+    protected abstract fun write(value: T): JsonElement?
 
     override fun serialize(encoder: Encoder, value: T) {
-        (encoder as JsonEncoder).encodeJsonElement(wordOf(value)?.let(::JsonPrimitive) ?: write(value))
+        (encoder as JsonEncoder).encodeJsonElement(wordOf(value)?.let(::JsonPrimitive) ?: write(value) ?: JsonNull)
     }
 
     override fun deserialize(decoder: Decoder): T {
