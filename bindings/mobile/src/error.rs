@@ -51,6 +51,8 @@ pub enum NativeError {
     Raised {
         /// The name of its class.
         exception: String,
+        /// What it says, for whoever called a tool.
+        words: String,
         /// Where the host keeps it.
         raised: i64,
     },
@@ -70,17 +72,20 @@ impl std::error::Error for NativeError {}
 impl From<uniffi::UnexpectedUniFFICallbackError> for NativeError {
     /// The glue itself failed; its reason may quote values, so it is not kept.
     fn from(_: uniffi::UnexpectedUniFFICallbackError) -> Self {
-        NativeError::Raised { exception: "an exception".to_owned(), raised: 0 }
+        NativeError::Raised { exception: "an exception".to_owned(), words: String::new(), raised: 0 }
     }
 }
 
-/// The place of an exception of the host, as the cause of one of our errors.
+/// An exception of the host as the cause of one of our errors: what it says, and where the host keeps it.
 #[derive(Debug)]
-struct HostCause(i64);
+struct HostCause {
+    words: String,
+    raised: i64,
+}
 
 impl fmt::Display for HostCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an exception of the host")
+        f.write_str(&self.words)
     }
 }
 
@@ -100,7 +105,7 @@ impl From<&FfiError> for NativeError {
                 retryable: error.retryable,
                 retry_after_ms: error.retry_after_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
                 line: error.line(),
-                raised: error.cause::<HostCause>().map(|cause| cause.0),
+                raised: error.cause::<HostCause>().map(|cause| cause.raised),
             },
         }
     }
@@ -116,9 +121,11 @@ impl NativeError {
     /// The error for what a callback raised. One of ours keeps its kind, words and advice.
     pub(crate) fn into_core(self) -> Error {
         match self {
-            NativeError::Raised { exception, raised } => host::raised(&exception, HostCause(raised)),
+            NativeError::Raised { exception, words, raised } => {
+                host::raised(&exception, HostCause { words, raised })
+            }
             NativeError::Failed { parts } => {
-                let cause = parts.raised.map(HostCause);
+                let cause = parts.raised.map(|raised| HostCause { words: parts.line.clone(), raised });
                 let error = parts.into_core("host");
                 match cause {
                     Some(cause) => error.with_source(cause),

@@ -76,7 +76,7 @@ internal class HostCode(private val body: suspend (JsonObject) -> JsonElement) :
     }
 
     private fun raised(thrown: Throwable) =
-        NativeException.Raised(thrown.javaClass.simpleName, Thrown.keep(thrown))
+        NativeException.Raised(thrown.javaClass.simpleName, thrown.message.orEmpty(), Thrown.keep(thrown))
 }
 
 private fun NeonHubException.parts() = ErrorParts(
