@@ -11,6 +11,7 @@ mod prose;
 mod python;
 mod shapes;
 mod spaces;
+mod swift;
 mod uniffi;
 
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ const MARK_LINES: usize = 5;
 type Writer = fn(&Catalogue) -> Result<Vec<GeneratedFile>>;
 
 /// Every language with a generated surface, and what they share.
-const WRITERS: [Writer; 3] = [contract::files, kotlin::files, python::files];
+const WRITERS: [Writer; 4] = [contract::files, kotlin::files, python::files, swift::files];
 
 /// One generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,7 +52,7 @@ pub(crate) async fn run<T: Send + 'static>(
 ) -> Result<T, NativeError> {
     let mut running = Running { token, task: runtime().spawn(work) };
     match (&mut running.task).await {
-        Ok(answer) => answer.map_err(|error| NativeError::from(&error)),
-        Err(_panicked) => Err(NativeError::from(&FfiError::of_panic("hub"))),
+        Ok(answer) => Ok(answer?),
+        Err(_panicked) => Err(FfiError::of_panic("hub").into()),
     }
 }

@@ -111,6 +111,12 @@ impl From<&FfiError> for NativeError {
     }
 }
 
+impl From<FfiError> for NativeError {
+    fn from(error: FfiError) -> Self {
+        NativeError::from(&error)
+    }
+}
+
 impl From<Error> for NativeError {
     fn from(error: Error) -> Self {
         NativeError::from(&FfiError::from(error))

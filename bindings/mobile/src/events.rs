@@ -22,8 +22,7 @@ impl NativeStream {
     /// What the store answers; the stream has ended then.
     pub async fn next_batch(&self, most: u32) -> Result<Option<String>, NativeError> {
         // Items wait in a channel already: taking them needs no thread of ours.
-        let batch = self.0.next_batch(usize::try_from(most).unwrap_or(1)).await;
-        let batch = batch.map_err(|error| NativeError::from(&error))?;
+        let batch = self.0.next_batch(usize::try_from(most).unwrap_or(1)).await?;
         Ok(batch.map(|items| Value::Array(items).to_string()))
     }
 

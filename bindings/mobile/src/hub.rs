@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neonhub_ffi::host::{HostConnector, HostModel, Settings};
-use neonhub_ffi::{CallSettings, Error, EventFilter, FfiHub, OpenOptions, Value, runtime};
+use neonhub_ffi::host::{HostConnector, HostModel, HostTool, Settings};
+use neonhub_ffi::{CallSettings, CancelToken, Error, EventFilter, FfiError, FfiHub, OpenOptions, Value, runtime};
 
 use crate::bridge::{NativeCancel, run};
 use crate::error::NativeError;
 use crate::events::NativeStream;
 use crate::host::{HostFunction, callback};
+use crate::testing::{NativeClock, NativeFaults, NativeScript};
 
 /// One open hub, seen from one workspace.
 #[derive(Debug, uniffi::Object)]
@@ -22,7 +23,7 @@ pub struct NativeHub(FfiHub);
 #[uniffi::export]
 pub async fn open_hub(options: String) -> Result<Arc<NativeHub>, NativeError> {
     let options = OpenOptions::parse(read("hub.open", &options)?)?;
-    run(neonhub_ffi::CancelToken::new(), FfiHub::open(options)).await.map(|hub| Arc::new(NativeHub(hub)))
+    run(CancelToken::new(), FfiHub::open(options)).await.map(|hub| Arc::new(NativeHub(hub)))
 }
 
 #[uniffi::export]
@@ -55,7 +56,7 @@ impl NativeHub {
     /// `NotFound` when there is no such workspace.
     pub async fn workspace(&self, slug: String) -> Result<Arc<NativeHub>, NativeError> {
         let hub = self.0.clone();
-        let other = run(neonhub_ffi::CancelToken::new(), async move { hub.workspace(&slug).await });
+        let other = run(CancelToken::new(), async move { hub.workspace(&slug).await });
         other.await.map(|hub| Arc::new(NativeHub(hub)))
     }
 
@@ -79,7 +80,7 @@ impl NativeHub {
         // The pump is spawned on the runtime, and the subscription may need its timers.
         let _entered = runtime().enter();
         let stream = self.0.events(cursor, types.as_deref(), filter);
-        Ok(Arc::new(NativeStream::new(stream.map_err(|error| NativeError::from(&error))?)))
+        Ok(Arc::new(NativeStream::new(stream?)))
     }
 
     /// Adds a model that a function of the host answers for.
@@ -88,7 +89,7 @@ impl NativeHub {
     /// `InvalidInput` for wrong settings.
     pub fn add_model(&self, settings: &str, complete: Arc<dyn HostFunction>) -> Result<(), NativeError> {
         let model = HostModel::new(parsed("hub.add_model", settings)?, callback(complete))?;
-        self.0.add_model(model).map_err(|error| NativeError::from(&error))
+        Ok(self.0.add_model(model)?)
     }
 
     /// Adds a connector that functions of the host deliver for.
@@ -103,7 +104,50 @@ impl NativeHub {
     ) -> Result<(), NativeError> {
         let settings = parsed("hub.add_connector", settings)?;
         let connector = HostConnector::new(settings, callback(deliver), probe.map(callback))?;
-        self.0.add_connector(connector).map_err(|error| NativeError::from(&error))
+        Ok(self.0.add_connector(connector)?)
+    }
+
+    /// Adds a tool whose body is a function of the host.
+    ///
+    /// # Errors
+    /// `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
+    pub fn add_tool(
+        &self,
+        settings: &str,
+        replace: bool,
+        body: Arc<dyn HostFunction>,
+    ) -> Result<(), NativeError> {
+        Ok(self.0.add_tool(HostTool::new(parsed("hub.add_tool", settings)?, callback(body))?, replace)?)
+    }
+
+    /// Takes a tool away. False when there was none of this name.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn remove_tool(&self, name: &str) -> Result<bool, NativeError> {
+        Ok(self.0.remove_tool(name)?)
+    }
+
+    /// Adds a scripted model.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn add_scripted(&self, model: &NativeScript) -> Result<(), NativeError> {
+        Ok(self.0.add_scripted(&model.0)?)
+    }
+
+    /// Puts faults on the calls of this hub; nothing takes them away.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn inject_faults(&self, faults: Option<Arc<NativeFaults>>) -> Result<(), NativeError> {
+        Ok(self.0.inject_faults(faults.as_deref().map(|faults| &faults.0))?)
+    }
+
+    /// The clock, when the hub was opened with `now`.
+    #[must_use]
+    pub fn clock(&self) -> Option<Arc<NativeClock>> {
+        self.0.clock().map(|clock| Arc::new(NativeClock(clock)))
     }
 
     /// Names of the operations, sorted.
@@ -121,8 +165,8 @@ impl NativeHub {
         let hub = self.0.clone();
         let closing = runtime().spawn(async move { hub.close().await });
         match closing.await {
-            Ok(done) => done.map_err(|error| NativeError::from(&error)),
-            Err(_panicked) => Err(NativeError::from(&neonhub_ffi::FfiError::of_panic("hub.close"))),
+            Ok(done) => Ok(done?),
+            Err(_panicked) => Err(FfiError::of_panic("hub.close").into()),
         }
     }
 
@@ -148,10 +192,10 @@ pub fn echo(text: &str) -> Result<String, NativeError> {
 /// Never.
 #[uniffi::export]
 pub async fn hop() -> Result<(), NativeError> {
-    run(neonhub_ffi::CancelToken::new(), async { Ok(()) }).await
+    run(CancelToken::new(), async { Ok(()) }).await
 }
 
-fn read(operation: &str, text: &str) -> neonhub_ffi::Result<Value> {
+pub(crate) fn read(operation: &str, text: &str) -> neonhub_ffi::Result<Value> {
     let invalid = |cause: serde_json::Error| Error::invalid(operation.to_owned(), "input", cause.to_string());
     serde_json::from_str(text).map_err(invalid)
 }

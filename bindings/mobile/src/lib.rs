@@ -10,11 +10,13 @@ mod error;
 mod events;
 mod host;
 mod hub;
+mod testing;
 
 pub use bridge::NativeCancel;
 pub use error::{ErrorPair, ErrorParts, NativeError, error_kinds, fail};
 pub use events::NativeStream;
 pub use host::HostFunction;
 pub use hub::{NativeHub, echo, hop, open_hub};
+pub use testing::{NativeClock, NativeFaults, NativeOffline, NativeScript};
 
 uniffi::setup_scaffolding!("neonhub_mobile");

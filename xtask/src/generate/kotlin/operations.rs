@@ -9,19 +9,22 @@ use crate::generate::spaces::Space;
 use crate::generate::{names, prose};
 
 /// Names of the hub itself, which no namespace may take.
-const HUB: [&str; 15] = [
+const HUB: [&str; 18] = [
     "addConnector",
     "addModel",
     "addTool",
+    "clock",
     "close",
     "core",
     "events",
+    "inject",
     "inWorkspace",
     "isClosed",
     "native",
     "open",
     "operationNames",
     "progress",
+    "removeTool",
     "shutdown",
     "stream",
     "withOptions",

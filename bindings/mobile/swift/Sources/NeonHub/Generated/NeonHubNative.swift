@@ -950,6 +950,354 @@ public func FfiConverterTypeNativeCancel_lower(_ value: NativeCancel) -> UInt64 
 
 
 /**
+ * A clock that a test moves.
+ */
+public protocol NativeClockProtocol: AnyObject, Sendable {
+
+    /**
+     * Moves it forward; a negative number of milliseconds does nothing.
+     */
+    func advance(ms: Int64)
+
+    /**
+     * The instant it shows, in UTC milliseconds.
+     */
+    func nowMs()  -> Int64
+
+    /**
+     * Moves it to an RFC 3339 instant.
+     *
+     * # Errors
+     * `InvalidInput` for any other text.
+     */
+    func set(instant: String) throws
+
+}
+/**
+ * A clock that a test moves.
+ */
+open class NativeClock: NativeClockProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_neonhub_mobile_fn_clone_nativeclock(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_neonhub_mobile_fn_free_nativeclock(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Moves it forward; a negative number of milliseconds does nothing.
+     */
+open func advance(ms: Int64)  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativeclock_advance(
+            self.uniffiCloneHandle(),
+        FfiConverterInt64.lower(ms),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * The instant it shows, in UTC milliseconds.
+     */
+open func nowMs() -> Int64  {
+    return try!  FfiConverterInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativeclock_now_ms(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Moves it to an RFC 3339 instant.
+     *
+     * # Errors
+     * `InvalidInput` for any other text.
+     */
+open func set(instant: String)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativeclock_set(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(instant),uniffiCallStatus
+    )
+}
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNativeClock: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = NativeClock
+
+    public static func lift(_ handle: UInt64) throws -> NativeClock {
+        return NativeClock(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: NativeClock) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NativeClock {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: NativeClock, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeClock_lift(_ handle: UInt64) throws -> NativeClock {
+    return try FfiConverterTypeNativeClock.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeClock_lower(_ value: NativeClock) -> UInt64 {
+    return FfiConverterTypeNativeClock.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Puts faults on calls of models, tools and connectors.
+ */
+public protocol NativeFaultsProtocol: AnyObject, Sendable {
+
+    /**
+     * Adds a rule, a JSON map.
+     *
+     * # Errors
+     * `InvalidInput` for an unknown field, and for a rule that does nothing.
+     */
+    func add(rule: String) throws
+
+    /**
+     * Takes every rule away.
+     */
+    func clear()
+
+    /**
+     * The calls so far, a JSON list.
+     */
+    func seen()  -> String
+
+}
+/**
+ * Puts faults on calls of models, tools and connectors.
+ */
+open class NativeFaults: NativeFaultsProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_neonhub_mobile_fn_clone_nativefaults(self.handle, $0) }
+    }
+    /**
+     * One without rules.
+     */
+public convenience init() {
+    let handle =
+        try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_constructor_nativefaults_new(uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_neonhub_mobile_fn_free_nativefaults(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Adds a rule, a JSON map.
+     *
+     * # Errors
+     * `InvalidInput` for an unknown field, and for a rule that does nothing.
+     */
+open func add(rule: String)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativefaults_add(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(rule),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * Takes every rule away.
+     */
+open func clear()  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativefaults_clear(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * The calls so far, a JSON list.
+     */
+open func seen() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativefaults_seen(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNativeFaults: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = NativeFaults
+
+    public static func lift(_ handle: UInt64) throws -> NativeFaults {
+        return NativeFaults(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: NativeFaults) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NativeFaults {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: NativeFaults, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeFaults_lift(_ handle: UInt64) throws -> NativeFaults {
+    return try FfiConverterTypeNativeFaults.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeFaults_lower(_ value: NativeFaults) -> UInt64 {
+    return FfiConverterTypeNativeFaults.lower(value)
+}
+
+
+
+
+
+
+/**
  * One open hub, seen from one workspace.
  */
 public protocol NativeHubProtocol: AnyObject, Sendable {
@@ -971,12 +1319,33 @@ public protocol NativeHubProtocol: AnyObject, Sendable {
     func addModel(settings: String, complete: HostFunction) throws
 
     /**
+     * Adds a scripted model.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    func addScripted(model: NativeScript) throws
+
+    /**
+     * Adds a tool whose body is a function of the host.
+     *
+     * # Errors
+     * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
+     */
+    func addTool(settings: String, replace: Bool, body: HostFunction) throws
+
+    /**
      * Calls an operation with JSON and gives its answer as JSON.
      *
      * # Errors
      * What the operation answers.
      */
     func call(name: String, input: String, key: String?, timeoutMs: Int64?, cancel: NativeCancel?) async throws  -> String
+
+    /**
+     * The clock, when the hub was opened with `now`.
+     */
+    func clock()  -> NativeClock?
 
     /**
      * A stream of `events`, of `progress`, or of both (`all`).
@@ -987,6 +1356,14 @@ public protocol NativeHubProtocol: AnyObject, Sendable {
     func events(cursor: Int64, types: String?, filter: String) throws  -> NativeStream
 
     /**
+     * Puts faults on the calls of this hub; nothing takes them away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    func injectFaults(faults: NativeFaults?) throws
+
+    /**
      * True once the hub was closed.
      */
     func isClosed()  -> Bool
@@ -995,6 +1372,14 @@ public protocol NativeHubProtocol: AnyObject, Sendable {
      * Names of the operations, sorted.
      */
     func operations()  -> [String]
+
+    /**
+     * Takes a tool away. False when there was none of this name.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    func removeTool(name: String) throws  -> Bool
 
     /**
      * Stops taking calls, waits for those under way, and closes the store. (`close` is what UniFFI calls the
@@ -1104,6 +1489,38 @@ open func addModel(settings: String, complete: HostFunction)throws   {try rustCa
 }
 
     /**
+     * Adds a scripted model.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+open func addScripted(model: NativeScript)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativehub_add_scripted(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeNativeScript_lower(model),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * Adds a tool whose body is a function of the host.
+     *
+     * # Errors
+     * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
+     */
+open func addTool(settings: String, replace: Bool, body: HostFunction)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativehub_add_tool(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(settings),
+        FfiConverterBool.lower(replace),
+        FfiConverterTypeHostFunction_lower(body),uniffiCallStatus
+    )
+}
+}
+
+    /**
      * Calls an operation with JSON and gives its answer as JSON.
      *
      * # Errors
@@ -1126,6 +1543,18 @@ open func call(name: String, input: String, key: String?, timeoutMs: Int64?, can
 }
 
     /**
+     * The clock, when the hub was opened with `now`.
+     */
+open func clock() -> NativeClock?  {
+    return try!  FfiConverterOptionTypeNativeClock.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativehub_clock(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
      * A stream of `events`, of `progress`, or of both (`all`).
      *
      * # Errors
@@ -1141,6 +1570,21 @@ open func events(cursor: Int64, types: String?, filter: String)throws  -> Native
         FfiConverterString.lower(filter),uniffiCallStatus
     )
 })
+}
+
+    /**
+     * Puts faults on the calls of this hub; nothing takes them away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+open func injectFaults(faults: NativeFaults?)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativehub_inject_faults(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionTypeNativeFaults.lower(faults),uniffiCallStatus
+    )
+}
 }
 
     /**
@@ -1163,6 +1607,22 @@ open func operations() -> [String]  {
         uniffiCallStatus in
     uniffi_neonhub_mobile_fn_method_nativehub_operations(
             self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Takes a tool away. False when there was none of this name.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+open func removeTool(name: String)throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativehub_remove_tool(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(name),uniffiCallStatus
     )
 })
 }
@@ -1255,6 +1715,329 @@ public func FfiConverterTypeNativeHub_lift(_ handle: UInt64) throws -> NativeHub
 #endif
 public func FfiConverterTypeNativeHub_lower(_ value: NativeHub) -> UInt64 {
     return FfiConverterTypeNativeHub.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Keeps every socket of the process shut until it is lifted or freed.
+ */
+public protocol NativeOfflineProtocol: AnyObject, Sendable {
+
+    /**
+     * Allows it again.
+     */
+    func lift()
+
+}
+/**
+ * Keeps every socket of the process shut until it is lifted or freed.
+ */
+open class NativeOffline: NativeOfflineProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_neonhub_mobile_fn_clone_nativeoffline(self.handle, $0) }
+    }
+    /**
+     * Forbids the network.
+     */
+public convenience init() {
+    let handle =
+        try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_constructor_nativeoffline_new(uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_neonhub_mobile_fn_free_nativeoffline(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Allows it again.
+     */
+open func lift()  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativeoffline_lift(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNativeOffline: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = NativeOffline
+
+    public static func lift(_ handle: UInt64) throws -> NativeOffline {
+        return NativeOffline(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: NativeOffline) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NativeOffline {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: NativeOffline, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeOffline_lift(_ handle: UInt64) throws -> NativeOffline {
+    return try FfiConverterTypeNativeOffline.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeOffline_lower(_ value: NativeOffline) -> UInt64 {
+    return FfiConverterTypeNativeOffline.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A model that plays a script.
+ */
+public protocol NativeScriptProtocol: AnyObject, Sendable {
+
+    /**
+     * Adds a line, JSON, at the end.
+     *
+     * # Errors
+     * `InvalidInput` for what is no line.
+     */
+    func add(line: String) throws
+
+    /**
+     * The lines that nobody has asked for, in words.
+     */
+    func left()  -> [String]
+
+    /**
+     * Every request so far, a JSON list.
+     */
+    func requests()  -> String
+
+}
+/**
+ * A model that plays a script.
+ */
+open class NativeScript: NativeScriptProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_neonhub_mobile_fn_clone_nativescript(self.handle, $0) }
+    }
+    /**
+     * Reads the script, a JSON list.
+     *
+     * # Errors
+     * `InvalidInput` naming the faulty line.
+     */
+public convenience init(script: String)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_constructor_nativescript_new(
+        FfiConverterString.lower(script),uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_neonhub_mobile_fn_free_nativescript(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Adds a line, JSON, at the end.
+     *
+     * # Errors
+     * `InvalidInput` for what is no line.
+     */
+open func add(line: String)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativescript_add(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(line),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * The lines that nobody has asked for, in words.
+     */
+open func left() -> [String]  {
+    return try!  FfiConverterSequenceString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativescript_left(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Every request so far, a JSON list.
+     */
+open func requests() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativescript_requests(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNativeScript: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = NativeScript
+
+    public static func lift(_ handle: UInt64) throws -> NativeScript {
+        return NativeScript(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: NativeScript) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NativeScript {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: NativeScript, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeScript_lift(_ handle: UInt64) throws -> NativeScript {
+    return try FfiConverterTypeNativeScript.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeScript_lower(_ value: NativeScript) -> UInt64 {
+    return FfiConverterTypeNativeScript.lower(value)
 }
 
 
@@ -1660,6 +2443,9 @@ enum NativeError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
          * The name of its class.
          */exception: String,
         /**
+         * What it says, for whoever called a tool.
+         */words: String,
+        /**
          * Where the host keeps it.
          */raised: Int64
     )
@@ -1697,6 +2483,7 @@ public struct FfiConverterTypeNativeError: FfiConverterRustBuffer {
             )
         case 2: return .Raised(
             exception: try FfiConverterString.read(from: &buf),
+            words: try FfiConverterString.read(from: &buf),
             raised: try FfiConverterInt64.read(from: &buf)
             )
 
@@ -1716,9 +2503,10 @@ public struct FfiConverterTypeNativeError: FfiConverterRustBuffer {
             FfiConverterTypeErrorParts.write(parts, into: &buf)
 
 
-        case let .Raised(exception,raised):
+        case let .Raised(exception,words,raised):
             writeInt(&buf, Int32(2))
             FfiConverterString.write(exception, into: &buf)
+            FfiConverterString.write(words, into: &buf)
             FfiConverterInt64.write(raised, into: &buf)
 
         }
@@ -1831,6 +2619,54 @@ fileprivate struct FfiConverterOptionTypeNativeCancel: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeNativeCancel.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeNativeClock: FfiConverterRustBuffer {
+    typealias SwiftType = NativeClock?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeNativeClock.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeNativeClock.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeNativeFaults: FfiConverterRustBuffer {
+    typealias SwiftType = NativeFaults?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeNativeFaults.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeNativeFaults.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -2149,10 +2985,22 @@ private let initializationResult: InitializationResult = {
     if (uniffi_neonhub_mobile_checksum_method_nativehub_add_model() != 23714) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_add_scripted() != 24587) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_add_tool() != 56419) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_call() != 48289) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_clock() != 1117) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_events() != 14164) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_inject_faults() != 27085) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_is_closed() != 21528) {
@@ -2161,13 +3009,55 @@ private let initializationResult: InitializationResult = {
     if (uniffi_neonhub_mobile_checksum_method_nativehub_operations() != 64303) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_remove_tool() != 54729) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_shut() != 60963) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_workspace() != 54406) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_neonhub_mobile_checksum_method_nativeclock_advance() != 43785) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativeclock_now_ms() != 52357) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativeclock_set() != 27765) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativefaults_add() != 38876) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativefaults_clear() != 23616) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativefaults_seen() != 51392) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativeoffline_lift() != 55893) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativescript_add() != 36320) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativescript_left() != 29798) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativescript_requests() != 29756) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_neonhub_mobile_checksum_constructor_nativecancel_new() != 17300) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_constructor_nativefaults_new() != 59532) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_constructor_nativeoffline_new() != 40287) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_constructor_nativescript_new() != 59571) {
         return InitializationResult.apiChecksumMismatch
     }
 

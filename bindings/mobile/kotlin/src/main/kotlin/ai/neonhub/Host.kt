@@ -67,6 +67,15 @@ public data class ModelAnswer(
     }
 }
 
+/** One call of a tool. [raw] holds the arguments as `args`, and who calls as `call`. */
+public class ToolCall internal constructor(public val raw: JsonObject) {
+    /** The arguments, which fit the tool's schema. */
+    public val args: JsonObject get() = raw.getValue("args").jsonObject
+
+    /** Who calls: `user:owner`, `agent:campaign`. */
+    public val principal: String get() = raw.getValue("call").jsonObject.text("principal")
+}
+
 /** A message that the send gate has cleared, ready for a service. [raw] is the whole message. */
 public class OutgoingMessage internal constructor(public val raw: JsonObject) {
     private val payload get() = raw.getValue("payload").jsonObject

@@ -5,6 +5,9 @@ import ai.neonhub.ffi.openHub
 import ai.neonhub.models.ItemEvent
 import ai.neonhub.models.ItemProgress
 import ai.neonhub.operations.Operations
+import ai.neonhub.testing.Faults
+import ai.neonhub.testing.ScriptedModel
+import ai.neonhub.testing.VirtualClock
 import java.time.Instant
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.Flow
@@ -13,6 +16,7 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.serialization.KSerializer
 import kotlinx.serialization.builtins.ListSerializer
 import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
@@ -136,6 +140,54 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
         val probes = probe?.let { HostCode { asked -> it(asked.text("effect"), asked.text("channel")).toJson() } }
         core.open { translated { native.addConnector(settings.toString(), delivers, probes) } }
     }
+
+    /**
+     * Adds a tool written in Kotlin; agents and models with the rights it needs may call it from now on.
+     *
+     * An exception that is no [NeonHubException] is told to the caller by type and words; when the tool acts on the
+     * world, the outcome is unknown then.
+     *
+     * @param name dotted name such as `shop.stock`
+     * @param doc what it does and when to use it
+     * @param inputSchema JSON Schema of its arguments, an object
+     * @param effect what it does to the world: `pure`, `read`, `idempotent` or `write`
+     * @param needs rights that a caller needs, such as `read:people`
+     * @param timeout time that a call may take; 30 s when null
+     * @param replace true: it takes the place of a tool of its name
+     * @param body gets the arguments, answers any value
+     */
+    public fun addTool(
+        name: String,
+        doc: String,
+        inputSchema: JsonObject,
+        effect: String = "write",
+        needs: List<String> = emptyList(),
+        timeout: Duration? = null,
+        replace: Boolean = false,
+        body: suspend (ToolCall) -> JsonElement,
+    ) {
+        val settings = buildJsonObject {
+            put("name", name)
+            put("doc", doc)
+            put("input_schema", inputSchema)
+            put("effect", effect)
+            putJsonArray("needs") { needs.forEach { add(JsonPrimitive(it)) } }
+            timeout?.let { put("timeout_ms", it.inWholeMilliseconds) }
+        }
+        core.open { translated { native.addTool(settings.toString(), replace, HostCode { body(ToolCall(it)) }) } }
+    }
+
+    /** Takes a tool away. False when there was none of this name. */
+    public fun removeTool(name: String): Boolean = core.open { translated { native.removeTool(name) } }
+
+    /** Adds a scripted model; it answers from now on. */
+    public fun addModel(model: ScriptedModel): Unit = core.open { translated { native.addScripted(model.native) } }
+
+    /** Puts faults on the calls of this hub; null takes them away. */
+    public fun inject(faults: Faults?): Unit = core.open { translated { native.injectFaults(faults?.native) } }
+
+    /** The clock, when the hub was opened with `now`: it stands still until it is moved. */
+    public val clock: VirtualClock? get() = core.open { native.clock()?.let(::VirtualClock) }
 
     override fun toString(): String = "Hub(${if (isClosed) "closed" else "open"})"
 

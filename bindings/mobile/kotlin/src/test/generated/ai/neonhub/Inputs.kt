@@ -41,6 +41,7 @@ import ai.neonhub.models.Status
 import ai.neonhub.models.SuppressionReason
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.Tone
+import ai.neonhub.models.ToolSource
 import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Utm
@@ -493,6 +494,23 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
         reason = given.may("reason", SuppressionReason.serializer()),
+    ) },
+    "tools.call" to { hub, given -> hub.tools.call(
+        name = given.need("name", String.serializer()),
+        args = given.may("args", JsonElement.serializer()),
+    ) },
+    "tools.describe" to { hub, given -> hub.tools.describe(
+        name = given.need("name", String.serializer()),
+    ) },
+    "tools.list" to { hub, given -> hub.tools.list(
+        prefix = given.may("prefix", String.serializer()),
+        source = given.may("source", ToolSource.serializer()),
+    ) },
+    "tools.read_result" to { hub, given -> hub.tools.readResult(
+        handle = given.may("handle", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        offset = given.may("offset", Long.serializer()),
+        query = given.may("query", String.serializer()),
     ) },
     "utm.apply" to { hub, given -> hub.utm.apply(
         url = given.need("url", String.serializer()),

@@ -727,19 +727,55 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_add_model(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_add_scripted(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_add_tool(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_call(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_clock(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_events(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_inject_faults(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_is_closed(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_operations(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_remove_tool(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_shut(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_workspace(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativeclock_advance(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativeclock_now_ms(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativeclock_set(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativefaults_add(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativefaults_clear(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativefaults_seen(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativeoffline_lift(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativescript_add(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativescript_left(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativescript_requests(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_constructor_nativecancel_new(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_constructor_nativefaults_new(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_constructor_nativeoffline_new(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_constructor_nativescript_new(
     ): Int
     external fun ffi_neonhub_mobile_uniffi_contract_version(
     ): Int
@@ -794,18 +830,70 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_neonhub_mobile_fn_method_nativehub_add_model(`ptr`: Long,`settings`: RustBuffer.ByValue,`complete`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_add_scripted(`ptr`: Long,`model`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_add_tool(`ptr`: Long,`settings`: RustBuffer.ByValue,`replace`: Byte,`body`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
     external fun uniffi_neonhub_mobile_fn_method_nativehub_call(`ptr`: Long,`name`: RustBuffer.ByValue,`input`: RustBuffer.ByValue,`key`: RustBuffer.ByValue,`timeoutMs`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_clock(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
     external fun uniffi_neonhub_mobile_fn_method_nativehub_events(`ptr`: Long,`cursor`: Long,`types`: RustBuffer.ByValue,`filter`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_inject_faults(`ptr`: Long,`faults`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
     external fun uniffi_neonhub_mobile_fn_method_nativehub_is_closed(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Byte
     external fun uniffi_neonhub_mobile_fn_method_nativehub_operations(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_remove_tool(`ptr`: Long,`name`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Byte
     external fun uniffi_neonhub_mobile_fn_method_nativehub_shut(`ptr`: Long,
     ): Long
     external fun uniffi_neonhub_mobile_fn_method_nativehub_workspace(`ptr`: Long,`slug`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_neonhub_mobile_fn_clone_nativeclock(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_free_nativeclock(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativeclock_advance(`ptr`: Long,`ms`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativeclock_now_ms(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativeclock_set(`ptr`: Long,`instant`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_clone_nativefaults(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_free_nativefaults(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_constructor_nativefaults_new(uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativefaults_add(`ptr`: Long,`rule`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativefaults_clear(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativefaults_seen(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_neonhub_mobile_fn_clone_nativeoffline(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_free_nativeoffline(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_constructor_nativeoffline_new(uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativeoffline_lift(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_clone_nativescript(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_free_nativescript(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_constructor_nativescript_new(`script`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativescript_add(`ptr`: Long,`line`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativescript_left(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_neonhub_mobile_fn_method_nativescript_requests(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
     external fun uniffi_neonhub_mobile_fn_func_error_kinds(uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun uniffi_neonhub_mobile_fn_func_fail(`parts`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -968,10 +1056,22 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_add_model() and 0xFFFF) != 23714) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_add_scripted() and 0xFFFF) != 24587) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_add_tool() and 0xFFFF) != 56419) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_call() and 0xFFFF) != 48289) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_clock() and 0xFFFF) != 1117) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_events() and 0xFFFF) != 14164) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_inject_faults() and 0xFFFF) != 27085) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_is_closed() and 0xFFFF) != 21528) {
@@ -980,13 +1080,55 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_operations() and 0xFFFF) != 64303) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_remove_tool() and 0xFFFF) != 54729) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_shut() and 0xFFFF) != 60963) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_workspace() and 0xFFFF) != 54406) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativeclock_advance() and 0xFFFF) != 43785) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativeclock_now_ms() and 0xFFFF) != 52357) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativeclock_set() and 0xFFFF) != 27765) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativefaults_add() and 0xFFFF) != 38876) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativefaults_clear() and 0xFFFF) != 23616) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativefaults_seen() and 0xFFFF) != 51392) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativeoffline_lift() and 0xFFFF) != 55893) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativescript_add() and 0xFFFF) != 36320) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativescript_left() and 0xFFFF) != 29798) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativescript_requests() and 0xFFFF) != 29756) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativecancel_new() and 0xFFFF) != 17300) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativefaults_new() and 0xFFFF) != 59532) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativeoffline_new() and 0xFFFF) != 40287) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativescript_new() and 0xFFFF) != 59571) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
 }
@@ -2160,6 +2302,648 @@ public object FfiConverterTypeNativeCancel: FfiConverter<NativeCancel, Long> {
 
 
 /**
+ * A clock that a test moves.
+ */
+public interface NativeClockInterface {
+
+    /**
+     * Moves it forward; a negative number of milliseconds does nothing.
+     */
+    fun `advance`(`ms`: kotlin.Long)
+
+    /**
+     * The instant it shows, in UTC milliseconds.
+     */
+    fun `nowMs`(): kotlin.Long
+
+    /**
+     * Moves it to an RFC 3339 instant.
+     *
+     * # Errors
+     * `InvalidInput` for any other text.
+     */
+    fun `set`(`instant`: kotlin.String)
+
+    companion object
+}
+
+/**
+ * A clock that a test moves.
+ */
+open class NativeClock: Disposable, AutoCloseable, NativeClockInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_neonhub_mobile_fn_free_nativeclock(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_neonhub_mobile_fn_clone_nativeclock(handle, status)
+        }
+    }
+
+
+    /**
+     * Moves it forward; a negative number of milliseconds does nothing.
+     */override fun `advance`(`ms`: kotlin.Long)
+        =
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativeclock_advance(
+        it,
+
+        FfiConverterLong.lower(`ms`),_status)
+}
+    }
+
+
+
+
+    /**
+     * The instant it shows, in UTC milliseconds.
+     */override fun `nowMs`(): kotlin.Long {
+            return FfiConverterLong.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativeclock_now_ms(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Moves it to an RFC 3339 instant.
+     *
+     * # Errors
+     * `InvalidInput` for any other text.
+     */
+    @Throws(NativeException::class)override fun `set`(`instant`: kotlin.String)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativeclock_set(
+        it,
+
+        FfiConverterString.lower(`instant`),_status)
+}
+    }
+
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNativeClock: FfiConverter<NativeClock, Long> {
+    override fun lower(value: NativeClock): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): NativeClock {
+        return NativeClock(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): NativeClock {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: NativeClock) = 8UL
+
+    override fun write(value: NativeClock, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Puts faults on calls of models, tools and connectors.
+ */
+public interface NativeFaultsInterface {
+
+    /**
+     * Adds a rule, a JSON map.
+     *
+     * # Errors
+     * `InvalidInput` for an unknown field, and for a rule that does nothing.
+     */
+    fun `add`(`rule`: kotlin.String)
+
+    /**
+     * Takes every rule away.
+     */
+    fun `clear`()
+
+    /**
+     * The calls so far, a JSON list.
+     */
+    fun `seen`(): kotlin.String
+
+    companion object
+}
+
+/**
+ * Puts faults on calls of models, tools and connectors.
+ */
+open class NativeFaults: Disposable, AutoCloseable, NativeFaultsInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * One without rules.
+     */
+    constructor() :
+        this(UniffiWithHandle,
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_constructor_nativefaults_new(
+
+        _status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_neonhub_mobile_fn_free_nativefaults(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_neonhub_mobile_fn_clone_nativefaults(handle, status)
+        }
+    }
+
+
+    /**
+     * Adds a rule, a JSON map.
+     *
+     * # Errors
+     * `InvalidInput` for an unknown field, and for a rule that does nothing.
+     */
+    @Throws(NativeException::class)override fun `add`(`rule`: kotlin.String)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativefaults_add(
+        it,
+
+        FfiConverterString.lower(`rule`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Takes every rule away.
+     */override fun `clear`()
+        =
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativefaults_clear(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * The calls so far, a JSON list.
+     */override fun `seen`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativefaults_seen(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNativeFaults: FfiConverter<NativeFaults, Long> {
+    override fun lower(value: NativeFaults): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): NativeFaults {
+        return NativeFaults(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): NativeFaults {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: NativeFaults) = 8UL
+
+    override fun write(value: NativeFaults, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * One open hub, seen from one workspace.
  */
 public interface NativeHubInterface {
@@ -2181,12 +2965,33 @@ public interface NativeHubInterface {
     fun `addModel`(`settings`: kotlin.String, `complete`: HostFunction)
 
     /**
+     * Adds a scripted model.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    fun `addScripted`(`model`: NativeScript)
+
+    /**
+     * Adds a tool whose body is a function of the host.
+     *
+     * # Errors
+     * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
+     */
+    fun `addTool`(`settings`: kotlin.String, `replace`: kotlin.Boolean, `body`: HostFunction)
+
+    /**
      * Calls an operation with JSON and gives its answer as JSON.
      *
      * # Errors
      * What the operation answers.
      */
     suspend fun `call`(`name`: kotlin.String, `input`: kotlin.String, `key`: kotlin.String?, `timeoutMs`: kotlin.Long?, `cancel`: NativeCancel?): kotlin.String
+
+    /**
+     * The clock, when the hub was opened with `now`.
+     */
+    fun `clock`(): NativeClock?
 
     /**
      * A stream of `events`, of `progress`, or of both (`all`).
@@ -2197,6 +3002,14 @@ public interface NativeHubInterface {
     fun `events`(`cursor`: kotlin.Long, `types`: kotlin.String?, `filter`: kotlin.String): NativeStream
 
     /**
+     * Puts faults on the calls of this hub; nothing takes them away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    fun `injectFaults`(`faults`: NativeFaults?)
+
+    /**
      * True once the hub was closed.
      */
     fun `isClosed`(): kotlin.Boolean
@@ -2205,6 +3018,14 @@ public interface NativeHubInterface {
      * Names of the operations, sorted.
      */
     fun `operations`(): List<kotlin.String>
+
+    /**
+     * Takes a tool away. False when there was none of this name.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    fun `removeTool`(`name`: kotlin.String): kotlin.Boolean
 
     /**
      * Stops taking calls, waits for those under way, and closes the store. (`close` is what UniFFI calls the
@@ -2375,6 +3196,48 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
 
 
     /**
+     * Adds a scripted model.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    @Throws(NativeException::class)override fun `addScripted`(`model`: NativeScript)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_add_scripted(
+        it,
+
+        FfiConverterTypeNativeScript.lower(`model`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Adds a tool whose body is a function of the host.
+     *
+     * # Errors
+     * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
+     */
+    @Throws(NativeException::class)override fun `addTool`(`settings`: kotlin.String, `replace`: kotlin.Boolean, `body`: HostFunction)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_add_tool(
+        it,
+
+        FfiConverterString.lower(`settings`),
+        FfiConverterBoolean.lower(`replace`),
+        FfiConverterTypeHostFunction.lower(`body`),_status)
+}
+    }
+
+
+
+
+    /**
      * Calls an operation with JSON and gives its answer as JSON.
      *
      * # Errors
@@ -2407,6 +3270,22 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
 
 
     /**
+     * The clock, when the hub was opened with `now`.
+     */override fun `clock`(): NativeClock? {
+            return FfiConverterOptionalTypeNativeClock.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_clock(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
      * A stream of `events`, of `progress`, or of both (`all`).
      *
      * # Errors
@@ -2426,6 +3305,26 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
     }
     )
     }
+
+
+
+    /**
+     * Puts faults on the calls of this hub; nothing takes them away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    @Throws(NativeException::class)override fun `injectFaults`(`faults`: NativeFaults?)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_inject_faults(
+        it,
+
+        FfiConverterOptionalTypeNativeFaults.lower(`faults`),_status)
+}
+    }
+
 
 
 
@@ -2454,6 +3353,27 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
     UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_operations(
         it,
         _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Takes a tool away. False when there was none of this name.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    @Throws(NativeException::class)override fun `removeTool`(`name`: kotlin.String): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_remove_tool(
+        it,
+
+        FfiConverterString.lower(`name`),_status)
 }
     }
     )
@@ -2551,6 +3471,614 @@ public object FfiConverterTypeNativeHub: FfiConverter<NativeHub, Long> {
     override fun allocationSize(value: NativeHub) = 8UL
 
     override fun write(value: NativeHub, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Keeps every socket of the process shut until it is lifted or freed.
+ */
+public interface NativeOfflineInterface {
+
+    /**
+     * Allows it again.
+     */
+    fun `lift`()
+
+    companion object
+}
+
+/**
+ * Keeps every socket of the process shut until it is lifted or freed.
+ */
+open class NativeOffline: Disposable, AutoCloseable, NativeOfflineInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * Forbids the network.
+     */
+    constructor() :
+        this(UniffiWithHandle,
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_constructor_nativeoffline_new(
+
+        _status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_neonhub_mobile_fn_free_nativeoffline(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_neonhub_mobile_fn_clone_nativeoffline(handle, status)
+        }
+    }
+
+
+    /**
+     * Allows it again.
+     */override fun `lift`()
+        =
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativeoffline_lift(
+        it,
+        _status)
+}
+    }
+
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNativeOffline: FfiConverter<NativeOffline, Long> {
+    override fun lower(value: NativeOffline): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): NativeOffline {
+        return NativeOffline(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): NativeOffline {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: NativeOffline) = 8UL
+
+    override fun write(value: NativeOffline, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A model that plays a script.
+ */
+public interface NativeScriptInterface {
+
+    /**
+     * Adds a line, JSON, at the end.
+     *
+     * # Errors
+     * `InvalidInput` for what is no line.
+     */
+    fun `add`(`line`: kotlin.String)
+
+    /**
+     * The lines that nobody has asked for, in words.
+     */
+    fun `left`(): List<kotlin.String>
+
+    /**
+     * Every request so far, a JSON list.
+     */
+    fun `requests`(): kotlin.String
+
+    companion object
+}
+
+/**
+ * A model that plays a script.
+ */
+open class NativeScript: Disposable, AutoCloseable, NativeScriptInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * Reads the script, a JSON list.
+     *
+     * # Errors
+     * `InvalidInput` naming the faulty line.
+     */
+    constructor(`script`: kotlin.String) :
+        this(UniffiWithHandle,
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_constructor_nativescript_new(
+
+
+        FfiConverterString.lower(`script`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_neonhub_mobile_fn_free_nativescript(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_neonhub_mobile_fn_clone_nativescript(handle, status)
+        }
+    }
+
+
+    /**
+     * Adds a line, JSON, at the end.
+     *
+     * # Errors
+     * `InvalidInput` for what is no line.
+     */
+    @Throws(NativeException::class)override fun `add`(`line`: kotlin.String)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativescript_add(
+        it,
+
+        FfiConverterString.lower(`line`),_status)
+}
+    }
+
+
+
+
+    /**
+     * The lines that nobody has asked for, in words.
+     */override fun `left`(): List<kotlin.String> {
+            return FfiConverterSequenceString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativescript_left(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Every request so far, a JSON list.
+     */override fun `requests`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativescript_requests(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNativeScript: FfiConverter<NativeScript, Long> {
+    override fun lower(value: NativeScript): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): NativeScript {
+        return NativeScript(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): NativeScript {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: NativeScript) = 8UL
+
+    override fun write(value: NativeScript, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -3049,12 +4577,17 @@ sealed class NativeException: kotlin.Exception() {
         val `exception`: kotlin.String,
 
         /**
+         * What it says, for whoever called a tool.
+         */
+        val `words`: kotlin.String,
+
+        /**
          * Where the host keeps it.
          */
         val `raised`: kotlin.Long
         ) : NativeException() {
         override val message
-            get() = "exception=${ `exception` }, raised=${ `raised` }"
+            get() = "exception=${ `exception` }, words=${ `words` }, raised=${ `raised` }"
     }
 
 
@@ -3081,6 +4614,7 @@ public object FfiConverterTypeNativeError : FfiConverterRustBuffer<NativeExcepti
                 )
             2 -> NativeException.Raised(
                 FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
                 FfiConverterLong.read(buf),
                 )
             else -> throw RuntimeException("invalid error enum value, something is very wrong!!")
@@ -3098,6 +4632,7 @@ public object FfiConverterTypeNativeError : FfiConverterRustBuffer<NativeExcepti
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
                 + FfiConverterString.allocationSize(value.`exception`)
+                + FfiConverterString.allocationSize(value.`words`)
                 + FfiConverterLong.allocationSize(value.`raised`)
             )
         }
@@ -3113,6 +4648,7 @@ public object FfiConverterTypeNativeError : FfiConverterRustBuffer<NativeExcepti
             is NativeException.Raised -> {
                 buf.putInt(2)
                 FfiConverterString.write(value.`exception`, buf)
+                FfiConverterString.write(value.`words`, buf)
                 FfiConverterLong.write(value.`raised`, buf)
                 Unit
             }
@@ -3245,6 +4781,70 @@ public object FfiConverterOptionalTypeNativeCancel: FfiConverterRustBuffer<Nativ
         } else {
             buf.put(1)
             FfiConverterTypeNativeCancel.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeNativeClock: FfiConverterRustBuffer<NativeClock?> {
+    override fun read(buf: ByteBuffer): NativeClock? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeNativeClock.read(buf)
+    }
+
+    override fun allocationSize(value: NativeClock?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeNativeClock.allocationSize(value)
+        }
+    }
+
+    override fun write(value: NativeClock?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeNativeClock.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeNativeFaults: FfiConverterRustBuffer<NativeFaults?> {
+    override fun read(buf: ByteBuffer): NativeFaults? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeNativeFaults.read(buf)
+    }
+
+    override fun allocationSize(value: NativeFaults?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeNativeFaults.allocationSize(value)
+        }
+    }
+
+    override fun write(value: NativeFaults?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeNativeFaults.write(value, buf)
         }
     }
 }

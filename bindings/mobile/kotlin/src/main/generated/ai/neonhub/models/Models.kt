@@ -1770,6 +1770,27 @@ public data class Dropped(
     val rule: DropRule,
 )
 
+/** What kind of effect a tool has, and so what a resumed run does about a call without outcome. */
+@Serializable
+public enum class EffectClass(public val word: String) {
+    /** Computes: call it again. */
+    @SerialName("pure") Pure("pure"),
+    /** Reads: call it again. */
+    @SerialName("read") Read("read"),
+    /**
+     * Changes records of ours, in the commit of its outcome: without outcome it did not happen;
+     * call it again.
+     */
+    @SerialName("idempotent") Idempotent("idempotent"),
+    /** Acts on the world: ask whether it landed. */
+    @SerialName("write") Write("write"),
+    /** Changes records of ours and can be taken back: as idempotent. */
+    @SerialName("compensable") Compensable("compensable"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /** What the output is, and so what must be escaped in it. */
 @Serializable
 public enum class Escape(public val word: String) {
@@ -3812,6 +3833,22 @@ public data class Span(
 )
 
 /**
+ * What is told of an answer that was kept aside.
+ *
+ * @property handle For `tools.read_result`.
+ * @property head Its beginning.
+ * @property sizeBytes Length of the answer as JSON text, in bytes.
+ * @property tail Its end.
+ */
+@Serializable
+public data class SpilledResult(
+    val handle: String,
+    val head: String,
+    @SerialName("size_bytes") val sizeBytes: Long,
+    val tail: String,
+)
+
+/**
  * Mean and standard deviation of a metric.
  *
  * @property mean Mean.
@@ -4194,6 +4231,118 @@ public data class Tone(
     val technical: Double = 0.0,
     val warm: Double = 0.0,
 )
+
+/**
+ * The answer of a tool: one of `output` and `spilled` is there.
+ *
+ * @property output What it answered.
+ * @property spilled Where its answer is kept, when it is longer than the tool's
+ *   `result_cap_bytes`.
+ * @property tool The tool that answered, under its own name.
+ */
+@Serializable
+public data class ToolAnswer(
+    val output: JsonElement? = null,
+    val spilled: SpilledResult? = null,
+    val tool: String,
+)
+
+/**
+ * What a tool is, what it takes and answers, and its bounds.
+ *
+ * @property concurrency Most calls at the same time in one process; none: any number.
+ * @property doc What it does and when to use it.
+ * @property effect What it does to the world.
+ * @property inputSchema JSON Schema of its arguments, an object.
+ * @property kind What it works on.
+ * @property name `[a-z0-9_.]`, 1 to 64 characters.
+ * @property needs Rights a caller needs, all of them.
+ * @property outputSchema JSON Schema of its answer; `true` for any.
+ * @property resultCapBytes Longest answer given out at once, in bytes of JSON, 1 024 to 8
+ *   388 608. Longer ones are kept aside.
+ * @property source Where it comes from.
+ * @property timeoutMs Time a call may take, in milliseconds, 1 to 86 400 000.
+ * @property version Raised when its behaviour changes.
+ */
+@Serializable
+public data class ToolInfo(
+    val concurrency: Long? = null,
+    val doc: String = "",
+    val effect: EffectClass = EffectClass.Write,
+    @SerialName("input_schema") val inputSchema: JsonElement? = null,
+    val kind: ToolKind = ToolKind.Integration,
+    val name: String = "",
+    val needs: List<Permission> = emptyList(),
+    @SerialName("output_schema") val outputSchema: JsonElement? = null,
+    @SerialName("result_cap_bytes") val resultCapBytes: Long = 65536L,
+    val source: ToolSource = ToolSource.Builtin,
+    @SerialName("timeout_ms") val timeoutMs: Long = 30000L,
+    val version: Long = 1L,
+)
+
+/** What a tool works on. */
+@Serializable
+public enum class ToolKind(public val word: String) {
+    /** A service. */
+    @SerialName("api") Api("api"),
+    /** Records. */
+    @SerialName("database") Database("database"),
+    /** Texts, pictures and other new content. */
+    @SerialName("generation") Generation("generation"),
+    /** Figures and judgements. */
+    @SerialName("analysis") Analysis("analysis"),
+    /** Anything else of the host. */
+    @SerialName("integration") Integration("integration"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One tool of a list.
+ *
+ * @property doc What it does, in one line.
+ * @property effect What it does to the world.
+ * @property name Its name.
+ * @property source Where it comes from.
+ */
+@Serializable
+public data class ToolLine(
+    val doc: String,
+    val effect: EffectClass,
+    val name: String,
+    val source: ToolSource,
+)
+
+/**
+ * A piece of a tool's answer.
+ *
+ * @property next Where the next piece begins; absent at the end.
+ * @property offset Where it begins, in bytes.
+ * @property sizeBytes Length of the whole answer, in bytes.
+ * @property text The piece; empty when `query` was not found.
+ */
+@Serializable
+public data class ToolResultPiece(
+    val next: Long? = null,
+    val offset: Long,
+    @SerialName("size_bytes") val sizeBytes: Long,
+    val text: String,
+)
+
+/** Where a tool comes from. */
+@Serializable
+public enum class ToolSource(public val word: String) {
+    /** Written in Rust and added to the hub. */
+    @SerialName("builtin") Builtin("builtin"),
+    /** An operation of the catalogue. */
+    @SerialName("catalogue") Catalogue("catalogue"),
+    /** Written in the language of the host. */
+    @SerialName("host") Host("host"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * A fact about a person from outside the fixed fields.

@@ -96,6 +96,11 @@ import ai.neonhub.models.TaggedLink
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.TimelineEntryPage
 import ai.neonhub.models.Tone
+import ai.neonhub.models.ToolAnswer
+import ai.neonhub.models.ToolInfo
+import ai.neonhub.models.ToolLine
+import ai.neonhub.models.ToolResultPiece
+import ai.neonhub.models.ToolSource
 import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Unmerged
@@ -1940,6 +1945,80 @@ public class SuppressionOperations internal constructor(private val core: Core) 
     }
 }
 
+/** Operations of `tools`. */
+public class ToolsOperations internal constructor(private val core: Core) {
+    /**
+     * Calls a tool with JSON, as an agent does: arguments and answer are checked, and a long answer
+     * is kept aside.
+     *
+     * Needs `execute:agents`. Effect: write. Codes of its own: `unknown_tool`, `tool_answer`,
+     * `tool_timeout`, `host_error`.
+     *
+     * @param name Its name, or another name of it such as `sendEmail`.
+     * @param args Its arguments, an object.
+     */
+    public suspend fun call(
+        name: String,
+        args: JsonElement? = null,
+    ): ToolAnswer = core.call("tools.call", ToolAnswer.serializer()) {
+        give("name", name, String.serializer())
+        offer("args", args, JsonElement.serializer())
+    }
+
+    /**
+     * Describes one tool: what it does, the schemas of its arguments and answer, its bounds.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `unknown_tool`.
+     *
+     * @param name Its name, or another name of it such as `sendEmail`.
+     */
+    public suspend fun describe(
+        name: String,
+    ): ToolInfo = core.call("tools.describe", ToolInfo.serializer()) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Lists the tools the caller has: operations it may call, and tools added to this process.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param prefix Only names that begin with this, such as `people.`.
+     * @param source Only tools from here.
+     */
+    public suspend fun list(
+        prefix: String? = null,
+        source: ToolSource? = null,
+    ): List<ToolLine> = core.call("tools.list", ListSerializer(ToolLine.serializer())) {
+        offer("prefix", prefix, String.serializer())
+        offer("source", source, ToolSource.serializer())
+    }
+
+    /**
+     * Reads a piece of a tool's answer that was too long to be given out at once.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param handle `handle` of the spilled result. Default: `""`.
+     * @param limit Most bytes of the piece, 1..65 536. Default 8 192.
+     * @param offset Where to begin, in bytes of the text; `next` of the piece before. With
+     *   `query`: where to begin searching. Default: `0`.
+     * @param query Begins a little before the next place that holds this text, in any case of
+     *   its letters.
+     */
+    public suspend fun readResult(
+        handle: String? = null,
+        limit: Long? = null,
+        offset: Long? = null,
+        query: String? = null,
+    ): ToolResultPiece = core.call("tools.read_result", ToolResultPiece.serializer()) {
+        offer("handle", handle, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("offset", offset, Long.serializer())
+        offer("query", query, String.serializer())
+    }
+}
+
 /** Operations of `utm`. */
 public class UtmOperations internal constructor(private val core: Core) {
     /**
@@ -2317,6 +2396,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `suppression`. */
     public val suppression: SuppressionOperations get() = SuppressionOperations(core)
+
+    /** Operations of `tools`. */
+    public val tools: ToolsOperations get() = ToolsOperations(core)
 
     /** Operations of `utm`. */
     public val utm: UtmOperations get() = UtmOperations(core)
