@@ -6,6 +6,7 @@
 mod catalogue;
 mod contract;
 mod names;
+mod node;
 mod prose;
 mod python;
 mod shapes;
@@ -35,7 +36,7 @@ const MARK_LINES: usize = 5;
 type Writer = fn(&Catalogue) -> Result<Vec<GeneratedFile>>;
 
 /// Every language with a generated surface, and what they share.
-const WRITERS: [Writer; 2] = [contract::files, python::files];
+const WRITERS: [Writer; 3] = [contract::files, node::files, python::files];
 
 /// One generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
