@@ -5,11 +5,13 @@ pub use neonhub_agents::{
     brand, campaign, consent, email, gate, guardrail, link, people, send, sms, template, voice,
 };
 pub use neonhub_connectors as connectors;
+#[cfg(feature = "doubles")]
+pub use neonhub_core::testing;
 pub use neonhub_core::{
     CancelToken, Clock, Currency, Error, ErrorKind, Fault, Faults, Hub, HubBuilder, ManualClock, Money,
     Permission, PermissionSet, Principal, Result, Retry, Role, Scope, Sealed, Secret, Seed, SystemClock,
-    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, op, prompt, run, seal, store, tenancy,
-    zone,
+    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, network, op, prompt, run, seal, store,
+    tenancy, tool, zone,
 };
 pub use neonhub_rag as knowledge;
 

@@ -11,6 +11,7 @@ pub mod id;
 pub mod job;
 pub mod llm;
 mod money;
+pub mod network;
 pub mod op;
 mod permission;
 pub mod prompt;
@@ -20,7 +21,10 @@ mod scope;
 pub mod seal;
 pub mod store;
 pub mod tenancy;
+#[cfg(any(test, feature = "doubles"))]
+pub mod testing;
 mod time;
+pub mod tool;
 
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};
 pub use hub::{Hub, HubBuilder};

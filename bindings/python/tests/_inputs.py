@@ -976,6 +976,44 @@ def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def tools_call(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "args" in v:
+        given["args"] = v["args"]
+    return given
+
+
+def tools_describe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def tools_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def tools_read_result(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "handle" in v:
+        given["handle"] = v["handle"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "offset" in v:
+        given["offset"] = v["offset"]
+    if "query" in v:
+        given["query"] = v["query"]
+    return given
+
+
 def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "url" in v:
@@ -1224,6 +1262,10 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "suppression.check": suppression_check,
     "suppression.lift": suppression_lift,
     "suppression.list": suppression_list,
+    "tools.call": tools_call,
+    "tools.describe": tools_describe,
+    "tools.list": tools_list,
+    "tools.read_result": tools_read_result,
     "utm.apply": utm_apply,
     "voice.compose": voice_compose,
     "voice.context": voice_context,

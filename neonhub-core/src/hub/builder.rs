@@ -20,6 +20,7 @@ use crate::scope::Principal;
 use crate::seal::{RootKey, hmac_sha256};
 use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
+use crate::tool::Tool;
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -44,6 +45,7 @@ pub struct HubBuilder {
     gate: Option<Arc<dyn Gate>>,
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
+    tools: Vec<Arc<dyn Tool>>,
     handlers: Vec<Arc<dyn Handler>>,
 }
 
@@ -79,12 +81,14 @@ impl HubBuilder {
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
+                crate::tool::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS],
+            kinds: vec![super::KINDS, crate::run::KINDS, crate::tool::KINDS],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
+            tools: Vec::new(),
             handlers: Vec::new(),
         }
     }
@@ -156,6 +160,12 @@ impl HubBuilder {
         self
     }
 
+    /// Adds a tool; callers with the rights it needs see it.
+    pub fn tool(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
     /// Adds a queue with its handler.
     pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
         self.handlers.push(handler);
@@ -201,6 +211,9 @@ impl HubBuilder {
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
+            tools: crate::tool::Registry::default(),
+            #[cfg(any(test, feature = "doubles"))]
+            faults: RwLock::default(),
             handlers: self.handlers,
             sealers: Mutex::default(),
             turns: Mutex::default(),
@@ -213,6 +226,9 @@ impl HubBuilder {
             closing: watch::channel(false).0,
             closed: false.into(),
         }));
+        for tool in self.tools {
+            hub.add_tool(tool)?;
+        }
         hub.prepare().await?;
         Ok(hub)
     }

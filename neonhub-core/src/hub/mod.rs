@@ -51,6 +51,9 @@ struct Inner {
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
+    tools: crate::tool::Registry,
+    #[cfg(any(test, feature = "doubles"))]
+    faults: RwLock<Option<crate::testing::FaultInjector>>,
     handlers: Vec<Arc<dyn Handler>>,
     sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -177,7 +180,13 @@ impl Hub {
     #[must_use]
     pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
         let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone)
+        let found = connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let found = match self.faults() {
+            Some(faults) => found.map(|connector| faults.connector(connector)),
+            None => found,
+        };
+        found
     }
 
     /// Adds a connector; it takes over the channels it names.
@@ -189,7 +198,24 @@ impl Hub {
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone)
+        let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let model = match self.faults() {
+            Some(faults) => faults.model(model),
+            None => model,
+        };
+        model
+    }
+
+    /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
+        *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    #[cfg(any(test, feature = "doubles"))]
+    pub(crate) fn faults(&self) -> Option<crate::testing::FaultInjector> {
+        self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a model; it answers from now on.
@@ -243,6 +269,10 @@ impl Hub {
     #[must_use]
     pub fn gate_version(&self) -> Option<(&'static str, &'static str)> {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
+    }
+
+    pub(crate) fn tools(&self) -> &crate::tool::Registry {
+        &self.0.tools
     }
 
     pub(crate) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
