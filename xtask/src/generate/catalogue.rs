@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(crate) struct Catalogue {
     /// Version of the library.
     pub(crate) version: String,
-    /// Words of all kinds of error.
+    /// The words of all error kinds.
     #[serde(default)]
     pub(crate) error_kinds: Vec<String>,
     /// All operations, sorted by name.
