@@ -204,6 +204,13 @@ def campaign_plan(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def campaign_render_report(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "report" in v:
+        given["report"] = c.campaign_report(v["report"])
+    return given
+
+
 def campaign_report(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
@@ -1198,6 +1205,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "campaign.list": campaign_list,
     "campaign.pause": campaign_pause,
     "campaign.plan": campaign_plan,
+    "campaign.render_report": campaign_render_report,
     "campaign.report": campaign_report,
     "campaign.resume": campaign_resume,
     "campaign.start": campaign_start,

@@ -1391,6 +1391,12 @@ def replacement(v: Any) -> m.Replacement:
     )
 
 
+def report_page(v: Any) -> m.ReportPage:
+    return m.ReportPage(
+        html=v["html"],
+    )
+
+
 def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),

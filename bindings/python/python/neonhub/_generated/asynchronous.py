@@ -79,6 +79,7 @@ from .models import (
     QuietHours,
     Recorded,
     Rendered,
+    ReportPage,
     Resolved,
     RowFaultPage,
     RunDetails,
@@ -539,6 +540,21 @@ class AsyncCampaignOperations:
         Needs `execute:agents`. Effect: idempotent.
         """
         return c.plan(await self._core.call("campaign.plan", {"id": id, "again": again}))
+
+    async def render_report(
+        self,
+        *,
+        report: CampaignReport,
+    ) -> ReportPage:
+        """Renders a report as one self-contained HTML page, with charts and without scripts or outside
+        links.
+
+        Args:
+            report: What `campaign.report` said; the host may have added its `timings_ms`.
+
+        Needs `read:analytics`. Effect: pure.
+        """
+        return c.report_page(await self._core.call("campaign.render_report", {"report": report}))
 
     async def report(
         self,
@@ -1370,7 +1386,7 @@ class AsyncPeopleImportOperations:
         Args:
             import_: The import.
             cursor: Where the call before ended.
-            limit: Pages of 500 rows to look through per call, 1 to 500. Default 50.
+            limit: Faults per call, 1 to 500. Default 50.
 
         Needs `read:people`. Effect: read.
         """

@@ -189,6 +189,7 @@ __all__ = [
     "Recorded",
     "Rendered",
     "Replacement",
+    "ReportPage",
     "Resolved",
     "Review",
     "RowFault",
@@ -5001,6 +5002,19 @@ class Replacement:
             "count": self.count,
             "from": self.from_,
             "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPage:
+    """A report as a page."""
+
+    html: str
+    """The whole document, UTF-8."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "html": self.html,
         }
 
 
