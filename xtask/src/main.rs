@@ -11,10 +11,12 @@ mod crash;
 mod example;
 mod failure;
 mod generate;
+mod kotlin;
 mod process;
 mod python;
 mod sources;
 mod steps;
+mod swift;
 mod system;
 mod test;
 mod workspace;
@@ -30,8 +32,8 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the crash groups, and the Python suite
-                             (PART: check, rust, example, crash or python)
+                             the crash groups, and the suites of Python and Kotlin (with the parse of Swift)
+                             (PART: check, rust, example, crash, python or kotlin)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
@@ -41,7 +43,7 @@ Usage: cargo xtask TASK [OPTIONS]
                              kill a child process at seeded points, reopen and check (groups: store, campaign)
   help                       this text
 
-Needs: Rust, git, Python 3.10 or newer; Node for pyright. The rest is installed into the target folder.
+Needs: Rust, git, Python 3.10 or newer; Node for pyright; a JDK 17 and Maven for Kotlin. The rest is installed into the target folder.
 Environment: CARGO_TARGET_DIR (build folder), NEONHUB_PYTHON (the Python to make the virtual environment from).
 ";
 

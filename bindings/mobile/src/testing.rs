@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use neonhub_ffi::testing::{Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network};
+use neonhub_ffi::testing::{Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network, is_network_forbidden};
 
 use crate::error::NativeError;
 use crate::hub::read;
@@ -115,6 +115,12 @@ impl NativeOffline {
     #[must_use]
     pub fn new() -> Self {
         NativeOffline(Mutex::new(Some(forbid_network())))
+    }
+
+    /// True while it, or another one, forbids the network.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        is_network_forbidden()
     }
 
     /// Allows it again.

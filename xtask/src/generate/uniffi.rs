@@ -14,7 +14,7 @@ const PROGRAM: &str = "uniffi-bindgen";
 /// Where each file belongs, by its name.
 const PLACES: [(&str, &str); 4] = [
     ("neonhub_mobile.kt", "bindings/mobile/kotlin/src/main/generated/ai/neonhub/ffi/neonhub_mobile.kt"),
-    ("NeonHubNative.swift", "bindings/mobile/swift/Sources/NeonHub/Generated/NeonHubNative.swift"),
+    ("NeonHubNative.swift", "bindings/mobile/swift/Sources/NeonHubNative/NeonHubNative.swift"),
     ("NeonHubFFI.h", "bindings/mobile/swift/Sources/NeonHubFFI/NeonHubFFI.h"),
     ("NeonHubFFI.modulemap", "bindings/mobile/swift/Sources/NeonHubFFI/module.modulemap"),
 ];

@@ -197,6 +197,34 @@ export interface AssetCard {
   voiceScore: number | null;
 }
 
+/** One asset with its checks. */
+export interface AssetCardInput {
+  /** How many other versions were kept. */
+  alternates: number;
+  /** Where it goes; absent only in an empty report. */
+  channel?: CampaignChannel | null | undefined;
+  /** The brand chunks it used. */
+  citations: CampaignCitation[];
+  /** What the guardrail found. */
+  findings: AssetFinding[];
+  /** Its id. */
+  id: string;
+  /** Lengths against the limits of the channel. */
+  limits: LimitCheck[];
+  /** Who wrote it: `offline` or the model's name. */
+  origin: string;
+  /** The parts in reading order. */
+  parts: AssetPart[];
+  /** Its state: `approved`, or `in_review` when something must be looked at first. */
+  status: string;
+  /** The step it was written for. */
+  stepKey: string;
+  /** Its heading, for people. */
+  title: string;
+  /** How well it fits the brand's voice, 0..=1; absent without a voice. */
+  voiceScore?: number | null | undefined;
+}
+
 /** What a check found in an asset. */
 export interface AssetFinding {
   /** `info`, `warn` or `block`. */
@@ -524,6 +552,16 @@ export interface BudgetLine {
   total: Money | null;
 }
 
+/** Money of the campaign. */
+export interface BudgetLineInput {
+  /** What the plan costs. */
+  cost?: CostRangeInput | null | undefined;
+  /** Its shares. */
+  split: BudgetShare[];
+  /** The whole budget; the shares sum to it. */
+  total?: Money | null | undefined;
+}
+
 /** The part of the budget that one channel gets. */
 export interface BudgetShare {
   /** How much. */
@@ -712,6 +750,32 @@ export interface CampaignLine {
   timezone: string;
 }
 
+/** Which campaign a report is about. */
+export interface CampaignLineInput {
+  /** From the brief. */
+  audienceText: string;
+  /** From the brief. */
+  brand: string;
+  /** From the brief. */
+  end: Date;
+  /** From the brief. */
+  goal: string;
+  /** Its id. */
+  id: string;
+  /** Key of its brief. */
+  key: string;
+  /** Its name. */
+  name: string;
+  /** From the brief. */
+  offer?: string | null | undefined;
+  /** From the brief. */
+  start: Date;
+  /** Its state. */
+  status: string;
+  /** From the brief; the times of the page are shown in it. */
+  timezone: string;
+}
+
 /** A page of a list. */
 export interface CampaignPage {
   /** The items in the stated order. */
@@ -833,6 +897,49 @@ export interface CampaignReport {
   knowledge: KnowledgeCounts;
   /** The plan in short. */
   plan: PlanLine;
+  /** Public posts handed to the outbox so far. */
+  posts: number;
+  /** The same with words, most frequent first. */
+  reasonLines: ReasonLine[];
+  /** Deferred and denied sends by the rule that decided, each send once. */
+  reasons: Record<string, number>;
+  /** The first step to each person on each personal channel. */
+  sends: SendCounts;
+  /**
+   * Wall time of each part of the last run, in milliseconds. The one thing that differs between two
+   * runs.
+   */
+  timingsMs: Record<string, number>;
+  /** What was learnt about the brand's voice. */
+  voice: VoiceLine;
+}
+
+/**
+ * What a campaign did, and why.
+ *
+ * Written as `report.json`; `Report::to_html` makes the page people read.
+ */
+export interface CampaignReportInput {
+  /** Each asset with its checks. */
+  assetCards: AssetCardInput[];
+  /** Assets by channel. */
+  assets: Record<string, number>;
+  /** Money. */
+  budget: BudgetLineInput;
+  /** Which campaign this is. */
+  campaign: CampaignLineInput;
+  /** The counts of `sends` for each personal channel. */
+  channels: Record<string, SendCounts>;
+  /** What the contacts file gave. */
+  contacts: ContactCounts;
+  /** The instant the report was made, by the clock of the hub. */
+  generatedAt: Date;
+  /** True when no provider was configured: texts come from the offline model, sends went to the outbox. */
+  isOffline: boolean;
+  /** The brand documents. */
+  knowledge: KnowledgeCounts;
+  /** The plan in short. */
+  plan: PlanLineInput;
   /** Public posts handed to the outbox so far. */
   posts: number;
   /** The same with words, most frequent first. */
@@ -1135,6 +1242,18 @@ export interface CostRange {
   low: Money;
   /** Costs without a known price; they are not in the sums, and not zero. */
   unknown: string[];
+}
+
+/** What the plan costs: the sum of what is known, and by name what is not. */
+export interface CostRangeInput {
+  /** What to expect. */
+  estimate: Money;
+  /** The most to expect. */
+  high: Money;
+  /** The least to expect. */
+  low: Money;
+  /** Costs without a known price; they are not in the sums, and not zero. Default: `[]`. */
+  unknown?: string[] | undefined;
 }
 
 /** The length of one part beside its limit. */
@@ -1515,6 +1634,23 @@ export interface Dropped {
   /** The rule. */
   rule: DropRule;
 }
+
+/**
+ * What kind of effect a tool has, and so what a resumed run does about a call without outcome.
+ *
+ * - `pure`: Computes: call it again.
+ * - `read`: Reads: call it again.
+ * - `idempotent`: Changes records of ours, in the commit of its outcome: without outcome it did
+ *   not happen; call it again.
+ * - `write`: Acts on the world: ask whether it landed.
+ * - `compensable`: Changes records of ours and can be taken back: as idempotent.
+ */
+export type EffectClass =
+  | 'pure'
+  | 'read'
+  | 'idempotent'
+  | 'write'
+  | 'compensable';
 
 /**
  * What the output is, and so what must be escaped in it.
@@ -1937,6 +2073,16 @@ export interface Kpi {
   source: string;
   /** What is aimed at; absent until a baseline was measured. */
   target: string | null;
+}
+
+/** A measure of success. */
+export interface KpiInput {
+  /** What is measured, such as `email.click_rate`. */
+  metric: string;
+  /** Where the target comes from, or how the baseline is won. */
+  source: string;
+  /** What is aimed at; absent until a baseline was measured. */
+  target?: string | null | undefined;
 }
 
 /** What a launch made. Sends that were there already are not counted again. */
@@ -2459,6 +2605,22 @@ export interface PlanLine {
   version: number;
 }
 
+/** The plan in short. */
+export interface PlanLineInput {
+  /** What was taken as given. */
+  assumptions: string[];
+  /** What tells whether it worked. */
+  kpis: KpiInput[];
+  /** What could go wrong. */
+  risks: string[];
+  /** What happens when. */
+  schedule: ScheduleEntryInput[];
+  /** How many steps it has. */
+  steps: number;
+  /** Its version. */
+  version: number;
+}
+
 /** One node of the plan. */
 export interface PlanStep {
   /** The agent that does it. */
@@ -2750,6 +2912,12 @@ export interface Replacement {
   to: string;
 }
 
+/** A report as a page. */
+export interface ReportPage {
+  /** The whole document, UTF-8. */
+  html: string;
+}
+
 /** Whom identifiers mean. */
 export interface Resolved {
   /** The candidate this call left. */
@@ -2910,6 +3078,20 @@ export interface ScheduleEntry {
   title: string;
   /** When it stops, for what runs over a span. */
   until: Date | null;
+}
+
+/** One line of the schedule. */
+export interface ScheduleEntryInput {
+  /** When. */
+  at: Date;
+  /** Where. */
+  channel: CampaignChannel;
+  /** The step it belongs to. */
+  stepKey: string;
+  /** What, for people. */
+  title: string;
+  /** When it stops, for what runs over a span. */
+  until?: Date | null | undefined;
 }
 
 /** What a hit must match; what is left out does not matter. */
@@ -3220,6 +3402,18 @@ export interface Span {
   end: number;
   /** First byte. */
   start: number;
+}
+
+/** What is told of an answer that was kept aside. */
+export interface SpilledResult {
+  /** For `tools.read_result`. */
+  handle: string;
+  /** Its beginning. */
+  head: string;
+  /** Length of the answer as JSON text, in bytes. */
+  sizeBytes: number;
+  /** Its end. */
+  tail: string;
 }
 
 /** Mean and standard deviation of a metric. */
@@ -3551,6 +3745,99 @@ export interface ToneInput {
   /** Warm rather than distant. Default: `0.0`. */
   warm?: number | undefined;
 }
+
+/** The answer of a tool: one of `output` and `spilled` is there. */
+export interface ToolAnswer {
+  /** What it answered. */
+  output: unknown;
+  /** Where its answer is kept, when it is longer than the tool's `result_cap_bytes`. */
+  spilled: SpilledResult | null;
+  /** The tool that answered, under its own name. */
+  tool: string;
+}
+
+/** What a tool is, what it takes and answers, and its bounds. */
+export interface ToolInfo {
+  /** Most calls at the same time in one process; none: any number. */
+  concurrency: number | null;
+  /** What it does and when to use it. */
+  doc: string;
+  /** What it does to the world. */
+  effect: EffectClass;
+  /** JSON Schema of its arguments, an object. */
+  inputSchema: unknown;
+  /** What it works on. */
+  kind: ToolKind;
+  /** `[a-z0-9_.]`, 1 to 64 characters. */
+  name: string;
+  /** Rights a caller needs, all of them. */
+  needs: Permission[];
+  /** JSON Schema of its answer; `true` for any. */
+  outputSchema: unknown;
+  /**
+   * Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
+   * aside.
+   */
+  resultCapBytes: number;
+  /** Where it comes from. */
+  source: ToolSource;
+  /** Time a call may take, in milliseconds, 1 to 86 400 000. */
+  timeoutMs: number;
+  /** Raised when its behaviour changes. */
+  version: number;
+}
+
+/**
+ * What a tool works on.
+ *
+ * - `api`: A service.
+ * - `database`: Records.
+ * - `generation`: Texts, pictures and other new content.
+ * - `analysis`: Figures and judgements.
+ * - `integration`: Anything else of the host.
+ */
+export type ToolKind =
+  | 'api'
+  | 'database'
+  | 'generation'
+  | 'analysis'
+  | 'integration';
+
+/** One tool of a list. */
+export interface ToolLine {
+  /** What it does, in one line. */
+  doc: string;
+  /** What it does to the world. */
+  effect: EffectClass;
+  /** Its name. */
+  name: string;
+  /** Where it comes from. */
+  source: ToolSource;
+}
+
+/** A piece of a tool's answer. */
+export interface ToolResultPiece {
+  /** Where the next piece begins; absent at the end. */
+  next: number | null;
+  /** Where it begins, in bytes. */
+  offset: number;
+  /** Length of the whole answer, in bytes. */
+  sizeBytes: number;
+  /** The piece; empty when `query` was not found. */
+  text: string;
+}
+
+/**
+ * Where a tool comes from.
+ *
+ * - `builtin`: Written in Rust and added to the hub.
+ * - `catalogue`: An operation of the catalogue.
+ * - `host`: Written in the language of the host.
+ */
+export type ToolSource =
+  | 'builtin'
+  | 'catalogue'
+  | 'host';
 
 /** A fact about a person from outside the fixed fields. */
 export interface Trait {
@@ -4334,6 +4621,12 @@ export interface CampaignPlanInput {
   again?: boolean | undefined;
 }
 
+/** Input of `campaign.render_report`. */
+export interface CampaignRenderReportInput {
+  /** What `campaign.report` said; the host may have added its `timings_ms`. */
+  report: CampaignReportInput;
+}
+
 /** Input of `campaign.report`. */
 export interface CampaignReportInput {
   /** The campaign. */
@@ -4719,7 +5012,7 @@ export interface PeopleImportErrorsInput {
   import: string;
   /** Where the call before ended. */
   cursor?: string | null | undefined;
-  /** Pages of 500 rows to look through per call, 1 to 500. Default 50. */
+  /** Faults per call, 1 to 500. Default 50. */
   limit?: number | null | undefined;
 }
 
@@ -5058,6 +5351,43 @@ export interface SuppressionListInput {
   limit?: number | null | undefined;
   /** Only those for this reason. */
   reason?: SuppressionReason | null | undefined;
+}
+
+/** Input of `tools.call`. */
+export interface ToolsCallInput {
+  /** Its name, or another name of it such as `sendEmail`. */
+  name: string;
+  /** Its arguments, an object. */
+  args?: unknown | undefined;
+}
+
+/** Input of `tools.describe`. */
+export interface ToolsDescribeInput {
+  /** Its name, or another name of it such as `sendEmail`. */
+  name: string;
+}
+
+/** Input of `tools.list`. */
+export interface ToolsListInput {
+  /** Only names that begin with this, such as `people.`. */
+  prefix?: string | null | undefined;
+  /** Only tools from here. */
+  source?: ToolSource | null | undefined;
+}
+
+/** Input of `tools.read_result`. */
+export interface ToolsReadResultInput {
+  /** `handle` of the spilled result. Default: `""`. */
+  handle?: string | undefined;
+  /** Most bytes of the piece, 1..65 536. Default 8 192. */
+  limit?: number | null | undefined;
+  /**
+   * Where to begin, in bytes of the text; `next` of the piece before. With `query`: where to begin
+   * searching. Default: `0`.
+   */
+  offset?: number | undefined;
+  /** Begins a little before the next place that holds this text, in any case of its letters. */
+  query?: string | null | undefined;
 }
 
 /** Input of `utm.apply`. */

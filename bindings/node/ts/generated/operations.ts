@@ -32,6 +32,7 @@ import type {
   CampaignPage,
   CampaignPauseInput,
   CampaignPlanInput,
+  CampaignRenderReportInput,
   CampaignReport,
   CampaignReportInput,
   CampaignResumeInput,
@@ -101,6 +102,7 @@ import type {
   QueuesStatsInput,
   Recorded,
   Rendered,
+  ReportPage,
   Resolved,
   RowFaultPage,
   RunDetails,
@@ -138,6 +140,14 @@ import type {
   SuppressionViewPage,
   TaggedLink,
   TimelineEntryPage,
+  ToolAnswer,
+  ToolInfo,
+  ToolLine,
+  ToolResultPiece,
+  ToolsCallInput,
+  ToolsDescribeInput,
+  ToolsListInput,
+  ToolsReadResultInput,
   Unmerged,
   Unsubscribed,
   UploadedGuide,
@@ -378,6 +388,16 @@ export class CampaignOperations {
    */
   plan(input: CampaignPlanInput, options?: CallOptions): Promise<Plan> {
     return this.#core.call('campaign.plan', input, 'CampaignPlanInput', 'Plan', options);
+  }
+
+  /**
+   * Renders a report as one self-contained HTML page, with charts and without scripts or outside
+   * links.
+   *
+   * Needs `read:analytics`. Effect: pure.
+   */
+  renderReport(input: CampaignRenderReportInput, options?: CallOptions): Promise<ReportPage> {
+    return this.#core.call('campaign.render_report', input, 'CampaignRenderReportInput', 'ReportPage', options);
   }
 
   /**
@@ -1235,6 +1255,54 @@ export class SuppressionOperations {
   }
 }
 
+/** Operations of `tools`. */
+export class ToolsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Calls a tool with JSON, as an agent does: arguments and answer are checked, and a long answer is
+   * kept aside.
+   *
+   * Needs `execute:agents`. Effect: write. Codes of its own: `unknown_tool`, `tool_answer`,
+   * `tool_timeout`, `host_error`.
+   */
+  call(input: ToolsCallInput, options?: CallOptions): Promise<ToolAnswer> {
+    return this.#core.call('tools.call', input, 'ToolsCallInput', 'ToolAnswer', options);
+  }
+
+  /**
+   * Describes one tool: what it does, the schemas of its arguments and answer, its bounds.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `unknown_tool`.
+   */
+  describe(input: ToolsDescribeInput, options?: CallOptions): Promise<ToolInfo> {
+    return this.#core.call('tools.describe', input, 'ToolsDescribeInput', 'ToolInfo', options);
+  }
+
+  /**
+   * Lists the tools the caller has: operations it may call, and tools added to this process.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  list(input: ToolsListInput = {}, options?: CallOptions): Promise<ToolLine[]> {
+    return this.#core.call('tools.list', input, 'ToolsListInput', { l: 'ToolLine' }, options);
+  }
+
+  /**
+   * Reads a piece of a tool's answer that was too long to be given out at once.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  readResult(input: ToolsReadResultInput = {}, options?: CallOptions): Promise<ToolResultPiece> {
+    return this.#core.call('tools.read_result', input, 'ToolsReadResultInput', 'ToolResultPiece', options);
+  }
+}
+
 /** Operations of `utm`. */
 export class UtmOperations {
   readonly #core: Core;
@@ -1505,6 +1573,11 @@ export class Operations {
   /** Operations of `suppression`. */
   get suppression(): SuppressionOperations {
     return new SuppressionOperations(this.#core);
+  }
+
+  /** Operations of `tools`. */
+  get tools(): ToolsOperations {
+    return new ToolsOperations(this.#core);
   }
 
   /** Operations of `utm`. */

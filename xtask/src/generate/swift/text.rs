@@ -6,29 +6,25 @@ use crate::generate::names;
 use crate::generate::shapes::Type;
 
 /// Reserved words (The Swift Programming Language 6.2, lexical structure): they stand in backticks.
-const KEYWORDS: [&str; 49] = [
+const KEYWORDS: [&str; 52] = [
     "as", "associatedtype", "await", "break", "case", "catch", "class", "continue", "default", "defer", "deinit", "do",
     "else", "enum", "extension", "fallthrough", "false", "fileprivate", "for", "func", "guard", "if", "import", "in",
     "init", "inout", "internal", "is", "let", "nil", "operator", "precedencegroup", "private", "protocol", "public",
-    "repeat", "rethrows", "return", "static", "struct", "subscript", "super", "switch", "throw", "throws", "true",
-    "try", "typealias", "var",
+    "repeat", "rethrows", "return", "self", "static", "struct", "subscript", "super", "switch", "throw", "throws", "true",
+    "try", "typealias", "var", "where", "while",
 ];
 
-/// Words that are reserved too, but cannot be listed with the others on one line of thought: `where`, `while`, `self`.
-const MORE: [&str; 3] = ["self", "where", "while"];
-
 /// Names that generated files and their language use: no type may take them.
-pub(super) const TAKEN: [&str; 26] = [
+pub(super) const TAKEN: [&str; 25] = [
     "Any", "Args", "Array", "Bool", "Codable", "Core", "Data", "Date", "Decoder", "Dictionary", "Double", "Encoder",
-    "Error", "Event", "Hub", "Int", "JSONValue", "NeonHubError", "Never", "Optional", "Protocol", "Result", "Set",
+    "Error", "Hub", "Int", "JSONValue", "NeonHubError", "Never", "Optional", "Protocol", "Result", "Set",
     "String", "Task", "Type",
 ];
 
 /// A member, argument, method or namespace.
 pub(super) fn member(word: &str) -> String {
     let name = names::lower_camel(word);
-    let is_reserved = KEYWORDS.contains(&name.as_str()) || MORE.contains(&name.as_str());
-    if is_reserved { format!("`{name}`") } else { name }
+    if KEYWORDS.contains(&name.as_str()) { format!("`{name}`") } else { name }
 }
 
 /// A case of an enum.

@@ -467,6 +467,11 @@ uint64_t uniffi_neonhub_mobile_fn_constructor_nativeoffline_new(RustCallStatus *
 
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEOFFLINE_IS_SHUT
+#define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEOFFLINE_IS_SHUT
+int8_t uniffi_neonhub_mobile_fn_method_nativeoffline_is_shut(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEOFFLINE_LIFT
 #define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEOFFLINE_LIFT
 void uniffi_neonhub_mobile_fn_method_nativeoffline_lift(uint64_t ptr, RustCallStatus *_Nonnull out_status
@@ -954,6 +959,12 @@ uint16_t uniffi_neonhub_mobile_checksum_method_nativefaults_clear(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEFAULTS_SEEN
 #define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEFAULTS_SEEN
 uint16_t uniffi_neonhub_mobile_checksum_method_nativefaults_seen(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEOFFLINE_IS_SHUT
+#define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEOFFLINE_IS_SHUT
+uint16_t uniffi_neonhub_mobile_checksum_method_nativeoffline_is_shut(void
 
 );
 #endif

@@ -2,6 +2,8 @@ package ai.neonhub
 
 import java.time.Instant
 import kotlin.time.Duration
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.serialization.DeserializationStrategy
 import kotlinx.serialization.KSerializer
 import kotlinx.serialization.SerializationStrategy
@@ -55,8 +57,11 @@ internal class Core(
         return PLAIN.decodeFromString(output, send(name, input))
     }
 
-    suspend fun send(name: String, input: String): String =
-        open { translated(name) { caller.call(name, input, key, timeout?.inWholeMilliseconds) } }
+    suspend fun send(name: String, input: String): String {
+        // The native side starts before it suspends: a call that nobody waits for must not begin.
+        currentCoroutineContext().ensureActive()
+        return open { translated(name) { caller.call(name, input, key, timeout?.inWholeMilliseconds) } }
+    }
 }
 
 /** The arguments of one call, as JSON. */

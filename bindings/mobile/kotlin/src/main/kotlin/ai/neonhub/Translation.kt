@@ -65,7 +65,10 @@ internal object Thrown {
 /** A function of the application as the core calls it. It may block: it runs on [Dispatchers.IO]. */
 internal class HostCode(private val body: suspend (JsonObject) -> JsonElement) : HostFunction {
     override suspend fun invoke(input: String): String = try {
-        withContext(Dispatchers.IO) { body(PLAIN.parseToJsonElement(input).jsonObject).toString() }
+        val answer = withContext(Dispatchers.IO) { body(PLAIN.parseToJsonElement(input).jsonObject).toString() }
+        // The glue would never answer for text that it cannot encode.
+        if (answer != sound(answer)) throw NeonHubException.Corrupted("expected text without lone surrogates", "host_answer")
+        answer
     } catch (ended: CancellationException) {
         // The call behind it has ended, or the function gave itself up, such as by a timeout of its own.
         if (currentCoroutineContext().isActive) throw raised(ended) else throw ended
@@ -76,18 +79,21 @@ internal class HostCode(private val body: suspend (JsonObject) -> JsonElement) :
     }
 
     private fun raised(thrown: Throwable) =
-        NativeException.Raised(thrown.javaClass.simpleName, thrown.message.orEmpty(), Thrown.keep(thrown))
+        NativeException.Raised(thrown.javaClass.simpleName, sound(thrown.message.orEmpty()), Thrown.keep(thrown))
 }
+
+/** The text with a question mark for each lone surrogate. */
+private fun sound(text: String) = text.toByteArray().decodeToString()
 
 private fun NeonHubException.parts() = ErrorParts(
     kind = kind,
-    code = code,
-    operation = operation,
-    reason = message,
-    context = context.map { (name, text) -> ErrorPair(name, text) },
-    faults = faults.map { ErrorPair(it.field, it.message) },
+    code = sound(code),
+    operation = sound(operation),
+    reason = sound(message),
+    context = context.map { (name, text) -> ErrorPair(sound(name), sound(text)) },
+    faults = faults.map { ErrorPair(sound(it.field), sound(it.message)) },
     retryable = retryable,
     retryAfterMs = retryAfter?.inWholeMilliseconds,
-    line = toString(),
+    line = sound(toString()),
     raised = Thrown.keep(this),
 )

@@ -6,6 +6,7 @@ import ai.neonhub.models.Attribution
 import ai.neonhub.models.Basis
 import ai.neonhub.models.BrandsChannel
 import ai.neonhub.models.CampaignBrief
+import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
 import ai.neonhub.models.CandidateStatus
 import ai.neonhub.models.Channel
@@ -144,6 +145,9 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "campaign.plan" to { hub, given -> hub.campaign.plan(
         id = given.need("id", String.serializer()),
         again = given.may("again", Boolean.serializer()),
+    ) },
+    "campaign.render_report" to { hub, given -> hub.campaign.renderReport(
+        report = given.need("report", CampaignReport.serializer()),
     ) },
     "campaign.report" to { hub, given -> hub.campaign.report(
         id = given.need("id", String.serializer()),

@@ -1,6 +1,7 @@
 package ai.neonhub
 
 import ai.neonhub.testing.Faults
+import ai.neonhub.testing.Offline
 import ai.neonhub.testing.On
 import ai.neonhub.testing.ScriptedModel
 import ai.neonhub.testing.TEST_NOW
@@ -9,7 +10,6 @@ import ai.neonhub.testing.memory
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
-import kotlin.test.assertFalse
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.hours
@@ -90,7 +90,8 @@ class ToolsTest {
         faults.add(On.Model, hang = true)
         assertFailsWith<NeonHubException.Timeout> { hub.withOptions(timeout = 50.milliseconds).ask() }
         hub.inject(null)
-        assertTrue(hub.ask().isNotEmpty())
+        hub.addModel(ScriptedModel("free again"))
+        assertEquals("free again", hub.ask())
     }
 
     @Test
@@ -106,7 +107,13 @@ class ToolsTest {
 
     @Test
     fun `the network is shut while it is forbidden`() = test { hub ->
-        val answer = forbidNetwork { hub.ask() }
-        assertFalse(answer.isEmpty())
+        hub.addModel(ScriptedModel("no socket needed"))
+        val after = forbidNetwork { offline ->
+            assertTrue(offline.isShut)
+            assertEquals("no socket needed", hub.ask())
+            offline
+        }
+        assertFailsWith<IllegalStateException> { after.isShut }
+        Offline().use { assertTrue(it.isShut) }
     }
 }

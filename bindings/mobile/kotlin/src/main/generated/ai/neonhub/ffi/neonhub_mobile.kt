@@ -761,6 +761,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativefaults_seen(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativeoffline_is_shut(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativeoffline_lift(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativescript_add(
@@ -880,6 +882,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_neonhub_mobile_fn_constructor_nativeoffline_new(uniffi_out_err: UniffiRustCallStatus,
     ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativeoffline_is_shut(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Byte
     external fun uniffi_neonhub_mobile_fn_method_nativeoffline_lift(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
     external fun uniffi_neonhub_mobile_fn_clone_nativescript(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1105,6 +1109,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativefaults_seen() and 0xFFFF) != 51392) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativeoffline_is_shut() and 0xFFFF) != 48868) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativeoffline_lift() and 0xFFFF) != 55893) {
@@ -3577,6 +3584,11 @@ public object FfiConverterTypeNativeHub: FfiConverter<NativeHub, Long> {
 public interface NativeOfflineInterface {
 
     /**
+     * True while it, or another one, forbids the network.
+     */
+    fun `isShut`(): kotlin.Boolean
+
+    /**
      * Allows it again.
      */
     fun `lift`()
@@ -3698,6 +3710,22 @@ open class NativeOffline: Disposable, AutoCloseable, NativeOfflineInterface
             UniffiLib.uniffi_neonhub_mobile_fn_clone_nativeoffline(handle, status)
         }
     }
+
+
+    /**
+     * True while it, or another one, forbids the network.
+     */override fun `isShut`(): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativeoffline_is_shut(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
 
 
     /**

@@ -3242,6 +3242,16 @@ public data class Replacement(
 )
 
 /**
+ * A report as a page.
+ *
+ * @property html The whole document, UTF-8.
+ */
+@Serializable
+public data class ReportPage(
+    val html: String,
+)
+
+/**
  * Whom identifiers mean.
  *
  * @property candidate The candidate this call left.

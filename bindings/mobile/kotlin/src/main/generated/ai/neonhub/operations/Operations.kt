@@ -70,6 +70,7 @@ import ai.neonhub.models.QueueStats
 import ai.neonhub.models.QuietHours
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
+import ai.neonhub.models.ReportPage
 import ai.neonhub.models.Resolved
 import ai.neonhub.models.RowFaultPage
 import ai.neonhub.models.RunDetails
@@ -486,6 +487,20 @@ public class CampaignOperations internal constructor(private val core: Core) {
     ): Plan = core.call("campaign.plan", Plan.serializer()) {
         give("id", id, String.serializer())
         offer("again", again, Boolean.serializer())
+    }
+
+    /**
+     * Renders a report as one self-contained HTML page, with charts and without scripts or outside
+     * links.
+     *
+     * Needs `read:analytics`. Effect: pure.
+     *
+     * @param report What `campaign.report` said; the host may have added its `timings_ms`.
+     */
+    public suspend fun renderReport(
+        report: CampaignReport,
+    ): ReportPage = core.call("campaign.render_report", ReportPage.serializer()) {
+        give("report", report, CampaignReport.serializer())
     }
 
     /**
@@ -1211,7 +1226,7 @@ public class PeopleImportOperations internal constructor(private val core: Core)
      *
      * @param import The import.
      * @param cursor Where the call before ended.
-     * @param limit Pages of 500 rows to look through per call, 1 to 500. Default 50.
+     * @param limit Faults per call, 1 to 500. Default 50.
      */
     public suspend fun errors(
         import: String,

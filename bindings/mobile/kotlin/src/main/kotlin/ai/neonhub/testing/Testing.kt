@@ -115,11 +115,14 @@ public class VirtualClock internal constructor(private val native: NativeClock) 
 }
 
 /** Keeps every socket of the process shut while [work] runs: what would open one fails with code `network_forbidden`. */
-public inline fun <T> forbidNetwork(work: () -> T): T = Offline().use { work() }
+public inline fun <T> forbidNetwork(work: (Offline) -> T): T = Offline().use(work)
 
 /** Sockets stay shut until it is closed. */
 public class Offline : AutoCloseable {
     private val native = NativeOffline()
+
+    /** True while sockets are shut. */
+    public val isShut: Boolean get() = native.isShut()
 
     override fun close() {
         native.lift()

@@ -1728,6 +1728,11 @@ public func FfiConverterTypeNativeHub_lower(_ value: NativeHub) -> UInt64 {
 public protocol NativeOfflineProtocol: AnyObject, Sendable {
 
     /**
+     * True while it, or another one, forbids the network.
+     */
+    func isShut()  -> Bool
+
+    /**
      * Allows it again.
      */
     func lift()
@@ -1799,6 +1804,18 @@ public convenience init() {
 
 
 
+
+    /**
+     * True while it, or another one, forbids the network.
+     */
+open func isShut() -> Bool  {
+    return try!  FfiConverterBool.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativeoffline_is_shut(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
 
     /**
      * Allows it again.
@@ -3034,6 +3051,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativefaults_seen() != 51392) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativeoffline_is_shut() != 48868) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativeoffline_lift() != 55893) {
