@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod contract;
+mod examples;
 mod kotlin;
 mod names;
 mod node;

@@ -9,7 +9,7 @@ use neonhub_core::{CancelToken, Clock, Error, ErrorKind, Hub, HubBuilder, Result
 use serde_json::Value;
 
 use crate::error::{FfiError, FfiResult};
-use crate::events::{EventFilter, EventStream};
+use crate::events::{EventFilter, EventStream, Streams};
 use crate::host::{HostConnector, HostModel, HostTool};
 use crate::options::{CallSettings, OpenOptions};
 use crate::testing::{Faults, ScriptedModel, VirtualClock};
@@ -19,7 +19,18 @@ use crate::testing::{Faults, ScriptedModel, VirtualClock};
 pub struct FfiHub {
     scope: Scope,
     clock: Option<VirtualClock>,
+    streams: Arc<Streams>,
     process: u32,
+}
+
+/// In a forked child the hub is left as it is: its threads are gone, and closing the files of the parent's store
+/// would break the parent's locks.
+impl Drop for FfiHub {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            std::mem::forget(self.scope.clone());
+        }
+    }
 }
 
 impl FfiHub {
@@ -41,7 +52,7 @@ impl FfiHub {
             Ok((hub.workspace(options.slug()).await?, clock.map(VirtualClock::new)))
         };
         let (scope, clock) = guarded("hub.open", opening).await?;
-        Ok(FfiHub { scope, clock, process: std::process::id() })
+        Ok(FfiHub { scope, clock, streams: Arc::default(), process: std::process::id() })
     }
 
     /// The same hub in another workspace.
@@ -51,7 +62,8 @@ impl FfiHub {
     pub async fn workspace(&self, slug: &str) -> FfiResult<Self> {
         let hub = self.hub("hub.workspace")?;
         let scope = guarded("hub.workspace", hub.workspace(slug)).await?;
-        Ok(FfiHub { scope, clock: self.clock.clone(), process: self.process })
+        let (clock, streams) = (self.clock.clone(), Arc::clone(&self.streams));
+        Ok(FfiHub { scope, clock, streams, process: self.process })
     }
 
     /// Calls an operation by name. A panic becomes `Internal`; a cancelled token ends the call as `Cancelled`.
@@ -75,7 +87,9 @@ impl FfiHub {
     /// `PermissionDenied` without `read:analytics`.
     pub fn events(&self, cursor: u64, types: Option<&str>, filter: EventFilter) -> FfiResult<EventStream> {
         self.hub("hub.events")?;
-        Ok(EventStream::start(self.scope.subscribe(cursor, types)?, filter))
+        let stream = EventStream::start(self.scope.subscribe(cursor, types)?, filter);
+        self.streams.add(&stream);
+        Ok(stream)
     }
 
     /// Adds a model written in the host language; it answers from now on.
@@ -147,7 +161,8 @@ impl FfiHub {
         self.scope.hub().operations().filter(|entry| !entry.internal).map(|entry| entry.name).collect()
     }
 
-    /// Stops taking calls, waits for those under way, and closes the store. Closing twice is one close.
+    /// Stops taking calls, waits for those under way, and closes the store. Closing twice is one close. Open streams
+    /// take up what has happened so far, as much as they hold, and give it out before they end.
     ///
     /// # Errors
     /// What the store answers while it writes out.
@@ -156,6 +171,7 @@ impl FfiHub {
             // The parent's hub is the parent's to close.
             return Ok(());
         }
+        self.streams.finish().await;
         guarded("hub.close", self.scope.hub().close()).await
     }
 
@@ -163,6 +179,11 @@ impl FfiHub {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.scope.hub().is_closing()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scope_for_tests(&self) -> Scope {
+        self.scope.clone()
     }
 
     fn is_foreign(&self) -> bool {
@@ -180,7 +201,7 @@ impl FfiHub {
 
 /// The builder with every operation, record kind and rule of this build.
 pub(crate) fn builder() -> HubBuilder {
-    neonhub::builder()
+    neonhub::builder().operations(crate::testing::traffic::CATALOGUE)
 }
 
 /// Turns a panic of ours into an error: no panic may cross into another language.

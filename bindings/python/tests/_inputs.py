@@ -501,6 +501,17 @@ def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def knowledge_embed(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "texts" in v:
+        given["texts"] = v["texts"]
+    if "embedder" in v:
+        given["embedder"] = v["embedder"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    return given
+
+
 def knowledge_ingest_text(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "dataset" in v:
@@ -542,6 +553,8 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
         given["spaces"] = v["spaces"]
     if "text_weight" in v:
         given["text_weight"] = v["text_weight"]
+    if "vector" in v:
+        given["vector"] = v["vector"]
     return given
 
 
@@ -1228,6 +1241,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "email.unsubscribe": email_unsubscribe,
     "gate.check": gate_check,
     "jobs.work": jobs_work,
+    "knowledge.embed": knowledge_embed,
     "knowledge.ingest_text": knowledge_ingest_text,
     "knowledge.search": knowledge_search,
     "people.candidates.accept": people_candidates_accept,

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._lazy import Lazy
 from .._values import instant
-from . import models as m
+
+if TYPE_CHECKING:
+    from . import models as m
+else:
+    m = Lazy("neonhub._generated.models")
 
 
 def agent_run(v: Any) -> m.AgentRun:
@@ -1905,6 +1910,15 @@ def utm(v: Any) -> m.Utm:
         medium=v["medium"],
         source=v["source"],
         term=v.get("term"),
+    )
+
+
+def vectors(v: Any) -> m.Vectors:
+    return m.Vectors(
+        count=v["count"],
+        dims=v["dims"],
+        embedder=v["embedder"],
+        packed=v["packed"],
     )
 
 
