@@ -17,6 +17,7 @@ mod permission;
 pub mod prompt;
 mod rng;
 pub mod run;
+pub mod schedule;
 mod scope;
 pub mod seal;
 pub mod store;
