@@ -52,7 +52,7 @@ func run(_ hub: Hub, data: URL, out: URL) async throws -> CampaignReport {
     for file in files.filter({ endings.contains($0.pathExtension) }).sorted(by: { $0.path < $1.path }) {
         let content = try Data(contentsOf: file).base64EncodedString()
         _ = try await hub.documents.upload(
-            contentBase64: content, dataset: "brand-voice", name: file.lastPathComponent, tags: ["brand:\(slug)"])
+            dataset: "brand-voice", name: file.lastPathComponent, contentBase64: content, tags: ["brand:\(slug)"])
     }
     _ = try await hub.voice.extract(brand: slug)
     let imported = try await hub.people.`import`.start(path: data.appendingPathComponent("contacts.csv").path)

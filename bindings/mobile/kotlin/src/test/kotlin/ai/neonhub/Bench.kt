@@ -1,10 +1,8 @@
 package ai.neonhub
 
 import ai.neonhub.ffi.hop
-import java.nio.file.Files
 import java.nio.file.Path
 import kotlin.io.path.fileSize
-import kotlin.io.path.writeText
 import kotlin.time.TimeSource
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.runBlocking
@@ -12,7 +10,7 @@ import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
 
-private const val PEOPLE = 2_000
+private const val EVENTS = 5_000
 
 /** Prints one JSON row per line: what the binding costs next to a bare suspend call of the same library. */
 internal object Bench {
@@ -24,33 +22,27 @@ internal object Bench {
             val bare = time(rounds) { hop() }
             val trivial = time(rounds) { hub.scope.whoami() }
             row("trivial suspend operation", trivial, "us", "no-op suspend call", bare, 3.0)
-            for (size in listOf(1_024, 102_400)) {
-                val text = "x".repeat(size)
+            val none = buildJsonObject { }
+            hub.addTool("bench.one", "One", buildJsonObject { put("type", "object") }, "pure") { JsonPrimitive(1) }
+            val called = time(rounds / 5) { hub.tools.call(name = "bench.one", args = none) }
+            row("host callback (a tool)", called, "us", "no-op suspend call", bare, null)
+            for (kib in listOf(1, 100)) {
+                val text = "x".repeat(kib * 1024)
                 hub.addModel("bench") { ModelAnswer(text) }
-                row("result of ${size / 1024} KiB", time(rounds / 5) { hub.sized(size) }, "us", "no-op suspend call", bare, null)
+                val took = time(rounds / 5) { hub.ask() }
+                row("host model, a result of $kib KiB", took, "us", "no-op suspend call", bare, null)
             }
-            hub.addModel("bench") { ModelAnswer("x") }
-            row("host callback", time(rounds / 5) { hub.ask() }, "us", "no-op suspend call", bare, null)
             row("streamed event", events(hub), "us", "no-op suspend call", bare, null)
         }
         jar?.let { row("jar", it.fileSize() / 1048576.0, "MiB", null, null, null) }
     }
 
-    private suspend fun Hub.sized(size: Int) {
-        check(core.send("scope.whoami", "{}").isNotEmpty() && size > 0)
-        ai.generateText(prompt = "x")
-    }
-
     private suspend fun events(hub: Hub): Double {
-        val file = Files.createTempFile("people", ".csv")
-        file.writeText((0 until PEOPLE).joinToString("\n", "email\n") { "p$it@example.example" })
-        hub.people.import.start(path = file.toString())
-        while (hub.jobs.work().done > 0) Unit
-        Files.delete(file)
+        hub.emit(EVENTS)
         return List(5) {
             val start = TimeSource.Monotonic.markNow()
-            hub.events(types = "person.created").take(PEOPLE).collect { }
-            start.elapsedNow().inWholeNanoseconds / 1e3 / PEOPLE
+            hub.events(types = "test.*").take(EVENTS).collect { }
+            start.elapsedNow().inWholeNanoseconds / 1e3 / EVENTS
         }.sorted()[2]
     }
 

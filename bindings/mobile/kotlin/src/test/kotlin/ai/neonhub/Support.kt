@@ -11,9 +11,14 @@ import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonArray
+import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.int
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.json.jsonPrimitive
 
 /** A Saturday morning. */
 internal val MORNING: Instant = Instant.parse("2026-11-21T09:00:00Z")
@@ -30,7 +35,28 @@ internal suspend fun Hub.resolve(n: Int): String? =
     people.resolve(identifiers = listOf(Identifier(kind = IdentityKind.Email, value = "p$n@example.example"))).person
 
 internal fun contract(name: String): JsonObject =
-    Json.parseToJsonElement(Path.of("../../../tests/contract").resolve(name).readText()).jsonObject
+    expanded(Json.parseToJsonElement(Path.of("../../../tests/contract").resolve(name).readText())).jsonObject
+
+/** Long texts are written short in the contract: `{"$repeat": [TEXT, N]}`. */
+private fun expanded(value: JsonElement): JsonElement = when (value) {
+    is JsonArray -> JsonArray(value.map(::expanded))
+    is JsonObject -> {
+        val (text, times) = (value["\$repeat"] as? JsonArray).orEmpty().takeIf { it.size == 2 } ?: listOf(null, null)
+        if (text != null && times != null) {
+            JsonPrimitive(text.jsonPrimitive.content.repeat(times.jsonPrimitive.int))
+        } else {
+            JsonObject(value.mapValues { expanded(it.value) })
+        }
+    }
+    else -> value
+}
+
+/** Publishes events of type `test.tick`, numbered from 0. */
+internal suspend fun Hub.emit(events: Int) {
+    for (first in 0 until events step 1_000) {
+        core.send("testing.emit_events", """{"first":$first,"count":${minOf(1_000, events - first)}}""")
+    }
+}
 
 internal fun cases(name: String): List<JsonObject> =
     contract(name).getValue("cases").jsonArray.map { it.jsonObject }.also { check(it.isNotEmpty()) }
