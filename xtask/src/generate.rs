@@ -40,8 +40,7 @@ const MARK_LINES: usize = 5;
 type Writer = fn(&Catalogue) -> Result<Vec<GeneratedFile>>;
 
 /// Every language with a generated surface, and what they share.
-const WRITERS: [Writer; 5] =
-    [contract::files, kotlin::files, node::files, python::files, swift::files];
+const WRITERS: [Writer; 5] = [contract::files, kotlin::files, node::files, python::files, swift::files];
 
 /// One generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing, Failure, Result};
 use crate::process::Process;
+use crate::sources;
 use crate::workspace::Workspace;
 
 /// Folder of the Kotlin artifact.
@@ -43,7 +44,21 @@ impl<'a> Kotlin<'a> {
             .arg("dependency:build-classpath")
             .arg(format!("-Dmdep.outputFile={}", self.classpath().display()))
             .run()?;
+        println!("{} tests ran", self.tests_run()?);
         self.note_resolved()
+    }
+
+    /// How many tests the suite ran, as its reports say; none is a failure.
+    fn tests_run(&self) -> Result<usize> {
+        let folder = self.build.join("surefire-reports");
+        let mut count = 0;
+        for path in
+            sources::below(&folder)?.iter().filter(|path| path.extension().is_some_and(|e| e == "xml"))
+        {
+            let report = std::fs::read_to_string(folder.join(path)).doing("read a test report")?;
+            count += report.matches("<testcase ").count();
+        }
+        if count == 0 { Err(Failure::new("the Kotlin suite ran no test")) } else { Ok(count) }
     }
 
     /// Runs the Kotlin example into a fresh folder, with its bundled data.
@@ -98,7 +113,8 @@ impl<'a> Kotlin<'a> {
             .arg(format!("-Dneonhub.library={}", self.library.display()))
             .arg(format!("-Dneonhub.build={}", build.display()))
             .env("MAVEN_OPTS", MAVEN_OPTS);
-        let is_resolved = std::fs::read_to_string(self.stamp()).is_ok_and(|poms| Some(poms) == self.poms().ok());
+        let is_resolved =
+            std::fs::read_to_string(self.stamp()).is_ok_and(|poms| Some(poms) == self.poms().ok());
         Ok(if is_resolved { maven.arg("--offline") } else { maven })
     }
 
@@ -118,7 +134,9 @@ impl<'a> Kotlin<'a> {
     fn version(&self) -> Result<String> {
         let poms = self.poms()?;
         let version = poms.split_once("<kotlin.version>").and_then(|(_, rest)| rest.split_once('<'));
-        version.map(|(version, _)| version.to_owned()).ok_or_else(|| Failure::new("the pom names no Kotlin version"))
+        version
+            .map(|(version, _)| version.to_owned())
+            .ok_or_else(|| Failure::new("the pom names no Kotlin version"))
     }
 }
 
@@ -131,6 +149,14 @@ fn code<'t>(markdown: &'t str, language: &str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_artifact_has_the_version_of_the_library() {
+        let version = format!("<version>{}</version>", env!("CARGO_PKG_VERSION"));
+        for pom in [include_str!("../../bindings/mobile/kotlin/pom.xml"), include_str!("kotlin/fresh.xml")] {
+            assert!(pom.contains(&version));
+        }
+    }
 
     #[test]
     fn the_first_block_of_a_language_is_found() {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neonhub_ffi::host::{HostConnector, HostModel, HostTool, Settings};
-use neonhub_ffi::{CallSettings, CancelToken, Error, EventFilter, FfiError, FfiHub, OpenOptions, Value, runtime};
+use neonhub_ffi::{
+    CallSettings, CancelToken, Error, EventFilter, FfiError, FfiHub, OpenOptions, Value, runtime,
+};
 
 use crate::bridge::{NativeCancel, run};
 use crate::error::NativeError;

@@ -3,7 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use neonhub_ffi::testing::{Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network, is_network_forbidden};
+use neonhub_ffi::testing::{
+    Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network, is_network_forbidden,
+};
 
 use crate::error::NativeError;
 use crate::hub::read;

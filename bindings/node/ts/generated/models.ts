@@ -51,6 +51,46 @@ export interface AgentRunPage {
   next: string | null;
 }
 
+/** One firing of a schedule and what came of it. */
+export interface AgentSession {
+  /** What it starts: an operation, or queue and work. */
+  agent: string;
+  /** Tries so far. */
+  attempt: number;
+  /** What models cost, in micros of the workspace's currency. */
+  costMicros: number;
+  /** When it ended. */
+  endedAt: Date | null;
+  /** Its id. */
+  id: string;
+  /** Its job. */
+  jobId: string | null;
+  /** Instants before that passed while nothing ran. */
+  missedCount: number;
+  /** The instant it was planned for. */
+  plannedAt: Date;
+  /** Why it was skipped, failed or cancelled. */
+  reason: string | null;
+  /** Runs it led to. */
+  runIds: string[];
+  /** Its schedule. */
+  scheduleId: string | null;
+  /** When it started. */
+  startedAt: Date | null;
+  /** State. */
+  state: SessionState;
+  /** What it answered, up to 2 000 characters of JSON. */
+  summary: string | null;
+}
+
+/** A page of a list. */
+export interface AgentSessionPage {
+  /** The items in the stated order. */
+  items: AgentSession[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
 /** An error as a log keeps it: words, no cause, no personal values. */
 export interface AgentsFailure {
   /** The finer word. */
@@ -63,6 +103,20 @@ export interface AgentsFailure {
   operation: string;
   /** True when the same call may succeed later. */
   retryable: boolean;
+}
+
+/** One entry of a log for a reader. */
+export interface AgentsLogLine {
+  /** Who. */
+  actor: string;
+  /** When. */
+  at: Date;
+  /** What it says. */
+  data: unknown;
+  /** Word of its kind. */
+  kind: string;
+  /** Number in the run. */
+  seq: number;
 }
 
 /**
@@ -361,6 +415,28 @@ export interface AuditReport {
   problem: string | null;
 }
 
+/** Pauses between tries. */
+export interface Backoff {
+  /** First pause in milliseconds, at least 1. */
+  baseMs: number;
+  /** Longest pause in milliseconds. */
+  capMs: number;
+  /** Whether they are spread by chance. */
+  jitter: Jitter;
+  /** How they grow. */
+  kind: BackoffKind;
+}
+
+/**
+ * How pauses between tries grow.
+ *
+ * - `fixed`: Always the base.
+ * - `exponential`: Doubles with each failure.
+ */
+export type BackoffKind =
+  | 'fixed'
+  | 'exponential';
+
 /**
  * Why the processing is lawful.
  *
@@ -572,6 +648,22 @@ export interface BudgetShare {
   paysFor: string;
   /** Its weight among the weights of all channels of the plan. */
   weight: number;
+}
+
+/** Days that a schedule leaves out, in its own time zone. */
+export interface Calendar {
+  /** Only on these days of the week, `mon` to `sun`. Empty: all. */
+  onlyWeekdays: string[];
+  /** Dates, such as `2026-12-25`. */
+  skipDates: string[];
+}
+
+/** Days that a schedule leaves out, in its own time zone. */
+export interface CalendarInput {
+  /** Only on these days of the week, `mon` to `sun`. Empty: all. Default: `[]`. */
+  onlyWeekdays?: string[] | undefined;
+  /** Dates, such as `2026-12-25`. Default: `[]`. */
+  skipDates?: string[] | undefined;
 }
 
 /** Where raw exemplar similarity stands for a typical off-brand and on-brand text of this brand. */
@@ -1000,6 +1092,14 @@ export type CampaignStepEffect =
   | 'write'
   | 'compensable';
 
+/** What a cancel came to. */
+export interface Cancelled {
+  /** Id of the job. */
+  id: string;
+  /** Its state now: `active` while its handler is being told to stop. */
+  state: JobState;
+}
+
 /**
  * What became of a candidate.
  *
@@ -1025,6 +1125,14 @@ export type Casing =
   | 'title'
   | 'lower'
   | 'upper';
+
+/** How many jobs an operation changed. */
+export interface Changed {
+  /** Jobs. */
+  count: number;
+  /** True when there are more: call again. */
+  isMore: boolean;
+}
 
 /**
  * Where a text is for.
@@ -1268,6 +1376,40 @@ export interface Count {
   unit: string;
 }
 
+/** Makes a schedule. A job as its target needs `manage:jobs` as well. */
+export interface CreateSchedule {
+  /** Days it leaves out. */
+  calendar?: CalendarInput | null | undefined;
+  /** Sessions under way at once with overlap `allow`, 1..1000. Default 10. */
+  concurrency?: number | null | undefined;
+  /** Not after this instant. */
+  endsAt?: Date | null | undefined;
+  /** Each firing starts up to so many milliseconds later, up to a day. Default 0. */
+  jitterMs?: number | null | undefined;
+  /** Ends after so many firings, at least 1. */
+  maxRuns?: number | null | undefined;
+  /** Instants that passed while nothing ran. Default `latest`. */
+  missed?: Missed | undefined;
+  /** How old a missed instant may be, in milliseconds. Default 24 h. */
+  missedWindowMs?: number | null | undefined;
+  /** Its name, unique in the workspace, 1..200 characters. */
+  name: string;
+  /** While the firing before is under way. Default `skip`. */
+  overlap?: Overlap | undefined;
+  /** Pauses itself after so many failed sessions in a row; 0 for never. Default 5. */
+  pauseAfterFailures?: number | null | undefined;
+  /** Priority of its jobs. Default 0. */
+  priority?: number | null | undefined;
+  /** Further tries of a failed firing, 0..100. Default 2. */
+  retries?: number | null | undefined;
+  /** Not before this instant. */
+  startsAt?: Date | null | undefined;
+  /** What it starts. */
+  target: TargetInput;
+  /** When. */
+  when: WhenInput;
+}
+
 /** A call to action. */
 export interface Cta {
   /** Words on the button (1..=30 characters). */
@@ -1348,6 +1490,28 @@ export type Decision =
   | 'allow'
   | 'defer'
   | 'deny';
+
+/** How a new job is kept from being there twice. */
+export interface DedupeInput {
+  /** Holds the key for so many milliseconds after the end of the job. */
+  keepKeyForMs?: number | null | undefined;
+  /** Only one live job of the queue may hold it; 1..255 bytes. */
+  key: string;
+  /** What happens to the live one. Default: it is the answer. */
+  mode?: DedupeMode | undefined;
+}
+
+/**
+ * What happens when the dedupe key of a new job is held by a live one.
+ *
+ * - `reject`: The live job is the answer.
+ * - `replace`: The payload of a job that still waits is swapped; its instant stays.
+ * - `extend`: As replace, and its instant moves too: it runs once things are quiet.
+ */
+export type DedupeMode =
+  | 'reject'
+  | 'replace'
+  | 'extend';
 
 /** One version of a document. */
 export interface Document {
@@ -1749,6 +1913,14 @@ export type FindingKind =
   | 'brand'
   | 'injection';
 
+/** A flow that was made. */
+export interface Flow {
+  /** Id of the flow. */
+  flowId: string;
+  /** Its jobs in the order given. */
+  jobs: Job[];
+}
+
 /** The most messages a person wants on a channel. */
 export interface Frequency {
   /** In so many days. */
@@ -1846,6 +2018,16 @@ export interface HiddenText {
   reason: HiddenReason;
   /** The text itself. It is tainted: an instruction in it is data. */
   text: string;
+}
+
+/** One failed try or other turn in the life of a job. */
+export interface HistoryLine {
+  /** When. */
+  at: Date;
+  /** Why: the word of an error, or what was asked. */
+  reason: string;
+  /** The state it came to. */
+  state: JobState;
 }
 
 /** One chunk that was found. */
@@ -2022,6 +2204,18 @@ export type ImportStatus =
   | 'running'
   | 'finished';
 
+/** One instant of a preview. */
+export interface Instant {
+  /** The instant. */
+  at: Date;
+  /** The local time. */
+  local: string;
+  /** What a change of clocks did. */
+  note: string | null;
+  /** Its offset from UTC. */
+  offset: string;
+}
+
 /**
  * One item of a subscription.
  *
@@ -2051,6 +2245,128 @@ export interface ItemProgress {
   task: string;
   /** Units in all, 0 while unknown. */
   total: number;
+}
+
+/**
+ * Whether pauses are spread by chance.
+ *
+ * - `full`: Anything between 0 and the pause.
+ * - `none`: Exactly the pause.
+ */
+export type Jitter =
+  | 'full'
+  | 'none';
+
+/** A piece of durable work. The payload holds ids only, no personal values. */
+export interface Job {
+  /** Tries that failed so far. */
+  attempts: number | null;
+  /** Pauses between tries; absent: those of the queue. */
+  backoff: Backoff | null;
+  /** Joins it to the call that enqueued it. */
+  correlationId: string;
+  /** Processes that were gone while they held it. */
+  crashes: number | null;
+  /** Only one live job of a queue may hold it. */
+  dedupeKey: string | null;
+  /** The last failure. */
+  error: JobError | null;
+  /** When it ended. */
+  finishedAt: Date | null;
+  /** Its flow. */
+  flowId: string | null;
+  /** At most as many active jobs as the queue allows share it, one by default. */
+  groupKey: string | null;
+  /** Place in its group while active, from 0. */
+  groupSlot: number | null;
+  /** Its id. */
+  id: string;
+  /** Holds the dedupe key for so long after its end. */
+  keepKeyForMs: number | null;
+  /** Who holds it, or held it last. */
+  lease: Lease | null;
+  /** Tries before it is given up. */
+  maxAttempts: number;
+  /** Further jobs that wait for this one. */
+  moreParents: string[];
+  /** Name of the work. */
+  name: string;
+  /** What it does when a child fails. */
+  onChildFailure: OnChildFailure | null;
+  /** Children it still waits for. */
+  openChildren: number | null;
+  /** The job that waits for this one. */
+  parentId: string | null;
+  /** Ids the handler needs; at most 256 KiB. */
+  payload: unknown;
+  /** Who enqueued it. */
+  principal: string | null;
+  /** Higher goes first. A waiting job gains 1 per minute, up to 10. */
+  priority: number | null;
+  /** How far it is, in percent; filled in when a job is read by itself. */
+  progress: number | null;
+  /** Queue it stands in. */
+  queue: string;
+  /** What its handler answered. */
+  result: unknown;
+  /** Not before this instant. */
+  runAt: Date;
+  /** Leases that ended without an outcome. */
+  stalls: number | null;
+  /** When it was first taken. */
+  startedAt: Date | null;
+  /** State. */
+  state: JobState;
+  /** Time for one try in milliseconds; absent: that of the queue. */
+  timeoutMs: number | null;
+}
+
+/** Why a try failed. No personal data, no bodies. */
+export interface JobError {
+  /** The stable word, such as `unavailable`. */
+  code: string;
+  /** What was wrong. */
+  message: string;
+  /** True when another try may help. */
+  retryable: boolean;
+}
+
+/** A page of a list. */
+export interface JobPage {
+  /** The items in the stated order. */
+  items: Job[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
+/**
+ * State of a job.
+ *
+ * - `waiting`: Ready to be taken.
+ * - `delayed`: Waits for its instant. It is taken from then on without another write.
+ * - `blocked`: Waits for its children.
+ * - `active`: Held by a worker until its lease ends.
+ * - `completed`: Done.
+ * - `failed`: Ended because a child failed.
+ * - `dead`: Given up; kept until someone acts.
+ * - `cancelled`: Cancelled before it was done.
+ */
+export type JobState =
+  | 'waiting'
+  | 'delayed'
+  | 'blocked'
+  | 'active'
+  | 'completed'
+  | 'failed'
+  | 'dead'
+  | 'cancelled';
+
+/** One line that a handler noted. */
+export interface JobsLogLine {
+  /** When. */
+  at: Date;
+  /** What; at most 500 characters. */
+  text: string;
 }
 
 /** The brand documents. */
@@ -2101,6 +2417,16 @@ export interface LaunchOutcome {
   posts: number;
   /** Of these, later steps that wait for their day. */
   scheduled: number;
+}
+
+/** A worker's hold on a job. Every later write of the worker checks it. */
+export interface Lease {
+  /** The worker. */
+  owner: string;
+  /** Fencing token: one more than the lease before. */
+  token: number;
+  /** When it ends unless its worker reports that it is alive. */
+  until: Date;
 }
 
 /**
@@ -2161,20 +2487,6 @@ export interface Link {
   byteStart: number;
   /** Target as written. It was not visited. */
   url: string;
-}
-
-/** One entry of a log for a reader. */
-export interface LogLine {
-  /** Who. */
-  actor: string;
-  /** When. */
-  at: Date;
-  /** What it says. */
-  data: unknown;
-  /** Word of its kind. */
-  kind: string;
-  /** Number in the run. */
-  seq: number;
 }
 
 /** Two people that may be one. */
@@ -2242,6 +2554,18 @@ export type MergeStatus =
   | 'undone';
 
 /**
+ * What happens to instants that passed while nothing ran.
+ *
+ * - `skip`: They are left out.
+ * - `latest`: The last of them fires, with the number of the others.
+ * - `all`: Each fires, the last 100 at most.
+ */
+export type Missed =
+  | 'skip'
+  | 'latest'
+  | 'all';
+
+/**
  * Whether real people may be reached.
  *
  * - `sandbox`: For trying out: text of the offline model may pass the gate. The default of a new
@@ -2259,6 +2583,44 @@ export interface Money {
   currency: string;
   /** Minor units: 1999 is 19.99 EUR. Absolute value at most 10^15. */
   minor: number;
+}
+
+/** A job to be enqueued. */
+export interface NewJob {
+  /** Tries before it is given up, 1..1000. Default: that of the queue. */
+  attempts?: number | null | undefined;
+  /** Pauses between tries. Default: those of the queue. */
+  backoff?: Backoff | null | undefined;
+  /** Keeps it from being there twice. */
+  dedupe?: DedupeInput | null | undefined;
+  /** Milliseconds from now. Not together with `run_at`. */
+  delayMs?: number | null | undefined;
+  /** Jobs of one group are worked one after the other; 1..255 bytes. */
+  group?: string | null | undefined;
+  /** Name of the work. */
+  name: string;
+  /** What it does when a child of it fails. Default: it fails too. */
+  onChildFailure?: OnChildFailure | null | undefined;
+  /** Ids the handler needs; at most 256 KiB. */
+  payload?: unknown | undefined;
+  /** Higher goes first. Default 0. */
+  priority?: number | null | undefined;
+  /** Queue or short name, such as `email.send`. */
+  queue: string;
+  /** Not before this instant. */
+  runAt?: Date | null | undefined;
+  /** Milliseconds for one try, up to a day. Default: that of the queue. */
+  timeoutMs?: number | null | undefined;
+}
+
+/** One job of a flow. */
+export interface NewNode {
+  /** Words of the jobs it waits for. Default: `[]`. */
+  after?: string[] | undefined;
+  /** The job. */
+  job: NewJob;
+  /** Its word in the flow. */
+  key: string;
 }
 
 /** A rule that a person adds. */
@@ -2315,6 +2677,34 @@ export interface OfflineTemplate {
   /** What it may name. A value is only ever text or data; it cannot act as template code. */
   vars?: unknown | undefined;
 }
+
+/**
+ * What a parent does when a child of it fails.
+ *
+ * - `fail`: It fails too, at once, and its other children that still wait are cancelled.
+ * - `ignore`: The child counts as done; its error stays readable.
+ * - `continue`: It starts at the first failure, without waiting for the others.
+ */
+export type OnChildFailure =
+  | 'fail'
+  | 'ignore'
+  | 'continue';
+
+/**
+ * What happens when a firing comes while the one before is under way.
+ *
+ * - `skip`: It is skipped.
+ * - `queue_one`: One waits; further ones are skipped.
+ * - `queue_all`: All wait their turn.
+ * - `allow`: Both run, up to `concurrency`.
+ * - `cancel_previous`: The one before is cancelled.
+ */
+export type Overlap =
+  | 'skip'
+  | 'queue_one'
+  | 'queue_all'
+  | 'allow'
+  | 'cancel_previous';
 
 /** What one list gave for a chunk. */
 export interface Part {
@@ -2815,14 +3205,48 @@ export type Quality =
 export interface QueueStats {
   /** Held by workers. */
   active: number;
+  /** Waiting for children. */
+  blocked: number;
+  /** Cancelled, as far as kept. */
+  cancelled: number;
   /** Done, as far as kept. */
   completed: number;
   /** Given up. */
   dead: number;
+  /** Waiting for their instant. */
+  delayed: number;
+  /** Ended because a child failed, as far as kept. */
+  failed: number;
+  /** How long the oldest ready job has been waiting, in milliseconds. */
+  oldestMs: number;
+  /** Milliseconds from start to end of completed jobs that half of the last 200 stayed under. */
+  p50Ms: number;
+  /** Milliseconds that 99 of 100 stayed under. */
+  p99Ms: number;
+  /** True while nothing is taken from it. */
+  paused: boolean;
+  /** Jobs completed per minute, over the last 200 at most. */
+  perMinute: number;
   /** Queue. */
   queue: string;
-  /** Ready or delayed. */
+  /** Ready to be taken. */
   waiting: number;
+}
+
+/** A queue of this program. */
+export interface QueueView {
+  /** Tries before a job is given up. */
+  attempts: number;
+  /** Jobs in work at once in one process. */
+  concurrency: number;
+  /** Its name. */
+  name: string;
+  /** The right that enqueueing needs. */
+  needs: Permission;
+  /** True while nothing is taken from it in this workspace. */
+  paused: boolean;
+  /** Milliseconds for one try. */
+  timeoutMs: number;
 }
 
 /**
@@ -3027,7 +3451,7 @@ export interface RunDetails {
   /** Its input. */
   input: unknown;
   /** Its log, when asked for. */
-  log: LogLine[];
+  log: AgentsLogLine[];
   /** Its output, null until it has one. */
   output: unknown;
   /** Its standing; `interrupted` when its process is gone. */
@@ -3066,6 +3490,60 @@ export type RunStatus =
   | 'cancelled'
   | 'interrupted';
 
+/** Work that starts by itself. */
+export interface Schedule {
+  /** Where elapsed time counts from. */
+  anchor: Date;
+  /** Days it leaves out. */
+  calendar: Calendar | null;
+  /** Sessions under way at once, with `overlap` `allow`. */
+  concurrency: number;
+  /** Whether it fires. */
+  enabled: boolean;
+  /** Not after this instant. */
+  endsAt: Date | null;
+  /** Failed sessions in a row. */
+  failures: number;
+  /** How often it fired. */
+  fired: number;
+  /** Its id. */
+  id: string;
+  /** Each firing starts up to so many milliseconds later; always the same for one instant. */
+  jitterMs: number;
+  /** The instant it fired for last. */
+  lastAt: Date | null;
+  /** Ends after so many firings. */
+  maxRuns: number | null;
+  /** Instants that passed while nothing ran. */
+  missed: Missed;
+  /** How old a missed instant may be, in milliseconds. */
+  missedWindowMs: number;
+  /** Its name, unique in the workspace. */
+  name: string;
+  /** Its next instant. */
+  nextAt: Date | null;
+  /** While the firing before is under way. */
+  overlap: Overlap;
+  /** Pauses itself after so many failed sessions in a row; 0 for never. */
+  pauseAfterFailures: number;
+  /** Why it does not. */
+  pausedReason: string | null;
+  /** Who made it: its work has these rights at most. */
+  principal: string;
+  /** Priority of its jobs. */
+  priority: number;
+  /** Further tries of a failed firing. */
+  retries: number;
+  /** The rights of who made it. */
+  rights: Permission[];
+  /** Not before this instant. */
+  startsAt: Date | null;
+  /** What it starts. */
+  target: Target;
+  /** When. */
+  when: When;
+}
+
 /** One line of the schedule. */
 export interface ScheduleEntry {
   /** When. */
@@ -3092,6 +3570,14 @@ export interface ScheduleEntryInput {
   title: string;
   /** When it stops, for what runs over a span. */
   until?: Date | null | undefined;
+}
+
+/** A page of a list. */
+export interface SchedulePage {
+  /** The items in the stated order. */
+  items: Schedule[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
 }
 
 /** What a hit must match; what is left out does not matter. */
@@ -3309,6 +3795,24 @@ export interface SenderProfile {
   /** Where recipients leave the list: an https link; the recipient's token is put behind it. */
   unsubscribeUrl: string | null;
 }
+
+/**
+ * State of a session.
+ *
+ * - `pending`: Its job waits.
+ * - `running`: Its job is in work.
+ * - `completed`: Done.
+ * - `failed`: Its tries are used up.
+ * - `cancelled`: Cancelled.
+ * - `skipped`: It never ran.
+ */
+export type SessionState =
+  | 'pending'
+  | 'running'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+  | 'skipped';
 
 /**
  * How strictly a rule binds.
@@ -3679,6 +4183,64 @@ export type Taint =
   | 'web'
   | 'third_party_tool';
 
+/**
+ * What a schedule starts.
+ *
+ * One of these; `kind` tells which.
+ */
+export type Target =
+  | TargetOperation
+  | TargetJob;
+
+/**
+ * What a schedule starts.
+ *
+ * One of these; `kind` tells which.
+ */
+export type TargetInput =
+  | TargetOperationInput
+  | TargetJobInput;
+
+/** A job of a queue. */
+export interface TargetJob {
+  kind: 'job';
+  /** Name of the work. */
+  name: string;
+  /** Its payload. */
+  payload: unknown;
+  /** The queue. */
+  queue: string;
+}
+
+/** A job of a queue. */
+export interface TargetJobInput {
+  kind: 'job';
+  /** Name of the work. */
+  name: string;
+  /** Its payload. */
+  payload?: unknown | undefined;
+  /** The queue. */
+  queue: string;
+}
+
+/** An operation of the catalogue. */
+export interface TargetOperation {
+  /** Its input. */
+  input: unknown;
+  kind: 'operation';
+  /** Its name. */
+  operation: string;
+}
+
+/** An operation of the catalogue. */
+export interface TargetOperationInput {
+  /** Its input. */
+  input?: unknown | undefined;
+  kind: 'operation';
+  /** Its name. */
+  operation: string;
+}
+
 /** When a text passes, is written again, or goes to a person. */
 export interface Thresholds {
   /** Below this alignment a text goes to a person at once. Default 0.5. */
@@ -3980,6 +4542,28 @@ export type VarKind =
   | 'flag'
   | 'list'
   | 'object';
+
+/**
+ * What the vectors are for.
+ *
+ * - `passage`: Texts that are searched for.
+ * - `query`: A question to search with.
+ */
+export type VectorKind =
+  | 'passage'
+  | 'query';
+
+/** Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first). */
+export interface Vectors {
+  /** How many vectors there are. */
+  count: number;
+  /** Numbers of one vector. */
+  dims: number;
+  /** The embedder that made them; vectors of two embedders cannot be compared. */
+  embedder: string;
+  /** The numbers in base64. */
+  packed: string;
+}
 
 /** A verdict of the gate, as kept. */
 export interface Verdict {
@@ -4390,6 +4974,74 @@ export type WarningCode =
   | 'nested_too_deep'
   | 'outside_main'
   | 'row_skipped';
+
+/**
+ * The rule of a schedule.
+ *
+ * One of these; `kind` tells which.
+ */
+export type When =
+  | WhenCron
+  | WhenEvery
+  | WhenAt
+  | WhenLocalDaily;
+
+/**
+ * The rule of a schedule.
+ *
+ * One of these; `kind` tells which.
+ */
+export type WhenInput =
+  | WhenCron
+  | WhenEveryInput
+  | WhenAt
+  | WhenLocalDaily;
+
+/** Once. */
+export interface WhenAt {
+  /** The instant. */
+  instant: Date;
+  kind: 'at';
+}
+
+/**
+ * A cron expression of 5 fields, or 6 with seconds first, in a time zone. A fixed time that the change
+ * to summer time leaves out fires right after it; one that comes twice in autumn fires at the first.
+ */
+export interface WhenCron {
+  /** Such as `0 9 * * mon-fri` or `@hourly`; lists, ranges, steps, names, `L`, `W` and `#`. */
+  expr: string;
+  kind: 'cron';
+  /** IANA time zone. */
+  zone: string;
+}
+
+/** An interval in elapsed time, whatever clocks do. */
+export interface WhenEvery {
+  /** Counts from here. Default: when the schedule was made. */
+  anchor: Date | null;
+  kind: 'every';
+  /** Milliseconds, at least 1000. */
+  ms: number;
+}
+
+/** An interval in elapsed time, whatever clocks do. */
+export interface WhenEveryInput {
+  /** Counts from here. Default: when the schedule was made. */
+  anchor?: Date | null | undefined;
+  kind: 'every';
+  /** Milliseconds, at least 1000. */
+  ms: number;
+}
+
+/** Every day at a local time. */
+export interface WhenLocalDaily {
+  kind: 'local_daily';
+  /** `HH:MM` or `HH:MM:SS`. */
+  time: string;
+  /** IANA time zone. */
+  zone: string;
+}
 
 /** What the workers did. */
 export interface Worked {
@@ -4898,8 +5550,129 @@ export interface GateCheckInput {
   person?: string | null | undefined;
 }
 
+/** Input of `jobs.cancel`. */
+export interface JobsCancelInput {
+  /** Id of the flow. */
+  flow?: string | null | undefined;
+  /** Id of the job. Not together with `flow`. */
+  id?: string | null | undefined;
+  /** Why, 1..200 characters. Default: `""`. */
+  reason?: string | undefined;
+}
+
+/** Input of `jobs.discard_dead`. */
+export interface JobsDiscardDeadInput {
+  /** The queue. */
+  queue: string;
+  /** Only those whose last error has this word. */
+  error?: string | null | undefined;
+}
+
+/** Input of `jobs.enqueue`. */
+export interface JobsEnqueueInput {
+  /** The job. */
+  job: NewJob;
+}
+
+/** Input of `jobs.enqueue_many`. */
+export interface JobsEnqueueManyInput {
+  /** The jobs, 1..1000. */
+  jobs: NewJob[];
+}
+
+/** Input of `jobs.flow`. */
+export interface JobsFlowInput {
+  /** The jobs: at most 10 000, at most 16 levels, no cycle. */
+  nodes: NewNode[];
+}
+
+/** Input of `jobs.get`. */
+export interface JobsGetInput {
+  /** Its id. */
+  id: string;
+}
+
+/** Input of `jobs.history`. */
+export interface JobsHistoryInput {
+  /** Id of the job. */
+  id: string;
+}
+
+/** Input of `jobs.list`. */
+export interface JobsListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Only of this flow. */
+  flow?: string | null | undefined;
+  /** Most jobs of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only children of this job. */
+  parent?: string | null | undefined;
+  /** Only of this queue; needs a state. */
+  queue?: string | null | undefined;
+  /**
+   * Only in this state; needs a queue. `waiting` and `delayed` both list what is queued, in the order
+   * it is taken.
+   */
+  state?: JobState | null | undefined;
+}
+
+/** Input of `jobs.logs`. */
+export interface JobsLogsInput {
+  /** Id of the job. */
+  id: string;
+}
+
+/** Input of `jobs.progress`. */
+export interface JobsProgressInput {
+  /** Id of the job. */
+  id: string;
+  /** Percent, 0..100. */
+  percent: number;
+  /** A line for its log, up to 500 characters. */
+  note?: string | null | undefined;
+}
+
+/** Input of `jobs.promote`. */
+export interface JobsPromoteInput {
+  /** Id of the job. */
+  id: string;
+}
+
+/** Input of `jobs.reprioritise`. */
+export interface JobsReprioritiseInput {
+  /** Id of the job. */
+  id: string;
+  /** Higher goes first. */
+  priority: number;
+}
+
+/** Input of `jobs.retry`. */
+export interface JobsRetryInput {
+  /** Ids of the jobs, 1..1000. Jobs in another state stay as they are. */
+  ids: string[];
+}
+
+/** Input of `jobs.retry_dead`. */
+export interface JobsRetryDeadInput {
+  /** The queue. */
+  queue: string;
+  /** Only those whose last error has this word. */
+  error?: string | null | undefined;
+}
+
 /** Input of `jobs.work`. */
 export type JobsWorkInput = Record<string, never>;
+
+/** Input of `knowledge.embed`. */
+export interface KnowledgeEmbedInput {
+  /** The texts, 1 to 4 096. */
+  texts: string[];
+  /** The embedder. Default: `offline-hash-512`. */
+  embedder?: string | null | undefined;
+  /** What the vectors are for. Default: `passage`. */
+  kind?: VectorKind | undefined;
+}
 
 /** Input of `knowledge.ingest_text`. */
 export interface KnowledgeIngestTextInput {
@@ -4923,7 +5696,7 @@ export interface KnowledgeIngestTextInput {
 
 /** Input of `knowledge.search`. */
 export interface KnowledgeSearchInput {
-  /** What to search for, in words. */
+  /** What to search for, in words. Empty when `vector` alone is searched for, in mode `vector`. */
   query: string;
   /** What a hit must match. */
   filters?: SearchFilters | null | undefined;
@@ -4941,6 +5714,11 @@ export interface KnowledgeSearchInput {
   spaces?: string[] | undefined;
   /** Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85 beside a lexical embedder. */
   textWeight?: number | null | undefined;
+  /**
+   * The query as a vector of the spaces' embedder, packed as `knowledge.embed` packs it, in the place
+   * of the one made from `query`.
+   */
+  vector?: string | null | undefined;
 }
 
 /** Input of `people.candidates.accept`. */
@@ -5171,6 +5949,37 @@ export interface PromptsRenderInput {
   values?: Record<string, PromptValue> | undefined;
 }
 
+/** Input of `queues.drain`. */
+export interface QueuesDrainInput {
+  /** The queue. */
+  queue: string;
+  /** Milliseconds to wait at most, up to an hour. Default 30 000. */
+  timeoutMs?: number | null | undefined;
+}
+
+/** Input of `queues.list`. */
+export type QueuesListInput = Record<string, never>;
+
+/** Input of `queues.obliterate`. */
+export interface QueuesObliterateInput {
+  /** The full name of the queue once more, typed out. */
+  confirm: string;
+  /** The queue. */
+  queue: string;
+}
+
+/** Input of `queues.pause`. */
+export interface QueuesPauseInput {
+  /** The queue. */
+  queue: string;
+}
+
+/** Input of `queues.resume`. */
+export interface QueuesResumeInput {
+  /** The queue. */
+  queue: string;
+}
+
 /** Input of `queues.stats`. */
 export interface QueuesStatsInput {
   /** Queue, such as `email.send`. */
@@ -5191,6 +6000,116 @@ export interface RunsSignalInput {
   wait: string;
   /** What comes with it. For the question whether a call landed: `{"landed": true, "output": ...}`. */
   payload?: unknown | undefined;
+}
+
+/** Input of `schedules.backfill`. */
+export interface SchedulesBackfillInput {
+  /** First instant. */
+  from: Date;
+  /** Its id. */
+  id: string;
+  /** Last instant, not after now. At most 1000 instants lie between. */
+  to: Date;
+  /** While one is under way. Default `queue_all`. */
+  overlap?: Overlap | null | undefined;
+}
+
+/** Input of `schedules.create`. */
+export interface SchedulesCreateInput {
+  /** Its name, unique in the workspace, 1..200 characters. */
+  name: string;
+  /** What it starts. */
+  target: TargetInput;
+  /** When. */
+  when: WhenInput;
+  /** Days it leaves out. */
+  calendar?: CalendarInput | null | undefined;
+  /** Sessions under way at once with overlap `allow`, 1..1000. Default 10. */
+  concurrency?: number | null | undefined;
+  /** Not after this instant. */
+  endsAt?: Date | null | undefined;
+  /** Each firing starts up to so many milliseconds later, up to a day. Default 0. */
+  jitterMs?: number | null | undefined;
+  /** Ends after so many firings, at least 1. */
+  maxRuns?: number | null | undefined;
+  /** Instants that passed while nothing ran. Default `latest`. */
+  missed?: Missed | undefined;
+  /** How old a missed instant may be, in milliseconds. Default 24 h. */
+  missedWindowMs?: number | null | undefined;
+  /** While the firing before is under way. Default `skip`. */
+  overlap?: Overlap | undefined;
+  /** Pauses itself after so many failed sessions in a row; 0 for never. Default 5. */
+  pauseAfterFailures?: number | null | undefined;
+  /** Priority of its jobs. Default 0. */
+  priority?: number | null | undefined;
+  /** Further tries of a failed firing, 0..100. Default 2. */
+  retries?: number | null | undefined;
+  /** Not before this instant. */
+  startsAt?: Date | null | undefined;
+}
+
+/** Input of `schedules.delete`. */
+export interface SchedulesDeleteInput {
+  /** Its id. */
+  id: string;
+}
+
+/** Input of `schedules.get`. */
+export interface SchedulesGetInput {
+  /** Its id. */
+  id: string;
+}
+
+/** Input of `schedules.list`. */
+export interface SchedulesListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Only those that fire, the next one first. Default: `false`. */
+  enabled?: boolean | undefined;
+  /** Most of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+}
+
+/** Input of `schedules.pause`. */
+export interface SchedulesPauseInput {
+  /** Its id. */
+  id: string;
+  /** Why, 1..200 characters. */
+  reason: string;
+}
+
+/** Input of `schedules.preview`. */
+export interface SchedulesPreviewInput {
+  /** The rule. */
+  when: WhenInput;
+  /** Days it leaves out. */
+  calendar?: CalendarInput | null | undefined;
+  /** From this instant on. Default: now. */
+  from?: Date | null | undefined;
+  /** How many, 1..1000. Default 10. */
+  n?: number | null | undefined;
+}
+
+/** Input of `schedules.resume`. */
+export interface SchedulesResumeInput {
+  /** Its id. */
+  id: string;
+}
+
+/** Input of `schedules.trigger_now`. */
+export interface SchedulesTriggerNowInput {
+  /** Its id. */
+  id: string;
+  /** Input or payload for this firing alone. */
+  input?: unknown | undefined;
+}
+
+/** Input of `schedules.update`. */
+export interface SchedulesUpdateInput {
+  /** Its id. */
+  id: string;
+  /** What it says from now on. */
+  schedule: CreateSchedule;
 }
 
 /** Input of `scope.whoami`. */
@@ -5263,6 +6182,32 @@ export interface SendsTotalsInput {
   campaign: string;
   /** Step. Default: all steps. */
   step?: string | null | undefined;
+}
+
+/** Input of `sessions.cancel`. */
+export interface SessionsCancelInput {
+  /** Its id. */
+  id: string;
+  /** Why, 1..200 characters. */
+  reason: string;
+}
+
+/** Input of `sessions.get`. */
+export interface SessionsGetInput {
+  /** Its id. */
+  id: string;
+}
+
+/** Input of `sessions.list`. */
+export interface SessionsListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only of this schedule, by instant. */
+  schedule?: string | null | undefined;
+  /** Only in this state; needs a schedule. */
+  state?: SessionState | null | undefined;
 }
 
 /** Input of `sms.segments`. */

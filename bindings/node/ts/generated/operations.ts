@@ -5,6 +5,8 @@ import type { CallOptions, Core } from '../bridge.js';
 import type {
   AgentRun,
   AgentRunPage,
+  AgentSession,
+  AgentSessionPage,
   AgentsGetRunInput,
   AgentsListRunsInput,
   AiGenerateTextInput,
@@ -37,6 +39,8 @@ import type {
   CampaignReportInput,
   CampaignResumeInput,
   CampaignStartInput,
+  Cancelled,
+  Changed,
   Composed,
   Consent,
   ConsentCheckInput,
@@ -64,11 +68,32 @@ import type {
   EmailUnsubscribeInput,
   Explanation,
   Figures,
+  Flow,
   GateCheckInput,
   GeneratedText,
+  HistoryLine,
   IdentityView,
   ImportJob,
+  Instant,
+  Job,
+  JobPage,
+  JobsCancelInput,
+  JobsDiscardDeadInput,
+  JobsEnqueueInput,
+  JobsEnqueueManyInput,
+  JobsFlowInput,
+  JobsGetInput,
+  JobsHistoryInput,
+  JobsListInput,
+  JobsLogLine,
+  JobsLogsInput,
+  JobsProgressInput,
+  JobsPromoteInput,
+  JobsReprioritiseInput,
+  JobsRetryDeadInput,
+  JobsRetryInput,
   JobsWorkInput,
+  KnowledgeEmbedInput,
   KnowledgeIngestTextInput,
   KnowledgeSearchInput,
   LaunchOutcome,
@@ -99,6 +124,12 @@ import type {
   PreferencesUpdateInput,
   PromptsRenderInput,
   QueueStats,
+  QueueView,
+  QueuesDrainInput,
+  QueuesListInput,
+  QueuesObliterateInput,
+  QueuesPauseInput,
+  QueuesResumeInput,
   QueuesStatsInput,
   Recorded,
   Rendered,
@@ -108,6 +139,18 @@ import type {
   RunDetails,
   RunsCancelInput,
   RunsSignalInput,
+  Schedule,
+  SchedulePage,
+  SchedulesBackfillInput,
+  SchedulesCreateInput,
+  SchedulesDeleteInput,
+  SchedulesGetInput,
+  SchedulesListInput,
+  SchedulesPauseInput,
+  SchedulesPreviewInput,
+  SchedulesResumeInput,
+  SchedulesTriggerNowInput,
+  SchedulesUpdateInput,
   ScopeWhoamiInput,
   SearchResult,
   SegmentCount,
@@ -122,6 +165,9 @@ import type {
   SendsResolveUnknownInput,
   SendsStatusInput,
   SendsTotalsInput,
+  SessionsCancelInput,
+  SessionsGetInput,
+  SessionsListInput,
   SmsSegmentsInput,
   Space,
   SpacePage,
@@ -152,6 +198,7 @@ import type {
   Unsubscribed,
   UploadedGuide,
   UtmApplyInput,
+  Vectors,
   Verdict,
   VoiceComposeInput,
   VoiceContextInput,
@@ -677,6 +724,135 @@ export class JobsOperations {
   }
 
   /**
+   * Cancels a job, or every job of a flow that is not at its end. An active job is told to stop,
+   * unless its effect is under way. Needs `manage:jobs`, or to be who enqueued it.
+   *
+   * Effect: idempotent. Codes of its own: `too_late`.
+   */
+  cancel(input: JobsCancelInput = {}, options?: CallOptions): Promise<Cancelled[]> {
+    return this.#core.call('jobs.cancel', input, 'JobsCancelInput', { l: 'Cancelled' }, options);
+  }
+
+  /**
+   * Drops the dead jobs of a queue, oldest first, 1000 a call.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  discardDead(input: JobsDiscardDeadInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('jobs.discard_dead', input, 'JobsDiscardDeadInput', 'Changed', options);
+  }
+
+  /**
+   * Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode says.
+   * Needs the right of the queue.
+   *
+   * Effect: idempotent.
+   */
+  enqueue(input: JobsEnqueueInput, options?: CallOptions): Promise<Job> {
+    return this.#core.call('jobs.enqueue', input, 'JobsEnqueueInput', 'Job', options);
+  }
+
+  /**
+   * Enqueues jobs in one commit, all or none.
+   *
+   * Effect: idempotent.
+   */
+  enqueueMany(input: JobsEnqueueManyInput, options?: CallOptions): Promise<Job[]> {
+    return this.#core.call('jobs.enqueue_many', input, 'JobsEnqueueManyInput', { l: 'Job' }, options);
+  }
+
+  /**
+   * Enqueues jobs that wait for one another, in one commit.
+   *
+   * Effect: idempotent.
+   */
+  flow(input: JobsFlowInput, options?: CallOptions): Promise<Flow> {
+    return this.#core.call('jobs.flow', input, 'JobsFlowInput', 'Flow', options);
+  }
+
+  /**
+   * Gives a job with its progress.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  get(input: JobsGetInput, options?: CallOptions): Promise<Job> {
+    return this.#core.call('jobs.get', input, 'JobsGetInput', 'Job', options);
+  }
+
+  /**
+   * Gives the failed tries and other turns in the life of a job, oldest first; the last 50.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  history(input: JobsHistoryInput, options?: CallOptions): Promise<HistoryLine[]> {
+    return this.#core.call('jobs.history', input, 'JobsHistoryInput', { l: 'HistoryLine' }, options);
+  }
+
+  /**
+   * Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order they
+   * were made.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  list(input: JobsListInput = {}, options?: CallOptions): Promise<JobPage> {
+    return this.#core.call('jobs.list', input, 'JobsListInput', 'JobPage', options);
+  }
+
+  /**
+   * Gives what the handler of a job noted, oldest first; the last 100 lines.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  logs(input: JobsLogsInput, options?: CallOptions): Promise<JobsLogLine[]> {
+    return this.#core.call('jobs.logs', input, 'JobsLogsInput', { l: 'JobsLogLine' }, options);
+  }
+
+  /**
+   * Notes how far an active job is. For handlers outside this process.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  progress(input: JobsProgressInput, options?: CallOptions): Promise<void> {
+    return this.#core.call('jobs.progress', input, 'JobsProgressInput', 0, options);
+  }
+
+  /**
+   * Has a delayed job run now.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  promote(input: JobsPromoteInput, options?: CallOptions): Promise<Job> {
+    return this.#core.call('jobs.promote', input, 'JobsPromoteInput', 'Job', options);
+  }
+
+  /**
+   * Changes the priority of a job that is queued or blocked.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  reprioritise(input: JobsReprioritiseInput, options?: CallOptions): Promise<Job> {
+    return this.#core.call('jobs.reprioritise', input, 'JobsReprioritiseInput', 'Job', options);
+  }
+
+  /**
+   * Has dead or failed jobs run again from their first try.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  retry(input: JobsRetryInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('jobs.retry', input, 'JobsRetryInput', 'Changed', options);
+  }
+
+  /**
+   * Has the dead jobs of a queue run again, oldest first, 1000 a call.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  retryDead(input: JobsRetryDeadInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('jobs.retry_dead', input, 'JobsRetryDeadInput', 'Changed', options);
+  }
+
+  /**
    * Works every job that is due now in this process, until none is left.
    *
    * Needs `manage:jobs`. Effect: write.
@@ -693,6 +869,15 @@ export class KnowledgeOperations {
   /** @internal */
   constructor(core: Core) {
     this.#core = core;
+  }
+
+  /**
+   * Embeds texts: one vector of length 1 for each, in order.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  embed(input: KnowledgeEmbedInput, options?: CallOptions): Promise<Vectors> {
+    return this.#core.call('knowledge.embed', input, 'KnowledgeEmbedInput', 'Vectors', options);
   }
 
   /**
@@ -987,6 +1172,51 @@ export class QueuesOperations {
   }
 
   /**
+   * Pauses a queue and waits until nothing of it is in work any more.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  drain(input: QueuesDrainInput, options?: CallOptions): Promise<QueueStats> {
+    return this.#core.call('queues.drain', input, 'QueuesDrainInput', 'QueueStats', options);
+  }
+
+  /**
+   * Lists the queues that this program works.
+   *
+   * Needs `manage:jobs`. Effect: read.
+   */
+  list(input: QueuesListInput = {}, options?: CallOptions): Promise<QueueView[]> {
+    return this.#core.call('queues.list', input, 'QueuesListInput', { l: 'QueueView' }, options);
+  }
+
+  /**
+   * Removes all jobs of a queue, 5000 a call. The queue must be drained.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  obliterate(input: QueuesObliterateInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('queues.obliterate', input, 'QueuesObliterateInput', 'Changed', options);
+  }
+
+  /**
+   * Stops the taking of jobs from a queue, in every process; what is in work goes on.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  pause(input: QueuesPauseInput, options?: CallOptions): Promise<QueueStats> {
+    return this.#core.call('queues.pause', input, 'QueuesPauseInput', 'QueueStats', options);
+  }
+
+  /**
+   * Has jobs of a paused queue taken again.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  resume(input: QueuesResumeInput, options?: CallOptions): Promise<QueueStats> {
+    return this.#core.call('queues.resume', input, 'QueuesResumeInput', 'QueueStats', options);
+  }
+
+  /**
    * Counts the jobs of one queue.
    *
    * Needs `read:analytics`. Effect: read.
@@ -1022,6 +1252,107 @@ export class RunsOperations {
    */
   signal(input: RunsSignalInput, options?: CallOptions): Promise<AgentRun> {
     return this.#core.call('runs.signal', input, 'RunsSignalInput', 'AgentRun', options);
+  }
+}
+
+/** Operations of `schedules`. */
+export class SchedulesOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Makes the sessions of instants that passed, those that are there already left out; they run one
+   * after the other.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  backfill(input: SchedulesBackfillInput, options?: CallOptions): Promise<AgentSession[]> {
+    return this.#core.call('schedules.backfill', input, 'SchedulesBackfillInput', { l: 'AgentSession' }, options);
+  }
+
+  /**
+   * Makes a schedule. A job as its target needs `manage:jobs` as well.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  create(input: SchedulesCreateInput, options?: CallOptions): Promise<Schedule> {
+    return this.#core.call('schedules.create', input, 'SchedulesCreateInput', 'Schedule', options);
+  }
+
+  /**
+   * Removes a schedule. Sessions under way go on; their records stay.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  delete(input: SchedulesDeleteInput, options?: CallOptions): Promise<void> {
+    return this.#core.call('schedules.delete', input, 'SchedulesDeleteInput', 0, options);
+  }
+
+  /**
+   * Gives a schedule.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  get(input: SchedulesGetInput, options?: CallOptions): Promise<Schedule> {
+    return this.#core.call('schedules.get', input, 'SchedulesGetInput', 'Schedule', options);
+  }
+
+  /**
+   * Lists schedules: all by name, or those that fire by their next instant.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  list(input: SchedulesListInput = {}, options?: CallOptions): Promise<SchedulePage> {
+    return this.#core.call('schedules.list', input, 'SchedulesListInput', 'SchedulePage', options);
+  }
+
+  /**
+   * Stops a schedule from firing.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  pause(input: SchedulesPauseInput, options?: CallOptions): Promise<Schedule> {
+    return this.#core.call('schedules.pause', input, 'SchedulesPauseInput', 'Schedule', options);
+  }
+
+  /**
+   * Shows when a rule comes true, with what changes of clocks do to it.
+   *
+   * Effect: pure.
+   */
+  preview(input: SchedulesPreviewInput, options?: CallOptions): Promise<Instant[]> {
+    return this.#core.call('schedules.preview', input, 'SchedulesPreviewInput', { l: 'Instant' }, options);
+  }
+
+  /**
+   * Has a paused schedule fire again, from now on.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  resume(input: SchedulesResumeInput, options?: CallOptions): Promise<Schedule> {
+    return this.#core.call('schedules.resume', input, 'SchedulesResumeInput', 'Schedule', options);
+  }
+
+  /**
+   * Fires a schedule now, beside its instants, paused or not.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  triggerNow(input: SchedulesTriggerNowInput, options?: CallOptions): Promise<AgentSession> {
+    return this.#core.call('schedules.trigger_now', input, 'SchedulesTriggerNowInput', 'AgentSession', options);
+  }
+
+  /**
+   * Replaces what a schedule says. Its next instant is counted from now: it never fires the past.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  update(input: SchedulesUpdateInput, options?: CallOptions): Promise<Schedule> {
+    return this.#core.call('schedules.update', input, 'SchedulesUpdateInput', 'Schedule', options);
   }
 }
 
@@ -1118,6 +1449,43 @@ export class SendsOperations {
    */
   totals(input: SendsTotalsInput, options?: CallOptions): Promise<SendTotals> {
     return this.#core.call('sends.totals', input, 'SendsTotalsInput', 'SendTotals', options);
+  }
+}
+
+/** Operations of `sessions`. */
+export class SessionsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Cancels a session with its job.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `too_late`.
+   */
+  cancel(input: SessionsCancelInput, options?: CallOptions): Promise<AgentSession> {
+    return this.#core.call('sessions.cancel', input, 'SessionsCancelInput', 'AgentSession', options);
+  }
+
+  /**
+   * Gives a session.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  get(input: SessionsGetInput, options?: CallOptions): Promise<AgentSession> {
+    return this.#core.call('sessions.get', input, 'SessionsGetInput', 'AgentSession', options);
+  }
+
+  /**
+   * Lists sessions in the order they were made, or those of a schedule and state by their instant.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  list(input: SessionsListInput = {}, options?: CallOptions): Promise<AgentSessionPage> {
+    return this.#core.call('sessions.list', input, 'SessionsListInput', 'AgentSessionPage', options);
   }
 }
 
@@ -1545,6 +1913,11 @@ export class Operations {
     return new RunsOperations(this.#core);
   }
 
+  /** Operations of `schedules`. */
+  get schedules(): SchedulesOperations {
+    return new SchedulesOperations(this.#core);
+  }
+
   /** Operations of `scope`. */
   get scope(): ScopeOperations {
     return new ScopeOperations(this.#core);
@@ -1553,6 +1926,11 @@ export class Operations {
   /** Operations of `sends`. */
   get sends(): SendsOperations {
     return new SendsOperations(this.#core);
+  }
+
+  /** Operations of `sessions`. */
+  get sessions(): SessionsOperations {
+    return new SessionsOperations(this.#core);
   }
 
   /** Operations of `sms`. */

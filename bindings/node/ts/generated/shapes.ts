@@ -29,12 +29,39 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'AgentRun' }],
     ['next', 'next', 0, null],
   ],
+  AgentSession: [
+    ['agent', 'agent', 0],
+    ['attempt', 'attempt', 0, 0],
+    ['cost_micros', 'costMicros', 0, 0],
+    ['ended_at', 'endedAt', 1, null],
+    ['id', 'id', 0],
+    ['job_id', 'jobId', 0, null],
+    ['missed_count', 'missedCount', 0, 0],
+    ['planned_at', 'plannedAt', 1],
+    ['reason', 'reason', 0, null],
+    ['run_ids', 'runIds', 0, []],
+    ['schedule_id', 'scheduleId', 0, null],
+    ['started_at', 'startedAt', 1, null],
+    ['state', 'state', 0],
+    ['summary', 'summary', 0, null],
+  ],
+  AgentSessionPage: [
+    ['items', 'items', { l: 'AgentSession' }],
+    ['next', 'next', 0, null],
+  ],
   AgentsFailure: [
     ['code', 'code', 0],
     ['kind', 'kind', 0],
     ['message', 'message', 0],
     ['operation', 'operation', 0],
     ['retryable', 'retryable', 0],
+  ],
+  AgentsLogLine: [
+    ['actor', 'actor', 0],
+    ['at', 'at', 1],
+    ['data', 'data', 0],
+    ['kind', 'kind', 0],
+    ['seq', 'seq', 0],
   ],
   AiCitation: [
     ['quote', 'quote', 0],
@@ -131,6 +158,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['ok', 'ok', 0],
     ['problem', 'problem', 0, null],
   ],
+  Backoff: [
+    ['base_ms', 'baseMs', 0],
+    ['cap_ms', 'capMs', 0],
+    ['jitter', 'jitter', 0],
+    ['kind', 'kind', 0],
+  ],
   Block: [
     ['byte_end', 'byteEnd', 0],
     ['byte_start', 'byteStart', 0],
@@ -194,6 +227,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['channel', 'channel', 0],
     ['pays_for', 'paysFor', 0],
     ['weight', 'weight', 0],
+  ],
+  Calendar: [
+    ['only_weekdays', 'onlyWeekdays', 0, []],
+    ['skip_dates', 'skipDates', 0, []],
   ],
   Calibration: [
     ['off_median', 'offMedian', 0],
@@ -313,6 +350,14 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['timings_ms', 'timingsMs', 0],
     ['voice', 'voice', 'VoiceLine'],
   ],
+  Cancelled: [
+    ['id', 'id', 0],
+    ['state', 'state', 0],
+  ],
+  Changed: [
+    ['count', 'count', 0],
+    ['is_more', 'isMore', 0],
+  ],
   ChannelOverride: [
     ['emoji', 'emoji', 0, null],
     ['thresholds', 'thresholds', 'Thresholds', null],
@@ -401,6 +446,23 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
+  CreateSchedule: [
+    ['calendar', 'calendar', 'Calendar', null],
+    ['concurrency', 'concurrency', 0, null],
+    ['ends_at', 'endsAt', 1, null],
+    ['jitter_ms', 'jitterMs', 0, null],
+    ['max_runs', 'maxRuns', 0, null],
+    ['missed', 'missed', 0, "latest"],
+    ['missed_window_ms', 'missedWindowMs', 0, null],
+    ['name', 'name', 0],
+    ['overlap', 'overlap', 0, "skip"],
+    ['pause_after_failures', 'pauseAfterFailures', 0, null],
+    ['priority', 'priority', 0, null],
+    ['retries', 'retries', 0, null],
+    ['starts_at', 'startsAt', 1, null],
+    ['target', 'target', 'Target'],
+    ['when', 'when', 'When'],
+  ],
   Cta: [
     ['label', 'label', 0],
     ['url', 'url', 0],
@@ -420,6 +482,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   DayWindow: [
     ['end_minute', 'endMinute', 0],
     ['start_minute', 'startMinute', 0],
+  ],
+  DedupeInput: [
+    ['keep_key_for_ms', 'keepKeyForMs', 0, null],
+    ['key', 'key', 0],
+    ['mode', 'mode', 0, "reject"],
   ],
   Document: [
     ['author', 'author', 0, null],
@@ -553,6 +620,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['commits', 'commits', 0],
     ['engine', 'engine', 0],
   ],
+  Flow: [
+    ['flow_id', 'flowId', 0],
+    ['jobs', 'jobs', { l: 'Job' }],
+  ],
   Frequency: [
     ['days', 'days', 0],
     ['max', 'max', 0],
@@ -587,6 +658,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['page', 'page', 0, null],
     ['reason', 'reason', 0],
     ['text', 'text', 0],
+  ],
+  HistoryLine: [
+    ['at', 'at', 1],
+    ['reason', 'reason', 0],
+    ['state', 'state', 0],
   ],
   Hit: [
     ['byte_end', 'byteEnd', 0],
@@ -655,6 +731,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['unchanged', 'unchanged', 0],
     ['updated', 'updated', 0],
   ],
+  Instant: [
+    ['at', 'at', 1],
+    ['local', 'local', 0],
+    ['note', 'note', 0, null],
+    ['offset', 'offset', 0],
+  ],
   Item: { by: ['item', 'item'], of: { 'event': 'ItemEvent', 'progress': 'ItemProgress' } },
   ItemEvent: [
     ['cursor', 'cursor', 0],
@@ -667,6 +749,51 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['note', 'note', 0],
     ['task', 'task', 0],
     ['total', 'total', 0],
+  ],
+  Job: [
+    ['attempts', 'attempts', 0, null],
+    ['backoff', 'backoff', 'Backoff', null],
+    ['correlation_id', 'correlationId', 0],
+    ['crashes', 'crashes', 0, null],
+    ['dedupe_key', 'dedupeKey', 0, null],
+    ['error', 'error', 'JobError', null],
+    ['finished_at', 'finishedAt', 1, null],
+    ['flow_id', 'flowId', 0, null],
+    ['group_key', 'groupKey', 0, null],
+    ['group_slot', 'groupSlot', 0, null],
+    ['id', 'id', 0],
+    ['keep_key_for_ms', 'keepKeyForMs', 0, null],
+    ['lease', 'lease', 'Lease', null],
+    ['max_attempts', 'maxAttempts', 0],
+    ['more_parents', 'moreParents', 0, []],
+    ['name', 'name', 0],
+    ['on_child_failure', 'onChildFailure', 0, null],
+    ['open_children', 'openChildren', 0, null],
+    ['parent_id', 'parentId', 0, null],
+    ['payload', 'payload', 0],
+    ['principal', 'principal', 0, null],
+    ['priority', 'priority', 0, null],
+    ['progress', 'progress', 0, null],
+    ['queue', 'queue', 0],
+    ['result', 'result', 0, null],
+    ['run_at', 'runAt', 1],
+    ['stalls', 'stalls', 0, null],
+    ['started_at', 'startedAt', 1, null],
+    ['state', 'state', 0],
+    ['timeout_ms', 'timeoutMs', 0, null],
+  ],
+  JobError: [
+    ['code', 'code', 0],
+    ['message', 'message', 0],
+    ['retryable', 'retryable', 0],
+  ],
+  JobPage: [
+    ['items', 'items', { l: 'Job' }],
+    ['next', 'next', 0, null],
+  ],
+  JobsLogLine: [
+    ['at', 'at', 1],
+    ['text', 'text', 0],
   ],
   KnowledgeCounts: [
     ['chunks', 'chunks', 0],
@@ -688,6 +815,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['posts', 'posts', 0],
     ['scheduled', 'scheduled', 0],
   ],
+  Lease: [
+    ['owner', 'owner', 0],
+    ['token', 'token', 0],
+    ['until', 'until', 1],
+  ],
   Lifted: [
     ['at', 'at', 1],
     ['by', 'by', 0],
@@ -703,13 +835,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['byte_end', 'byteEnd', 0],
     ['byte_start', 'byteStart', 0],
     ['url', 'url', 0],
-  ],
-  LogLine: [
-    ['actor', 'actor', 0],
-    ['at', 'at', 1],
-    ['data', 'data', 0],
-    ['kind', 'kind', 0],
-    ['seq', 'seq', 0],
   ],
   MergeCandidate: [
     ['a', 'a', 0],
@@ -741,6 +866,25 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Money: [
     ['currency', 'currency', 0],
     ['minor', 'minor', 0],
+  ],
+  NewJob: [
+    ['attempts', 'attempts', 0, null],
+    ['backoff', 'backoff', 'Backoff', null],
+    ['dedupe', 'dedupe', 'DedupeInput', null],
+    ['delay_ms', 'delayMs', 0, null],
+    ['group', 'group', 0, null],
+    ['name', 'name', 0],
+    ['on_child_failure', 'onChildFailure', 0, null],
+    ['payload', 'payload', 0, null],
+    ['priority', 'priority', 0, null],
+    ['queue', 'queue', 0],
+    ['run_at', 'runAt', 1, null],
+    ['timeout_ms', 'timeoutMs', 0, null],
+  ],
+  NewNode: [
+    ['after', 'after', 0, []],
+    ['job', 'job', 'NewJob'],
+    ['key', 'key', 0],
   ],
   NewRule: [
     ['kind', 'kind', 0],
@@ -913,10 +1057,27 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   QueueStats: [
     ['active', 'active', 0],
+    ['blocked', 'blocked', 0],
+    ['cancelled', 'cancelled', 0],
     ['completed', 'completed', 0],
     ['dead', 'dead', 0],
+    ['delayed', 'delayed', 0],
+    ['failed', 'failed', 0],
+    ['oldest_ms', 'oldestMs', 0],
+    ['p50_ms', 'p50Ms', 0],
+    ['p99_ms', 'p99Ms', 0],
+    ['paused', 'paused', 0],
+    ['per_minute', 'perMinute', 0],
     ['queue', 'queue', 0],
     ['waiting', 'waiting', 0],
+  ],
+  QueueView: [
+    ['attempts', 'attempts', 0],
+    ['concurrency', 'concurrency', 0],
+    ['name', 'name', 0],
+    ['needs', 'needs', 0],
+    ['paused', 'paused', 0],
+    ['timeout_ms', 'timeoutMs', 0],
   ],
   QuietHours: [
     ['from', 'from', 0],
@@ -1004,7 +1165,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   RunDetails: [
     ['input', 'input', 0],
-    ['log', 'log', { l: 'LogLine' }, []],
+    ['log', 'log', { l: 'AgentsLogLine' }, []],
     ['output', 'output', 0],
     ['run', 'run', 'AgentRun'],
     ['summary', 'summary', 0],
@@ -1014,12 +1175,43 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['token', 'token', 0],
     ['until', 'until', 1],
   ],
+  Schedule: [
+    ['anchor', 'anchor', 1],
+    ['calendar', 'calendar', 'Calendar', null],
+    ['concurrency', 'concurrency', 0],
+    ['enabled', 'enabled', 0],
+    ['ends_at', 'endsAt', 1, null],
+    ['failures', 'failures', 0, 0],
+    ['fired', 'fired', 0, 0],
+    ['id', 'id', 0],
+    ['jitter_ms', 'jitterMs', 0],
+    ['last_at', 'lastAt', 1, null],
+    ['max_runs', 'maxRuns', 0, null],
+    ['missed', 'missed', 0],
+    ['missed_window_ms', 'missedWindowMs', 0],
+    ['name', 'name', 0],
+    ['next_at', 'nextAt', 1, null],
+    ['overlap', 'overlap', 0],
+    ['pause_after_failures', 'pauseAfterFailures', 0],
+    ['paused_reason', 'pausedReason', 0, null],
+    ['principal', 'principal', 0],
+    ['priority', 'priority', 0],
+    ['retries', 'retries', 0],
+    ['rights', 'rights', 0],
+    ['starts_at', 'startsAt', 1, null],
+    ['target', 'target', 'Target'],
+    ['when', 'when', 'When'],
+  ],
   ScheduleEntry: [
     ['at', 'at', 1],
     ['channel', 'channel', 0],
     ['step_key', 'stepKey', 0],
     ['title', 'title', 0],
     ['until', 'until', 1, null],
+  ],
+  SchedulePage: [
+    ['items', 'items', { l: 'Schedule' }],
+    ['next', 'next', 0, null],
   ],
   SearchFilters: [
     ['datasets', 'datasets', 0, []],
@@ -1217,6 +1409,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['is_changed', 'isChanged', 0],
     ['url', 'url', 0],
   ],
+  Target: { by: ['kind', 'kind'], of: { 'operation': 'TargetOperation', 'job': 'TargetJob' } },
+  TargetJob: [
+    ['kind', 'kind', 0],
+    ['name', 'name', 0],
+    ['payload', 'payload', 0, null],
+    ['queue', 'queue', 0],
+  ],
+  TargetOperation: [
+    ['input', 'input', 0, null],
+    ['kind', 'kind', 0],
+    ['operation', 'operation', 0],
+  ],
   Thresholds: [
     ['flag', 'flag', 0, 0.5],
     ['pass', 'pass', 0, 0.75],
@@ -1317,6 +1521,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['medium', 'medium', 0],
     ['source', 'source', 0],
     ['term', 'term', 0, null],
+  ],
+  Vectors: [
+    ['count', 'count', 0],
+    ['dims', 'dims', 0],
+    ['embedder', 'embedder', 0],
+    ['packed', 'packed', 0],
   ],
   Verdict: [
     ['at', 'at', 1],
@@ -1465,6 +1675,26 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['rule', 'rule', 0],
     ['severity', 'severity', 0],
     ['span', 'span', 'Span', null],
+  ],
+  When: { by: ['kind', 'kind'], of: { 'cron': 'WhenCron', 'every': 'WhenEvery', 'at': 'WhenAt', 'local_daily': 'WhenLocalDaily' } },
+  WhenAt: [
+    ['instant', 'instant', 1],
+    ['kind', 'kind', 0],
+  ],
+  WhenCron: [
+    ['expr', 'expr', 0],
+    ['kind', 'kind', 0],
+    ['zone', 'zone', 0],
+  ],
+  WhenEvery: [
+    ['anchor', 'anchor', 1, null],
+    ['kind', 'kind', 0],
+    ['ms', 'ms', 0],
+  ],
+  WhenLocalDaily: [
+    ['kind', 'kind', 0],
+    ['time', 'time', 0],
+    ['zone', 'zone', 0],
   ],
   Worked: [
     ['done', 'done', 0],
@@ -1704,7 +1934,66 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['at', 'at', 1, null],
     ['person', 'person', 0, null],
   ],
+  JobsCancelInput: [
+    ['flow', 'flow', 0, null],
+    ['id', 'id', 0, null],
+    ['reason', 'reason', 0, ""],
+  ],
+  JobsDiscardDeadInput: [
+    ['queue', 'queue', 0],
+    ['error', 'error', 0, null],
+  ],
+  JobsEnqueueInput: [
+    ['job', 'job', 'NewJob'],
+  ],
+  JobsEnqueueManyInput: [
+    ['jobs', 'jobs', { l: 'NewJob' }],
+  ],
+  JobsFlowInput: [
+    ['nodes', 'nodes', { l: 'NewNode' }],
+  ],
+  JobsGetInput: [
+    ['id', 'id', 0],
+  ],
+  JobsHistoryInput: [
+    ['id', 'id', 0],
+  ],
+  JobsListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['flow', 'flow', 0, null],
+    ['limit', 'limit', 0, null],
+    ['parent', 'parent', 0, null],
+    ['queue', 'queue', 0, null],
+    ['state', 'state', 0, null],
+  ],
+  JobsLogsInput: [
+    ['id', 'id', 0],
+  ],
+  JobsProgressInput: [
+    ['id', 'id', 0],
+    ['percent', 'percent', 0],
+    ['note', 'note', 0, null],
+  ],
+  JobsPromoteInput: [
+    ['id', 'id', 0],
+  ],
+  JobsReprioritiseInput: [
+    ['id', 'id', 0],
+    ['priority', 'priority', 0],
+  ],
+  JobsRetryInput: [
+    ['ids', 'ids', 0],
+  ],
+  JobsRetryDeadInput: [
+    ['queue', 'queue', 0],
+    ['error', 'error', 0, null],
+  ],
   JobsWorkInput: [],
+  KnowledgeEmbedInput: [
+    ['texts', 'texts', 0],
+    ['embedder', 'embedder', 0, null],
+    ['kind', 'kind', 0, "passage"],
+  ],
   KnowledgeIngestTextInput: [
     ['dataset', 'dataset', 0],
     ['text', 'text', 0],
@@ -1725,6 +2014,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['mode', 'mode', 0, "hybrid"],
     ['spaces', 'spaces', 0, []],
     ['text_weight', 'textWeight', 0, null],
+    ['vector', 'vector', 0, null],
   ],
   PeopleCandidatesAcceptInput: [
     ['candidate', 'candidate', 0],
@@ -1834,6 +2124,21 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['prompt', 'prompt', 'Prompt'],
     ['values', 'values', { m: 'PromptValue' }, {}],
   ],
+  QueuesDrainInput: [
+    ['queue', 'queue', 0],
+    ['timeout_ms', 'timeoutMs', 0, null],
+  ],
+  QueuesListInput: [],
+  QueuesObliterateInput: [
+    ['confirm', 'confirm', 0],
+    ['queue', 'queue', 0],
+  ],
+  QueuesPauseInput: [
+    ['queue', 'queue', 0],
+  ],
+  QueuesResumeInput: [
+    ['queue', 'queue', 0],
+  ],
   QueuesStatsInput: [
     ['queue', 'queue', 0],
   ],
@@ -1844,6 +2149,61 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['wait', 'wait', 0],
     ['payload', 'payload', 0, null],
+  ],
+  SchedulesBackfillInput: [
+    ['from', 'from', 1],
+    ['id', 'id', 0],
+    ['to', 'to', 1],
+    ['overlap', 'overlap', 0, null],
+  ],
+  SchedulesCreateInput: [
+    ['name', 'name', 0],
+    ['target', 'target', 'Target'],
+    ['when', 'when', 'When'],
+    ['calendar', 'calendar', 'Calendar', null],
+    ['concurrency', 'concurrency', 0, null],
+    ['ends_at', 'endsAt', 1, null],
+    ['jitter_ms', 'jitterMs', 0, null],
+    ['max_runs', 'maxRuns', 0, null],
+    ['missed', 'missed', 0, "latest"],
+    ['missed_window_ms', 'missedWindowMs', 0, null],
+    ['overlap', 'overlap', 0, "skip"],
+    ['pause_after_failures', 'pauseAfterFailures', 0, null],
+    ['priority', 'priority', 0, null],
+    ['retries', 'retries', 0, null],
+    ['starts_at', 'startsAt', 1, null],
+  ],
+  SchedulesDeleteInput: [
+    ['id', 'id', 0],
+  ],
+  SchedulesGetInput: [
+    ['id', 'id', 0],
+  ],
+  SchedulesListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['enabled', 'enabled', 0, false],
+    ['limit', 'limit', 0, null],
+  ],
+  SchedulesPauseInput: [
+    ['id', 'id', 0],
+    ['reason', 'reason', 0],
+  ],
+  SchedulesPreviewInput: [
+    ['when', 'when', 'When'],
+    ['calendar', 'calendar', 'Calendar', null],
+    ['from', 'from', 1, null],
+    ['n', 'n', 0, null],
+  ],
+  SchedulesResumeInput: [
+    ['id', 'id', 0],
+  ],
+  SchedulesTriggerNowInput: [
+    ['id', 'id', 0],
+    ['input', 'input', 0, null],
+  ],
+  SchedulesUpdateInput: [
+    ['id', 'id', 0],
+    ['schedule', 'schedule', 'CreateSchedule'],
   ],
   ScopeWhoamiInput: [],
   SendsCancelInput: [
@@ -1878,6 +2238,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   SendsTotalsInput: [
     ['campaign', 'campaign', 0],
     ['step', 'step', 0, null],
+  ],
+  SessionsCancelInput: [
+    ['id', 'id', 0],
+    ['reason', 'reason', 0],
+  ],
+  SessionsGetInput: [
+    ['id', 'id', 0],
+  ],
+  SessionsListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['schedule', 'schedule', 0, null],
+    ['state', 'state', 0, null],
   ],
   SmsSegmentsInput: [
     ['text', 'text', 0],

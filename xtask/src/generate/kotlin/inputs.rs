@@ -8,7 +8,8 @@ use crate::generate::shapes::{Field, Surface};
 /// The file: for each operation, a call with the arguments of an example.
 pub(super) fn write(surface: &Surface<'_>) -> String {
     let mut used = BTreeSet::new();
-    let mut body = String::from("\ninternal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(\n");
+    let mut body =
+        String::from("\ninternal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(\n");
     for call in &surface.calls {
         let path: Vec<String> = call.operation.name.split('.').map(text::member).collect();
         let arguments: String = call.arguments.iter().map(argument).collect();

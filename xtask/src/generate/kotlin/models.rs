@@ -39,12 +39,15 @@ pub(super) fn write(declarations: &[Declaration]) -> Result<String> {
     for declaration in declarations {
         match declaration {
             Declaration::Tagged { name, variants, .. } => {
-                parents.extend(variants.iter().map(|(word, class)| {
-                    (class.as_str(), Parent { name, word: Some(word.as_str()) })
-                }));
+                parents.extend(
+                    variants
+                        .iter()
+                        .map(|(word, class)| (class.as_str(), Parent { name, word: Some(word.as_str()) })),
+                );
             }
             Declaration::Keyed { name, variants, .. } => {
-                parents.extend(variants.iter().map(|(_, class)| (class.as_str(), Parent { name, word: None })));
+                parents
+                    .extend(variants.iter().map(|(_, class)| (class.as_str(), Parent { name, word: None })));
             }
             _ => {}
         }
@@ -91,7 +94,8 @@ fn class(name: &str, doc: &str, fields: &[Field], parent: Option<&Parent<'_>>) -
         fields.iter().filter(|field| parent.is_none() || field.constant.is_none()).collect();
     let mut lines = prose::wrap(if doc.is_empty() { "See the operation that uses it." } else { doc }, 3);
     let documented = fields.iter().filter(|field| !field.doc.is_empty());
-    let mut tags = documented.flat_map(|field| text::tag("property", &text::member(&field.json), &field.doc)).peekable();
+    let mut tags =
+        documented.flat_map(|field| text::tag("property", &text::member(&field.json), &field.doc)).peekable();
     if tags.peek().is_some() {
         lines.push(String::new());
     }
@@ -136,7 +140,10 @@ fn keyed(name: &str, doc: &str, words: &[String], variants: &[(String, String)])
     for word in words {
         out.push_str(&format!("\n/** The word `{word}`. */\npublic data object {} : {name}\n", object(word)));
     }
-    out.push_str(&format!("\ninternal object {name}Serializer : KeyedSerializer<{name}>({}) {{\n", text::literal(name)));
+    out.push_str(&format!(
+        "\ninternal object {name}Serializer : KeyedSerializer<{name}>({}) {{\n",
+        text::literal(name)
+    ));
     let table = |function: &str, subject: &str, cases: Vec<String>| {
         let cases = cases.concat();
         format!("    override fun {function} = when ({subject}) {{\n{cases}        else -> null\n    }}\n")
@@ -145,9 +152,14 @@ fn keyed(name: &str, doc: &str, words: &[String], variants: &[(String, String)])
     out.push_str(&table(&format!("ofWord(word: String): {name}?"), "word", of_word.collect()));
     let word_of = words.iter().map(|word| format!("        {} -> {}\n", object(word), text::literal(word)));
     out.push_str(&table(&format!("wordOf(value: {name}): String?"), "value", word_of.collect()));
-    let serializers =
-        variants.iter().map(|(key, class)| format!("        {} -> {class}.serializer()\n", text::literal(key)));
-    out.push_str(&table(&format!("serializerOf(key: String): KSerializer<out {name}>?"), "key", serializers.collect()));
+    let serializers = variants
+        .iter()
+        .map(|(key, class)| format!("        {} -> {class}.serializer()\n", text::literal(key)));
+    out.push_str(&table(
+        &format!("serializerOf(key: String): KSerializer<out {name}>?"),
+        "key",
+        serializers.collect(),
+    ));
     let write = variants.iter().map(|(_, class)| {
         format!("        is {class} -> PLAIN.encodeToJsonElement({class}.serializer(), value)\n")
     });

@@ -35,7 +35,9 @@ pub(super) fn write(surface: &Surface<'_>) -> Result<String> {
     let root = Space::of(surface)?;
     let mut members = root.spaces.keys().chain(root.calls.keys()).map(|name| names::lower_camel(name));
     if let Some(taken) = members.find(|name| HUB.contains(&name.as_str())) {
-        return Err(Failure::new(format!("the namespace {taken} hides a member of the hub in Kotlin: rename it")));
+        return Err(Failure::new(format!(
+            "the namespace {taken} hides a member of the hub in Kotlin: rename it"
+        )));
     }
     let mut body = String::new();
     let mut used = BTreeSet::new();
@@ -79,7 +81,9 @@ fn space(space_: &Space<'_>, path: &str, out: &mut String, used: &mut BTreeSet<S
     let class = class_name(path);
     if path.is_empty() {
         out.push_str("\n/** All operations, by namespace. */\n");
-        out.push_str(&format!("public open class {class} internal constructor(internal val core: Core) {{\n"));
+        out.push_str(&format!(
+            "public open class {class} internal constructor(internal val core: Core) {{\n"
+        ));
     } else {
         out.push_str(&format!("\n/** Operations of `{path}`. */\n"));
         out.push_str(&format!("public class {class} internal constructor(private val core: Core) {{\n"));

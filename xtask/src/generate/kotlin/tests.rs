@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 
 fn text(operations: Value, name: &str) -> String {
-    let all = json!({ "version": "0.0.0", "operations": operations, "error_kinds": ["internal", "not_found"] });
+    let all =
+        json!({ "version": "0.0.0", "operations": operations, "error_kinds": ["internal", "not_found"] });
     let files = files(&serde_json::from_value(all).unwrap()).unwrap();
     files.into_iter().find(|file| file.path.ends_with(name)).unwrap().text
 }

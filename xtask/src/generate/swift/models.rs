@@ -51,7 +51,8 @@ fn words_enum(name: &str, doc: &str, words: &[(String, String)]) -> Result<Strin
 }
 
 fn structure(name: &str, doc: &str, fields: &[&Field]) -> String {
-    let mut out = text::doc(&prose::wrap(if doc.is_empty() { "See the operation that uses it." } else { doc }, 4), 0);
+    let mut out =
+        text::doc(&prose::wrap(if doc.is_empty() { "See the operation that uses it." } else { doc }, 4), 0);
     out.push_str(&format!("public struct {name}: Codable, Sendable, Hashable {{\n"));
     if fields.is_empty() {
         return out + "    public init() {}\n}\n";
@@ -60,7 +61,8 @@ fn structure(name: &str, doc: &str, fields: &[&Field]) -> String {
         out.push_str(&text::doc(&prose::wrap(&field.doc, 8), 4));
         out.push_str(&format!("    public var {}: {}\n", text::member(&field.json), member_type(field)));
     }
-    let parameters: Vec<String> = fields.iter().map(|field| format!("        {}", parameter(field))).collect();
+    let parameters: Vec<String> =
+        fields.iter().map(|field| format!("        {}", parameter(field))).collect();
     out.push_str(&format!("\n    public init(\n{}\n    ) {{\n", parameters.join(",\n")));
     for field in fields {
         let name = text::member(&field.json);
@@ -68,7 +70,11 @@ fn structure(name: &str, doc: &str, fields: &[&Field]) -> String {
     }
     out.push_str("    }\n\n    enum CodingKeys: String, CodingKey {\n");
     for field in fields {
-        out.push_str(&format!("        case {} = {}\n", text::member(&field.json), text::literal(&field.json)));
+        out.push_str(&format!(
+            "        case {} = {}\n",
+            text::member(&field.json),
+            text::literal(&field.json)
+        ));
     }
     out.push_str("    }\n\n    public init(from decoder: any Decoder) throws {\n");
     out.push_str("        let values = try decoder.container(keyedBy: CodingKeys.self)\n");
@@ -88,7 +94,11 @@ fn default(field: &Field) -> Option<String> {
     if let Some(word) = &field.constant {
         return Some(text::literal(word));
     }
-    if field.is_required { None } else { field.default.as_ref().and_then(|value| text::value(&field.ty, value)) }
+    if field.is_required {
+        None
+    } else {
+        field.default.as_ref().and_then(|value| text::value(&field.ty, value))
+    }
 }
 
 /// True when nothing stands for it in JSON where it is nil; a required member is written as null then.
@@ -132,14 +142,25 @@ fn tagged(name: &str, doc: &str, tag: &str, variants: &[(String, String)]) -> St
     for (word, class) in variants {
         out.push_str(&format!("    case {}({class})\n", text::case(word)));
     }
-    out.push_str(&format!("\n    private enum Tag: String, CodingKey {{\n        case word = {}\n    }}\n", text::literal(tag)));
+    out.push_str(&format!(
+        "\n    private enum Tag: String, CodingKey {{\n        case word = {}\n    }}\n",
+        text::literal(tag)
+    ));
     out.push_str("\n    public init(from decoder: any Decoder) throws {\n");
-    out.push_str("        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)\n");
+    out.push_str(
+        "        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)\n",
+    );
     out.push_str("        switch tag {\n");
     for (word, class) in variants {
-        out.push_str(&format!("        case {}: self = .{}(try {class}(from: decoder))\n", text::literal(word), text::case(word).trim_matches('`')));
+        out.push_str(&format!(
+            "        case {}: self = .{}(try {class}(from: decoder))\n",
+            text::literal(word),
+            text::case(word).trim_matches('`')
+        ));
     }
-    out.push_str(&format!("        default: throw unknownVariant(\"{name}\", decoder)\n        }}\n    }}\n"));
+    out.push_str(&format!(
+        "        default: throw unknownVariant(\"{name}\", decoder)\n        }}\n    }}\n"
+    ));
     out.push_str("\n    public func encode(to encoder: any Encoder) throws {\n");
     out.push_str("        var tag = encoder.container(keyedBy: Tag.self)\n        switch self {\n");
     for (word, _) in variants {
@@ -157,14 +178,18 @@ fn keyed(name: &str, doc: &str, words: &[String], variants: &[(String, String)])
     let mut out = text::doc(&prose::wrap(doc, 4), 0);
     out.push_str(&format!("public indirect enum {name}: Codable, Sendable, Hashable {{\n"));
     words.iter().for_each(|word| out.push_str(&format!("    case {}\n", text::case(word))));
-    variants.iter().for_each(|(key, class)| out.push_str(&format!("    case {}({class})\n", text::case(key))));
+    variants
+        .iter()
+        .for_each(|(key, class)| out.push_str(&format!("    case {}({class})\n", text::case(key))));
     out.push_str("\n    public init(from decoder: any Decoder) throws {\n");
     out.push_str("        if let word = try? decoder.singleValueContainer().decode(String.self) {\n            switch word {\n");
     for word in words {
         out.push_str(&format!("            case {}: self = .{}\n", text::literal(word), bare(word)));
     }
     out.push_str(&format!("            default: throw unknownVariant(\"{name}\", decoder)\n            }}\n            return\n        }}\n"));
-    out.push_str("        let keys = try decoder.container(keyedBy: Name.self).allKeys.map(\\.stringValue)\n");
+    out.push_str(
+        "        let keys = try decoder.container(keyedBy: Name.self).allKeys.map(\\.stringValue)\n",
+    );
     for (key, class) in variants {
         out.push_str(&format!("        if keys.contains({}) {{\n            self = .{}(try {class}(from: decoder))\n            return\n        }}\n", text::literal(key), bare(key)));
     }

@@ -30,7 +30,9 @@ pub(super) fn write(surface: &Surface<'_>) -> Result<String> {
     let root = Space::of(surface)?;
     let mut members = root.spaces.keys().map(|name| names::lower_camel(name));
     if let Some(taken) = members.find(|name| HUB.contains(&name.as_str())) {
-        return Err(Failure::new(format!("the namespace {taken} hides a member of the hub in Swift: rename it")));
+        return Err(Failure::new(format!(
+            "the namespace {taken} hides a member of the hub in Swift: rename it"
+        )));
     }
     let mut out = String::from("import Foundation\n");
     space(&root, "", &mut out);
@@ -49,14 +51,20 @@ fn space(space_: &Space<'_>, path: &str, out: &mut String) {
     if path.is_empty() {
         out.push_str("\n/// All operations, by namespace.\nextension Hub {\n");
     } else {
-        out.push_str(&format!("\n/// Operations of `{path}`.\npublic struct {}: Sendable {{\n", class_name(path)));
+        out.push_str(&format!(
+            "\n/// Operations of `{path}`.\npublic struct {}: Sendable {{\n",
+            class_name(path)
+        ));
         out.push_str("    let core: Core\n\n");
     }
     for name in space_.spaces.keys() {
         let inner = inner_path(name);
         let class = class_name(&inner);
         out.push_str(&format!("    /// Operations of `{inner}`.\n"));
-        out.push_str(&format!("    public var {}: {class} {{ {class}(core: core) }}\n\n", text::member(name)));
+        out.push_str(&format!(
+            "    public var {}: {class} {{ {class}(core: core) }}\n\n",
+            text::member(name)
+        ));
     }
     for (name, call) in &space_.calls {
         out.push_str(&method(name, call));
@@ -70,7 +78,8 @@ fn method(name: &str, call: &Call<'_>) -> String {
     let mut out = text::doc(&doc(call), 4);
     out.push_str(&format!("    public func {}(", text::member(name)));
     if !call.arguments.is_empty() {
-        let arguments: Vec<String> = call.arguments.iter().map(|field| format!("        {}", argument(field))).collect();
+        let arguments: Vec<String> =
+            call.arguments.iter().map(|field| format!("        {}", argument(field))).collect();
         out.push_str(&format!("\n{}\n    ", arguments.join(",\n")));
     }
     out.push_str(") async throws");
@@ -81,7 +90,11 @@ fn method(name: &str, call: &Call<'_>) -> String {
     out.push_str(&format!(" {{\n        {mark} args = core.args()\n"));
     for field in &call.arguments {
         let how = if field.is_required { "give" } else { "offer" };
-        out.push_str(&format!("        args.{how}({}, {})\n", text::literal(&field.json), text::member(&field.json)));
+        out.push_str(&format!(
+            "        args.{how}({}, {})\n",
+            text::literal(&field.json),
+            text::member(&field.json)
+        ));
     }
     let sent = format!("try await core.call({}, args", text::literal(&call.operation.name));
     if call.output == Type::Null {
@@ -114,7 +127,9 @@ fn doc(call: &Call<'_>) -> Vec<String> {
             doc.push_str(&format!(" Default: `{default}`."));
         }
         let item = format!("- {}: {}", text::member(&field.json).trim_matches('`'), doc.trim());
-        lines.extend(prose::hanging(item.trim(), 10).into_iter().map(|line| format!("  {line}").trim_end().to_owned()));
+        lines.extend(
+            prose::hanging(item.trim(), 10).into_iter().map(|line| format!("  {line}").trim_end().to_owned()),
+        );
     }
     lines
 }

@@ -14,7 +14,10 @@ from .._values import OMIT
 __all__ = [
     "AgentRun",
     "AgentRunPage",
+    "AgentSession",
+    "AgentSessionPage",
     "AgentsFailure",
+    "AgentsLogLine",
     "AgentsOrigin",
     "AiCitation",
     "AiRole",
@@ -33,6 +36,8 @@ __all__ = [
     "AuditEntryPage",
     "AuditOutcome",
     "AuditReport",
+    "Backoff",
+    "BackoffKind",
     "Basis",
     "Block",
     "BlockKind",
@@ -50,6 +55,7 @@ __all__ = [
     "BriefSender",
     "BudgetLine",
     "BudgetShare",
+    "Calendar",
     "Calibration",
     "Caller",
     "Campaign",
@@ -68,8 +74,10 @@ __all__ = [
     "CampaignReport",
     "CampaignStatus",
     "CampaignStepEffect",
+    "Cancelled",
     "CandidateStatus",
     "Casing",
+    "Changed",
     "Channel",
     "ChannelOverride",
     "ChunkOptions",
@@ -84,6 +92,7 @@ __all__ = [
     "ContextChunk",
     "CostRange",
     "Count",
+    "CreateSchedule",
     "Cta",
     "Dataset",
     "DatasetKind",
@@ -91,6 +100,8 @@ __all__ = [
     "DatasetsRole",
     "DayWindow",
     "Decision",
+    "DedupeInput",
+    "DedupeMode",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -114,6 +125,7 @@ __all__ = [
     "FailedFile",
     "Figures",
     "FindingKind",
+    "Flow",
     "Frequency",
     "Fusion",
     "FusionBlend",
@@ -122,33 +134,46 @@ __all__ = [
     "Greeting",
     "HiddenReason",
     "HiddenText",
+    "HistoryLine",
     "Hit",
     "Identifier",
     "IdentityKind",
     "IdentityView",
     "ImportJob",
     "ImportStatus",
+    "Instant",
     "Item",
     "ItemEvent",
     "ItemProgress",
+    "Jitter",
+    "Job",
+    "JobError",
+    "JobPage",
+    "JobState",
+    "JobsLogLine",
     "KnowledgeCounts",
     "Kpi",
     "LaunchOutcome",
+    "Lease",
     "Level",
     "Lifecycle",
     "Lifted",
     "LimitCheck",
     "Link",
-    "LogLine",
     "MergeCandidate",
     "MergeCandidatePage",
     "MergeEntry",
     "MergeStatus",
+    "Missed",
     "Mode",
     "Money",
+    "NewJob",
+    "NewNode",
     "NewRule",
     "Objective",
     "OfflineTemplate",
+    "OnChildFailure",
+    "Overlap",
     "Part",
     "Pattern",
     "PatternMaxSentenceWords",
@@ -183,6 +208,7 @@ __all__ = [
     "ProofMethod",
     "Quality",
     "QueueStats",
+    "QueueView",
     "QuietHours",
     "ReadFile",
     "Reason",
@@ -190,6 +216,7 @@ __all__ = [
     "Recorded",
     "Rendered",
     "Replacement",
+    "ReportPage",
     "Resolved",
     "Review",
     "RowFault",
@@ -200,7 +227,9 @@ __all__ = [
     "RunDetails",
     "RunLease",
     "RunStatus",
+    "Schedule",
     "ScheduleEntry",
+    "SchedulePage",
     "SearchFilters",
     "SearchMode",
     "SearchResult",
@@ -212,6 +241,7 @@ __all__ = [
     "SendState",
     "SendTotals",
     "SenderProfile",
+    "SessionState",
     "Severity",
     "SkippedPassage",
     "SmsEncoding",
@@ -239,6 +269,9 @@ __all__ = [
     "SuppressionViewPage",
     "TaggedLink",
     "Taint",
+    "Target",
+    "TargetJob",
+    "TargetOperation",
     "Thresholds",
     "TimelineEntry",
     "TimelineEntryPage",
@@ -287,6 +320,11 @@ __all__ = [
     "VoiceView",
     "VoiceViolation",
     "WarningCode",
+    "When",
+    "WhenAt",
+    "WhenCron",
+    "WhenEvery",
+    "WhenLocalDaily",
     "Worked",
     "Workspace",
     "WorkspaceStatus",
@@ -396,6 +434,88 @@ class AgentRunPage(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSession(Shown):
+    """One firing of a schedule and what came of it."""
+
+    agent: str
+    """What it starts: an operation, or queue and work."""
+
+    attempt: int = 0
+    """Tries so far."""
+
+    cost_micros: int = 0
+    """What models cost, in micros of the workspace's currency."""
+
+    ended_at: datetime | None = None
+    """When it ended."""
+
+    id: str
+    """Its id."""
+
+    job_id: str | None = None
+    """Its job."""
+
+    missed_count: int = 0
+    """Instants before that passed while nothing ran."""
+
+    planned_at: datetime
+    """The instant it was planned for."""
+
+    reason: str | None = None
+    """Why it was skipped, failed or cancelled."""
+
+    run_ids: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Runs it led to."""
+
+    schedule_id: str | None = None
+    """Its schedule."""
+
+    started_at: datetime | None = None
+    """When it started."""
+
+    state: SessionState
+    """State."""
+
+    summary: str | None = None
+    """What it answered, up to 2 000 characters of JSON."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "attempt": self.attempt,
+            "cost_micros": self.cost_micros,
+            "ended_at": OMIT if self.ended_at is None else self.ended_at,
+            "id": self.id,
+            "job_id": OMIT if self.job_id is None else self.job_id,
+            "missed_count": self.missed_count,
+            "planned_at": self.planned_at,
+            "reason": OMIT if self.reason is None else self.reason,
+            "run_ids": self.run_ids,
+            "schedule_id": OMIT if self.schedule_id is None else self.schedule_id,
+            "started_at": OMIT if self.started_at is None else self.started_at,
+            "state": self.state,
+            "summary": OMIT if self.summary is None else self.summary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSessionPage(Shown):
+    """A page of a list."""
+
+    items: list[AgentSession]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AgentsFailure(Shown):
     """An error as a log keeps it: words, no cause, no personal values."""
 
@@ -421,6 +541,35 @@ class AgentsFailure(Shown):
             "message": self.message,
             "operation": self.operation,
             "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentsLogLine(Shown):
+    """One entry of a log for a reader."""
+
+    actor: str
+    """Who."""
+
+    at: datetime
+    """When."""
+
+    data: Any
+    """What it says."""
+
+    kind: str
+    """Word of its kind."""
+
+    seq: int
+    """Number in the run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actor": self.actor,
+            "at": self.at,
+            "data": self.data,
+            "kind": self.kind,
+            "seq": self.seq,
         }
 
 
@@ -884,6 +1033,42 @@ class AuditReport(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Backoff(Shown):
+    """Pauses between tries."""
+
+    base_ms: int
+    """First pause in milliseconds, at least 1."""
+
+    cap_ms: int
+    """Longest pause in milliseconds."""
+
+    jitter: Jitter
+    """Whether they are spread by chance."""
+
+    kind: BackoffKind
+    """How they grow."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "base_ms": self.base_ms,
+            "cap_ms": self.cap_ms,
+            "jitter": self.jitter,
+            "kind": self.kind,
+        }
+
+
+BackoffKind: TypeAlias = Literal[
+    "fixed",
+    "exponential",
+]
+"""How pauses between tries grow.
+
+- `fixed`: Always the base.
+- `exponential`: Doubles with each failure.
+"""
+
+
 Basis: TypeAlias = Literal[
     "consent",
     "contract",
@@ -1221,6 +1406,23 @@ class BudgetShare(Shown):
             "channel": self.channel,
             "pays_for": self.pays_for,
             "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Calendar(Shown):
+    """Days that a schedule leaves out, in its own time zone."""
+
+    only_weekdays: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Only on these days of the week, `mon` to `sun`. Empty: all."""
+
+    skip_dates: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Dates, such as `2026-12-25`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "only_weekdays": self.only_weekdays,
+            "skip_dates": self.skip_dates,
         }
 
 
@@ -1787,6 +1989,23 @@ and can be looked up; `Compensable`: can be undone).
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cancelled(Shown):
+    """What a cancel came to."""
+
+    id: str
+    """Id of the job."""
+
+    state: JobState
+    """Its state now: `active` while its handler is being told to stop."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "state": self.state,
+        }
+
+
 CandidateStatus: TypeAlias = Literal[
     "open",
     "accepted",
@@ -1813,6 +2032,23 @@ Casing: TypeAlias = Literal[
 - `lower`: no capitals.
 - `upper`: ALL CAPITALS.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Changed(Shown):
+    """How many jobs an operation changed."""
+
+    count: int
+    """Jobs."""
+
+    is_more: bool
+    """True when there are more: call again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "is_more": self.is_more,
+        }
 
 
 Channel: TypeAlias = Literal[
@@ -2216,6 +2452,75 @@ class Count(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CreateSchedule(Shown):
+    """Makes a schedule. A job as its target needs `manage:jobs` as well."""
+
+    calendar: Calendar | None = None
+    """Days it leaves out."""
+
+    concurrency: int | None = None
+    """Sessions under way at once with overlap `allow`, 1..1000. Default 10."""
+
+    ends_at: datetime | None = None
+    """Not after this instant."""
+
+    jitter_ms: int | None = None
+    """Each firing starts up to so many milliseconds later, up to a day. Default 0."""
+
+    max_runs: int | None = None
+    """Ends after so many firings, at least 1."""
+
+    missed: Missed = "latest"
+    """Instants that passed while nothing ran. Default `latest`."""
+
+    missed_window_ms: int | None = None
+    """How old a missed instant may be, in milliseconds. Default 24 h."""
+
+    name: str
+    """Its name, unique in the workspace, 1..200 characters."""
+
+    overlap: Overlap = "skip"
+    """While the firing before is under way. Default `skip`."""
+
+    pause_after_failures: int | None = None
+    """Pauses itself after so many failed sessions in a row; 0 for never. Default 5."""
+
+    priority: int | None = None
+    """Priority of its jobs. Default 0."""
+
+    retries: int | None = None
+    """Further tries of a failed firing, 0..100. Default 2."""
+
+    starts_at: datetime | None = None
+    """Not before this instant."""
+
+    target: Target
+    """What it starts."""
+
+    when: When
+    """When."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "calendar": OMIT if self.calendar is None else self.calendar,
+            "concurrency": OMIT if self.concurrency is None else self.concurrency,
+            "ends_at": OMIT if self.ends_at is None else self.ends_at,
+            "jitter_ms": OMIT if self.jitter_ms is None else self.jitter_ms,
+            "max_runs": OMIT if self.max_runs is None else self.max_runs,
+            "missed": self.missed,
+            "missed_window_ms": OMIT if self.missed_window_ms is None else self.missed_window_ms,
+            "name": self.name,
+            "overlap": self.overlap,
+            "pause_after_failures": OMIT if self.pause_after_failures is None else self.pause_after_failures,
+            "priority": OMIT if self.priority is None else self.priority,
+            "retries": OMIT if self.retries is None else self.retries,
+            "starts_at": OMIT if self.starts_at is None else self.starts_at,
+            "target": self.target,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Cta(Shown):
     """A call to action."""
 
@@ -2339,6 +2644,40 @@ Decision: TypeAlias = Literal[
 - `allow`: May go out now.
 - `defer`: Not before an instant; then it is judged again.
 - `deny`: Not at all.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DedupeInput(Shown):
+    """How a new job is kept from being there twice."""
+
+    keep_key_for_ms: int | None = None
+    """Holds the key for so many milliseconds after the end of the job."""
+
+    key: str
+    """Only one live job of the queue may hold it; 1..255 bytes."""
+
+    mode: DedupeMode = "reject"
+    """What happens to the live one. Default: it is the answer."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "keep_key_for_ms": OMIT if self.keep_key_for_ms is None else self.keep_key_for_ms,
+            "key": self.key,
+            "mode": self.mode,
+        }
+
+
+DedupeMode: TypeAlias = Literal[
+    "reject",
+    "replace",
+    "extend",
+]
+"""What happens when the dedupe key of a new job is held by a live one.
+
+- `reject`: The live job is the answer.
+- `replace`: The payload of a job that still waits is swapped; its instant stays.
+- `extend`: As replace, and its instant moves too: it runs once things are quiet.
 """
 
 
@@ -3016,6 +3355,23 @@ FindingKind: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Flow(Shown):
+    """A flow that was made."""
+
+    flow_id: str
+    """Id of the flow."""
+
+    jobs: list[Job]
+    """Its jobs in the order given."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "flow_id": self.flow_id,
+            "jobs": self.jobs,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Frequency(Shown):
     """The most messages a person wants on a channel."""
 
@@ -3183,6 +3539,27 @@ class HiddenText(Shown):
             "page": OMIT if self.page is None else self.page,
             "reason": self.reason,
             "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HistoryLine(Shown):
+    """One failed try or other turn in the life of a job."""
+
+    at: datetime
+    """When."""
+
+    reason: str
+    """Why: the word of an error, or what was asked."""
+
+    state: JobState
+    """The state it came to."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "reason": self.reason,
+            "state": self.state,
         }
 
 
@@ -3498,6 +3875,31 @@ ImportStatus: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Instant(Shown):
+    """One instant of a preview."""
+
+    at: datetime
+    """The instant."""
+
+    local: str
+    """The local time."""
+
+    note: str | None = None
+    """What a change of clocks did."""
+
+    offset: str
+    """Its offset from UTC."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "local": self.local,
+            "note": OMIT if self.note is None else self.note,
+            "offset": self.offset,
+        }
+
+
 Item: TypeAlias = "ItemEvent | ItemProgress"
 """One item of a subscription.
 
@@ -3550,6 +3952,224 @@ class ItemProgress(Shown):
             "note": self.note,
             "task": self.task,
             "total": self.total,
+        }
+
+
+Jitter: TypeAlias = Literal[
+    "full",
+    "none",
+]
+"""Whether pauses are spread by chance.
+
+- `full`: Anything between 0 and the pause.
+- `none`: Exactly the pause.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Job(Shown):
+    """A piece of durable work. The payload holds ids only, no personal values."""
+
+    attempts: int | None = None
+    """Tries that failed so far."""
+
+    backoff: Backoff | None = None
+    """Pauses between tries; absent: those of the queue."""
+
+    correlation_id: str
+    """Joins it to the call that enqueued it."""
+
+    crashes: int | None = None
+    """Processes that were gone while they held it."""
+
+    dedupe_key: str | None = None
+    """Only one live job of a queue may hold it."""
+
+    error: JobError | None = None
+    """The last failure."""
+
+    finished_at: datetime | None = None
+    """When it ended."""
+
+    flow_id: str | None = None
+    """Its flow."""
+
+    group_key: str | None = None
+    """At most as many active jobs as the queue allows share it, one by default."""
+
+    group_slot: int | None = None
+    """Place in its group while active, from 0."""
+
+    id: str
+    """Its id."""
+
+    keep_key_for_ms: int | None = None
+    """Holds the dedupe key for so long after its end."""
+
+    lease: Lease | None = None
+    """Who holds it, or held it last."""
+
+    max_attempts: int
+    """Tries before it is given up."""
+
+    more_parents: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Further jobs that wait for this one."""
+
+    name: str
+    """Name of the work."""
+
+    on_child_failure: OnChildFailure | None = None
+    """What it does when a child fails."""
+
+    open_children: int | None = None
+    """Children it still waits for."""
+
+    parent_id: str | None = None
+    """The job that waits for this one."""
+
+    payload: Any
+    """Ids the handler needs; at most 256 KiB."""
+
+    principal: str | None = None
+    """Who enqueued it."""
+
+    priority: int | None = None
+    """Higher goes first. A waiting job gains 1 per minute, up to 10."""
+
+    progress: int | None = None
+    """How far it is, in percent; filled in when a job is read by itself."""
+
+    queue: str
+    """Queue it stands in."""
+
+    result: Any = None
+    """What its handler answered."""
+
+    run_at: datetime
+    """Not before this instant."""
+
+    stalls: int | None = None
+    """Leases that ended without an outcome."""
+
+    started_at: datetime | None = None
+    """When it was first taken."""
+
+    state: JobState
+    """State."""
+
+    timeout_ms: int | None = None
+    """Time for one try in milliseconds; absent: that of the queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": OMIT if self.attempts is None else self.attempts,
+            "backoff": OMIT if self.backoff is None else self.backoff,
+            "correlation_id": self.correlation_id,
+            "crashes": OMIT if self.crashes is None else self.crashes,
+            "dedupe_key": OMIT if self.dedupe_key is None else self.dedupe_key,
+            "error": OMIT if self.error is None else self.error,
+            "finished_at": OMIT if self.finished_at is None else self.finished_at,
+            "flow_id": OMIT if self.flow_id is None else self.flow_id,
+            "group_key": OMIT if self.group_key is None else self.group_key,
+            "group_slot": OMIT if self.group_slot is None else self.group_slot,
+            "id": self.id,
+            "keep_key_for_ms": OMIT if self.keep_key_for_ms is None else self.keep_key_for_ms,
+            "lease": OMIT if self.lease is None else self.lease,
+            "max_attempts": self.max_attempts,
+            "more_parents": self.more_parents,
+            "name": self.name,
+            "on_child_failure": OMIT if self.on_child_failure is None else self.on_child_failure,
+            "open_children": OMIT if self.open_children is None else self.open_children,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "payload": self.payload,
+            "principal": OMIT if self.principal is None else self.principal,
+            "priority": OMIT if self.priority is None else self.priority,
+            "progress": OMIT if self.progress is None else self.progress,
+            "queue": self.queue,
+            "result": OMIT if self.result is None else self.result,
+            "run_at": self.run_at,
+            "stalls": OMIT if self.stalls is None else self.stalls,
+            "started_at": OMIT if self.started_at is None else self.started_at,
+            "state": self.state,
+            "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobError(Shown):
+    """Why a try failed. No personal data, no bodies."""
+
+    code: str
+    """The stable word, such as `unavailable`."""
+
+    message: str
+    """What was wrong."""
+
+    retryable: bool
+    """True when another try may help."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobPage(Shown):
+    """A page of a list."""
+
+    items: list[Job]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+JobState: TypeAlias = Literal[
+    "waiting",
+    "delayed",
+    "blocked",
+    "active",
+    "completed",
+    "failed",
+    "dead",
+    "cancelled",
+]
+"""State of a job.
+
+- `waiting`: Ready to be taken.
+- `delayed`: Waits for its instant. It is taken from then on without another write.
+- `blocked`: Waits for its children.
+- `active`: Held by a worker until its lease ends.
+- `completed`: Done.
+- `failed`: Ended because a child failed.
+- `dead`: Given up; kept until someone acts.
+- `cancelled`: Cancelled before it was done.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobsLogLine(Shown):
+    """One line that a handler noted."""
+
+    at: datetime
+    """When."""
+
+    text: str
+    """What; at most 500 characters."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "text": self.text,
         }
 
 
@@ -3633,6 +4253,27 @@ class LaunchOutcome(Shown):
             "people": self.people,
             "posts": self.posts,
             "scheduled": self.scheduled,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Lease(Shown):
+    """A worker's hold on a job. Every later write of the worker checks it."""
+
+    owner: str
+    """The worker."""
+
+    token: int
+    """Fencing token: one more than the lease before."""
+
+    until: datetime
+    """When it ends unless its worker reports that it is alive."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "owner": self.owner,
+            "token": self.token,
+            "until": self.until,
         }
 
 
@@ -3730,35 +4371,6 @@ class Link(Shown):
             "byte_end": self.byte_end,
             "byte_start": self.byte_start,
             "url": self.url,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class LogLine(Shown):
-    """One entry of a log for a reader."""
-
-    actor: str
-    """Who."""
-
-    at: datetime
-    """When."""
-
-    data: Any
-    """What it says."""
-
-    kind: str
-    """Word of its kind."""
-
-    seq: int
-    """Number in the run."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "actor": self.actor,
-            "at": self.at,
-            "data": self.data,
-            "kind": self.kind,
-            "seq": self.seq,
         }
 
 
@@ -3886,6 +4498,19 @@ MergeStatus: TypeAlias = Literal[
 """
 
 
+Missed: TypeAlias = Literal[
+    "skip",
+    "latest",
+    "all",
+]
+"""What happens to instants that passed while nothing ran.
+
+- `skip`: They are left out.
+- `latest`: The last of them fires, with the number of the others.
+- `all`: Each fires, the last 100 at most.
+"""
+
+
 Mode: TypeAlias = Literal[
     "sandbox",
     "production",
@@ -3913,6 +4538,84 @@ class Money(Shown):
         return {
             "currency": self.currency,
             "minor": self.minor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewJob(Shown):
+    """A job to be enqueued."""
+
+    attempts: int | None = None
+    """Tries before it is given up, 1..1000. Default: that of the queue."""
+
+    backoff: Backoff | None = None
+    """Pauses between tries. Default: those of the queue."""
+
+    dedupe: DedupeInput | None = None
+    """Keeps it from being there twice."""
+
+    delay_ms: int | None = None
+    """Milliseconds from now. Not together with `run_at`."""
+
+    group: str | None = None
+    """Jobs of one group are worked one after the other; 1..255 bytes."""
+
+    name: str
+    """Name of the work."""
+
+    on_child_failure: OnChildFailure | None = None
+    """What it does when a child of it fails. Default: it fails too."""
+
+    payload: Any = None
+    """Ids the handler needs; at most 256 KiB."""
+
+    priority: int | None = None
+    """Higher goes first. Default 0."""
+
+    queue: str
+    """Queue or short name, such as `email.send`."""
+
+    run_at: datetime | None = None
+    """Not before this instant."""
+
+    timeout_ms: int | None = None
+    """Milliseconds for one try, up to a day. Default: that of the queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": OMIT if self.attempts is None else self.attempts,
+            "backoff": OMIT if self.backoff is None else self.backoff,
+            "dedupe": OMIT if self.dedupe is None else self.dedupe,
+            "delay_ms": OMIT if self.delay_ms is None else self.delay_ms,
+            "group": OMIT if self.group is None else self.group,
+            "name": self.name,
+            "on_child_failure": OMIT if self.on_child_failure is None else self.on_child_failure,
+            "payload": OMIT if self.payload is None else self.payload,
+            "priority": OMIT if self.priority is None else self.priority,
+            "queue": self.queue,
+            "run_at": OMIT if self.run_at is None else self.run_at,
+            "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewNode(Shown):
+    """One job of a flow."""
+
+    after: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words of the jobs it waits for."""
+
+    job: NewJob
+    """The job."""
+
+    key: str
+    """Its word in the flow."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "job": self.job,
+            "key": self.key,
         }
 
 
@@ -3993,6 +4696,36 @@ class OfflineTemplate(Shown):
             "variants": self.variants,
             "vars": OMIT if self.vars is None else self.vars,
         }
+
+
+OnChildFailure: TypeAlias = Literal[
+    "fail",
+    "ignore",
+    "continue",
+]
+"""What a parent does when a child of it fails.
+
+- `fail`: It fails too, at once, and its other children that still wait are cancelled.
+- `ignore`: The child counts as done; its error stays readable.
+- `continue`: It starts at the first failure, without waiting for the others.
+"""
+
+
+Overlap: TypeAlias = Literal[
+    "skip",
+    "queue_one",
+    "queue_all",
+    "allow",
+    "cancel_previous",
+]
+"""What happens when a firing comes while the one before is under way.
+
+- `skip`: It is skipped.
+- `queue_one`: One waits; further ones are skipped.
+- `queue_all`: All wait their turn.
+- `allow`: Both run, up to `concurrency`.
+- `cancel_previous`: The one before is cancelled.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -4808,25 +5541,94 @@ class QueueStats(Shown):
     active: int
     """Held by workers."""
 
+    blocked: int
+    """Waiting for children."""
+
+    cancelled: int
+    """Cancelled, as far as kept."""
+
     completed: int
     """Done, as far as kept."""
 
     dead: int
     """Given up."""
 
+    delayed: int
+    """Waiting for their instant."""
+
+    failed: int
+    """Ended because a child failed, as far as kept."""
+
+    oldest_ms: int
+    """How long the oldest ready job has been waiting, in milliseconds."""
+
+    p50_ms: int
+    """Milliseconds from start to end of completed jobs that half of the last 200 stayed under."""
+
+    p99_ms: int
+    """Milliseconds that 99 of 100 stayed under."""
+
+    paused: bool
+    """True while nothing is taken from it."""
+
+    per_minute: float
+    """Jobs completed per minute, over the last 200 at most."""
+
     queue: str
     """Queue."""
 
     waiting: int
-    """Ready or delayed."""
+    """Ready to be taken."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
             "active": self.active,
+            "blocked": self.blocked,
+            "cancelled": self.cancelled,
             "completed": self.completed,
             "dead": self.dead,
+            "delayed": self.delayed,
+            "failed": self.failed,
+            "oldest_ms": self.oldest_ms,
+            "p50_ms": self.p50_ms,
+            "p99_ms": self.p99_ms,
+            "paused": self.paused,
+            "per_minute": self.per_minute,
             "queue": self.queue,
             "waiting": self.waiting,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QueueView(Shown):
+    """A queue of this program."""
+
+    attempts: int
+    """Tries before a job is given up."""
+
+    concurrency: int
+    """Jobs in work at once in one process."""
+
+    name: str
+    """Its name."""
+
+    needs: Permission
+    """The right that enqueueing needs."""
+
+    paused: bool
+    """True while nothing is taken from it in this workspace."""
+
+    timeout_ms: int
+    """Milliseconds for one try."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": self.attempts,
+            "concurrency": self.concurrency,
+            "name": self.name,
+            "needs": self.needs,
+            "paused": self.paused,
+            "timeout_ms": self.timeout_ms,
         }
 
 
@@ -5004,6 +5806,19 @@ class Replacement(Shown):
             "count": self.count,
             "from": self.from_,
             "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReportPage(Shown):
+    """A report as a page."""
+
+    html: str
+    """The whole document, UTF-8."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "html": self.html,
         }
 
 
@@ -5203,7 +6018,7 @@ class RunDetails(Shown):
     input: Any
     """Its input."""
 
-    log: list[LogLine] = dataclasses.field(default_factory=lambda: [])
+    log: list[AgentsLogLine] = dataclasses.field(default_factory=lambda: [])
     """Its log, when asked for."""
 
     output: Any
@@ -5270,6 +6085,115 @@ RunStatus: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Schedule(Shown):
+    """Work that starts by itself."""
+
+    anchor: datetime
+    """Where elapsed time counts from."""
+
+    calendar: Calendar | None = None
+    """Days it leaves out."""
+
+    concurrency: int
+    """Sessions under way at once, with `overlap` `allow`."""
+
+    enabled: bool
+    """Whether it fires."""
+
+    ends_at: datetime | None = None
+    """Not after this instant."""
+
+    failures: int = 0
+    """Failed sessions in a row."""
+
+    fired: int = 0
+    """How often it fired."""
+
+    id: str
+    """Its id."""
+
+    jitter_ms: int
+    """Each firing starts up to so many milliseconds later; always the same for one instant."""
+
+    last_at: datetime | None = None
+    """The instant it fired for last."""
+
+    max_runs: int | None = None
+    """Ends after so many firings."""
+
+    missed: Missed
+    """Instants that passed while nothing ran."""
+
+    missed_window_ms: int
+    """How old a missed instant may be, in milliseconds."""
+
+    name: str
+    """Its name, unique in the workspace."""
+
+    next_at: datetime | None = None
+    """Its next instant."""
+
+    overlap: Overlap
+    """While the firing before is under way."""
+
+    pause_after_failures: int
+    """Pauses itself after so many failed sessions in a row; 0 for never."""
+
+    paused_reason: str | None = None
+    """Why it does not."""
+
+    principal: str
+    """Who made it: its work has these rights at most."""
+
+    priority: int
+    """Priority of its jobs."""
+
+    retries: int
+    """Further tries of a failed firing."""
+
+    rights: list[Permission]
+    """The rights of who made it."""
+
+    starts_at: datetime | None = None
+    """Not before this instant."""
+
+    target: Target
+    """What it starts."""
+
+    when: When
+    """When."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "anchor": self.anchor,
+            "calendar": OMIT if self.calendar is None else self.calendar,
+            "concurrency": self.concurrency,
+            "enabled": self.enabled,
+            "ends_at": OMIT if self.ends_at is None else self.ends_at,
+            "failures": self.failures,
+            "fired": self.fired,
+            "id": self.id,
+            "jitter_ms": self.jitter_ms,
+            "last_at": OMIT if self.last_at is None else self.last_at,
+            "max_runs": OMIT if self.max_runs is None else self.max_runs,
+            "missed": self.missed,
+            "missed_window_ms": self.missed_window_ms,
+            "name": self.name,
+            "next_at": OMIT if self.next_at is None else self.next_at,
+            "overlap": self.overlap,
+            "pause_after_failures": self.pause_after_failures,
+            "paused_reason": OMIT if self.paused_reason is None else self.paused_reason,
+            "principal": self.principal,
+            "priority": self.priority,
+            "retries": self.retries,
+            "rights": self.rights,
+            "starts_at": OMIT if self.starts_at is None else self.starts_at,
+            "target": self.target,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ScheduleEntry(Shown):
     """One line of the schedule."""
 
@@ -5295,6 +6219,23 @@ class ScheduleEntry(Shown):
             "step_key": self.step_key,
             "title": self.title,
             "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SchedulePage(Shown):
+    """A page of a list."""
+
+    items: list[Schedule]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -5697,6 +6638,25 @@ class SenderProfile(Shown):
             "reply_to": OMIT if self.reply_to is None else self.reply_to,
             "unsubscribe_url": OMIT if self.unsubscribe_url is None else self.unsubscribe_url,
         }
+
+
+SessionState: TypeAlias = Literal[
+    "pending",
+    "running",
+    "completed",
+    "failed",
+    "cancelled",
+    "skipped",
+]
+"""State of a session.
+
+- `pending`: Its job waits.
+- `running`: Its job is in work.
+- `completed`: Done.
+- `failed`: Its tries are used up.
+- `cancelled`: Cancelled.
+- `skipped`: It never ran.
+"""
 
 
 Severity: TypeAlias = Literal[
@@ -6311,6 +7271,57 @@ sends, publishes, spends or remembers declares which of them it accepts.
 - `web`: Read from the web.
 - `third_party_tool`: Returned by a tool of somebody else.
 """
+
+
+Target: TypeAlias = "TargetOperation | TargetJob"
+"""What a schedule starts.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetJob(Shown):
+    """A job of a queue."""
+
+    kind: Literal["job"] = "job"
+
+    name: str
+    """Name of the work."""
+
+    payload: Any = None
+    """Its payload."""
+
+    queue: str
+    """The queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "payload": OMIT if self.payload is None else self.payload,
+            "queue": self.queue,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetOperation(Shown):
+    """An operation of the catalogue."""
+
+    input: Any = None
+    """Its input."""
+
+    kind: Literal["operation"] = "operation"
+
+    operation: str
+    """Its name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input": OMIT if self.input is None else self.input,
+            "kind": self.kind,
+            "operation": self.operation,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -7559,6 +8570,92 @@ WarningCode: TypeAlias = Literal[
   characters.
 - `row_skipped`: A row or field could not be read; the detail names it.
 """
+
+
+When: TypeAlias = "WhenCron | WhenEvery | WhenAt | WhenLocalDaily"
+"""The rule of a schedule.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenAt(Shown):
+    """Once."""
+
+    instant: datetime
+    """The instant."""
+
+    kind: Literal["at"] = "at"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "instant": self.instant,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenCron(Shown):
+    """A cron expression of 5 fields, or 6 with seconds first, in a time zone. A fixed time that the
+    change to summer time leaves out fires right after it; one that comes twice in autumn fires at
+    the first.
+    """
+
+    expr: str
+    """Such as `0 9 * * mon-fri` or `@hourly`; lists, ranges, steps, names, `L`, `W` and `#`."""
+
+    kind: Literal["cron"] = "cron"
+
+    zone: str
+    """IANA time zone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expr": self.expr,
+            "kind": self.kind,
+            "zone": self.zone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenEvery(Shown):
+    """An interval in elapsed time, whatever clocks do."""
+
+    anchor: datetime | None = None
+    """Counts from here. Default: when the schedule was made."""
+
+    kind: Literal["every"] = "every"
+
+    ms: int
+    """Milliseconds, at least 1000."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "anchor": OMIT if self.anchor is None else self.anchor,
+            "kind": self.kind,
+            "ms": self.ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenLocalDaily(Shown):
+    """Every day at a local time."""
+
+    kind: Literal["local_daily"] = "local_daily"
+
+    time: str
+    """`HH:MM` or `HH:MM:SS`."""
+
+    zone: str
+    """IANA time zone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "time": self.time,
+            "zone": self.zone,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -186,6 +186,156 @@ public struct AgentRunPage: Codable, Sendable, Hashable {
     }
 }
 
+/// One firing of a schedule and what came of it.
+public struct AgentSession: Codable, Sendable, Hashable {
+    /// What it starts: an operation, or queue and work.
+    public var agent: String
+    /// Tries so far.
+    public var attempt: Int
+    /// What models cost, in micros of the workspace's currency.
+    public var costMicros: Int
+    /// When it ended.
+    public var endedAt: Date?
+    /// Its id.
+    public var id: String
+    /// Its job.
+    public var jobId: String?
+    /// Instants before that passed while nothing ran.
+    public var missedCount: Int
+    /// The instant it was planned for.
+    public var plannedAt: Date
+    /// Why it was skipped, failed or cancelled.
+    public var reason: String?
+    /// Runs it led to.
+    public var runIds: [String]
+    /// Its schedule.
+    public var scheduleId: String?
+    /// When it started.
+    public var startedAt: Date?
+    /// State.
+    public var state: SessionState
+    /// What it answered, up to 2 000 characters of JSON.
+    public var summary: String?
+
+    public init(
+        agent: String,
+        attempt: Int = 0,
+        costMicros: Int = 0,
+        endedAt: Date? = nil,
+        id: String,
+        jobId: String? = nil,
+        missedCount: Int = 0,
+        plannedAt: Date,
+        reason: String? = nil,
+        runIds: [String] = [],
+        scheduleId: String? = nil,
+        startedAt: Date? = nil,
+        state: SessionState,
+        summary: String? = nil
+    ) {
+        self.agent = agent
+        self.attempt = attempt
+        self.costMicros = costMicros
+        self.endedAt = endedAt
+        self.id = id
+        self.jobId = jobId
+        self.missedCount = missedCount
+        self.plannedAt = plannedAt
+        self.reason = reason
+        self.runIds = runIds
+        self.scheduleId = scheduleId
+        self.startedAt = startedAt
+        self.state = state
+        self.summary = summary
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case agent = "agent"
+        case attempt = "attempt"
+        case costMicros = "cost_micros"
+        case endedAt = "ended_at"
+        case id = "id"
+        case jobId = "job_id"
+        case missedCount = "missed_count"
+        case plannedAt = "planned_at"
+        case reason = "reason"
+        case runIds = "run_ids"
+        case scheduleId = "schedule_id"
+        case startedAt = "started_at"
+        case state = "state"
+        case summary = "summary"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.agent = try values.decode(String.self, forKey: .agent)
+        self.attempt = try values.decodeIfPresent(Int.self, forKey: .attempt) ?? 0
+        self.costMicros = try values.decodeIfPresent(Int.self, forKey: .costMicros) ?? 0
+        self.endedAt = try values.decodeIfPresent(Date.self, forKey: .endedAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.jobId = try values.decodeIfPresent(String.self, forKey: .jobId)
+        self.missedCount = try values.decodeIfPresent(Int.self, forKey: .missedCount) ?? 0
+        self.plannedAt = try values.decode(Date.self, forKey: .plannedAt)
+        self.reason = try values.decodeIfPresent(String.self, forKey: .reason)
+        self.runIds = try values.decodeIfPresent([String].self, forKey: .runIds) ?? []
+        self.scheduleId = try values.decodeIfPresent(String.self, forKey: .scheduleId)
+        self.startedAt = try values.decodeIfPresent(Date.self, forKey: .startedAt)
+        self.state = try values.decode(SessionState.self, forKey: .state)
+        self.summary = try values.decodeIfPresent(String.self, forKey: .summary)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.agent, forKey: .agent)
+        try values.encode(self.attempt, forKey: .attempt)
+        try values.encode(self.costMicros, forKey: .costMicros)
+        try values.encodeIfPresent(self.endedAt, forKey: .endedAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.jobId, forKey: .jobId)
+        try values.encode(self.missedCount, forKey: .missedCount)
+        try values.encode(self.plannedAt, forKey: .plannedAt)
+        try values.encodeIfPresent(self.reason, forKey: .reason)
+        try values.encode(self.runIds, forKey: .runIds)
+        try values.encodeIfPresent(self.scheduleId, forKey: .scheduleId)
+        try values.encodeIfPresent(self.startedAt, forKey: .startedAt)
+        try values.encode(self.state, forKey: .state)
+        try values.encodeIfPresent(self.summary, forKey: .summary)
+    }
+}
+
+/// A page of a list.
+public struct AgentSessionPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [AgentSession]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [AgentSession],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([AgentSession].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
 /// An error as a log keeps it: words, no cause, no personal values.
 public struct AgentsFailure: Codable, Sendable, Hashable {
     /// The finer word.
@@ -237,6 +387,60 @@ public struct AgentsFailure: Codable, Sendable, Hashable {
         try values.encode(self.message, forKey: .message)
         try values.encode(self.operation, forKey: .operation)
         try values.encode(self.retryable, forKey: .retryable)
+    }
+}
+
+/// One entry of a log for a reader.
+public struct AgentsLogLine: Codable, Sendable, Hashable {
+    /// Who.
+    public var actor: String
+    /// When.
+    public var at: Date
+    /// What it says.
+    public var data: JSONValue
+    /// Word of its kind.
+    public var kind: String
+    /// Number in the run.
+    public var seq: Int
+
+    public init(
+        actor: String,
+        at: Date,
+        data: JSONValue,
+        kind: String,
+        seq: Int
+    ) {
+        self.actor = actor
+        self.at = at
+        self.data = data
+        self.kind = kind
+        self.seq = seq
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case actor = "actor"
+        case at = "at"
+        case data = "data"
+        case kind = "kind"
+        case seq = "seq"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.actor = try values.decode(String.self, forKey: .actor)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.data = try values.decode(JSONValue.self, forKey: .data)
+        self.kind = try values.decode(String.self, forKey: .kind)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.actor, forKey: .actor)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.data, forKey: .data)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.seq, forKey: .seq)
     }
 }
 
@@ -1022,6 +1226,61 @@ public struct AuditReport: Codable, Sendable, Hashable {
     }
 }
 
+/// Pauses between tries.
+public struct Backoff: Codable, Sendable, Hashable {
+    /// First pause in milliseconds, at least 1.
+    public var baseMs: Int
+    /// Longest pause in milliseconds.
+    public var capMs: Int
+    /// Whether they are spread by chance.
+    public var jitter: Jitter
+    /// How they grow.
+    public var kind: BackoffKind
+
+    public init(
+        baseMs: Int,
+        capMs: Int,
+        jitter: Jitter,
+        kind: BackoffKind
+    ) {
+        self.baseMs = baseMs
+        self.capMs = capMs
+        self.jitter = jitter
+        self.kind = kind
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case baseMs = "base_ms"
+        case capMs = "cap_ms"
+        case jitter = "jitter"
+        case kind = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.baseMs = try values.decode(Int.self, forKey: .baseMs)
+        self.capMs = try values.decode(Int.self, forKey: .capMs)
+        self.jitter = try values.decode(Jitter.self, forKey: .jitter)
+        self.kind = try values.decode(BackoffKind.self, forKey: .kind)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.baseMs, forKey: .baseMs)
+        try values.encode(self.capMs, forKey: .capMs)
+        try values.encode(self.jitter, forKey: .jitter)
+        try values.encode(self.kind, forKey: .kind)
+    }
+}
+
+/// How pauses between tries grow.
+public enum BackoffKind: String, Codable, Sendable, CaseIterable {
+    /// Always the base.
+    case fixed = "fixed"
+    /// Doubles with each failure.
+    case exponential = "exponential"
+}
+
 /// Why the processing is lawful.
 public enum Basis: String, Codable, Sendable, CaseIterable {
     /// The person agreed (GDPR Art. 6(1)(a)).
@@ -1559,6 +1818,39 @@ public struct BudgetShare: Codable, Sendable, Hashable {
         try values.encode(self.channel, forKey: .channel)
         try values.encode(self.paysFor, forKey: .paysFor)
         try values.encode(self.weight, forKey: .weight)
+    }
+}
+
+/// Days that a schedule leaves out, in its own time zone.
+public struct Calendar: Codable, Sendable, Hashable {
+    /// Only on these days of the week, `mon` to `sun`. Empty: all.
+    public var onlyWeekdays: [String]
+    /// Dates, such as `2026-12-25`.
+    public var skipDates: [String]
+
+    public init(
+        onlyWeekdays: [String] = [],
+        skipDates: [String] = []
+    ) {
+        self.onlyWeekdays = onlyWeekdays
+        self.skipDates = skipDates
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case onlyWeekdays = "only_weekdays"
+        case skipDates = "skip_dates"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.onlyWeekdays = try values.decodeIfPresent([String].self, forKey: .onlyWeekdays) ?? []
+        self.skipDates = try values.decodeIfPresent([String].self, forKey: .skipDates) ?? []
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.onlyWeekdays, forKey: .onlyWeekdays)
+        try values.encode(self.skipDates, forKey: .skipDates)
     }
 }
 
@@ -2528,6 +2820,39 @@ public enum CampaignStepEffect: String, Codable, Sendable, CaseIterable {
     case compensable = "compensable"
 }
 
+/// What a cancel came to.
+public struct Cancelled: Codable, Sendable, Hashable {
+    /// Id of the job.
+    public var id: String
+    /// Its state now: `active` while its handler is being told to stop.
+    public var state: JobState
+
+    public init(
+        id: String,
+        state: JobState
+    ) {
+        self.id = id
+        self.state = state
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case state = "state"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.state = try values.decode(JobState.self, forKey: .state)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.state, forKey: .state)
+    }
+}
+
 /// What became of a candidate.
 public enum CandidateStatus: String, Codable, Sendable, CaseIterable {
     /// Waits for a decision.
@@ -2548,6 +2873,39 @@ public enum Casing: String, Codable, Sendable, CaseIterable {
     case lower = "lower"
     /// ALL CAPITALS.
     case upper = "upper"
+}
+
+/// How many jobs an operation changed.
+public struct Changed: Codable, Sendable, Hashable {
+    /// Jobs.
+    public var count: Int
+    /// True when there are more: call again.
+    public var isMore: Bool
+
+    public init(
+        count: Int,
+        isMore: Bool
+    ) {
+        self.count = count
+        self.isMore = isMore
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case count = "count"
+        case isMore = "is_more"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.count = try values.decode(Int.self, forKey: .count)
+        self.isMore = try values.decode(Bool.self, forKey: .isMore)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.count, forKey: .count)
+        try values.encode(self.isMore, forKey: .isMore)
+    }
 }
 
 /// Where a text is for.
@@ -3257,6 +3615,130 @@ public struct Count: Codable, Sendable, Hashable {
     }
 }
 
+/// Makes a schedule. A job as its target needs `manage:jobs` as well.
+public struct CreateSchedule: Codable, Sendable, Hashable {
+    /// Days it leaves out.
+    public var calendar: Calendar?
+    /// Sessions under way at once with overlap `allow`, 1..1000. Default 10.
+    public var concurrency: Int?
+    /// Not after this instant.
+    public var endsAt: Date?
+    /// Each firing starts up to so many milliseconds later, up to a day. Default 0.
+    public var jitterMs: Int?
+    /// Ends after so many firings, at least 1.
+    public var maxRuns: Int?
+    /// Instants that passed while nothing ran. Default `latest`.
+    public var missed: Missed
+    /// How old a missed instant may be, in milliseconds. Default 24 h.
+    public var missedWindowMs: Int?
+    /// Its name, unique in the workspace, 1..200 characters.
+    public var name: String
+    /// While the firing before is under way. Default `skip`.
+    public var overlap: Overlap
+    /// Pauses itself after so many failed sessions in a row; 0 for never. Default 5.
+    public var pauseAfterFailures: Int?
+    /// Priority of its jobs. Default 0.
+    public var priority: Int?
+    /// Further tries of a failed firing, 0..100. Default 2.
+    public var retries: Int?
+    /// Not before this instant.
+    public var startsAt: Date?
+    /// What it starts.
+    public var target: Target
+    /// When.
+    public var when: When
+
+    public init(
+        calendar: Calendar? = nil,
+        concurrency: Int? = nil,
+        endsAt: Date? = nil,
+        jitterMs: Int? = nil,
+        maxRuns: Int? = nil,
+        missed: Missed = .latest,
+        missedWindowMs: Int? = nil,
+        name: String,
+        overlap: Overlap = .skip,
+        pauseAfterFailures: Int? = nil,
+        priority: Int? = nil,
+        retries: Int? = nil,
+        startsAt: Date? = nil,
+        target: Target,
+        when: When
+    ) {
+        self.calendar = calendar
+        self.concurrency = concurrency
+        self.endsAt = endsAt
+        self.jitterMs = jitterMs
+        self.maxRuns = maxRuns
+        self.missed = missed
+        self.missedWindowMs = missedWindowMs
+        self.name = name
+        self.overlap = overlap
+        self.pauseAfterFailures = pauseAfterFailures
+        self.priority = priority
+        self.retries = retries
+        self.startsAt = startsAt
+        self.target = target
+        self.when = when
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case calendar = "calendar"
+        case concurrency = "concurrency"
+        case endsAt = "ends_at"
+        case jitterMs = "jitter_ms"
+        case maxRuns = "max_runs"
+        case missed = "missed"
+        case missedWindowMs = "missed_window_ms"
+        case name = "name"
+        case overlap = "overlap"
+        case pauseAfterFailures = "pause_after_failures"
+        case priority = "priority"
+        case retries = "retries"
+        case startsAt = "starts_at"
+        case target = "target"
+        case when = "when"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.calendar = try values.decodeIfPresent(Calendar.self, forKey: .calendar)
+        self.concurrency = try values.decodeIfPresent(Int.self, forKey: .concurrency)
+        self.endsAt = try values.decodeIfPresent(Date.self, forKey: .endsAt)
+        self.jitterMs = try values.decodeIfPresent(Int.self, forKey: .jitterMs)
+        self.maxRuns = try values.decodeIfPresent(Int.self, forKey: .maxRuns)
+        self.missed = try values.decodeIfPresent(Missed.self, forKey: .missed) ?? .latest
+        self.missedWindowMs = try values.decodeIfPresent(Int.self, forKey: .missedWindowMs)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.overlap = try values.decodeIfPresent(Overlap.self, forKey: .overlap) ?? .skip
+        self.pauseAfterFailures = try values.decodeIfPresent(Int.self, forKey: .pauseAfterFailures)
+        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority)
+        self.retries = try values.decodeIfPresent(Int.self, forKey: .retries)
+        self.startsAt = try values.decodeIfPresent(Date.self, forKey: .startsAt)
+        self.target = try values.decode(Target.self, forKey: .target)
+        self.when = try values.decode(When.self, forKey: .when)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.calendar, forKey: .calendar)
+        try values.encodeIfPresent(self.concurrency, forKey: .concurrency)
+        try values.encodeIfPresent(self.endsAt, forKey: .endsAt)
+        try values.encodeIfPresent(self.jitterMs, forKey: .jitterMs)
+        try values.encodeIfPresent(self.maxRuns, forKey: .maxRuns)
+        try values.encode(self.missed, forKey: .missed)
+        try values.encodeIfPresent(self.missedWindowMs, forKey: .missedWindowMs)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.overlap, forKey: .overlap)
+        try values.encodeIfPresent(self.pauseAfterFailures, forKey: .pauseAfterFailures)
+        try values.encodeIfPresent(self.priority, forKey: .priority)
+        try values.encodeIfPresent(self.retries, forKey: .retries)
+        try values.encodeIfPresent(self.startsAt, forKey: .startsAt)
+        try values.encode(self.target, forKey: .target)
+        try values.encode(self.when, forKey: .when)
+    }
+}
+
 /// A call to action.
 public struct Cta: Codable, Sendable, Hashable {
     /// Words on the button (1..=30 characters).
@@ -3448,6 +3930,56 @@ public enum Decision: String, Codable, Sendable, CaseIterable {
     case `defer` = "defer"
     /// Not at all.
     case deny = "deny"
+}
+
+/// How a new job is kept from being there twice.
+public struct DedupeInput: Codable, Sendable, Hashable {
+    /// Holds the key for so many milliseconds after the end of the job.
+    public var keepKeyForMs: Int?
+    /// Only one live job of the queue may hold it; 1..255 bytes.
+    public var key: String
+    /// What happens to the live one. Default: it is the answer.
+    public var mode: DedupeMode
+
+    public init(
+        keepKeyForMs: Int? = nil,
+        key: String,
+        mode: DedupeMode = .reject
+    ) {
+        self.keepKeyForMs = keepKeyForMs
+        self.key = key
+        self.mode = mode
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case keepKeyForMs = "keep_key_for_ms"
+        case key = "key"
+        case mode = "mode"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.keepKeyForMs = try values.decodeIfPresent(Int.self, forKey: .keepKeyForMs)
+        self.key = try values.decode(String.self, forKey: .key)
+        self.mode = try values.decodeIfPresent(DedupeMode.self, forKey: .mode) ?? .reject
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.keepKeyForMs, forKey: .keepKeyForMs)
+        try values.encode(self.key, forKey: .key)
+        try values.encode(self.mode, forKey: .mode)
+    }
+}
+
+/// What happens when the dedupe key of a new job is held by a live one.
+public enum DedupeMode: String, Codable, Sendable, CaseIterable {
+    /// The live job is the answer.
+    case reject = "reject"
+    /// The payload of a job that still waits is swapped; its instant stays.
+    case replace = "replace"
+    /// As replace, and its instant moves too: it runs once things are quiet.
+    case extend = "extend"
 }
 
 /// One version of a document.
@@ -4554,6 +5086,39 @@ public enum FindingKind: String, Codable, Sendable, CaseIterable {
     case injection = "injection"
 }
 
+/// A flow that was made.
+public struct Flow: Codable, Sendable, Hashable {
+    /// Id of the flow.
+    public var flowId: String
+    /// Its jobs in the order given.
+    public var jobs: [Job]
+
+    public init(
+        flowId: String,
+        jobs: [Job]
+    ) {
+        self.flowId = flowId
+        self.jobs = jobs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case flowId = "flow_id"
+        case jobs = "jobs"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.flowId = try values.decode(String.self, forKey: .flowId)
+        self.jobs = try values.decode([Job].self, forKey: .jobs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.flowId, forKey: .flowId)
+        try values.encode(self.jobs, forKey: .jobs)
+    }
+}
+
 /// The most messages a person wants on a channel.
 public struct Frequency: Codable, Sendable, Hashable {
     /// In so many days.
@@ -4842,6 +5407,46 @@ public struct HiddenText: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.page, forKey: .page)
         try values.encode(self.reason, forKey: .reason)
         try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// One failed try or other turn in the life of a job.
+public struct HistoryLine: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// Why: the word of an error, or what was asked.
+    public var reason: String
+    /// The state it came to.
+    public var state: JobState
+
+    public init(
+        at: Date,
+        reason: String,
+        state: JobState
+    ) {
+        self.at = at
+        self.reason = reason
+        self.state = state
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case reason = "reason"
+        case state = "state"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.reason = try values.decode(String.self, forKey: .reason)
+        self.state = try values.decode(JobState.self, forKey: .state)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.reason, forKey: .reason)
+        try values.encode(self.state, forKey: .state)
     }
 }
 
@@ -5366,6 +5971,53 @@ public enum ImportStatus: String, Codable, Sendable, CaseIterable {
     case finished = "finished"
 }
 
+/// One instant of a preview.
+public struct Instant: Codable, Sendable, Hashable {
+    /// The instant.
+    public var at: Date
+    /// The local time.
+    public var local: String
+    /// What a change of clocks did.
+    public var note: String?
+    /// Its offset from UTC.
+    public var offset: String
+
+    public init(
+        at: Date,
+        local: String,
+        note: String? = nil,
+        offset: String
+    ) {
+        self.at = at
+        self.local = local
+        self.note = note
+        self.offset = offset
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case local = "local"
+        case note = "note"
+        case offset = "offset"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.local = try values.decode(String.self, forKey: .local)
+        self.note = try values.decodeIfPresent(String.self, forKey: .note)
+        self.offset = try values.decode(String.self, forKey: .offset)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.local, forKey: .local)
+        try values.encodeIfPresent(self.note, forKey: .note)
+        try values.encode(self.offset, forKey: .offset)
+    }
+}
+
 /// One item of a subscription.
 public indirect enum Item: Codable, Sendable, Hashable {
     case event(ItemEvent)
@@ -5474,6 +6126,369 @@ public struct ItemProgress: Codable, Sendable, Hashable {
         try values.encode(self.note, forKey: .note)
         try values.encode(self.task, forKey: .task)
         try values.encode(self.total, forKey: .total)
+    }
+}
+
+/// Whether pauses are spread by chance.
+public enum Jitter: String, Codable, Sendable, CaseIterable {
+    /// Anything between 0 and the pause.
+    case full = "full"
+    /// Exactly the pause.
+    case none = "none"
+}
+
+/// A piece of durable work. The payload holds ids only, no personal values.
+public struct Job: Codable, Sendable, Hashable {
+    /// Tries that failed so far.
+    public var attempts: Int?
+    /// Pauses between tries; absent: those of the queue.
+    public var backoff: Backoff?
+    /// Joins it to the call that enqueued it.
+    public var correlationId: String
+    /// Processes that were gone while they held it.
+    public var crashes: Int?
+    /// Only one live job of a queue may hold it.
+    public var dedupeKey: String?
+    /// The last failure.
+    public var error: JobError?
+    /// When it ended.
+    public var finishedAt: Date?
+    /// Its flow.
+    public var flowId: String?
+    /// At most as many active jobs as the queue allows share it, one by default.
+    public var groupKey: String?
+    /// Place in its group while active, from 0.
+    public var groupSlot: Int?
+    /// Its id.
+    public var id: String
+    /// Holds the dedupe key for so long after its end.
+    public var keepKeyForMs: Int?
+    /// Who holds it, or held it last.
+    public var lease: Lease?
+    /// Tries before it is given up.
+    public var maxAttempts: Int
+    /// Further jobs that wait for this one.
+    public var moreParents: [String]
+    /// Name of the work.
+    public var name: String
+    /// What it does when a child fails.
+    public var onChildFailure: OnChildFailure?
+    /// Children it still waits for.
+    public var openChildren: Int?
+    /// The job that waits for this one.
+    public var parentId: String?
+    /// Ids the handler needs; at most 256 KiB.
+    public var payload: JSONValue
+    /// Who enqueued it.
+    public var principal: String?
+    /// Higher goes first. A waiting job gains 1 per minute, up to 10.
+    public var priority: Int?
+    /// How far it is, in percent; filled in when a job is read by itself.
+    public var progress: Int?
+    /// Queue it stands in.
+    public var queue: String
+    /// What its handler answered.
+    public var result: JSONValue?
+    /// Not before this instant.
+    public var runAt: Date
+    /// Leases that ended without an outcome.
+    public var stalls: Int?
+    /// When it was first taken.
+    public var startedAt: Date?
+    /// State.
+    public var state: JobState
+    /// Time for one try in milliseconds; absent: that of the queue.
+    public var timeoutMs: Int?
+
+    public init(
+        attempts: Int? = nil,
+        backoff: Backoff? = nil,
+        correlationId: String,
+        crashes: Int? = nil,
+        dedupeKey: String? = nil,
+        error: JobError? = nil,
+        finishedAt: Date? = nil,
+        flowId: String? = nil,
+        groupKey: String? = nil,
+        groupSlot: Int? = nil,
+        id: String,
+        keepKeyForMs: Int? = nil,
+        lease: Lease? = nil,
+        maxAttempts: Int,
+        moreParents: [String] = [],
+        name: String,
+        onChildFailure: OnChildFailure? = nil,
+        openChildren: Int? = nil,
+        parentId: String? = nil,
+        payload: JSONValue,
+        principal: String? = nil,
+        priority: Int? = nil,
+        progress: Int? = nil,
+        queue: String,
+        result: JSONValue? = nil,
+        runAt: Date,
+        stalls: Int? = nil,
+        startedAt: Date? = nil,
+        state: JobState,
+        timeoutMs: Int? = nil
+    ) {
+        self.attempts = attempts
+        self.backoff = backoff
+        self.correlationId = correlationId
+        self.crashes = crashes
+        self.dedupeKey = dedupeKey
+        self.error = error
+        self.finishedAt = finishedAt
+        self.flowId = flowId
+        self.groupKey = groupKey
+        self.groupSlot = groupSlot
+        self.id = id
+        self.keepKeyForMs = keepKeyForMs
+        self.lease = lease
+        self.maxAttempts = maxAttempts
+        self.moreParents = moreParents
+        self.name = name
+        self.onChildFailure = onChildFailure
+        self.openChildren = openChildren
+        self.parentId = parentId
+        self.payload = payload
+        self.principal = principal
+        self.priority = priority
+        self.progress = progress
+        self.queue = queue
+        self.result = result
+        self.runAt = runAt
+        self.stalls = stalls
+        self.startedAt = startedAt
+        self.state = state
+        self.timeoutMs = timeoutMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case attempts = "attempts"
+        case backoff = "backoff"
+        case correlationId = "correlation_id"
+        case crashes = "crashes"
+        case dedupeKey = "dedupe_key"
+        case error = "error"
+        case finishedAt = "finished_at"
+        case flowId = "flow_id"
+        case groupKey = "group_key"
+        case groupSlot = "group_slot"
+        case id = "id"
+        case keepKeyForMs = "keep_key_for_ms"
+        case lease = "lease"
+        case maxAttempts = "max_attempts"
+        case moreParents = "more_parents"
+        case name = "name"
+        case onChildFailure = "on_child_failure"
+        case openChildren = "open_children"
+        case parentId = "parent_id"
+        case payload = "payload"
+        case principal = "principal"
+        case priority = "priority"
+        case progress = "progress"
+        case queue = "queue"
+        case result = "result"
+        case runAt = "run_at"
+        case stalls = "stalls"
+        case startedAt = "started_at"
+        case state = "state"
+        case timeoutMs = "timeout_ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.attempts = try values.decodeIfPresent(Int.self, forKey: .attempts)
+        self.backoff = try values.decodeIfPresent(Backoff.self, forKey: .backoff)
+        self.correlationId = try values.decode(String.self, forKey: .correlationId)
+        self.crashes = try values.decodeIfPresent(Int.self, forKey: .crashes)
+        self.dedupeKey = try values.decodeIfPresent(String.self, forKey: .dedupeKey)
+        self.error = try values.decodeIfPresent(JobError.self, forKey: .error)
+        self.finishedAt = try values.decodeIfPresent(Date.self, forKey: .finishedAt)
+        self.flowId = try values.decodeIfPresent(String.self, forKey: .flowId)
+        self.groupKey = try values.decodeIfPresent(String.self, forKey: .groupKey)
+        self.groupSlot = try values.decodeIfPresent(Int.self, forKey: .groupSlot)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.keepKeyForMs = try values.decodeIfPresent(Int.self, forKey: .keepKeyForMs)
+        self.lease = try values.decodeIfPresent(Lease.self, forKey: .lease)
+        self.maxAttempts = try values.decode(Int.self, forKey: .maxAttempts)
+        self.moreParents = try values.decodeIfPresent([String].self, forKey: .moreParents) ?? []
+        self.name = try values.decode(String.self, forKey: .name)
+        self.onChildFailure = try values.decodeIfPresent(OnChildFailure.self, forKey: .onChildFailure)
+        self.openChildren = try values.decodeIfPresent(Int.self, forKey: .openChildren)
+        self.parentId = try values.decodeIfPresent(String.self, forKey: .parentId)
+        self.payload = try values.decode(JSONValue.self, forKey: .payload)
+        self.principal = try values.decodeIfPresent(String.self, forKey: .principal)
+        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority)
+        self.progress = try values.decodeIfPresent(Int.self, forKey: .progress)
+        self.queue = try values.decode(String.self, forKey: .queue)
+        self.result = try values.decodeIfPresent(JSONValue.self, forKey: .result)
+        self.runAt = try values.decode(Date.self, forKey: .runAt)
+        self.stalls = try values.decodeIfPresent(Int.self, forKey: .stalls)
+        self.startedAt = try values.decodeIfPresent(Date.self, forKey: .startedAt)
+        self.state = try values.decode(JobState.self, forKey: .state)
+        self.timeoutMs = try values.decodeIfPresent(Int.self, forKey: .timeoutMs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.attempts, forKey: .attempts)
+        try values.encodeIfPresent(self.backoff, forKey: .backoff)
+        try values.encode(self.correlationId, forKey: .correlationId)
+        try values.encodeIfPresent(self.crashes, forKey: .crashes)
+        try values.encodeIfPresent(self.dedupeKey, forKey: .dedupeKey)
+        try values.encodeIfPresent(self.error, forKey: .error)
+        try values.encodeIfPresent(self.finishedAt, forKey: .finishedAt)
+        try values.encodeIfPresent(self.flowId, forKey: .flowId)
+        try values.encodeIfPresent(self.groupKey, forKey: .groupKey)
+        try values.encodeIfPresent(self.groupSlot, forKey: .groupSlot)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.keepKeyForMs, forKey: .keepKeyForMs)
+        try values.encodeIfPresent(self.lease, forKey: .lease)
+        try values.encode(self.maxAttempts, forKey: .maxAttempts)
+        try values.encode(self.moreParents, forKey: .moreParents)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.onChildFailure, forKey: .onChildFailure)
+        try values.encodeIfPresent(self.openChildren, forKey: .openChildren)
+        try values.encodeIfPresent(self.parentId, forKey: .parentId)
+        try values.encode(self.payload, forKey: .payload)
+        try values.encodeIfPresent(self.principal, forKey: .principal)
+        try values.encodeIfPresent(self.priority, forKey: .priority)
+        try values.encodeIfPresent(self.progress, forKey: .progress)
+        try values.encode(self.queue, forKey: .queue)
+        try values.encodeIfPresent(self.result, forKey: .result)
+        try values.encode(self.runAt, forKey: .runAt)
+        try values.encodeIfPresent(self.stalls, forKey: .stalls)
+        try values.encodeIfPresent(self.startedAt, forKey: .startedAt)
+        try values.encode(self.state, forKey: .state)
+        try values.encodeIfPresent(self.timeoutMs, forKey: .timeoutMs)
+    }
+}
+
+/// Why a try failed. No personal data, no bodies.
+public struct JobError: Codable, Sendable, Hashable {
+    /// The stable word, such as `unavailable`.
+    public var code: String
+    /// What was wrong.
+    public var message: String
+    /// True when another try may help.
+    public var retryable: Bool
+
+    public init(
+        code: String,
+        message: String,
+        retryable: Bool
+    ) {
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case code = "code"
+        case message = "message"
+        case retryable = "retryable"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.code = try values.decode(String.self, forKey: .code)
+        self.message = try values.decode(String.self, forKey: .message)
+        self.retryable = try values.decode(Bool.self, forKey: .retryable)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.code, forKey: .code)
+        try values.encode(self.message, forKey: .message)
+        try values.encode(self.retryable, forKey: .retryable)
+    }
+}
+
+/// A page of a list.
+public struct JobPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [Job]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [Job],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([Job].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// State of a job.
+public enum JobState: String, Codable, Sendable, CaseIterable {
+    /// Ready to be taken.
+    case waiting = "waiting"
+    /// Waits for its instant. It is taken from then on without another write.
+    case delayed = "delayed"
+    /// Waits for its children.
+    case blocked = "blocked"
+    /// Held by a worker until its lease ends.
+    case active = "active"
+    /// Done.
+    case completed = "completed"
+    /// Ended because a child failed.
+    case failed = "failed"
+    /// Given up; kept until someone acts.
+    case dead = "dead"
+    /// Cancelled before it was done.
+    case cancelled = "cancelled"
+}
+
+/// One line that a handler noted.
+public struct JobsLogLine: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// What; at most 500 characters.
+    public var text: String
+
+    public init(
+        at: Date,
+        text: String
+    ) {
+        self.at = at
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.text, forKey: .text)
     }
 }
 
@@ -5632,6 +6647,46 @@ public struct LaunchOutcome: Codable, Sendable, Hashable {
     }
 }
 
+/// A worker's hold on a job. Every later write of the worker checks it.
+public struct Lease: Codable, Sendable, Hashable {
+    /// The worker.
+    public var owner: String
+    /// Fencing token: one more than the lease before.
+    public var token: Int
+    /// When it ends unless its worker reports that it is alive.
+    public var until: Date
+
+    public init(
+        owner: String,
+        token: Int,
+        until: Date
+    ) {
+        self.owner = owner
+        self.token = token
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case owner = "owner"
+        case token = "token"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.owner = try values.decode(String.self, forKey: .owner)
+        self.token = try values.decode(Int.self, forKey: .token)
+        self.until = try values.decode(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.owner, forKey: .owner)
+        try values.encode(self.token, forKey: .token)
+        try values.encode(self.until, forKey: .until)
+    }
+}
+
 /// How much a finding weighs.
 public enum Level: String, Codable, Sendable, CaseIterable {
     /// Good to know.
@@ -5780,60 +6835,6 @@ public struct Link: Codable, Sendable, Hashable {
         try values.encode(self.byteEnd, forKey: .byteEnd)
         try values.encode(self.byteStart, forKey: .byteStart)
         try values.encode(self.url, forKey: .url)
-    }
-}
-
-/// One entry of a log for a reader.
-public struct LogLine: Codable, Sendable, Hashable {
-    /// Who.
-    public var actor: String
-    /// When.
-    public var at: Date
-    /// What it says.
-    public var data: JSONValue
-    /// Word of its kind.
-    public var kind: String
-    /// Number in the run.
-    public var seq: Int
-
-    public init(
-        actor: String,
-        at: Date,
-        data: JSONValue,
-        kind: String,
-        seq: Int
-    ) {
-        self.actor = actor
-        self.at = at
-        self.data = data
-        self.kind = kind
-        self.seq = seq
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case actor = "actor"
-        case at = "at"
-        case data = "data"
-        case kind = "kind"
-        case seq = "seq"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.actor = try values.decode(String.self, forKey: .actor)
-        self.at = try values.decode(Date.self, forKey: .at)
-        self.data = try values.decode(JSONValue.self, forKey: .data)
-        self.kind = try values.decode(String.self, forKey: .kind)
-        self.seq = try values.decode(Int.self, forKey: .seq)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.actor, forKey: .actor)
-        try values.encode(self.at, forKey: .at)
-        try values.encode(self.data, forKey: .data)
-        try values.encode(self.kind, forKey: .kind)
-        try values.encode(self.seq, forKey: .seq)
     }
 }
 
@@ -6050,6 +7051,16 @@ public enum MergeStatus: String, Codable, Sendable, CaseIterable {
     case undone = "undone"
 }
 
+/// What happens to instants that passed while nothing ran.
+public enum Missed: String, Codable, Sendable, CaseIterable {
+    /// They are left out.
+    case skip = "skip"
+    /// The last of them fires, with the number of the others.
+    case latest = "latest"
+    /// Each fires, the last 100 at most.
+    case all = "all"
+}
+
 /// Whether real people may be reached.
 public enum Mode: String, Codable, Sendable, CaseIterable {
     /// For trying out: text of the offline model may pass the gate. The default of a new store.
@@ -6088,6 +7099,149 @@ public struct Money: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.currency, forKey: .currency)
         try values.encode(self.minor, forKey: .minor)
+    }
+}
+
+/// A job to be enqueued.
+public struct NewJob: Codable, Sendable, Hashable {
+    /// Tries before it is given up, 1..1000. Default: that of the queue.
+    public var attempts: Int?
+    /// Pauses between tries. Default: those of the queue.
+    public var backoff: Backoff?
+    /// Keeps it from being there twice.
+    public var dedupe: DedupeInput?
+    /// Milliseconds from now. Not together with `run_at`.
+    public var delayMs: Int?
+    /// Jobs of one group are worked one after the other; 1..255 bytes.
+    public var group: String?
+    /// Name of the work.
+    public var name: String
+    /// What it does when a child of it fails. Default: it fails too.
+    public var onChildFailure: OnChildFailure?
+    /// Ids the handler needs; at most 256 KiB.
+    public var payload: JSONValue?
+    /// Higher goes first. Default 0.
+    public var priority: Int?
+    /// Queue or short name, such as `email.send`.
+    public var queue: String
+    /// Not before this instant.
+    public var runAt: Date?
+    /// Milliseconds for one try, up to a day. Default: that of the queue.
+    public var timeoutMs: Int?
+
+    public init(
+        attempts: Int? = nil,
+        backoff: Backoff? = nil,
+        dedupe: DedupeInput? = nil,
+        delayMs: Int? = nil,
+        group: String? = nil,
+        name: String,
+        onChildFailure: OnChildFailure? = nil,
+        payload: JSONValue? = nil,
+        priority: Int? = nil,
+        queue: String,
+        runAt: Date? = nil,
+        timeoutMs: Int? = nil
+    ) {
+        self.attempts = attempts
+        self.backoff = backoff
+        self.dedupe = dedupe
+        self.delayMs = delayMs
+        self.group = group
+        self.name = name
+        self.onChildFailure = onChildFailure
+        self.payload = payload
+        self.priority = priority
+        self.queue = queue
+        self.runAt = runAt
+        self.timeoutMs = timeoutMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case attempts = "attempts"
+        case backoff = "backoff"
+        case dedupe = "dedupe"
+        case delayMs = "delay_ms"
+        case group = "group"
+        case name = "name"
+        case onChildFailure = "on_child_failure"
+        case payload = "payload"
+        case priority = "priority"
+        case queue = "queue"
+        case runAt = "run_at"
+        case timeoutMs = "timeout_ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.attempts = try values.decodeIfPresent(Int.self, forKey: .attempts)
+        self.backoff = try values.decodeIfPresent(Backoff.self, forKey: .backoff)
+        self.dedupe = try values.decodeIfPresent(DedupeInput.self, forKey: .dedupe)
+        self.delayMs = try values.decodeIfPresent(Int.self, forKey: .delayMs)
+        self.group = try values.decodeIfPresent(String.self, forKey: .group)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.onChildFailure = try values.decodeIfPresent(OnChildFailure.self, forKey: .onChildFailure)
+        self.payload = try values.decodeIfPresent(JSONValue.self, forKey: .payload)
+        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority)
+        self.queue = try values.decode(String.self, forKey: .queue)
+        self.runAt = try values.decodeIfPresent(Date.self, forKey: .runAt)
+        self.timeoutMs = try values.decodeIfPresent(Int.self, forKey: .timeoutMs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.attempts, forKey: .attempts)
+        try values.encodeIfPresent(self.backoff, forKey: .backoff)
+        try values.encodeIfPresent(self.dedupe, forKey: .dedupe)
+        try values.encodeIfPresent(self.delayMs, forKey: .delayMs)
+        try values.encodeIfPresent(self.group, forKey: .group)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.onChildFailure, forKey: .onChildFailure)
+        try values.encodeIfPresent(self.payload, forKey: .payload)
+        try values.encodeIfPresent(self.priority, forKey: .priority)
+        try values.encode(self.queue, forKey: .queue)
+        try values.encodeIfPresent(self.runAt, forKey: .runAt)
+        try values.encodeIfPresent(self.timeoutMs, forKey: .timeoutMs)
+    }
+}
+
+/// One job of a flow.
+public struct NewNode: Codable, Sendable, Hashable {
+    /// Words of the jobs it waits for.
+    public var after: [String]
+    /// The job.
+    public var job: NewJob
+    /// Its word in the flow.
+    public var key: String
+
+    public init(
+        after: [String] = [],
+        job: NewJob,
+        key: String
+    ) {
+        self.after = after
+        self.job = job
+        self.key = key
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case after = "after"
+        case job = "job"
+        case key = "key"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.after = try values.decodeIfPresent([String].self, forKey: .after) ?? []
+        self.job = try values.decode(NewJob.self, forKey: .job)
+        self.key = try values.decode(String.self, forKey: .key)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.after, forKey: .after)
+        try values.encode(self.job, forKey: .job)
+        try values.encode(self.key, forKey: .key)
     }
 }
 
@@ -6206,6 +7360,30 @@ public struct OfflineTemplate: Codable, Sendable, Hashable {
         try values.encode(self.variants, forKey: .variants)
         try values.encodeIfPresent(self.vars, forKey: .vars)
     }
+}
+
+/// What a parent does when a child of it fails.
+public enum OnChildFailure: String, Codable, Sendable, CaseIterable {
+    /// It fails too, at once, and its other children that still wait are cancelled.
+    case fail = "fail"
+    /// The child counts as done; its error stays readable.
+    case ignore = "ignore"
+    /// It starts at the first failure, without waiting for the others.
+    case `continue` = "continue"
+}
+
+/// What happens when a firing comes while the one before is under way.
+public enum Overlap: String, Codable, Sendable, CaseIterable {
+    /// It is skipped.
+    case skip = "skip"
+    /// One waits; further ones are skipped.
+    case queueOne = "queue_one"
+    /// All wait their turn.
+    case queueAll = "queue_all"
+    /// Both run, up to `concurrency`.
+    case allow = "allow"
+    /// The one before is cancelled.
+    case cancelPrevious = "cancel_previous"
 }
 
 /// What one list gave for a chunk.
@@ -7486,33 +8664,78 @@ public enum Quality: String, Codable, Sendable, CaseIterable {
 public struct QueueStats: Codable, Sendable, Hashable {
     /// Held by workers.
     public var active: Int
+    /// Waiting for children.
+    public var blocked: Int
+    /// Cancelled, as far as kept.
+    public var cancelled: Int
     /// Done, as far as kept.
     public var completed: Int
     /// Given up.
     public var dead: Int
+    /// Waiting for their instant.
+    public var delayed: Int
+    /// Ended because a child failed, as far as kept.
+    public var failed: Int
+    /// How long the oldest ready job has been waiting, in milliseconds.
+    public var oldestMs: Int
+    /// Milliseconds from start to end of completed jobs that half of the last 200 stayed under.
+    public var p50Ms: Int
+    /// Milliseconds that 99 of 100 stayed under.
+    public var p99Ms: Int
+    /// True while nothing is taken from it.
+    public var paused: Bool
+    /// Jobs completed per minute, over the last 200 at most.
+    public var perMinute: Double
     /// Queue.
     public var queue: String
-    /// Ready or delayed.
+    /// Ready to be taken.
     public var waiting: Int
 
     public init(
         active: Int,
+        blocked: Int,
+        cancelled: Int,
         completed: Int,
         dead: Int,
+        delayed: Int,
+        failed: Int,
+        oldestMs: Int,
+        p50Ms: Int,
+        p99Ms: Int,
+        paused: Bool,
+        perMinute: Double,
         queue: String,
         waiting: Int
     ) {
         self.active = active
+        self.blocked = blocked
+        self.cancelled = cancelled
         self.completed = completed
         self.dead = dead
+        self.delayed = delayed
+        self.failed = failed
+        self.oldestMs = oldestMs
+        self.p50Ms = p50Ms
+        self.p99Ms = p99Ms
+        self.paused = paused
+        self.perMinute = perMinute
         self.queue = queue
         self.waiting = waiting
     }
 
     enum CodingKeys: String, CodingKey {
         case active = "active"
+        case blocked = "blocked"
+        case cancelled = "cancelled"
         case completed = "completed"
         case dead = "dead"
+        case delayed = "delayed"
+        case failed = "failed"
+        case oldestMs = "oldest_ms"
+        case p50Ms = "p50_ms"
+        case p99Ms = "p99_ms"
+        case paused = "paused"
+        case perMinute = "per_minute"
         case queue = "queue"
         case waiting = "waiting"
     }
@@ -7520,8 +8743,17 @@ public struct QueueStats: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.active = try values.decode(Int.self, forKey: .active)
+        self.blocked = try values.decode(Int.self, forKey: .blocked)
+        self.cancelled = try values.decode(Int.self, forKey: .cancelled)
         self.completed = try values.decode(Int.self, forKey: .completed)
         self.dead = try values.decode(Int.self, forKey: .dead)
+        self.delayed = try values.decode(Int.self, forKey: .delayed)
+        self.failed = try values.decode(Int.self, forKey: .failed)
+        self.oldestMs = try values.decode(Int.self, forKey: .oldestMs)
+        self.p50Ms = try values.decode(Int.self, forKey: .p50Ms)
+        self.p99Ms = try values.decode(Int.self, forKey: .p99Ms)
+        self.paused = try values.decode(Bool.self, forKey: .paused)
+        self.perMinute = try values.decode(Double.self, forKey: .perMinute)
         self.queue = try values.decode(String.self, forKey: .queue)
         self.waiting = try values.decode(Int.self, forKey: .waiting)
     }
@@ -7529,10 +8761,80 @@ public struct QueueStats: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.active, forKey: .active)
+        try values.encode(self.blocked, forKey: .blocked)
+        try values.encode(self.cancelled, forKey: .cancelled)
         try values.encode(self.completed, forKey: .completed)
         try values.encode(self.dead, forKey: .dead)
+        try values.encode(self.delayed, forKey: .delayed)
+        try values.encode(self.failed, forKey: .failed)
+        try values.encode(self.oldestMs, forKey: .oldestMs)
+        try values.encode(self.p50Ms, forKey: .p50Ms)
+        try values.encode(self.p99Ms, forKey: .p99Ms)
+        try values.encode(self.paused, forKey: .paused)
+        try values.encode(self.perMinute, forKey: .perMinute)
         try values.encode(self.queue, forKey: .queue)
         try values.encode(self.waiting, forKey: .waiting)
+    }
+}
+
+/// A queue of this program.
+public struct QueueView: Codable, Sendable, Hashable {
+    /// Tries before a job is given up.
+    public var attempts: Int
+    /// Jobs in work at once in one process.
+    public var concurrency: Int
+    /// Its name.
+    public var name: String
+    /// The right that enqueueing needs.
+    public var needs: Permission
+    /// True while nothing is taken from it in this workspace.
+    public var paused: Bool
+    /// Milliseconds for one try.
+    public var timeoutMs: Int
+
+    public init(
+        attempts: Int,
+        concurrency: Int,
+        name: String,
+        needs: Permission,
+        paused: Bool,
+        timeoutMs: Int
+    ) {
+        self.attempts = attempts
+        self.concurrency = concurrency
+        self.name = name
+        self.needs = needs
+        self.paused = paused
+        self.timeoutMs = timeoutMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case attempts = "attempts"
+        case concurrency = "concurrency"
+        case name = "name"
+        case needs = "needs"
+        case paused = "paused"
+        case timeoutMs = "timeout_ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.attempts = try values.decode(Int.self, forKey: .attempts)
+        self.concurrency = try values.decode(Int.self, forKey: .concurrency)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.needs = try values.decode(Permission.self, forKey: .needs)
+        self.paused = try values.decode(Bool.self, forKey: .paused)
+        self.timeoutMs = try values.decode(Int.self, forKey: .timeoutMs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.attempts, forKey: .attempts)
+        try values.encode(self.concurrency, forKey: .concurrency)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.needs, forKey: .needs)
+        try values.encode(self.paused, forKey: .paused)
+        try values.encode(self.timeoutMs, forKey: .timeoutMs)
     }
 }
 
@@ -8224,7 +9526,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
     /// Its input.
     public var input: JSONValue
     /// Its log, when asked for.
-    public var log: [LogLine]
+    public var log: [AgentsLogLine]
     /// Its output, null until it has one.
     public var output: JSONValue
     /// Its standing; `interrupted` when its process is gone.
@@ -8234,7 +9536,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
 
     public init(
         input: JSONValue,
-        log: [LogLine] = [],
+        log: [AgentsLogLine] = [],
         output: JSONValue,
         run: AgentRun,
         summary: String
@@ -8257,7 +9559,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.input = try values.decode(JSONValue.self, forKey: .input)
-        self.log = try values.decodeIfPresent([LogLine].self, forKey: .log) ?? []
+        self.log = try values.decodeIfPresent([AgentsLogLine].self, forKey: .log) ?? []
         self.output = try values.decode(JSONValue.self, forKey: .output)
         self.run = try values.decode(AgentRun.self, forKey: .run)
         self.summary = try values.decode(String.self, forKey: .summary)
@@ -8332,6 +9634,200 @@ public enum RunStatus: String, Codable, Sendable, CaseIterable {
     case interrupted = "interrupted"
 }
 
+/// Work that starts by itself.
+public struct Schedule: Codable, Sendable, Hashable {
+    /// Where elapsed time counts from.
+    public var anchor: Date
+    /// Days it leaves out.
+    public var calendar: Calendar?
+    /// Sessions under way at once, with `overlap` `allow`.
+    public var concurrency: Int
+    /// Whether it fires.
+    public var enabled: Bool
+    /// Not after this instant.
+    public var endsAt: Date?
+    /// Failed sessions in a row.
+    public var failures: Int
+    /// How often it fired.
+    public var fired: Int
+    /// Its id.
+    public var id: String
+    /// Each firing starts up to so many milliseconds later; always the same for one instant.
+    public var jitterMs: Int
+    /// The instant it fired for last.
+    public var lastAt: Date?
+    /// Ends after so many firings.
+    public var maxRuns: Int?
+    /// Instants that passed while nothing ran.
+    public var missed: Missed
+    /// How old a missed instant may be, in milliseconds.
+    public var missedWindowMs: Int
+    /// Its name, unique in the workspace.
+    public var name: String
+    /// Its next instant.
+    public var nextAt: Date?
+    /// While the firing before is under way.
+    public var overlap: Overlap
+    /// Pauses itself after so many failed sessions in a row; 0 for never.
+    public var pauseAfterFailures: Int
+    /// Why it does not.
+    public var pausedReason: String?
+    /// Who made it: its work has these rights at most.
+    public var principal: String
+    /// Priority of its jobs.
+    public var priority: Int
+    /// Further tries of a failed firing.
+    public var retries: Int
+    /// The rights of who made it.
+    public var rights: [Permission]
+    /// Not before this instant.
+    public var startsAt: Date?
+    /// What it starts.
+    public var target: Target
+    /// When.
+    public var when: When
+
+    public init(
+        anchor: Date,
+        calendar: Calendar? = nil,
+        concurrency: Int,
+        enabled: Bool,
+        endsAt: Date? = nil,
+        failures: Int = 0,
+        fired: Int = 0,
+        id: String,
+        jitterMs: Int,
+        lastAt: Date? = nil,
+        maxRuns: Int? = nil,
+        missed: Missed,
+        missedWindowMs: Int,
+        name: String,
+        nextAt: Date? = nil,
+        overlap: Overlap,
+        pauseAfterFailures: Int,
+        pausedReason: String? = nil,
+        principal: String,
+        priority: Int,
+        retries: Int,
+        rights: [Permission],
+        startsAt: Date? = nil,
+        target: Target,
+        when: When
+    ) {
+        self.anchor = anchor
+        self.calendar = calendar
+        self.concurrency = concurrency
+        self.enabled = enabled
+        self.endsAt = endsAt
+        self.failures = failures
+        self.fired = fired
+        self.id = id
+        self.jitterMs = jitterMs
+        self.lastAt = lastAt
+        self.maxRuns = maxRuns
+        self.missed = missed
+        self.missedWindowMs = missedWindowMs
+        self.name = name
+        self.nextAt = nextAt
+        self.overlap = overlap
+        self.pauseAfterFailures = pauseAfterFailures
+        self.pausedReason = pausedReason
+        self.principal = principal
+        self.priority = priority
+        self.retries = retries
+        self.rights = rights
+        self.startsAt = startsAt
+        self.target = target
+        self.when = when
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case anchor = "anchor"
+        case calendar = "calendar"
+        case concurrency = "concurrency"
+        case enabled = "enabled"
+        case endsAt = "ends_at"
+        case failures = "failures"
+        case fired = "fired"
+        case id = "id"
+        case jitterMs = "jitter_ms"
+        case lastAt = "last_at"
+        case maxRuns = "max_runs"
+        case missed = "missed"
+        case missedWindowMs = "missed_window_ms"
+        case name = "name"
+        case nextAt = "next_at"
+        case overlap = "overlap"
+        case pauseAfterFailures = "pause_after_failures"
+        case pausedReason = "paused_reason"
+        case principal = "principal"
+        case priority = "priority"
+        case retries = "retries"
+        case rights = "rights"
+        case startsAt = "starts_at"
+        case target = "target"
+        case when = "when"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.anchor = try values.decode(Date.self, forKey: .anchor)
+        self.calendar = try values.decodeIfPresent(Calendar.self, forKey: .calendar)
+        self.concurrency = try values.decode(Int.self, forKey: .concurrency)
+        self.enabled = try values.decode(Bool.self, forKey: .enabled)
+        self.endsAt = try values.decodeIfPresent(Date.self, forKey: .endsAt)
+        self.failures = try values.decodeIfPresent(Int.self, forKey: .failures) ?? 0
+        self.fired = try values.decodeIfPresent(Int.self, forKey: .fired) ?? 0
+        self.id = try values.decode(String.self, forKey: .id)
+        self.jitterMs = try values.decode(Int.self, forKey: .jitterMs)
+        self.lastAt = try values.decodeIfPresent(Date.self, forKey: .lastAt)
+        self.maxRuns = try values.decodeIfPresent(Int.self, forKey: .maxRuns)
+        self.missed = try values.decode(Missed.self, forKey: .missed)
+        self.missedWindowMs = try values.decode(Int.self, forKey: .missedWindowMs)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.nextAt = try values.decodeIfPresent(Date.self, forKey: .nextAt)
+        self.overlap = try values.decode(Overlap.self, forKey: .overlap)
+        self.pauseAfterFailures = try values.decode(Int.self, forKey: .pauseAfterFailures)
+        self.pausedReason = try values.decodeIfPresent(String.self, forKey: .pausedReason)
+        self.principal = try values.decode(String.self, forKey: .principal)
+        self.priority = try values.decode(Int.self, forKey: .priority)
+        self.retries = try values.decode(Int.self, forKey: .retries)
+        self.rights = try values.decode([Permission].self, forKey: .rights)
+        self.startsAt = try values.decodeIfPresent(Date.self, forKey: .startsAt)
+        self.target = try values.decode(Target.self, forKey: .target)
+        self.when = try values.decode(When.self, forKey: .when)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.anchor, forKey: .anchor)
+        try values.encodeIfPresent(self.calendar, forKey: .calendar)
+        try values.encode(self.concurrency, forKey: .concurrency)
+        try values.encode(self.enabled, forKey: .enabled)
+        try values.encodeIfPresent(self.endsAt, forKey: .endsAt)
+        try values.encode(self.failures, forKey: .failures)
+        try values.encode(self.fired, forKey: .fired)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.jitterMs, forKey: .jitterMs)
+        try values.encodeIfPresent(self.lastAt, forKey: .lastAt)
+        try values.encodeIfPresent(self.maxRuns, forKey: .maxRuns)
+        try values.encode(self.missed, forKey: .missed)
+        try values.encode(self.missedWindowMs, forKey: .missedWindowMs)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.nextAt, forKey: .nextAt)
+        try values.encode(self.overlap, forKey: .overlap)
+        try values.encode(self.pauseAfterFailures, forKey: .pauseAfterFailures)
+        try values.encodeIfPresent(self.pausedReason, forKey: .pausedReason)
+        try values.encode(self.principal, forKey: .principal)
+        try values.encode(self.priority, forKey: .priority)
+        try values.encode(self.retries, forKey: .retries)
+        try values.encode(self.rights, forKey: .rights)
+        try values.encodeIfPresent(self.startsAt, forKey: .startsAt)
+        try values.encode(self.target, forKey: .target)
+        try values.encode(self.when, forKey: .when)
+    }
+}
+
 /// One line of the schedule.
 public struct ScheduleEntry: Codable, Sendable, Hashable {
     /// When.
@@ -8383,6 +9879,39 @@ public struct ScheduleEntry: Codable, Sendable, Hashable {
         try values.encode(self.stepKey, forKey: .stepKey)
         try values.encode(self.title, forKey: .title)
         try values.encodeIfPresent(self.until, forKey: .until)
+    }
+}
+
+/// A page of a list.
+public struct SchedulePage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [Schedule]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [Schedule],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([Schedule].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
     }
 }
 
@@ -9076,6 +10605,22 @@ public struct SenderProfile: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.replyTo, forKey: .replyTo)
         try values.encodeIfPresent(self.unsubscribeUrl, forKey: .unsubscribeUrl)
     }
+}
+
+/// State of a session.
+public enum SessionState: String, Codable, Sendable, CaseIterable {
+    /// Its job waits.
+    case pending = "pending"
+    /// Its job is in work.
+    case running = "running"
+    /// Done.
+    case completed = "completed"
+    /// Its tries are used up.
+    case failed = "failed"
+    /// Cancelled.
+    case cancelled = "cancelled"
+    /// It never ran.
+    case skipped = "skipped"
 }
 
 /// How strictly a rule binds.
@@ -10064,6 +11609,110 @@ public enum Taint: String, Codable, Sendable, CaseIterable {
     case thirdPartyTool = "third_party_tool"
 }
 
+/// What a schedule starts.
+public indirect enum Target: Codable, Sendable, Hashable {
+    case operation(TargetOperation)
+    case job(TargetJob)
+
+    private enum Tag: String, CodingKey {
+        case word = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "operation": self = .operation(try TargetOperation(from: decoder))
+        case "job": self = .job(try TargetJob(from: decoder))
+        default: throw unknownVariant("Target", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .operation(let value):
+            try tag.encode("operation", forKey: .word)
+            try value.encode(to: encoder)
+        case .job(let value):
+            try tag.encode("job", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A job of a queue.
+public struct TargetJob: Codable, Sendable, Hashable {
+    /// Name of the work.
+    public var name: String
+    /// Its payload.
+    public var payload: JSONValue?
+    /// The queue.
+    public var queue: String
+
+    public init(
+        name: String,
+        payload: JSONValue? = nil,
+        queue: String
+    ) {
+        self.name = name
+        self.payload = payload
+        self.queue = queue
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name = "name"
+        case payload = "payload"
+        case queue = "queue"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.payload = try values.decodeIfPresent(JSONValue.self, forKey: .payload)
+        self.queue = try values.decode(String.self, forKey: .queue)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.payload, forKey: .payload)
+        try values.encode(self.queue, forKey: .queue)
+    }
+}
+
+/// An operation of the catalogue.
+public struct TargetOperation: Codable, Sendable, Hashable {
+    /// Its input.
+    public var input: JSONValue?
+    /// Its name.
+    public var operation: String
+
+    public init(
+        input: JSONValue? = nil,
+        operation: String
+    ) {
+        self.input = input
+        self.operation = operation
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case input = "input"
+        case operation = "operation"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.input = try values.decodeIfPresent(JSONValue.self, forKey: .input)
+        self.operation = try values.decode(String.self, forKey: .operation)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.input, forKey: .input)
+        try values.encode(self.operation, forKey: .operation)
+    }
+}
+
 /// When a text passes, is written again, or goes to a person.
 public struct Thresholds: Codable, Sendable, Hashable {
     /// Below this alignment a text goes to a person at once. Default 0.5.
@@ -10914,6 +12563,61 @@ public enum VarKind: String, Codable, Sendable, CaseIterable {
     case list = "list"
     /// An object.
     case object = "object"
+}
+
+/// What the vectors are for.
+public enum VectorKind: String, Codable, Sendable, CaseIterable {
+    /// Texts that are searched for.
+    case passage = "passage"
+    /// A question to search with.
+    case query = "query"
+}
+
+/// Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
+public struct Vectors: Codable, Sendable, Hashable {
+    /// How many vectors there are.
+    public var count: Int
+    /// Numbers of one vector.
+    public var dims: Int
+    /// The embedder that made them; vectors of two embedders cannot be compared.
+    public var embedder: String
+    /// The numbers in base64.
+    public var packed: String
+
+    public init(
+        count: Int,
+        dims: Int,
+        embedder: String,
+        packed: String
+    ) {
+        self.count = count
+        self.dims = dims
+        self.embedder = embedder
+        self.packed = packed
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case count = "count"
+        case dims = "dims"
+        case embedder = "embedder"
+        case packed = "packed"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.count = try values.decode(Int.self, forKey: .count)
+        self.dims = try values.decode(Int.self, forKey: .dims)
+        self.embedder = try values.decode(String.self, forKey: .embedder)
+        self.packed = try values.decode(String.self, forKey: .packed)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.count, forKey: .count)
+        try values.encode(self.dims, forKey: .dims)
+        try values.encode(self.embedder, forKey: .embedder)
+        try values.encode(self.packed, forKey: .packed)
+    }
 }
 
 /// A verdict of the gate, as kept.
@@ -12128,6 +13832,174 @@ public enum WarningCode: String, Codable, Sendable, CaseIterable {
     case outsideMain = "outside_main"
     /// A row or field could not be read; the detail names it.
     case rowSkipped = "row_skipped"
+}
+
+/// The rule of a schedule.
+public indirect enum When: Codable, Sendable, Hashable {
+    case cron(WhenCron)
+    case every(WhenEvery)
+    case at(WhenAt)
+    case localDaily(WhenLocalDaily)
+
+    private enum Tag: String, CodingKey {
+        case word = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "cron": self = .cron(try WhenCron(from: decoder))
+        case "every": self = .every(try WhenEvery(from: decoder))
+        case "at": self = .at(try WhenAt(from: decoder))
+        case "local_daily": self = .localDaily(try WhenLocalDaily(from: decoder))
+        default: throw unknownVariant("When", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .cron(let value):
+            try tag.encode("cron", forKey: .word)
+            try value.encode(to: encoder)
+        case .every(let value):
+            try tag.encode("every", forKey: .word)
+            try value.encode(to: encoder)
+        case .at(let value):
+            try tag.encode("at", forKey: .word)
+            try value.encode(to: encoder)
+        case .localDaily(let value):
+            try tag.encode("local_daily", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// Once.
+public struct WhenAt: Codable, Sendable, Hashable {
+    /// The instant.
+    public var instant: Date
+
+    public init(
+        instant: Date
+    ) {
+        self.instant = instant
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case instant = "instant"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.instant = try values.decode(Date.self, forKey: .instant)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.instant, forKey: .instant)
+    }
+}
+
+/// A cron expression of 5 fields, or 6 with seconds first, in a time zone. A fixed time that the
+/// change to summer time leaves out fires right after it; one that comes twice in autumn fires at
+/// the first.
+public struct WhenCron: Codable, Sendable, Hashable {
+    /// Such as `0 9 * * mon-fri` or `@hourly`; lists, ranges, steps, names, `L`, `W` and `#`.
+    public var expr: String
+    /// IANA time zone.
+    public var zone: String
+
+    public init(
+        expr: String,
+        zone: String
+    ) {
+        self.expr = expr
+        self.zone = zone
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case expr = "expr"
+        case zone = "zone"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.expr = try values.decode(String.self, forKey: .expr)
+        self.zone = try values.decode(String.self, forKey: .zone)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.expr, forKey: .expr)
+        try values.encode(self.zone, forKey: .zone)
+    }
+}
+
+/// An interval in elapsed time, whatever clocks do.
+public struct WhenEvery: Codable, Sendable, Hashable {
+    /// Counts from here. Default: when the schedule was made.
+    public var anchor: Date?
+    /// Milliseconds, at least 1000.
+    public var ms: Int
+
+    public init(
+        anchor: Date? = nil,
+        ms: Int
+    ) {
+        self.anchor = anchor
+        self.ms = ms
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case anchor = "anchor"
+        case ms = "ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.anchor = try values.decodeIfPresent(Date.self, forKey: .anchor)
+        self.ms = try values.decode(Int.self, forKey: .ms)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.anchor, forKey: .anchor)
+        try values.encode(self.ms, forKey: .ms)
+    }
+}
+
+/// Every day at a local time.
+public struct WhenLocalDaily: Codable, Sendable, Hashable {
+    /// `HH:MM` or `HH:MM:SS`.
+    public var time: String
+    /// IANA time zone.
+    public var zone: String
+
+    public init(
+        time: String,
+        zone: String
+    ) {
+        self.time = time
+        self.zone = zone
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case time = "time"
+        case zone = "zone"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.time = try values.decode(String.self, forKey: .time)
+        self.zone = try values.decode(String.self, forKey: .zone)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.time, forKey: .time)
+        try values.encode(self.zone, forKey: .zone)
+    }
 }
 
 /// What the workers did.

@@ -970,6 +970,242 @@ public struct GateOperations: Sendable {
 public struct JobsOperations: Sendable {
     let core: Core
 
+    /// Cancels a job, or every job of a flow that is not at its end. An active job is told to stop,
+    /// unless its effect is under way. Needs `manage:jobs`, or to be who enqueued it.
+    ///
+    /// Effect: idempotent. Codes of its own: `too_late`.
+    ///
+    /// - Parameters:
+    ///   - flow: Id of the flow.
+    ///   - id: Id of the job. Not together with `flow`.
+    ///   - reason: Why, 1..200 characters. Default: `""`.
+    public func cancel(
+        flow: String? = nil,
+        id: String? = nil,
+        reason: String? = nil
+    ) async throws -> [Cancelled] {
+        var args = core.args()
+        args.offer("flow", flow)
+        args.offer("id", id)
+        args.offer("reason", reason)
+        return try await core.call("jobs.cancel", args, [Cancelled].self)
+    }
+
+    /// Drops the dead jobs of a queue, oldest first, 1000 a call.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - error: Only those whose last error has this word.
+    public func discardDead(
+        queue: String,
+        error: String? = nil
+    ) async throws -> Changed {
+        var args = core.args()
+        args.give("queue", queue)
+        args.offer("error", error)
+        return try await core.call("jobs.discard_dead", args, Changed.self)
+    }
+
+    /// Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode
+    /// says. Needs the right of the queue.
+    ///
+    /// Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - job: The job.
+    public func enqueue(
+        job: NewJob
+    ) async throws -> Job {
+        var args = core.args()
+        args.give("job", job)
+        return try await core.call("jobs.enqueue", args, Job.self)
+    }
+
+    /// Enqueues jobs in one commit, all or none.
+    ///
+    /// Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - jobs: The jobs, 1..1000.
+    public func enqueueMany(
+        jobs: [NewJob]
+    ) async throws -> [Job] {
+        var args = core.args()
+        args.give("jobs", jobs)
+        return try await core.call("jobs.enqueue_many", args, [Job].self)
+    }
+
+    /// Enqueues jobs that wait for one another, in one commit.
+    ///
+    /// Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - nodes: The jobs: at most 10 000, at most 16 levels, no cycle.
+    public func flow(
+        nodes: [NewNode]
+    ) async throws -> Flow {
+        var args = core.args()
+        args.give("nodes", nodes)
+        return try await core.call("jobs.flow", args, Flow.self)
+    }
+
+    /// Gives a job with its progress.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func get(
+        id: String
+    ) async throws -> Job {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("jobs.get", args, Job.self)
+    }
+
+    /// Gives the failed tries and other turns in the life of a job, oldest first; the last 50.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the job.
+    public func history(
+        id: String
+    ) async throws -> [HistoryLine] {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("jobs.history", args, [HistoryLine].self)
+    }
+
+    /// Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
+    /// they were made.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - flow: Only of this flow.
+    ///   - limit: Most jobs of the page, 1..500. Default 50.
+    ///   - parent: Only children of this job.
+    ///   - queue: Only of this queue; needs a state.
+    ///   - state: Only in this state; needs a queue. `waiting` and `delayed` both list what is
+    ///     queued, in the order it is taken.
+    public func list(
+        cursor: String? = nil,
+        flow: String? = nil,
+        limit: Int? = nil,
+        parent: String? = nil,
+        queue: String? = nil,
+        state: JobState? = nil
+    ) async throws -> JobPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("flow", flow)
+        args.offer("limit", limit)
+        args.offer("parent", parent)
+        args.offer("queue", queue)
+        args.offer("state", state)
+        return try await core.call("jobs.list", args, JobPage.self)
+    }
+
+    /// Gives what the handler of a job noted, oldest first; the last 100 lines.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the job.
+    public func logs(
+        id: String
+    ) async throws -> [JobsLogLine] {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("jobs.logs", args, [JobsLogLine].self)
+    }
+
+    /// Notes how far an active job is. For handlers outside this process.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the job.
+    ///   - percent: Percent, 0..100.
+    ///   - note: A line for its log, up to 500 characters.
+    public func progress(
+        id: String,
+        percent: Int,
+        note: String? = nil
+    ) async throws {
+        var args = core.args()
+        args.give("id", id)
+        args.give("percent", percent)
+        args.offer("note", note)
+        _ = try await core.call("jobs.progress", args, JSONValue.self)
+    }
+
+    /// Has a delayed job run now.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the job.
+    public func promote(
+        id: String
+    ) async throws -> Job {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("jobs.promote", args, Job.self)
+    }
+
+    /// Changes the priority of a job that is queued or blocked.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the job.
+    ///   - priority: Higher goes first.
+    public func reprioritise(
+        id: String,
+        priority: Int
+    ) async throws -> Job {
+        var args = core.args()
+        args.give("id", id)
+        args.give("priority", priority)
+        return try await core.call("jobs.reprioritise", args, Job.self)
+    }
+
+    /// Has dead or failed jobs run again from their first try.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - ids: Ids of the jobs, 1..1000. Jobs in another state stay as they are.
+    public func retry(
+        ids: [String]
+    ) async throws -> Changed {
+        var args = core.args()
+        args.give("ids", ids)
+        return try await core.call("jobs.retry", args, Changed.self)
+    }
+
+    /// Has the dead jobs of a queue run again, oldest first, 1000 a call.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - error: Only those whose last error has this word.
+    public func retryDead(
+        queue: String,
+        error: String? = nil
+    ) async throws -> Changed {
+        var args = core.args()
+        args.give("queue", queue)
+        args.offer("error", error)
+        return try await core.call("jobs.retry_dead", args, Changed.self)
+    }
+
     /// Works every job that is due now in this process, until none is left.
     ///
     /// Needs `manage:jobs`. Effect: write.
@@ -982,6 +1218,26 @@ public struct JobsOperations: Sendable {
 /// Operations of `knowledge`.
 public struct KnowledgeOperations: Sendable {
     let core: Core
+
+    /// Embeds texts: one vector of length 1 for each, in order.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - texts: The texts, 1 to 4 096.
+    ///   - embedder: The embedder. Default: `offline-hash-512`.
+    ///   - kind: What the vectors are for. Default: `passage`.
+    public func embed(
+        texts: [String],
+        embedder: String? = nil,
+        kind: VectorKind? = nil
+    ) async throws -> Vectors {
+        var args = core.args()
+        args.give("texts", texts)
+        args.offer("embedder", embedder)
+        args.offer("kind", kind)
+        return try await core.call("knowledge.embed", args, Vectors.self)
+    }
 
     /// Takes a text into a dataset, as `UploadDocument` takes a file.
     ///
@@ -1027,7 +1283,8 @@ public struct KnowledgeOperations: Sendable {
     /// Needs `read:content`. Effect: read.
     ///
     /// - Parameters:
-    ///   - query: What to search for, in words.
+    ///   - query: What to search for, in words. Empty when `vector` alone is searched for, in
+    ///     mode `vector`.
     ///   - filters: What a hit must match.
     ///   - fusion: How the lists are joined. Default: `blend`.
     ///   - k: Most hits, 1 to 100. Default: 5.
@@ -1038,6 +1295,8 @@ public struct KnowledgeOperations: Sendable {
     ///   - spaces: Ids or names of spaces; empty: all. Default: `[]`.
     ///   - textWeight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
     ///     beside a lexical embedder.
+    ///   - vector: The query as a vector of the spaces' embedder, packed as `knowledge.embed`
+    ///     packs it, in the place of the one made from `query`.
     public func search(
         query: String,
         filters: SearchFilters? = nil,
@@ -1047,7 +1306,8 @@ public struct KnowledgeOperations: Sendable {
         mmrLambda: Double? = nil,
         mode: SearchMode? = nil,
         spaces: [String]? = nil,
-        textWeight: Double? = nil
+        textWeight: Double? = nil,
+        vector: String? = nil
     ) async throws -> SearchResult {
         var args = core.args()
         args.give("query", query)
@@ -1059,6 +1319,7 @@ public struct KnowledgeOperations: Sendable {
         args.offer("mode", mode)
         args.offer("spaces", spaces)
         args.offer("text_weight", textWeight)
+        args.offer("vector", vector)
         return try await core.call("knowledge.search", args, SearchResult.self)
     }
 }
@@ -1552,6 +1813,76 @@ public struct PromptsOperations: Sendable {
 public struct QueuesOperations: Sendable {
     let core: Core
 
+    /// Pauses a queue and waits until nothing of it is in work any more.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - timeoutMs: Milliseconds to wait at most, up to an hour. Default 30 000.
+    public func drain(
+        queue: String,
+        timeoutMs: Int? = nil
+    ) async throws -> QueueStats {
+        var args = core.args()
+        args.give("queue", queue)
+        args.offer("timeout_ms", timeoutMs)
+        return try await core.call("queues.drain", args, QueueStats.self)
+    }
+
+    /// Lists the queues that this program works.
+    ///
+    /// Needs `manage:jobs`. Effect: read.
+    public func list() async throws -> [QueueView] {
+        let args = core.args()
+        return try await core.call("queues.list", args, [QueueView].self)
+    }
+
+    /// Removes all jobs of a queue, 5000 a call. The queue must be drained.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - confirm: The full name of the queue once more, typed out.
+    ///   - queue: The queue.
+    public func obliterate(
+        confirm: String,
+        queue: String
+    ) async throws -> Changed {
+        var args = core.args()
+        args.give("confirm", confirm)
+        args.give("queue", queue)
+        return try await core.call("queues.obliterate", args, Changed.self)
+    }
+
+    /// Stops the taking of jobs from a queue, in every process; what is in work goes on.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    public func pause(
+        queue: String
+    ) async throws -> QueueStats {
+        var args = core.args()
+        args.give("queue", queue)
+        return try await core.call("queues.pause", args, QueueStats.self)
+    }
+
+    /// Has jobs of a paused queue taken again.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    public func resume(
+        queue: String
+    ) async throws -> QueueStats {
+        var args = core.args()
+        args.give("queue", queue)
+        return try await core.call("queues.resume", args, QueueStats.self)
+    }
+
     /// Counts the jobs of one queue.
     ///
     /// Needs `read:analytics`. Effect: read.
@@ -1605,6 +1936,230 @@ public struct RunsOperations: Sendable {
         args.give("wait", wait)
         args.offer("payload", payload)
         return try await core.call("runs.signal", args, AgentRun.self)
+    }
+}
+
+/// Operations of `schedules`.
+public struct SchedulesOperations: Sendable {
+    let core: Core
+
+    /// Makes the sessions of instants that passed, those that are there already left out; they run
+    /// one after the other.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - from: First instant.
+    ///   - id: Its id.
+    ///   - to: Last instant, not after now. At most 1000 instants lie between.
+    ///   - overlap: While one is under way. Default `queue_all`.
+    public func backfill(
+        from: Date,
+        id: String,
+        to: Date,
+        overlap: Overlap? = nil
+    ) async throws -> [AgentSession] {
+        var args = core.args()
+        args.give("from", from)
+        args.give("id", id)
+        args.give("to", to)
+        args.offer("overlap", overlap)
+        return try await core.call("schedules.backfill", args, [AgentSession].self)
+    }
+
+    /// Makes a schedule. A job as its target needs `manage:jobs` as well.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - name: Its name, unique in the workspace, 1..200 characters.
+    ///   - target: What it starts.
+    ///   - when: When.
+    ///   - calendar: Days it leaves out.
+    ///   - concurrency: Sessions under way at once with overlap `allow`, 1..1000. Default 10.
+    ///   - endsAt: Not after this instant.
+    ///   - jitterMs: Each firing starts up to so many milliseconds later, up to a day. Default
+    ///     0.
+    ///   - maxRuns: Ends after so many firings, at least 1.
+    ///   - missed: Instants that passed while nothing ran. Default `latest`.
+    ///   - missedWindowMs: How old a missed instant may be, in milliseconds. Default 24 h.
+    ///   - overlap: While the firing before is under way. Default `skip`.
+    ///   - pauseAfterFailures: Pauses itself after so many failed sessions in a row; 0 for
+    ///     never. Default 5.
+    ///   - priority: Priority of its jobs. Default 0.
+    ///   - retries: Further tries of a failed firing, 0..100. Default 2.
+    ///   - startsAt: Not before this instant.
+    public func create(
+        name: String,
+        target: Target,
+        when: When,
+        calendar: Calendar? = nil,
+        concurrency: Int? = nil,
+        endsAt: Date? = nil,
+        jitterMs: Int? = nil,
+        maxRuns: Int? = nil,
+        missed: Missed? = nil,
+        missedWindowMs: Int? = nil,
+        overlap: Overlap? = nil,
+        pauseAfterFailures: Int? = nil,
+        priority: Int? = nil,
+        retries: Int? = nil,
+        startsAt: Date? = nil
+    ) async throws -> Schedule {
+        var args = core.args()
+        args.give("name", name)
+        args.give("target", target)
+        args.give("when", when)
+        args.offer("calendar", calendar)
+        args.offer("concurrency", concurrency)
+        args.offer("ends_at", endsAt)
+        args.offer("jitter_ms", jitterMs)
+        args.offer("max_runs", maxRuns)
+        args.offer("missed", missed)
+        args.offer("missed_window_ms", missedWindowMs)
+        args.offer("overlap", overlap)
+        args.offer("pause_after_failures", pauseAfterFailures)
+        args.offer("priority", priority)
+        args.offer("retries", retries)
+        args.offer("starts_at", startsAt)
+        return try await core.call("schedules.create", args, Schedule.self)
+    }
+
+    /// Removes a schedule. Sessions under way go on; their records stay.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func delete(
+        id: String
+    ) async throws {
+        var args = core.args()
+        args.give("id", id)
+        _ = try await core.call("schedules.delete", args, JSONValue.self)
+    }
+
+    /// Gives a schedule.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func get(
+        id: String
+    ) async throws -> Schedule {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("schedules.get", args, Schedule.self)
+    }
+
+    /// Lists schedules: all by name, or those that fire by their next instant.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - enabled: Only those that fire, the next one first. Default: `false`.
+    ///   - limit: Most of the page, 1..500. Default 50.
+    public func list(
+        cursor: String? = nil,
+        enabled: Bool? = nil,
+        limit: Int? = nil
+    ) async throws -> SchedulePage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("enabled", enabled)
+        args.offer("limit", limit)
+        return try await core.call("schedules.list", args, SchedulePage.self)
+    }
+
+    /// Stops a schedule from firing.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    ///   - reason: Why, 1..200 characters.
+    public func pause(
+        id: String,
+        reason: String
+    ) async throws -> Schedule {
+        var args = core.args()
+        args.give("id", id)
+        args.give("reason", reason)
+        return try await core.call("schedules.pause", args, Schedule.self)
+    }
+
+    /// Shows when a rule comes true, with what changes of clocks do to it.
+    ///
+    /// Effect: pure.
+    ///
+    /// - Parameters:
+    ///   - when: The rule.
+    ///   - calendar: Days it leaves out.
+    ///   - from: From this instant on. Default: now.
+    ///   - n: How many, 1..1000. Default 10.
+    public func preview(
+        when: When,
+        calendar: Calendar? = nil,
+        from: Date? = nil,
+        n: Int? = nil
+    ) async throws -> [Instant] {
+        var args = core.args()
+        args.give("when", when)
+        args.offer("calendar", calendar)
+        args.offer("from", from)
+        args.offer("n", n)
+        return try await core.call("schedules.preview", args, [Instant].self)
+    }
+
+    /// Has a paused schedule fire again, from now on.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func resume(
+        id: String
+    ) async throws -> Schedule {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("schedules.resume", args, Schedule.self)
+    }
+
+    /// Fires a schedule now, beside its instants, paused or not.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    ///   - input: Input or payload for this firing alone.
+    public func triggerNow(
+        id: String,
+        input: JSONValue? = nil
+    ) async throws -> AgentSession {
+        var args = core.args()
+        args.give("id", id)
+        args.offer("input", input)
+        return try await core.call("schedules.trigger_now", args, AgentSession.self)
+    }
+
+    /// Replaces what a schedule says. Its next instant is counted from now: it never fires the
+    /// past.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    ///   - schedule: What it says from now on.
+    public func update(
+        id: String,
+        schedule: CreateSchedule
+    ) async throws -> Schedule {
+        var args = core.args()
+        args.give("id", id)
+        args.give("schedule", schedule)
+        return try await core.call("schedules.update", args, Schedule.self)
     }
 }
 
@@ -1762,6 +2317,66 @@ public struct SendsOperations: Sendable {
         args.give("campaign", campaign)
         args.offer("step", step)
         return try await core.call("sends.totals", args, SendTotals.self)
+    }
+}
+
+/// Operations of `sessions`.
+public struct SessionsOperations: Sendable {
+    let core: Core
+
+    /// Cancels a session with its job.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `too_late`.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    ///   - reason: Why, 1..200 characters.
+    public func cancel(
+        id: String,
+        reason: String
+    ) async throws -> AgentSession {
+        var args = core.args()
+        args.give("id", id)
+        args.give("reason", reason)
+        return try await core.call("sessions.cancel", args, AgentSession.self)
+    }
+
+    /// Gives a session.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func get(
+        id: String
+    ) async throws -> AgentSession {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("sessions.get", args, AgentSession.self)
+    }
+
+    /// Lists sessions in the order they were made, or those of a schedule and state by their
+    /// instant.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most of the page, 1..500. Default 50.
+    ///   - schedule: Only of this schedule, by instant.
+    ///   - state: Only in this state; needs a schedule.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        schedule: String? = nil,
+        state: SessionState? = nil
+    ) async throws -> AgentSessionPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("schedule", schedule)
+        args.offer("state", state)
+        return try await core.call("sessions.list", args, AgentSessionPage.self)
     }
 }
 
@@ -2428,11 +3043,17 @@ extension Hub {
     /// Operations of `runs`.
     public var runs: RunsOperations { RunsOperations(core: core) }
 
+    /// Operations of `schedules`.
+    public var schedules: SchedulesOperations { SchedulesOperations(core: core) }
+
     /// Operations of `scope`.
     public var scope: ScopeOperations { ScopeOperations(core: core) }
 
     /// Operations of `sends`.
     public var sends: SendsOperations { SendsOperations(core: core) }
+
+    /// Operations of `sessions`.
+    public var sessions: SessionsOperations { SessionsOperations(core: core) }
 
     /// Operations of `sms`.
     public var sms: SmsOperations { SmsOperations(core: core) }

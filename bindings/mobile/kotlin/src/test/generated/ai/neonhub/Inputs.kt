@@ -5,6 +5,7 @@ import ai.neonhub.models.Assertion
 import ai.neonhub.models.Attribution
 import ai.neonhub.models.Basis
 import ai.neonhub.models.BrandsChannel
+import ai.neonhub.models.Calendar
 import ai.neonhub.models.CampaignBrief
 import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
@@ -12,6 +13,7 @@ import ai.neonhub.models.CandidateStatus
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
+import ai.neonhub.models.CreateSchedule
 import ai.neonhub.models.DatasetKind
 import ai.neonhub.models.DatasetsRole
 import ai.neonhub.models.DayWindow
@@ -22,11 +24,16 @@ import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.Identifier
+import ai.neonhub.models.JobState
 import ai.neonhub.models.Lifecycle
+import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
+import ai.neonhub.models.NewJob
+import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
+import ai.neonhub.models.Overlap
 import ai.neonhub.models.PeopleOrder
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.Prompt
@@ -37,19 +44,23 @@ import ai.neonhub.models.RunStatus
 import ai.neonhub.models.SearchFilters
 import ai.neonhub.models.SearchMode
 import ai.neonhub.models.SendState
+import ai.neonhub.models.SessionState
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Status
 import ai.neonhub.models.SuppressionReason
+import ai.neonhub.models.Target
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.Tone
 import ai.neonhub.models.ToolSource
 import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Utm
+import ai.neonhub.models.VectorKind
 import ai.neonhub.models.VerificationMethod
 import ai.neonhub.models.Vocabulary
 import ai.neonhub.models.VoiceBrief
 import ai.neonhub.models.VoiceCategory
+import ai.neonhub.models.When
 import ai.neonhub.models.WorkspaceStatus
 import ai.neonhub.operations.Operations
 import kotlinx.serialization.builtins.ListSerializer
@@ -281,7 +292,66 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         at = given.may("at", InstantSerializer),
         person = given.may("person", String.serializer()),
     ) },
+    "jobs.cancel" to { hub, given -> hub.jobs.cancel(
+        flow = given.may("flow", String.serializer()),
+        id = given.may("id", String.serializer()),
+        reason = given.may("reason", String.serializer()),
+    ) },
+    "jobs.discard_dead" to { hub, given -> hub.jobs.discardDead(
+        queue = given.need("queue", String.serializer()),
+        error = given.may("error", String.serializer()),
+    ) },
+    "jobs.enqueue" to { hub, given -> hub.jobs.enqueue(
+        job = given.need("job", NewJob.serializer()),
+    ) },
+    "jobs.enqueue_many" to { hub, given -> hub.jobs.enqueueMany(
+        jobs = given.need("jobs", ListSerializer(NewJob.serializer())),
+    ) },
+    "jobs.flow" to { hub, given -> hub.jobs.flow(
+        nodes = given.need("nodes", ListSerializer(NewNode.serializer())),
+    ) },
+    "jobs.get" to { hub, given -> hub.jobs.get(
+        id = given.need("id", String.serializer()),
+    ) },
+    "jobs.history" to { hub, given -> hub.jobs.history(
+        id = given.need("id", String.serializer()),
+    ) },
+    "jobs.list" to { hub, given -> hub.jobs.list(
+        cursor = given.may("cursor", String.serializer()),
+        flow = given.may("flow", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        parent = given.may("parent", String.serializer()),
+        queue = given.may("queue", String.serializer()),
+        state = given.may("state", JobState.serializer()),
+    ) },
+    "jobs.logs" to { hub, given -> hub.jobs.logs(
+        id = given.need("id", String.serializer()),
+    ) },
+    "jobs.progress" to { hub, given -> hub.jobs.progress(
+        id = given.need("id", String.serializer()),
+        percent = given.need("percent", Long.serializer()),
+        note = given.may("note", String.serializer()),
+    ) },
+    "jobs.promote" to { hub, given -> hub.jobs.promote(
+        id = given.need("id", String.serializer()),
+    ) },
+    "jobs.reprioritise" to { hub, given -> hub.jobs.reprioritise(
+        id = given.need("id", String.serializer()),
+        priority = given.need("priority", Long.serializer()),
+    ) },
+    "jobs.retry" to { hub, given -> hub.jobs.retry(
+        ids = given.need("ids", ListSerializer(String.serializer())),
+    ) },
+    "jobs.retry_dead" to { hub, given -> hub.jobs.retryDead(
+        queue = given.need("queue", String.serializer()),
+        error = given.may("error", String.serializer()),
+    ) },
     "jobs.work" to { hub, _ -> hub.jobs.work() },
+    "knowledge.embed" to { hub, given -> hub.knowledge.embed(
+        texts = given.need("texts", ListSerializer(String.serializer())),
+        embedder = given.may("embedder", String.serializer()),
+        kind = given.may("kind", VectorKind.serializer()),
+    ) },
     "knowledge.ingest_text" to { hub, given -> hub.knowledge.ingestText(
         dataset = given.need("dataset", String.serializer()),
         text = given.need("text", String.serializer()),
@@ -302,6 +372,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         mode = given.may("mode", SearchMode.serializer()),
         spaces = given.may("spaces", ListSerializer(String.serializer())),
         textWeight = given.may("text_weight", Double.serializer()),
+        vector = given.may("vector", String.serializer()),
     ) },
     "people.candidates.accept" to { hub, given -> hub.people.candidates.accept(
         candidate = given.need("candidate", String.serializer()),
@@ -411,6 +482,21 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         prompt = given.need("prompt", Prompt.serializer()),
         values = given.may("values", MapSerializer(String.serializer(), PromptValue.serializer())),
     ) },
+    "queues.drain" to { hub, given -> hub.queues.drain(
+        queue = given.need("queue", String.serializer()),
+        timeoutMs = given.may("timeout_ms", Long.serializer()),
+    ) },
+    "queues.list" to { hub, _ -> hub.queues.list() },
+    "queues.obliterate" to { hub, given -> hub.queues.obliterate(
+        confirm = given.need("confirm", String.serializer()),
+        queue = given.need("queue", String.serializer()),
+    ) },
+    "queues.pause" to { hub, given -> hub.queues.pause(
+        queue = given.need("queue", String.serializer()),
+    ) },
+    "queues.resume" to { hub, given -> hub.queues.resume(
+        queue = given.need("queue", String.serializer()),
+    ) },
     "queues.stats" to { hub, given -> hub.queues.stats(
         queue = given.need("queue", String.serializer()),
     ) },
@@ -421,6 +507,61 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         id = given.need("id", String.serializer()),
         wait = given.need("wait", String.serializer()),
         payload = given.may("payload", JsonElement.serializer()),
+    ) },
+    "schedules.backfill" to { hub, given -> hub.schedules.backfill(
+        from = given.need("from", InstantSerializer),
+        id = given.need("id", String.serializer()),
+        to = given.need("to", InstantSerializer),
+        overlap = given.may("overlap", Overlap.serializer()),
+    ) },
+    "schedules.create" to { hub, given -> hub.schedules.create(
+        name = given.need("name", String.serializer()),
+        target = given.need("target", Target.serializer()),
+        `when` = given.need("when", When.serializer()),
+        calendar = given.may("calendar", Calendar.serializer()),
+        concurrency = given.may("concurrency", Long.serializer()),
+        endsAt = given.may("ends_at", InstantSerializer),
+        jitterMs = given.may("jitter_ms", Long.serializer()),
+        maxRuns = given.may("max_runs", Long.serializer()),
+        missed = given.may("missed", Missed.serializer()),
+        missedWindowMs = given.may("missed_window_ms", Long.serializer()),
+        overlap = given.may("overlap", Overlap.serializer()),
+        pauseAfterFailures = given.may("pause_after_failures", Long.serializer()),
+        priority = given.may("priority", Long.serializer()),
+        retries = given.may("retries", Long.serializer()),
+        startsAt = given.may("starts_at", InstantSerializer),
+    ) },
+    "schedules.delete" to { hub, given -> hub.schedules.delete(
+        id = given.need("id", String.serializer()),
+    ) },
+    "schedules.get" to { hub, given -> hub.schedules.get(
+        id = given.need("id", String.serializer()),
+    ) },
+    "schedules.list" to { hub, given -> hub.schedules.list(
+        cursor = given.may("cursor", String.serializer()),
+        enabled = given.may("enabled", Boolean.serializer()),
+        limit = given.may("limit", Long.serializer()),
+    ) },
+    "schedules.pause" to { hub, given -> hub.schedules.pause(
+        id = given.need("id", String.serializer()),
+        reason = given.need("reason", String.serializer()),
+    ) },
+    "schedules.preview" to { hub, given -> hub.schedules.preview(
+        `when` = given.need("when", When.serializer()),
+        calendar = given.may("calendar", Calendar.serializer()),
+        from = given.may("from", InstantSerializer),
+        n = given.may("n", Long.serializer()),
+    ) },
+    "schedules.resume" to { hub, given -> hub.schedules.resume(
+        id = given.need("id", String.serializer()),
+    ) },
+    "schedules.trigger_now" to { hub, given -> hub.schedules.triggerNow(
+        id = given.need("id", String.serializer()),
+        input = given.may("input", JsonElement.serializer()),
+    ) },
+    "schedules.update" to { hub, given -> hub.schedules.update(
+        id = given.need("id", String.serializer()),
+        schedule = given.need("schedule", CreateSchedule.serializer()),
     ) },
     "scope.whoami" to { hub, _ -> hub.scope.whoami() },
     "sends.cancel" to { hub, given -> hub.sends.cancel(
@@ -455,6 +596,19 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "sends.totals" to { hub, given -> hub.sends.totals(
         campaign = given.need("campaign", String.serializer()),
         step = given.may("step", String.serializer()),
+    ) },
+    "sessions.cancel" to { hub, given -> hub.sessions.cancel(
+        id = given.need("id", String.serializer()),
+        reason = given.need("reason", String.serializer()),
+    ) },
+    "sessions.get" to { hub, given -> hub.sessions.get(
+        id = given.need("id", String.serializer()),
+    ) },
+    "sessions.list" to { hub, given -> hub.sessions.list(
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        schedule = given.may("schedule", String.serializer()),
+        state = given.may("state", SessionState.serializer()),
     ) },
     "sms.segments" to { hub, given -> hub.sms.segments(
         text = given.need("text", String.serializer()),

@@ -77,6 +77,55 @@ public data class AgentRunPage(
 )
 
 /**
+ * One firing of a schedule and what came of it.
+ *
+ * @property agent What it starts: an operation, or queue and work.
+ * @property attempt Tries so far.
+ * @property costMicros What models cost, in micros of the workspace's currency.
+ * @property endedAt When it ended.
+ * @property id Its id.
+ * @property jobId Its job.
+ * @property missedCount Instants before that passed while nothing ran.
+ * @property plannedAt The instant it was planned for.
+ * @property reason Why it was skipped, failed or cancelled.
+ * @property runIds Runs it led to.
+ * @property scheduleId Its schedule.
+ * @property startedAt When it started.
+ * @property state State.
+ * @property summary What it answered, up to 2 000 characters of JSON.
+ */
+@Serializable
+public data class AgentSession(
+    val agent: String,
+    val attempt: Long = 0L,
+    @SerialName("cost_micros") val costMicros: Long = 0L,
+    @SerialName("ended_at") val endedAt: Instant? = null,
+    val id: String,
+    @SerialName("job_id") val jobId: String? = null,
+    @SerialName("missed_count") val missedCount: Long = 0L,
+    @SerialName("planned_at") val plannedAt: Instant,
+    val reason: String? = null,
+    @SerialName("run_ids") val runIds: List<String> = emptyList(),
+    @SerialName("schedule_id") val scheduleId: String? = null,
+    @SerialName("started_at") val startedAt: Instant? = null,
+    val state: SessionState,
+    val summary: String? = null,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class AgentSessionPage(
+    val items: List<AgentSession>,
+    val next: String? = null,
+)
+
+/**
  * An error as a log keeps it: words, no cause, no personal values.
  *
  * @property code The finer word.
@@ -92,6 +141,24 @@ public data class AgentsFailure(
     val message: String,
     val operation: String,
     val retryable: Boolean,
+)
+
+/**
+ * One entry of a log for a reader.
+ *
+ * @property actor Who.
+ * @property at When.
+ * @property data What it says.
+ * @property kind Word of its kind.
+ * @property seq Number in the run.
+ */
+@Serializable
+public data class AgentsLogLine(
+    val actor: String,
+    val at: Instant,
+    val data: JsonElement,
+    val kind: String,
+    val seq: Long,
 )
 
 /** Where text came from. What was made offline is never passed off as the work of a model. */
@@ -412,6 +479,34 @@ public data class AuditReport(
     val problem: String? = null,
 )
 
+/**
+ * Pauses between tries.
+ *
+ * @property baseMs First pause in milliseconds, at least 1.
+ * @property capMs Longest pause in milliseconds.
+ * @property jitter Whether they are spread by chance.
+ * @property kind How they grow.
+ */
+@Serializable
+public data class Backoff(
+    @SerialName("base_ms") val baseMs: Long,
+    @SerialName("cap_ms") val capMs: Long,
+    val jitter: Jitter,
+    val kind: BackoffKind,
+)
+
+/** How pauses between tries grow. */
+@Serializable
+public enum class BackoffKind(public val word: String) {
+    /** Always the base. */
+    @SerialName("fixed") Fixed("fixed"),
+    /** Doubles with each failure. */
+    @SerialName("exponential") Exponential("exponential"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /** Why the processing is lawful. */
 @Serializable
 public enum class Basis(public val word: String) {
@@ -657,6 +752,18 @@ public data class BudgetShare(
     val channel: CampaignChannel,
     @SerialName("pays_for") val paysFor: String,
     val weight: Long,
+)
+
+/**
+ * Days that a schedule leaves out, in its own time zone.
+ *
+ * @property onlyWeekdays Only on these days of the week, `mon` to `sun`. Empty: all.
+ * @property skipDates Dates, such as `2026-12-25`.
+ */
+@Serializable
+public data class Calendar(
+    @SerialName("only_weekdays") val onlyWeekdays: List<String> = emptyList(),
+    @SerialName("skip_dates") val skipDates: List<String> = emptyList(),
 )
 
 /**
@@ -1036,6 +1143,18 @@ public enum class CampaignStepEffect(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * What a cancel came to.
+ *
+ * @property id Id of the job.
+ * @property state Its state now: `active` while its handler is being told to stop.
+ */
+@Serializable
+public data class Cancelled(
+    val id: String,
+    val state: JobState,
+)
+
 /** What became of a candidate. */
 @Serializable
 public enum class CandidateStatus(public val word: String) {
@@ -1065,6 +1184,18 @@ public enum class Casing(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * How many jobs an operation changed.
+ *
+ * @property count Jobs.
+ * @property isMore True when there are more: call again.
+ */
+@Serializable
+public data class Changed(
+    val count: Long,
+    @SerialName("is_more") val isMore: Boolean,
+)
 
 /** Where a text is for. */
 @Serializable
@@ -1337,6 +1468,47 @@ public data class Count(
 )
 
 /**
+ * Makes a schedule. A job as its target needs `manage:jobs` as well.
+ *
+ * @property calendar Days it leaves out.
+ * @property concurrency Sessions under way at once with overlap `allow`, 1..1000. Default
+ *   10.
+ * @property endsAt Not after this instant.
+ * @property jitterMs Each firing starts up to so many milliseconds later, up to a day.
+ *   Default 0.
+ * @property maxRuns Ends after so many firings, at least 1.
+ * @property missed Instants that passed while nothing ran. Default `latest`.
+ * @property missedWindowMs How old a missed instant may be, in milliseconds. Default 24 h.
+ * @property name Its name, unique in the workspace, 1..200 characters.
+ * @property overlap While the firing before is under way. Default `skip`.
+ * @property pauseAfterFailures Pauses itself after so many failed sessions in a row; 0 for
+ *   never. Default 5.
+ * @property priority Priority of its jobs. Default 0.
+ * @property retries Further tries of a failed firing, 0..100. Default 2.
+ * @property startsAt Not before this instant.
+ * @property target What it starts.
+ * @property `when` When.
+ */
+@Serializable
+public data class CreateSchedule(
+    val calendar: Calendar? = null,
+    val concurrency: Long? = null,
+    @SerialName("ends_at") val endsAt: Instant? = null,
+    @SerialName("jitter_ms") val jitterMs: Long? = null,
+    @SerialName("max_runs") val maxRuns: Long? = null,
+    val missed: Missed = Missed.Latest,
+    @SerialName("missed_window_ms") val missedWindowMs: Long? = null,
+    val name: String,
+    val overlap: Overlap = Overlap.Skip,
+    @SerialName("pause_after_failures") val pauseAfterFailures: Long? = null,
+    val priority: Long? = null,
+    val retries: Long? = null,
+    @SerialName("starts_at") val startsAt: Instant? = null,
+    val target: Target,
+    val `when`: When,
+)
+
+/**
  * A call to action.
  *
  * @property label Words on the button (1..=30 characters).
@@ -1433,6 +1605,34 @@ public enum class Decision(public val word: String) {
     @SerialName("defer") Defer("defer"),
     /** Not at all. */
     @SerialName("deny") Deny("deny"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * How a new job is kept from being there twice.
+ *
+ * @property keepKeyForMs Holds the key for so many milliseconds after the end of the job.
+ * @property key Only one live job of the queue may hold it; 1..255 bytes.
+ * @property mode What happens to the live one. Default: it is the answer.
+ */
+@Serializable
+public data class DedupeInput(
+    @SerialName("keep_key_for_ms") val keepKeyForMs: Long? = null,
+    val key: String,
+    val mode: DedupeMode = DedupeMode.Reject,
+)
+
+/** What happens when the dedupe key of a new job is held by a live one. */
+@Serializable
+public enum class DedupeMode(public val word: String) {
+    /** The live job is the answer. */
+    @SerialName("reject") Reject("reject"),
+    /** The payload of a job that still waits is swapped; its instant stays. */
+    @SerialName("replace") Replace("replace"),
+    /** As replace, and its instant moves too: it runs once things are quiet. */
+    @SerialName("extend") Extend("extend"),
     ;
 
     override fun toString(): String = word
@@ -1915,6 +2115,18 @@ public enum class FindingKind(public val word: String) {
 }
 
 /**
+ * A flow that was made.
+ *
+ * @property flowId Id of the flow.
+ * @property jobs Its jobs in the order given.
+ */
+@Serializable
+public data class Flow(
+    @SerialName("flow_id") val flowId: String,
+    val jobs: List<Job>,
+)
+
+/**
  * The most messages a person wants on a channel.
  *
  * @property days In so many days.
@@ -2030,6 +2242,20 @@ public data class HiddenText(
     val page: Long? = null,
     val reason: HiddenReason,
     val text: String,
+)
+
+/**
+ * One failed try or other turn in the life of a job.
+ *
+ * @property at When.
+ * @property reason Why: the word of an error, or what was asked.
+ * @property state The state it came to.
+ */
+@Serializable
+public data class HistoryLine(
+    val at: Instant,
+    val reason: String,
+    val state: JobState,
 )
 
 /**
@@ -2224,6 +2450,22 @@ public enum class ImportStatus(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * One instant of a preview.
+ *
+ * @property at The instant.
+ * @property local The local time.
+ * @property note What a change of clocks did.
+ * @property offset Its offset from UTC.
+ */
+@Serializable
+public data class Instant_(
+    val at: Instant,
+    val local: String,
+    val note: String? = null,
+    val offset: String,
+)
+
 /** One item of a subscription. */
 @Serializable
 @JsonClassDiscriminator("item")
@@ -2258,6 +2500,150 @@ public data class ItemProgress(
     val task: String,
     val total: Long,
 ) : Item
+
+/** Whether pauses are spread by chance. */
+@Serializable
+public enum class Jitter(public val word: String) {
+    /** Anything between 0 and the pause. */
+    @SerialName("full") Full("full"),
+    /** Exactly the pause. */
+    @SerialName("none") None("none"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A piece of durable work. The payload holds ids only, no personal values.
+ *
+ * @property attempts Tries that failed so far.
+ * @property backoff Pauses between tries; absent: those of the queue.
+ * @property correlationId Joins it to the call that enqueued it.
+ * @property crashes Processes that were gone while they held it.
+ * @property dedupeKey Only one live job of a queue may hold it.
+ * @property error The last failure.
+ * @property finishedAt When it ended.
+ * @property flowId Its flow.
+ * @property groupKey At most as many active jobs as the queue allows share it, one by
+ *   default.
+ * @property groupSlot Place in its group while active, from 0.
+ * @property id Its id.
+ * @property keepKeyForMs Holds the dedupe key for so long after its end.
+ * @property lease Who holds it, or held it last.
+ * @property maxAttempts Tries before it is given up.
+ * @property moreParents Further jobs that wait for this one.
+ * @property name Name of the work.
+ * @property onChildFailure What it does when a child fails.
+ * @property openChildren Children it still waits for.
+ * @property parentId The job that waits for this one.
+ * @property payload Ids the handler needs; at most 256 KiB.
+ * @property principal Who enqueued it.
+ * @property priority Higher goes first. A waiting job gains 1 per minute, up to 10.
+ * @property progress How far it is, in percent; filled in when a job is read by itself.
+ * @property queue Queue it stands in.
+ * @property result What its handler answered.
+ * @property runAt Not before this instant.
+ * @property stalls Leases that ended without an outcome.
+ * @property startedAt When it was first taken.
+ * @property state State.
+ * @property timeoutMs Time for one try in milliseconds; absent: that of the queue.
+ */
+@Serializable
+public data class Job(
+    val attempts: Long? = null,
+    val backoff: Backoff? = null,
+    @SerialName("correlation_id") val correlationId: String,
+    val crashes: Long? = null,
+    @SerialName("dedupe_key") val dedupeKey: String? = null,
+    val error: JobError? = null,
+    @SerialName("finished_at") val finishedAt: Instant? = null,
+    @SerialName("flow_id") val flowId: String? = null,
+    @SerialName("group_key") val groupKey: String? = null,
+    @SerialName("group_slot") val groupSlot: Long? = null,
+    val id: String,
+    @SerialName("keep_key_for_ms") val keepKeyForMs: Long? = null,
+    val lease: Lease? = null,
+    @SerialName("max_attempts") val maxAttempts: Long,
+    @SerialName("more_parents") val moreParents: List<String> = emptyList(),
+    val name: String,
+    @SerialName("on_child_failure") val onChildFailure: OnChildFailure? = null,
+    @SerialName("open_children") val openChildren: Long? = null,
+    @SerialName("parent_id") val parentId: String? = null,
+    val payload: JsonElement,
+    val principal: String? = null,
+    val priority: Long? = null,
+    val progress: Long? = null,
+    val queue: String,
+    val result: JsonElement? = null,
+    @SerialName("run_at") val runAt: Instant,
+    val stalls: Long? = null,
+    @SerialName("started_at") val startedAt: Instant? = null,
+    val state: JobState,
+    @SerialName("timeout_ms") val timeoutMs: Long? = null,
+)
+
+/**
+ * Why a try failed. No personal data, no bodies.
+ *
+ * @property code The stable word, such as `unavailable`.
+ * @property message What was wrong.
+ * @property retryable True when another try may help.
+ */
+@Serializable
+public data class JobError(
+    val code: String,
+    val message: String,
+    val retryable: Boolean,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class JobPage(
+    val items: List<Job>,
+    val next: String? = null,
+)
+
+/** State of a job. */
+@Serializable
+public enum class JobState(public val word: String) {
+    /** Ready to be taken. */
+    @SerialName("waiting") Waiting("waiting"),
+    /** Waits for its instant. It is taken from then on without another write. */
+    @SerialName("delayed") Delayed("delayed"),
+    /** Waits for its children. */
+    @SerialName("blocked") Blocked("blocked"),
+    /** Held by a worker until its lease ends. */
+    @SerialName("active") Active("active"),
+    /** Done. */
+    @SerialName("completed") Completed("completed"),
+    /** Ended because a child failed. */
+    @SerialName("failed") Failed("failed"),
+    /** Given up; kept until someone acts. */
+    @SerialName("dead") Dead("dead"),
+    /** Cancelled before it was done. */
+    @SerialName("cancelled") Cancelled("cancelled"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One line that a handler noted.
+ *
+ * @property at When.
+ * @property text What; at most 500 characters.
+ */
+@Serializable
+public data class JobsLogLine(
+    val at: Instant,
+    val text: String,
+)
 
 /**
  * The brand documents.
@@ -2309,6 +2695,20 @@ public data class LaunchOutcome(
     val people: Long,
     val posts: Long,
     val scheduled: Long,
+)
+
+/**
+ * A worker's hold on a job. Every later write of the worker checks it.
+ *
+ * @property owner The worker.
+ * @property token Fencing token: one more than the lease before.
+ * @property until When it ends unless its worker reports that it is alive.
+ */
+@Serializable
+public data class Lease(
+    val owner: String,
+    val token: Long,
+    val until: Instant,
 )
 
 /** How much a finding weighs. */
@@ -2385,24 +2785,6 @@ public data class Link(
     @SerialName("byte_end") val byteEnd: Long,
     @SerialName("byte_start") val byteStart: Long,
     val url: String,
-)
-
-/**
- * One entry of a log for a reader.
- *
- * @property actor Who.
- * @property at When.
- * @property data What it says.
- * @property kind Word of its kind.
- * @property seq Number in the run.
- */
-@Serializable
-public data class LogLine(
-    val actor: String,
-    val at: Instant,
-    val data: JsonElement,
-    val kind: String,
-    val seq: Long,
 )
 
 /**
@@ -2484,6 +2866,20 @@ public enum class MergeStatus(public val word: String) {
     override fun toString(): String = word
 }
 
+/** What happens to instants that passed while nothing ran. */
+@Serializable
+public enum class Missed(public val word: String) {
+    /** They are left out. */
+    @SerialName("skip") Skip("skip"),
+    /** The last of them fires, with the number of the others. */
+    @SerialName("latest") Latest("latest"),
+    /** Each fires, the last 100 at most. */
+    @SerialName("all") All("all"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /** Whether real people may be reached. */
 @Serializable
 public enum class Mode(public val word: String) {
@@ -2506,6 +2902,52 @@ public enum class Mode(public val word: String) {
 public data class Money(
     val currency: String,
     val minor: Long,
+)
+
+/**
+ * A job to be enqueued.
+ *
+ * @property attempts Tries before it is given up, 1..1000. Default: that of the queue.
+ * @property backoff Pauses between tries. Default: those of the queue.
+ * @property dedupe Keeps it from being there twice.
+ * @property delayMs Milliseconds from now. Not together with `run_at`.
+ * @property group Jobs of one group are worked one after the other; 1..255 bytes.
+ * @property name Name of the work.
+ * @property onChildFailure What it does when a child of it fails. Default: it fails too.
+ * @property payload Ids the handler needs; at most 256 KiB.
+ * @property priority Higher goes first. Default 0.
+ * @property queue Queue or short name, such as `email.send`.
+ * @property runAt Not before this instant.
+ * @property timeoutMs Milliseconds for one try, up to a day. Default: that of the queue.
+ */
+@Serializable
+public data class NewJob(
+    val attempts: Long? = null,
+    val backoff: Backoff? = null,
+    val dedupe: DedupeInput? = null,
+    @SerialName("delay_ms") val delayMs: Long? = null,
+    val group: String? = null,
+    val name: String,
+    @SerialName("on_child_failure") val onChildFailure: OnChildFailure? = null,
+    val payload: JsonElement? = null,
+    val priority: Long? = null,
+    val queue: String,
+    @SerialName("run_at") val runAt: Instant? = null,
+    @SerialName("timeout_ms") val timeoutMs: Long? = null,
+)
+
+/**
+ * One job of a flow.
+ *
+ * @property after Words of the jobs it waits for.
+ * @property job The job.
+ * @property key Its word in the flow.
+ */
+@Serializable
+public data class NewNode(
+    val after: List<String> = emptyList(),
+    val job: NewJob,
+    val key: String,
 )
 
 /**
@@ -2568,6 +3010,38 @@ public data class OfflineTemplate(
     val variants: Long = 0L,
     val vars: JsonElement? = null,
 )
+
+/** What a parent does when a child of it fails. */
+@Serializable
+public enum class OnChildFailure(public val word: String) {
+    /** It fails too, at once, and its other children that still wait are cancelled. */
+    @SerialName("fail") Fail("fail"),
+    /** The child counts as done; its error stays readable. */
+    @SerialName("ignore") Ignore("ignore"),
+    /** It starts at the first failure, without waiting for the others. */
+    @SerialName("continue") Continue("continue"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/** What happens when a firing comes while the one before is under way. */
+@Serializable
+public enum class Overlap(public val word: String) {
+    /** It is skipped. */
+    @SerialName("skip") Skip("skip"),
+    /** One waits; further ones are skipped. */
+    @SerialName("queue_one") QueueOne("queue_one"),
+    /** All wait their turn. */
+    @SerialName("queue_all") QueueAll("queue_all"),
+    /** Both run, up to `concurrency`. */
+    @SerialName("allow") Allow("allow"),
+    /** The one before is cancelled. */
+    @SerialName("cancel_previous") CancelPrevious("cancel_previous"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * What one list gave for a chunk.
@@ -3114,18 +3588,57 @@ public enum class Quality(public val word: String) {
  * Counts of one queue.
  *
  * @property active Held by workers.
+ * @property blocked Waiting for children.
+ * @property cancelled Cancelled, as far as kept.
  * @property completed Done, as far as kept.
  * @property dead Given up.
+ * @property delayed Waiting for their instant.
+ * @property failed Ended because a child failed, as far as kept.
+ * @property oldestMs How long the oldest ready job has been waiting, in milliseconds.
+ * @property p50Ms Milliseconds from start to end of completed jobs that half of the last
+ *   200 stayed under.
+ * @property p99Ms Milliseconds that 99 of 100 stayed under.
+ * @property paused True while nothing is taken from it.
+ * @property perMinute Jobs completed per minute, over the last 200 at most.
  * @property queue Queue.
- * @property waiting Ready or delayed.
+ * @property waiting Ready to be taken.
  */
 @Serializable
 public data class QueueStats(
     val active: Long,
+    val blocked: Long,
+    val cancelled: Long,
     val completed: Long,
     val dead: Long,
+    val delayed: Long,
+    val failed: Long,
+    @SerialName("oldest_ms") val oldestMs: Long,
+    @SerialName("p50_ms") val p50Ms: Long,
+    @SerialName("p99_ms") val p99Ms: Long,
+    val paused: Boolean,
+    @SerialName("per_minute") val perMinute: Double,
     val queue: String,
     val waiting: Long,
+)
+
+/**
+ * A queue of this program.
+ *
+ * @property attempts Tries before a job is given up.
+ * @property concurrency Jobs in work at once in one process.
+ * @property name Its name.
+ * @property needs The right that enqueueing needs.
+ * @property paused True while nothing is taken from it in this workspace.
+ * @property timeoutMs Milliseconds for one try.
+ */
+@Serializable
+public data class QueueView(
+    val attempts: Long,
+    val concurrency: Long,
+    val name: String,
+    val needs: Permission,
+    val paused: Boolean,
+    @SerialName("timeout_ms") val timeoutMs: Long,
 )
 
 /**
@@ -3394,7 +3907,7 @@ public data class RuleSource(
 @Serializable
 public data class RunDetails(
     val input: JsonElement,
-    val log: List<LogLine> = emptyList(),
+    val log: List<AgentsLogLine> = emptyList(),
     val output: JsonElement,
     val run: AgentRun,
     val summary: String,
@@ -3438,6 +3951,66 @@ public enum class RunStatus(public val word: String) {
 }
 
 /**
+ * Work that starts by itself.
+ *
+ * @property anchor Where elapsed time counts from.
+ * @property calendar Days it leaves out.
+ * @property concurrency Sessions under way at once, with `overlap` `allow`.
+ * @property enabled Whether it fires.
+ * @property endsAt Not after this instant.
+ * @property failures Failed sessions in a row.
+ * @property fired How often it fired.
+ * @property id Its id.
+ * @property jitterMs Each firing starts up to so many milliseconds later; always the same
+ *   for one instant.
+ * @property lastAt The instant it fired for last.
+ * @property maxRuns Ends after so many firings.
+ * @property missed Instants that passed while nothing ran.
+ * @property missedWindowMs How old a missed instant may be, in milliseconds.
+ * @property name Its name, unique in the workspace.
+ * @property nextAt Its next instant.
+ * @property overlap While the firing before is under way.
+ * @property pauseAfterFailures Pauses itself after so many failed sessions in a row; 0 for
+ *   never.
+ * @property pausedReason Why it does not.
+ * @property principal Who made it: its work has these rights at most.
+ * @property priority Priority of its jobs.
+ * @property retries Further tries of a failed firing.
+ * @property rights The rights of who made it.
+ * @property startsAt Not before this instant.
+ * @property target What it starts.
+ * @property `when` When.
+ */
+@Serializable
+public data class Schedule(
+    val anchor: Instant,
+    val calendar: Calendar? = null,
+    val concurrency: Long,
+    val enabled: Boolean,
+    @SerialName("ends_at") val endsAt: Instant? = null,
+    val failures: Long = 0L,
+    val fired: Long = 0L,
+    val id: String,
+    @SerialName("jitter_ms") val jitterMs: Long,
+    @SerialName("last_at") val lastAt: Instant? = null,
+    @SerialName("max_runs") val maxRuns: Long? = null,
+    val missed: Missed,
+    @SerialName("missed_window_ms") val missedWindowMs: Long,
+    val name: String,
+    @SerialName("next_at") val nextAt: Instant? = null,
+    val overlap: Overlap,
+    @SerialName("pause_after_failures") val pauseAfterFailures: Long,
+    @SerialName("paused_reason") val pausedReason: String? = null,
+    val principal: String,
+    val priority: Long,
+    val retries: Long,
+    val rights: List<Permission>,
+    @SerialName("starts_at") val startsAt: Instant? = null,
+    val target: Target,
+    val `when`: When,
+)
+
+/**
  * One line of the schedule.
  *
  * @property at When.
@@ -3453,6 +4026,19 @@ public data class ScheduleEntry(
     @SerialName("step_key") val stepKey: String,
     val title: String,
     val until: Instant? = null,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class SchedulePage(
+    val items: List<Schedule>,
+    val next: String? = null,
 )
 
 /**
@@ -3715,6 +4301,26 @@ public data class SenderProfile(
     @SerialName("reply_to") val replyTo: String? = null,
     @SerialName("unsubscribe_url") val unsubscribeUrl: String? = null,
 )
+
+/** State of a session. */
+@Serializable
+public enum class SessionState(public val word: String) {
+    /** Its job waits. */
+    @SerialName("pending") Pending("pending"),
+    /** Its job is in work. */
+    @SerialName("running") Running("running"),
+    /** Done. */
+    @SerialName("completed") Completed("completed"),
+    /** Its tries are used up. */
+    @SerialName("failed") Failed("failed"),
+    /** Cancelled. */
+    @SerialName("cancelled") Cancelled("cancelled"),
+    /** It never ran. */
+    @SerialName("skipped") Skipped("skipped"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /** How strictly a rule binds. */
 @Serializable
@@ -4182,6 +4788,39 @@ public enum class Taint(public val word: String) {
     override fun toString(): String = word
 }
 
+/** What a schedule starts. */
+@Serializable
+@JsonClassDiscriminator("kind")
+public sealed interface Target
+
+/**
+ * A job of a queue.
+ *
+ * @property name Name of the work.
+ * @property payload Its payload.
+ * @property queue The queue.
+ */
+@Serializable
+@SerialName("job")
+public data class TargetJob(
+    val name: String,
+    val payload: JsonElement? = null,
+    val queue: String,
+) : Target
+
+/**
+ * An operation of the catalogue.
+ *
+ * @property input Its input.
+ * @property operation Its name.
+ */
+@Serializable
+@SerialName("operation")
+public data class TargetOperation(
+    val input: JsonElement? = null,
+    val operation: String,
+) : Target
+
 /**
  * When a text passes, is written again, or goes to a person.
  *
@@ -4534,6 +5173,35 @@ public enum class VarKind(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/** What the vectors are for. */
+@Serializable
+public enum class VectorKind(public val word: String) {
+    /** Texts that are searched for. */
+    @SerialName("passage") Passage("passage"),
+    /** A question to search with. */
+    @SerialName("query") Query("query"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
+ *
+ * @property count How many vectors there are.
+ * @property dims Numbers of one vector.
+ * @property embedder The embedder that made them; vectors of two embedders cannot be
+ *   compared.
+ * @property packed The numbers in base64.
+ */
+@Serializable
+public data class Vectors(
+    val count: Long,
+    val dims: Long,
+    val embedder: String,
+    val packed: String,
+)
 
 /**
  * A verdict of the gate, as kept.
@@ -5015,6 +5683,64 @@ public enum class WarningCode(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/** The rule of a schedule. */
+@Serializable
+@JsonClassDiscriminator("kind")
+public sealed interface When
+
+/**
+ * Once.
+ *
+ * @property instant The instant.
+ */
+@Serializable
+@SerialName("at")
+public data class WhenAt(
+    val instant: Instant,
+) : When
+
+/**
+ * A cron expression of 5 fields, or 6 with seconds first, in a time zone. A fixed time that the
+ * change to summer time leaves out fires right after it; one that comes twice in autumn fires at
+ * the first.
+ *
+ * @property expr Such as `0 9 * * mon-fri` or `@hourly`; lists, ranges, steps, names, `L`,
+ *   `W` and `#`.
+ * @property zone IANA time zone.
+ */
+@Serializable
+@SerialName("cron")
+public data class WhenCron(
+    val expr: String,
+    val zone: String,
+) : When
+
+/**
+ * An interval in elapsed time, whatever clocks do.
+ *
+ * @property anchor Counts from here. Default: when the schedule was made.
+ * @property ms Milliseconds, at least 1000.
+ */
+@Serializable
+@SerialName("every")
+public data class WhenEvery(
+    val anchor: Instant? = null,
+    val ms: Long,
+) : When
+
+/**
+ * Every day at a local time.
+ *
+ * @property time `HH:MM` or `HH:MM:SS`.
+ * @property zone IANA time zone.
+ */
+@Serializable
+@SerialName("local_daily")
+public data class WhenLocalDaily(
+    val time: String,
+    val zone: String,
+) : When
 
 /**
  * What the workers did.

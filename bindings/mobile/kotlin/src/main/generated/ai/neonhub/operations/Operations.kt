@@ -5,6 +5,8 @@ import ai.neonhub.Core
 import ai.neonhub.InstantSerializer
 import ai.neonhub.models.AgentRun
 import ai.neonhub.models.AgentRunPage
+import ai.neonhub.models.AgentSession
+import ai.neonhub.models.AgentSessionPage
 import ai.neonhub.models.Answer
 import ai.neonhub.models.Assertion
 import ai.neonhub.models.Asset
@@ -15,18 +17,22 @@ import ai.neonhub.models.Basis
 import ai.neonhub.models.Brand
 import ai.neonhub.models.BrandPage
 import ai.neonhub.models.BrandsChannel
+import ai.neonhub.models.Calendar
 import ai.neonhub.models.Caller
 import ai.neonhub.models.Campaign
 import ai.neonhub.models.CampaignBrief
 import ai.neonhub.models.CampaignPage
 import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
+import ai.neonhub.models.Cancelled
 import ai.neonhub.models.CandidateStatus
+import ai.neonhub.models.Changed
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
 import ai.neonhub.models.Composed
 import ai.neonhub.models.Consent
+import ai.neonhub.models.CreateSchedule
 import ai.neonhub.models.Dataset
 import ai.neonhub.models.DatasetKind
 import ai.neonhub.models.DatasetPage
@@ -42,21 +48,32 @@ import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Explanation
 import ai.neonhub.models.Figures
+import ai.neonhub.models.Flow
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.GeneratedText
+import ai.neonhub.models.HistoryLine
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.IdentityView
 import ai.neonhub.models.ImportJob
+import ai.neonhub.models.Instant_
+import ai.neonhub.models.Job
+import ai.neonhub.models.JobPage
+import ai.neonhub.models.JobState
+import ai.neonhub.models.JobsLogLine
 import ai.neonhub.models.LaunchOutcome
 import ai.neonhub.models.Lifecycle
 import ai.neonhub.models.MergeCandidate
 import ai.neonhub.models.MergeCandidatePage
 import ai.neonhub.models.MergeEntry
+import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
+import ai.neonhub.models.NewJob
+import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
+import ai.neonhub.models.Overlap
 import ai.neonhub.models.PeopleOrder
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.PersonView
@@ -67,6 +84,7 @@ import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
 import ai.neonhub.models.ProofMethod
 import ai.neonhub.models.QueueStats
+import ai.neonhub.models.QueueView
 import ai.neonhub.models.QuietHours
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
@@ -75,6 +93,8 @@ import ai.neonhub.models.Resolved
 import ai.neonhub.models.RowFaultPage
 import ai.neonhub.models.RunDetails
 import ai.neonhub.models.RunStatus
+import ai.neonhub.models.Schedule
+import ai.neonhub.models.SchedulePage
 import ai.neonhub.models.SearchFilters
 import ai.neonhub.models.SearchMode
 import ai.neonhub.models.SearchResult
@@ -84,6 +104,7 @@ import ai.neonhub.models.SendPage
 import ai.neonhub.models.SendState
 import ai.neonhub.models.SendTotals
 import ai.neonhub.models.SenderProfile
+import ai.neonhub.models.SessionState
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Space
 import ai.neonhub.models.SpacePage
@@ -94,6 +115,7 @@ import ai.neonhub.models.SuppressionReason
 import ai.neonhub.models.SuppressionView
 import ai.neonhub.models.SuppressionViewPage
 import ai.neonhub.models.TaggedLink
+import ai.neonhub.models.Target
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.TimelineEntryPage
 import ai.neonhub.models.Tone
@@ -108,6 +130,8 @@ import ai.neonhub.models.Unmerged
 import ai.neonhub.models.Unsubscribed
 import ai.neonhub.models.UploadedGuide
 import ai.neonhub.models.Utm
+import ai.neonhub.models.VectorKind
+import ai.neonhub.models.Vectors
 import ai.neonhub.models.Verdict
 import ai.neonhub.models.VerificationMethod
 import ai.neonhub.models.Vocabulary
@@ -118,6 +142,7 @@ import ai.neonhub.models.VoiceProposal
 import ai.neonhub.models.VoiceReport
 import ai.neonhub.models.VoiceScore
 import ai.neonhub.models.VoiceView
+import ai.neonhub.models.When
 import ai.neonhub.models.Worked
 import ai.neonhub.models.Workspace
 import ai.neonhub.models.WorkspaceStatus
@@ -1033,6 +1058,230 @@ public class GateOperations internal constructor(private val core: Core) {
 /** Operations of `jobs`. */
 public class JobsOperations internal constructor(private val core: Core) {
     /**
+     * Cancels a job, or every job of a flow that is not at its end. An active job is told to stop,
+     * unless its effect is under way. Needs `manage:jobs`, or to be who enqueued it.
+     *
+     * Effect: idempotent. Codes of its own: `too_late`.
+     *
+     * @param flow Id of the flow.
+     * @param id Id of the job. Not together with `flow`.
+     * @param reason Why, 1..200 characters. Default: `""`.
+     */
+    public suspend fun cancel(
+        flow: String? = null,
+        id: String? = null,
+        reason: String? = null,
+    ): List<Cancelled> = core.call("jobs.cancel", ListSerializer(Cancelled.serializer())) {
+        offer("flow", flow, String.serializer())
+        offer("id", id, String.serializer())
+        offer("reason", reason, String.serializer())
+    }
+
+    /**
+     * Drops the dead jobs of a queue, oldest first, 1000 a call.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param queue The queue.
+     * @param error Only those whose last error has this word.
+     */
+    public suspend fun discardDead(
+        queue: String,
+        error: String? = null,
+    ): Changed = core.call("jobs.discard_dead", Changed.serializer()) {
+        give("queue", queue, String.serializer())
+        offer("error", error, String.serializer())
+    }
+
+    /**
+     * Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode
+     * says. Needs the right of the queue.
+     *
+     * Effect: idempotent.
+     *
+     * @param job The job.
+     */
+    public suspend fun enqueue(
+        job: NewJob,
+    ): Job = core.call("jobs.enqueue", Job.serializer()) {
+        give("job", job, NewJob.serializer())
+    }
+
+    /**
+     * Enqueues jobs in one commit, all or none.
+     *
+     * Effect: idempotent.
+     *
+     * @param jobs The jobs, 1..1000.
+     */
+    public suspend fun enqueueMany(
+        jobs: List<NewJob>,
+    ): List<Job> = core.call("jobs.enqueue_many", ListSerializer(Job.serializer())) {
+        give("jobs", jobs, ListSerializer(NewJob.serializer()))
+    }
+
+    /**
+     * Enqueues jobs that wait for one another, in one commit.
+     *
+     * Effect: idempotent.
+     *
+     * @param nodes The jobs: at most 10 000, at most 16 levels, no cycle.
+     */
+    public suspend fun flow(
+        nodes: List<NewNode>,
+    ): Flow = core.call("jobs.flow", Flow.serializer()) {
+        give("nodes", nodes, ListSerializer(NewNode.serializer()))
+    }
+
+    /**
+     * Gives a job with its progress.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param id Its id.
+     */
+    public suspend fun get(
+        id: String,
+    ): Job = core.call("jobs.get", Job.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Gives the failed tries and other turns in the life of a job, oldest first; the last 50.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param id Id of the job.
+     */
+    public suspend fun history(
+        id: String,
+    ): List<HistoryLine> = core.call("jobs.history", ListSerializer(HistoryLine.serializer())) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
+     * they were made.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param flow Only of this flow.
+     * @param limit Most jobs of the page, 1..500. Default 50.
+     * @param parent Only children of this job.
+     * @param queue Only of this queue; needs a state.
+     * @param state Only in this state; needs a queue. `waiting` and `delayed` both list what is
+     *   queued, in the order it is taken.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        flow: String? = null,
+        limit: Long? = null,
+        parent: String? = null,
+        queue: String? = null,
+        state: JobState? = null,
+    ): JobPage = core.call("jobs.list", JobPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("flow", flow, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("parent", parent, String.serializer())
+        offer("queue", queue, String.serializer())
+        offer("state", state, JobState.serializer())
+    }
+
+    /**
+     * Gives what the handler of a job noted, oldest first; the last 100 lines.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param id Id of the job.
+     */
+    public suspend fun logs(
+        id: String,
+    ): List<JobsLogLine> = core.call("jobs.logs", ListSerializer(JobsLogLine.serializer())) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Notes how far an active job is. For handlers outside this process.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param id Id of the job.
+     * @param percent Percent, 0..100.
+     * @param note A line for its log, up to 500 characters.
+     */
+    public suspend fun progress(
+        id: String,
+        percent: Long,
+        note: String? = null,
+    ) {
+        core.call("jobs.progress", JsonElement.serializer()) {
+            give("id", id, String.serializer())
+            give("percent", percent, Long.serializer())
+            offer("note", note, String.serializer())
+        }
+    }
+
+    /**
+     * Has a delayed job run now.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param id Id of the job.
+     */
+    public suspend fun promote(
+        id: String,
+    ): Job = core.call("jobs.promote", Job.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Changes the priority of a job that is queued or blocked.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param id Id of the job.
+     * @param priority Higher goes first.
+     */
+    public suspend fun reprioritise(
+        id: String,
+        priority: Long,
+    ): Job = core.call("jobs.reprioritise", Job.serializer()) {
+        give("id", id, String.serializer())
+        give("priority", priority, Long.serializer())
+    }
+
+    /**
+     * Has dead or failed jobs run again from their first try.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param ids Ids of the jobs, 1..1000. Jobs in another state stay as they are.
+     */
+    public suspend fun retry(
+        ids: List<String>,
+    ): Changed = core.call("jobs.retry", Changed.serializer()) {
+        give("ids", ids, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Has the dead jobs of a queue run again, oldest first, 1000 a call.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param queue The queue.
+     * @param error Only those whose last error has this word.
+     */
+    public suspend fun retryDead(
+        queue: String,
+        error: String? = null,
+    ): Changed = core.call("jobs.retry_dead", Changed.serializer()) {
+        give("queue", queue, String.serializer())
+        offer("error", error, String.serializer())
+    }
+
+    /**
      * Works every job that is due now in this process, until none is left.
      *
      * Needs `manage:jobs`. Effect: write.
@@ -1042,6 +1291,25 @@ public class JobsOperations internal constructor(private val core: Core) {
 
 /** Operations of `knowledge`. */
 public class KnowledgeOperations internal constructor(private val core: Core) {
+    /**
+     * Embeds texts: one vector of length 1 for each, in order.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param texts The texts, 1 to 4 096.
+     * @param embedder The embedder. Default: `offline-hash-512`.
+     * @param kind What the vectors are for. Default: `passage`.
+     */
+    public suspend fun embed(
+        texts: List<String>,
+        embedder: String? = null,
+        kind: VectorKind? = null,
+    ): Vectors = core.call("knowledge.embed", Vectors.serializer()) {
+        give("texts", texts, ListSerializer(String.serializer()))
+        offer("embedder", embedder, String.serializer())
+        offer("kind", kind, VectorKind.serializer())
+    }
+
     /**
      * Takes a text into a dataset, as `UploadDocument` takes a file.
      *
@@ -1086,7 +1354,8 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      *
      * Needs `read:content`. Effect: read.
      *
-     * @param query What to search for, in words.
+     * @param query What to search for, in words. Empty when `vector` alone is searched for, in
+     *   mode `vector`.
      * @param filters What a hit must match.
      * @param fusion How the lists are joined. Default: `blend`.
      * @param k Most hits, 1 to 100. Default: 5.
@@ -1097,6 +1366,8 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      * @param spaces Ids or names of spaces; empty: all. Default: `[]`.
      * @param textWeight Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
      *   beside a lexical embedder.
+     * @param vector The query as a vector of the spaces' embedder, packed as `knowledge.embed`
+     *   packs it, in the place of the one made from `query`.
      */
     public suspend fun search(
         query: String,
@@ -1108,6 +1379,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         mode: SearchMode? = null,
         spaces: List<String>? = null,
         textWeight: Double? = null,
+        vector: String? = null,
     ): SearchResult = core.call("knowledge.search", SearchResult.serializer()) {
         give("query", query, String.serializer())
         offer("filters", filters, SearchFilters.serializer())
@@ -1118,6 +1390,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         offer("mode", mode, SearchMode.serializer())
         offer("spaces", spaces, ListSerializer(String.serializer()))
         offer("text_weight", textWeight, Double.serializer())
+        offer("vector", vector, String.serializer())
     }
 }
 
@@ -1576,6 +1849,71 @@ public class PromptsOperations internal constructor(private val core: Core) {
 /** Operations of `queues`. */
 public class QueuesOperations internal constructor(private val core: Core) {
     /**
+     * Pauses a queue and waits until nothing of it is in work any more.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param queue The queue.
+     * @param timeoutMs Milliseconds to wait at most, up to an hour. Default 30 000.
+     */
+    public suspend fun drain(
+        queue: String,
+        timeoutMs: Long? = null,
+    ): QueueStats = core.call("queues.drain", QueueStats.serializer()) {
+        give("queue", queue, String.serializer())
+        offer("timeout_ms", timeoutMs, Long.serializer())
+    }
+
+    /**
+     * Lists the queues that this program works.
+     *
+     * Needs `manage:jobs`. Effect: read.
+     */
+    public suspend fun list(): List<QueueView> = core.call("queues.list", ListSerializer(QueueView.serializer())) { }
+
+    /**
+     * Removes all jobs of a queue, 5000 a call. The queue must be drained.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param confirm The full name of the queue once more, typed out.
+     * @param queue The queue.
+     */
+    public suspend fun obliterate(
+        confirm: String,
+        queue: String,
+    ): Changed = core.call("queues.obliterate", Changed.serializer()) {
+        give("confirm", confirm, String.serializer())
+        give("queue", queue, String.serializer())
+    }
+
+    /**
+     * Stops the taking of jobs from a queue, in every process; what is in work goes on.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param queue The queue.
+     */
+    public suspend fun pause(
+        queue: String,
+    ): QueueStats = core.call("queues.pause", QueueStats.serializer()) {
+        give("queue", queue, String.serializer())
+    }
+
+    /**
+     * Has jobs of a paused queue taken again.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param queue The queue.
+     */
+    public suspend fun resume(
+        queue: String,
+    ): QueueStats = core.call("queues.resume", QueueStats.serializer()) {
+        give("queue", queue, String.serializer())
+    }
+
+    /**
      * Counts the jobs of one queue.
      *
      * Needs `read:analytics`. Effect: read.
@@ -1623,6 +1961,219 @@ public class RunsOperations internal constructor(private val core: Core) {
         give("id", id, String.serializer())
         give("wait", wait, String.serializer())
         offer("payload", payload, JsonElement.serializer())
+    }
+}
+
+/** Operations of `schedules`. */
+public class SchedulesOperations internal constructor(private val core: Core) {
+    /**
+     * Makes the sessions of instants that passed, those that are there already left out; they run
+     * one after the other.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param from First instant.
+     * @param id Its id.
+     * @param to Last instant, not after now. At most 1000 instants lie between.
+     * @param overlap While one is under way. Default `queue_all`.
+     */
+    public suspend fun backfill(
+        from: Instant,
+        id: String,
+        to: Instant,
+        overlap: Overlap? = null,
+    ): List<AgentSession> = core.call("schedules.backfill", ListSerializer(AgentSession.serializer())) {
+        give("from", from, InstantSerializer)
+        give("id", id, String.serializer())
+        give("to", to, InstantSerializer)
+        offer("overlap", overlap, Overlap.serializer())
+    }
+
+    /**
+     * Makes a schedule. A job as its target needs `manage:jobs` as well.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param name Its name, unique in the workspace, 1..200 characters.
+     * @param target What it starts.
+     * @param when When.
+     * @param calendar Days it leaves out.
+     * @param concurrency Sessions under way at once with overlap `allow`, 1..1000. Default 10.
+     * @param endsAt Not after this instant.
+     * @param jitterMs Each firing starts up to so many milliseconds later, up to a day. Default
+     *   0.
+     * @param maxRuns Ends after so many firings, at least 1.
+     * @param missed Instants that passed while nothing ran. Default `latest`.
+     * @param missedWindowMs How old a missed instant may be, in milliseconds. Default 24 h.
+     * @param overlap While the firing before is under way. Default `skip`.
+     * @param pauseAfterFailures Pauses itself after so many failed sessions in a row; 0 for
+     *   never. Default 5.
+     * @param priority Priority of its jobs. Default 0.
+     * @param retries Further tries of a failed firing, 0..100. Default 2.
+     * @param startsAt Not before this instant.
+     */
+    public suspend fun create(
+        name: String,
+        target: Target,
+        `when`: When,
+        calendar: Calendar? = null,
+        concurrency: Long? = null,
+        endsAt: Instant? = null,
+        jitterMs: Long? = null,
+        maxRuns: Long? = null,
+        missed: Missed? = null,
+        missedWindowMs: Long? = null,
+        overlap: Overlap? = null,
+        pauseAfterFailures: Long? = null,
+        priority: Long? = null,
+        retries: Long? = null,
+        startsAt: Instant? = null,
+    ): Schedule = core.call("schedules.create", Schedule.serializer()) {
+        give("name", name, String.serializer())
+        give("target", target, Target.serializer())
+        give("when", `when`, When.serializer())
+        offer("calendar", calendar, Calendar.serializer())
+        offer("concurrency", concurrency, Long.serializer())
+        offer("ends_at", endsAt, InstantSerializer)
+        offer("jitter_ms", jitterMs, Long.serializer())
+        offer("max_runs", maxRuns, Long.serializer())
+        offer("missed", missed, Missed.serializer())
+        offer("missed_window_ms", missedWindowMs, Long.serializer())
+        offer("overlap", overlap, Overlap.serializer())
+        offer("pause_after_failures", pauseAfterFailures, Long.serializer())
+        offer("priority", priority, Long.serializer())
+        offer("retries", retries, Long.serializer())
+        offer("starts_at", startsAt, InstantSerializer)
+    }
+
+    /**
+     * Removes a schedule. Sessions under way go on; their records stay.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param id Its id.
+     */
+    public suspend fun delete(
+        id: String,
+    ) {
+        core.call("schedules.delete", JsonElement.serializer()) {
+            give("id", id, String.serializer())
+        }
+    }
+
+    /**
+     * Gives a schedule.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param id Its id.
+     */
+    public suspend fun get(
+        id: String,
+    ): Schedule = core.call("schedules.get", Schedule.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Lists schedules: all by name, or those that fire by their next instant.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param enabled Only those that fire, the next one first. Default: `false`.
+     * @param limit Most of the page, 1..500. Default 50.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        enabled: Boolean? = null,
+        limit: Long? = null,
+    ): SchedulePage = core.call("schedules.list", SchedulePage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("enabled", enabled, Boolean.serializer())
+        offer("limit", limit, Long.serializer())
+    }
+
+    /**
+     * Stops a schedule from firing.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param id Its id.
+     * @param reason Why, 1..200 characters.
+     */
+    public suspend fun pause(
+        id: String,
+        reason: String,
+    ): Schedule = core.call("schedules.pause", Schedule.serializer()) {
+        give("id", id, String.serializer())
+        give("reason", reason, String.serializer())
+    }
+
+    /**
+     * Shows when a rule comes true, with what changes of clocks do to it.
+     *
+     * Effect: pure.
+     *
+     * @param when The rule.
+     * @param calendar Days it leaves out.
+     * @param from From this instant on. Default: now.
+     * @param n How many, 1..1000. Default 10.
+     */
+    public suspend fun preview(
+        `when`: When,
+        calendar: Calendar? = null,
+        from: Instant? = null,
+        n: Long? = null,
+    ): List<Instant_> = core.call("schedules.preview", ListSerializer(Instant_.serializer())) {
+        give("when", `when`, When.serializer())
+        offer("calendar", calendar, Calendar.serializer())
+        offer("from", from, InstantSerializer)
+        offer("n", n, Long.serializer())
+    }
+
+    /**
+     * Has a paused schedule fire again, from now on.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param id Its id.
+     */
+    public suspend fun resume(
+        id: String,
+    ): Schedule = core.call("schedules.resume", Schedule.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Fires a schedule now, beside its instants, paused or not.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param id Its id.
+     * @param input Input or payload for this firing alone.
+     */
+    public suspend fun triggerNow(
+        id: String,
+        input: JsonElement? = null,
+    ): AgentSession = core.call("schedules.trigger_now", AgentSession.serializer()) {
+        give("id", id, String.serializer())
+        offer("input", input, JsonElement.serializer())
+    }
+
+    /**
+     * Replaces what a schedule says. Its next instant is counted from now: it never fires the past.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param id Its id.
+     * @param schedule What it says from now on.
+     */
+    public suspend fun update(
+        id: String,
+        schedule: CreateSchedule,
+    ): Schedule = core.call("schedules.update", Schedule.serializer()) {
+        give("id", id, String.serializer())
+        give("schedule", schedule, CreateSchedule.serializer())
     }
 }
 
@@ -1768,6 +2319,61 @@ public class SendsOperations internal constructor(private val core: Core) {
     ): SendTotals = core.call("sends.totals", SendTotals.serializer()) {
         give("campaign", campaign, String.serializer())
         offer("step", step, String.serializer())
+    }
+}
+
+/** Operations of `sessions`. */
+public class SessionsOperations internal constructor(private val core: Core) {
+    /**
+     * Cancels a session with its job.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `too_late`.
+     *
+     * @param id Its id.
+     * @param reason Why, 1..200 characters.
+     */
+    public suspend fun cancel(
+        id: String,
+        reason: String,
+    ): AgentSession = core.call("sessions.cancel", AgentSession.serializer()) {
+        give("id", id, String.serializer())
+        give("reason", reason, String.serializer())
+    }
+
+    /**
+     * Gives a session.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param id Its id.
+     */
+    public suspend fun get(
+        id: String,
+    ): AgentSession = core.call("sessions.get", AgentSession.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Lists sessions in the order they were made, or those of a schedule and state by their
+     * instant.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most of the page, 1..500. Default 50.
+     * @param schedule Only of this schedule, by instant.
+     * @param state Only in this state; needs a schedule.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+        schedule: String? = null,
+        state: SessionState? = null,
+    ): AgentSessionPage = core.call("sessions.list", AgentSessionPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("schedule", schedule, String.serializer())
+        offer("state", state, SessionState.serializer())
     }
 }
 
@@ -2394,11 +3000,17 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `runs`. */
     public val runs: RunsOperations get() = RunsOperations(core)
 
+    /** Operations of `schedules`. */
+    public val schedules: SchedulesOperations get() = SchedulesOperations(core)
+
     /** Operations of `scope`. */
     public val scope: ScopeOperations get() = ScopeOperations(core)
 
     /** Operations of `sends`. */
     public val sends: SendsOperations get() = SendsOperations(core)
+
+    /** Operations of `sessions`. */
+    public val sessions: SessionsOperations get() = SessionsOperations(core)
 
     /** Operations of `sms`. */
     public val sms: SmsOperations get() = SmsOperations(core)
