@@ -1517,6 +1517,23 @@ export interface Dropped {
 }
 
 /**
+ * What kind of effect a tool has, and so what a resumed run does about a call without outcome.
+ *
+ * - `pure`: Computes: call it again.
+ * - `read`: Reads: call it again.
+ * - `idempotent`: Changes records of ours, in the commit of its outcome: without outcome it did
+ *   not happen; call it again.
+ * - `write`: Acts on the world: ask whether it landed.
+ * - `compensable`: Changes records of ours and can be taken back: as idempotent.
+ */
+export type EffectClass =
+  | 'pure'
+  | 'read'
+  | 'idempotent'
+  | 'write'
+  | 'compensable';
+
+/**
  * What the output is, and so what must be escaped in it.
  *
  * - `text`: Plain text: nothing is escaped.
@@ -3222,6 +3239,18 @@ export interface Span {
   start: number;
 }
 
+/** What is told of an answer that was kept aside. */
+export interface SpilledResult {
+  /** For `tools.read_result`. */
+  handle: string;
+  /** Its beginning. */
+  head: string;
+  /** Length of the answer as JSON text, in bytes. */
+  sizeBytes: number;
+  /** Its end. */
+  tail: string;
+}
+
 /** Mean and standard deviation of a metric. */
 export interface Spread {
   /** Mean. */
@@ -3551,6 +3580,99 @@ export interface ToneInput {
   /** Warm rather than distant. Default: `0.0`. */
   warm?: number | undefined;
 }
+
+/** The answer of a tool: one of `output` and `spilled` is there. */
+export interface ToolAnswer {
+  /** What it answered. */
+  output: unknown;
+  /** Where its answer is kept, when it is longer than the tool's `result_cap_bytes`. */
+  spilled: SpilledResult | null;
+  /** The tool that answered, under its own name. */
+  tool: string;
+}
+
+/** What a tool is, what it takes and answers, and its bounds. */
+export interface ToolInfo {
+  /** Most calls at the same time in one process; none: any number. */
+  concurrency: number | null;
+  /** What it does and when to use it. */
+  doc: string;
+  /** What it does to the world. */
+  effect: EffectClass;
+  /** JSON Schema of its arguments, an object. */
+  inputSchema: unknown;
+  /** What it works on. */
+  kind: ToolKind;
+  /** `[a-z0-9_.]`, 1 to 64 characters. */
+  name: string;
+  /** Rights a caller needs, all of them. */
+  needs: Permission[];
+  /** JSON Schema of its answer; `true` for any. */
+  outputSchema: unknown;
+  /**
+   * Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
+   * aside.
+   */
+  resultCapBytes: number;
+  /** Where it comes from. */
+  source: ToolSource;
+  /** Time a call may take, in milliseconds, 1 to 86 400 000. */
+  timeoutMs: number;
+  /** Raised when its behaviour changes. */
+  version: number;
+}
+
+/**
+ * What a tool works on.
+ *
+ * - `api`: A service.
+ * - `database`: Records.
+ * - `generation`: Texts, pictures and other new content.
+ * - `analysis`: Figures and judgements.
+ * - `integration`: Anything else of the host.
+ */
+export type ToolKind =
+  | 'api'
+  | 'database'
+  | 'generation'
+  | 'analysis'
+  | 'integration';
+
+/** One tool of a list. */
+export interface ToolLine {
+  /** What it does, in one line. */
+  doc: string;
+  /** What it does to the world. */
+  effect: EffectClass;
+  /** Its name. */
+  name: string;
+  /** Where it comes from. */
+  source: ToolSource;
+}
+
+/** A piece of a tool's answer. */
+export interface ToolResultPiece {
+  /** Where the next piece begins; absent at the end. */
+  next: number | null;
+  /** Where it begins, in bytes. */
+  offset: number;
+  /** Length of the whole answer, in bytes. */
+  sizeBytes: number;
+  /** The piece; empty when `query` was not found. */
+  text: string;
+}
+
+/**
+ * Where a tool comes from.
+ *
+ * - `builtin`: Written in Rust and added to the hub.
+ * - `catalogue`: An operation of the catalogue.
+ * - `host`: Written in the language of the host.
+ */
+export type ToolSource =
+  | 'builtin'
+  | 'catalogue'
+  | 'host';
 
 /** A fact about a person from outside the fixed fields. */
 export interface Trait {
@@ -5058,6 +5180,43 @@ export interface SuppressionListInput {
   limit?: number | null | undefined;
   /** Only those for this reason. */
   reason?: SuppressionReason | null | undefined;
+}
+
+/** Input of `tools.call`. */
+export interface ToolsCallInput {
+  /** Its name, or another name of it such as `sendEmail`. */
+  name: string;
+  /** Its arguments, an object. */
+  args?: unknown | undefined;
+}
+
+/** Input of `tools.describe`. */
+export interface ToolsDescribeInput {
+  /** Its name, or another name of it such as `sendEmail`. */
+  name: string;
+}
+
+/** Input of `tools.list`. */
+export interface ToolsListInput {
+  /** Only names that begin with this, such as `people.`. */
+  prefix?: string | null | undefined;
+  /** Only tools from here. */
+  source?: ToolSource | null | undefined;
+}
+
+/** Input of `tools.read_result`. */
+export interface ToolsReadResultInput {
+  /** `handle` of the spilled result. Default: `""`. */
+  handle?: string | undefined;
+  /** Most bytes of the piece, 1..65 536. Default 8 192. */
+  limit?: number | null | undefined;
+  /**
+   * Where to begin, in bytes of the text; `next` of the piece before. With `query`: where to begin
+   * searching. Default: `0`.
+   */
+  offset?: number | undefined;
+  /** Begins a little before the next place that holds this text, in any case of its letters. */
+  query?: string | null | undefined;
 }
 
 /** Input of `utm.apply`. */

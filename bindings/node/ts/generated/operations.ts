@@ -138,6 +138,14 @@ import type {
   SuppressionViewPage,
   TaggedLink,
   TimelineEntryPage,
+  ToolAnswer,
+  ToolInfo,
+  ToolLine,
+  ToolResultPiece,
+  ToolsCallInput,
+  ToolsDescribeInput,
+  ToolsListInput,
+  ToolsReadResultInput,
   Unmerged,
   Unsubscribed,
   UploadedGuide,
@@ -1235,6 +1243,54 @@ export class SuppressionOperations {
   }
 }
 
+/** Operations of `tools`. */
+export class ToolsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Calls a tool with JSON, as an agent does: arguments and answer are checked, and a long answer is
+   * kept aside.
+   *
+   * Needs `execute:agents`. Effect: write. Codes of its own: `unknown_tool`, `tool_answer`,
+   * `tool_timeout`, `host_error`.
+   */
+  call(input: ToolsCallInput, options?: CallOptions): Promise<ToolAnswer> {
+    return this.#core.call('tools.call', input, 'ToolsCallInput', 'ToolAnswer', options);
+  }
+
+  /**
+   * Describes one tool: what it does, the schemas of its arguments and answer, its bounds.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `unknown_tool`.
+   */
+  describe(input: ToolsDescribeInput, options?: CallOptions): Promise<ToolInfo> {
+    return this.#core.call('tools.describe', input, 'ToolsDescribeInput', 'ToolInfo', options);
+  }
+
+  /**
+   * Lists the tools the caller has: operations it may call, and tools added to this process.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  list(input: ToolsListInput = {}, options?: CallOptions): Promise<ToolLine[]> {
+    return this.#core.call('tools.list', input, 'ToolsListInput', { l: 'ToolLine' }, options);
+  }
+
+  /**
+   * Reads a piece of a tool's answer that was too long to be given out at once.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  readResult(input: ToolsReadResultInput = {}, options?: CallOptions): Promise<ToolResultPiece> {
+    return this.#core.call('tools.read_result', input, 'ToolsReadResultInput', 'ToolResultPiece', options);
+  }
+}
+
 /** Operations of `utm`. */
 export class UtmOperations {
   readonly #core: Core;
@@ -1505,6 +1561,11 @@ export class Operations {
   /** Operations of `suppression`. */
   get suppression(): SuppressionOperations {
     return new SuppressionOperations(this.#core);
+  }
+
+  /** Operations of `tools`. */
+  get tools(): ToolsOperations {
+    return new ToolsOperations(this.#core);
   }
 
   /** Operations of `utm`. */

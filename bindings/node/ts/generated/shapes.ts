@@ -1135,6 +1135,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['end', 'end', 0],
     ['start', 'start', 0],
   ],
+  SpilledResult: [
+    ['handle', 'handle', 0],
+    ['head', 'head', 0],
+    ['size_bytes', 'sizeBytes', 0],
+    ['tail', 'tail', 0],
+  ],
   Spread: [
     ['mean', 'mean', 0, 0.0],
     ['sd', 'sd', 0, 0.0],
@@ -1228,6 +1234,37 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['playful', 'playful', 0, 0.0],
     ['technical', 'technical', 0, 0.0],
     ['warm', 'warm', 0, 0.0],
+  ],
+  ToolAnswer: [
+    ['output', 'output', 0, null],
+    ['spilled', 'spilled', 'SpilledResult', null],
+    ['tool', 'tool', 0],
+  ],
+  ToolInfo: [
+    ['concurrency', 'concurrency', 0, null],
+    ['doc', 'doc', 0, ""],
+    ['effect', 'effect', 0, "write"],
+    ['input_schema', 'inputSchema', 0, null],
+    ['kind', 'kind', 0, "integration"],
+    ['name', 'name', 0, ""],
+    ['needs', 'needs', 0, []],
+    ['output_schema', 'outputSchema', 0, true],
+    ['result_cap_bytes', 'resultCapBytes', 0, 65536],
+    ['source', 'source', 0, "builtin"],
+    ['timeout_ms', 'timeoutMs', 0, 30000],
+    ['version', 'version', 0, 1],
+  ],
+  ToolLine: [
+    ['doc', 'doc', 0],
+    ['effect', 'effect', 0],
+    ['name', 'name', 0],
+    ['source', 'source', 0],
+  ],
+  ToolResultPiece: [
+    ['next', 'next', 0, null],
+    ['offset', 'offset', 0],
+    ['size_bytes', 'sizeBytes', 0],
+    ['text', 'text', 0],
   ],
   Trait: [
     ['at', 'at', 1],
@@ -1878,6 +1915,23 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
     ['reason', 'reason', 0, null],
+  ],
+  ToolsCallInput: [
+    ['name', 'name', 0],
+    ['args', 'args', 0, null],
+  ],
+  ToolsDescribeInput: [
+    ['name', 'name', 0],
+  ],
+  ToolsListInput: [
+    ['prefix', 'prefix', 0, null],
+    ['source', 'source', 0, null],
+  ],
+  ToolsReadResultInput: [
+    ['handle', 'handle', 0, ""],
+    ['limit', 'limit', 0, null],
+    ['offset', 'offset', 0, 0],
+    ['query', 'query', 0, null],
   ],
   UtmApplyInput: [
     ['url', 'url', 0],
