@@ -11,6 +11,7 @@ mod crash;
 mod example;
 mod failure;
 mod generate;
+mod node;
 mod process;
 mod python;
 mod sources;
@@ -30,8 +31,8 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the crash groups, and the Python suite
-                             (PART: check, rust, example, crash or python)
+                             the crash groups, and the Python and Node suites
+                             (PART: check, rust, example, crash, python or node)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
@@ -41,7 +42,7 @@ Usage: cargo xtask TASK [OPTIONS]
                              kill a child process at seeded points, reopen and check (groups: store, campaign)
   help                       this text
 
-Needs: Rust, git, Python 3.10 or newer; Node for pyright. The rest is installed into the target folder.
+Needs: Rust, git, Python 3.10 or newer, Node 20 or newer with npm. The rest is installed into the target folder.
 Environment: CARGO_TARGET_DIR (build folder), NEONHUB_PYTHON (the Python to make the virtual environment from).
 ";
 

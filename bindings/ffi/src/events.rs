@@ -1,9 +1,11 @@
 //! Streams of events in batches: one hop into the host language carries all that is ready.
 
+use std::sync::Arc;
+
 use neonhub_core::bus::{Item, Subscription};
 use neonhub_core::{Error, Result};
 use serde_json::Value;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::error::FfiResult;
@@ -36,6 +38,7 @@ impl EventFilter {
 #[derive(Debug)]
 pub struct EventStream {
     ready: Mutex<mpsc::Receiver<Result<Value>>>,
+    finished: Arc<Notify>,
     pump: JoinHandle<()>,
 }
 
@@ -48,8 +51,9 @@ impl Drop for EventStream {
 impl EventStream {
     pub(crate) fn start(subscription: Subscription, filter: EventFilter) -> Self {
         let (send, ready) = mpsc::channel(BUFFER);
-        let pump = runtime().spawn(pump(subscription, filter, send));
-        EventStream { ready: Mutex::new(ready), pump }
+        let finished = Arc::new(Notify::new());
+        let pump = runtime().spawn(pump(subscription, filter, send, Arc::clone(&finished)));
+        EventStream { ready: Mutex::new(ready), finished, pump }
     }
 
     /// The next items, 1 to `most`, waiting for the first; `None` once the hub is closed and all were given out.
@@ -69,11 +73,27 @@ impl EventStream {
     pub fn stop(&self) {
         self.pump.abort();
     }
+
+    /// Ends the stream once everything that has happened so far was given out.
+    pub fn finish(&self) {
+        self.finished.notify_one();
+    }
 }
 
-async fn pump(mut subscription: Subscription, filter: EventFilter, send: mpsc::Sender<Result<Value>>) {
+async fn pump(
+    mut subscription: Subscription,
+    filter: EventFilter,
+    send: mpsc::Sender<Result<Value>>,
+    finished: Arc<Notify>,
+) {
     loop {
-        let item = match subscription.next().await {
+        // Items first: what is there already goes out before the end.
+        let next = tokio::select! {
+            biased;
+            next = subscription.next() => next,
+            () = finished.notified() => return,
+        };
+        let item = match next {
             Ok(Some(item)) if filter.lets_through(&item) => {
                 serde_json::to_value(&item).map_err(|cause| Error::internal("hub.events", cause))
             }

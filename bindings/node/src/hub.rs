@@ -170,6 +170,12 @@ impl Events {
         });
     }
 
+    /// Ends the stream once everything so far was given out.
+    #[napi]
+    pub fn finish(&self) {
+        self.stream.finish();
+    }
+
     /// Ends the stream.
     #[napi]
     pub fn stop(&self) {

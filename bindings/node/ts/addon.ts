@@ -15,6 +15,7 @@ export interface Cancel {
 
 export interface Events {
   nextBatch(call: number, most: number): void;
+  finish(): void;
   stop(): void;
 }
 

@@ -176,7 +176,7 @@ function reporting(native: NativeHub, report: (progress: ItemProgress) => void):
   // A report that throws fails the call it reports on.
   done.catch(() => stream.stop());
   return () => {
-    stream.stop();
+    stream.finish();
     return done;
   };
 }
