@@ -39,8 +39,11 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 
 /// Runs the tests, the long ones in full length, and the type checks that are among them.
 pub(crate) fn suite(workspace: &Workspace) -> Result<()> {
-    Process::new("node", &folder(workspace))
-        .args(["--expose-gc", "--test", "--test-concurrency=1", "test/"])
+    // One file after the other: each looks at the memory and the time it takes.
+    let folder = folder(workspace);
+    Process::new("node", &folder)
+        .args(["--expose-gc", "--test", "--test-concurrency=1"])
+        .args(files(&folder.join("test"), "mjs")?)
         .env("NEONHUB_TEST_FULL", "1")
         .run()
 }
@@ -57,7 +60,7 @@ pub(crate) fn fresh(workspace: &Workspace) -> Result<()> {
     Process::new("node", &folder(workspace)).arg("pack.mjs").arg(&packs).run()?;
     std::fs::write(fresh.join("package.json"), "{ \"private\": true }\n").doing("write package.json")?;
     let install = ["install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts"];
-    Process::new(NPM, &fresh).args(install).args(tarballs(&packs)?).run()?;
+    Process::new(NPM, &fresh).args(install).args(files(&packs, "tgz")?).run()?;
     let examples = workspace.root.join("examples/node");
     let hello = fresh.join("hello.mjs");
     std::fs::copy(examples.join("hello.mjs"), &hello).doing("copy hello.mjs")?;
@@ -77,10 +80,11 @@ pub(crate) fn fresh(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-fn tarballs(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The files of a folder with an ending, sorted.
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).doing(format!("list {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "tgz"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == ending));
     paths.sort();
     Ok(paths)
 }
