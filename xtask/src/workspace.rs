@@ -8,12 +8,12 @@ use serde::Deserialize;
 use crate::failure::{Failure, Result};
 use crate::process::Process;
 
-/// Members beside the default ones that build without a foreign runtime. Python's native module is not here:
-/// features unify over one command, and it would link Python into everything.
+/// Members beside the default ones that build without a foreign runtime. The native modules of Python and Node are not
+/// here: features unify over one command, and they would link their hosts into everything.
 const PLAIN_MEMBERS: [&str; 4] = ["neonhub-ffi", "neonhub-mobile", "neonhub-bench", "xtask"];
 
 /// Members that need a foreign runtime, built one by one.
-pub(crate) const BINDINGS: [&str; 1] = ["neonhub-python"];
+pub(crate) const BINDINGS: [&str; 2] = ["neonhub-node", "neonhub-python"];
 
 /// Prefix of scratch members that a checkout may hold and the repository does not.
 pub(crate) const SCRATCH: &str = "wip-";

@@ -11,13 +11,17 @@ use crate::error::FfiError;
 use crate::host;
 
 /// What a callback of the host threw, by the number under which the host keeps it: how it finds it again as the
-/// cause of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thrown(pub u32);
+/// cause of an error. Its words may hold personal values; they stay with the host and the caller of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thrown {
+    /// The host's number of it.
+    pub key: u32,
+    words: String,
+}
 
 impl fmt::Display for Thrown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an exception of the host")
+        f.write_str(&self.words)
     }
 }
 
@@ -50,7 +54,7 @@ pub fn error_to_json(error: &FfiError) -> String {
         "faults": faults,
         "retryable": error.retryable,
         "retry_after_ms": error.retry_after_ms,
-        "thrown": error.cause::<Thrown>().map(|thrown| thrown.0),
+        "thrown": error.cause::<Thrown>().map(|thrown| thrown.key),
     });
     parts.to_string()
 }
@@ -81,8 +85,9 @@ struct Written {
 
 impl Written {
     fn into_error(self, operation: &'static str) -> Error {
+        let thrown = Thrown { key: self.thrown, words: self.message.clone() };
         let Some(kind) = self.kind else {
-            return host::raised(self.name.as_deref().unwrap_or("an exception"), Thrown(self.thrown));
+            return host::raised(self.name.as_deref().unwrap_or("an exception"), thrown);
         };
         let kind = ErrorKind::from_code(&kind).unwrap_or(ErrorKind::Internal);
         let mut error = if self.faults.is_empty() {
@@ -102,7 +107,7 @@ impl Written {
             None if self.retryable => Retry::Backoff,
             None => Retry::Never,
         };
-        error.with_retry(retry).with_source(Thrown(self.thrown))
+        error.with_retry(retry).with_source(thrown)
     }
 }
 
@@ -158,9 +163,13 @@ mod tests {
 
     #[test]
     fn a_strange_exception_is_a_host_error_without_its_words() {
-        let error = answer_from_json(r#"{"raised": {"name": "TypeError", "thrown": 3}}"#).unwrap_err();
+        let error =
+            answer_from_json(r#"{"raised": {"name": "TypeError", "message": "x is null", "thrown": 3}}"#)
+                .unwrap_err();
         assert_eq!(error.code(), host::HOST_ERROR);
-        assert_eq!(FfiError::from(error).cause::<Thrown>(), Some(&Thrown(3)));
+        assert!(!error.to_string().contains("null"));
+        let thrown = Thrown { key: 3, words: "x is null".to_owned() };
+        assert_eq!(FfiError::from(error).cause::<Thrown>(), Some(&thrown));
         assert_eq!(answer_from_json("nonsense").unwrap_err().kind(), ErrorKind::Corrupted);
         assert_eq!(answer_from_json(r#"{"value": null}"#).unwrap(), Value::Null);
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
-use neonhub_ffi::host::{ConnectorSettings, HostConnector, HostModel, ModelSettings, Settings as _};
+use neonhub_ffi::host::{
+    ConnectorSettings, HostConnector, HostModel, HostTool, ModelSettings, Settings as _, ToolSettings,
+};
 use neonhub_ffi::{
     CallSettings, CancelToken, Error, EventFilter, EventStream, FfiError, FfiHub, FfiResult, Value, plain,
     runtime,
@@ -44,6 +46,10 @@ pub struct Hub {
 impl Hub {
     pub(crate) fn new(hub: FfiHub, line: Arc<Line>) -> Self {
         Hub { hub, line }
+    }
+
+    pub(crate) fn ffi(&self) -> &FfiHub {
+        &self.hub
     }
 }
 
@@ -110,20 +116,38 @@ impl Hub {
     /// Adds a model that a registered function answers for; gives the error as JSON.
     #[napi(catch_unwind)]
     pub fn add_model(&self, settings: String, complete: u32) -> Option<String> {
+        // Made first: dropping it in case of an error releases the function.
+        let complete = self.line.callback(complete);
         failure(|| {
             let settings = ModelSettings::parse(map("hub.add_model", &settings)?)?;
-            self.hub.add_model(HostModel::new(settings, self.line.callback(complete))?)
+            self.hub.add_model(HostModel::new(settings, complete)?)
         })
     }
 
     /// Adds a connector that registered functions deliver for; gives the error as JSON.
     #[napi(catch_unwind)]
     pub fn add_connector(&self, settings: String, deliver: u32, probe: Option<u32>) -> Option<String> {
+        let (deliver, probe) = (self.line.callback(deliver), probe.map(|probe| self.line.callback(probe)));
         failure(|| {
             let settings = ConnectorSettings::parse(map("hub.add_connector", &settings)?)?;
-            let probe = probe.map(|probe| self.line.callback(probe));
-            self.hub.add_connector(HostConnector::new(settings, self.line.callback(deliver), probe)?)
+            self.hub.add_connector(HostConnector::new(settings, deliver, probe)?)
         })
+    }
+
+    /// Adds a tool whose body is a registered function; gives the error as JSON.
+    #[napi(catch_unwind)]
+    pub fn add_tool(&self, settings: String, body: u32, replace: bool) -> Option<String> {
+        let body = self.line.callback(body);
+        failure(|| {
+            let settings = ToolSettings::parse(map("hub.add_tool", &settings)?)?;
+            self.hub.add_tool(HostTool::new(settings, body)?, replace)
+        })
+    }
+
+    /// Takes a tool away. False when there was none.
+    #[napi(catch_unwind)]
+    pub fn remove_tool(&self, name: String) -> bool {
+        self.hub.remove_tool(&name).unwrap_or(false)
     }
 }
 
@@ -146,6 +170,12 @@ impl Events {
         });
     }
 
+    /// Ends the stream once everything so far was given out.
+    #[napi]
+    pub fn finish(&self) {
+        self.stream.finish();
+    }
+
     /// Ends the stream.
     #[napi]
     pub fn stop(&self) {
@@ -153,11 +183,11 @@ impl Events {
     }
 }
 
-fn map(operation: &str, text: &str) -> FfiResult<Value> {
+pub(crate) fn map(operation: &str, text: &str) -> FfiResult<Value> {
     Ok(plain::value_from_json(operation, text)?)
 }
 
-fn failure(act: impl FnOnce() -> FfiResult<()>) -> Option<String> {
+pub(crate) fn failure(act: impl FnOnce() -> FfiResult<()>) -> Option<String> {
     act().err().map(|error| plain::error_to_json(&error))
 }
 

@@ -6,3 +6,4 @@
 
 mod bridge;
 mod hub;
+mod testing;

@@ -1,8 +1,9 @@
 /** The line to the native part: calls with their answers, and functions of this thread that the core asks. */
 
-import { Bridge, Cancel, type Hub as NativeHub } from './addon.js';
+import { Bridge, Cancel, type Events, type Hub as NativeHub } from './addon.js';
 import { NeonHubError } from './errors.js';
 import { CancelledError, CLASSES } from './generated/errors.js';
+import type { ItemProgress } from './generated/models.js';
 import { decode, encode, type Shape, spelled } from './values.js';
 
 /** A function that the core asks; `signal` is aborted when nobody waits for its answer any more. */
@@ -111,8 +112,8 @@ function keep(error: unknown): number {
 /** What was thrown, for the core. */
 export function described(error: unknown): object {
   if (!(error instanceof NeonHubError)) {
-    const name = error instanceof Error ? error.constructor.name : typeof error;
-    return { name: String(name), thrown: keep(error) };
+    const [name, message] = error instanceof Error ? [error.constructor.name, error.message] : [typeof error, String(error)];
+    return { name: String(name), message: String(message), thrown: keep(error) };
   }
   const { kind, code, message, retryable, retryAfter } = error;
   const context = Object.entries(error.context).map(([key, value]) => [key, String(value)]);
@@ -129,6 +130,8 @@ export interface CallOptions {
   timeout?: number | undefined;
   /** A repeated call with the same key and input gives the first answer for 24 hours. */
   idempotencyKey?: string | undefined;
+  /** Gets the progress of the hub's work while the call is under way. */
+  onProgress?: ((progress: ItemProgress) => void) | undefined;
 }
 
 /** How the generated surface reaches the core. */
@@ -140,7 +143,8 @@ export class Core {
 
   /** Calls an operation: input and answer in the given shapes. */
   async call(name: string, input: unknown, takes: Shape, gives: Shape, options?: CallOptions): Promise<any> {
-    const { signal, timeout, idempotencyKey } = { ...this.options, ...options };
+    const { signal, timeout, idempotencyKey, onProgress } = { ...this.options, ...options };
+    const reported = onProgress && reporting(this.native, onProgress);
     let cancel: Cancel | undefined;
     const stop = (): void => cancel?.cancel();
     try {
@@ -156,8 +160,32 @@ export class Core {
       throw told(error, name, takes, signal);
     } finally {
       signal?.removeEventListener('abort', stop);
+      await reported?.();
     }
   }
+}
+
+/** Reports progress until the function it gives is called, which waits for the last report. */
+function reporting(native: NativeHub, report: (progress: ItemProgress) => void): () => Promise<void> {
+  const stream = nativeStream(native, 0, undefined, true);
+  const done = (async () => {
+    for (let text; (text = await ask((call) => stream.nextBatch(call, 64))) !== ''; ) {
+      for (const item of JSON.parse(text as string)) report(decode(item, 'Item') as ItemProgress);
+    }
+  })();
+  // A report that throws fails the call it reports on.
+  done.catch(() => stream.stop());
+  return () => {
+    stream.finish();
+    return done;
+  };
+}
+
+/** The native stream of events or of progress. */
+export function nativeStream(native: NativeHub, cursor: number, types: string | undefined, progress: boolean): Events {
+  const stream = native.events(cursor, types, progress);
+  if (typeof stream === 'string') throw failure(stream);
+  return stream;
 }
 
 /** The error in the caller's words: its operation, the names of its fields, and why it was cancelled. */

@@ -143,7 +143,8 @@ export function modelSettings(settings: ModelSettings): string {
 export function modelFunction(complete: ModelFunction): HostFunction {
   return async (raw, signal) => {
     const answer = await complete(new ModelRequest(raw), signal);
-    if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) return answer;
+    // What is no plain object goes on as it is, and is refused with its name.
+    if (Object.prototype.toString.call(answer) !== '[object Object]' || typeof answer === 'string') return answer;
     const { inputTokens: read, outputTokens: written, toolCalls, ...rest } = answer;
     const exact = read !== undefined && written !== undefined;
     const counted = read !== undefined || written !== undefined;

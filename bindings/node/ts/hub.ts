@@ -1,7 +1,7 @@
 /** The hub: opening, closing, workspaces, streams, and the parts written in JavaScript. */
 
-import { Events, Hub as NativeHub } from './addon.js';
-import { ask, bridge, type CallOptions, checked, Core, failure, register } from './bridge.js';
+import type { Hub as NativeHub } from './addon.js';
+import { ask, bridge, type CallOptions, checked, Core, nativeStream, register } from './bridge.js';
 import type { ItemEvent, ItemProgress } from './generated/models.js';
 import { Operations } from './generated/operations.js';
 import {
@@ -14,6 +14,7 @@ import {
   probeFunction,
 } from './host.js';
 import { Stream } from './stream.js';
+import { type Tool, toolFunction, toolSettings } from './tool.js';
 import { encode } from './values.js';
 
 /** How to open a hub. */
@@ -83,30 +84,12 @@ export class Hub extends Operations {
    */
   events(options: { cursor?: number; types?: string } = {}): Stream<ItemEvent> {
     const { cursor = 0, types } = encode(options, 0) as typeof options;
-    return this.#stream(Math.max(0, cursor), types, false);
+    return new Stream(nativeStream(this.#core.native, Math.max(0, cursor), types, false), 'Item');
   }
 
   /** Progress of running work from now on. A slow reader misses some; nothing is stored. */
   progress(): Stream<ItemProgress> {
-    return this.#stream(0, undefined, true);
-  }
-
-  #stream<T>(cursor: number, types: string | undefined, progress: boolean): Stream<T> {
-    const native = this.#core.native.events(cursor, types, progress);
-    if (typeof native === 'string') throw failure(native);
-    return new Stream<T>(native, 'Item');
-  }
-
-  /**
-   * Calls `report` with the progress of running work until the function that this gives is called.
-   * The reports do not keep the process alive longer than the work does.
-   */
-  onProgress(report: (progress: ItemProgress) => void): () => void {
-    const stream = this.progress();
-    void (async () => {
-      for await (const item of stream) report(item);
-    })();
-    return () => stream.close();
+    return new Stream(nativeStream(this.#core.native, 0, undefined, true), 'Item');
   }
 
   /** Adds a model written in JavaScript; it answers from now on. */
@@ -119,5 +102,21 @@ export class Hub extends Operations {
     const settings = JSON.stringify({ name: connector.name, channels: connector.channels });
     const probe = probeFunction(connector);
     checked(this.#core.native.addConnector(settings, register(deliverFunction(connector)), probe && register(probe)));
+  }
+
+  /** Adds a tool written in JavaScript, for agents and for `tools.call`. */
+  addTool<Args = Record<string, unknown>>(tool: Tool<Args>, options: { replace?: boolean } = {}): void {
+    const body = register(toolFunction(tool));
+    checked(this.#core.native.addTool(toolSettings(tool), body, options.replace ?? false));
+  }
+
+  /** Takes a tool away. False when there was none of this name. */
+  removeTool(name: string): boolean {
+    return this.#core.native.removeTool(name);
+  }
+
+  /** @internal */
+  get native(): NativeHub {
+    return this.#core.native;
   }
 }

@@ -3,8 +3,16 @@
 export type { CallOptions } from './bridge.js';
 export * from './errors.js';
 export * from './generated/errors.js';
-export type * as models from './generated/models.js';
 export type * from './generated/models.js';
-export * from './host.js';
+export {
+  type Connector,
+  type Delivery,
+  type ModelAnswer,
+  type ModelFunction,
+  ModelRequest,
+  type ModelSettings,
+  OutgoingMessage,
+} from './host.js';
 export { Hub, open, type OpenOptions } from './hub.js';
 export { Stream } from './stream.js';
+export type { Tool, ToolCall, ZodSchema } from './tool.js';

@@ -18,7 +18,7 @@ export type Member = readonly [wire: string, here: string, shape: Shape, fill?: 
 export type Declared =
   | readonly Member[]
   | { readonly by: readonly [wire: string, here: string]; readonly of: Readonly<Record<string, string>> }
-  | { readonly keys: Readonly<Record<string, string>> };
+  | { readonly only: Readonly<Record<string, string>> };
 
 type Plain = Record<string, unknown>;
 
@@ -42,8 +42,8 @@ function membersOf(name: string): readonly [Map<string, Member>, Map<string, Mem
 function classOf(name: string, value: Plain, side: 0 | 1): string | undefined {
   const declared = SHAPES[name] as Declared;
   if ('by' in declared) return declared.of[value[declared.by[side]] as string];
-  if (!('keys' in declared)) return name;
-  return Object.values(declared.keys).find((variant) => (SHAPES[variant] as readonly Member[])[0]![side] in value);
+  if (!('only' in declared)) return name;
+  return Object.values(declared.only).find((variant) => (SHAPES[variant] as readonly Member[])[0]![side] in value);
 }
 
 /** Sets a member, `__proto__` too, as JSON has it. */
@@ -56,11 +56,15 @@ function refuse(field: string, message: string): never {
   throw new InvalidInputError(`${field || 'input'}: ${message}`, { faults: [{ field: field || 'input', message }] });
 }
 
+function tooLarge(field: string): never {
+  refuse(field, 'expected a whole number below 2^53: send larger ones as text');
+}
+
 function number(value: number, field: string): number {
   if (!Number.isFinite(value)) refuse(field, 'expected a finite number');
   // From 1e21 on JavaScript writes an exponent, and the core reads a float.
   if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21) {
-    refuse(field, 'expected a whole number below 2^53: send larger ones as text');
+    tooLarge(field);
   }
   return value;
 }
@@ -68,7 +72,7 @@ function number(value: number, field: string): number {
 /** The value as it is sent. What was not given (`undefined`) is left out; `null` is sent. */
 export function encode(value: unknown, shape: Shape, field = '', depth = 0): unknown {
   if (typeof value === 'number') return number(value, field);
-  if (typeof value === 'bigint') return number(Number(value), field);
+  if (typeof value === 'bigint') return BigInt.asIntN(54, value) === value ? number(Number(value), field) : tooLarge(field);
   if (typeof value === 'function' || typeof value === 'symbol') refuse(field, `expected a value, not a ${typeof value}`);
   if (typeof value !== 'object' || value === null) return value;
   if (depth > DEEPEST) refuse(field.slice(0, 80), `expected at most ${DEEPEST} levels of nesting`);
@@ -149,6 +153,7 @@ export function spelled(path: string, shape: Shape): string {
 
 function wireMember(name: string, wire: string): Member | undefined {
   const declared = SHAPES[name] as Declared;
-  const variants = 'by' in declared ? declared.of : 'keys' in declared ? declared.keys : { name };
-  return Object.values(variants).flatMap((variant) => membersOf(variant)[1].get(wire) ?? [])[0];
+  const variants = 'by' in declared ? declared.of : 'only' in declared ? declared.only : { name };
+  const found = Object.values<string>(variants).map((variant) => membersOf(variant)[1].get(wire));
+  return found.find((member) => member !== undefined);
 }

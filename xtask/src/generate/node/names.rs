@@ -5,7 +5,7 @@ use crate::generate::names::camel;
 use crate::generate::shapes::{Call, Field};
 
 /// Names of the language and of the package that no declared type may take.
-pub(super) const TAKEN: [&str; 22] = [
+pub(super) const TAKEN: [&str; 24] = [
     "Array",
     "CallOptions",
     "Connector",
@@ -28,6 +28,8 @@ pub(super) const TAKEN: [&str; 22] = [
     "Record",
     "Stream",
     "Tool",
+    "ToolCall",
+    "ZodSchema",
 ];
 
 /// A member or method: `landing_url` becomes `landingUrl`.

@@ -11,10 +11,12 @@ use crate::generate::shapes::{Call, Surface};
 use crate::generate::spaces::Space;
 
 /// Names of the hub itself, which no namespace may take.
-const HUB: [&str; 12] = [
+const HUB: [&str; 14] = [
     "addConnector",
     "addModel",
     "addTool",
+    "native",
+    "removeTool",
     "close",
     "closed",
     "constructor",

@@ -19,7 +19,7 @@ pub(super) fn write(surface: &Surface<'_>) -> String {
                 out.push_str(&format!("  {name}: {{ by: {by}, of: {} }},\n", table(variants)));
             }
             Declaration::Keyed { name, variants, .. } => {
-                out.push_str(&format!("  {name}: {{ keys: {} }},\n", table(variants)));
+                out.push_str(&format!("  {name}: {{ only: {} }},\n", table(variants)));
             }
         }
     }
