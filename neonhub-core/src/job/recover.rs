@@ -31,7 +31,11 @@ enum Loss {
 /// Jobs whose lease ran out go back to waiting. Gives how many.
 pub(crate) async fn release_expired(cx: &Scope, queue: &Queue) -> Result<usize> {
     let lost = expired(cx, queue).await?;
-    release(cx, lost.into_iter().map(|job| (job, Loss::Stall)).collect()).await
+    let me = cx.hub().worker_name();
+    // What this process itself lost track of is no fault of the job.
+    let is_ours = |job: &Job| job.lease.as_ref().is_some_and(|l| l.owner == me);
+    let loss = |job: &Job| if is_ours(job) { Loss::Crash } else { Loss::Stall };
+    release(cx, lost.into_iter().map(|job| (job.clone(), loss(&job))).collect()).await
 }
 
 /// Jobs whose lease ran out while their worker reports no more, at most a page.
@@ -48,7 +52,7 @@ pub(crate) async fn expired(cx: &Scope, queue: &Queue) -> Result<Vec<Stored<Job>
         let Some(owner) = job.lease.as_ref().map(|l| l.owner.clone()) else { continue };
         if owner == cx.hub().worker_name() && !cx.hub().room().has_taken(&job.id) {
             // The end of it, or even its taking, failed here half way: nobody works it.
-            lost.push((job, Loss::Crash));
+            lost.push(job);
             continue;
         }
         let held = match workers.get(&owner) {
