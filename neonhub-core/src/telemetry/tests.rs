@@ -155,7 +155,7 @@ async fn the_trace_of_a_run_comes_from_its_log_and_joins_the_callers() {
     assert_eq!(root.parent_id, Some(parent.span_id()));
     assert_eq!((&who.parent_id, who.status), (&Some(root.span_id.clone()), SpanStatus::Ok));
     assert_eq!((bad.status, root.status), (SpanStatus::Error, SpanStatus::Error));
-    assert_eq!(bad.attributes["error.type"], "not_found");
+    assert_eq!(bad.attributes["error.type"], "unknown_tool");
     assert_eq!(who.attributes["gen_ai.operation.name"], "execute_tool");
     assert!(who.end.unwrap() >= who.start);
 }
