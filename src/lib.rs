@@ -23,7 +23,7 @@ pub fn builder() -> HubBuilder {
 /// Opens a store with every layer and its defaults: the offline model, and an outbox beside the file that
 /// takes every message until a connector is added.
 ///
-/// `url` is a path, `sqlite:PATH` or `memory:`. A new file starts with the workspace `default` in sandbox mode.
+/// `url` is a path, `sqlite:PATH`, `postgres://...` (feature `postgres`) or `memory:`. A new store starts with the workspace `default` in sandbox mode.
 ///
 /// # Errors
 /// As [`HubBuilder::build`].

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod contract;
+mod examples;
 mod names;
 mod node;
 mod prose;
@@ -146,6 +147,11 @@ impl Change<'_> {
     }
 }
 
+/// Whether a text carries the mark of generated files.
+pub(crate) fn is_generated(text: &str) -> bool {
+    text.lines().take(MARK_LINES).any(|line| line.contains(MARK))
+}
+
 fn stale<'a>(root: &Path, files: &'a [GeneratedFile]) -> Result<Vec<Change<'a>>> {
     let mut changes = Vec::new();
     for file in files {
@@ -161,8 +167,7 @@ fn stale<'a>(root: &Path, files: &'a [GeneratedFile]) -> Result<Vec<Change<'a>>>
     }
     let generated: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for source in sources::texts(root)? {
-        let is_marked = source.text.lines().take(MARK_LINES).any(|line| line.contains(MARK));
-        if is_marked && !generated.contains(source.path.as_str()) {
+        if is_generated(&source.text) && !generated.contains(source.path.as_str()) {
             changes.push(Change::Remove(source.path));
         }
     }
