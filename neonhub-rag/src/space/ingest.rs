@@ -11,11 +11,11 @@ use super::knowledge::Knowledge;
 use super::model::{
     ChunkRecord, Document, DocumentId, DocumentState, Failure, Space, TextBlob, Trust, chunk_id,
 };
-use super::vector::{decode, encode};
 use crate::chunk::{Chunk, chunk, hex};
 use crate::embed::{EmbedKind, Embedder, embed_all};
 use crate::extract::{Extracted, extract};
 use crate::language::detect_language;
+use crate::vector::{decode, encode};
 
 /// Version of extraction and chunking. Raised when either would give another text for the same file, so that
 /// an unchanged file is then read again.
@@ -203,6 +203,7 @@ fn record(document: &DocumentId, chunk: &Chunk, source: &str, embedder: &str, ve
         hash: chunk.hash.clone(),
         embedder: embedder.to_owned(),
         vector: encode(vector),
+        next: None,
     }
 }
 

@@ -6,9 +6,9 @@ mod model;
 mod ops_document;
 mod ops_search;
 mod ops_space;
+mod rerank;
 mod search;
 mod space_index;
-mod vector;
 
 use std::sync::Arc;
 
@@ -26,7 +26,10 @@ pub use ops_document::{
     UploadDocument,
 };
 pub use ops_search::SearchKnowledge;
+pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
+pub use rerank::Reranker;
+pub(crate) use search::LEXICAL_FLOOR;
 pub use search::{Hit, SearchFilters, SearchMode, SearchResult};
 
 /// The operations of knowledge.
@@ -58,7 +61,16 @@ pub fn install(builder: HubBuilder) -> HubBuilder {
 
 /// Adds knowledge to a hub, with embedders of one's own.
 pub fn install_with(builder: HubBuilder, knowledge: Knowledge) -> HubBuilder {
-    builder.operations(CATALOGUE).kinds(KINDS).service(Arc::new(knowledge))
+    builder
+        .operations(CATALOGUE)
+        .operations(crate::conversation::CATALOGUE)
+        .operations(crate::memory::CATALOGUE)
+        .operations(crate::context::CATALOGUE)
+        .kinds(KINDS)
+        .kinds(crate::conversation::KINDS)
+        .kinds(crate::memory::KINDS)
+        .handler(Arc::new(crate::conversation::EmbedMessages))
+        .service(Arc::new(knowledge))
 }
 
 #[cfg(test)]

@@ -218,8 +218,8 @@ impl Operation for IngestText {
 /// Stages a new version of a document, unless nothing changed.
 async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incoming) -> Result<Document> {
     let space = cx.need::<Space>(dataset.space.as_str()).await?.body;
-    if space.state != SpaceState::Active {
-        return Err(Error::new(ErrorKind::Conflict, cx.operation(), "the space takes no documents now"));
+    if space.state == SpaceState::Retired {
+        return Err(Error::new(ErrorKind::Conflict, cx.operation(), "the space is retired: use another one"));
     }
     let knowledge = cx.service::<Knowledge>()?;
     let blob = blob_name(&incoming.bytes);
@@ -304,6 +304,7 @@ fn blank(
         warnings: Vec::new(),
         ingested_at: cx.now(),
         recipe,
+        deleted_at: None,
         content_hash: String::new(),
     }
 }
@@ -548,6 +549,7 @@ impl Operation for DeleteDocument {
             }
             version.body.state = DocumentState::Deleted;
             version.body.current = false;
+            version.body.deleted_at = Some(cx.now());
             version.body.latest = false;
             version.body.text_blob = None;
             version.body.chunks = 0;

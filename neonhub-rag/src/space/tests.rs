@@ -23,7 +23,7 @@ async fn ready(url: &str) -> Scope {
 }
 
 async fn brand(cx: &Scope) {
-    let space = CreateSpace { name: "brand-voice".into(), embedder: None, chunking: None, language: None };
+    let space = CreateSpace { name: "brand-voice".into(), ..Default::default() };
     cx.call(space).await.unwrap();
     cx.call(CreateDataset { space: "brand-voice".into(), name: "brand-voice".into(), ..Default::default() })
         .await
@@ -224,15 +224,9 @@ async fn rights_and_other_workspaces_are_respected() {
 async fn names_are_given_once_and_must_agree() {
     let cx = ready("memory:").await;
     brand(&cx).await;
-    let other = CreateSpace {
-        name: "brand-voice".into(),
-        embedder: None,
-        chunking: None,
-        language: Some("de".into()),
-    };
+    let other = CreateSpace { name: "brand-voice".into(), language: Some("de".into()), ..Default::default() };
     assert_eq!(cx.call(other).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
-    let absent =
-        CreateSpace { name: "x".into(), embedder: Some("nope".into()), chunking: None, language: None };
+    let absent = CreateSpace { name: "x".into(), embedder: Some("nope".into()), ..Default::default() };
     let err = cx.call(absent).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Config);
     assert!(err.message().contains("offline-hash-512"));
@@ -277,12 +271,7 @@ async fn an_embedder_of_ones_own_serves_a_space() {
     let knowledge = Knowledge::new().embedder_added(Arc::new(Lengths));
     let hub = install_with(Hub::builder().seed(1), knowledge).build().await.unwrap();
     let cx = hub.workspace("default").await.unwrap();
-    let space = CreateSpace {
-        name: "own".into(),
-        embedder: Some("lengths-4".into()),
-        chunking: None,
-        language: None,
-    };
+    let space = CreateSpace { name: "own".into(), embedder: Some("lengths-4".into()), ..Default::default() };
     assert_eq!(cx.call(space).await.unwrap().dims, 4);
     cx.call(CreateDataset { space: "own".into(), name: "d".into(), ..Default::default() }).await.unwrap();
     for n in 1..6 {
@@ -332,7 +321,7 @@ async fn indexes_beside_the_store_survive_damage_loss_and_changes_made_without_t
     let cx = open(&url).await;
     let wanted = find(&cx, "topic3 plain words").await;
     cx.hub().close().await.unwrap();
-    for entry in walk(&caches).iter().filter(|p| p.ends_with("vectors.flat")) {
+    for entry in walk(&caches).iter().filter(|p| p.ends_with("vectors")) {
         std::fs::remove_file(entry).unwrap();
     }
     let cx = open(&url).await;
