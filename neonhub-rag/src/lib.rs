@@ -64,9 +64,11 @@ pub use memory::{
     SubjectKind,
 };
 pub use space::{
-    CATALOGUE, ChunkRecord, CreateDataset, CreateSpace, Dataset, DatasetId, DatasetKind, DeleteDocument,
-    Document, DocumentId, DocumentState, DocumentText, Failure, GetDataset, GetDocument, GetSpace, GetText,
-    Hit, IngestText, KINDS, Knowledge, ListDatasets, ListDocuments, ListSpaces, ListVersions, Reranker,
-    SearchFilters, SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust,
-    UploadDocument, install, install_with,
+    CATALOGUE, ChunkRecord, CompactKnowledge, Compacted, CreateDataset, CreateSpace, Dataset, DatasetId,
+    DatasetKind, DeleteDataset, DeleteDocument, DiffPassage, DiffVersions, Document, DocumentId,
+    DocumentState, DocumentText, Failure, GetDataset, GetDocument, GetSpace, GetText, Given, Hit, IngestText,
+    KINDS, Knowledge, ListDatasets, ListDocuments, ListSpaces, ListVersions, MigrateSpace, Migration,
+    MigrationPlan, NextVector, ReprocessDocument, Reranker, RestoreDocument, RetireSpace, SearchFilters,
+    SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust, UpdateDataset, UpdateSpace,
+    UploadDocument, VersionDiff, install, install_with,
 };

@@ -8,6 +8,7 @@ use neonhub_core::{Error, ErrorKind, Result, Scope};
 use sha2::{Digest, Sha256};
 
 use super::knowledge::Knowledge;
+use super::migrate::give_next;
 use super::model::{
     ChunkRecord, Document, DocumentId, DocumentState, Failure, Space, TextBlob, Trust, chunk_id,
 };
@@ -93,11 +94,12 @@ pub(super) async fn ingest(
     document.chunks = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     document.embedded = embedded;
     document.warnings.clone_from(&extracted.warnings);
-    let chunks: Vec<ChunkRecord> = chunks
+    let mut chunks: Vec<ChunkRecord> = chunks
         .iter()
         .zip(vectors)
         .map(|(chunk, vector)| record(&document.id, chunk, &extracted.text, &space.embedder, &vector))
         .collect();
+    give_next(knowledge, space, &document.title, &mut chunks).await?;
     document.content_hash = content_hash(&document, &chunks);
     let blob = TextBlob {
         text: extracted.text,
@@ -161,8 +163,8 @@ async fn known_vectors(
     let Some(before) = before else { return Ok(known) };
     for ids in before.chunk_ids().chunks(500) {
         for chunk in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {
-            if chunk.embedder == embedder {
-                known.insert(chunk.body.hash.clone(), decode(&chunk.vector)?);
+            if let Some(vector) = chunk.vector_of(embedder) {
+                known.insert(chunk.body.hash.clone(), decode(vector)?);
             }
         }
     }

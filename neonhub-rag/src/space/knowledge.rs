@@ -13,7 +13,7 @@ use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Result, Scope, WorkspaceId};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
-use super::model::{Dataset, Document, DocumentState, Space, SpaceState};
+use super::model::{Dataset, Document, Space, SpaceState};
 use super::rerank::Reranker;
 use super::space_index::SpaceIndex;
 use crate::conversation::MessageIndex;
@@ -216,7 +216,7 @@ impl Projection {
     async fn read_documents(&mut self, cx: &Scope, ids: &[String]) -> Result<()> {
         for ids in ids.chunks(PAGE) {
             for (id, stored) in ids.iter().zip(cx.get_many::<Document>(ids).await?) {
-                match stored.filter(|d| is_searched(d)) {
+                match stored.filter(|d| d.is_searched()) {
                     Some(stored) => self.documents.insert(id.clone(), stored.body),
                     None => self.documents.remove(id),
                 };
@@ -229,7 +229,7 @@ impl Projection {
         self.spaces = all::<Space>(cx).await?;
         self.datasets = all::<Dataset>(cx).await?;
         self.documents = all::<Document>(cx).await?;
-        self.documents.retain(|_, d| is_searched(d));
+        self.documents.retain(|_, d| d.is_searched());
         Ok(())
     }
 
@@ -250,10 +250,6 @@ impl Projection {
         }
         Ok(())
     }
-}
-
-fn is_searched(document: &Document) -> bool {
-    document.current && document.state == DocumentState::Ready
 }
 
 /// All records of a kind by id.

@@ -2,10 +2,13 @@
 
 mod ingest;
 mod knowledge;
+mod migrate;
 mod model;
 mod ops_document;
+mod ops_manage;
 mod ops_search;
 mod ops_space;
+mod ops_version;
 mod rerank;
 mod search;
 mod space_index;
@@ -17,17 +20,20 @@ use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
 
 pub use knowledge::Knowledge;
+pub use migrate::{MigrateSpace, MigrationPlan};
 pub use model::{
-    ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, DocumentState, Failure, Space,
-    SpaceId, SpaceState, Trust,
+    ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, DocumentState, Failure, Given,
+    Migration, NextVector, Space, SpaceId, SpaceState, Trust,
 };
 pub use ops_document::{
     DeleteDocument, DocumentText, GetDocument, GetText, IngestText, ListDocuments, ListVersions,
     UploadDocument,
 };
+pub use ops_manage::{CompactKnowledge, Compacted, DeleteDataset, RetireSpace, UpdateDataset, UpdateSpace};
 pub use ops_search::SearchKnowledge;
 pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
+pub use ops_version::{DiffPassage, DiffVersions, ReprocessDocument, RestoreDocument, VersionDiff};
 pub use rerank::Reranker;
 pub(crate) use search::LEXICAL_FLOOR;
 pub use search::{Hit, SearchFilters, SearchMode, SearchResult};
@@ -46,6 +52,15 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<GetText>(),
     entry::<ListVersions>(),
     entry::<DeleteDocument>(),
+    entry::<DiffVersions>(),
+    entry::<ReprocessDocument>(),
+    entry::<RestoreDocument>(),
+    entry::<UpdateSpace>(),
+    entry::<RetireSpace>(),
+    entry::<MigrateSpace>(),
+    entry::<UpdateDataset>(),
+    entry::<DeleteDataset>(),
+    entry::<CompactKnowledge>(),
     entry::<IngestText>(),
     entry::<SearchKnowledge>(),
 ];
@@ -70,6 +85,7 @@ pub fn install_with(builder: HubBuilder, knowledge: Knowledge) -> HubBuilder {
         .kinds(crate::conversation::KINDS)
         .kinds(crate::memory::KINDS)
         .handler(Arc::new(crate::conversation::EmbedMessages))
+        .handler(Arc::new(migrate::MigrateHandler))
         .service(Arc::new(knowledge))
 }
 

@@ -46,8 +46,10 @@ pub struct Migration {
     pub embedder: String,
     /// Length of its vectors.
     pub dims: u32,
-    /// Chunks that have the new vector.
+    /// Chunks that were changed so far.
     pub done: u64,
+    /// Vectors that were made in this round over the documents.
+    pub round: u64,
     /// The last document that was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<DocumentId>,
@@ -183,11 +185,28 @@ pub struct Document {
     pub ingested_at: Timestamp,
     /// Hash of everything that decides its chunks and vectors; equal ones need no work.
     pub recipe: String,
+    /// What the upload said about the file.
+    #[serde(default)]
+    pub given: Given,
     /// When it was deleted. It can be restored for 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
     /// Hash over its chunks, by which the indexes know whether they hold them.
     pub content_hash: String,
+}
+
+/// What an upload says about its file; what is left out is detected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Given {
+    /// MIME type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime: Option<String>,
+    /// Title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 /// State of a document.

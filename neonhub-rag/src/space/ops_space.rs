@@ -57,7 +57,7 @@ fn missing(cx: &Scope, word: &str) -> Error {
     cx.missing("dataset").with_context("dataset", word)
 }
 
-fn check_name(faults: &mut Faults, name: &str) {
+pub(super) fn check_name(faults: &mut Faults, name: &str) {
     let is_name = !name.is_empty()
         && name.chars().count() <= NAME_CHARS
         && name.trim() == name
