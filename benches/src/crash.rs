@@ -3,6 +3,8 @@
 //! A check never trusts a pause: the points follow from the seed, so that a failure can be run again.
 
 mod campaign;
+mod knowledge;
+mod librarian;
 mod options;
 mod store;
 mod victim;
@@ -23,4 +25,4 @@ pub const GROUPS: &[(&str, u64, Check)] = &[("store", 100, store::check), ("camp
 pub type Child = fn(&[String]) -> Result<()>;
 
 /// The parts that the crash program plays as a child of itself.
-pub const CHILDREN: &[(&str, Child)] = &[("store-writer", writer::play)];
+pub const CHILDREN: &[(&str, Child)] = &[("store-writer", writer::play), ("librarian", librarian::play)];

@@ -7,7 +7,7 @@ use neonhub_core::{Result, Scope};
 
 use super::model::{Conversation, ConversationId, Message, MessageEmbedding};
 use crate::index::{AdaptiveIndex, IdSet, TextDoc, TextIndex, VectorIndex, VectorStorage};
-use crate::language::detect_language;
+use crate::language::guess_language;
 use crate::vector::decode;
 
 /// Commits behind which the feed is read; above, everything is read anew.
@@ -137,7 +137,7 @@ impl MessageIndex {
                 title: "",
                 headings: "",
                 body: text,
-                language: detect_language(text),
+                language: guess_language(text),
             })
             .collect();
         self.text.apply(&removed, &docs, "")

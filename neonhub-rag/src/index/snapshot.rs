@@ -106,14 +106,14 @@ fn take_rows(rest: &mut &[u8]) -> Option<Rows> {
         1 => {
             let halves = numbers(take(rest, values.checked_mul(2)?)?, u16::from_le_bytes);
             let mut rows = Rows::new(dims, VectorStorage::F16);
-            requantise(&mut rows, halves.iter().map(|h| from_half(*h)).collect());
+            requantise(&mut rows, &halves.iter().map(|h| from_half(*h)).collect::<Vec<_>>());
             rows.exact = Exact::Half(halves);
             rows
         }
         2 => {
             let full: Vec<f32> = numbers(take(rest, values.checked_mul(4)?)?, f32::from_le_bytes);
             let mut rows = Rows::new(dims, VectorStorage::F32);
-            requantise(&mut rows, full.clone());
+            requantise(&mut rows, &full);
             rows.exact = Exact::Full(full);
             rows
         }
@@ -124,7 +124,7 @@ fn take_rows(rest: &mut &[u8]) -> Option<Rows> {
     Some(rows)
 }
 
-fn requantise(rows: &mut Rows, values: Vec<f32>) {
+fn requantise(rows: &mut Rows, values: &[f32]) {
     rows.codes.reserve(values.len());
     for row in values.chunks_exact(rows.dims()) {
         let (codes, scale) = quantise(row);

@@ -213,7 +213,7 @@ pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request)
 }
 
 /// Orders the hits by what a reranker gives them; equal ones stay in the order of the joined score.
-async fn rerank_hits(reranker: &dyn Reranker, query: &str, hits: &mut Vec<Hit>) -> Result<()> {
+async fn rerank_hits(reranker: &dyn Reranker, query: &str, hits: &mut [Hit]) -> Result<()> {
     let texts: Vec<&str> = hits.iter().map(|h| h.text.as_str()).collect();
     let scores = reranker.rerank(query, &texts).await?;
     if scores.len() != hits.len() || scores.iter().any(|s| !s.is_finite()) {

@@ -221,10 +221,30 @@ impl TextIndex {
         }
         let mut writer = self.writer()?;
         let ids: Vec<_> = segments.iter().map(tantivy::index::SegmentMeta::id).collect();
+        // Files live as long as somebody holds their description.
+        drop(segments);
         writer.merge(&ids).wait().map_err(fault)?;
         self.refresh()?;
         writer.garbage_collect_files().wait().map_err(fault)?;
         writer.wait_merging_threads().map_err(fault)
+    }
+
+    /// True when a file of the index still holds a term, be it of a removed chunk: a proof of what
+    /// [`compact`](Self::compact) does. The term is a word as the index keeps it: lower case, stemmed.
+    ///
+    /// # Errors
+    /// `Internal` when the files cannot be read.
+    pub fn holds_term(&self, term: &str) -> Result<bool> {
+        for segment in self.reader.searcher().segment_readers() {
+            for field in [self.fields.title, self.fields.headings, self.fields.body] {
+                let inverted = segment.inverted_index(field).map_err(fault)?;
+                let found = inverted.terms().get(term).map_err(|e| Error::internal(OP, e))?;
+                if found.is_some() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn document(&self, doc: &TextDoc<'_>) -> TantivyDocument {
