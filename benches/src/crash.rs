@@ -19,7 +19,8 @@ use crate::Result;
 pub type Check = fn(&Options) -> Result<()>;
 
 /// Every group: its name, how often it kills unless told, and the check.
-pub const GROUPS: &[(&str, u64, Check)] = &[("store", 100, store::check), ("campaign", 30, campaign::check)];
+pub const GROUPS: &[(&str, u64, Check)] =
+    &[("store", 100, store::check), ("knowledge", 100, knowledge::check), ("campaign", 30, campaign::check)];
 
 /// A child's part: the rest of its arguments.
 pub type Child = fn(&[String]) -> Result<()>;

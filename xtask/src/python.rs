@@ -102,7 +102,8 @@ pub(crate) fn example(workspace: &Workspace, tools: &Tools) -> Result<()> {
         .arg(&out)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .run()?;
-    for file in ["plan.json", "report.json", "report.html", "rejected-contacts.csv", "assets", "outbox/email"] {
+    for file in ["plan.json", "report.json", "report.html", "rejected-contacts.csv", "assets", "outbox/email"]
+    {
         if !out.join(file).exists() {
             return Err(Failure::new(format!("the Python example wrote no {file}")));
         }

@@ -76,7 +76,9 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
-            steps.run("crash: knowledge", 300, || crash::run(workspace, "knowledge", &["--kills".into(), "20".into()]))?;
+            steps.run("crash: knowledge", 300, || {
+                crash::run(workspace, "knowledge", &["--kills".into(), "20".into()])
+            })?;
             steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))
         }
         Part::Python => {

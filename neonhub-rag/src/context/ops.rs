@@ -1,7 +1,5 @@
 //! The operation that builds a context.
 
-use std::collections::BTreeMap;
-
 use neonhub_core::llm::Taint;
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::{Error, Faults, Permission, Result, Scope};
@@ -40,16 +38,19 @@ fn one() -> f32 {
 }
 
 /// Limits of one part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PartLimits {
+    /// Which part.
+    pub part: PartKind,
     /// Tokens that it gets before any other part takes more than its own least. Default: 0.
+    #[serde(default)]
     pub min: u32,
     /// Most tokens. Default: the budget.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
     /// Most of the budget, 0 to 1. Default: 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f32>,
 }
 
@@ -71,9 +72,9 @@ pub struct BuildContext {
     /// Texts of the caller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ContextItem>,
-    /// Limits of the parts.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<PartKind, PartLimits>,
+    /// Limits of the parts, each part at most once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<PartLimits>,
     /// Ids or names of the spaces to look in; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spaces: Vec<String>,
@@ -118,15 +119,19 @@ impl BuildContext {
             "expected an id, a text and a finite score each",
         );
         let is_limit = |l: &PartLimits| l.share.is_none_or(|s| (0.0..=1.0).contains(&s));
-        faults.check(self.limits.values().all(is_limit), "limits", "expected shares of 0 to 1");
+        faults.check(self.limits.iter().all(is_limit), "limits", "expected shares of 0 to 1");
+        let parts: std::collections::BTreeSet<PartKind> = self.limits.iter().map(|l| l.part).collect();
+        faults.check(parts.len() == self.limits.len(), "limits", "expected each part at most once");
         faults.into_result(Self::NAME)
     }
 
     fn part(&self, kind: PartKind, items: Vec<Item>) -> ContextPart {
-        let limits = self.limits.get(&kind).copied().unwrap_or_default();
-        let share = limits.share.map_or(self.budget_tokens, |s| (self.budget_tokens as f32 * s) as u32);
-        let max = limits.max.unwrap_or(u32::MAX).min(share).min(self.budget_tokens);
-        ContextPart { kind, min: limits.min.min(max), max, items }
+        let budget = self.budget_tokens;
+        let limits = self.limits.iter().find(|l| l.part == kind);
+        let share =
+            limits.and_then(|l| l.share).map_or(budget, |s| (f64::from(budget) * f64::from(s)) as u32);
+        let max = limits.and_then(|l| l.max).unwrap_or(budget).min(share).min(budget);
+        ContextPart { kind, min: limits.map_or(0, |l| l.min).min(max), max, items }
     }
 
     /// The texts of the caller for a part.
