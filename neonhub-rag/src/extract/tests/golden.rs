@@ -11,6 +11,11 @@ use super::samples::{docx_with, p, pdf, show};
 use super::{check, headings, hidden, items, tables, texts};
 use crate::chunk::{ChunkOptions, chunk};
 
+/// A number in letters: lines that differ in digits alone count as page numbers and are dropped.
+fn letters(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
 /// A PDF of many pages that share one content stream and one font each.
 fn many_pages(count: usize) -> Vec<u8> {
     let mut doc = Document::with_version("1.5");
@@ -22,7 +27,7 @@ fn many_pages(count: usize) -> Vec<u8> {
     let kids: Vec<Object> = (0..count)
         .map(|n| {
             let content = Content {
-                operations: show("F1", 11, 72, 700, &format!("Line {n} tells of matter {}.", n * 7)),
+                operations: show("F1", 11, 72, 700, &format!("Matter {} is told here.", letters(n))),
             };
             let content = doc.add_object(Stream::new(dictionary! {}, content.encode().unwrap()));
             doc.add_object(dictionary! { "Type" => "Page", "Parent" => parent, "Contents" => content }).into()
@@ -47,7 +52,7 @@ fn a_pdf_of_5000_pages_is_read_and_one_more_is_refused() {
     let page = extract(&many_pages(MAX_PAGES), "long.pdf").unwrap();
     check(&page);
     assert_eq!(page.pages, Some(5_000));
-    assert!(page.text.contains("Line 0 tells") && page.text.contains("Line 4999 tells of matter 34993."));
+    assert!(page.text.contains("Matter a is told") && page.text.contains("Matter ejjj is told here."));
     let last = page.blocks.last().unwrap();
     assert_eq!(last.origin.page, Some(5_000));
     let chunks = chunk(&page, ChunkOptions::default()).unwrap();
