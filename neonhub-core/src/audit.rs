@@ -133,17 +133,17 @@ impl AuditDraft {
             kind: Kind::of::<AuditEntry>(),
             genesis: genesis(workspace),
             forge: Box::new(move |seq, prev| {
-                let (target_kind, target_id) = self.target.unzip();
+                let (target_kind, target_id) = self.target.clone().unzip();
                 let mut entry = AuditEntry {
                     seq,
                     at: self.at,
-                    actor: self.actor,
-                    action: self.action,
+                    actor: self.actor.clone(),
+                    action: self.action.clone(),
                     target_kind,
                     target_id,
                     outcome: self.outcome,
-                    reason: self.reason,
-                    correlation_id: self.correlation_id,
+                    reason: self.reason.clone(),
+                    correlation_id: self.correlation_id.clone(),
                     prev_hash: crate::store_hex(&prev),
                     hash: String::new(),
                     id: id_of(seq),

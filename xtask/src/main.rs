@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask check`, `test`, `generate`, `bench` and `crash`.
+//! Project tasks: `cargo xtask check`, `test`, `generate`, `bench`, `crash` and `postgres`.
 //!
 //! Each task is a file of its own. A task is a list of steps with a time budget each; the table of what
 //! they took closes every run, and the first step that fails ends the run with its name.
@@ -11,12 +11,17 @@ mod crash;
 mod example;
 mod failure;
 mod generate;
+mod kotlin;
+mod node;
+mod postgres;
 mod process;
 mod python;
 mod sources;
 mod steps;
+mod swift;
 mod system;
 mod test;
+mod together;
 mod workspace;
 
 use failure::{Failure, Result};
@@ -30,18 +35,22 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the crash groups, and the Python suite
-                             (PART: check, rust, example, crash or python)
+                             the suites on a PostgreSQL server, the crash groups, the suites of Python, Node and Kotlin
+                             (with the parse of Swift), and all languages on one store
+                             (PART: check, rust, postgres, example, crash, python, node, kotlin or together)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
                              measure a group in release mode next to its rivals, print the table and
-                             write target/bench/GROUP.json (groups: spine)
+                             write target/bench/GROUP.json (groups: spine, runtime, languages)
   crash GROUP [--kills N] [--seed N]
                              kill a child process at seeded points, reopen and check (groups: store, campaign)
+  postgres COMMAND...        start a PostgreSQL server on loopback, run the command with its URL in
+                             NEONHUB_TEST_DATABASE_URL, stop the server
   help                       this text
 
-Needs: Rust, git, Python 3.10 or newer; Node for pyright. The rest is installed into the target folder.
+Needs: Rust, git, Python 3.10 or newer, Node 20 or newer with npm, a JDK 17 and Maven. The rest is installed into
+the target folder.
 Environment: CARGO_TARGET_DIR (build folder), NEONHUB_PYTHON (the Python to make the virtual environment from).
 ";
 
@@ -67,6 +76,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "generate" => generate::main(options),
         "bench" => bench::main(options),
         "crash" => crash::main(options),
+        "postgres" => postgres::main(options),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -4,42 +4,57 @@ use crate::check;
 use crate::crash;
 use crate::example;
 use crate::failure::{Failure, Result};
+use crate::kotlin::Kotlin;
+use crate::node;
+use crate::postgres::{self, Server};
 use crate::python::{self, Tools};
 use crate::steps::{Steps, with_table};
+use crate::swift;
 use crate::system;
+use crate::together;
 use crate::workspace::Workspace;
-
-/// Suites that later versions bring. They are named in every run, so that nothing looks tested that is not.
-const NOT_HERE_YET: [&str; 4] = [
-    "Node binding (npm package, node --test, tsc --strict)",
-    "Kotlin binding (Maven, JUnit)",
-    "Swift binding (generated source only)",
-    "PostgreSQL store (conformance suite against a real server)",
-];
 
 /// A part of the tests that can run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Check,
     Rust,
+    Postgres,
     Example,
     Crash,
     Python,
+    Node,
+    Kotlin,
+    Together,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Check, Self::Rust, Self::Example, Self::Crash, Self::Python];
+    const ALL: [Self; 9] = [
+        Self::Check,
+        Self::Rust,
+        Self::Postgres,
+        Self::Example,
+        Self::Crash,
+        Self::Python,
+        Self::Node,
+        Self::Kotlin,
+        Self::Together,
+    ];
 
     fn parse(word: &str) -> Result<Self> {
         match word {
             "check" => Ok(Self::Check),
             "rust" => Ok(Self::Rust),
+            "postgres" => Ok(Self::Postgres),
             "example" => Ok(Self::Example),
             "crash" => Ok(Self::Crash),
             "python" => Ok(Self::Python),
-            other => {
-                Err(Failure::new(format!("no part `{other}`: choose check, rust, example, crash or python")))
-            }
+            "node" => Ok(Self::Node),
+            "kotlin" => Ok(Self::Kotlin),
+            "together" => Ok(Self::Together),
+            other => Err(Failure::new(format!(
+                "no part `{other}`: choose check, rust, postgres, example, crash, python, node, kotlin or together"
+            ))),
         }
     }
 }
@@ -58,10 +73,7 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
         if !parts.contains(&Part::Check) {
             steps.run("programs and examples", 300, || workspace.build_programs())?;
         }
-        parts.iter().try_for_each(|part| run(*part, &workspace, steps))?;
-        println!("\nSuites that do not exist yet (they come with later versions):");
-        NOT_HERE_YET.iter().for_each(|suite| println!("  {suite}"));
-        Ok(())
+        parts.iter().try_for_each(|part| run(*part, &workspace, steps))
     })
 }
 
@@ -73,19 +85,44 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
             steps.run("rust tests", 600, || rust_tests(workspace))?;
             steps.run("doc tests", 120, || check::doc_tests(workspace))
         }
+        Part::Postgres => postgres::tests(workspace, steps),
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
-            steps.run("crash: knowledge", 300, || {
-                crash::run(workspace, "knowledge", &["--kills".into(), "20".into()])
-            })?;
-            steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))
+            let kills = |count: u32| ["--kills".to_owned(), count.to_string()];
+            steps.run("crash: knowledge", 60, || crash::run(workspace, "knowledge", &kills(8)))?;
+            steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))?;
+            steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &kills(60)))
         }
         Part::Python => {
             let tools = Tools::install(workspace)?;
             steps.run("python build", 300, || tools.install_binding(workspace, "dev"))?;
-            steps.run("python suite", 120, || python::suite(workspace, &tools))?;
-            steps.run("python example", 60, || python::example(workspace, &tools))
+            steps.run("python suite", 300, || python::suite(workspace, &tools))?;
+            steps.run("python example", 60, || python::example(workspace, &tools))?;
+            steps.run("python, fresh environment", 120, || {
+                let wheel = tools.build_wheel(workspace, "dev")?;
+                python::fresh(workspace, &wheel)
+            })
+        }
+        // The bindings are built by their own parts before.
+        Part::Together => {
+            let tools = Tools::install(workspace)?;
+            steps.run("all languages on one store", 120, || together::check(workspace, &tools))
+        }
+        Part::Kotlin => {
+            steps.run("system programs", 60, || system::install(&workspace.root))?;
+            let kotlin = Kotlin::prepare(workspace)?;
+            steps.run("kotlin build and suite", 420, || kotlin.install())?;
+            steps.run("kotlin example", 60, || kotlin.example())?;
+            steps.run("kotlin in a fresh project", 60, || kotlin.fresh_project())?;
+            let tools = Tools::install(workspace)?;
+            steps.run("swift sources", 30, || swift::check(workspace, &tools))
+        }
+        Part::Node => {
+            steps.run("node tools", 60, || node::tools(workspace))?;
+            steps.run("node build", 300, || node::build(workspace, &["--dev"]))?;
+            steps.run("node suite", 300, || node::suite(workspace))?;
+            steps.run("node package in an empty folder", 60, || node::fresh(workspace))
         }
     }
 }
@@ -93,10 +130,10 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 /// Runs all tests, those included that a bare `cargo test` shows as ignored because they need a server: here the
 /// tools for the servers are there, and a missing one is a failure.
 fn rust_tests(workspace: &Workspace) -> Result<()> {
-    let tools = Tools::install(workspace)?;
-    workspace
+    let (tools, server) = (Tools::install(workspace)?, Server::start(workspace)?);
+    let tests = workspace
         .cargo_shared("test")
         .args(["--lib", "--bins", "--tests", "--examples", "--", "--include-ignored"])
-        .env("NEONHUB_TEST_PYTHON", tools.python())
-        .run()
+        .env("NEONHUB_TEST_PYTHON", tools.python());
+    server.serve(tests).run()
 }

@@ -134,6 +134,43 @@ def brands_set_sender(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def bus_publish(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "type" in v:
+        given["type"] = v["type"]
+    if "data" in v:
+        given["data"] = v["data"]
+    if "subject_id" in v:
+        given["subject_id"] = v["subject_id"]
+    if "subject_kind" in v:
+        given["subject_kind"] = v["subject_kind"]
+    return given
+
+
+def bus_replay(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "subscriber" in v:
+        given["subscriber"] = v["subscriber"]
+    if "to" in v:
+        given["to"] = v["to"]
+    return given
+
+
+def bus_subscribe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "filter" in v:
+        given["filter"] = (None if (t1 := v["filter"]) is None else c.filter(t1))
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "wait_ms" in v:
+        given["wait_ms"] = v["wait_ms"]
+    return given
+
+
 def campaign_approve(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
@@ -303,134 +340,6 @@ def consent_record(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def conversations_append(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "author" in v:
-        given["author"] = v["author"]
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    if "parts" in v:
-        given["parts"] = [c.message_part(t1) for t1 in v["parts"]]
-    if "reply_to_id" in v:
-        given["reply_to_id"] = v["reply_to_id"]
-    if "role" in v:
-        given["role"] = v["role"]
-    if "run_id" in v:
-        given["run_id"] = v["run_id"]
-    if "taint" in v:
-        given["taint"] = v["taint"]
-    return given
-
-
-def conversations_close(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    return given
-
-
-def conversations_get(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
-    if "newest_first" in v:
-        given["newest_first"] = v["newest_first"]
-    if "thread" in v:
-        given["thread"] = v["thread"]
-    return given
-
-
-def conversations_list(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "kind" in v:
-        given["kind"] = v["kind"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
-    if "person" in v:
-        given["person"] = v["person"]
-    if "status" in v:
-        given["status"] = v["status"]
-    return given
-
-
-def conversations_mark_read(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    if "user" in v:
-        given["user"] = v["user"]
-    if "up_to" in v:
-        given["up_to"] = v["up_to"]
-    return given
-
-
-def conversations_merge(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "from" in v:
-        given["from_"] = v["from"]
-    if "into" in v:
-        given["into"] = v["into"]
-    return given
-
-
-def conversations_search(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "query" in v:
-        given["query"] = v["query"]
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    if "k" in v:
-        given["k"] = v["k"]
-    if "kind" in v:
-        given["kind"] = v["kind"]
-    if "person" in v:
-        given["person"] = v["person"]
-    if "status" in v:
-        given["status"] = v["status"]
-    return given
-
-
-def conversations_similar(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    if "k" in v:
-        given["k"] = v["k"]
-    if "text" in v:
-        given["text"] = v["text"]
-    return given
-
-
-def conversations_start(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "title" in v:
-        given["title"] = v["title"]
-    if "agent" in v:
-        given["agent"] = v["agent"]
-    if "campaign" in v:
-        given["campaign"] = v["campaign"]
-    if "kind" in v:
-        given["kind"] = v["kind"]
-    if "participants" in v:
-        given["participants"] = v["participants"]
-    if "person" in v:
-        given["person"] = v["person"]
-    return given
-
-
-def conversations_unmerge(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "from" in v:
-        given["from_"] = v["from"]
-    return given
-
-
 def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "name" in v:
@@ -443,15 +352,6 @@ def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
         given["kind"] = v["kind"]
     if "purposes" in v:
         given["purposes"] = v["purposes"]
-    return given
-
-
-def datasets_delete(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "dataset" in v:
-        given["dataset"] = v["dataset"]
-    if "space" in v:
-        given["space"] = v["space"]
     return given
 
 
@@ -475,34 +375,10 @@ def datasets_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def datasets_update(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "dataset" in v:
-        given["dataset"] = v["dataset"]
-    if "acl" in v:
-        given["acl"] = v["acl"]
-    if "name" in v:
-        given["name"] = v["name"]
-    if "purposes" in v:
-        given["purposes"] = v["purposes"]
-    if "space" in v:
-        given["space"] = v["space"]
-    return given
-
-
 def documents_delete(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "document" in v:
         given["document"] = v["document"]
-    return given
-
-
-def documents_diff(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "document" in v:
-        given["document"] = v["document"]
-    if "from" in v:
-        given["from_"] = v["from"]
     return given
 
 
@@ -523,20 +399,6 @@ def documents_list(v: dict[str, Any]) -> dict[str, Any]:
         given["limit"] = v["limit"]
     if "space" in v:
         given["space"] = v["space"]
-    return given
-
-
-def documents_reprocess(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "document" in v:
-        given["document"] = v["document"]
-    return given
-
-
-def documents_restore(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "document" in v:
-        given["document"] = v["document"]
     return given
 
 
@@ -671,38 +533,168 @@ def gate_check(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def health_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = v["subject"]
+    return given
+
+
+def health_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def health_recover(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = v["subject"]
+    if "recipe" in v:
+        given["recipe"] = v["recipe"]
+    return given
+
+
+def jobs_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "flow" in v:
+        given["flow"] = v["flow"]
+    if "id" in v:
+        given["id"] = v["id"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def jobs_discard_dead(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "error" in v:
+        given["error"] = v["error"]
+    return given
+
+
+def jobs_enqueue(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "job" in v:
+        given["job"] = c.new_job(v["job"])
+    return given
+
+
+def jobs_enqueue_many(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "jobs" in v:
+        given["jobs"] = [c.new_job(t1) for t1 in v["jobs"]]
+    return given
+
+
+def jobs_flow(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "nodes" in v:
+        given["nodes"] = [c.new_node(t1) for t1 in v["nodes"]]
+    return given
+
+
+def jobs_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_history(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "flow" in v:
+        given["flow"] = v["flow"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "parent" in v:
+        given["parent"] = v["parent"]
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "state" in v:
+        given["state"] = v["state"]
+    return given
+
+
+def jobs_logs(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_progress(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "percent" in v:
+        given["percent"] = v["percent"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def jobs_promote(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_reprioritise(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "priority" in v:
+        given["priority"] = v["priority"]
+    return given
+
+
+def jobs_retry(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "ids" in v:
+        given["ids"] = v["ids"]
+    return given
+
+
+def jobs_retry_dead(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "error" in v:
+        given["error"] = v["error"]
+    return given
+
+
 def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
 
 
-def knowledge_compact(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:
+def knowledge_embed(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "budget_tokens" in v:
-        given["budget_tokens"] = v["budget_tokens"]
-    if "purpose" in v:
-        given["purpose"] = v["purpose"]
-    if "query" in v:
-        given["query"] = v["query"]
-    if "consents" in v:
-        given["consents"] = v["consents"]
-    if "conversation" in v:
-        given["conversation"] = v["conversation"]
-    if "items" in v:
-        given["items"] = (None if (t1 := v["items"]) is None else [c.context_item(t2) for t2 in t1])
-    if "k" in v:
-        given["k"] = v["k"]
-    if "limits" in v:
-        given["limits"] = (None if (t3 := v["limits"]) is None else [c.part_limits(t4) for t4 in t3])
-    if "spaces" in v:
-        given["spaces"] = v["spaces"]
-    if "subjects" in v:
-        given["subjects"] = (None if (t5 := v["subjects"]) is None else [c.memory_subject(t6) for t6 in t5])
+    if "texts" in v:
+        given["texts"] = v["texts"]
+    if "embedder" in v:
+        given["embedder"] = v["embedder"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
     return given
 
 
@@ -731,12 +723,10 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "query" in v:
         given["query"] = v["query"]
-    if "boosts" in v:
-        given["boosts"] = (None if (t1 := v["boosts"]) is None else c.field_boosts(t1))
     if "filters" in v:
-        given["filters"] = (None if (t2 := v["filters"]) is None else c.search_filters(t2))
+        given["filters"] = (None if (t1 := v["filters"]) is None else c.search_filters(t1))
     if "fusion" in v:
-        given["fusion"] = (None if (t3 := v["fusion"]) is None else c.fusion(t3))
+        given["fusion"] = (None if (t2 := v["fusion"]) is None else c.fusion(t2))
     if "k" in v:
         given["k"] = v["k"]
     if "min_score" in v:
@@ -745,92 +735,12 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
         given["mmr_lambda"] = v["mmr_lambda"]
     if "mode" in v:
         given["mode"] = v["mode"]
-    if "rerank" in v:
-        given["rerank"] = v["rerank"]
     if "spaces" in v:
         given["spaces"] = v["spaces"]
     if "text_weight" in v:
         given["text_weight"] = v["text_weight"]
-    return given
-
-
-def memory_add(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "source_event" in v:
-        given["source_event"] = v["source_event"]
-    if "subject" in v:
-        given["subject"] = c.memory_subject(v["subject"])
-    if "text" in v:
-        given["text"] = v["text"]
-    if "confidence" in v:
-        given["confidence"] = v["confidence"]
-    if "consent_basis" in v:
-        given["consent_basis"] = v["consent_basis"]
-    if "expires_at" in v:
-        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
-    if "kind" in v:
-        given["kind"] = v["kind"]
-    if "purposes" in v:
-        given["purposes"] = v["purposes"]
-    if "recalled" in v:
-        given["recalled"] = v["recalled"]
-    if "slots" in v:
-        given["slots"] = v["slots"]
-    if "source_label" in v:
-        given["source_label"] = v["source_label"]
-    if "valid_from" in v:
-        given["valid_from"] = (None if (t2 := v["valid_from"]) is None else instant(t2))
-    return given
-
-
-def memory_as_of(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "at" in v:
-        given["at"] = instant(v["at"])
-    if "subject" in v:
-        given["subject"] = c.memory_subject(v["subject"])
-    return given
-
-
-def memory_confirm(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "memory" in v:
-        given["memory"] = v["memory"]
-    if "source_event" in v:
-        given["source_event"] = v["source_event"]
-    if "source_label" in v:
-        given["source_label"] = v["source_label"]
-    return given
-
-
-def memory_forget(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "memory" in v:
-        given["memory"] = v["memory"]
-    if "subject" in v:
-        given["subject"] = (None if (t1 := v["subject"]) is None else c.memory_subject(t1))
-    return given
-
-
-def memory_retract(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "memory" in v:
-        given["memory"] = v["memory"]
-    return given
-
-
-def memory_search(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "subject" in v:
-        given["subject"] = c.memory_subject(v["subject"])
-    if "k" in v:
-        given["k"] = v["k"]
-    if "kinds" in v:
-        given["kinds"] = v["kinds"]
-    if "purpose" in v:
-        given["purpose"] = v["purpose"]
-    if "query" in v:
-        given["query"] = v["query"]
+    if "vector" in v:
+        given["vector"] = v["vector"]
     return given
 
 
@@ -1069,6 +979,43 @@ def prompts_render(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def queues_drain(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "timeout_ms" in v:
+        given["timeout_ms"] = v["timeout_ms"]
+    return given
+
+
+def queues_list(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def queues_obliterate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "confirm" in v:
+        given["confirm"] = v["confirm"]
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    return given
+
+
+def queues_pause(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    return given
+
+
+def queues_resume(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    return given
+
+
 def queues_stats(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "queue" in v:
@@ -1091,6 +1038,126 @@ def runs_signal(v: dict[str, Any]) -> dict[str, Any]:
         given["wait"] = v["wait"]
     if "payload" in v:
         given["payload"] = v["payload"]
+    return given
+
+
+def schedules_backfill(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = instant(v["from"])
+    if "id" in v:
+        given["id"] = v["id"]
+    if "to" in v:
+        given["to"] = instant(v["to"])
+    if "overlap" in v:
+        given["overlap"] = v["overlap"]
+    return given
+
+
+def schedules_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "target" in v:
+        given["target"] = c.target(v["target"])
+    if "when" in v:
+        given["when"] = c.when(v["when"])
+    if "calendar" in v:
+        given["calendar"] = (None if (t1 := v["calendar"]) is None else c.calendar(t1))
+    if "concurrency" in v:
+        given["concurrency"] = v["concurrency"]
+    if "ends_at" in v:
+        given["ends_at"] = (None if (t2 := v["ends_at"]) is None else instant(t2))
+    if "jitter_ms" in v:
+        given["jitter_ms"] = v["jitter_ms"]
+    if "max_runs" in v:
+        given["max_runs"] = v["max_runs"]
+    if "missed" in v:
+        given["missed"] = v["missed"]
+    if "missed_window_ms" in v:
+        given["missed_window_ms"] = v["missed_window_ms"]
+    if "overlap" in v:
+        given["overlap"] = v["overlap"]
+    if "pause_after_failures" in v:
+        given["pause_after_failures"] = v["pause_after_failures"]
+    if "priority" in v:
+        given["priority"] = v["priority"]
+    if "retries" in v:
+        given["retries"] = v["retries"]
+    if "starts_at" in v:
+        given["starts_at"] = (None if (t3 := v["starts_at"]) is None else instant(t3))
+    return given
+
+
+def schedules_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def schedules_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def schedules_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "enabled" in v:
+        given["enabled"] = v["enabled"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
+
+
+def schedules_pause(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def schedules_preview(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "when" in v:
+        given["when"] = c.when(v["when"])
+    if "calendar" in v:
+        given["calendar"] = (None if (t1 := v["calendar"]) is None else c.calendar(t1))
+    if "from" in v:
+        given["from_"] = (None if (t2 := v["from"]) is None else instant(t2))
+    if "n" in v:
+        given["n"] = v["n"]
+    return given
+
+
+def schedules_resume(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def schedules_trigger_now(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "input" in v:
+        given["input"] = v["input"]
+    return given
+
+
+def schedules_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "schedule" in v:
+        given["schedule"] = c.create_schedule(v["schedule"])
     return given
 
 
@@ -1172,6 +1239,35 @@ def sends_totals(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def sessions_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def sessions_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def sessions_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "schedule" in v:
+        given["schedule"] = v["schedule"]
+    if "state" in v:
+        given["state"] = v["state"]
+    return given
+
+
 def sms_segments(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "text" in v:
@@ -1189,8 +1285,6 @@ def spaces_create(v: dict[str, Any]) -> dict[str, Any]:
         given["embedder"] = v["embedder"]
     if "language" in v:
         given["language"] = v["language"]
-    if "storage" in v:
-        given["storage"] = v["storage"]
     return given
 
 
@@ -1210,43 +1304,102 @@ def spaces_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def spaces_migrate(v: dict[str, Any]) -> dict[str, Any]:
+def store_backup(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "embedder" in v:
-        given["embedder"] = v["embedder"]
-    if "space" in v:
-        given["space"] = v["space"]
+    if "target" in v:
+        given["target"] = v["target"]
+    return given
+
+
+def store_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "deep" in v:
+        given["deep"] = v["deep"]
+    return given
+
+
+def store_compact(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "blob_grace_s" in v:
+        given["blob_grace_s"] = v["blob_grace_s"]
+    if "feed_days" in v:
+        given["feed_days"] = v["feed_days"]
+    return given
+
+
+def store_drift(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def store_export(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "target" in v:
+        given["target"] = v["target"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    return given
+
+
+def store_import(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dry_run" in v:
+        given["dry_run"] = v["dry_run"]
+    if "on_conflict" in v:
+        given["on_conflict"] = v["on_conflict"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def store_migrate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     if "dry_run" in v:
         given["dry_run"] = v["dry_run"]
     return given
 
 
-def spaces_retire(v: dict[str, Any]) -> dict[str, Any]:
+def store_repair(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "space" in v:
-        given["space"] = v["space"]
+    if "findings" in v:
+        given["findings"] = (None if (t1 := v["findings"]) is None else [c.store_finding(t2) for t2 in t1])
     return given
 
 
-def spaces_update(v: dict[str, Any]) -> dict[str, Any]:
+def store_restore(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "space" in v:
-        given["space"] = v["space"]
-    if "language" in v:
-        given["language"] = v["language"]
-    if "name" in v:
-        given["name"] = v["name"]
+    if "into" in v:
+        given["into"] = v["into"]
+    if "source" in v:
+        given["source"] = v["source"]
     return given
-
-
-def store_check(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
 
 
 def store_stats(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def store_verify_backup(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def streams_open(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "topics" in v:
+        given["topics"] = v["topics"]
+    if "wait_ms" in v:
+        given["wait_ms"] = v["wait_ms"]
+    return given
 
 
 def suppression_add(v: dict[str, Any]) -> dict[str, Any]:
@@ -1303,6 +1456,67 @@ def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def telemetry_metrics(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def telemetry_set_level(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "level" in v:
+        given["level"] = v["level"]
+    if "target" in v:
+        given["target"] = v["target"]
+    if "ttl_ms" in v:
+        given["ttl_ms"] = v["ttl_ms"]
+    return given
+
+
+def telemetry_trace(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
+def tools_call(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "args" in v:
+        given["args"] = v["args"]
+    return given
+
+
+def tools_describe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def tools_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def tools_read_result(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "handle" in v:
+        given["handle"] = v["handle"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "offset" in v:
+        given["offset"] = v["offset"]
+    if "query" in v:
+        given["query"] = v["query"]
+    return given
+
+
 def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "url" in v:
@@ -1311,6 +1525,54 @@ def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
         given["utm"] = c.utm(v["utm"])
     if "internal_hosts" in v:
         given["internal_hosts"] = v["internal_hosts"]
+    return given
+
+
+def vault_check(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def vault_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def vault_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    return given
+
+
+def vault_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "value" in v:
+        given["value"] = v["value"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+    return given
+
+
+def vault_rotate_data_key(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def vault_rotate_root(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "provider" in v:
+        given["provider"] = (None if (t1 := v["provider"]) is None else c.provider_spec(t1))
     return given
 
 
@@ -1479,6 +1741,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "brands.list": brands_list,
     "brands.senders": brands_senders,
     "brands.set_sender": brands_set_sender,
+    "bus.publish": bus_publish,
+    "bus.replay": bus_replay,
+    "bus.subscribe": bus_subscribe,
     "campaign.approve": campaign_approve,
     "campaign.cancel": campaign_cancel,
     "campaign.create": campaign_create,
@@ -1494,27 +1759,12 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "consent.check": consent_check,
     "consent.history": consent_history,
     "consent.record": consent_record,
-    "conversations.append": conversations_append,
-    "conversations.close": conversations_close,
-    "conversations.get": conversations_get,
-    "conversations.list": conversations_list,
-    "conversations.mark_read": conversations_mark_read,
-    "conversations.merge": conversations_merge,
-    "conversations.search": conversations_search,
-    "conversations.similar": conversations_similar,
-    "conversations.start": conversations_start,
-    "conversations.unmerge": conversations_unmerge,
     "datasets.create": datasets_create,
-    "datasets.delete": datasets_delete,
     "datasets.get": datasets_get,
     "datasets.list": datasets_list,
-    "datasets.update": datasets_update,
     "documents.delete": documents_delete,
-    "documents.diff": documents_diff,
     "documents.get": documents_get,
     "documents.list": documents_list,
-    "documents.reprocess": documents_reprocess,
-    "documents.restore": documents_restore,
     "documents.text": documents_text,
     "documents.upload": documents_upload,
     "documents.versions": documents_versions,
@@ -1524,17 +1774,27 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drafts.reject": drafts_reject,
     "email.unsubscribe": email_unsubscribe,
     "gate.check": gate_check,
+    "health.check": health_check,
+    "health.list": health_list,
+    "health.recover": health_recover,
+    "jobs.cancel": jobs_cancel,
+    "jobs.discard_dead": jobs_discard_dead,
+    "jobs.enqueue": jobs_enqueue,
+    "jobs.enqueue_many": jobs_enqueue_many,
+    "jobs.flow": jobs_flow,
+    "jobs.get": jobs_get,
+    "jobs.history": jobs_history,
+    "jobs.list": jobs_list,
+    "jobs.logs": jobs_logs,
+    "jobs.progress": jobs_progress,
+    "jobs.promote": jobs_promote,
+    "jobs.reprioritise": jobs_reprioritise,
+    "jobs.retry": jobs_retry,
+    "jobs.retry_dead": jobs_retry_dead,
     "jobs.work": jobs_work,
-    "knowledge.compact": knowledge_compact,
-    "knowledge.context": knowledge_context,
+    "knowledge.embed": knowledge_embed,
     "knowledge.ingest_text": knowledge_ingest_text,
     "knowledge.search": knowledge_search,
-    "memory.add": memory_add,
-    "memory.as_of": memory_as_of,
-    "memory.confirm": memory_confirm,
-    "memory.forget": memory_forget,
-    "memory.retract": memory_retract,
-    "memory.search": memory_search,
     "people.candidates.accept": people_candidates_accept,
     "people.candidates.list": people_candidates_list,
     "people.candidates.reject": people_candidates_reject,
@@ -1554,9 +1814,24 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "preferences.get": preferences_get,
     "preferences.update": preferences_update,
     "prompts.render": prompts_render,
+    "queues.drain": queues_drain,
+    "queues.list": queues_list,
+    "queues.obliterate": queues_obliterate,
+    "queues.pause": queues_pause,
+    "queues.resume": queues_resume,
     "queues.stats": queues_stats,
     "runs.cancel": runs_cancel,
     "runs.signal": runs_signal,
+    "schedules.backfill": schedules_backfill,
+    "schedules.create": schedules_create,
+    "schedules.delete": schedules_delete,
+    "schedules.get": schedules_get,
+    "schedules.list": schedules_list,
+    "schedules.pause": schedules_pause,
+    "schedules.preview": schedules_preview,
+    "schedules.resume": schedules_resume,
+    "schedules.trigger_now": schedules_trigger_now,
+    "schedules.update": schedules_update,
     "scope.whoami": scope_whoami,
     "sends.cancel": sends_cancel,
     "sends.create": sends_create,
@@ -1565,20 +1840,43 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "sends.resolve_unknown": sends_resolve_unknown,
     "sends.status": sends_status,
     "sends.totals": sends_totals,
+    "sessions.cancel": sessions_cancel,
+    "sessions.get": sessions_get,
+    "sessions.list": sessions_list,
     "sms.segments": sms_segments,
     "spaces.create": spaces_create,
     "spaces.get": spaces_get,
     "spaces.list": spaces_list,
-    "spaces.migrate": spaces_migrate,
-    "spaces.retire": spaces_retire,
-    "spaces.update": spaces_update,
+    "store.backup": store_backup,
     "store.check": store_check,
+    "store.compact": store_compact,
+    "store.drift": store_drift,
+    "store.export": store_export,
+    "store.import": store_import,
+    "store.migrate": store_migrate,
+    "store.repair": store_repair,
+    "store.restore": store_restore,
     "store.stats": store_stats,
+    "store.verify_backup": store_verify_backup,
+    "streams.open": streams_open,
     "suppression.add": suppression_add,
     "suppression.check": suppression_check,
     "suppression.lift": suppression_lift,
     "suppression.list": suppression_list,
+    "telemetry.metrics": telemetry_metrics,
+    "telemetry.set_level": telemetry_set_level,
+    "telemetry.trace": telemetry_trace,
+    "tools.call": tools_call,
+    "tools.describe": tools_describe,
+    "tools.list": tools_list,
+    "tools.read_result": tools_read_result,
     "utm.apply": utm_apply,
+    "vault.check": vault_check,
+    "vault.delete": vault_delete,
+    "vault.list": vault_list,
+    "vault.put": vault_put,
+    "vault.rotate_data_key": vault_rotate_data_key,
+    "vault.rotate_root": vault_rotate_root,
     "voice.compose": voice_compose,
     "voice.context": voice_context,
     "voice.extract": voice_extract,

@@ -1,40 +1,45 @@
 //! The hub: one open store with everything that works on it.
 
 mod builder;
-mod keys;
+mod env;
+mod lifecycle;
 pub mod ops;
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
-pub use builder::{HubBuilder, KeyCheck};
+pub use builder::HubBuilder;
+pub use env::EnvSettings;
+pub use lifecycle::{HubMode, Rights, Shutdown};
 pub use ops::{CATALOGUE, KINDS};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Subscriber};
 use crate::connector::{Channel, Connector, Gate};
-use crate::job::Handler;
+use crate::health::{Health, Recipe};
+use crate::job::{Queue, Room};
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
 use crate::scope::{Principal, Scope};
-use crate::seal::{RootKey, Sealer};
+use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
+use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
 use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
+use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
-/// How long `close` waits for calls in flight.
-const GRACE: Duration = Duration::from_secs(30);
+/// Connectors that reach nobody: all there is with `USE_MOCK_CONNECTORS`.
+const MOCKS: &[&str] = &["outbox", "replay"];
 
 /// One open store with its catalogue, gate, connectors, models and jobs. Cheap to clone.
 ///
-/// Close it with [`Hub::close`]; dropping it without closing is safe, as a crash is.
+/// Close it with [`Hub::close`] or [`Hub::shutdown`]; dropping it without closing is safe, as a crash is.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -43,16 +48,21 @@ struct Inner {
     clock: Arc<dyn Clock>,
     seed: Seed,
     seeded: bool,
-    root_key: RootKey,
-    key_fits: bool,
+    vault: Vault,
+    telemetry: Arc<Telemetry>,
+    error_sinks: Vec<Arc<dyn ErrorSink>>,
     location: Option<std::path::PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
+    kinds: Vec<Kind>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
-    handlers: Vec<Arc<dyn Handler>>,
-    sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
+    queues: Vec<Arc<Queue>>,
+    room: Room,
+    tools: crate::tool::Registry,
+    #[cfg(any(test, feature = "doubles"))]
+    faults: RwLock<Option<crate::testing::FaultInjector>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
     call_count: AtomicU64,
@@ -61,7 +71,18 @@ struct Inner {
     worker: String,
     in_flight: watch::Sender<u64>,
     closing: watch::Sender<bool>,
-    closed: AtomicBool,
+    /// True once the grace of a shutdown is over: what still runs is cut.
+    grace_over: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
+    paused: watch::Sender<bool>,
+    shutting: tokio::sync::Mutex<()>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    rights: Option<Arc<dyn Rights>>,
+    checks: RwLock<Vec<Arc<dyn Health>>>,
+    recipes: Vec<Arc<dyn Recipe>>,
+    opened_at: Timestamp,
+    mode: HubMode,
+    mocks_connectors: bool,
 }
 
 impl fmt::Debug for Hub {
@@ -129,6 +150,7 @@ impl Hub {
         };
         let found = self.0.store.get(Kind::of::<DirectoryEntry>(), &WorkspaceId::hub(), slug).await?;
         let workspace = Stored::<DirectoryEntry>::from_row(&found.ok_or_else(missing)?)?.body.workspace;
+        self.read_keys(&workspace).await?;
         Ok(self.scope_of(workspace, principal, role))
     }
 
@@ -166,6 +188,12 @@ impl Hub {
         })
     }
 
+    /// The record kinds of this hub.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        &self.0.kinds
+    }
+
     /// A service of a crate above core.
     #[must_use]
     pub fn service<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
@@ -177,7 +205,17 @@ impl Hub {
     #[must_use]
     pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
         let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone)
+        let may_answer = |c: &&Arc<dyn Connector>| {
+            let is_mock = MOCKS.contains(&c.manifest().id);
+            c.channels().contains(channel) && (is_mock || !self.0.mocks_connectors)
+        };
+        let found = connectors.iter().rev().find(may_answer).map(Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let found = match self.faults() {
+            Some(faults) => found.map(|connector| faults.connector(connector)),
+            None => found,
+        };
+        found
     }
 
     /// Adds a connector; it takes over the channels it names.
@@ -185,11 +223,45 @@ impl Hub {
         self.0.connectors.write().unwrap_or_else(PoisonError::into_inner).push(connector);
     }
 
+    pub(crate) fn connectors(&self) -> Vec<Arc<dyn Connector>> {
+        self.0.connectors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a part that can tell how it is.
+    pub fn add_health(&self, check: Arc<dyn Health>) {
+        self.0.checks.write().unwrap_or_else(PoisonError::into_inner).push(check);
+    }
+
+    pub(crate) fn own_checks(&self) -> Vec<Arc<dyn Health>> {
+        self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn recipes(&self) -> Vec<Arc<dyn Recipe>> {
+        self.0.recipes.clone()
+    }
+
     /// The model that answers: the one added last, or the offline model.
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone)
+        let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let model = match self.faults() {
+            Some(faults) => faults.model(model),
+            None => model,
+        };
+        Arc::new(Metered::new(model, Arc::clone(&self.0.telemetry)))
+    }
+
+    /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
+        *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    #[cfg(any(test, feature = "doubles"))]
+    pub(crate) fn faults(&self) -> Option<crate::testing::FaultInjector> {
+        self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a model; it answers from now on.
@@ -201,36 +273,6 @@ impl Hub {
     #[must_use]
     pub fn is_seeded(&self) -> bool {
         self.0.seeded
-    }
-
-    /// Stops taking calls, waits up to 30 s for those under way, cancels what is left, and closes the store.
-    /// Closing twice is one close.
-    ///
-    /// # Errors
-    /// What the store answers while it writes out.
-    pub async fn close(&self) -> Result<()> {
-        self.0.closing.send_replace(true);
-        let mut busy = self.0.in_flight.subscribe();
-        // A call past the grace keeps its commit right: the store refuses what comes after the close.
-        let _ = tokio::time::timeout(GRACE, busy.wait_for(|n| *n == 0)).await;
-        if self.0.closed.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        self.0.store.close().await
-    }
-
-    /// True from the first call of `close` on.
-    #[must_use]
-    pub fn is_closing(&self) -> bool {
-        *self.0.closing.borrow()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::SeqCst)
-    }
-
-    pub(crate) async fn closing(&self) {
-        let _ = self.0.closing.subscribe().wait_for(|c| *c).await;
     }
 
     pub(crate) fn gate(&self) -> Result<Arc<dyn Gate>> {
@@ -245,12 +287,29 @@ impl Hub {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
     }
 
-    pub(crate) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
-        self.0.handlers.clone()
+    pub(crate) fn tools(&self) -> &crate::tool::Registry {
+        &self.0.tools
     }
 
-    pub(crate) fn has_handler(&self, queue: &str) -> bool {
-        self.0.handlers.iter().any(|h| h.queue() == queue)
+    /// The queues that this program works, in the order they were declared.
+    #[must_use]
+    pub fn queues(&self) -> &[Arc<Queue>] {
+        &self.0.queues
+    }
+
+    /// The queue of a name or short name.
+    pub(crate) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        let full = crate::job::full_name(name);
+        self.0.queues.iter().find(|q| q.name() == full).map(Arc::clone)
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.room
+    }
+
+    /// The clock for leases and delays: it never goes back.
+    pub(crate) fn steady_now(&self) -> Timestamp {
+        self.0.room.steady_now(self.now(), self.has_virtual_clock())
     }
 
     pub(crate) fn token(&self) -> [u8; 16] {
@@ -266,9 +325,41 @@ impl Hub {
     }
 
     pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
-        let mut sealers = self.0.sealers.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Sealer::new(&self.0.root_key, workspace, self.0.key_fits));
-        Arc::clone(sealers.entry(workspace.clone()).or_insert_with(made))
+        self.0.vault.sealer(workspace)
+    }
+
+    /// The metrics of this hub.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+
+    /// Hands a fault of ours to the host's crash services.
+    pub(crate) fn report(&self, cx: &Scope, operation: &str, error: &Error) {
+        if self.0.error_sinks.is_empty() {
+            return;
+        }
+        if let Some(report) = ErrorReport::of(cx, operation, error) {
+            self.0.error_sinks.iter().for_each(|sink| sink.report(&report));
+        }
+    }
+
+    /// The scope of a built-in job of the runtime in a workspace.
+    pub(crate) fn system_scope(&self, workspace: WorkspaceId, job: &str) -> Scope {
+        self.scope_of(workspace, Principal::System { job: job.to_owned() }, Role::Owner)
+    }
+
+    /// The scope of the hub's own records.
+    pub(crate) fn hub_scope(&self) -> Scope {
+        self.system_scope(WorkspaceId::hub(), "hub")
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn shared_store(&self) -> &SharedStore {
+        &self.0.store
     }
 
     /// Lets one call in.
@@ -304,9 +395,15 @@ impl Hub {
     }
 
     /// Told after each commit.
-    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, enqueued: bool) {
-        tracing::debug!(workspace = %workspace, seq, events, enqueued, "committed");
+    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, rings: &[String]) {
+        tracing::debug!(workspace = %workspace, seq, events, "committed");
+        self.0.room.ring(workspace, rings);
     }
+}
+
+/// The store of a URL, with nothing around it.
+pub(crate) async fn open_store(url: &str) -> Result<SharedStore> {
+    Ok(builder::open_at(url).await?.0)
 }
 
 /// The three names closest to a wrong one, by edit distance.

@@ -3,14 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::builder::KeyCheck;
 use crate::audit::{self, AuditEntry, AuditReport};
-use crate::bus::Event;
-use crate::job::{Job, QueueStats};
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, Page, entry};
 use crate::permission::Permission;
 use crate::scope::Principal;
-use crate::store::{Damage, Kind, Query};
+use crate::store::{Kind, Query};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, WorkspaceStatus};
 use crate::{Result, Scope};
 
@@ -21,20 +18,13 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<UpdateWorkspace>(),
     entry::<QueryAudit>(),
     entry::<VerifyAudit>(),
-    entry::<CheckStore>(),
-    entry::<StoreStats>(),
-    entry::<Work>(),
-    entry::<Stats>(),
 ];
 
 /// Record kinds of the runtime.
 pub static KINDS: &[Kind] = &[
     Kind::of::<Workspace>(),
     Kind::of::<DirectoryEntry>(),
-    Kind::of::<KeyCheck>(),
     Kind::of::<AuditEntry>(),
-    Kind::of::<Event>(),
-    Kind::of::<Job>(),
     Kind::of::<IdempotencyRecord>(),
 ];
 
@@ -181,120 +171,5 @@ impl Operation for VerifyAudit {
     }
     fn examples() -> Vec<Self> {
         vec![VerifyAudit {}]
-    }
-}
-
-/// Reads every record of the store and lists what is damaged.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CheckStore {}
-
-/// One damaged part of the store.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Finding {
-    /// Kind of the record, or the part of the store.
-    pub kind: String,
-    /// Its id.
-    pub id: String,
-    /// What is wrong.
-    pub problem: String,
-}
-
-impl From<Damage> for Finding {
-    fn from(damage: Damage) -> Self {
-        Finding { kind: damage.kind, id: damage.id, problem: damage.problem }
-    }
-}
-
-impl Operation for CheckStore {
-    type Output = Vec<Finding>;
-    const NAME: &'static str = "store.check";
-    const NEEDS: &'static [Permission] = &[Permission::ManageOrganization];
-    const EFFECT: Effect = Effect::Read;
-    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(3600);
-    async fn run(self, cx: &Scope) -> Result<Vec<Finding>> {
-        Ok(cx.store().check().await?.into_iter().map(Finding::from).collect())
-    }
-    fn examples() -> Vec<Self> {
-        vec![CheckStore {}]
-    }
-}
-
-/// Tells how the store is doing.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StoreStats {}
-
-/// Figures of the store.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Figures {
-    /// Engine: `sqlite` or `memory`.
-    pub engine: String,
-    /// Commits so far: the position of the change feed.
-    pub commits: u64,
-}
-
-impl Operation for StoreStats {
-    type Output = Figures;
-    const NAME: &'static str = "store.stats";
-    const NEEDS: &'static [Permission] = &[Permission::ReadAnalytics];
-    const EFFECT: Effect = Effect::Read;
-    async fn run(self, cx: &Scope) -> Result<Figures> {
-        Ok(Figures { engine: cx.store().caps().engine.to_owned(), commits: cx.store().seq().await? })
-    }
-    fn examples() -> Vec<Self> {
-        vec![StoreStats {}]
-    }
-}
-
-/// Works every job that is due now in this process, until none is left.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Work {}
-
-/// What the workers did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Worked {
-    /// Jobs done.
-    pub done: u64,
-    /// Jobs put off to a later instant.
-    pub later: u64,
-    /// Tries that failed.
-    pub failed: u64,
-}
-
-impl Operation for Work {
-    type Output = Worked;
-    const NAME: &'static str = "jobs.work";
-    const NEEDS: &'static [Permission] = &[Permission::ManageJobs];
-    const EFFECT: Effect = Effect::Write;
-    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-    async fn run(self, cx: &Scope) -> Result<Worked> {
-        let drained = cx.outside().work_until_idle().await?;
-        Ok(Worked { done: drained.done, later: drained.later, failed: drained.failed })
-    }
-    fn examples() -> Vec<Self> {
-        vec![Work {}]
-    }
-}
-
-/// Counts the jobs of one queue.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stats {
-    /// Queue, such as `email.send`.
-    pub queue: String,
-}
-
-impl Operation for Stats {
-    type Output = QueueStats;
-    const NAME: &'static str = "queues.stats";
-    const NEEDS: &'static [Permission] = &[Permission::ReadAnalytics];
-    const EFFECT: Effect = Effect::Read;
-    async fn run(self, cx: &Scope) -> Result<QueueStats> {
-        cx.queue_stats(&self.queue).await
-    }
-    fn examples() -> Vec<Self> {
-        vec![Stats { queue: "email.send".into() }]
     }
 }

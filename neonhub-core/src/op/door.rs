@@ -18,6 +18,7 @@ use crate::audit::{AuditDraft, Outcome};
 use crate::hub::InFlight;
 use crate::permission::Permission;
 use crate::scope::{CancelToken, Writing, cancelled};
+use crate::telemetry::TraceContext;
 use crate::{Error, ErrorKind, Fault, Result, Retry, Scope, Seed};
 
 /// The largest input as JSON.
@@ -37,6 +38,8 @@ pub struct CallOptions {
     pub deadline: Option<Duration>,
     /// Stops the call when cancelled.
     pub cancel: Option<CancelToken>,
+    /// The caller's trace, which the call becomes part of.
+    pub trace: Option<TraceContext>,
 }
 
 impl CallOptions {
@@ -57,6 +60,13 @@ impl CallOptions {
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);
+        self
+    }
+
+    /// Makes the call part of the caller's trace.
+    #[must_use]
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.trace = Some(context);
         self
     }
 
@@ -107,7 +117,12 @@ struct Pass {
 
 pub(crate) async fn call<O: Operation>(cx: &Scope, op: O, options: CallOptions) -> Result<O::Output> {
     let line: &'static Entry = &const { entry::<O>() };
-    let span = tracing::info_span!("operation", name = line.name, workspace = %cx.workspace());
+    let span = tracing::info_span!(
+        "operation",
+        name = line.name,
+        workspace_id = %cx.workspace(),
+        correlation_id = cx.correlation(),
+    );
     through::<O>(line, cx, op, options).instrument(span).await
 }
 
@@ -117,6 +132,8 @@ async fn through<O: Operation>(
     op: O,
     options: CallOptions,
 ) -> Result<O::Output> {
+    let traced = options.trace.clone().map(|context| cx.with_trace(context));
+    let cx = traced.as_ref().unwrap_or(cx);
     let slot = match &options.idempotency_key {
         Some(key) => Some(Slot::new(cx, line.name, key, &op)?),
         None => None,
@@ -140,6 +157,11 @@ async fn through<O: Operation>(
         let body = AssertUnwindSafe(op.clone().run(&pass.scope)).catch_unwind();
         let mut output = match bounded(line, &pass, body).await {
             Ok(output) => output,
+            // Another process rotated the data key: read it and run again, once.
+            Err(error) if run == 0 && pass.unit.is_some() && error.code() == "keys_stale" => {
+                cx.hub().read_keys(cx.workspace()).await?;
+                continue;
+            }
             Err(error) => return Err(refused(line, &pass, error).await),
         };
         if !cx.permissions().has(Permission::ReadPii) {
@@ -154,6 +176,9 @@ async fn through<O: Operation>(
         match leave(line, &pass, answer).await {
             Ok(()) => {
                 drop(turn);
+                if pass.unit.is_some() && cx.sealer().takes_care() {
+                    cx.hub().tend_keys(cx.workspace()).await?;
+                }
                 return Ok(output);
             }
             Err(error) if run < O::RERUNS && lost_a_race(&error) => {}
@@ -224,6 +249,7 @@ async fn bounded<T>(
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(cancelled(line.name)),
+        () = pass.scope.hub().grace_over() => Err(cancelled(line.name)),
         done = limit => match done {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, line.name, "the operation panicked: this is a fault of neonhub, please report it")),
@@ -245,7 +271,7 @@ async fn leave(line: &'static Entry, pass: &Pass, answer: Option<Value>) -> Resu
                     "the answer is over 8 MiB: ask for a smaller page",
                 ));
             }
-            Some(slot.write(&pass.scope, answer)?)
+            Some(slot.write(&pass.scope, &answer)?)
         }
         _ => None,
     };
@@ -276,6 +302,7 @@ async fn refused(line: &'static Entry, pass: &Pass, error: Error) -> Error {
     if error.kind() == ErrorKind::PermissionDenied {
         record_refusal(line, &pass.scope, &error).await;
     }
+    pass.scope.hub().report(&pass.scope, line.name, &error);
     error
 }
 

@@ -17,7 +17,7 @@ pub use catalogue::{CallFuture, Entry, entry};
 pub use door::CallOptions;
 pub use idempotency::IdempotencyRecord;
 pub use records::Page;
-pub(crate) use unit::Unit;
+pub(crate) use unit::{Staged, Unit};
 
 use crate::permission::Permission;
 use crate::{Result, Scope};

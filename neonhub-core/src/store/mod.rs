@@ -1,15 +1,28 @@
 //! The store: typed records with indexes and unique keys, one atomic commit, one ordered change feed.
 
+mod backup;
 mod batch;
 mod canonical;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod key;
 mod memory;
+mod ndjson;
+pub mod ops;
+#[cfg(any(feature = "postgres", feature = "sled"))]
+mod plan;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod query;
 mod record;
+#[cfg(feature = "sled")]
+pub mod sled;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod sweep;
+mod transfer;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,15 +30,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use backup::{Manifest, backup_to, restore_backup, verify_backup, write_backup};
 pub use batch::{Batch, Change, ChangeOp, Committed, Expected, FeedEntry, Link, Write, stale, taken};
 pub use canonical::canonical_json;
 pub use key::Key;
 pub use memory::MemoryStore;
+pub use ndjson::{Exported, ImportPlan, Imported, LineFault, OnConflict, export, import};
 pub use query::{Order, Query};
 pub use record::{Index, Kind, Record, Row, Stored};
+pub use sweep::{sweep_blobs, trim_feed};
+pub use transfer::{Figures, Item, KindFigures, RecordItem, Snapshot, cursor_expired};
 
-use crate::Result;
 use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// What a backend can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +54,9 @@ pub struct StoreCaps {
     /// Name of the engine.
     pub engine: &'static str,
 }
+
+/// Makes a batch of rows that were taken.
+pub type Claim<'a> = Box<dyn FnOnce(Vec<Row>) -> Result<Batch> + Send + 'a>;
 
 /// Keeps records. One implementation per engine; all pass the same conformance suite.
 ///
@@ -79,6 +99,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Unavailable` when the disk is full or the file cannot be written, and then nothing is half written.
     async fn commit(&self, batch: Batch) -> Result<Committed>;
 
+    /// True when this engine has its own way to [`claim`](Self::claim).
+    fn has_claim(&self) -> bool {
+        false
+    }
+
+    /// Takes rows for oneself: reads what these queries find and no other claim holds, hands it to `make`, and
+    /// commits what that gives, in one transaction. `None` where the engine has no better way than to read and to
+    /// commit with the revisions read; `make` is not called then.
+    async fn claim(
+        &self,
+        _kind: Kind,
+        _workspace: &WorkspaceId,
+        _queries: &[Query],
+        _make: Claim<'_>,
+    ) -> Option<Result<Committed>> {
+        None
+    }
+
     /// Feed entries after `after`, oldest first, at most `limit`. Gapless.
     async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
 
@@ -94,6 +132,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Wakes when the feed grows, also by another process where the engine is shared.
     fn watch(&self) -> watch::Receiver<u64>;
 
+    /// Wakes when another process committed. An engine that cannot tell wakes on every commit.
+    fn watch_others(&self) -> watch::Receiver<u64> {
+        self.watch()
+    }
+
     /// Makes this process known as a worker, so that others can tell when it is gone.
     fn register_worker(&self, _name: &str) -> Result<()> {
         Ok(())
@@ -107,8 +150,59 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Reads every record and names what is damaged.
     async fn check(&self) -> Result<Vec<Damage>>;
 
+    /// Version of the layout that the store has, and the one that this build works with.
+    async fn version(&self) -> Result<(u32, u32)> {
+        Ok((1, 1))
+    }
+
+    /// Compares the tables that are there with those declared, and names each difference.
+    async fn drift(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Rebuilds what can be rebuilt from the records (indexes) and says what was done. Bodies that do not match
+    /// their checksum have no second source here: they come back from a backup.
+    async fn repair(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// How much it holds.
+    async fn figures(&self) -> Result<Figures> {
+        Err(unsupported(self, "store.stats"))
+    }
+
+    /// A view of everything at the last commit, while writers go on.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        Err(unsupported(self, "store.snapshot"))
+    }
+
+    /// Takes items of a snapshot in as they are, revisions and all. For empty stores that nobody else has open.
+    async fn load(&self, _items: Vec<Item>) -> Result<()> {
+        Err(unsupported(self, "store.load"))
+    }
+
+    /// Forgets feed entries up to and with `through`, but never the last one; gives how many.
+    async fn trim_feed(&self, _through: u64) -> Result<u64> {
+        Err(unsupported(self, "store.trim_feed"))
+    }
+
+    /// Removes those of these blobs that were last put before `before`; gives how many.
+    async fn blob_delete(&self, _hashes: &[String], _before: Timestamp) -> Result<u64> {
+        Err(unsupported(self, "store.blob_delete"))
+    }
+
+    /// Gives the space of what was removed back, so that its bytes are gone from the files; sizes before and after.
+    async fn compact(&self) -> Result<(u64, u64)> {
+        Err(unsupported(self, "store.compact"))
+    }
+
     /// Writes out everything and lets go of the files. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<()>;
+}
+
+fn unsupported<S: Store + ?Sized>(store: &S, operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unsupported, operation, "this store cannot do it")
+        .with_context("engine", store.caps().engine)
 }
 
 /// One finding of [`Store::check`].

@@ -73,6 +73,10 @@ impl MessageIndex {
         }
         let changes = match self.cursor.filter(|c| *c <= seq && seq - c <= FEED_COMMITS) {
             Some(cursor) => from_feed(cx, cursor).await?,
+            None => None,
+        };
+        let changes = match changes {
+            Some(changes) => changes,
             None => {
                 *self = Self::new(&self.embedder, self.vectors.dims())?;
                 Changes {
@@ -144,10 +148,15 @@ impl MessageIndex {
     }
 }
 
-async fn from_feed(cx: &Scope, cursor: u64) -> Result<Changes> {
+/// What the feed tells since the cursor; nothing when the feed no longer holds what followed.
+async fn from_feed(cx: &Scope, cursor: u64) -> Result<Option<Changes>> {
     let mut out = Changes::default();
     let limit = usize::try_from(FEED_COMMITS).unwrap_or(usize::MAX);
-    for entry in cx.store().changes(cursor, limit).await? {
+    let entries = match cx.store().changes(cursor, limit).await {
+        Err(error) if error.code() == "cursor_expired" => return Ok(None),
+        other => other?,
+    };
+    for entry in entries {
         if entry.workspace != *cx.workspace() {
             continue;
         }
@@ -164,7 +173,7 @@ async fn from_feed(cx: &Scope, cursor: u64) -> Result<Changes> {
         ids.sort_unstable();
         ids.dedup();
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 async fn ids<R: Record>(cx: &Scope) -> Result<Vec<String>> {

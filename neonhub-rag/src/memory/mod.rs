@@ -14,6 +14,7 @@ mod shelf;
 
 use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
+use neonhub_core::vault::SealedColumn;
 
 pub use model::{Memory, MemoryId, MemoryKind, MemoryState, MemorySubject, SourceLabel, SubjectKind};
 pub use ops_read::{MemoriesAsOf, MemoryHit, SearchMemory};
@@ -34,6 +35,9 @@ pub(crate) static CATALOGUE: &[Entry] = &[
 
 /// The record kinds of memory.
 pub(crate) static KINDS: &[Kind] = &[Kind::of::<model::MemoryRecord>()];
+
+/// What is sealed in them.
+pub(crate) static SEALED: &[SealedColumn] = &[SealedColumn::of::<model::MemoryRecord>("memory", "content")];
 
 #[cfg(test)]
 mod tests;

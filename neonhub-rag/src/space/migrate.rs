@@ -74,7 +74,13 @@ impl Operation for MigrateSpace {
         let mut plan = MigrationPlan { space: space.body.clone(), documents, chunks, chars, job: None };
         let is_there = space.embedder == self.embedder && space.migration.is_none();
         let is_under_way = space.migration.as_ref().is_some_and(|m| m.embedder == self.embedder);
-        if self.dry_run || is_there || is_under_way {
+        if self.dry_run || is_there {
+            return Ok(plan);
+        }
+        let job = || JobSpec::new(QUEUE, QUEUE, json!({ "space": id })).dedupe(id.as_str());
+        if is_under_way {
+            // A job that was given up before its end is followed by a new one.
+            plan.job = Some(cx.submit(job()).await?.id);
             return Ok(plan);
         }
         if space.state != SpaceState::Active {
@@ -91,7 +97,7 @@ impl Operation for MigrateSpace {
             switched: false,
         });
         cx.save(&space)?;
-        plan.job = Some(cx.enqueue(JobSpec::new(QUEUE, QUEUE, json!({ "space": id })).dedupe(id.as_str()))?);
+        plan.job = Some(cx.submit(job()).await?.id);
         plan.space = space.body;
         Ok(plan)
     }

@@ -5,6 +5,7 @@ mod knowledge;
 mod migrate;
 mod model;
 mod ops_document;
+mod ops_embed;
 mod ops_manage;
 mod ops_search;
 mod ops_space;
@@ -29,7 +30,10 @@ pub use ops_document::{
     DeleteDocument, DocumentText, GetDocument, GetText, IngestText, ListDocuments, ListVersions,
     UploadDocument,
 };
-pub use ops_manage::{CompactKnowledge, Compacted, DeleteDataset, RetireSpace, UpdateDataset, UpdateSpace};
+pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
+pub use ops_manage::{
+    CompactKnowledge, DeleteDataset, KnowledgeCompacted, RetireSpace, UpdateDataset, UpdateSpace,
+};
 pub use ops_search::SearchKnowledge;
 pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
@@ -63,6 +67,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<CompactKnowledge>(),
     entry::<IngestText>(),
     entry::<SearchKnowledge>(),
+    entry::<EmbedTexts>(),
 ];
 
 /// The record kinds of knowledge.
@@ -84,6 +89,7 @@ pub fn install_with(builder: HubBuilder, knowledge: Knowledge) -> HubBuilder {
         .kinds(KINDS)
         .kinds(crate::conversation::KINDS)
         .kinds(crate::memory::KINDS)
+        .sealed(crate::memory::SEALED)
         .handler(Arc::new(crate::conversation::EmbedMessages))
         .handler(Arc::new(migrate::MigrateHandler))
         .service(Arc::new(knowledge))

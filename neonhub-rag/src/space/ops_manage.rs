@@ -219,25 +219,25 @@ pub struct CompactKnowledge {}
 
 /// What was compacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Compacted {
+pub struct KnowledgeCompacted {
     /// Number of spaces whose files were written anew.
     pub spaces: u32,
 }
 
 impl Operation for CompactKnowledge {
-    type Output = Compacted;
+    type Output = KnowledgeCompacted;
     const NAME: &'static str = "knowledge.compact";
     const NEEDS: &'static [Permission] = &[Permission::DeleteContent];
     const EFFECT: Effect = Effect::Idempotent;
     const DEADLINE: std::time::Duration = std::time::Duration::from_secs(600);
 
-    async fn run(self, cx: &Scope) -> Result<Compacted> {
+    async fn run(self, cx: &Scope) -> Result<KnowledgeCompacted> {
         let knowledge = cx.service::<Knowledge>()?;
         let indexes: Vec<_> = knowledge.in_step(cx).await?.indexes.values().cloned().collect();
         for index in &indexes {
             index.compact().await?;
         }
-        Ok(Compacted { spaces: u32::try_from(indexes.len()).unwrap_or(u32::MAX) })
+        Ok(KnowledgeCompacted { spaces: u32::try_from(indexes.len()).unwrap_or(u32::MAX) })
     }
 
     fn examples() -> Vec<Self> {

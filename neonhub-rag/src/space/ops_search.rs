@@ -18,8 +18,12 @@ use crate::index::FieldBoosts;
 #[serde(deny_unknown_fields)]
 pub struct SearchKnowledge {
     /// What to search for, in words. `"words in quotes"` must stand in a hit in this order; `start*` finds the
-    /// words that begin so.
+    /// words that begin so. Empty when `vector` alone is searched for, in mode `vector`.
     pub query: String,
+    /// The query as a vector of the spaces' embedder, packed as `knowledge.embed` packs it, in the place of the one
+    /// made from `query`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<String>,
     /// Ids or names of spaces; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spaces: Vec<String>,
@@ -82,6 +86,7 @@ impl Operation for SearchKnowledge {
 pub(crate) async fn search_request(cx: &Scope, search: SearchKnowledge) -> Result<SearchResult> {
     let request = Request {
         query: search.query,
+        vector: search.vector.as_deref().map(|packed| super::ops_embed::unpack(OP, packed)).transpose()?,
         spaces: search.spaces,
         k: search.k.unwrap_or(5) as usize,
         mode: search.mode,

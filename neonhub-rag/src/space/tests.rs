@@ -415,7 +415,7 @@ async fn what_was_rolled_back_never_enters_an_index() {
 
 #[test]
 fn every_operation_has_an_example_that_round_trips() {
-    assert_eq!(CATALOGUE.len(), 23);
+    assert_eq!(CATALOGUE.len(), 24);
     for name in ["spaces.create", "documents.text", "knowledge.search"] {
         assert!(CATALOGUE.iter().any(|e| e.name == name));
     }
@@ -606,4 +606,24 @@ async fn compaction_leaves_no_trace_of_what_was_deleted_in_the_index() {
         assert!(!holds, "{}", path.display());
     }
     assert_eq!(find(&cx, "plain").await.hits.len(), 5);
+}
+
+#[tokio::test]
+async fn a_vector_of_the_host_finds_what_its_words_find() {
+    let cx = ready("memory:").await;
+    put(&cx, "tone.md", "Our tone is warm towards everyone we write to.").await;
+    let texts = vec!["warm tone".to_owned()];
+    let made = cx.call(EmbedTexts { texts, kind: VectorKind::Query, embedder: None }).await.unwrap();
+    assert_eq!((made.count, made.dims), (1, 512));
+    let by = |query: &str, vector| SearchKnowledge {
+        mode: SearchMode::Vector,
+        vector,
+        ..SearchKnowledge::of(query)
+    };
+    let by_words = cx.call(by("warm tone", None)).await.unwrap();
+    let by_vector = cx.call(by("", Some(made.packed))).await.unwrap();
+    assert!(!by_words.hits.is_empty());
+    assert_eq!(by_vector, by_words);
+    let short = cx.call(by("", Some("AACAPwAAgD8=".into()))).await.unwrap_err();
+    assert!(short.to_string().contains("2 values"), "{short}");
 }

@@ -6,6 +6,7 @@
 
 mod connector;
 mod model;
+mod tool;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use connector::{ConnectorSettings, HostConnector};
 pub use model::{HostModel, ModelSettings};
+pub use tool::{HostTool, ToolSettings};
 
 /// A function of the host language: JSON in, JSON out. Dropping the future cancels the call where the host can.
 pub type Callback = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value>> + Send + Sync>;
@@ -27,7 +29,11 @@ pub trait Settings: DeserializeOwned {
     /// # Errors
     /// `InvalidInput` for an unknown setting or a wrong value.
     fn parse(map: Value) -> Result<Self> {
-        serde_json::from_value(map).map_err(|cause| Error::invalid("hub.add", "settings", cause.to_string()))
+        serde_path_to_error::deserialize(map).map_err(|cause| {
+            let path = cause.path().to_string();
+            let field = if path == "." { "settings".to_owned() } else { path };
+            Error::invalid("hub.add", field, cause.into_inner().to_string())
+        })
     }
 }
 

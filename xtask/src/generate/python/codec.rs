@@ -1,9 +1,8 @@
 //! Writes the decoders: one function per class, from plain values to the class.
 
-use super::Surface;
 use super::names;
 use super::text;
-use super::types::{Declaration, Field, Type};
+use crate::generate::shapes::{Declaration, Field, Surface, Type};
 
 /// The module of decoders.
 pub(super) fn write(surface: &Surface<'_>) -> String {
@@ -18,12 +17,13 @@ pub(super) fn write(surface: &Surface<'_>) -> String {
     }
     let mut out =
         String::from("\"\"\"From the plain values of the core to the classes of `models`.\"\"\"\n\n");
-    out.push_str("from __future__ import annotations\n\nfrom collections.abc import Callable\nfrom typing import Any\n\n");
-    let instant = if body.contains("instant(") { "from .._values import instant\n" } else { "" };
-    out.push_str(&format!("from . import models as m\n{instant}").replace(
-        "from . import models as m\nfrom .._values import instant\n",
-        "from .._values import instant\nfrom . import models as m\n",
-    ));
+    out.push_str("from __future__ import annotations\n\nfrom collections.abc import Callable\nfrom typing import TYPE_CHECKING, Any\n\n");
+    out.push_str("from .._lazy import Lazy\n");
+    if body.contains("instant(") {
+        out.push_str("from .._values import instant\n");
+    }
+    // The classes are many: they are made when the first answer needs one, not at import.
+    out.push_str("\nif TYPE_CHECKING:\n    from . import models as m\nelse:\n    m = Lazy(\"neonhub._generated.models\")\n");
     if !body.contains("Callable") {
         out = out.replace("from collections.abc import Callable\n", "");
     }
@@ -40,7 +40,7 @@ fn class(name: &str, fields: &[Field]) -> String {
     out.push_str(&format!("    return m.{name}(\n"));
     let mut fresh = Fresh::default();
     for field in members {
-        out.push_str(&format!("        {}={},\n", field.python, member(field, &mut fresh)));
+        out.push_str(&format!("        {}={},\n", names::of(field), member(field, &mut fresh)));
     }
     out + "    )\n"
 }

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._lazy import Lazy
 from .._values import instant
-from . import models as m
+
+if TYPE_CHECKING:
+    from . import models as m
+else:
+    m = Lazy("neonhub._generated.models")
 
 
 def agent_run(v: Any) -> m.AgentRun:
@@ -28,6 +33,7 @@ def agent_run(v: Any) -> m.AgentRun:
         signals=v.get("signals", {}),
         started_at=instant(v["started_at"]),
         status=v["status"],
+        trace=v.get("trace"),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
         wake_at=None if (t4 := v.get("wake_at")) is None else instant(t4),
@@ -41,6 +47,32 @@ def agent_run_page(v: Any) -> m.AgentRunPage:
     )
 
 
+def agent_session(v: Any) -> m.AgentSession:
+    return m.AgentSession(
+        agent=v["agent"],
+        attempt=v.get("attempt", 0),
+        cost_micros=v.get("cost_micros", 0),
+        ended_at=None if (t1 := v.get("ended_at")) is None else instant(t1),
+        id=v["id"],
+        job_id=v.get("job_id"),
+        missed_count=v.get("missed_count", 0),
+        planned_at=instant(v["planned_at"]),
+        reason=v.get("reason"),
+        run_ids=v.get("run_ids", []),
+        schedule_id=v.get("schedule_id"),
+        started_at=None if (t2 := v.get("started_at")) is None else instant(t2),
+        state=v["state"],
+        summary=v.get("summary"),
+    )
+
+
+def agent_session_page(v: Any) -> m.AgentSessionPage:
+    return m.AgentSessionPage(
+        items=[agent_session(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
 def agents_failure(v: Any) -> m.AgentsFailure:
     return m.AgentsFailure(
         code=v["code"],
@@ -48,6 +80,16 @@ def agents_failure(v: Any) -> m.AgentsFailure:
         message=v["message"],
         operation=v["operation"],
         retryable=v["retryable"],
+    )
+
+
+def agents_log_line(v: Any) -> m.AgentsLogLine:
+    return m.AgentsLogLine(
+        actor=v["actor"],
+        at=instant(v["at"]),
+        data=v["data"],
+        kind=v["kind"],
+        seq=v["seq"],
     )
 
 
@@ -185,6 +227,15 @@ def audit_report(v: Any) -> m.AuditReport:
     )
 
 
+def backoff(v: Any) -> m.Backoff:
+    return m.Backoff(
+        base_ms=v["base_ms"],
+        cap_ms=v["cap_ms"],
+        jitter=v["jitter"],
+        kind=v["kind"],
+    )
+
+
 def block(v: Any) -> m.Block:
     return m.Block(
         byte_end=v["byte_end"],
@@ -292,11 +343,29 @@ def budget_share(v: Any) -> m.BudgetShare:
     )
 
 
-def built_context(v: Any) -> m.BuiltContext:
-    return m.BuiltContext(
-        blocks=[context_block(t1) for t1 in v["blocks"]],
-        dropped=[knowledge_dropped(t2) for t2 in v["dropped"]],
-        tokens=v["tokens"],
+def bus_event(v: Any) -> m.BusEvent:
+    return m.BusEvent(
+        actor=v["actor"],
+        at=instant(v["at"]),
+        causation_id=v.get("causation_id"),
+        correlation_id=v["correlation_id"],
+        data=v["data"],
+        depth=v.get("depth"),
+        id=v["id"],
+        seq=v["seq"],
+        sub=v["sub"],
+        subject_id=v["subject_id"],
+        subject_kind=v["subject_kind"],
+        type=v["type"],
+        version=v.get("version"),
+        workspace_id=v["workspace_id"],
+    )
+
+
+def calendar(v: Any) -> m.Calendar:
+    return m.Calendar(
+        only_weekdays=v.get("only_weekdays", []),
+        skip_dates=v.get("skip_dates", []),
     )
 
 
@@ -467,6 +536,20 @@ def campaign_report(v: Any) -> m.CampaignReport:
     )
 
 
+def cancelled(v: Any) -> m.Cancelled:
+    return m.Cancelled(
+        id=v["id"],
+        state=v["state"],
+    )
+
+
+def changed(v: Any) -> m.Changed:
+    return m.Changed(
+        count=v["count"],
+        is_more=v["is_more"],
+    )
+
+
 def channel_override(v: Any) -> m.ChannelOverride:
     return m.ChannelOverride(
         emoji=v.get("emoji"),
@@ -488,13 +571,16 @@ def cited(v: Any) -> m.Cited:
         chunk=v["chunk"],
         document=v["document"],
         quote=v["quote"],
-        span=span(v["span"]),
+        span=voice_span(v["span"]),
     )
 
 
 def compacted(v: Any) -> m.Compacted:
     return m.Compacted(
-        spaces=v["spaces"],
+        after_bytes=v["after_bytes"],
+        before_bytes=v["before_bytes"],
+        blobs_removed=v["blobs_removed"],
+        feed_removed=v["feed_removed"],
     )
 
 
@@ -568,18 +654,6 @@ def content_facts(v: Any) -> m.ContentFacts:
     )
 
 
-def context_block(v: Any) -> m.ContextBlock:
-    return m.ContextBlock(
-        citation=v.get("citation"),
-        cut=v["cut"],
-        id=v["id"],
-        part=v["part"],
-        taint=v["taint"],
-        text=v["text"],
-        tokens=v["tokens"],
-    )
-
-
 def context_chunk(v: Any) -> m.ContextChunk:
     return m.ContextChunk(
         chunk=v["chunk"],
@@ -588,50 +662,6 @@ def context_chunk(v: Any) -> m.ContextChunk:
         headings=v["headings"],
         text=v["text"],
         title=v["title"],
-    )
-
-
-def context_item(v: Any) -> m.ContextItem:
-    return m.ContextItem(
-        id=v["id"],
-        part=v["part"],
-        score=v.get("score", 1.0),
-        taint=v.get("taint", "first_party"),
-        text=v["text"],
-    )
-
-
-def conversation(v: Any) -> m.Conversation:
-    return m.Conversation(
-        absorbed=v.get("absorbed", False),
-        agent=v.get("agent"),
-        campaign=v.get("campaign"),
-        created_at=instant(v["created_at"]),
-        id=v["id"],
-        kind=v["kind"],
-        last_at=instant(v["last_at"]),
-        merged_into=v.get("merged_into"),
-        messages=v["messages"],
-        participants=v["participants"],
-        person=v.get("person"),
-        status=v["status"],
-        title=v["title"],
-    )
-
-
-def conversation_hit(v: Any) -> m.ConversationHit:
-    return m.ConversationHit(
-        conversation=conversation(v["conversation"]),
-        messages=v["messages"],
-        score=v["score"],
-    )
-
-
-def conversation_page(v: Any) -> m.ConversationPage:
-    return m.ConversationPage(
-        conversation=conversation(v["conversation"]),
-        messages=[message(t1) for t1 in v["messages"]],
-        next=v.get("next"),
     )
 
 
@@ -653,10 +683,38 @@ def count(v: Any) -> m.Count:
     )
 
 
+def create_schedule(v: Any) -> m.CreateSchedule:
+    return m.CreateSchedule(
+        calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
+        concurrency=v.get("concurrency"),
+        ends_at=None if (t2 := v.get("ends_at")) is None else instant(t2),
+        jitter_ms=v.get("jitter_ms"),
+        max_runs=v.get("max_runs"),
+        missed=v.get("missed", "latest"),
+        missed_window_ms=v.get("missed_window_ms"),
+        name=v["name"],
+        overlap=v.get("overlap", "skip"),
+        pause_after_failures=v.get("pause_after_failures"),
+        priority=v.get("priority"),
+        retries=v.get("retries"),
+        starts_at=None if (t3 := v.get("starts_at")) is None else instant(t3),
+        target=target(v["target"]),
+        when=when(v["when"]),
+    )
+
+
 def cta(v: Any) -> m.Cta:
     return m.Cta(
         label=v["label"],
         url=v["url"],
+    )
+
+
+def data_key_rotated(v: Any) -> m.DataKeyRotated:
+    return m.DataKeyRotated(
+        is_complete=v["is_complete"],
+        resealed=v["resealed"],
+        version=v["version"],
     )
 
 
@@ -685,11 +743,11 @@ def day_window(v: Any) -> m.DayWindow:
     )
 
 
-def diff_passage(v: Any) -> m.DiffPassage:
-    return m.DiffPassage(
-        chunk=v["chunk"],
-        heading_path=v["heading_path"],
-        text=v["text"],
+def dedupe_input(v: Any) -> m.DedupeInput:
+    return m.DedupeInput(
+        keep_key_for_ms=v.get("keep_key_for_ms"),
+        key=v["key"],
+        mode=v.get("mode", "reject"),
     )
 
 
@@ -702,11 +760,9 @@ def document(v: Any) -> m.Document:
         content_hash=v["content_hash"],
         current=v["current"],
         dataset=v["dataset"],
-        deleted_at=None if (t1 := v.get("deleted_at")) is None else instant(t1),
         embedded=v["embedded"],
         external_key=v["external_key"],
-        failure=None if (t2 := v.get("failure")) is None else documents_failure(t2),
-        given=None if (t3 := v.get("given")) is None else given(t3),
+        failure=None if (t1 := v.get("failure")) is None else documents_failure(t1),
         id=v["id"],
         ingested_at=instant(v["ingested_at"]),
         language=v.get("language"),
@@ -724,7 +780,7 @@ def document(v: Any) -> m.Document:
         title=v["title"],
         trust=v["trust"],
         version=v["version"],
-        warnings=[documents_warning(t4) for t4 in v["warnings"]],
+        warnings=[documents_warning(t2) for t2 in v["warnings"]],
     )
 
 
@@ -816,16 +872,34 @@ def drafts_violation(v: Any) -> m.DraftsViolation:
     )
 
 
+def dropped(v: Any) -> m.Dropped:
+    return m.Dropped(
+        index=v["index"],
+        message=v["message"],
+        rule=v["rule"],
+    )
+
+
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
         at=instant(v["at"]),
+        causation_id=v.get("causation_id"),
         correlation_id=v["correlation_id"],
         data=v["data"],
+        depth=v.get("depth"),
         id=v["id"],
         subject_id=v["subject_id"],
         subject_kind=v["subject_kind"],
         type=v["type"],
+        version=v.get("version"),
+    )
+
+
+def event_page(v: Any) -> m.EventPage:
+    return m.EventPage(
+        cursor=v["cursor"],
+        items=[bus_event(t1) for t1 in v["items"]],
     )
 
 
@@ -850,6 +924,13 @@ def explanation(v: Any) -> m.Explanation:
     )
 
 
+def export_report(v: Any) -> m.ExportReport:
+    return m.ExportReport(
+        records=v["records"],
+        size_bytes=v["size_bytes"],
+    )
+
+
 def failed_file(v: Any) -> m.FailedFile:
     return m.FailedFile(
         file=v["file"],
@@ -857,24 +938,19 @@ def failed_file(v: Any) -> m.FailedFile:
     )
 
 
-def field_boosts(v: Any) -> m.FieldBoosts:
-    return m.FieldBoosts(
-        body=v.get("body", 1.0),
-        headings=v.get("headings", 1.5),
-        title=v.get("title", 1.2999999523162842),
+def filter(v: Any) -> m.Filter:
+    return m.Filter(
+        agent=v.get("agent"),
+        subject_id=v.get("subject_id"),
+        subject_kind=v.get("subject_kind"),
+        types=v.get("types", []),
     )
 
 
-def figures(v: Any) -> m.Figures:
-    return m.Figures(
-        commits=v["commits"],
-        engine=v["engine"],
-    )
-
-
-def forgotten(v: Any) -> m.Forgotten:
-    return m.Forgotten(
-        memories=v["memories"],
+def flow(v: Any) -> m.Flow:
+    return m.Flow(
+        flow_id=v["flow_id"],
+        jobs=[job(t1) for t1 in v["jobs"]],
     )
 
 
@@ -921,18 +997,52 @@ def generated_text(v: Any) -> m.GeneratedText:
     )
 
 
-def given(v: Any) -> m.Given:
-    return m.Given(
-        language=v.get("language"),
-        mime=v.get("mime"),
-        title=v.get("title"),
-    )
-
-
 def greeting(v: Any) -> m.Greeting:
     return m.Greeting(
         general=v["general"],
         personal=v["personal"],
+    )
+
+
+def heal_action(v: Any) -> m.HealAction:
+    return m.HealAction(
+        after=v["after"],
+        at=instant(v["at"]),
+        before=v["before"],
+        detail=v["detail"],
+        id=v["id"],
+        recipe=v["recipe"],
+        result=v["result"],
+        subject=v["subject"],
+    )
+
+
+def health_record(v: Any) -> m.HealthRecord:
+    return m.HealthRecord(
+        at=instant(v["at"]),
+        checks=v["checks"],
+        detail=v.get("detail"),
+        failures=v["failures"],
+        latency_ms=v["latency_ms"],
+        since=instant(v["since"]),
+        status=v["status"],
+        subject=v["subject"],
+    )
+
+
+def health_record_page(v: Any) -> m.HealthRecordPage:
+    return m.HealthRecordPage(
+        items=[health_record(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def health_report(v: Any) -> m.HealthReport:
+    return m.HealthReport(
+        checks=[subject_health(t1) for t1 in v["checks"]],
+        status=v["status"],
+        uptime_ms=v["uptime_ms"],
+        version=v["version"],
     )
 
 
@@ -942,6 +1052,14 @@ def hidden_text(v: Any) -> m.HiddenText:
         page=v.get("page"),
         reason=v["reason"],
         text=v["text"],
+    )
+
+
+def history_line(v: Any) -> m.HistoryLine:
+    return m.HistoryLine(
+        at=instant(v["at"]),
+        reason=v["reason"],
+        state=v["state"],
     )
 
 
@@ -957,7 +1075,6 @@ def hit(v: Any) -> m.Hit:
         heading_path=v["heading_path"],
         name=v["name"],
         page=v.get("page"),
-        rerank_score=v.get("rerank_score"),
         score=v["score"],
         space=v["space"],
         text=v["text"],
@@ -1025,6 +1142,25 @@ def import_job(v: Any) -> m.ImportJob:
     )
 
 
+def imported(v: Any) -> m.Imported:
+    return m.Imported(
+        faults=[line_fault(t1) for t1 in v["faults"]],
+        lines=v["lines"],
+        refused=v["refused"],
+        skipped=v["skipped"],
+        written=v["written"],
+    )
+
+
+def instant(v: Any) -> m.Instant:
+    return m.Instant(
+        at=instant(v["at"]),
+        local=v["local"],
+        note=v.get("note"),
+        offset=v["offset"],
+    )
+
+
 _ITEM: dict[str, Callable[[Any], m.Item]] = {
     "event": lambda v: item_event(v),
     "progress": lambda v: item_progress(v),
@@ -1051,20 +1187,77 @@ def item_progress(v: Any) -> m.ItemProgress:
     )
 
 
+def job(v: Any) -> m.Job:
+    return m.Job(
+        attempts=v.get("attempts"),
+        backoff=None if (t1 := v.get("backoff")) is None else backoff(t1),
+        correlation_id=v["correlation_id"],
+        crashes=v.get("crashes"),
+        dedupe_key=v.get("dedupe_key"),
+        error=None if (t2 := v.get("error")) is None else job_error(t2),
+        finished_at=None if (t3 := v.get("finished_at")) is None else instant(t3),
+        flow_id=v.get("flow_id"),
+        group_key=v.get("group_key"),
+        group_slot=v.get("group_slot"),
+        id=v["id"],
+        keep_key_for_ms=v.get("keep_key_for_ms"),
+        lease=None if (t4 := v.get("lease")) is None else lease(t4),
+        max_attempts=v["max_attempts"],
+        more_parents=v.get("more_parents", []),
+        name=v["name"],
+        on_child_failure=v.get("on_child_failure"),
+        open_children=v.get("open_children"),
+        parent_id=v.get("parent_id"),
+        payload=v["payload"],
+        principal=v.get("principal"),
+        priority=v.get("priority"),
+        progress=v.get("progress"),
+        queue=v["queue"],
+        result=v.get("result"),
+        run_at=instant(v["run_at"]),
+        stalls=v.get("stalls"),
+        started_at=None if (t5 := v.get("started_at")) is None else instant(t5),
+        state=v["state"],
+        timeout_ms=v.get("timeout_ms"),
+    )
+
+
+def job_error(v: Any) -> m.JobError:
+    return m.JobError(
+        code=v["code"],
+        message=v["message"],
+        retryable=v["retryable"],
+    )
+
+
+def job_page(v: Any) -> m.JobPage:
+    return m.JobPage(
+        items=[job(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def jobs_log_line(v: Any) -> m.JobsLogLine:
+    return m.JobsLogLine(
+        at=instant(v["at"]),
+        text=v["text"],
+    )
+
+
+def kind_figures(v: Any) -> m.KindFigures:
+    return m.KindFigures(
+        bytes=v["bytes"],
+        kind=v["kind"],
+        records=v["records"],
+    )
+
+
 def knowledge_counts(v: Any) -> m.KnowledgeCounts:
     return m.KnowledgeCounts(
         chunks=v["chunks"],
         documents=v["documents"],
         failed=[failed_file(t1) for t1 in v["failed"]],
         files=[read_file(t2) for t2 in v["files"]],
-    )
-
-
-def knowledge_dropped(v: Any) -> m.KnowledgeDropped:
-    return m.KnowledgeDropped(
-        id=v["id"],
-        part=v["part"],
-        reason=v["reason"],
     )
 
 
@@ -1088,6 +1281,22 @@ def launch_outcome(v: Any) -> m.LaunchOutcome:
     )
 
 
+def lease(v: Any) -> m.Lease:
+    return m.Lease(
+        owner=v["owner"],
+        token=v["token"],
+        until=instant(v["until"]),
+    )
+
+
+def level_set(v: Any) -> m.LevelSet:
+    return m.LevelSet(
+        level=v["level"],
+        target=v["target"],
+        until=instant(v["until"]),
+    )
+
+
 def lifted(v: Any) -> m.Lifted:
     return m.Lifted(
         at=instant(v["at"]),
@@ -1105,6 +1314,13 @@ def limit_check(v: Any) -> m.LimitCheck:
     )
 
 
+def line_fault(v: Any) -> m.LineFault:
+    return m.LineFault(
+        line=v["line"],
+        problem=v["problem"],
+    )
+
+
 def link(v: Any) -> m.Link:
     return m.Link(
         byte_end=v["byte_end"],
@@ -1113,60 +1329,14 @@ def link(v: Any) -> m.Link:
     )
 
 
-def log_line(v: Any) -> m.LogLine:
-    return m.LogLine(
-        actor=v["actor"],
-        at=instant(v["at"]),
-        data=v["data"],
-        kind=v["kind"],
+def manifest(v: Any) -> m.Manifest:
+    return m.Manifest(
+        engine=v["engine"],
+        items=v["items"],
+        records=v["records"],
         seq=v["seq"],
-    )
-
-
-def memory(v: Any) -> m.Memory:
-    return m.Memory(
-        activated_at=None if (t1 := v.get("activated_at")) is None else instant(t1),
-        confidence=v["confidence"],
-        consent_basis=v.get("consent_basis"),
-        created_at=instant(v["created_at"]),
-        expires_at=None if (t2 := v.get("expires_at")) is None else instant(t2),
-        id=v["id"],
-        kind=v["kind"],
-        purposes=v["purposes"],
-        retracted_at=None if (t3 := v.get("retracted_at")) is None else instant(t3),
-        slots=v["slots"],
-        source_events=v["source_events"],
-        source_label=v["source_label"],
-        state=v["state"],
-        subject=memory_subject(v["subject"]),
-        superseded_at=None if (t4 := v.get("superseded_at")) is None else instant(t4),
-        superseded_by=v.get("superseded_by"),
-        text=v["text"],
-        valid_from=instant(v["valid_from"]),
-        valid_to=None if (t5 := v.get("valid_to")) is None else instant(t5),
-    )
-
-
-def memory_change(v: Any) -> m.MemoryChange:
-    return m.MemoryChange(
-        closed=v["closed"],
-        memory=None if (t1 := v.get("memory")) is None else memory(t1),
-        outcome=v["outcome"],
-    )
-
-
-def memory_hit(v: Any) -> m.MemoryHit:
-    return m.MemoryHit(
-        memory=memory(v["memory"]),
-        recalled=v["recalled"],
-        score=v["score"],
-    )
-
-
-def memory_subject(v: Any) -> m.MemorySubject:
-    return m.MemorySubject(
-        id=v["id"],
-        kind=v["kind"],
+        sha256=v["sha256"],
+        size_bytes=v["size_bytes"],
     )
 
 
@@ -1206,74 +1376,11 @@ def merge_entry(v: Any) -> m.MergeEntry:
     )
 
 
-def message(v: Any) -> m.Message:
-    return m.Message(
-        author=v["author"],
-        conversation=v["conversation"],
-        created_at=instant(v["created_at"]),
-        edited_at=None if (t1 := v.get("edited_at")) is None else instant(t1),
-        id=v["id"],
-        merged_from=v.get("merged_from"),
-        parts=[message_part(t2) for t2 in v["parts"]],
-        read_at={t3: instant(t4) for t3, t4 in v["read_at"].items()},
-        reply_to_id=v.get("reply_to_id"),
-        role=v["role"],
-        run_id=v.get("run_id"),
-        taint=v["taint"],
-        thread_id=v.get("thread_id"),
-    )
-
-
-def message_hit(v: Any) -> m.MessageHit:
-    return m.MessageHit(
-        message=message(v["message"]),
-        score=v["score"],
-        title=v["title"],
-    )
-
-
-_MESSAGE_PART: dict[str, Callable[[Any], m.MessagePart]] = {
-    "text": lambda v: message_part_text(v),
-    "file": lambda v: message_part_file(v),
-}
-
-
-def message_part(v: Any) -> m.MessagePart:
-    return _MESSAGE_PART[v["type"]](v)
-
-
-def message_part_file(v: Any) -> m.MessagePartFile:
-    return m.MessagePartFile(
-        blob=v["blob"],
-        mime=v["mime"],
-        name=v["name"],
-    )
-
-
-def message_part_text(v: Any) -> m.MessagePartText:
-    return m.MessagePartText(
-        text=v["text"],
-    )
-
-
-def migration(v: Any) -> m.Migration:
-    return m.Migration(
-        cursor=v.get("cursor"),
-        dims=v["dims"],
-        done=v["done"],
-        embedder=v["embedder"],
-        round=v["round"],
-        switched=v["switched"],
-    )
-
-
-def migration_plan(v: Any) -> m.MigrationPlan:
-    return m.MigrationPlan(
-        chars=v["chars"],
-        chunks=v["chunks"],
-        documents=v["documents"],
-        job=v.get("job"),
-        space=space(v["space"]),
+def migrated(v: Any) -> m.Migrated:
+    return m.Migrated(
+        build_version=v["build_version"],
+        pending=v["pending"],
+        version=v["version"],
     )
 
 
@@ -1281,6 +1388,31 @@ def money(v: Any) -> m.Money:
     return m.Money(
         currency=v["currency"],
         minor=v["minor"],
+    )
+
+
+def new_job(v: Any) -> m.NewJob:
+    return m.NewJob(
+        attempts=v.get("attempts"),
+        backoff=None if (t1 := v.get("backoff")) is None else backoff(t1),
+        dedupe=None if (t2 := v.get("dedupe")) is None else dedupe_input(t2),
+        delay_ms=v.get("delay_ms"),
+        group=v.get("group"),
+        name=v["name"],
+        on_child_failure=v.get("on_child_failure"),
+        payload=v.get("payload"),
+        priority=v.get("priority"),
+        queue=v["queue"],
+        run_at=None if (t3 := v.get("run_at")) is None else instant(t3),
+        timeout_ms=v.get("timeout_ms"),
+    )
+
+
+def new_node(v: Any) -> m.NewNode:
+    return m.NewNode(
+        after=v.get("after", []),
+        job=new_job(v["job"]),
+        key=v["key"],
     )
 
 
@@ -1307,15 +1439,6 @@ def part(v: Any) -> m.Part:
         rank=v["rank"],
         score=v["score"],
         share=v["share"],
-    )
-
-
-def part_limits(v: Any) -> m.PartLimits:
-    return m.PartLimits(
-        max=v.get("max"),
-        min=v.get("min", 0),
-        part=v["part"],
-        share=v.get("share"),
     )
 
 
@@ -1368,14 +1491,6 @@ def pattern_no_questions(v: Any) -> m.PatternNoQuestions:
 def pattern_term(v: Any) -> m.PatternTerm:
     return m.PatternTerm(
         value=v["value"],
-    )
-
-
-def people_dropped(v: Any) -> m.PeopleDropped:
-    return m.PeopleDropped(
-        index=v["index"],
-        message=v["message"],
-        rule=v["rule"],
     )
 
 
@@ -1556,13 +1671,61 @@ def proof(v: Any) -> m.Proof:
     )
 
 
+_PROVIDER_SPEC: dict[str, Callable[[Any], m.ProviderSpec]] = {
+    "env": lambda v: provider_spec_env(v),
+    "file": lambda v: provider_spec_file(v),
+}
+
+
+def provider_spec(v: Any) -> m.ProviderSpec:
+    return _PROVIDER_SPEC[v["kind"]](v)
+
+
+def provider_spec_env(v: Any) -> m.ProviderSpecEnv:
+    return m.ProviderSpecEnv(
+        name=v["name"],
+    )
+
+
+def provider_spec_file(v: Any) -> m.ProviderSpecFile:
+    return m.ProviderSpecFile(
+        path=v["path"],
+    )
+
+
+def published(v: Any) -> m.Published:
+    return m.Published(
+        id=v["id"],
+    )
+
+
 def queue_stats(v: Any) -> m.QueueStats:
     return m.QueueStats(
         active=v["active"],
+        blocked=v["blocked"],
+        cancelled=v["cancelled"],
         completed=v["completed"],
         dead=v["dead"],
+        delayed=v["delayed"],
+        failed=v["failed"],
+        oldest_ms=v["oldest_ms"],
+        p50_ms=v["p50_ms"],
+        p99_ms=v["p99_ms"],
+        paused=v["paused"],
+        per_minute=v["per_minute"],
         queue=v["queue"],
         waiting=v["waiting"],
+    )
+
+
+def queue_view(v: Any) -> m.QueueView:
+    return m.QueueView(
+        attempts=v["attempts"],
+        concurrency=v["concurrency"],
+        name=v["name"],
+        needs=v["needs"],
+        paused=v["paused"],
+        timeout_ms=v["timeout_ms"],
     )
 
 
@@ -1621,11 +1784,25 @@ def rendered(v: Any) -> m.Rendered:
     )
 
 
+def repaired(v: Any) -> m.Repaired:
+    return m.Repaired(
+        done=v["done"],
+        left=[store_finding(t1) for t1 in v["left"]],
+    )
+
+
 def replacement(v: Any) -> m.Replacement:
     return m.Replacement(
         count=v["count"],
         from_=v["from"],
         to=v["to"],
+    )
+
+
+def replayed(v: Any) -> m.Replayed:
+    return m.Replayed(
+        done=v["done"],
+        failed=v["failed"],
     )
 
 
@@ -1639,7 +1816,7 @@ def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),
         created=v["created"],
-        dropped=[people_dropped(t1) for t1 in v["dropped"]],
+        dropped=[dropped(t1) for t1 in v["dropped"]],
         identities=v["identities"],
         matched=v["matched"],
         merge=v.get("merge"),
@@ -1654,6 +1831,13 @@ def review(v: Any) -> m.Review:
         by=v["by"],
         hash=v["hash"],
         note=v.get("note"),
+    )
+
+
+def root_rotated(v: Any) -> m.RootRotated:
+    return m.RootRotated(
+        data_keys=v["data_keys"],
+        provider=v["provider"],
     )
 
 
@@ -1688,14 +1872,14 @@ def rule_source(v: Any) -> m.RuleSource:
     return m.RuleSource(
         chunk=v.get("chunk"),
         document=v["document"],
-        span=span(v["span"]),
+        span=voice_span(v["span"]),
     )
 
 
 def run_details(v: Any) -> m.RunDetails:
     return m.RunDetails(
         input=v["input"],
-        log=[] if (t1 := v.get("log")) is None else [log_line(t2) for t2 in t1],
+        log=[] if (t1 := v.get("log")) is None else [agents_log_line(t2) for t2 in t1],
         output=v["output"],
         run=agent_run(v["run"]),
         summary=v["summary"],
@@ -1710,6 +1894,36 @@ def run_lease(v: Any) -> m.RunLease:
     )
 
 
+def schedule(v: Any) -> m.Schedule:
+    return m.Schedule(
+        anchor=instant(v["anchor"]),
+        calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
+        concurrency=v["concurrency"],
+        enabled=v["enabled"],
+        ends_at=None if (t2 := v.get("ends_at")) is None else instant(t2),
+        failures=v.get("failures", 0),
+        fired=v.get("fired", 0),
+        id=v["id"],
+        jitter_ms=v["jitter_ms"],
+        last_at=None if (t3 := v.get("last_at")) is None else instant(t3),
+        max_runs=v.get("max_runs"),
+        missed=v["missed"],
+        missed_window_ms=v["missed_window_ms"],
+        name=v["name"],
+        next_at=None if (t4 := v.get("next_at")) is None else instant(t4),
+        overlap=v["overlap"],
+        pause_after_failures=v["pause_after_failures"],
+        paused_reason=v.get("paused_reason"),
+        principal=v["principal"],
+        priority=v["priority"],
+        retries=v["retries"],
+        rights=v["rights"],
+        starts_at=None if (t5 := v.get("starts_at")) is None else instant(t5),
+        target=target(v["target"]),
+        when=when(v["when"]),
+    )
+
+
 def schedule_entry(v: Any) -> m.ScheduleEntry:
     return m.ScheduleEntry(
         at=instant(v["at"]),
@@ -1717,6 +1931,13 @@ def schedule_entry(v: Any) -> m.ScheduleEntry:
         step_key=v["step_key"],
         title=v["title"],
         until=None if (t1 := v.get("until")) is None else instant(t1),
+    )
+
+
+def schedule_page(v: Any) -> m.SchedulePage:
+    return m.SchedulePage(
+        items=[schedule(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -1738,6 +1959,26 @@ def search_result(v: Any) -> m.SearchResult:
     return m.SearchResult(
         hits=[hit(t1) for t1 in v["hits"]],
         reason=v.get("reason"),
+    )
+
+
+def secret_info(v: Any) -> m.SecretInfo:
+    return m.SecretInfo(
+        created_at=instant(v["created_at"]),
+        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        id=v["id"],
+        key_version=v["key_version"],
+        kind=v["kind"],
+        last_used_at=None if (t2 := v.get("last_used_at")) is None else instant(t2),
+        name=v["name"],
+        rotated_at=instant(v["rotated_at"]),
+    )
+
+
+def secret_info_page(v: Any) -> m.SecretInfoPage:
+    return m.SecretInfoPage(
+        items=[secret_info(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -1838,7 +2079,7 @@ def skipped_passage(v: Any) -> m.SkippedPassage:
     return m.SkippedPassage(
         document=v["document"],
         reason=v["reason"],
-        span=span(v["span"]),
+        span=voice_span(v["span"]),
     )
 
 
@@ -1863,10 +2104,8 @@ def space(v: Any) -> m.Space:
         embedder=v["embedder"],
         id=v["id"],
         language=v.get("language"),
-        migration=None if (t1 := v.get("migration")) is None else migration(t1),
         name=v["name"],
         state=v["state"],
-        storage=v.get("storage", "f16"),
     )
 
 
@@ -1877,10 +2116,12 @@ def space_page(v: Any) -> m.SpacePage:
     )
 
 
-def span(v: Any) -> m.Span:
-    return m.Span(
-        end=v["end"],
-        start=v["start"],
+def spilled_result(v: Any) -> m.SpilledResult:
+    return m.SpilledResult(
+        handle=v["handle"],
+        head=v["head"],
+        size_bytes=v["size_bytes"],
+        tail=v["tail"],
     )
 
 
@@ -1918,6 +2159,35 @@ def store_finding(v: Any) -> m.StoreFinding:
     )
 
 
+def store_report(v: Any) -> m.StoreReport:
+    return m.StoreReport(
+        blob_bytes=v["blob_bytes"],
+        blobs=v["blobs"],
+        commits=v["commits"],
+        disk_bytes=v["disk_bytes"],
+        engine=v["engine"],
+        feed_length=v["feed_length"],
+        kinds=[kind_figures(t1) for t1 in v["kinds"]],
+        oldest_cursor=v["oldest_cursor"],
+    )
+
+
+def stream_item(v: Any) -> m.StreamItem:
+    return m.StreamItem(
+        cursor=v["cursor"],
+        data=v["data"],
+        kind=v["kind"],
+        topic=v["topic"],
+    )
+
+
+def stream_page(v: Any) -> m.StreamPage:
+    return m.StreamPage(
+        cursor=v["cursor"],
+        items=[stream_item(t1) for t1 in v["items"]],
+    )
+
+
 def style(v: Any) -> m.Style:
     return m.Style(
         capitals_rate=None if (t1 := v.get("capitals_rate")) is None else spread(t1),
@@ -1930,6 +2200,15 @@ def style(v: Any) -> m.Style:
         person=v.get("person", "third"),
         reading_grade=None if (t5 := v.get("reading_grade")) is None else spread(t5),
         sentence_words=None if (t6 := v.get("sentence_words")) is None else spread(t6),
+    )
+
+
+def subject_health(v: Any) -> m.SubjectHealth:
+    return m.SubjectHealth(
+        detail=v.get("detail"),
+        latency_ms=v["latency_ms"],
+        status=v["status"],
+        subject=v["subject"],
     )
 
 
@@ -1990,6 +2269,43 @@ def tagged_link(v: Any) -> m.TaggedLink:
     )
 
 
+_TARGET: dict[str, Callable[[Any], m.Target]] = {
+    "operation": lambda v: target_operation(v),
+    "job": lambda v: target_job(v),
+}
+
+
+def target(v: Any) -> m.Target:
+    return _TARGET[v["kind"]](v)
+
+
+def target_job(v: Any) -> m.TargetJob:
+    return m.TargetJob(
+        name=v["name"],
+        payload=v.get("payload"),
+        queue=v["queue"],
+    )
+
+
+def target_operation(v: Any) -> m.TargetOperation:
+    return m.TargetOperation(
+        input=v.get("input"),
+        operation=v["operation"],
+    )
+
+
+def telemetry_span(v: Any) -> m.TelemetrySpan:
+    return m.TelemetrySpan(
+        attributes=v["attributes"],
+        end=None if (t1 := v.get("end")) is None else instant(t1),
+        name=v["name"],
+        parent_id=v.get("parent_id"),
+        span_id=v["span_id"],
+        start=instant(v["start"]),
+        status=v["status"],
+    )
+
+
 def thresholds(v: Any) -> m.Thresholds:
     return m.Thresholds(
         flag=v.get("flag", 0.5),
@@ -2020,6 +2336,57 @@ def tone(v: Any) -> m.Tone:
         playful=v.get("playful", 0.0),
         technical=v.get("technical", 0.0),
         warm=v.get("warm", 0.0),
+    )
+
+
+def tool_answer(v: Any) -> m.ToolAnswer:
+    return m.ToolAnswer(
+        output=v.get("output"),
+        spilled=None if (t1 := v.get("spilled")) is None else spilled_result(t1),
+        tool=v["tool"],
+    )
+
+
+def tool_info(v: Any) -> m.ToolInfo:
+    return m.ToolInfo(
+        concurrency=v.get("concurrency"),
+        doc=v.get("doc", ""),
+        effect=v.get("effect", "write"),
+        input_schema=v.get("input_schema"),
+        kind=v.get("kind", "integration"),
+        name=v.get("name", ""),
+        needs=v.get("needs", []),
+        output_schema=v.get("output_schema", True),
+        result_cap_bytes=v.get("result_cap_bytes", 65536),
+        source=v.get("source", "builtin"),
+        timeout_ms=v.get("timeout_ms", 30000),
+        version=v.get("version", 1),
+    )
+
+
+def tool_line(v: Any) -> m.ToolLine:
+    return m.ToolLine(
+        doc=v["doc"],
+        effect=v["effect"],
+        name=v["name"],
+        source=v["source"],
+    )
+
+
+def tool_result_piece(v: Any) -> m.ToolResultPiece:
+    return m.ToolResultPiece(
+        next=v.get("next"),
+        offset=v["offset"],
+        size_bytes=v["size_bytes"],
+        text=v["text"],
+    )
+
+
+def trace(v: Any) -> m.Trace:
+    return m.Trace(
+        names=v["names"],
+        spans=[telemetry_span(t1) for t1 in v["spans"]],
+        trace_id=v["trace_id"],
     )
 
 
@@ -2096,6 +2463,26 @@ def utm(v: Any) -> m.Utm:
     )
 
 
+def vault_report(v: Any) -> m.VaultReport:
+    return m.VaultReport(
+        expiring=[secret_info(t1) for t1 in v["expiring"]],
+        is_rotation_unfinished=v["is_rotation_unfinished"],
+        old=[secret_info(t2) for t2 in v["old"]],
+        old_versions=v["old_versions"],
+        provider=v["provider"],
+        undecryptable=v["undecryptable"],
+    )
+
+
+def vectors(v: Any) -> m.Vectors:
+    return m.Vectors(
+        count=v["count"],
+        dims=v["dims"],
+        embedder=v["embedder"],
+        packed=v["packed"],
+    )
+
+
 def verdict(v: Any) -> m.Verdict:
     return m.Verdict(
         at=instant(v["at"]),
@@ -2116,13 +2503,10 @@ def verification(v: Any) -> m.Verification:
     )
 
 
-def version_diff(v: Any) -> m.VersionDiff:
-    return m.VersionDiff(
-        added=[diff_passage(t1) for t1 in v["added"]],
-        from_=v["from"],
-        kept=v["kept"],
-        removed=[diff_passage(t2) for t2 in v["removed"]],
-        to=v["to"],
+def verified(v: Any) -> m.Verified:
+    return m.Verified(
+        findings=v["findings"],
+        manifest=None if (t1 := v.get("manifest")) is None else manifest(t1),
     )
 
 
@@ -2203,7 +2587,7 @@ def voice_finding(v: Any) -> m.VoiceFinding:
         message=v["message"],
         rule=v["rule"],
         score=v["score"],
-        span=None if (t1 := v.get("span")) is None else span(t1),
+        span=None if (t1 := v.get("span")) is None else voice_span(t1),
     )
 
 
@@ -2292,6 +2676,13 @@ def voice_score(v: Any) -> m.VoiceScore:
     )
 
 
+def voice_span(v: Any) -> m.VoiceSpan:
+    return m.VoiceSpan(
+        end=v["end"],
+        start=v["start"],
+    )
+
+
 def voice_view(v: Any) -> m.VoiceView:
     return m.VoiceView(
         brand=v["brand"],
@@ -2310,7 +2701,46 @@ def voice_violation(v: Any) -> m.VoiceViolation:
         message=v["message"],
         rule=v["rule"],
         severity=v["severity"],
-        span=None if (t1 := v.get("span")) is None else span(t1),
+        span=None if (t1 := v.get("span")) is None else voice_span(t1),
+    )
+
+
+_WHEN: dict[str, Callable[[Any], m.When]] = {
+    "cron": lambda v: when_cron(v),
+    "every": lambda v: when_every(v),
+    "at": lambda v: when_at(v),
+    "local_daily": lambda v: when_local_daily(v),
+}
+
+
+def when(v: Any) -> m.When:
+    return _WHEN[v["kind"]](v)
+
+
+def when_at(v: Any) -> m.WhenAt:
+    return m.WhenAt(
+        instant=instant(v["instant"]),
+    )
+
+
+def when_cron(v: Any) -> m.WhenCron:
+    return m.WhenCron(
+        expr=v["expr"],
+        zone=v["zone"],
+    )
+
+
+def when_every(v: Any) -> m.WhenEvery:
+    return m.WhenEvery(
+        anchor=None if (t1 := v.get("anchor")) is None else instant(t1),
+        ms=v["ms"],
+    )
+
+
+def when_local_daily(v: Any) -> m.WhenLocalDaily:
+    return m.WhenLocalDaily(
+        time=v["time"],
+        zone=v["zone"],
     )
 
 

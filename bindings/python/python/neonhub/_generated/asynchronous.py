@@ -6,151 +6,185 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._lazy import Rows
 from .._runtime import AsyncCore
 from .._values import OMIT, Omit
 from . import _codec as c
-from .models import (
-    AgentRun,
-    AgentRunPage,
-    Answer,
-    Assertion,
-    Asset,
-    Attribution,
-    AuditEntryPage,
-    AuditReport,
-    Basis,
-    Brand,
-    BrandPage,
-    BrandsChannel,
-    BuiltContext,
-    Caller,
-    Campaign,
-    CampaignBrief,
-    CampaignPage,
-    CampaignReport,
-    CampaignStatus,
-    CandidateStatus,
-    Channel,
-    ChannelOverride,
-    ChunkOptions,
-    Compacted,
-    Composed,
-    Consent,
-    ContextItem,
-    Conversation,
-    ConversationHit,
-    ConversationKind,
-    ConversationPage,
-    ConversationStatus,
-    Dataset,
-    DatasetKind,
-    DatasetPage,
-    DatasetsRole,
-    DayWindow,
-    Document,
-    DocumentPage,
-    DocumentText,
-    Draft,
-    DraftsCategory,
-    DraftsOrigin,
-    DraftsParts,
-    Exemplar,
-    Explanation,
-    FieldBoosts,
-    Figures,
-    Forgotten,
-    Frequency,
-    Fusion,
-    GeneratedText,
-    Identifier,
-    IdentityView,
-    ImportJob,
-    LaunchOutcome,
-    Lifecycle,
-    Memory,
-    MemoryChange,
-    MemoryHit,
-    MemoryKind,
-    MemorySubject,
-    MergeCandidate,
-    MergeCandidatePage,
-    MergeEntry,
-    Message,
-    MessageHit,
-    MessagePart,
-    MessageRole,
-    MigrationPlan,
-    Mode,
-    NewRule,
-    Objective,
-    OfflineTemplate,
-    PartLimits,
-    PeopleOrder,
-    PersonFields,
-    PersonView,
-    PersonViewPage,
-    Plan,
-    Preferences,
-    Prompt,
-    PromptValue,
-    ProofMethod,
-    QueueStats,
-    QuietHours,
-    Recorded,
-    Rendered,
-    ReportPage,
-    Resolved,
-    RowFaultPage,
-    RunDetails,
-    RunStatus,
-    SearchFilters,
-    SearchMode,
-    SearchResult,
-    SegmentCount,
-    Send,
-    SendPage,
-    SendState,
-    SendTotals,
-    SenderProfile,
-    SourceLabel,
-    SourceText,
-    Space,
-    SpacePage,
-    Status,
-    StoreFinding,
-    SuppressionCheck,
-    SuppressionReason,
-    SuppressionView,
-    SuppressionViewPage,
-    TaggedLink,
-    Taint,
-    Thresholds,
-    TimelineEntryPage,
-    Tone,
-    Trust,
-    Turn,
-    Unmerged,
-    Unsubscribed,
-    UploadedGuide,
-    Utm,
-    VectorStorage,
-    Verdict,
-    VerificationMethod,
-    VersionDiff,
-    Vocabulary,
-    VoiceBrief,
-    VoiceCategory,
-    VoiceInContext,
-    VoiceProposal,
-    VoiceReport,
-    VoiceScore,
-    VoiceView,
-    Worked,
-    Workspace,
-    WorkspaceStatus,
-)
+
+if TYPE_CHECKING:
+    from .models import (
+        AgentRun,
+        AgentRunPage,
+        AgentSession,
+        AgentSessionPage,
+        Answer,
+        Assertion,
+        Asset,
+        Attribution,
+        AuditEntryPage,
+        AuditReport,
+        Basis,
+        Brand,
+        BrandPage,
+        BrandsChannel,
+        Calendar,
+        Caller,
+        Campaign,
+        CampaignBrief,
+        CampaignPage,
+        CampaignReport,
+        CampaignStatus,
+        Cancelled,
+        CandidateStatus,
+        Changed,
+        Channel,
+        ChannelOverride,
+        ChunkOptions,
+        Compacted,
+        Composed,
+        Consent,
+        CreateSchedule,
+        DataKeyRotated,
+        Dataset,
+        DatasetKind,
+        DatasetPage,
+        DatasetsRole,
+        DayWindow,
+        Document,
+        DocumentPage,
+        DocumentText,
+        Draft,
+        DraftsCategory,
+        DraftsOrigin,
+        DraftsParts,
+        EventPage,
+        Exemplar,
+        Explanation,
+        ExportReport,
+        Filter,
+        Flow,
+        Frequency,
+        Fusion,
+        GeneratedText,
+        HealAction,
+        HealthRecordPage,
+        HealthReport,
+        HistoryLine,
+        Identifier,
+        IdentityView,
+        ImportJob,
+        Imported,
+        Instant,
+        Job,
+        JobPage,
+        JobState,
+        JobsLogLine,
+        LaunchOutcome,
+        LevelSet,
+        Lifecycle,
+        Manifest,
+        MergeCandidate,
+        MergeCandidatePage,
+        MergeEntry,
+        Migrated,
+        Missed,
+        Mode,
+        NewJob,
+        NewNode,
+        NewRule,
+        Objective,
+        OfflineTemplate,
+        OnConflict,
+        Overlap,
+        PeopleOrder,
+        PersonFields,
+        PersonView,
+        PersonViewPage,
+        Plan,
+        Preferences,
+        Prompt,
+        PromptValue,
+        ProofMethod,
+        ProviderSpec,
+        Published,
+        QueueStats,
+        QueueView,
+        QuietHours,
+        Recorded,
+        Rendered,
+        Repaired,
+        Replayed,
+        ReportPage,
+        Resolved,
+        RootRotated,
+        RowFaultPage,
+        RunDetails,
+        RunStatus,
+        Schedule,
+        SchedulePage,
+        SearchFilters,
+        SearchMode,
+        SearchResult,
+        SecretInfo,
+        SecretInfoPage,
+        SecretKind,
+        SegmentCount,
+        Send,
+        SendPage,
+        SendState,
+        SendTotals,
+        SenderProfile,
+        SessionState,
+        SourceText,
+        Space,
+        SpacePage,
+        Status,
+        StoreFinding,
+        StoreReport,
+        StreamPage,
+        SuppressionCheck,
+        SuppressionReason,
+        SuppressionView,
+        SuppressionViewPage,
+        TaggedLink,
+        Target,
+        TelemetryLevel,
+        Thresholds,
+        TimelineEntryPage,
+        Tone,
+        ToolAnswer,
+        ToolInfo,
+        ToolLine,
+        ToolResultPiece,
+        ToolSource,
+        Trace,
+        Trust,
+        Turn,
+        Unmerged,
+        Unsubscribed,
+        UploadedGuide,
+        Utm,
+        VaultReport,
+        VectorKind,
+        Vectors,
+        Verdict,
+        VerificationMethod,
+        Verified,
+        Vocabulary,
+        VoiceBrief,
+        VoiceCategory,
+        VoiceInContext,
+        VoiceProposal,
+        VoiceReport,
+        VoiceScore,
+        VoiceView,
+        When,
+        Worked,
+        Workspace,
+        WorkspaceStatus,
+    )
 
 
 class AsyncAgentsOperations:
@@ -380,7 +414,7 @@ class AsyncBrandsOperations:
         Needs `read:content`. Effect: read.
         """
         answer = await self._core.call("brands.senders", {"brand": brand})
-        return [c.sender_profile(t1) for t1 in answer]
+        return Rows([c.sender_profile(t1) for t1 in answer])
 
     async def set_sender(
         self,
@@ -416,6 +450,84 @@ class AsyncBrandsOperations:
             "postal_address": postal_address,
             "reply_to": reply_to,
             "unsubscribe_url": unsubscribe_url,
+        }))
+
+
+class AsyncBusOperations:
+    """Operations of `bus`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def publish(
+        self,
+        *,
+        type: str,
+        data: Any | Omit = OMIT,
+        subject_id: str | None | Omit = OMIT,
+        subject_kind: str | None | Omit = OMIT,
+    ) -> Published:
+        """Publishes an event of the host, in the namespace `app.`.
+
+        Args:
+            type: `app.` and 1..80 of `a-z 0-9 _ .`, such as `app.order.paid`.
+            data: Facts: ids, counts, words; no contact values. At most 64 KiB.
+            subject_id: Id of the record it is about. Default: none.
+            subject_kind: Kind of the record it is about. Default `app`.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `loop_guard`.
+        """
+        return c.published(await self._core.call("bus.publish", {
+            "type": type,
+            "data": data,
+            "subject_id": subject_id,
+            "subject_kind": subject_kind,
+        }))
+
+    async def replay(
+        self,
+        *,
+        from_: int,
+        subscriber: str,
+        to: int,
+    ) -> Replayed:
+        """Gives a subscriber the events of a range of commits again, beside its cursor, which stays
+        where it is.
+
+        Args:
+            from_: First commit.
+            subscriber: Name of the subscriber.
+            to: Last commit.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.replayed(await self._core.call("bus.replay", {"from": from_, "subscriber": subscriber, "to": to}))
+
+    async def subscribe(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        filter: Filter | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        wait_ms: int | None | Omit = OMIT,
+    ) -> EventPage:
+        """Reads events of this workspace that pass a filter, after a cursor, in order, each once.
+
+        Args:
+            cursor: `cursor` of the answer before. Default: from now on.
+            filter: Which events.
+            limit: Most events, 1..500. Default 100.
+            wait_ms: How long to wait for a first event, 0..25,000 ms. Default 0.
+
+        Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+        """
+        return c.event_page(await self._core.call("bus.subscribe", {
+            "cursor": cursor,
+            "filter": filter,
+            "limit": limit,
+            "wait_ms": wait_ms,
         }))
 
 
@@ -497,7 +609,7 @@ class AsyncCampaignOperations:
         `conflict`.
         """
         answer = await self._core.call("campaign.generate_assets", {"id": id, "step_keys": step_keys})
-        return [c.asset(t1) for t1 in answer]
+        return Rows([c.asset(t1) for t1 in answer])
 
     async def get(
         self,
@@ -684,7 +796,7 @@ class AsyncConsentOperations:
         Needs `read:people`. Effect: read.
         """
         answer = await self._core.call("consent.history", {"person": person, "channel": channel})
-        return [c.consent(t1) for t1 in answer]
+        return Rows([c.consent(t1) for t1 in answer])
 
     async def record(
         self,
@@ -755,261 +867,6 @@ class AsyncConsentOperations:
         }))
 
 
-class AsyncConversationsOperations:
-    """Operations of `conversations`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def append(
-        self,
-        *,
-        author: str,
-        conversation: str,
-        parts: Sequence[MessagePart],
-        reply_to_id: str | None | Omit = OMIT,
-        role: MessageRole | Omit = OMIT,
-        run_id: str | None | Omit = OMIT,
-        taint: Taint | None | Omit = OMIT,
-    ) -> Message:
-        """Adds a message to a conversation. A closed one opens again. The message is found by its
-        words at once, and by its meaning when the job that embeds it has run.
-
-        Args:
-            author: Name or id of who wrote it.
-            conversation: The conversation.
-            parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
-            reply_to_id: The message it answers; it then belongs to the thread of that one.
-            role: In whose role it speaks. Default: `user`.
-            run_id: The run that wrote it.
-            taint: How far its text can be trusted. Default: by the role, `user` for a user and
-              `model` for an assistant.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.message(await self._core.call("conversations.append", {
-            "author": author,
-            "conversation": conversation,
-            "parts": parts,
-            "reply_to_id": reply_to_id,
-            "role": role,
-            "run_id": run_id,
-            "taint": taint,
-        }))
-
-    async def close(
-        self,
-        *,
-        conversation: str,
-    ) -> Conversation:
-        """Closes a conversation.
-
-        Args:
-            conversation: The conversation.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.conversation(await self._core.call("conversations.close", {"conversation": conversation}))
-
-    async def get(
-        self,
-        *,
-        conversation: str,
-        cursor: str | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-        newest_first: bool | Omit = OMIT,
-        thread: str | None | Omit = OMIT,
-    ) -> ConversationPage:
-        """Gives a conversation with a page of its messages, oldest first.
-
-        Args:
-            conversation: The conversation.
-            cursor: `next` of the page before.
-            limit: Most messages of the page, 1..500. Default 50.
-            newest_first: Newest messages first. Default: oldest first.
-            thread: Only the messages of the thread that this message began.
-
-        Needs `read:content`. Effect: read.
-        """
-        return c.conversation_page(await self._core.call("conversations.get", {
-            "conversation": conversation,
-            "cursor": cursor,
-            "limit": limit,
-            "newest_first": newest_first,
-            "thread": thread,
-        }))
-
-    async def list(
-        self,
-        *,
-        cursor: str | None | Omit = OMIT,
-        kind: ConversationKind | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-        person: str | None | Omit = OMIT,
-        status: ConversationStatus | None | Omit = OMIT,
-    ) -> ConversationPage:
-        """Lists conversations, the ones with the newest message first.
-
-        Args:
-            cursor: `next` of the page before.
-            kind: Only of this kind.
-            limit: Most conversations of the page, 1..500. Default 50.
-            person: Only with this person. Not together with `kind`.
-            status: Only of this status. A page may then hold fewer than `limit`, and more may
-              follow.
-
-        Needs `read:content`. Effect: read.
-        """
-        return c.conversation_page(await self._core.call("conversations.list", {
-            "cursor": cursor,
-            "kind": kind,
-            "limit": limit,
-            "person": person,
-            "status": status,
-        }))
-
-    async def mark_read(
-        self,
-        *,
-        conversation: str,
-        user: str,
-        up_to: str | None | Omit = OMIT,
-    ) -> int:
-        """Marks the messages of a conversation as read by a user, up to one of them. Gives how many
-        were marked.
-
-        Args:
-            conversation: The conversation.
-            user: Name or id of the user.
-            up_to: The last message that was read. Default: the newest.
-
-        Needs `read:content`. Effect: idempotent.
-        """
-        answer: int = await self._core.call("conversations.mark_read", {"conversation": conversation, "user": user, "up_to": up_to})
-        return answer
-
-    async def merge(
-        self,
-        *,
-        from_: str,
-        into: str,
-    ) -> Conversation:
-        """Moves the messages of one conversation into another, by time. Ids stay, and each message
-        remembers where it came from, so that `conversations.unmerge` can part them again.
-
-        Args:
-            from_: The conversation whose messages move.
-            into: The conversation that stays.
-
-        Needs `write:content`. Effect: compensable.
-        """
-        return c.conversation(await self._core.call("conversations.merge", {"from": from_, "into": into}))
-
-    async def search(
-        self,
-        *,
-        query: str,
-        conversation: str | None | Omit = OMIT,
-        k: int | None | Omit = OMIT,
-        kind: ConversationKind | None | Omit = OMIT,
-        person: str | None | Omit = OMIT,
-        status: ConversationStatus | None | Omit = OMIT,
-    ) -> builtins.list[MessageHit]:
-        """Searches the messages of all conversations that the caller may read, by words and by
-        vectors.
-
-        Args:
-            query: What to search for, in words.
-            conversation: Only this conversation.
-            k: Most hits, 1 to 100. Default: 10.
-            kind: Only conversations of this kind.
-            person: Only conversations with this person.
-            status: Only conversations of this status.
-
-        Needs `read:content`. Effect: read.
-        """
-        answer = await self._core.call("conversations.search", {
-            "query": query,
-            "conversation": conversation,
-            "k": k,
-            "kind": kind,
-            "person": person,
-            "status": status,
-        })
-        return [c.message_hit(t1) for t1 in answer]
-
-    async def similar(
-        self,
-        *,
-        conversation: str | None | Omit = OMIT,
-        k: int | None | Omit = OMIT,
-        text: str | None | Omit = OMIT,
-    ) -> builtins.list[ConversationHit]:
-        """Finds the conversations that are most like a given one, or like a text.
-
-        The likeness is the mean of the three messages of a conversation that come nearest to any
-        message given. The given conversation itself and those that the caller may not read are left
-        out.
-
-        Args:
-            conversation: The conversation to compare with. One of `conversation` and `text` is
-              needed.
-            k: Most hits, 1 to 100. Default: 5.
-            text: The text to compare with.
-
-        Needs `read:content`. Effect: read.
-        """
-        answer = await self._core.call("conversations.similar", {"conversation": conversation, "k": k, "text": text})
-        return [c.conversation_hit(t1) for t1 in answer]
-
-    async def start(
-        self,
-        *,
-        title: str,
-        agent: str | None | Omit = OMIT,
-        campaign: str | None | Omit = OMIT,
-        kind: ConversationKind | Omit = OMIT,
-        participants: Sequence[str] | Omit = OMIT,
-        person: str | None | Omit = OMIT,
-    ) -> Conversation:
-        """Starts a conversation.
-
-        Args:
-            title: Title, 1 to 200 characters.
-            agent: The agent that takes part.
-            campaign: The campaign it is about.
-            kind: What it is for. Default: `ad_hoc`.
-            participants: Names or ids of who takes part, up to 100. Default: `[]`.
-            person: The person it is with. Reading it then needs `read:people`.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.conversation(await self._core.call("conversations.start", {
-            "title": title,
-            "agent": agent,
-            "campaign": campaign,
-            "kind": kind,
-            "participants": participants,
-            "person": person,
-        }))
-
-    async def unmerge(
-        self,
-        *,
-        from_: str,
-    ) -> Conversation:
-        """Gives a merged conversation its messages back.
-
-        Args:
-            from_: The conversation that was merged away.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.conversation(await self._core.call("conversations.unmerge", {"from": from_}))
-
-
 class AsyncDatasetsOperations:
     """Operations of `datasets`."""
 
@@ -1048,22 +905,6 @@ class AsyncDatasetsOperations:
             "purposes": purposes,
         }))
 
-    async def delete(
-        self,
-        *,
-        dataset: str,
-        space: str | None | Omit = OMIT,
-    ) -> Dataset:
-        """Deletes a dataset with all its documents, in one commit.
-
-        Args:
-            dataset: Id or name of the dataset.
-            space: Id or name of its space, when the name stands in several.
-
-        Needs `delete:content`. Effect: idempotent.
-        """
-        return c.dataset(await self._core.call("datasets.delete", {"dataset": dataset, "space": space}))
-
     async def get(
         self,
         *,
@@ -1098,34 +939,6 @@ class AsyncDatasetsOperations:
         """
         return c.dataset_page(await self._core.call("datasets.list", {"cursor": cursor, "limit": limit, "space": space}))
 
-    async def update(
-        self,
-        *,
-        dataset: str,
-        acl: Sequence[DatasetsRole] | None | Omit = OMIT,
-        name: str | None | Omit = OMIT,
-        purposes: Sequence[str] | None | Omit = OMIT,
-        space: str | None | Omit = OMIT,
-    ) -> Dataset:
-        """Renames a dataset, or changes who may read it and what for.
-
-        Args:
-            dataset: Id or name of the dataset.
-            acl: Roles that may read it; an empty list: everyone with `read:content`.
-            name: New name.
-            purposes: Purposes it may be used for; an empty list: any.
-            space: Id or name of its space, when the name stands in several.
-
-        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
-        """
-        return c.dataset(await self._core.call("datasets.update", {
-            "dataset": dataset,
-            "acl": acl,
-            "name": name,
-            "purposes": purposes,
-            "space": space,
-        }))
-
 
 class AsyncDocumentsOperations:
     """Operations of `documents`."""
@@ -1149,22 +962,6 @@ class AsyncDocumentsOperations:
         Needs `delete:content`. Effect: idempotent.
         """
         return c.document(await self._core.call("documents.delete", {"document": document}))
-
-    async def diff(
-        self,
-        *,
-        document: str,
-        from_: str | None | Omit = OMIT,
-    ) -> VersionDiff:
-        """Compares two versions of a document, passage by passage.
-
-        Args:
-            document: The newer version.
-            from_: The older version. Default: the one before.
-
-        Needs `read:content`. Effect: read.
-        """
-        return c.version_diff(await self._core.call("documents.diff", {"document": document, "from": from_}))
 
     async def get(
         self,
@@ -1205,35 +1002,6 @@ class AsyncDocumentsOperations:
             "limit": limit,
             "space": space,
         }))
-
-    async def reprocess(
-        self,
-        *,
-        document: str,
-    ) -> Document:
-        """Reads a document again from the file that the store keeps, for instance after a change of
-        the space. It changes nothing when the chunks and vectors would be the same.
-
-        Args:
-            document: The document version whose file is read.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.document(await self._core.call("documents.reprocess", {"document": document}))
-
-    async def restore(
-        self,
-        *,
-        document: str,
-    ) -> Document:
-        """Brings a deleted document back as a new version, within 30 days.
-
-        Args:
-            document: The version to bring back.
-
-        Needs `delete:content`. Effect: idempotent.
-        """
-        return c.document(await self._core.call("documents.restore", {"document": document}))
 
     async def text(
         self,
@@ -1508,6 +1276,63 @@ class AsyncGateOperations:
         return c.verdict(await self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
 
 
+class AsyncHealthOperations:
+    """Operations of `health`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def check(
+        self,
+        *,
+        subject: str | None | Omit = OMIT,
+    ) -> HealthReport:
+        """Tells how the hub is: every part, or one.
+
+        Args:
+            subject: Only this part.
+
+        Effect: read.
+        """
+        return c.health_report(await self._core.call("health.check", {"subject": subject}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        status: str | None | Omit = OMIT,
+    ) -> HealthRecordPage:
+        """Lists what the rounds of checks found, by part.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most records of the page, 1..500. Default 50.
+            status: Only `healthy`, `degraded` or `unhealthy`.
+
+        Needs `manage:jobs`. Effect: read.
+        """
+        return c.health_record_page(await self._core.call("health.list", {"cursor": cursor, "limit": limit, "status": status}))
+
+    async def recover(
+        self,
+        *,
+        subject: str,
+        recipe: str | None | Omit = OMIT,
+    ) -> HealAction:
+        """Tries to heal a part: at most three times per hour, then a person should look.
+
+        Args:
+            subject: The part.
+            recipe: The recipe. Default: the first that fits the part.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.heal_action(await self._core.call("health.recover", {"subject": subject, "recipe": recipe}))
+
+
 class AsyncJobsOperations:
     """Operations of `jobs`."""
 
@@ -1515,6 +1340,241 @@ class AsyncJobsOperations:
 
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
+
+    async def cancel(
+        self,
+        *,
+        flow: str | None | Omit = OMIT,
+        id: str | None | Omit = OMIT,
+        reason: str | Omit = OMIT,
+    ) -> builtins.list[Cancelled]:
+        """Cancels a job, or every job of a flow that is not at its end. An active job is told to stop,
+        unless its effect is under way. Needs `manage:jobs`, or to be who enqueued it.
+
+        Args:
+            flow: Id of the flow.
+            id: Id of the job. Not together with `flow`.
+            reason: Why, 1..200 characters. Default: `""`.
+
+        Effect: idempotent. Codes of its own: `too_late`.
+        """
+        answer = await self._core.call("jobs.cancel", {"flow": flow, "id": id, "reason": reason})
+        return Rows([c.cancelled(t1) for t1 in answer])
+
+    async def discard_dead(
+        self,
+        *,
+        queue: str,
+        error: str | None | Omit = OMIT,
+    ) -> Changed:
+        """Drops the dead jobs of a queue, oldest first, 1000 a call.
+
+        Args:
+            queue: The queue.
+            error: Only those whose last error has this word.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(await self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
+
+    async def enqueue(
+        self,
+        *,
+        job: NewJob,
+    ) -> Job:
+        """Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode
+        says. Needs the right of the queue.
+
+        Args:
+            job: The job.
+
+        Effect: idempotent.
+        """
+        return c.job(await self._core.call("jobs.enqueue", {"job": job}))
+
+    async def enqueue_many(
+        self,
+        *,
+        jobs: Sequence[NewJob],
+    ) -> builtins.list[Job]:
+        """Enqueues jobs in one commit, all or none.
+
+        Args:
+            jobs: The jobs, 1..1000.
+
+        Effect: idempotent.
+        """
+        answer = await self._core.call("jobs.enqueue_many", {"jobs": jobs})
+        return Rows([c.job(t1) for t1 in answer])
+
+    async def flow(
+        self,
+        *,
+        nodes: Sequence[NewNode],
+    ) -> Flow:
+        """Enqueues jobs that wait for one another, in one commit.
+
+        Args:
+            nodes: The jobs: at most 10 000, at most 16 levels, no cycle.
+
+        Effect: idempotent.
+        """
+        return c.flow(await self._core.call("jobs.flow", {"nodes": nodes}))
+
+    async def get(
+        self,
+        *,
+        id: str,
+    ) -> Job:
+        """Gives a job with its progress.
+
+        Args:
+            id: Its id.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.job(await self._core.call("jobs.get", {"id": id}))
+
+    async def history(
+        self,
+        *,
+        id: str,
+    ) -> builtins.list[HistoryLine]:
+        """Gives the failed tries and other turns in the life of a job, oldest first; the last 50.
+
+        Args:
+            id: Id of the job.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = await self._core.call("jobs.history", {"id": id})
+        return Rows([c.history_line(t1) for t1 in answer])
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        flow: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        parent: str | None | Omit = OMIT,
+        queue: str | None | Omit = OMIT,
+        state: JobState | None | Omit = OMIT,
+    ) -> JobPage:
+        """Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
+        they were made.
+
+        Args:
+            cursor: `next` of the page before.
+            flow: Only of this flow.
+            limit: Most jobs of the page, 1..500. Default 50.
+            parent: Only children of this job.
+            queue: Only of this queue; needs a state.
+            state: Only in this state; needs a queue. `waiting` and `delayed` both list what is
+              queued, in the order it is taken.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.job_page(await self._core.call("jobs.list", {
+            "cursor": cursor,
+            "flow": flow,
+            "limit": limit,
+            "parent": parent,
+            "queue": queue,
+            "state": state,
+        }))
+
+    async def logs(
+        self,
+        *,
+        id: str,
+    ) -> builtins.list[JobsLogLine]:
+        """Gives what the handler of a job noted, oldest first; the last 100 lines.
+
+        Args:
+            id: Id of the job.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = await self._core.call("jobs.logs", {"id": id})
+        return Rows([c.jobs_log_line(t1) for t1 in answer])
+
+    async def progress(
+        self,
+        *,
+        id: str,
+        percent: int,
+        note: str | None | Omit = OMIT,
+    ) -> None:
+        """Notes how far an active job is. For handlers outside this process.
+
+        Args:
+            id: Id of the job.
+            percent: Percent, 0..100.
+            note: A line for its log, up to 500 characters.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        await self._core.call("jobs.progress", {"id": id, "percent": percent, "note": note})
+
+    async def promote(
+        self,
+        *,
+        id: str,
+    ) -> Job:
+        """Has a delayed job run now.
+
+        Args:
+            id: Id of the job.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.job(await self._core.call("jobs.promote", {"id": id}))
+
+    async def reprioritise(
+        self,
+        *,
+        id: str,
+        priority: int,
+    ) -> Job:
+        """Changes the priority of a job that is queued or blocked.
+
+        Args:
+            id: Id of the job.
+            priority: Higher goes first.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.job(await self._core.call("jobs.reprioritise", {"id": id, "priority": priority}))
+
+    async def retry(
+        self,
+        *,
+        ids: Sequence[str],
+    ) -> Changed:
+        """Has dead or failed jobs run again from their first try.
+
+        Args:
+            ids: Ids of the jobs, 1..1000. Jobs in another state stay as they are.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(await self._core.call("jobs.retry", {"ids": ids}))
+
+    async def retry_dead(
+        self,
+        *,
+        queue: str,
+        error: str | None | Omit = OMIT,
+    ) -> Changed:
+        """Has the dead jobs of a queue run again, oldest first, 1000 a call.
+
+        Args:
+            queue: The queue.
+            error: Only those whose last error has this word.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(await self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
 
     async def work(self) -> Worked:
         """Works every job that is due now in this process, until none is left.
@@ -1532,66 +1592,23 @@ class AsyncKnowledgeOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def compact(self) -> Compacted:
-        """Writes the index files of the workspace anew without what was deleted, so that no file of an
-        index holds it.
-
-        Deleted text is in no answer long before: this is for its last traces, and runs by itself
-        when a fifth of an index is deleted.
-
-        Needs `delete:content`. Effect: idempotent.
-        """
-        return c.compacted(await self._core.call("knowledge.compact", {}))
-
-    async def context(
+    async def embed(
         self,
         *,
-        budget_tokens: int,
-        purpose: str,
-        query: str,
-        consents: Sequence[str] | None | Omit = OMIT,
-        conversation: str | None | Omit = OMIT,
-        items: Sequence[ContextItem] | Omit = OMIT,
-        k: int | None | Omit = OMIT,
-        limits: Sequence[PartLimits] | Omit = OMIT,
-        spaces: Sequence[str] | Omit = OMIT,
-        subjects: Sequence[MemorySubject] | Omit = OMIT,
-    ) -> BuiltContext:
-        """Builds what a model gets to read, within a budget of tokens.
-
-        Instructions, output schema and task input stand in it whole. The rest is filled by
-        priority: brand voice, verified facts, passages found for the query, memory, conversation,
-        examples. What does not fit is dropped, the lowest score first, and named in `dropped`, as
-        is what may not be used for the purpose. Text of others stands between marks with its source
-        id, and keeps its label.
+        texts: Sequence[str],
+        embedder: str | None | Omit = OMIT,
+        kind: VectorKind | Omit = OMIT,
+    ) -> Vectors:
+        """Embeds texts: one vector of length 1 for each, in order.
 
         Args:
-            budget_tokens: Most tokens in all, 100 to 2 000 000.
-            purpose: What it is to be used for, such as `email` or `support`.
-            query: What to look for in knowledge and memory.
-            consents: The consent bases that hold now. When given, a memory with another basis
-              is dropped.
-            conversation: The conversation to take the newest messages of.
-            items: Texts of the caller. Default: `[]`.
-            k: Passages to look for, 0 to 100. Default: 10.
-            limits: Limits of the parts, each part at most once. Default: `[]`.
-            spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
-            subjects: Whose memories to take. Default: `[]`.
+            texts: The texts, 1 to 4 096.
+            embedder: The embedder. Default: `offline-hash-512`.
+            kind: What the vectors are for. Default: `passage`.
 
         Needs `read:content`. Effect: read.
         """
-        return c.built_context(await self._core.call("knowledge.context", {
-            "budget_tokens": budget_tokens,
-            "purpose": purpose,
-            "query": query,
-            "consents": consents,
-            "conversation": conversation,
-            "items": items,
-            "k": k,
-            "limits": limits,
-            "spaces": spaces,
-            "subjects": subjects,
-        }))
+        return c.vectors(await self._core.call("knowledge.embed", {"texts": texts, "embedder": embedder, "kind": kind}))
 
     async def ingest_text(
         self,
@@ -1634,16 +1651,15 @@ class AsyncKnowledgeOperations:
         self,
         *,
         query: str,
-        boosts: FieldBoosts | None | Omit = OMIT,
         filters: SearchFilters | None | Omit = OMIT,
         fusion: Fusion | None | Omit = OMIT,
         k: int | None | Omit = OMIT,
         min_score: float | None | Omit = OMIT,
         mmr_lambda: float | None | Omit = OMIT,
         mode: SearchMode | Omit = OMIT,
-        rerank: str | None | Omit = OMIT,
         spaces: Sequence[str] | Omit = OMIT,
         text_weight: float | None | Omit = OMIT,
+        vector: str | None | Omit = OMIT,
     ) -> SearchResult:
         """Searches knowledge by words and by vectors.
 
@@ -1652,9 +1668,8 @@ class AsyncKnowledgeOperations:
         why.
 
         Args:
-            query: What to search for, in words. `"words in quotes"` must stand in a hit in this
-              order; `start*` finds the words that begin so.
-            boosts: What a word counts in title, headings and text.
+            query: What to search for, in words. Empty when `vector` alone is searched for, in
+              mode `vector`.
             filters: What a hit must match.
             fusion: How the lists are joined. Default: `blend`.
             k: Most hits, 1 to 100. Default: 5.
@@ -1662,195 +1677,26 @@ class AsyncKnowledgeOperations:
             mmr_lambda: Spreads the hits: 1 keeps the order by score, 0 wants only difference.
               Default: no spreading.
             mode: Which lists answer. Default: `hybrid`.
-            rerank: Id of a reranker that decides the order of the best 50. Default: none.
             spaces: Ids or names of spaces; empty: all. Default: `[]`.
             text_weight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
               beside a lexical embedder.
+            vector: The query as a vector of the spaces' embedder, packed as `knowledge.embed`
+              packs it, in the place of the one made from `query`.
 
         Needs `read:content`. Effect: read.
         """
         return c.search_result(await self._core.call("knowledge.search", {
             "query": query,
-            "boosts": boosts,
             "filters": filters,
             "fusion": fusion,
             "k": k,
             "min_score": min_score,
             "mmr_lambda": mmr_lambda,
             "mode": mode,
-            "rerank": rerank,
             "spaces": spaces,
             "text_weight": text_weight,
+            "vector": vector,
         }))
-
-
-class AsyncMemoryOperations:
-    """Operations of `memory`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def add(
-        self,
-        *,
-        source_event: str,
-        subject: MemorySubject,
-        text: str,
-        confidence: float | None | Omit = OMIT,
-        consent_basis: str | None | Omit = OMIT,
-        expires_at: datetime | None | Omit = OMIT,
-        kind: MemoryKind | Omit = OMIT,
-        purposes: Sequence[str] | Omit = OMIT,
-        recalled: bool | Omit = OMIT,
-        slots: Mapping[str, str] | Omit = OMIT,
-        source_label: SourceLabel | Omit = OMIT,
-        valid_from: datetime | None | Omit = OMIT,
-    ) -> MemoryChange:
-        """Remembers something about a brand, an agent or a user.
-
-        What a first party says holds at once; all else waits in quarantine until an event with
-        another id, or a first party, says the same. What is there already is reinforced, not kept
-        twice. A slot with another value closes the old item. A text that was itself recalled from
-        memory is not learned again.
-
-        Args:
-            source_event: Id of the event, message or run it was learned from.
-            subject: Who or what it is about.
-            text: In words, 1 to 4 000 characters.
-            confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
-            consent_basis: The consent or contract that allows to keep it. Needed about a user.
-            expires_at: When it may no longer be used. Default: never.
-            kind: What kind of thing it is. Default: `fact`.
-            purposes: Purposes it may be used for; empty: any. Default: `[]`.
-            recalled: True when the text was itself recalled from memory: it is then not
-              learned. Default: `False`.
-            slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
-              only they can be contradicted. Default: `{}`.
-            source_label: Where it comes from. Default: `model`, the least trusted.
-            valid_from: From when it is so. Default: now.
-
-        Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
-        """
-        return c.memory_change(await self._core.call("memory.add", {
-            "source_event": source_event,
-            "subject": subject,
-            "text": text,
-            "confidence": confidence,
-            "consent_basis": consent_basis,
-            "expires_at": expires_at,
-            "kind": kind,
-            "purposes": purposes,
-            "recalled": recalled,
-            "slots": slots,
-            "source_label": source_label,
-            "valid_from": valid_from,
-        }))
-
-    async def as_of(
-        self,
-        *,
-        at: datetime,
-        subject: MemorySubject,
-    ) -> list[Memory]:
-        """Answers what was known about a subject at an instant: what held then, also when it was
-        closed or taken back later. What was forgotten stays forgotten.
-
-        Args:
-            at: The instant.
-            subject: Who or what it is about.
-
-        Needs `read:content`. Effect: read.
-        """
-        answer = await self._core.call("memory.as_of", {"at": at, "subject": subject})
-        return [c.memory(t1) for t1 in answer]
-
-    async def confirm(
-        self,
-        *,
-        memory: str,
-        source_event: str,
-        source_label: SourceLabel | Omit = OMIT,
-    ) -> MemoryChange:
-        """Confirms a memory: with an event of another id than those it was learned from, or by a first
-        party.
-
-        Args:
-            memory: The memory.
-            source_event: Id of the event that says the same.
-            source_label: Who says so. Default: `first_party`.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.memory_change(await self._core.call("memory.confirm", {
-            "memory": memory,
-            "source_event": source_event,
-            "source_label": source_label,
-        }))
-
-    async def forget(
-        self,
-        *,
-        memory: str | None | Omit = OMIT,
-        subject: MemorySubject | None | Omit = OMIT,
-    ) -> Forgotten:
-        """Forgets one memory, or all about a subject: text, slots and vector leave the store. There is
-        no way back.
-
-        Args:
-            memory: The memory. One of `memory` and `subject` is needed.
-            subject: All about this subject.
-
-        Needs `delete:content`. Effect: idempotent.
-        """
-        return c.forgotten(await self._core.call("memory.forget", {"memory": memory, "subject": subject}))
-
-    async def retract(
-        self,
-        *,
-        memory: str,
-    ) -> Memory:
-        """Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
-
-        Args:
-            memory: The memory.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.memory(await self._core.call("memory.retract", {"memory": memory}))
-
-    async def search(
-        self,
-        *,
-        subject: MemorySubject,
-        k: int | None | Omit = OMIT,
-        kinds: Sequence[MemoryKind] | Omit = OMIT,
-        purpose: str | None | Omit = OMIT,
-        query: str | None | Omit = OMIT,
-    ) -> list[MemoryHit]:
-        """Searches what is remembered about a subject.
-
-        Only what holds now is given: not what waits in quarantine, was taken back, closed or has
-        expired, nor what may not be used for the purpose.
-
-        Args:
-            subject: Who or what it is about.
-            k: Most hits, 1 to 100. Default: 10.
-            kinds: Kinds; one of them. Empty: any. Default: `[]`.
-            purpose: What it is to be used for: items that name other purposes are left out.
-            query: What to search for; left out, the newest come first.
-
-        Needs `read:content`. Effect: read.
-        """
-        answer = await self._core.call("memory.search", {
-            "subject": subject,
-            "k": k,
-            "kinds": kinds,
-            "purpose": purpose,
-            "query": query,
-        })
-        return [c.memory_hit(t1) for t1 in answer]
 
 
 class AsyncPeopleCandidatesOperations:
@@ -1963,7 +1809,7 @@ class AsyncPeopleIdentitiesOperations:
         Needs `read:people`. Effect: read.
         """
         answer = await self._core.call("people.identities.list", {"person": person})
-        return [c.identity_view(t1) for t1 in answer]
+        return Rows([c.identity_view(t1) for t1 in answer])
 
 
 class AsyncPeopleImportOperations:
@@ -2388,6 +2234,74 @@ class AsyncQueuesOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def drain(
+        self,
+        *,
+        queue: str,
+        timeout_ms: int | None | Omit = OMIT,
+    ) -> QueueStats:
+        """Pauses a queue and waits until nothing of it is in work any more.
+
+        Args:
+            queue: The queue.
+            timeout_ms: Milliseconds to wait at most, up to an hour. Default 30 000.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.queue_stats(await self._core.call("queues.drain", {"queue": queue, "timeout_ms": timeout_ms}))
+
+    async def list(self) -> builtins.list[QueueView]:
+        """Lists the queues that this program works.
+
+        Needs `manage:jobs`. Effect: read.
+        """
+        answer = await self._core.call("queues.list", {})
+        return Rows([c.queue_view(t1) for t1 in answer])
+
+    async def obliterate(
+        self,
+        *,
+        confirm: str,
+        queue: str,
+    ) -> Changed:
+        """Removes all jobs of a queue, 5000 a call. The queue must be drained.
+
+        Args:
+            confirm: The full name of the queue once more, typed out.
+            queue: The queue.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(await self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
+
+    async def pause(
+        self,
+        *,
+        queue: str,
+    ) -> QueueStats:
+        """Stops the taking of jobs from a queue, in every process; what is in work goes on.
+
+        Args:
+            queue: The queue.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.queue_stats(await self._core.call("queues.pause", {"queue": queue}))
+
+    async def resume(
+        self,
+        *,
+        queue: str,
+    ) -> QueueStats:
+        """Has jobs of a paused queue taken again.
+
+        Args:
+            queue: The queue.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.queue_stats(await self._core.call("queues.resume", {"queue": queue}))
+
     async def stats(
         self,
         *,
@@ -2444,6 +2358,227 @@ class AsyncRunsOperations:
         Needs `execute:agents`. Effect: idempotent.
         """
         return c.agent_run(await self._core.call("runs.signal", {"id": id, "wait": wait, "payload": payload}))
+
+
+class AsyncSchedulesOperations:
+    """Operations of `schedules`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def backfill(
+        self,
+        *,
+        from_: datetime,
+        id: str,
+        to: datetime,
+        overlap: Overlap | None | Omit = OMIT,
+    ) -> builtins.list[AgentSession]:
+        """Makes the sessions of instants that passed, those that are there already left out; they run
+        one after the other.
+
+        Args:
+            from_: First instant.
+            id: Its id.
+            to: Last instant, not after now. At most 1000 instants lie between.
+            overlap: While one is under way. Default `queue_all`.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        answer = await self._core.call("schedules.backfill", {"from": from_, "id": id, "to": to, "overlap": overlap})
+        return Rows([c.agent_session(t1) for t1 in answer])
+
+    async def create(
+        self,
+        *,
+        name: str,
+        target: Target,
+        when: When,
+        calendar: Calendar | None | Omit = OMIT,
+        concurrency: int | None | Omit = OMIT,
+        ends_at: datetime | None | Omit = OMIT,
+        jitter_ms: int | None | Omit = OMIT,
+        max_runs: int | None | Omit = OMIT,
+        missed: Missed | Omit = OMIT,
+        missed_window_ms: int | None | Omit = OMIT,
+        overlap: Overlap | Omit = OMIT,
+        pause_after_failures: int | None | Omit = OMIT,
+        priority: int | None | Omit = OMIT,
+        retries: int | None | Omit = OMIT,
+        starts_at: datetime | None | Omit = OMIT,
+    ) -> Schedule:
+        """Makes a schedule. A job as its target needs `manage:jobs` as well.
+
+        Args:
+            name: Its name, unique in the workspace, 1..200 characters.
+            target: What it starts.
+            when: When.
+            calendar: Days it leaves out.
+            concurrency: Sessions under way at once with overlap `allow`, 1..1000. Default 10.
+            ends_at: Not after this instant.
+            jitter_ms: Each firing starts up to so many milliseconds later, up to a day. Default
+              0.
+            max_runs: Ends after so many firings, at least 1.
+            missed: Instants that passed while nothing ran. Default `latest`.
+            missed_window_ms: How old a missed instant may be, in milliseconds. Default 24 h.
+            overlap: While the firing before is under way. Default `skip`.
+            pause_after_failures: Pauses itself after so many failed sessions in a row; 0 for
+              never. Default 5.
+            priority: Priority of its jobs. Default 0.
+            retries: Further tries of a failed firing, 0..100. Default 2.
+            starts_at: Not before this instant.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(await self._core.call("schedules.create", {
+            "name": name,
+            "target": target,
+            "when": when,
+            "calendar": calendar,
+            "concurrency": concurrency,
+            "ends_at": ends_at,
+            "jitter_ms": jitter_ms,
+            "max_runs": max_runs,
+            "missed": missed,
+            "missed_window_ms": missed_window_ms,
+            "overlap": overlap,
+            "pause_after_failures": pause_after_failures,
+            "priority": priority,
+            "retries": retries,
+            "starts_at": starts_at,
+        }))
+
+    async def delete(
+        self,
+        *,
+        id: str,
+    ) -> None:
+        """Removes a schedule. Sessions under way go on; their records stay.
+
+        Args:
+            id: Its id.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        await self._core.call("schedules.delete", {"id": id})
+
+    async def get(
+        self,
+        *,
+        id: str,
+    ) -> Schedule:
+        """Gives a schedule.
+
+        Args:
+            id: Its id.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.schedule(await self._core.call("schedules.get", {"id": id}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        enabled: bool | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> SchedulePage:
+        """Lists schedules: all by name, or those that fire by their next instant.
+
+        Args:
+            cursor: `next` of the page before.
+            enabled: Only those that fire, the next one first. Default: `False`.
+            limit: Most of the page, 1..500. Default 50.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.schedule_page(await self._core.call("schedules.list", {"cursor": cursor, "enabled": enabled, "limit": limit}))
+
+    async def pause(
+        self,
+        *,
+        id: str,
+        reason: str,
+    ) -> Schedule:
+        """Stops a schedule from firing.
+
+        Args:
+            id: Its id.
+            reason: Why, 1..200 characters.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(await self._core.call("schedules.pause", {"id": id, "reason": reason}))
+
+    async def preview(
+        self,
+        *,
+        when: When,
+        calendar: Calendar | None | Omit = OMIT,
+        from_: datetime | None | Omit = OMIT,
+        n: int | None | Omit = OMIT,
+    ) -> builtins.list[Instant]:
+        """Shows when a rule comes true, with what changes of clocks do to it.
+
+        Args:
+            when: The rule.
+            calendar: Days it leaves out.
+            from_: From this instant on. Default: now.
+            n: How many, 1..1000. Default 10.
+
+        Effect: pure.
+        """
+        answer = await self._core.call("schedules.preview", {"when": when, "calendar": calendar, "from": from_, "n": n})
+        return Rows([c.instant(t1) for t1 in answer])
+
+    async def resume(
+        self,
+        *,
+        id: str,
+    ) -> Schedule:
+        """Has a paused schedule fire again, from now on.
+
+        Args:
+            id: Its id.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(await self._core.call("schedules.resume", {"id": id}))
+
+    async def trigger_now(
+        self,
+        *,
+        id: str,
+        input: Any | Omit = OMIT,
+    ) -> AgentSession:
+        """Fires a schedule now, beside its instants, paused or not.
+
+        Args:
+            id: Its id.
+            input: Input or payload for this firing alone.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.agent_session(await self._core.call("schedules.trigger_now", {"id": id, "input": input}))
+
+    async def update(
+        self,
+        *,
+        id: str,
+        schedule: CreateSchedule,
+    ) -> Schedule:
+        """Replaces what a schedule says. Its next instant is counted from now: it never fires the
+        past.
+
+        Args:
+            id: Its id.
+            schedule: What it says from now on.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(await self._core.call("schedules.update", {"id": id, "schedule": schedule}))
 
 
 class AsyncScopeOperations:
@@ -2610,6 +2745,71 @@ class AsyncSendsOperations:
         return c.send_totals(await self._core.call("sends.totals", {"campaign": campaign, "step": step}))
 
 
+class AsyncSessionsOperations:
+    """Operations of `sessions`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def cancel(
+        self,
+        *,
+        id: str,
+        reason: str,
+    ) -> AgentSession:
+        """Cancels a session with its job.
+
+        Args:
+            id: Its id.
+            reason: Why, 1..200 characters.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `too_late`.
+        """
+        return c.agent_session(await self._core.call("sessions.cancel", {"id": id, "reason": reason}))
+
+    async def get(
+        self,
+        *,
+        id: str,
+    ) -> AgentSession:
+        """Gives a session.
+
+        Args:
+            id: Its id.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.agent_session(await self._core.call("sessions.get", {"id": id}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        schedule: str | None | Omit = OMIT,
+        state: SessionState | None | Omit = OMIT,
+    ) -> AgentSessionPage:
+        """Lists sessions in the order they were made, or those of a schedule and state by their
+        instant.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most of the page, 1..500. Default 50.
+            schedule: Only of this schedule, by instant.
+            state: Only in this state; needs a schedule.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.agent_session_page(await self._core.call("sessions.list", {
+            "cursor": cursor,
+            "limit": limit,
+            "schedule": schedule,
+            "state": state,
+        }))
+
+
 class AsyncSmsOperations:
     """Operations of `sms`."""
 
@@ -2648,7 +2848,6 @@ class AsyncSpacesOperations:
         chunking: ChunkOptions | None | Omit = OMIT,
         embedder: str | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
-        storage: VectorStorage | None | Omit = OMIT,
     ) -> Space:
         """Creates an embedding space: documents that are searched together.
 
@@ -2660,8 +2859,6 @@ class AsyncSpacesOperations:
             embedder: Embedder that makes the vectors. Default: `offline-hash-512`.
             language: ISO 639-1 code of all its texts; left out, the language of each document
               is detected.
-            storage: How exactly the index keeps the vectors. Default: `f16`, which no answer
-              was ever seen to change for.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`, `config`.
         """
@@ -2670,7 +2867,6 @@ class AsyncSpacesOperations:
             "chunking": chunking,
             "embedder": embedder,
             "language": language,
-            "storage": storage,
         }))
 
     async def get(
@@ -2703,58 +2899,6 @@ class AsyncSpacesOperations:
         """
         return c.space_page(await self._core.call("spaces.list", {"cursor": cursor, "limit": limit}))
 
-    async def migrate(
-        self,
-        *,
-        embedder: str,
-        space: str,
-        dry_run: bool | Omit = OMIT,
-    ) -> MigrationPlan:
-        """Moves a space to another embedder, as a job. Search answers from the old vectors until every
-        chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
-
-        Args:
-            embedder: The new embedder.
-            space: Id or name of the space.
-            dry_run: True to count the work only. Default: `False`.
-
-        Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
-        """
-        return c.migration_plan(await self._core.call("spaces.migrate", {"embedder": embedder, "space": space, "dry_run": dry_run}))
-
-    async def retire(
-        self,
-        *,
-        space: str,
-    ) -> Space:
-        """Retires a space: it answers nothing and takes no documents. Its records stay.
-
-        Args:
-            space: Id or name of the space.
-
-        Needs `write:content`. Effect: idempotent.
-        """
-        return c.space(await self._core.call("spaces.retire", {"space": space}))
-
-    async def update(
-        self,
-        *,
-        space: str,
-        language: str | None | Omit = OMIT,
-        name: str | None | Omit = OMIT,
-    ) -> Space:
-        """Renames a space, or changes the language of its texts. Documents that are there keep their
-        chunks; a changed language holds for what comes in from now on.
-
-        Args:
-            space: Id or name of the space.
-            language: ISO 639-1 code of its texts.
-            name: New name.
-
-        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
-        """
-        return c.space(await self._core.call("spaces.update", {"space": space, "language": language, "name": name}))
-
 
 class AsyncStoreOperations:
     """Operations of `store`."""
@@ -2764,20 +2908,215 @@ class AsyncStoreOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def check(self) -> list[StoreFinding]:
-        """Reads every record of the store and lists what is damaged.
+    async def backup(
+        self,
+        *,
+        target: str,
+    ) -> Manifest:
+        """Writes a backup of the whole store to a new file while writers go on. The key is not in it:
+        keep it elsewhere.
+
+        Args:
+            target: Path of the new file.
+
+        Needs `own:organization`. Effect: read.
+        """
+        return c.manifest(await self._core.call("store.backup", {"target": target}))
+
+    async def check(
+        self,
+        *,
+        deep: bool | None | Omit = OMIT,
+    ) -> list[StoreFinding]:
+        """Reads the store and lists what is damaged: records that do not match their checksum, holes
+        in the change feed, blobs that do not match their hash, broken pages and index entries.
+
+        Args:
+            deep: `false` compares tables and indexes with what is declared and reads no record.
+              Default `true`.
 
         Needs `manage:organization`. Effect: read.
         """
-        answer = await self._core.call("store.check", {})
-        return [c.store_finding(t1) for t1 in answer]
+        answer = await self._core.call("store.check", {"deep": deep})
+        return Rows([c.store_finding(t1) for t1 in answer])
 
-    async def stats(self) -> Figures:
-        """Tells how the store is doing.
+    async def compact(
+        self,
+        *,
+        blob_grace_s: int | None | Omit = OMIT,
+        feed_days: int | None | Omit = OMIT,
+    ) -> Compacted:
+        """Forgets old entries of the change feed and blobs that no record names, and gives their space
+        back, so that the bytes of what was removed are gone from the files.
+
+        Args:
+            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; 0 only
+              while nobody writes.
+            feed_days: Age from which feed entries go, in days, 1..3650. Default 7.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.compacted(await self._core.call("store.compact", {"blob_grace_s": blob_grace_s, "feed_days": feed_days}))
+
+    async def drift(self) -> list[str]:
+        """Compares the tables, columns and indexes that are there with those declared.
+
+        Needs `read:audit`. Effect: read.
+        """
+        answer: list[str] = await self._core.call("store.drift", {})
+        return answer
+
+    async def export(
+        self,
+        *,
+        target: str,
+        kinds: Sequence[str] | Omit = OMIT,
+    ) -> ExportReport:
+        """Writes the records of this workspace to a new file, one line of JSON each, in the order of
+        kind and id.
+
+        Args:
+            target: Path of the new file.
+            kinds: Kinds to write. Default: all that an import takes.
+
+        Needs `export:people`. Effect: read.
+        """
+        return c.export_report(await self._core.call("store.export", {"target": target, "kinds": kinds}))
+
+    async def import_(
+        self,
+        *,
+        dry_run: bool | Omit = OMIT,
+        on_conflict: OnConflict | Omit = OMIT,
+        source: str | Omit = OMIT,
+    ) -> Imported:
+        """Takes records of an export into this workspace. Each line stands alone: a wrong one is
+        reported with its number and the others go on, so that a repeated import with `on_conflict:
+        skip` goes on where it stopped.
+
+        Args:
+            dry_run: Checks everything and writes nothing. Default: `False`.
+            on_conflict: What to do with records that are there already: `fail` reports them,
+              `skip`, or `replace`. Default `fail`.
+            source: Path of the export. Default: `""`.
+
+        Needs `write:people`. Effect: idempotent.
+        """
+        return c.imported(await self._core.call("store.import", {
+            "dry_run": dry_run,
+            "on_conflict": on_conflict,
+            "source": source,
+        }))
+
+    async def migrate(
+        self,
+        *,
+        dry_run: bool | Omit = OMIT,
+    ) -> Migrated:
+        """Brings the store to this version. Opening does it already where the user may; this tells how
+        it stands.
+
+        Args:
+            dry_run: Only tells. Default: `False`.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.migrated(await self._core.call("store.migrate", {"dry_run": dry_run}))
+
+    async def repair(
+        self,
+        *,
+        findings: Sequence[StoreFinding] | Omit = OMIT,
+    ) -> Repaired:
+        """Rebuilds what can be rebuilt from the records themselves: indexes. What has no second source
+        in the store is left and named, and comes back from a backup.
+
+        Args:
+            findings: The findings to repair, as `store.check` gave them. Default: all there
+              are.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.repaired(await self._core.call("store.repair", {"findings": findings}))
+
+    async def restore(
+        self,
+        *,
+        into: str,
+        source: str,
+    ) -> Manifest:
+        """Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
+        before every byte of the backup was checked.
+
+        Args:
+            into: URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
+            source: Path of the backup.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.manifest(await self._core.call("store.restore", {"into": into, "source": source}))
+
+    async def stats(self) -> StoreReport:
+        """Tells how much the store holds.
 
         Needs `read:analytics`. Effect: read.
         """
-        return c.figures(await self._core.call("store.stats", {}))
+        return c.store_report(await self._core.call("store.stats", {}))
+
+    async def verify_backup(
+        self,
+        *,
+        source: str,
+    ) -> Verified:
+        """Reads a backup to its end and checks every byte of it.
+
+        Args:
+            source: Path of the backup.
+
+        Needs `own:organization`. Effect: read.
+        """
+        return c.verified(await self._core.call("store.verify_backup", {"source": source}))
+
+
+class AsyncStreamsOperations:
+    """Operations of `streams`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def open(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        kinds: Sequence[str] | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        topics: Sequence[str] | Omit = OMIT,
+        wait_ms: int | None | Omit = OMIT,
+    ) -> StreamPage:
+        """Reads a stream of topics in pages: runs, agents, campaigns, queues, schedules,
+        conversations, notifications.
+
+        Args:
+            cursor: `cursor` of the item or answer before. Default: from now on, with how each
+              run stands.
+            kinds: Only these kinds; ends and waits of runs arrive all the same. Default: `[]`.
+            limit: Most items, 1..500. Default 100.
+            topics: 1..64 topics: `run:<id>`, `agent:<name>`, `campaign:<id>`, `queue:<name>`,
+              `schedule:<id>`, `metrics:<name>`, `conversation:<id>`, `notifications`, `progress`.
+              Default: `[]`.
+            wait_ms: How long to wait for a first item, 0..25,000 ms. Default 0.
+
+        Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+        """
+        return c.stream_page(await self._core.call("streams.open", {
+            "cursor": cursor,
+            "kinds": kinds,
+            "limit": limit,
+            "topics": topics,
+            "wait_ms": wait_ms,
+        }))
 
 
 class AsyncSuppressionOperations:
@@ -2889,6 +3228,141 @@ class AsyncSuppressionOperations:
         return c.suppression_view_page(await self._core.call("suppression.list", {"cursor": cursor, "limit": limit, "reason": reason}))
 
 
+class AsyncTelemetryOperations:
+    """Operations of `telemetry`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def metrics(self) -> str:
+        """Gives the metrics of this process as Prometheus text, format 0.0.4. They count all
+        workspaces together.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer: str = await self._core.call("telemetry.metrics", {})
+        return answer
+
+    async def set_level(
+        self,
+        *,
+        level: TelemetryLevel,
+        target: str,
+        ttl_ms: int | None | Omit = OMIT,
+    ) -> LevelSet:
+        """Changes how much this process logs for a target, for a while.
+
+        Args:
+            level: The level.
+            target: Target and all below it, such as `neonhub_core::job`.
+            ttl_ms: For how long, 1 ms to 24 h. Default one hour.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.level_set(await self._core.call("telemetry.set_level", {"level": level, "target": target, "ttl_ms": ttl_ms}))
+
+    async def trace(
+        self,
+        *,
+        run: str,
+    ) -> Trace:
+        """Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+
+        Args:
+            run: Id of the run.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.trace(await self._core.call("telemetry.trace", {"run": run}))
+
+
+class AsyncToolsOperations:
+    """Operations of `tools`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def call(
+        self,
+        *,
+        name: str,
+        args: Any | Omit = OMIT,
+    ) -> ToolAnswer:
+        """Calls a tool with JSON, as an agent does: arguments and answer are checked, and a long
+        answer is kept aside.
+
+        Args:
+            name: Its name, or another name of it such as `sendEmail`.
+            args: Its arguments, an object.
+
+        Needs `execute:agents`. Effect: write. Codes of its own: `unknown_tool`, `tool_answer`,
+        `tool_timeout`, `host_error`.
+        """
+        return c.tool_answer(await self._core.call("tools.call", {"name": name, "args": args}))
+
+    async def describe(
+        self,
+        *,
+        name: str,
+    ) -> ToolInfo:
+        """Describes one tool: what it does, the schemas of its arguments and answer, its bounds.
+
+        Args:
+            name: Its name, or another name of it such as `sendEmail`.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `unknown_tool`.
+        """
+        return c.tool_info(await self._core.call("tools.describe", {"name": name}))
+
+    async def list(
+        self,
+        *,
+        prefix: str | None | Omit = OMIT,
+        source: ToolSource | None | Omit = OMIT,
+    ) -> builtins.list[ToolLine]:
+        """Lists the tools the caller has: operations it may call, and tools added to this process.
+
+        Args:
+            prefix: Only names that begin with this, such as `people.`.
+            source: Only tools from here.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        answer = await self._core.call("tools.list", {"prefix": prefix, "source": source})
+        return Rows([c.tool_line(t1) for t1 in answer])
+
+    async def read_result(
+        self,
+        *,
+        handle: str | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        offset: int | Omit = OMIT,
+        query: str | None | Omit = OMIT,
+    ) -> ToolResultPiece:
+        """Reads a piece of a tool's answer that was too long to be given out at once.
+
+        Args:
+            handle: `handle` of the spilled result. Default: `""`.
+            limit: Most bytes of the piece, 1..65 536. Default 8 192.
+            offset: Where to begin, in bytes of the text; `next` of the piece before. With
+              `query`: where to begin searching. Default: `0`.
+            query: Begins a little before the next place that holds this text, in any case of
+              its letters.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.tool_result_piece(await self._core.call("tools.read_result", {
+            "handle": handle,
+            "limit": limit,
+            "offset": offset,
+            "query": query,
+        }))
+
+
 class AsyncUtmOperations:
     """Operations of `utm`."""
 
@@ -2915,6 +3389,108 @@ class AsyncUtmOperations:
         Needs `read:content`. Effect: pure.
         """
         return c.tagged_link(await self._core.call("utm.apply", {"url": url, "utm": utm, "internal_hosts": internal_hosts}))
+
+
+class AsyncVaultOperations:
+    """Operations of `vault`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def check(self) -> VaultReport:
+        """Opens every sealed value and names what does not open, what ends within 14 days and what is
+        older than 90.
+
+        Needs `manage:secrets`. Effect: read.
+        """
+        return c.vault_report(await self._core.call("vault.check", {}))
+
+    async def delete(
+        self,
+        *,
+        name: str,
+    ) -> SecretInfo:
+        """Removes a secret.
+
+        Args:
+            name: Its name.
+
+        Needs `manage:secrets`. Effect: idempotent.
+        """
+        return c.secret_info(await self._core.call("vault.delete", {"name": name}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        prefix: str | None | Omit = OMIT,
+    ) -> SecretInfoPage:
+        """Lists secrets by name, without their values.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most secrets of the page, 1..500. Default 50.
+            prefix: Only names that start with this.
+
+        Needs `manage:secrets`. Effect: read.
+        """
+        return c.secret_info_page(await self._core.call("vault.list", {"cursor": cursor, "limit": limit, "prefix": prefix}))
+
+    async def put(
+        self,
+        *,
+        kind: SecretKind,
+        name: str,
+        value: str,
+        expires_at: datetime | None | Omit = OMIT,
+    ) -> SecretInfo:
+        """Puts a secret, or replaces the one of this name. The value is sealed at once and never given
+        out again.
+
+        Args:
+            kind: What it is for.
+            name: Name, 1..200 of `a-z A-Z 0-9 . _ : / -`.
+            value: The value, 1 byte to 64 KiB.
+            expires_at: When it stops being valid, in UTC milliseconds.
+
+        Needs `manage:secrets`. Effect: idempotent.
+        """
+        return c.secret_info(await self._core.call("vault.put", {
+            "kind": kind,
+            "name": name,
+            "value": value,
+            "expires_at": expires_at,
+        }))
+
+    async def rotate_data_key(self) -> DataKeyRotated:
+        """Makes a new data key for this workspace and seals every value anew, while readers and
+        writers go on. After a crash, the next call goes on with the same key.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.data_key_rotated(await self._core.call("vault.rotate_data_key", {}))
+
+    async def rotate_root(
+        self,
+        *,
+        provider: ProviderSpec | None | Omit = OMIT,
+    ) -> RootRotated:
+        """Wraps every data key with a new root key, in one commit; no value is touched. Without a
+        provider the key file is replaced in place.
+
+        Other processes that have the store open go on with the data keys they hold, and need the
+        new root at their next opening.
+
+        Args:
+            provider: Where the new key is from now on. Default: the key file that the hub
+              reads, with a new key.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.root_rotated(await self._core.call("vault.rotate_root", {"provider": provider}))
 
 
 class AsyncVoiceOperations:
@@ -3256,6 +3832,11 @@ class AsyncOperations:
         return AsyncBrandsOperations(self._core)
 
     @property
+    def bus(self) -> AsyncBusOperations:
+        """Operations of `bus`."""
+        return AsyncBusOperations(self._core)
+
+    @property
     def campaign(self) -> AsyncCampaignOperations:
         """Operations of `campaign`."""
         return AsyncCampaignOperations(self._core)
@@ -3264,11 +3845,6 @@ class AsyncOperations:
     def consent(self) -> AsyncConsentOperations:
         """Operations of `consent`."""
         return AsyncConsentOperations(self._core)
-
-    @property
-    def conversations(self) -> AsyncConversationsOperations:
-        """Operations of `conversations`."""
-        return AsyncConversationsOperations(self._core)
 
     @property
     def datasets(self) -> AsyncDatasetsOperations:
@@ -3296,6 +3872,11 @@ class AsyncOperations:
         return AsyncGateOperations(self._core)
 
     @property
+    def health(self) -> AsyncHealthOperations:
+        """Operations of `health`."""
+        return AsyncHealthOperations(self._core)
+
+    @property
     def jobs(self) -> AsyncJobsOperations:
         """Operations of `jobs`."""
         return AsyncJobsOperations(self._core)
@@ -3304,11 +3885,6 @@ class AsyncOperations:
     def knowledge(self) -> AsyncKnowledgeOperations:
         """Operations of `knowledge`."""
         return AsyncKnowledgeOperations(self._core)
-
-    @property
-    def memory(self) -> AsyncMemoryOperations:
-        """Operations of `memory`."""
-        return AsyncMemoryOperations(self._core)
 
     @property
     def people(self) -> AsyncPeopleOperations:
@@ -3336,6 +3912,11 @@ class AsyncOperations:
         return AsyncRunsOperations(self._core)
 
     @property
+    def schedules(self) -> AsyncSchedulesOperations:
+        """Operations of `schedules`."""
+        return AsyncSchedulesOperations(self._core)
+
+    @property
     def scope(self) -> AsyncScopeOperations:
         """Operations of `scope`."""
         return AsyncScopeOperations(self._core)
@@ -3344,6 +3925,11 @@ class AsyncOperations:
     def sends(self) -> AsyncSendsOperations:
         """Operations of `sends`."""
         return AsyncSendsOperations(self._core)
+
+    @property
+    def sessions(self) -> AsyncSessionsOperations:
+        """Operations of `sessions`."""
+        return AsyncSessionsOperations(self._core)
 
     @property
     def sms(self) -> AsyncSmsOperations:
@@ -3361,14 +3947,34 @@ class AsyncOperations:
         return AsyncStoreOperations(self._core)
 
     @property
+    def streams(self) -> AsyncStreamsOperations:
+        """Operations of `streams`."""
+        return AsyncStreamsOperations(self._core)
+
+    @property
     def suppression(self) -> AsyncSuppressionOperations:
         """Operations of `suppression`."""
         return AsyncSuppressionOperations(self._core)
 
     @property
+    def telemetry(self) -> AsyncTelemetryOperations:
+        """Operations of `telemetry`."""
+        return AsyncTelemetryOperations(self._core)
+
+    @property
+    def tools(self) -> AsyncToolsOperations:
+        """Operations of `tools`."""
+        return AsyncToolsOperations(self._core)
+
+    @property
     def utm(self) -> AsyncUtmOperations:
         """Operations of `utm`."""
         return AsyncUtmOperations(self._core)
+
+    @property
+    def vault(self) -> AsyncVaultOperations:
+        """Operations of `vault`."""
+        return AsyncVaultOperations(self._core)
 
     @property
     def voice(self) -> AsyncVoiceOperations:

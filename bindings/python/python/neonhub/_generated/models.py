@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from .._display import Shown
 from .._values import OMIT
 
 __all__ = [
     "AgentRun",
     "AgentRunPage",
+    "AgentSession",
+    "AgentSessionPage",
     "AgentsFailure",
+    "AgentsLogLine",
     "AgentsOrigin",
     "AiCitation",
     "AiRole",
@@ -32,6 +36,8 @@ __all__ = [
     "AuditEntryPage",
     "AuditOutcome",
     "AuditReport",
+    "Backoff",
+    "BackoffKind",
     "Basis",
     "Block",
     "BlockKind",
@@ -49,7 +55,8 @@ __all__ = [
     "BriefSender",
     "BudgetLine",
     "BudgetShare",
-    "BuiltContext",
+    "BusEvent",
+    "Calendar",
     "Calibration",
     "Caller",
     "Campaign",
@@ -68,8 +75,10 @@ __all__ = [
     "CampaignReport",
     "CampaignStatus",
     "CampaignStepEffect",
+    "Cancelled",
     "CandidateStatus",
     "Casing",
+    "Changed",
     "Channel",
     "ChannelOverride",
     "ChunkOptions",
@@ -82,24 +91,20 @@ __all__ = [
     "ConsentStepEffect",
     "ContactCounts",
     "ContentFacts",
-    "ContextBlock",
     "ContextChunk",
-    "ContextItem",
-    "Conversation",
-    "ConversationHit",
-    "ConversationKind",
-    "ConversationPage",
-    "ConversationStatus",
     "CostRange",
     "Count",
+    "CreateSchedule",
     "Cta",
+    "DataKeyRotated",
     "Dataset",
     "DatasetKind",
     "DatasetPage",
     "DatasetsRole",
     "DayWindow",
     "Decision",
-    "DiffPassage",
+    "DedupeInput",
+    "DedupeMode",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -114,69 +119,78 @@ __all__ = [
     "DraftsParts",
     "DraftsViolation",
     "DropRule",
+    "Dropped",
+    "EffectClass",
     "Escape",
     "Event",
+    "EventPage",
     "Exemplar",
     "Explanation",
+    "ExportReport",
     "FailedFile",
-    "FieldBoosts",
-    "Figures",
+    "Filter",
     "FindingKind",
-    "Forgotten",
+    "Flow",
     "Frequency",
     "Fusion",
     "FusionBlend",
     "FusionRrf",
     "GeneratedText",
-    "Given",
     "Greeting",
+    "HealAction",
+    "HealResult",
+    "HealthRecord",
+    "HealthRecordPage",
+    "HealthReport",
     "HiddenReason",
     "HiddenText",
+    "HistoryLine",
     "Hit",
     "Identifier",
     "IdentityKind",
     "IdentityView",
     "ImportJob",
     "ImportStatus",
+    "Imported",
+    "Instant",
     "Item",
     "ItemEvent",
     "ItemProgress",
+    "Jitter",
+    "Job",
+    "JobError",
+    "JobPage",
+    "JobState",
+    "JobsLogLine",
+    "KindFigures",
     "KnowledgeCounts",
-    "KnowledgeDropped",
     "Kpi",
     "LaunchOutcome",
-    "Level",
+    "Lease",
+    "LevelSet",
     "Lifecycle",
     "Lifted",
     "LimitCheck",
+    "LineFault",
     "Link",
-    "LogLine",
-    "Memory",
-    "MemoryChange",
-    "MemoryHit",
-    "MemoryKind",
-    "MemoryState",
-    "MemorySubject",
+    "Manifest",
     "MergeCandidate",
     "MergeCandidatePage",
     "MergeEntry",
     "MergeStatus",
-    "Message",
-    "MessageHit",
-    "MessagePart",
-    "MessagePartFile",
-    "MessagePartText",
-    "MessageRole",
-    "Migration",
-    "MigrationPlan",
+    "Migrated",
+    "Missed",
     "Mode",
     "Money",
+    "NewJob",
+    "NewNode",
     "NewRule",
     "Objective",
     "OfflineTemplate",
+    "OnChildFailure",
+    "OnConflict",
+    "Overlap",
     "Part",
-    "PartKind",
-    "PartLimits",
     "Pattern",
     "PatternMaxSentenceWords",
     "PatternNoCapitals",
@@ -186,7 +200,6 @@ __all__ = [
     "PatternNoHashtags",
     "PatternNoQuestions",
     "PatternTerm",
-    "PeopleDropped",
     "PeopleEncoding",
     "PeopleOrder",
     "Permission",
@@ -209,19 +222,26 @@ __all__ = [
     "PromptVar",
     "Proof",
     "ProofMethod",
+    "ProviderSpec",
+    "ProviderSpecEnv",
+    "ProviderSpecFile",
+    "Published",
     "Quality",
     "QueueStats",
+    "QueueView",
     "QuietHours",
     "ReadFile",
     "Reason",
     "ReasonLine",
     "Recorded",
-    "RememberedAs",
     "Rendered",
+    "Repaired",
     "Replacement",
+    "Replayed",
     "ReportPage",
     "Resolved",
     "Review",
+    "RootRotated",
     "RowFault",
     "RowFaultPage",
     "Rule",
@@ -230,10 +250,15 @@ __all__ = [
     "RunDetails",
     "RunLease",
     "RunStatus",
+    "Schedule",
     "ScheduleEntry",
+    "SchedulePage",
     "SearchFilters",
     "SearchMode",
     "SearchResult",
+    "SecretInfo",
+    "SecretInfoPage",
+    "SecretKind",
     "SegmentCount",
     "Segmentation",
     "Send",
@@ -242,16 +267,17 @@ __all__ = [
     "SendState",
     "SendTotals",
     "SenderProfile",
+    "SessionState",
     "Severity",
     "SkippedPassage",
     "SmsEncoding",
     "Source",
-    "SourceLabel",
     "SourceText",
     "Space",
     "SpacePage",
     "SpaceState",
-    "Span",
+    "SpanStatus",
+    "SpilledResult",
     "Spread",
     "Status",
     "Step",
@@ -259,8 +285,11 @@ __all__ = [
     "StepParams",
     "StoppedBy",
     "StoreFinding",
+    "StoreReport",
+    "StreamItem",
+    "StreamPage",
     "Style",
-    "SubjectKind",
+    "SubjectHealth",
     "Suggestion",
     "SuppressionCheck",
     "SuppressionFact",
@@ -270,10 +299,22 @@ __all__ = [
     "SuppressionViewPage",
     "TaggedLink",
     "Taint",
+    "Target",
+    "TargetJob",
+    "TargetOperation",
+    "TelemetryLevel",
+    "TelemetrySpan",
     "Thresholds",
     "TimelineEntry",
     "TimelineEntryPage",
     "Tone",
+    "ToolAnswer",
+    "ToolInfo",
+    "ToolKind",
+    "ToolLine",
+    "ToolResultPiece",
+    "ToolSource",
+    "Trace",
     "Trait",
     "Trust",
     "Turn",
@@ -285,11 +326,13 @@ __all__ = [
     "Used",
     "Utm",
     "VarKind",
-    "VectorStorage",
+    "VaultReport",
+    "VectorKind",
+    "Vectors",
     "Verdict",
     "Verification",
     "VerificationMethod",
-    "VersionDiff",
+    "Verified",
     "Vocabulary",
     "Voice",
     "VoiceAlignment",
@@ -299,6 +342,7 @@ __all__ = [
     "VoiceDiff",
     "VoiceFinding",
     "VoiceInContext",
+    "VoiceLevel",
     "VoiceLine",
     "VoiceOutcome",
     "VoiceParts",
@@ -308,18 +352,24 @@ __all__ = [
     "VoiceReport",
     "VoiceRule",
     "VoiceScore",
+    "VoiceSpan",
     "VoiceStatus",
     "VoiceView",
     "VoiceViolation",
     "WarningCode",
+    "When",
+    "WhenAt",
+    "WhenCron",
+    "WhenEvery",
+    "WhenLocalDaily",
     "Worked",
     "Workspace",
     "WorkspaceStatus",
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRun:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentRun(Shown):
     """The standing of one run. Its input, output and steps are in its log."""
 
     agent: str
@@ -370,6 +420,9 @@ class AgentRun:
     status: RunStatus
     """Where it stands."""
 
+    trace: str | None = None
+    """The caller's W3C `traceparent`, when it was started in a trace."""
+
     used: Used
     """What it has used."""
 
@@ -397,14 +450,15 @@ class AgentRun:
             "signals": self.signals,
             "started_at": self.started_at,
             "status": self.status,
+            "trace": OMIT if self.trace is None else self.trace,
             "used": self.used,
             "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
             "wake_at": OMIT if self.wake_at is None else self.wake_at,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRunPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentRunPage(Shown):
     """A page of a list."""
 
     items: list[AgentRun]
@@ -420,8 +474,90 @@ class AgentRunPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentsFailure:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSession(Shown):
+    """One firing of a schedule and what came of it."""
+
+    agent: str
+    """What it starts: an operation, or queue and work."""
+
+    attempt: int = 0
+    """Tries so far."""
+
+    cost_micros: int = 0
+    """What models cost, in micros of the workspace's currency."""
+
+    ended_at: datetime | None = None
+    """When it ended."""
+
+    id: str
+    """Its id."""
+
+    job_id: str | None = None
+    """Its job."""
+
+    missed_count: int = 0
+    """Instants before that passed while nothing ran."""
+
+    planned_at: datetime
+    """The instant it was planned for."""
+
+    reason: str | None = None
+    """Why it was skipped, failed or cancelled."""
+
+    run_ids: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Runs it led to."""
+
+    schedule_id: str | None = None
+    """Its schedule."""
+
+    started_at: datetime | None = None
+    """When it started."""
+
+    state: SessionState
+    """State."""
+
+    summary: str | None = None
+    """What it answered, up to 2 000 characters of JSON."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "attempt": self.attempt,
+            "cost_micros": self.cost_micros,
+            "ended_at": OMIT if self.ended_at is None else self.ended_at,
+            "id": self.id,
+            "job_id": OMIT if self.job_id is None else self.job_id,
+            "missed_count": self.missed_count,
+            "planned_at": self.planned_at,
+            "reason": OMIT if self.reason is None else self.reason,
+            "run_ids": self.run_ids,
+            "schedule_id": OMIT if self.schedule_id is None else self.schedule_id,
+            "started_at": OMIT if self.started_at is None else self.started_at,
+            "state": self.state,
+            "summary": OMIT if self.summary is None else self.summary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSessionPage(Shown):
+    """A page of a list."""
+
+    items: list[AgentSession]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentsFailure(Shown):
     """An error as a log keeps it: words, no cause, no personal values."""
 
     code: str
@@ -449,6 +585,35 @@ class AgentsFailure:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentsLogLine(Shown):
+    """One entry of a log for a reader."""
+
+    actor: str
+    """Who."""
+
+    at: datetime
+    """When."""
+
+    data: Any
+    """What it says."""
+
+    kind: str
+    """Word of its kind."""
+
+    seq: int
+    """Number in the run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actor": self.actor,
+            "at": self.at,
+            "data": self.data,
+            "kind": self.kind,
+            "seq": self.seq,
+        }
+
+
 AgentsOrigin: TypeAlias = Literal[
     "offline",
     "model",
@@ -462,8 +627,8 @@ AgentsOrigin: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AiCitation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AiCitation(Shown):
     """A sentence of an answer that stands in a source."""
 
     quote: str
@@ -494,8 +659,8 @@ AiRole: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AiWarning:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AiWarning(Shown):
     """Something that was left out or cut."""
 
     code: str
@@ -511,8 +676,8 @@ class AiWarning:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Answer(Shown):
     """The answer of the ledger."""
 
     identity: str | None = None
@@ -536,8 +701,8 @@ class Answer:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Approval(Shown):
     """A release: bound to what was released, so that a later change takes it back."""
 
     at: datetime
@@ -578,8 +743,8 @@ Assertion: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Asset(Shown):
     """A text that was written for one step of a plan, with its other versions and every check."""
 
     alternates: list[AssetText]
@@ -627,8 +792,8 @@ class Asset:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetCard:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetCard(Shown):
     """One asset with its checks."""
 
     alternates: int
@@ -684,8 +849,8 @@ class AssetCard:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetFinding:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetFinding(Shown):
     """What a check found in an asset."""
 
     level: str
@@ -705,8 +870,8 @@ class AssetFinding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetPart:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetPart(Shown):
     """A named part of an asset."""
 
     name: str
@@ -735,8 +900,8 @@ AssetStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetText(Shown):
     """One version of an asset."""
 
     citations: list[CampaignCitation]
@@ -764,8 +929,8 @@ class AssetText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Attribution(Shown):
     """What a draft was made from, so that a send can be explained."""
 
     citations: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -797,8 +962,8 @@ class Attribution:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditEntry(Shown):
     """One entry of the audit log."""
 
     action: str
@@ -854,8 +1019,8 @@ class AuditEntry:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntryPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditEntryPage(Shown):
     """A page of a list."""
 
     items: list[AuditEntry]
@@ -884,8 +1049,8 @@ AuditOutcome: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditReport(Shown):
     """The answer of `audit.verify`."""
 
     entries: int
@@ -909,6 +1074,42 @@ class AuditReport:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Backoff(Shown):
+    """Pauses between tries."""
+
+    base_ms: int
+    """First pause in milliseconds, at least 1."""
+
+    cap_ms: int
+    """Longest pause in milliseconds."""
+
+    jitter: Jitter
+    """Whether they are spread by chance."""
+
+    kind: BackoffKind
+    """How they grow."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "base_ms": self.base_ms,
+            "cap_ms": self.cap_ms,
+            "jitter": self.jitter,
+            "kind": self.kind,
+        }
+
+
+BackoffKind: TypeAlias = Literal[
+    "fixed",
+    "exponential",
+]
+"""How pauses between tries grow.
+
+- `fixed`: Always the base.
+- `exponential`: Doubles with each failure.
+"""
+
+
 Basis: TypeAlias = Literal[
     "consent",
     "contract",
@@ -928,8 +1129,8 @@ Basis: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Block(Shown):
     """One block of the text."""
 
     byte_end: int
@@ -960,8 +1161,8 @@ One of these; `type` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindCode:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindCode(Shown):
     """Preformatted text."""
 
     type: Literal["code"] = "code"
@@ -972,8 +1173,8 @@ class BlockKindCode:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindFootnote:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindFootnote(Shown):
     """A footnote or endnote, placed after the block that refers to it."""
 
     type: Literal["footnote"] = "footnote"
@@ -984,8 +1185,8 @@ class BlockKindFootnote:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindHeading:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindHeading(Shown):
     """A heading."""
 
     level: int
@@ -1000,8 +1201,8 @@ class BlockKindHeading:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindListItem:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindListItem(Shown):
     """One item of a list."""
 
     depth: int
@@ -1016,8 +1217,8 @@ class BlockKindListItem:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindParagraph:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindParagraph(Shown):
     """Running prose."""
 
     type: Literal["paragraph"] = "paragraph"
@@ -1028,8 +1229,8 @@ class BlockKindParagraph:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindTable:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindTable(Shown):
     """A table: one line per row, cells parted by ` | `."""
 
     has_header: bool
@@ -1044,8 +1245,8 @@ class BlockKindTable:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlogSection:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlogSection(Shown):
     """A section of an outline."""
 
     heading: str
@@ -1061,8 +1262,8 @@ class BlogSection:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brand:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Brand(Shown):
     """A brand."""
 
     domains: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -1106,8 +1307,8 @@ class Brand:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrandPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BrandPage(Shown):
     """A page of a list."""
 
     items: list[Brand]
@@ -1178,8 +1379,8 @@ BrandsChannel: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BriefSender:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BriefSender(Shown):
     """The sender of a campaign's messages."""
 
     email: str
@@ -1203,8 +1404,8 @@ class BriefSender:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BudgetLine(Shown):
     """Money of the campaign."""
 
     cost: CostRange | None = None
@@ -1224,8 +1425,8 @@ class BudgetLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetShare:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BudgetShare(Shown):
     """The part of the budget that one channel gets."""
 
     amount: Money
@@ -1249,29 +1450,90 @@ class BudgetShare:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltContext:
-    """A finished context."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BusEvent(Shown):
+    """An event with its place: `seq` is the commit, `sub` the event's number in it."""
 
-    blocks: list[ContextBlock]
-    """Blocks in the order the model should get them."""
+    actor: str
+    """Who."""
 
-    dropped: list[KnowledgeDropped]
-    """What was left out, and why."""
+    at: datetime
+    """When."""
 
-    tokens: int
-    """Tokens of all blocks, never more than the budget."""
+    causation_id: str | None = None
+    """The event whose handling caused this one."""
+
+    correlation_id: str
+    """Joins everything one outer call caused."""
+
+    data: Any
+    """Facts: ids, counts, words; no contact values."""
+
+    depth: int | None = None
+    """Length of the chain of causes before it."""
+
+    id: str
+    """Id of the event."""
+
+    seq: int
+    """Commit, as counted by the change feed."""
+
+    sub: int
+    """Number within the commit, from 0."""
+
+    subject_id: str
+    """Id of the record it is about."""
+
+    subject_kind: str
+    """Kind of the record it is about."""
+
+    type: str
+    """Dotted word, such as `person.created`."""
+
+    version: int | None = None
+    """Version of the shape of its facts."""
+
+    workspace_id: str
+    """The workspace."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "blocks": self.blocks,
-            "dropped": self.dropped,
-            "tokens": self.tokens,
+            "actor": self.actor,
+            "at": self.at,
+            "causation_id": OMIT if self.causation_id is None else self.causation_id,
+            "correlation_id": self.correlation_id,
+            "data": self.data,
+            "depth": OMIT if self.depth is None else self.depth,
+            "id": self.id,
+            "seq": self.seq,
+            "sub": self.sub,
+            "subject_id": self.subject_id,
+            "subject_kind": self.subject_kind,
+            "type": self.type,
+            "version": OMIT if self.version is None else self.version,
+            "workspace_id": self.workspace_id,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Calendar(Shown):
+    """Days that a schedule leaves out, in its own time zone."""
+
+    only_weekdays: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Only on these days of the week, `mon` to `sun`. Empty: all."""
+
+    skip_dates: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Dates, such as `2026-12-25`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "only_weekdays": self.only_weekdays,
+            "skip_dates": self.skip_dates,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Calibration(Shown):
     """Where raw exemplar similarity stands for a typical off-brand and on-brand text of this brand."""
 
     off_median: float
@@ -1287,8 +1549,8 @@ class Calibration:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Caller(Shown):
     """Who is calling."""
 
     permissions: list[Permission]
@@ -1308,8 +1570,8 @@ class Caller:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Campaign:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Campaign(Shown):
     """A campaign: a brief, how far it has come, and what was released."""
 
     approval: Approval | None = None
@@ -1353,8 +1615,8 @@ class Campaign:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignBrief:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignBrief(Shown):
     """One brief becomes one campaign.
 
     Read one from a TOML file with `Brief::from_toml`, or fill the fields and call `Brief::check`.
@@ -1449,8 +1711,8 @@ CampaignChannel: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignCitation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignCitation(Shown):
     """A brand chunk that an asset used."""
 
     chunk: str
@@ -1470,8 +1732,8 @@ class CampaignCitation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignLine(Shown):
     """Which campaign a report is about."""
 
     audience_text: str
@@ -1523,8 +1785,8 @@ class CampaignLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPage(Shown):
     """A page of a list."""
 
     items: list[Campaign]
@@ -1547,8 +1809,8 @@ One of these; `form` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsAds:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsAds(Shown):
     """A search ad."""
 
     descriptions: list[str]
@@ -1575,8 +1837,8 @@ class CampaignPartsAds:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsBlog:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsBlog(Shown):
     """A blog outline."""
 
     cta: Cta
@@ -1607,8 +1869,8 @@ class CampaignPartsBlog:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsEmail:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsEmail(Shown):
     """A mail."""
 
     cta: Cta
@@ -1647,8 +1909,8 @@ class CampaignPartsEmail:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsPost:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsPost(Shown):
     """A public post."""
 
     form: Literal["post"] = "post"
@@ -1671,8 +1933,8 @@ class CampaignPartsPost:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsSms:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsSms(Shown):
     """A text message."""
 
     body: str
@@ -1691,8 +1953,8 @@ class CampaignPartsSms:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPreferredTerm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPreferredTerm(Shown):
     """A term the brand prefers."""
 
     instead_of: str
@@ -1708,8 +1970,8 @@ class CampaignPreferredTerm:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignReport:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignReport(Shown):
     """What a campaign did, and why.
 
     Written as `report.json`; `Report::to_html` makes the page people read.
@@ -1833,6 +2095,23 @@ and can be looked up; `Compensable`: can be undone).
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cancelled(Shown):
+    """What a cancel came to."""
+
+    id: str
+    """Id of the job."""
+
+    state: JobState
+    """Its state now: `active` while its handler is being told to stop."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "state": self.state,
+        }
+
+
 CandidateStatus: TypeAlias = Literal[
     "open",
     "accepted",
@@ -1861,6 +2140,23 @@ Casing: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Changed(Shown):
+    """How many jobs an operation changed."""
+
+    count: int
+    """Jobs."""
+
+    is_more: bool
+    """True when there are more: call again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "is_more": self.is_more,
+        }
+
+
 Channel: TypeAlias = Literal[
     "email",
     "sms",
@@ -1884,8 +2180,8 @@ Channel: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelOverride:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ChannelOverride(Shown):
     """How one channel differs from the brand's usual voice."""
 
     emoji: bool | None = None
@@ -1905,8 +2201,8 @@ class ChannelOverride:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkOptions:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ChunkOptions(Shown):
     """Sizes of chunks, in tokens."""
 
     max: int = 1000
@@ -1926,8 +2222,8 @@ class ChunkOptions:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cited:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cited(Shown):
     """A sentence quoted from a source."""
 
     chunk: str
@@ -1939,7 +2235,7 @@ class Cited:
     quote: str
     """The sentence as it stands in the source."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in the chunk's text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -1951,21 +2247,33 @@ class Cited:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compacted:
-    """What was compacted."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Compacted(Shown):
+    """The answer of `store.compact`."""
 
-    spaces: int
-    """Number of spaces whose files were written anew."""
+    after_bytes: int
+    """Bytes after."""
+
+    before_bytes: int
+    """Bytes before."""
+
+    blobs_removed: int
+    """Blobs removed."""
+
+    feed_removed: int
+    """Feed entries forgotten."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "spaces": self.spaces,
+            "after_bytes": self.after_bytes,
+            "before_bytes": self.before_bytes,
+            "blobs_removed": self.blobs_removed,
+            "feed_removed": self.feed_removed,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComposeNote:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ComposeNote(Shown):
     """Something that was left out or fell short."""
 
     reason: str
@@ -1981,8 +2289,8 @@ class ComposeNote:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Composed:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Composed(Shown):
     """What a composition gave."""
 
     alternates: list[ComposedText]
@@ -2010,8 +2318,8 @@ class Composed:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComposedText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ComposedText(Shown):
     """A composed text with its judgement."""
 
     alignment: VoiceAlignment | None = None
@@ -2047,8 +2355,8 @@ class ComposedText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consent:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Consent(Shown):
     """A row of the consent ledger. Rows are added and never changed."""
 
     basis: Basis
@@ -2129,8 +2437,8 @@ ConsentStepEffect: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactCounts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContactCounts(Shown):
     """What the contacts file gave. `rows` = `imported` + `rejected`."""
 
     imported: int
@@ -2154,8 +2462,8 @@ class ContactCounts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentFacts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContentFacts(Shown):
     """Findings in a rendered message."""
 
     guardrail_blocks: list[str] | None = None
@@ -2191,45 +2499,8 @@ class ContentFacts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextBlock:
-    """One block of a finished context."""
-
-    citation: str | None = None
-    """Where it stands, for people."""
-
-    cut: bool
-    """True when its end was cut off."""
-
-    id: str
-    """Where it comes from: id of a chunk, memory or message, or the name that was given."""
-
-    part: PartKind
-    """The part it belongs to."""
-
-    taint: Taint
-    """How far it can be trusted. The label goes on to what is made from it."""
-
-    text: str
-    """The text as the model gets it. Text of others stands between marks that say so."""
-
-    tokens: int
-    """Its size in tokens."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "citation": OMIT if self.citation is None else self.citation,
-            "cut": self.cut,
-            "id": self.id,
-            "part": self.part,
-            "taint": self.taint,
-            "text": self.text,
-            "tokens": self.tokens,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextChunk:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContextChunk(Shown):
     """A passage with its citation."""
 
     chunk: str
@@ -2261,168 +2532,8 @@ class ContextChunk:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextItem:
-    """A text that the caller puts into a context."""
-
-    id: str
-    """Name or id, for the answer and for citations."""
-
-    part: PartKind
-    """The part it belongs to."""
-
-    score: float = 1.0
-    """Larger is kept longer. Default: 1."""
-
-    taint: Taint = "first_party"
-    """How far it can be trusted. Default: `first_party`."""
-
-    text: str
-    """The text."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "part": self.part,
-            "score": self.score,
-            "taint": self.taint,
-            "text": self.text,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """A conversation."""
-
-    absorbed: bool = False
-    """True when messages of another conversation were merged into it."""
-
-    agent: str | None = None
-    """The agent that takes part."""
-
-    campaign: str | None = None
-    """The campaign it is about."""
-
-    created_at: datetime
-    """When it began."""
-
-    id: str
-    """Its id."""
-
-    kind: ConversationKind
-    """What it is for."""
-
-    last_at: datetime
-    """When the last message came, or when it began."""
-
-    merged_into: str | None = None
-    """The conversation that took its messages."""
-
-    messages: int
-    """Number of messages."""
-
-    participants: list[str]
-    """Names or ids of who takes part."""
-
-    person: str | None = None
-    """The person it is with. Reading it then needs `read:people`."""
-
-    status: ConversationStatus
-    """Status."""
-
-    title: str
-    """Title."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "absorbed": self.absorbed,
-            "agent": OMIT if self.agent is None else self.agent,
-            "campaign": OMIT if self.campaign is None else self.campaign,
-            "created_at": self.created_at,
-            "id": self.id,
-            "kind": self.kind,
-            "last_at": self.last_at,
-            "merged_into": OMIT if self.merged_into is None else self.merged_into,
-            "messages": self.messages,
-            "participants": self.participants,
-            "person": OMIT if self.person is None else self.person,
-            "status": self.status,
-            "title": self.title,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationHit:
-    """One conversation that was found."""
-
-    conversation: Conversation
-    """The conversation."""
-
-    messages: list[str]
-    """The messages that it rests on, the nearest first."""
-
-    score: float
-    """Likeness, -1 to 1."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "conversation": self.conversation,
-            "messages": self.messages,
-            "score": self.score,
-        }
-
-
-ConversationKind: TypeAlias = Literal[
-    "support",
-    "campaign",
-    "planning",
-    "ad_hoc",
-]
-"""What a conversation is for.
-
-- `support`: Help for a customer.
-- `campaign`: Work on a campaign.
-- `planning`: Plans.
-- `ad_hoc`: Anything else.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationPage:
-    """A conversation with some of its messages."""
-
-    conversation: Conversation
-    """The conversation."""
-
-    messages: list[Message]
-    """Its messages."""
-
-    next: str | None = None
-    """Where the next page starts; absent on the last one."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "conversation": self.conversation,
-            "messages": self.messages,
-            "next": OMIT if self.next is None else self.next,
-        }
-
-
-ConversationStatus: TypeAlias = Literal[
-    "open",
-    "pending",
-    "closed",
-]
-"""Status of a conversation.
-
-- `open`: Going on.
-- `pending`: Waits for an answer.
-- `closed`: Ended; a new message opens it again.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostRange:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CostRange(Shown):
     """What the plan costs: the sum of what is known, and by name what is not."""
 
     estimate: Money
@@ -2446,8 +2557,8 @@ class CostRange:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Count(Shown):
     """The length of one part beside its limit."""
 
     field: str
@@ -2471,8 +2582,77 @@ class Count:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cta:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CreateSchedule(Shown):
+    """Makes a schedule. A job as its target needs `manage:jobs` as well."""
+
+    calendar: Calendar | None = None
+    """Days it leaves out."""
+
+    concurrency: int | None = None
+    """Sessions under way at once with overlap `allow`, 1..1000. Default 10."""
+
+    ends_at: datetime | None = None
+    """Not after this instant."""
+
+    jitter_ms: int | None = None
+    """Each firing starts up to so many milliseconds later, up to a day. Default 0."""
+
+    max_runs: int | None = None
+    """Ends after so many firings, at least 1."""
+
+    missed: Missed = "latest"
+    """Instants that passed while nothing ran. Default `latest`."""
+
+    missed_window_ms: int | None = None
+    """How old a missed instant may be, in milliseconds. Default 24 h."""
+
+    name: str
+    """Its name, unique in the workspace, 1..200 characters."""
+
+    overlap: Overlap = "skip"
+    """While the firing before is under way. Default `skip`."""
+
+    pause_after_failures: int | None = None
+    """Pauses itself after so many failed sessions in a row; 0 for never. Default 5."""
+
+    priority: int | None = None
+    """Priority of its jobs. Default 0."""
+
+    retries: int | None = None
+    """Further tries of a failed firing, 0..100. Default 2."""
+
+    starts_at: datetime | None = None
+    """Not before this instant."""
+
+    target: Target
+    """What it starts."""
+
+    when: When
+    """When."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "calendar": OMIT if self.calendar is None else self.calendar,
+            "concurrency": OMIT if self.concurrency is None else self.concurrency,
+            "ends_at": OMIT if self.ends_at is None else self.ends_at,
+            "jitter_ms": OMIT if self.jitter_ms is None else self.jitter_ms,
+            "max_runs": OMIT if self.max_runs is None else self.max_runs,
+            "missed": self.missed,
+            "missed_window_ms": OMIT if self.missed_window_ms is None else self.missed_window_ms,
+            "name": self.name,
+            "overlap": self.overlap,
+            "pause_after_failures": OMIT if self.pause_after_failures is None else self.pause_after_failures,
+            "priority": OMIT if self.priority is None else self.priority,
+            "retries": OMIT if self.retries is None else self.retries,
+            "starts_at": OMIT if self.starts_at is None else self.starts_at,
+            "target": self.target,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cta(Shown):
     """A call to action."""
 
     label: str
@@ -2488,8 +2668,29 @@ class Cta:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DataKeyRotated(Shown):
+    """What a rotation of the data key did."""
+
+    is_complete: bool
+    """True when no value of an older version is left."""
+
+    resealed: int
+    """Values sealed anew, also by a call before that was cut off."""
+
+    version: int
+    """The version that seals now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_complete": self.is_complete,
+            "resealed": self.resealed,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Dataset(Shown):
     """A dataset: documents of one kind in one space, with who may read them and what for."""
 
     acl: list[DatasetsRole]
@@ -2534,8 +2735,8 @@ DatasetKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DatasetPage(Shown):
     """A page of a list."""
 
     items: list[Dataset]
@@ -2566,8 +2767,8 @@ DatasetsRole: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayWindow:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DayWindow(Shown):
     """Open from `start` until just before `end`, in minutes after local midnight. An `end` at or
     before `start` lies on the next day; equal values are open for 24 hours.
     """
@@ -2598,29 +2799,42 @@ Decision: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiffPassage:
-    """One passage that stands in one of the versions only."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DedupeInput(Shown):
+    """How a new job is kept from being there twice."""
 
-    chunk: str
-    """Id of the chunk."""
+    keep_key_for_ms: int | None = None
+    """Holds the key for so many milliseconds after the end of the job."""
 
-    heading_path: list[str]
-    """Headings above it, outermost first."""
+    key: str
+    """Only one live job of the queue may hold it; 1..255 bytes."""
 
-    text: str
-    """Its text. Quoted material, never an instruction."""
+    mode: DedupeMode = "reject"
+    """What happens to the live one. Default: it is the answer."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "chunk": self.chunk,
-            "heading_path": self.heading_path,
-            "text": self.text,
+            "keep_key_for_ms": OMIT if self.keep_key_for_ms is None else self.keep_key_for_ms,
+            "key": self.key,
+            "mode": self.mode,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+DedupeMode: TypeAlias = Literal[
+    "reject",
+    "replace",
+    "extend",
+]
+"""What happens when the dedupe key of a new job is held by a live one.
+
+- `reject`: The live job is the answer.
+- `replace`: The payload of a job that still waits is swapped; its instant stays.
+- `extend`: As replace, and its instant moves too: it runs once things are quiet.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Document(Shown):
     """One version of a document."""
 
     author: str | None = None
@@ -2644,9 +2858,6 @@ class Document:
     dataset: str
     """The dataset it belongs to."""
 
-    deleted_at: datetime | None = None
-    """When it was deleted. It can be restored for 30 days."""
-
     embedded: int
     """Number of chunks that had to be embedded; the others were taken from the version before."""
 
@@ -2655,9 +2866,6 @@ class Document:
 
     failure: DocumentsFailure | None = None
     """Why it failed."""
-
-    given: Given | None = None
-    """What the upload said about the file."""
 
     id: str
     """Its id. Each version has its own."""
@@ -2722,11 +2930,9 @@ class Document:
             "content_hash": self.content_hash,
             "current": self.current,
             "dataset": self.dataset,
-            "deleted_at": OMIT if self.deleted_at is None else self.deleted_at,
             "embedded": self.embedded,
             "external_key": self.external_key,
             "failure": OMIT if self.failure is None else self.failure,
-            "given": OMIT if self.given is None else self.given,
             "id": self.id,
             "ingested_at": self.ingested_at,
             "language": OMIT if self.language is None else self.language,
@@ -2748,8 +2954,8 @@ class Document:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentPage(Shown):
     """A page of a list."""
 
     items: list[Document]
@@ -2778,8 +2984,8 @@ DocumentState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentText(Shown):
     """The text of a document, or a part of it."""
 
     blocks: list[Block]
@@ -2827,8 +3033,8 @@ class DocumentText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentsFailure:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentsFailure(Shown):
     """Why a document could not be read."""
 
     code: str
@@ -2844,8 +3050,8 @@ class DocumentsFailure:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentsOrigin:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentsOrigin(Shown):
     """Where a block stands in the file."""
 
     file_end: int | None = None
@@ -2869,8 +3075,8 @@ class DocumentsOrigin:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentsWarning:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentsWarning(Shown):
     """A remark about an extraction."""
 
     code: WarningCode
@@ -2886,8 +3092,8 @@ class DocumentsWarning:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Draft(Shown):
     """A message before it has a recipient, or for one person."""
 
     attribution: Attribution | None = None
@@ -3019,8 +3225,8 @@ DraftsOrigin: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftsParts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DraftsParts(Shown):
     """The parts of a message. Texts are templates: `{{ first_name | default("there") }}`."""
 
     alt_texts: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -3048,8 +3254,8 @@ class DraftsParts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftsViolation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DraftsViolation(Shown):
     """A limit that is broken."""
 
     actual: int
@@ -3091,6 +3297,45 @@ DropRule: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Dropped(Shown):
+    """An identifier that was left out, and why."""
+
+    index: int
+    """Its place in the input, from 0."""
+
+    message: str
+    """What to do."""
+
+    rule: DropRule
+    """The rule."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "message": self.message,
+            "rule": self.rule,
+        }
+
+
+EffectClass: TypeAlias = Literal[
+    "pure",
+    "read",
+    "idempotent",
+    "write",
+    "compensable",
+]
+"""What kind of effect a tool has, and so what a resumed run does about a call without outcome.
+
+- `pure`: Computes: call it again.
+- `read`: Reads: call it again.
+- `idempotent`: Changes records of ours, in the commit of its outcome: without outcome it did
+  not happen; call it again.
+- `write`: Acts on the world: ask whether it landed.
+- `compensable`: Changes records of ours and can be taken back: as idempotent.
+"""
+
+
 Escape: TypeAlias = Literal[
     "text",
     "html",
@@ -3105,8 +3350,8 @@ Escape: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Event(Shown):
     """Something that happened."""
 
     actor: str
@@ -3115,11 +3360,17 @@ class Event:
     at: datetime
     """When."""
 
+    causation_id: str | None = None
+    """The event whose handling caused this one."""
+
     correlation_id: str
     """Joins everything one outer call caused."""
 
     data: Any
     """Facts: ids, counts, words; no contact values."""
+
+    depth: int | None = None
+    """Length of the chain of causes before it."""
 
     id: str
     """Id of the event."""
@@ -3133,21 +3384,44 @@ class Event:
     type: str
     """Dotted word, such as `person.created`."""
 
+    version: int | None = None
+    """Version of the shape of its facts."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "actor": self.actor,
             "at": self.at,
+            "causation_id": OMIT if self.causation_id is None else self.causation_id,
             "correlation_id": self.correlation_id,
             "data": self.data,
+            "depth": OMIT if self.depth is None else self.depth,
             "id": self.id,
             "subject_id": self.subject_id,
             "subject_kind": self.subject_kind,
             "type": self.type,
+            "version": OMIT if self.version is None else self.version,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exemplar:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EventPage(Shown):
+    """Events, and where to go on."""
+
+    cursor: str
+    """Give it back to go on after these events."""
+
+    items: list[BusEvent]
+    """The events, oldest first."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "items": self.items,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Exemplar(Shown):
     """A text that shows how the brand sounds, or how it must not sound."""
 
     on_brand: bool
@@ -3163,8 +3437,8 @@ class Exemplar:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Explanation(Shown):
     """Why a send is where it is."""
 
     attribution: Attribution
@@ -3208,8 +3482,25 @@ class Explanation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedFile:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ExportReport(Shown):
+    """The answer of `store.export`."""
+
+    records: int
+    """Records written."""
+
+    size_bytes: int
+    """Bytes of the file."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "records": self.records,
+            "size_bytes": self.size_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FailedFile(Shown):
     """A brand file that could not be read."""
 
     file: str
@@ -3225,41 +3516,33 @@ class FailedFile:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldBoosts:
-    """What a word counts by the place it stands in. Each 0 to 10."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Filter(Shown):
+    """Which events are meant: all conditions that are given must hold. The empty filter means every
+    event.
 
-    body: float = 1.0
-    """In the text. Default: 1."""
+    ``` use neonhub_core::bus::Filter; let filter = Filter::types(["person.*", "*.finished"]);
+    assert!(filter.types.len() == 2); ```
+    """
 
-    headings: float = 1.5
-    """In a heading above the text. Default: 1.5."""
+    agent: str | None = None
+    """Name of the agent that caused it; `*` stands for any characters."""
 
-    title: float = 1.2999999523162842
-    """In the title of the document. Default: 1.3."""
+    subject_id: str | None = None
+    """Id of the record it is about."""
 
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "body": self.body,
-            "headings": self.headings,
-            "title": self.title,
-        }
+    subject_kind: str | None = None
+    """Kind of the record it is about."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """Figures of the store."""
-
-    commits: int
-    """Commits so far: the position of the change feed."""
-
-    engine: str
-    """Engine: `sqlite` or `memory`."""
+    types: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Types, one of which must match; `*` stands for any characters. Empty: any type."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "commits": self.commits,
-            "engine": self.engine,
+            "agent": OMIT if self.agent is None else self.agent,
+            "subject_id": OMIT if self.subject_id is None else self.subject_id,
+            "subject_kind": OMIT if self.subject_kind is None else self.subject_kind,
+            "types": self.types,
         }
 
 
@@ -3282,21 +3565,25 @@ FindingKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
-    """What was forgotten."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Flow(Shown):
+    """A flow that was made."""
 
-    memories: list[str]
-    """Ids of the memories that are gone."""
+    flow_id: str
+    """Id of the flow."""
+
+    jobs: list[Job]
+    """Its jobs in the order given."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "memories": self.memories,
+            "flow_id": self.flow_id,
+            "jobs": self.jobs,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frequency:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Frequency(Shown):
     """The most messages a person wants on a channel."""
 
     days: int
@@ -3319,8 +3606,8 @@ One of these; `kind` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionBlend:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FusionBlend(Shown):
     """Scores of each list scaled to 0..=1 over its candidates, then added by weight. The default."""
 
     kind: Literal["blend"] = "blend"
@@ -3331,8 +3618,8 @@ class FusionBlend:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionRrf:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FusionRrf(Shown):
     """Reciprocal ranks added by weight, for lists whose scores cannot be compared."""
 
     k: float = 10.0
@@ -3347,8 +3634,8 @@ class FusionRrf:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratedText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GeneratedText(Shown):
     """What the model answered."""
 
     citations: list[AiCitation] = dataclasses.field(default_factory=lambda: [])
@@ -3400,29 +3687,8 @@ class GeneratedText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What an upload says about its file; what is left out is detected."""
-
-    language: str | None = None
-    """Language."""
-
-    mime: str | None = None
-    """MIME type."""
-
-    title: str | None = None
-    """Title."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "language": OMIT if self.language is None else self.language,
-            "mime": OMIT if self.mime is None else self.mime,
-            "title": OMIT if self.title is None else self.title,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Greeting(Shown):
     """A greeting in two forms. The sender renders `personal` when the person's first name is known,
     else `general`; neither a name nor an open variable ever stands in a sent text by accident.
     """
@@ -3437,6 +3703,143 @@ class Greeting:
         return {
             "general": self.general,
             "personal": self.personal,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealAction(Shown):
+    """One try to heal a part."""
+
+    after: str
+    """How it was after."""
+
+    at: datetime
+    """When."""
+
+    before: str
+    """How the part was before: `healthy`, `degraded` or `unhealthy`."""
+
+    detail: str
+    """What the recipe did, or why it failed."""
+
+    id: str
+    """Its id."""
+
+    recipe: str
+    """The recipe."""
+
+    result: HealResult
+    """How it ended."""
+
+    subject: str
+    """The part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "at": self.at,
+            "before": self.before,
+            "detail": self.detail,
+            "id": self.id,
+            "recipe": self.recipe,
+            "result": self.result,
+            "subject": self.subject,
+        }
+
+
+HealResult: TypeAlias = Literal[
+    "healed",
+    "unchanged",
+    "failed",
+]
+"""How a try to heal ended.
+
+- `healed`: The part is healthy.
+- `unchanged`: It is not.
+- `failed`: The recipe itself failed.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthRecord(Shown):
+    """How one part has been."""
+
+    at: datetime
+    """When it was last checked."""
+
+    checks: int
+    """Checks so far."""
+
+    detail: str | None = None
+    """What is wrong."""
+
+    failures: int
+    """Failures in a row."""
+
+    latency_ms: int
+    """Time of the last check, in milliseconds."""
+
+    since: datetime
+    """Since when."""
+
+    status: str
+    """`healthy`, `degraded` or `unhealthy`."""
+
+    subject: str
+    """The part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "checks": self.checks,
+            "detail": OMIT if self.detail is None else self.detail,
+            "failures": self.failures,
+            "latency_ms": self.latency_ms,
+            "since": self.since,
+            "status": self.status,
+            "subject": self.subject,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthRecordPage(Shown):
+    """A page of a list."""
+
+    items: list[HealthRecord]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthReport(Shown):
+    """How the hub is."""
+
+    checks: list[SubjectHealth]
+    """The parts."""
+
+    status: str
+    """The worst of all parts: `healthy`, `degraded` or `unhealthy`."""
+
+    uptime_ms: int
+    """Time since the hub was opened, in milliseconds."""
+
+    version: str
+    """Version of NeonHub."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "checks": self.checks,
+            "status": self.status,
+            "uptime_ms": self.uptime_ms,
+            "version": self.version,
         }
 
 
@@ -3462,8 +3865,8 @@ HiddenReason: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HiddenText(Shown):
     """Text that the document holds but does not show."""
 
     before_byte: int
@@ -3487,8 +3890,29 @@ class HiddenText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HistoryLine(Shown):
+    """One failed try or other turn in the life of a job."""
+
+    at: datetime
+    """When."""
+
+    reason: str
+    """Why: the word of an error, or what was asked."""
+
+    state: JobState
+    """The state it came to."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "reason": self.reason,
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Hit(Shown):
     """One chunk that was found."""
 
     byte_end: int
@@ -3520,9 +3944,6 @@ class Hit:
 
     page: int | None = None
     """Page, from 1."""
-
-    rerank_score: float | None = None
-    """What the reranker gave, when one was asked for; the hits are then in its order."""
 
     score: float
     """Joined score; larger is better, at most 1 for `blend`."""
@@ -3563,7 +3984,6 @@ class Hit:
             "heading_path": self.heading_path,
             "name": self.name,
             "page": OMIT if self.page is None else self.page,
-            "rerank_score": OMIT if self.rerank_score is None else self.rerank_score,
             "score": self.score,
             "space": self.space,
             "text": self.text,
@@ -3576,8 +3996,8 @@ class Hit:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identifier:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Identifier(Shown):
     """An identifier as a caller gives it."""
 
     kind: IdentityKind
@@ -3630,8 +4050,8 @@ IdentityKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class IdentityView(Shown):
     """An identity as a reader sees it."""
 
     extension: str | None = None
@@ -3691,8 +4111,8 @@ class IdentityView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportJob:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ImportJob(Shown):
     """An import and its counts. `rows = imported + rejected`."""
 
     candidates: int
@@ -3803,6 +4223,60 @@ ImportStatus: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Imported(Shown):
+    """What an import did, or would do."""
+
+    faults: list[LineFault]
+    """The first 100 of them."""
+
+    lines: int
+    """Lines read."""
+
+    refused: int
+    """Lines that were refused."""
+
+    skipped: int
+    """Records that were there already and stayed."""
+
+    written: int
+    """Records written."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "faults": self.faults,
+            "lines": self.lines,
+            "refused": self.refused,
+            "skipped": self.skipped,
+            "written": self.written,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Instant(Shown):
+    """One instant of a preview."""
+
+    at: datetime
+    """The instant."""
+
+    local: str
+    """The local time."""
+
+    note: str | None = None
+    """What a change of clocks did."""
+
+    offset: str
+    """Its offset from UTC."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "local": self.local,
+            "note": OMIT if self.note is None else self.note,
+            "offset": self.offset,
+        }
+
+
 Item: TypeAlias = "ItemEvent | ItemProgress"
 """One item of a subscription.
 
@@ -3810,8 +4284,8 @@ One of these; `item` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemEvent:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ItemEvent(Shown):
     """A durable event: each subscriber with a cursor gets it once, in order."""
 
     cursor: int
@@ -3830,8 +4304,8 @@ class ItemEvent:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemProgress:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ItemProgress(Shown):
     """Progress of running work. May be dropped when a subscriber is slow; never stored."""
 
     done: int
@@ -3858,8 +4332,247 @@ class ItemProgress:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnowledgeCounts:
+Jitter: TypeAlias = Literal[
+    "full",
+    "none",
+]
+"""Whether pauses are spread by chance.
+
+- `full`: Anything between 0 and the pause.
+- `none`: Exactly the pause.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Job(Shown):
+    """A piece of durable work. The payload holds ids only, no personal values."""
+
+    attempts: int | None = None
+    """Tries that failed so far."""
+
+    backoff: Backoff | None = None
+    """Pauses between tries; absent: those of the queue."""
+
+    correlation_id: str
+    """Joins it to the call that enqueued it."""
+
+    crashes: int | None = None
+    """Processes that were gone while they held it."""
+
+    dedupe_key: str | None = None
+    """Only one live job of a queue may hold it."""
+
+    error: JobError | None = None
+    """The last failure."""
+
+    finished_at: datetime | None = None
+    """When it ended."""
+
+    flow_id: str | None = None
+    """Its flow."""
+
+    group_key: str | None = None
+    """At most as many active jobs as the queue allows share it, one by default."""
+
+    group_slot: int | None = None
+    """Place in its group while active, from 0."""
+
+    id: str
+    """Its id."""
+
+    keep_key_for_ms: int | None = None
+    """Holds the dedupe key for so long after its end."""
+
+    lease: Lease | None = None
+    """Who holds it, or held it last."""
+
+    max_attempts: int
+    """Tries before it is given up."""
+
+    more_parents: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Further jobs that wait for this one."""
+
+    name: str
+    """Name of the work."""
+
+    on_child_failure: OnChildFailure | None = None
+    """What it does when a child fails."""
+
+    open_children: int | None = None
+    """Children it still waits for."""
+
+    parent_id: str | None = None
+    """The job that waits for this one."""
+
+    payload: Any
+    """Ids the handler needs; at most 256 KiB."""
+
+    principal: str | None = None
+    """Who enqueued it."""
+
+    priority: int | None = None
+    """Higher goes first. A waiting job gains 1 per minute, up to 10."""
+
+    progress: int | None = None
+    """How far it is, in percent; filled in when a job is read by itself."""
+
+    queue: str
+    """Queue it stands in."""
+
+    result: Any = None
+    """What its handler answered."""
+
+    run_at: datetime
+    """Not before this instant."""
+
+    stalls: int | None = None
+    """Leases that ended without an outcome."""
+
+    started_at: datetime | None = None
+    """When it was first taken."""
+
+    state: JobState
+    """State."""
+
+    timeout_ms: int | None = None
+    """Time for one try in milliseconds; absent: that of the queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": OMIT if self.attempts is None else self.attempts,
+            "backoff": OMIT if self.backoff is None else self.backoff,
+            "correlation_id": self.correlation_id,
+            "crashes": OMIT if self.crashes is None else self.crashes,
+            "dedupe_key": OMIT if self.dedupe_key is None else self.dedupe_key,
+            "error": OMIT if self.error is None else self.error,
+            "finished_at": OMIT if self.finished_at is None else self.finished_at,
+            "flow_id": OMIT if self.flow_id is None else self.flow_id,
+            "group_key": OMIT if self.group_key is None else self.group_key,
+            "group_slot": OMIT if self.group_slot is None else self.group_slot,
+            "id": self.id,
+            "keep_key_for_ms": OMIT if self.keep_key_for_ms is None else self.keep_key_for_ms,
+            "lease": OMIT if self.lease is None else self.lease,
+            "max_attempts": self.max_attempts,
+            "more_parents": self.more_parents,
+            "name": self.name,
+            "on_child_failure": OMIT if self.on_child_failure is None else self.on_child_failure,
+            "open_children": OMIT if self.open_children is None else self.open_children,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "payload": self.payload,
+            "principal": OMIT if self.principal is None else self.principal,
+            "priority": OMIT if self.priority is None else self.priority,
+            "progress": OMIT if self.progress is None else self.progress,
+            "queue": self.queue,
+            "result": OMIT if self.result is None else self.result,
+            "run_at": self.run_at,
+            "stalls": OMIT if self.stalls is None else self.stalls,
+            "started_at": OMIT if self.started_at is None else self.started_at,
+            "state": self.state,
+            "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobError(Shown):
+    """Why a try failed. No personal data, no bodies."""
+
+    code: str
+    """The stable word, such as `unavailable`."""
+
+    message: str
+    """What was wrong."""
+
+    retryable: bool
+    """True when another try may help."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobPage(Shown):
+    """A page of a list."""
+
+    items: list[Job]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+JobState: TypeAlias = Literal[
+    "waiting",
+    "delayed",
+    "blocked",
+    "active",
+    "completed",
+    "failed",
+    "dead",
+    "cancelled",
+]
+"""State of a job.
+
+- `waiting`: Ready to be taken.
+- `delayed`: Waits for its instant. It is taken from then on without another write.
+- `blocked`: Waits for its children.
+- `active`: Held by a worker until its lease ends.
+- `completed`: Done.
+- `failed`: Ended because a child failed.
+- `dead`: Given up; kept until someone acts.
+- `cancelled`: Cancelled before it was done.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobsLogLine(Shown):
+    """One line that a handler noted."""
+
+    at: datetime
+    """When."""
+
+    text: str
+    """What; at most 500 characters."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KindFigures(Shown):
+    """Figures of one kind."""
+
+    bytes: int
+    """Bytes of their bodies."""
+
+    kind: str
+    """Name of the kind."""
+
+    records: int
+    """Records."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bytes": self.bytes,
+            "kind": self.kind,
+            "records": self.records,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnowledgeCounts(Shown):
     """The brand documents."""
 
     chunks: int
@@ -3883,29 +4596,8 @@ class KnowledgeCounts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnowledgeDropped:
-    """Something that was left out."""
-
-    id: str
-    """Its id."""
-
-    part: PartKind
-    """The part it would have belonged to."""
-
-    reason: str
-    """Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "part": self.part,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kpi:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Kpi(Shown):
     """A measure of success."""
 
     metric: str
@@ -3925,8 +4617,8 @@ class Kpi:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchOutcome:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LaunchOutcome(Shown):
     """What a launch made. Sends that were there already are not counted again."""
 
     allowed: int
@@ -3962,17 +4654,46 @@ class LaunchOutcome:
         }
 
 
-Level: TypeAlias = Literal[
-    "info",
-    "warn",
-    "block",
-]
-"""How much a finding weighs.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Lease(Shown):
+    """A worker's hold on a job. Every later write of the worker checks it."""
 
-- `info`: Good to know.
-- `warn`: A person should look.
-- `block`: Must not go out.
-"""
+    owner: str
+    """The worker."""
+
+    token: int
+    """Fencing token: one more than the lease before."""
+
+    until: datetime
+    """When it ends unless its worker reports that it is alive."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "owner": self.owner,
+            "token": self.token,
+            "until": self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LevelSet(Shown):
+    """A level that was changed."""
+
+    level: TelemetryLevel
+    """The level."""
+
+    target: str
+    """The target."""
+
+    until: datetime
+    """When it ends."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "level": self.level,
+            "target": self.target,
+            "until": self.until,
+        }
 
 
 Lifecycle: TypeAlias = Literal[
@@ -3992,8 +4713,8 @@ Lifecycle: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifted:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Lifted(Shown):
     """How a suppression ended before its time."""
 
     at: datetime
@@ -4013,8 +4734,8 @@ class Lifted:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitCheck:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LimitCheck(Shown):
     """A length against its limit."""
 
     count: int
@@ -4038,8 +4759,25 @@ class LimitCheck:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LineFault(Shown):
+    """A line that was not taken."""
+
+    line: int
+    """Number of the line, from 1."""
+
+    problem: str
+    """What is wrong with it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "line": self.line,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Link(Shown):
     """A link of the visible text."""
 
     byte_end: int
@@ -4059,213 +4797,41 @@ class Link:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One entry of a log for a reader."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Manifest(Shown):
+    """What a backup holds."""
 
-    actor: str
-    """Who."""
+    engine: str
+    """Engine that it was taken from."""
 
-    at: datetime
-    """When."""
+    items: int
+    """All items: kinds, records, chain heads, blobs, feed entries."""
 
-    data: Any
-    """What it says."""
-
-    kind: str
-    """Word of its kind."""
+    records: int
+    """Records."""
 
     seq: int
-    """Number in the run."""
+    """Position of the last commit it holds."""
+
+    sha256: str
+    """SHA-256 of everything before the last line, hex."""
+
+    size_bytes: int
+    """Bytes of the file."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "actor": self.actor,
-            "at": self.at,
-            "data": self.data,
-            "kind": self.kind,
+            "engine": self.engine,
+            "items": self.items,
+            "records": self.records,
             "seq": self.seq,
+            "sha256": self.sha256,
+            "size_bytes": self.size_bytes,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """One thing that is remembered."""
-
-    activated_at: datetime | None = None
-    """When it left quarantine."""
-
-    confidence: float
-    """How sure it is, 0 to 1."""
-
-    consent_basis: str | None = None
-    """The consent or contract that allows to keep it."""
-
-    created_at: datetime
-    """When it came in."""
-
-    expires_at: datetime | None = None
-    """When it may no longer be used."""
-
-    id: str
-    """Its id."""
-
-    kind: MemoryKind
-    """What kind of thing it is."""
-
-    purposes: list[str]
-    """Purposes it may be used for; empty: any."""
-
-    retracted_at: datetime | None = None
-    """When it was taken back."""
-
-    slots: dict[str, str]
-    """In fields, such as `{"tone": "warm"}`."""
-
-    source_events: list[str]
-    """Ids of the events it was learned from; each counts once."""
-
-    source_label: SourceLabel
-    """Where it comes from."""
-
-    state: MemoryState
-    """State."""
-
-    subject: MemorySubject
-    """Who or what it is about."""
-
-    superseded_at: datetime | None = None
-    """When it was closed by a newer one; `valid_to` says from when it is not so."""
-
-    superseded_by: str | None = None
-    """The memory that took its place."""
-
-    text: str
-    """In words."""
-
-    valid_from: datetime
-    """From when it is so."""
-
-    valid_to: datetime | None = None
-    """Until when it was so; open when left out."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "activated_at": OMIT if self.activated_at is None else self.activated_at,
-            "confidence": self.confidence,
-            "consent_basis": OMIT if self.consent_basis is None else self.consent_basis,
-            "created_at": self.created_at,
-            "expires_at": OMIT if self.expires_at is None else self.expires_at,
-            "id": self.id,
-            "kind": self.kind,
-            "purposes": self.purposes,
-            "retracted_at": OMIT if self.retracted_at is None else self.retracted_at,
-            "slots": self.slots,
-            "source_events": self.source_events,
-            "source_label": self.source_label,
-            "state": self.state,
-            "subject": self.subject,
-            "superseded_at": OMIT if self.superseded_at is None else self.superseded_at,
-            "superseded_by": OMIT if self.superseded_by is None else self.superseded_by,
-            "text": self.text,
-            "valid_from": self.valid_from,
-            "valid_to": OMIT if self.valid_to is None else self.valid_to,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryChange:
-    """The answer of a change."""
-
-    closed: list[str]
-    """Memories that it closed, because they said otherwise."""
-
-    memory: Memory | None = None
-    """The memory; absent when nothing was learned."""
-
-    outcome: RememberedAs
-    """What became of it."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "closed": self.closed,
-            "memory": OMIT if self.memory is None else self.memory,
-            "outcome": self.outcome,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryHit:
-    """One memory that was found."""
-
-    memory: Memory
-    """The memory. Its text is marked as recalled: it must not be learned again."""
-
-    recalled: bool
-    """Always true: give it back with `memory.add` when a text holds recalled words."""
-
-    score: float
-    """Cosine to the query, -1 to 1; 0 without a query."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "memory": self.memory,
-            "recalled": self.recalled,
-            "score": self.score,
-        }
-
-
-MemoryKind: TypeAlias = Literal[
-    "fact",
-    "preference",
-    "interaction",
-    "summary",
-    "constraint",
-    "relationship",
-]
-"""What kind of thing is remembered.
-
-- `fact`: Something that is so.
-- `preference`: What is liked or wanted.
-- `interaction`: What happened between two sides.
-- `summary`: A shorter form of something longer.
-- `constraint`: What must or must not be done.
-- `relationship`: How two things stand to each other.
-"""
-
-
-MemoryState: TypeAlias = Literal[
-    "quarantined",
-    "active",
-    "retracted",
-]
-"""State of a memory.
-
-- `quarantined`: Heard once, not confirmed: no search gives it.
-- `active`: Holds.
-- `retracted`: Taken back.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemorySubject:
-    """Who or what a memory is about."""
-
-    id: str
-    """Its id or name, 1 to 200 characters."""
-
-    kind: SubjectKind
-    """Brand, agent or user."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "kind": self.kind,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeCandidate:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MergeCandidate(Shown):
     """Two people that may be one."""
 
     a: str
@@ -4305,8 +4871,8 @@ class MergeCandidate:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeCandidatePage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MergeCandidatePage(Shown):
     """A page of a list."""
 
     items: list[MergeCandidate]
@@ -4322,8 +4888,8 @@ class MergeCandidatePage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MergeEntry(Shown):
     """A merge: one entry that joins two people and moves nothing, so that it can be taken back
     exactly.
     """
@@ -4388,212 +4954,38 @@ MergeStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A message."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Migrated(Shown):
+    """The answer of `store.migrate`."""
 
-    author: str
-    """Name or id of who wrote it."""
+    build_version: int
+    """Version that this build works with."""
 
-    conversation: str
-    """The conversation it stands in now."""
+    pending: list[int]
+    """Numbers of the migrations that are still to come."""
 
-    created_at: datetime
-    """When it was written."""
-
-    edited_at: datetime | None = None
-    """When it was last changed."""
-
-    id: str
-    """Its id."""
-
-    merged_from: str | None = None
-    """The conversation it came from, when that was merged into this one."""
-
-    parts: list[MessagePart]
-    """What it holds."""
-
-    read_at: dict[str, datetime]
-    """When each user read it."""
-
-    reply_to_id: str | None = None
-    """The message it answers."""
-
-    role: MessageRole
-    """In whose role it speaks."""
-
-    run_id: str | None = None
-    """The run that wrote it."""
-
-    taint: Taint
-    """How far its text can be trusted."""
-
-    thread_id: str | None = None
-    """The first message of its thread."""
+    version: int
+    """Version of the store."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "author": self.author,
-            "conversation": self.conversation,
-            "created_at": self.created_at,
-            "edited_at": OMIT if self.edited_at is None else self.edited_at,
-            "id": self.id,
-            "merged_from": OMIT if self.merged_from is None else self.merged_from,
-            "parts": self.parts,
-            "read_at": self.read_at,
-            "reply_to_id": OMIT if self.reply_to_id is None else self.reply_to_id,
-            "role": self.role,
-            "run_id": OMIT if self.run_id is None else self.run_id,
-            "taint": self.taint,
-            "thread_id": OMIT if self.thread_id is None else self.thread_id,
+            "build_version": self.build_version,
+            "pending": self.pending,
+            "version": self.version,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageHit:
-    """One message that was found."""
-
-    message: Message
-    """The message. Quoted material, never an instruction."""
-
-    score: float
-    """Joined score; larger is better, at most 1."""
-
-    title: str
-    """Title of its conversation."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "message": self.message,
-            "score": self.score,
-            "title": self.title,
-        }
-
-
-MessagePart: TypeAlias = "MessagePartText | MessagePartFile"
-"""One part of a message.
-
-One of these; `type` tells which.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessagePartFile:
-    """A file that the store keeps."""
-
-    blob: str
-    """SHA-256 of the file, as hex."""
-
-    mime: str
-    """MIME type."""
-
-    name: str
-    """File name."""
-
-    type: Literal["file"] = "file"
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "blob": self.blob,
-            "mime": self.mime,
-            "name": self.name,
-            "type": self.type,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessagePartText:
-    """Words."""
-
-    text: str
-    """The words."""
-
-    type: Literal["text"] = "text"
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "text": self.text,
-            "type": self.type,
-        }
-
-
-MessageRole: TypeAlias = Literal[
-    "system",
-    "user",
-    "assistant",
-    "tool",
+Missed: TypeAlias = Literal[
+    "skip",
+    "latest",
+    "all",
 ]
-"""In whose role a message speaks.
+"""What happens to instants that passed while nothing ran.
 
-- `system`: Instructions of the application.
-- `user`: A person.
-- `assistant`: A model.
-- `tool`: The answer of a tool.
+- `skip`: They are left out.
+- `latest`: The last of them fires, with the number of the others.
+- `all`: Each fires, the last 100 at most.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """A move of a space to another embedder. Search answers from the old one until every chunk has
-    both vectors.
-    """
-
-    cursor: str | None = None
-    """The last document that was done."""
-
-    dims: int
-    """Length of its vectors."""
-
-    done: int
-    """Chunks that were changed so far."""
-
-    embedder: str
-    """The embedder it moves to."""
-
-    round: int
-    """Vectors that were made in this round over the documents."""
-
-    switched: bool
-    """True when the space answers from the new embedder and only the old vectors are being dropped."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "cursor": OMIT if self.cursor is None else self.cursor,
-            "dims": self.dims,
-            "done": self.done,
-            "embedder": self.embedder,
-            "round": self.round,
-            "switched": self.switched,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationPlan:
-    """The work of a move."""
-
-    chars: int
-    """Characters to embed, about four to a token."""
-
-    chunks: int
-    """Chunks to embed."""
-
-    documents: int
-    """Documents to embed."""
-
-    job: str | None = None
-    """The job that does it; absent in a dry run and when there is nothing to do."""
-
-    space: Space
-    """The space as it is now."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "chars": self.chars,
-            "chunks": self.chunks,
-            "documents": self.documents,
-            "job": OMIT if self.job is None else self.job,
-            "space": self.space,
-        }
 
 
 Mode: TypeAlias = Literal[
@@ -4609,8 +5001,8 @@ Mode: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Money(Shown):
     """An amount in minor units (cents) of one currency."""
 
     currency: str
@@ -4626,8 +5018,86 @@ class Money:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRule:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewJob(Shown):
+    """A job to be enqueued."""
+
+    attempts: int | None = None
+    """Tries before it is given up, 1..1000. Default: that of the queue."""
+
+    backoff: Backoff | None = None
+    """Pauses between tries. Default: those of the queue."""
+
+    dedupe: DedupeInput | None = None
+    """Keeps it from being there twice."""
+
+    delay_ms: int | None = None
+    """Milliseconds from now. Not together with `run_at`."""
+
+    group: str | None = None
+    """Jobs of one group are worked one after the other; 1..255 bytes."""
+
+    name: str
+    """Name of the work."""
+
+    on_child_failure: OnChildFailure | None = None
+    """What it does when a child of it fails. Default: it fails too."""
+
+    payload: Any = None
+    """Ids the handler needs; at most 256 KiB."""
+
+    priority: int | None = None
+    """Higher goes first. Default 0."""
+
+    queue: str
+    """Queue or short name, such as `email.send`."""
+
+    run_at: datetime | None = None
+    """Not before this instant."""
+
+    timeout_ms: int | None = None
+    """Milliseconds for one try, up to a day. Default: that of the queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": OMIT if self.attempts is None else self.attempts,
+            "backoff": OMIT if self.backoff is None else self.backoff,
+            "dedupe": OMIT if self.dedupe is None else self.dedupe,
+            "delay_ms": OMIT if self.delay_ms is None else self.delay_ms,
+            "group": OMIT if self.group is None else self.group,
+            "name": self.name,
+            "on_child_failure": OMIT if self.on_child_failure is None else self.on_child_failure,
+            "payload": OMIT if self.payload is None else self.payload,
+            "priority": OMIT if self.priority is None else self.priority,
+            "queue": self.queue,
+            "run_at": OMIT if self.run_at is None else self.run_at,
+            "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewNode(Shown):
+    """One job of a flow."""
+
+    after: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words of the jobs it waits for."""
+
+    job: NewJob
+    """The job."""
+
+    key: str
+    """Its word in the flow."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "job": self.job,
+            "key": self.key,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewRule(Shown):
     """A rule that a person adds."""
 
     kind: RuleKind
@@ -4670,8 +5140,8 @@ Objective: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfflineTemplate:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OfflineTemplate(Shown):
     """A template with seeded choices, filled from `vars`.
 
     Beside the strict template language (see the `prompt` room) a template here has: - `pick([a, b,
@@ -4705,8 +5175,51 @@ class OfflineTemplate:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+OnChildFailure: TypeAlias = Literal[
+    "fail",
+    "ignore",
+    "continue",
+]
+"""What a parent does when a child of it fails.
+
+- `fail`: It fails too, at once, and its other children that still wait are cancelled.
+- `ignore`: The child counts as done; its error stays readable.
+- `continue`: It starts at the first failure, without waiting for the others.
+"""
+
+
+OnConflict: TypeAlias = Literal[
+    "fail",
+    "skip",
+    "replace",
+]
+"""What to do with a record that is there already.
+
+- `fail`: Report the line and leave the record as it is.
+- `skip`: Leave the record as it is, without a word.
+- `replace`: Put the line in its place.
+"""
+
+
+Overlap: TypeAlias = Literal[
+    "skip",
+    "queue_one",
+    "queue_all",
+    "allow",
+    "cancel_previous",
+]
+"""What happens when a firing comes while the one before is under way.
+
+- `skip`: It is skipped.
+- `queue_one`: One waits; further ones are skipped.
+- `queue_all`: All wait their turn.
+- `allow`: Both run, up to `concurrency`.
+- `cancel_previous`: The one before is cancelled.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Part(Shown):
     """What one list gave for a chunk."""
 
     rank: int
@@ -4726,56 +5239,6 @@ class Part:
         }
 
 
-PartKind: TypeAlias = Literal[
-    "instructions",
-    "output_schema",
-    "brand_voice",
-    "task_input",
-    "verified_facts",
-    "retrieved",
-    "memory",
-    "conversation",
-    "examples",
-]
-"""A part of a context. The order is the one in which the budget is given out.
-
-- `instructions`: What to do.
-- `output_schema`: The form of the answer.
-- `brand_voice`: How the brand writes.
-- `task_input`: What it is about.
-- `verified_facts`: What is known to be so.
-- `retrieved`: Passages of documents.
-- `memory`: What is remembered.
-- `conversation`: The last messages.
-- `examples`: Good answers of the past.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartLimits:
-    """Limits of one part."""
-
-    max: int | None = None
-    """Most tokens. Default: the budget."""
-
-    min: int = 0
-    """Tokens that it gets before any other part takes more than its own least. Default: 0."""
-
-    part: PartKind
-    """Which part."""
-
-    share: float | None = None
-    """Most of the budget, 0 to 1. Default: 1."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "max": OMIT if self.max is None else self.max,
-            "min": self.min,
-            "part": self.part,
-            "share": OMIT if self.share is None else self.share,
-        }
-
-
 Pattern: TypeAlias = "PatternTerm | PatternNoExclamation | PatternNoEmoji | PatternNoCapitals | PatternNoContractions | PatternNoHashtags | PatternNoQuestions | PatternMaxSentenceWords"
 """A rule that a program can check.
 
@@ -4783,8 +5246,8 @@ One of these; `check` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternMaxSentenceWords:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternMaxSentenceWords(Shown):
     """At most this many words in a sentence."""
 
     check: Literal["max_sentence_words"] = "max_sentence_words"
@@ -4798,8 +5261,8 @@ class PatternMaxSentenceWords:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoCapitals:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoCapitals(Shown):
     """No words in capitals only."""
 
     check: Literal["no_capitals"] = "no_capitals"
@@ -4810,8 +5273,8 @@ class PatternNoCapitals:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoContractions:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoContractions(Shown):
     """No contractions."""
 
     check: Literal["no_contractions"] = "no_contractions"
@@ -4822,8 +5285,8 @@ class PatternNoContractions:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoEmoji:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoEmoji(Shown):
     """No emoji."""
 
     check: Literal["no_emoji"] = "no_emoji"
@@ -4834,8 +5297,8 @@ class PatternNoEmoji:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoExclamation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoExclamation(Shown):
     """No exclamation marks."""
 
     check: Literal["no_exclamation"] = "no_exclamation"
@@ -4846,8 +5309,8 @@ class PatternNoExclamation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoHashtags:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoHashtags(Shown):
     """No hashtags."""
 
     check: Literal["no_hashtags"] = "no_hashtags"
@@ -4858,8 +5321,8 @@ class PatternNoHashtags:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoQuestions:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoQuestions(Shown):
     """No question marks."""
 
     check: Literal["no_questions"] = "no_questions"
@@ -4870,8 +5333,8 @@ class PatternNoQuestions:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternTerm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternTerm(Shown):
     """This phrase must not appear."""
 
     check: Literal["term"] = "term"
@@ -4882,27 +5345,6 @@ class PatternTerm:
         return {
             "check": self.check,
             "value": self.value,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeopleDropped:
-    """An identifier that was left out, and why."""
-
-    index: int
-    """Its place in the input, from 0."""
-
-    message: str
-    """What to do."""
-
-    rule: DropRule
-    """The rule."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "index": self.index,
-            "message": self.message,
-            "rule": self.rule,
         }
 
 
@@ -5008,8 +5450,8 @@ Person: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonFields:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PersonFields(Shown):
     """What is said about a person. Absent fields stay as they are."""
 
     country: str | None = None
@@ -5062,8 +5504,8 @@ PersonStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PersonView(Shown):
     """A person as a reader sees it. Merged people are one."""
 
     alias_of: str | None = None
@@ -5139,8 +5581,8 @@ class PersonView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonViewPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PersonViewPage(Shown):
     """A page of a list."""
 
     items: list[PersonView]
@@ -5156,8 +5598,8 @@ class PersonViewPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Plan(Shown):
     """What a campaign will do, in which order, when, and for how much.
 
     Made by `Plan::build` from a brief without any model; the same brief and facts give the same
@@ -5213,8 +5655,8 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanLine(Shown):
     """The plan in short."""
 
     assumptions: list[str]
@@ -5246,8 +5688,8 @@ class PlanLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStep:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanStep(Shown):
     """One node of the plan."""
 
     agent: str
@@ -5303,8 +5745,8 @@ class PlanStep:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Preferences(Shown):
     """What a person wants."""
 
     channels_off: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -5343,8 +5785,8 @@ One of these; `kind` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalAgent:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalAgent(Shown):
     """An agent that acts for someone."""
 
     acts_for: str
@@ -5367,8 +5809,8 @@ class PrincipalAgent:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalApiKey:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalApiKey(Shown):
     """A key of the API."""
 
     id: str
@@ -5383,8 +5825,8 @@ class PrincipalApiKey:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalSystem:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalSystem(Shown):
     """A built-in job."""
 
     job: str
@@ -5399,8 +5841,8 @@ class PrincipalSystem:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalUser:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalUser(Shown):
     """A person with an account, or the host app acting as the owner."""
 
     id: str
@@ -5415,8 +5857,8 @@ class PrincipalUser:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Prompt(Shown):
     """One version of a named prompt; a version never changes.
 
     ``` use neonhub_core::prompt::{Prompt, PromptVar, VarKind}; let prompt =
@@ -5460,8 +5902,8 @@ class Prompt:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptValue:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptValue(Shown):
     """A value for a variable, with its label."""
 
     source: Source | None = None
@@ -5481,8 +5923,8 @@ class PromptValue:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptVar:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptVar(Shown):
     """A declared variable of a prompt."""
 
     default: Any = None
@@ -5512,8 +5954,8 @@ class PromptVar:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Proof(Shown):
     """What shows that a consent was given or taken back."""
 
     actor: str
@@ -5568,6 +6010,58 @@ ProofMethod: TypeAlias = Literal[
 """
 
 
+ProviderSpec: TypeAlias = "ProviderSpecEnv | ProviderSpecFile"
+"""Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ProviderSpecEnv(Shown):
+    """A variable of the environment that holds 64 hex digits."""
+
+    kind: Literal["env"] = "env"
+
+    name: str
+    """Name of the variable."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ProviderSpecFile(Shown):
+    """A key file of mode 0600; made with a new key when it is missing."""
+
+    kind: Literal["file"] = "file"
+
+    path: str
+    """Its path."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "path": self.path,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Published(Shown):
+    """An event that was published."""
+
+    id: str
+    """Its id."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+        }
+
+
 Quality: TypeAlias = Literal[
     "valid",
     "possible",
@@ -5582,12 +6076,18 @@ Quality: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStats:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QueueStats(Shown):
     """Counts of one queue."""
 
     active: int
     """Held by workers."""
+
+    blocked: int
+    """Waiting for children."""
+
+    cancelled: int
+    """Cancelled, as far as kept."""
 
     completed: int
     """Done, as far as kept."""
@@ -5595,24 +6095,87 @@ class QueueStats:
     dead: int
     """Given up."""
 
+    delayed: int
+    """Waiting for their instant."""
+
+    failed: int
+    """Ended because a child failed, as far as kept."""
+
+    oldest_ms: int
+    """How long the oldest ready job has been waiting, in milliseconds."""
+
+    p50_ms: int
+    """Milliseconds from start to end of completed jobs that half of the last 200 stayed under."""
+
+    p99_ms: int
+    """Milliseconds that 99 of 100 stayed under."""
+
+    paused: bool
+    """True while nothing is taken from it."""
+
+    per_minute: float
+    """Jobs completed per minute, over the last 200 at most."""
+
     queue: str
     """Queue."""
 
     waiting: int
-    """Ready or delayed."""
+    """Ready to be taken."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
             "active": self.active,
+            "blocked": self.blocked,
+            "cancelled": self.cancelled,
             "completed": self.completed,
             "dead": self.dead,
+            "delayed": self.delayed,
+            "failed": self.failed,
+            "oldest_ms": self.oldest_ms,
+            "p50_ms": self.p50_ms,
+            "p99_ms": self.p99_ms,
+            "paused": self.paused,
+            "per_minute": self.per_minute,
             "queue": self.queue,
             "waiting": self.waiting,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuietHours:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QueueView(Shown):
+    """A queue of this program."""
+
+    attempts: int
+    """Tries before a job is given up."""
+
+    concurrency: int
+    """Jobs in work at once in one process."""
+
+    name: str
+    """Its name."""
+
+    needs: Permission
+    """The right that enqueueing needs."""
+
+    paused: bool
+    """True while nothing is taken from it in this workspace."""
+
+    timeout_ms: int
+    """Milliseconds for one try."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": self.attempts,
+            "concurrency": self.concurrency,
+            "name": self.name,
+            "needs": self.needs,
+            "paused": self.paused,
+            "timeout_ms": self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuietHours(Shown):
     """Hours of the local day in which a person wants no message, as minutes since midnight; may cross
     midnight.
     """
@@ -5630,8 +6193,8 @@ class QuietHours:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFile:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReadFile(Shown):
     """A brand file that was read."""
 
     chunks: int
@@ -5647,8 +6210,8 @@ class ReadFile:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Reason(Shown):
     """One rule's say."""
 
     code: str
@@ -5680,8 +6243,8 @@ class Reason:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReasonLine(Shown):
     """How often one rule decided."""
 
     count: int
@@ -5705,8 +6268,8 @@ class ReasonLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Recorded(Shown):
     """What was recorded."""
 
     is_new: bool
@@ -5730,25 +6293,8 @@ class Recorded:
         }
 
 
-RememberedAs: TypeAlias = Literal[
-    "added",
-    "quarantined",
-    "reinforced",
-    "confirmed",
-    "ignored",
-]
-"""What became of something that wanted to be remembered.
-
-- `added`: It is new and holds.
-- `quarantined`: It is new and waits for confirmation.
-- `reinforced`: It was there; it is surer now.
-- `confirmed`: It waited, and this confirmed it.
-- `ignored`: It was recalled, so it was not learned.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rendered(Shown):
     """A rendered prompt and what a run log keeps of it."""
 
     hash: str
@@ -5784,8 +6330,25 @@ class Rendered:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replacement:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Repaired(Shown):
+    """The answer of `store.repair`."""
+
+    done: list[str]
+    """What was done."""
+
+    left: list[StoreFinding]
+    """What is still damaged."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "left": self.left,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Replacement(Shown):
     """One folding of a suggestion."""
 
     count: int
@@ -5805,8 +6368,25 @@ class Replacement:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Replayed(Shown):
+    """What a replay did."""
+
+    done: int
+    """Events taken."""
+
+    failed: int
+    """Events the subscriber failed on."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReportPage(Shown):
     """A report as a page."""
 
     html: str
@@ -5818,8 +6398,8 @@ class ReportPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Resolved(Shown):
     """Whom identifiers mean."""
 
     candidate: str | None = None
@@ -5828,7 +6408,7 @@ class Resolved:
     created: bool
     """True when the person was made by this call."""
 
-    dropped: list[PeopleDropped]
+    dropped: list[Dropped]
     """Identifiers that were left out."""
 
     identities: list[str]
@@ -5855,8 +6435,8 @@ class Resolved:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Review(Shown):
     """A decision about a draft."""
 
     approved: bool
@@ -5884,8 +6464,25 @@ class Review:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFault:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RootRotated(Shown):
+    """What a rotation of the root did."""
+
+    data_keys: int
+    """Data keys wrapped anew."""
+
+    provider: str
+    """Where the root key is now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "data_keys": self.data_keys,
+            "provider": self.provider,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RowFault(Shown):
     """What is wrong with one field of one row. The reason never holds the value."""
 
     field: str
@@ -5913,8 +6510,8 @@ class RowFault:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFaultPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RowFaultPage(Shown):
     """A page of a list."""
 
     items: list[RowFault]
@@ -5930,8 +6527,8 @@ class RowFaultPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rule(Shown):
     """One rule of a voice, with the place it was read."""
 
     kind: RuleKind
@@ -5986,8 +6583,8 @@ RuleKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSource:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RuleSource(Shown):
     """Where a rule was read."""
 
     chunk: str | None = None
@@ -5996,7 +6593,7 @@ class RuleSource:
     document: str
     """Document."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in the extracted text of the document."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -6007,14 +6604,14 @@ class RuleSource:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunDetails:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunDetails(Shown):
     """A run with what went in and came out."""
 
     input: Any
     """Its input."""
 
-    log: list[LogLine] = dataclasses.field(default_factory=lambda: [])
+    log: list[AgentsLogLine] = dataclasses.field(default_factory=lambda: [])
     """Its log, when asked for."""
 
     output: Any
@@ -6036,8 +6633,8 @@ class RunDetails:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLease:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunLease(Shown):
     """A process's hold on a run. Each append checks the row it stands in, so a stale owner writes
     nothing.
     """
@@ -6080,8 +6677,117 @@ RunStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Schedule(Shown):
+    """Work that starts by itself."""
+
+    anchor: datetime
+    """Where elapsed time counts from."""
+
+    calendar: Calendar | None = None
+    """Days it leaves out."""
+
+    concurrency: int
+    """Sessions under way at once, with `overlap` `allow`."""
+
+    enabled: bool
+    """Whether it fires."""
+
+    ends_at: datetime | None = None
+    """Not after this instant."""
+
+    failures: int = 0
+    """Failed sessions in a row."""
+
+    fired: int = 0
+    """How often it fired."""
+
+    id: str
+    """Its id."""
+
+    jitter_ms: int
+    """Each firing starts up to so many milliseconds later; always the same for one instant."""
+
+    last_at: datetime | None = None
+    """The instant it fired for last."""
+
+    max_runs: int | None = None
+    """Ends after so many firings."""
+
+    missed: Missed
+    """Instants that passed while nothing ran."""
+
+    missed_window_ms: int
+    """How old a missed instant may be, in milliseconds."""
+
+    name: str
+    """Its name, unique in the workspace."""
+
+    next_at: datetime | None = None
+    """Its next instant."""
+
+    overlap: Overlap
+    """While the firing before is under way."""
+
+    pause_after_failures: int
+    """Pauses itself after so many failed sessions in a row; 0 for never."""
+
+    paused_reason: str | None = None
+    """Why it does not."""
+
+    principal: str
+    """Who made it: its work has these rights at most."""
+
+    priority: int
+    """Priority of its jobs."""
+
+    retries: int
+    """Further tries of a failed firing."""
+
+    rights: list[Permission]
+    """The rights of who made it."""
+
+    starts_at: datetime | None = None
+    """Not before this instant."""
+
+    target: Target
+    """What it starts."""
+
+    when: When
+    """When."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "anchor": self.anchor,
+            "calendar": OMIT if self.calendar is None else self.calendar,
+            "concurrency": self.concurrency,
+            "enabled": self.enabled,
+            "ends_at": OMIT if self.ends_at is None else self.ends_at,
+            "failures": self.failures,
+            "fired": self.fired,
+            "id": self.id,
+            "jitter_ms": self.jitter_ms,
+            "last_at": OMIT if self.last_at is None else self.last_at,
+            "max_runs": OMIT if self.max_runs is None else self.max_runs,
+            "missed": self.missed,
+            "missed_window_ms": self.missed_window_ms,
+            "name": self.name,
+            "next_at": OMIT if self.next_at is None else self.next_at,
+            "overlap": self.overlap,
+            "pause_after_failures": self.pause_after_failures,
+            "paused_reason": OMIT if self.paused_reason is None else self.paused_reason,
+            "principal": self.principal,
+            "priority": self.priority,
+            "retries": self.retries,
+            "rights": self.rights,
+            "starts_at": OMIT if self.starts_at is None else self.starts_at,
+            "target": self.target,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ScheduleEntry(Shown):
     """One line of the schedule."""
 
     at: datetime
@@ -6109,8 +6815,25 @@ class ScheduleEntry:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchFilters:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SchedulePage(Shown):
+    """A page of a list."""
+
+    items: list[Schedule]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SearchFilters(Shown):
     """What a hit must match; what is left out does not matter."""
 
     datasets: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -6167,8 +6890,8 @@ SearchMode: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SearchResult(Shown):
     """The answer of a search."""
 
     hits: list[Hit]
@@ -6184,8 +6907,87 @@ class SearchResult:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentCount:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SecretInfo(Shown):
+    """What is told of a secret: everything but its value."""
+
+    created_at: datetime
+    """When it was first put."""
+
+    expires_at: datetime | None = None
+    """When it stops being valid."""
+
+    id: str
+    """Its id."""
+
+    key_version: int
+    """Version of the data key it is sealed with."""
+
+    kind: SecretKind
+    """What it is for."""
+
+    last_used_at: datetime | None = None
+    """When it was last read, to the day."""
+
+    name: str
+    """Its name."""
+
+    rotated_at: datetime
+    """When the value was last replaced."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "created_at": self.created_at,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "key_version": self.key_version,
+            "kind": self.kind,
+            "last_used_at": OMIT if self.last_used_at is None else self.last_used_at,
+            "name": self.name,
+            "rotated_at": self.rotated_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SecretInfoPage(Shown):
+    """A page of a list."""
+
+    items: list[SecretInfo]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+SecretKind: TypeAlias = Literal[
+    "token",
+    "api_key",
+    "password",
+    "webhook_secret",
+    "signing_key",
+    "person_key",
+    "other",
+]
+"""What a secret is for.
+
+- `token`: A token of OAuth or of a session.
+- `api_key`: A key of an API.
+- `password`: A password.
+- `webhook_secret`: What webhooks are signed with.
+- `signing_key`: A key that links or tokens are signed with.
+- `person_key`: The key of one person.
+- `other`: Anything else.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SegmentCount(Shown):
     """What a text message takes."""
 
     counted: Segmentation
@@ -6201,8 +7003,8 @@ class SegmentCount:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segmentation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Segmentation(Shown):
     """What a text takes on the air."""
 
     encoding: SmsEncoding
@@ -6234,8 +7036,8 @@ class Segmentation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Send(Shown):
     """One message to one person, or one public post."""
 
     accepted_at: datetime | None = None
@@ -6347,8 +7149,8 @@ class Send:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendCounts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SendCounts(Shown):
     """Verdicts on the first step: `allowed` + `deferred` + `denied` = people x personal channels."""
 
     allowed: int
@@ -6380,8 +7182,8 @@ class SendCounts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SendPage(Shown):
     """A page of a list."""
 
     items: list[Send]
@@ -6428,8 +7230,8 @@ SendState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendTotals:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SendTotals(Shown):
     """Keeps of `Send` what lists show."""
 
     allowed: int
@@ -6469,8 +7271,8 @@ class SendTotals:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderProfile:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SenderProfile(Shown):
     """An address, number or account a brand sends from."""
 
     brand: str
@@ -6510,6 +7312,25 @@ class SenderProfile:
         }
 
 
+SessionState: TypeAlias = Literal[
+    "pending",
+    "running",
+    "completed",
+    "failed",
+    "cancelled",
+    "skipped",
+]
+"""State of a session.
+
+- `pending`: Its job waits.
+- `running`: Its job is in work.
+- `completed`: Done.
+- `failed`: Its tries are used up.
+- `cancelled`: Cancelled.
+- `skipped`: It never ran.
+"""
+
+
 Severity: TypeAlias = Literal[
     "info",
     "should",
@@ -6523,8 +7344,8 @@ Severity: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedPassage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SkippedPassage(Shown):
     """A passage that was not read as voice."""
 
     document: str
@@ -6533,7 +7354,7 @@ class SkippedPassage:
     reason: str
     """Why: `instruction` for text that talks to a model."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in its text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -6555,8 +7376,8 @@ SmsEncoding: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Source(Shown):
     """The document, page or record that a part was taken from."""
 
     id: str
@@ -6572,23 +7393,8 @@ class Source:
         }
 
 
-SourceLabel: TypeAlias = Literal[
-    "first_party",
-    "user",
-    "retrieved",
-    "model",
-]
-"""Where a memory comes from.
-
-- `first_party`: The owner of the workspace or a system of theirs. Holds at once.
-- `user`: Something a user wrote.
-- `retrieved`: Something found in a document or on the web.
-- `model`: Something a model concluded.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SourceText(Shown):
     """A text to answer from, with the id to cite."""
 
     id: str
@@ -6604,8 +7410,8 @@ class SourceText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Space(Shown):
     """An embedding space: documents that are searched together with one embedder."""
 
     chunking: ChunkOptions
@@ -6623,17 +7429,11 @@ class Space:
     language: str | None = None
     """ISO 639-1 code of its texts, when they share one; else each document's is detected."""
 
-    migration: Migration | None = None
-    """The move to another embedder, while it lasts."""
-
     name: str
     """Name, unique in the workspace, such as `brand-voice`."""
 
     state: SpaceState
     """State."""
-
-    storage: VectorStorage = "f16"
-    """How exactly the index keeps the vectors."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
@@ -6642,15 +7442,13 @@ class Space:
             "embedder": self.embedder,
             "id": self.id,
             "language": OMIT if self.language is None else self.language,
-            "migration": OMIT if self.migration is None else self.migration,
             "name": self.name,
             "state": self.state,
-            "storage": self.storage,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpacePage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SpacePage(Shown):
     """A page of a list."""
 
     items: list[Space]
@@ -6679,25 +7477,46 @@ SpaceState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A byte range of a text; `end` is exclusive."""
+SpanStatus: TypeAlias = Literal[
+    "open",
+    "ok",
+    "error",
+]
+"""How a span ended.
 
-    end: int
-    """One past the last byte."""
+- `open`: It is not at its end.
+- `ok`: As it should.
+- `error`: With a failure.
+"""
 
-    start: int
-    """First byte."""
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SpilledResult(Shown):
+    """What is told of an answer that was kept aside."""
+
+    handle: str
+    """For `tools.read_result`."""
+
+    head: str
+    """Its beginning."""
+
+    size_bytes: int
+    """Length of the answer as JSON text, in bytes."""
+
+    tail: str
+    """Its end."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "end": self.end,
-            "start": self.start,
+            "handle": self.handle,
+            "head": self.head,
+            "size_bytes": self.size_bytes,
+            "tail": self.tail,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Spread(Shown):
     """Mean and standard deviation of a metric."""
 
     mean: float = 0.0
@@ -6728,8 +7547,8 @@ Status: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Step(Shown):
     """One level of the walk."""
 
     brand: str | None = None
@@ -6788,8 +7607,8 @@ StepKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepParams:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StepParams(Shown):
     """The particulars of a step."""
 
     channel: CampaignChannel | None = None
@@ -6834,8 +7653,8 @@ StoppedBy: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFinding:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StoreFinding(Shown):
     """One damaged part of the store."""
 
     id: str
@@ -6855,8 +7674,94 @@ class StoreFinding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StoreReport(Shown):
+    """Figures of the store."""
+
+    blob_bytes: int
+    """Bytes of blobs."""
+
+    blobs: int
+    """Blobs."""
+
+    commits: int
+    """Commits so far: the position of the change feed."""
+
+    disk_bytes: int
+    """Bytes on disk, 0 in memory."""
+
+    engine: str
+    """Engine: `sqlite`, `postgres`, `sled` or `memory`."""
+
+    feed_length: int
+    """Entries that the feed still holds."""
+
+    kinds: list[KindFigures]
+    """Records and bytes per kind."""
+
+    oldest_cursor: int
+    """The oldest cursor that can still be read from."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blob_bytes": self.blob_bytes,
+            "blobs": self.blobs,
+            "commits": self.commits,
+            "disk_bytes": self.disk_bytes,
+            "engine": self.engine,
+            "feed_length": self.feed_length,
+            "kinds": self.kinds,
+            "oldest_cursor": self.oldest_cursor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StreamItem(Shown):
+    """One item of a stream."""
+
+    cursor: str
+    """Where to go on after this item. Items of a live kind carry that of the durable item before."""
+
+    data: Any
+    """Its facts."""
+
+    kind: str
+    """The last word of the event's type; for a run `completed`, `failed`, `cancelled` or `waiting`;
+    live: `text`, `text_so_far`, `text_done`, `progress`, `metrics`; about the stream: `heartbeat`,
+    `lagged`, `shutdown`, `ended`.
+    """
+
+    topic: str
+    """The topic it is about; empty for items about the stream itself."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "data": self.data,
+            "kind": self.kind,
+            "topic": self.topic,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StreamPage(Shown):
+    """Items, and where to go on."""
+
+    cursor: str
+    """Give it back to go on after these items."""
+
+    items: list[StreamItem]
+    """The items in order."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "items": self.items,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Style(Shown):
     """Measurable style of a brand."""
 
     capitals_rate: Spread | None = None
@@ -6904,21 +7809,33 @@ class Style:
         }
 
 
-SubjectKind: TypeAlias = Literal[
-    "brand",
-    "agent",
-    "user",
-]
-"""Kind of a subject.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SubjectHealth(Shown):
+    """How one part is."""
 
-- `brand`: A brand.
-- `agent`: An agent.
-- `user`: A user of the workspace. Needs a consent basis.
-"""
+    detail: str | None = None
+    """What is wrong; for who may `manage:jobs`."""
+
+    latency_ms: int
+    """Time of the check, in milliseconds."""
+
+    status: str
+    """`healthy`, `degraded` or `unhealthy`."""
+
+    subject: str
+    """The part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "detail": OMIT if self.detail is None else self.detail,
+            "latency_ms": self.latency_ms,
+            "status": self.status,
+            "subject": self.subject,
+        }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Suggestion(Shown):
     """A text that reads the same and travels in the cheaper alphabet. Never applied by itself."""
 
     replacements: list[Replacement]
@@ -6942,8 +7859,8 @@ class Suggestion:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionCheck:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionCheck(Shown):
     """Whether an address is suppressed."""
 
     is_suppressed: bool
@@ -6959,8 +7876,8 @@ class SuppressionCheck:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionFact:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionFact(Shown):
     """What matching reads of a suppression."""
 
     brand: str | None = None
@@ -7032,8 +7949,8 @@ SuppressionReason: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionView(Shown):
     """A suppression as a reader sees it."""
 
     at: datetime
@@ -7081,8 +7998,8 @@ class SuppressionView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionViewPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionViewPage(Shown):
     """A page of a list."""
 
     items: list[SuppressionView]
@@ -7098,8 +8015,8 @@ class SuppressionViewPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaggedLink:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TaggedLink(Shown):
     """A tagged link."""
 
     is_changed: bool
@@ -7135,8 +8052,115 @@ sends, publishes, spends or remembers declares which of them it accepts.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
+Target: TypeAlias = "TargetOperation | TargetJob"
+"""What a schedule starts.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetJob(Shown):
+    """A job of a queue."""
+
+    kind: Literal["job"] = "job"
+
+    name: str
+    """Name of the work."""
+
+    payload: Any = None
+    """Its payload."""
+
+    queue: str
+    """The queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "payload": OMIT if self.payload is None else self.payload,
+            "queue": self.queue,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetOperation(Shown):
+    """An operation of the catalogue."""
+
+    input: Any = None
+    """Its input."""
+
+    kind: Literal["operation"] = "operation"
+
+    operation: str
+    """Its name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input": OMIT if self.input is None else self.input,
+            "kind": self.kind,
+            "operation": self.operation,
+        }
+
+
+TelemetryLevel: TypeAlias = Literal[
+    "fatal",
+    "error",
+    "warn",
+    "info",
+    "debug",
+    "trace",
+]
+"""How important a line is. The later in this list, the more there is of it.
+
+- `fatal`: The process cannot go on: an error with the field `fatal`.
+- `error`: Something failed.
+- `warn`: Something may fail.
+- `info`: Something happened. The default.
+- `debug`: For developers.
+- `trace`: Everything.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TelemetrySpan(Shown):
+    """One piece of work of a run."""
+
+    attributes: dict[str, Any]
+    """Attributes by the names of OpenTelemetry; no words of people or models."""
+
+    end: datetime | None = None
+    """When it ended."""
+
+    name: str
+    """Operation and subject: `chat gpt-5`, `execute_tool people.resolve`."""
+
+    parent_id: str | None = None
+    """The span it is part of."""
+
+    span_id: str
+    """16 hex digits."""
+
+    start: datetime
+    """When it began."""
+
+    status: SpanStatus
+    """How it ended."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attributes": self.attributes,
+            "end": OMIT if self.end is None else self.end,
+            "name": self.name,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "span_id": self.span_id,
+            "start": self.start,
+            "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Thresholds(Shown):
     """When a text passes, is written again, or goes to a person."""
 
     flag: float = 0.5
@@ -7152,8 +8176,8 @@ class Thresholds:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TimelineEntry(Shown):
     """Something that happened to a person."""
 
     at: datetime
@@ -7179,8 +8203,8 @@ class TimelineEntry:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntryPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TimelineEntryPage(Shown):
     """A page of a list."""
 
     items: list[TimelineEntry]
@@ -7196,8 +8220,8 @@ class TimelineEntryPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tone:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Tone(Shown):
     """The five tone axes, each 0 (not at all) to 1 (very)."""
 
     bold: float = 0.0
@@ -7225,8 +8249,189 @@ class Tone:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trait:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolAnswer(Shown):
+    """The answer of a tool: one of `output` and `spilled` is there."""
+
+    output: Any = None
+    """What it answered."""
+
+    spilled: SpilledResult | None = None
+    """Where its answer is kept, when it is longer than the tool's `result_cap_bytes`."""
+
+    tool: str
+    """The tool that answered, under its own name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "output": OMIT if self.output is None else self.output,
+            "spilled": OMIT if self.spilled is None else self.spilled,
+            "tool": self.tool,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolInfo(Shown):
+    """What a tool is, what it takes and answers, and its bounds."""
+
+    concurrency: int | None = None
+    """Most calls at the same time in one process; none: any number."""
+
+    doc: str = ""
+    """What it does and when to use it."""
+
+    effect: EffectClass = "write"
+    """What it does to the world."""
+
+    input_schema: Any = None
+    """JSON Schema of its arguments, an object."""
+
+    kind: ToolKind = "integration"
+    """What it works on."""
+
+    name: str = ""
+    """`[a-z0-9_.]`, 1 to 64 characters."""
+
+    needs: list[Permission] = dataclasses.field(default_factory=lambda: [])
+    """Rights a caller needs, all of them."""
+
+    output_schema: Any = True
+    """JSON Schema of its answer; `true` for any."""
+
+    result_cap_bytes: int = 65536
+    """Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
+    aside.
+    """
+
+    source: ToolSource = "builtin"
+    """Where it comes from."""
+
+    timeout_ms: int = 30000
+    """Time a call may take, in milliseconds, 1 to 86 400 000."""
+
+    version: int = 1
+    """Raised when its behaviour changes."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "concurrency": OMIT if self.concurrency is None else self.concurrency,
+            "doc": self.doc,
+            "effect": self.effect,
+            "input_schema": OMIT if self.input_schema is None else self.input_schema,
+            "kind": self.kind,
+            "name": self.name,
+            "needs": self.needs,
+            "output_schema": OMIT if self.output_schema is None else self.output_schema,
+            "result_cap_bytes": self.result_cap_bytes,
+            "source": self.source,
+            "timeout_ms": self.timeout_ms,
+            "version": self.version,
+        }
+
+
+ToolKind: TypeAlias = Literal[
+    "api",
+    "database",
+    "generation",
+    "analysis",
+    "integration",
+]
+"""What a tool works on.
+
+- `api`: A service.
+- `database`: Records.
+- `generation`: Texts, pictures and other new content.
+- `analysis`: Figures and judgements.
+- `integration`: Anything else of the host.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolLine(Shown):
+    """One tool of a list."""
+
+    doc: str
+    """What it does, in one line."""
+
+    effect: EffectClass
+    """What it does to the world."""
+
+    name: str
+    """Its name."""
+
+    source: ToolSource
+    """Where it comes from."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "doc": self.doc,
+            "effect": self.effect,
+            "name": self.name,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolResultPiece(Shown):
+    """A piece of a tool's answer."""
+
+    next: int | None = None
+    """Where the next piece begins; absent at the end."""
+
+    offset: int
+    """Where it begins, in bytes."""
+
+    size_bytes: int
+    """Length of the whole answer, in bytes."""
+
+    text: str
+    """The piece; empty when `query` was not found."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "next": OMIT if self.next is None else self.next,
+            "offset": self.offset,
+            "size_bytes": self.size_bytes,
+            "text": self.text,
+        }
+
+
+ToolSource: TypeAlias = Literal[
+    "builtin",
+    "catalogue",
+    "host",
+]
+"""Where a tool comes from.
+
+- `builtin`: Written in Rust and added to the hub.
+- `catalogue`: An operation of the catalogue.
+- `host`: Written in the language of the host.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Trace(Shown):
+    """The spans of one run, the run itself first."""
+
+    names: str
+    """Version of the attributes' names."""
+
+    spans: list[TelemetrySpan]
+    """In the order of their start."""
+
+    trace_id: str
+    """32 hex digits: of the caller's trace when the run was started in one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "names": self.names,
+            "spans": self.spans,
+            "trace_id": self.trace_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Trait(Shown):
     """A fact about a person from outside the fixed fields."""
 
     at: datetime
@@ -7259,8 +8464,8 @@ Trust: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Turn(Shown):
     """One earlier turn of a conversation."""
 
     role: AiRole
@@ -7293,8 +8498,8 @@ Unit: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmerged:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Unmerged(Shown):
     """Two people that were one."""
 
     a: str
@@ -7314,8 +8519,8 @@ class Unmerged:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsubscribed:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Unsubscribed(Shown):
     """What an unsubscribe did."""
 
     channel: str
@@ -7335,8 +8540,8 @@ class Unsubscribed:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadedGuide:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UploadedGuide(Shown):
     """A guide that was taken in."""
 
     chunks: int
@@ -7360,8 +8565,8 @@ class UploadedGuide:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Usage(Shown):
     """Tokens used by one answer."""
 
     exact: bool = False
@@ -7393,8 +8598,8 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Used(Shown):
     """What a run has used."""
 
     input_tokens: int = 0
@@ -7426,8 +8631,8 @@ class Used:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Utm(Shown):
     """The parameters. Values are lower-cased and percent-encoded; personal data is refused."""
 
     campaign: str
@@ -7476,21 +8681,77 @@ VarKind: TypeAlias = Literal[
 """
 
 
-VectorStorage: TypeAlias = Literal[
-    "int8",
-    "f16",
-    "f32",
-]
-"""How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VaultReport(Shown):
+    """What a check of the vault found."""
 
-- `int8`: The int8 row alone: 1 byte per value; scores are good to about 0.01.
-- `f16`: Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
-- `f32`: Single precision: 5 bytes per value; scores are exact.
+    expiring: list[SecretInfo]
+    """Secrets that end within 14 days, or have ended."""
+
+    is_rotation_unfinished: bool
+    """True when a rotation was cut off: call `vault.rotate_data_key` again."""
+
+    old: list[SecretInfo]
+    """Secrets that were not replaced for 90 days."""
+
+    old_versions: int
+    """Sealed values of an older version of the data key."""
+
+    provider: str
+    """Where the root key comes from."""
+
+    undecryptable: list[str]
+    """Records with a sealed value that does not open, as `kind:id`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expiring": self.expiring,
+            "is_rotation_unfinished": self.is_rotation_unfinished,
+            "old": self.old,
+            "old_versions": self.old_versions,
+            "provider": self.provider,
+            "undecryptable": self.undecryptable,
+        }
+
+
+VectorKind: TypeAlias = Literal[
+    "passage",
+    "query",
+]
+"""What the vectors are for.
+
+- `passage`: Texts that are searched for.
+- `query`: A question to search with.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Vectors(Shown):
+    """Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first)."""
+
+    count: int
+    """How many vectors there are."""
+
+    dims: int
+    """Numbers of one vector."""
+
+    embedder: str
+    """The embedder that made them; vectors of two embedders cannot be compared."""
+
+    packed: str
+    """The numbers in base64."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "dims": self.dims,
+            "embedder": self.embedder,
+            "packed": self.packed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verdict(Shown):
     """A verdict of the gate, as kept."""
 
     at: datetime
@@ -7526,8 +8787,8 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verification(Shown):
     """The proof of a claim."""
 
     at: datetime
@@ -7566,37 +8827,25 @@ VerificationMethod: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionDiff:
-    """What changed between two versions."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verified(Shown):
+    """The answer of `store.verify_backup`."""
 
-    added: list[DiffPassage]
-    """Passages that are new."""
+    findings: list[str]
+    """What is wrong with it."""
 
-    from_: str
-    """The older version."""
-
-    kept: int
-    """Number of passages that stand in both."""
-
-    removed: list[DiffPassage]
-    """Passages that are gone."""
-
-    to: str
-    """The newer version."""
+    manifest: Manifest | None = None
+    """What the backup holds; absent when it is damaged."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "added": self.added,
-            "from": self.from_,
-            "kept": self.kept,
-            "removed": self.removed,
-            "to": self.to,
+            "findings": self.findings,
+            "manifest": OMIT if self.manifest is None else self.manifest,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Vocabulary(Shown):
     """Words of a brand."""
 
     banned: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -7616,8 +8865,8 @@ class Vocabulary:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Voice(Shown):
     """How a brand sounds."""
 
     audience: str = ""
@@ -7677,8 +8926,8 @@ class Voice:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceAlignment:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceAlignment(Shown):
     """How close a text is to a voice."""
 
     outcome: VoiceOutcome
@@ -7702,8 +8951,8 @@ class VoiceAlignment:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceAlignment2:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceAlignment2(Shown):
     """How close a text is to a voice."""
 
     outcome: VoiceOutcome
@@ -7727,8 +8976,8 @@ class VoiceAlignment2:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceBrief:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceBrief(Shown):
     """What is to be said."""
 
     audience_text: str = ""
@@ -7795,8 +9044,8 @@ VoiceCategory: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceDiff:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceDiff(Shown):
     """What a new reading adds to and takes from the voice that held before."""
 
     added: list[Rule]
@@ -7816,8 +9065,8 @@ class VoiceDiff:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceFinding:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceFinding(Shown):
     """One finding."""
 
     field: str
@@ -7829,7 +9078,7 @@ class VoiceFinding:
     kind: FindingKind
     """What it is about."""
 
-    level: Level
+    level: VoiceLevel
     """How much it weighs."""
 
     message: str
@@ -7841,7 +9090,7 @@ class VoiceFinding:
     score: float
     """Strength: confidence 0..=1, or points on the spam scale for spam rules."""
 
-    span: Span | None = None
+    span: VoiceSpan | None = None
     """Byte range in that part; absent when the finding is about something missing."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -7857,8 +9106,8 @@ class VoiceFinding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceInContext:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceInContext(Shown):
     """What a writer needs to know about a brand."""
 
     banned: list[str]
@@ -7906,8 +9155,21 @@ class VoiceInContext:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceLine:
+VoiceLevel: TypeAlias = Literal[
+    "info",
+    "warn",
+    "block",
+]
+"""How much a finding weighs.
+
+- `info`: Good to know.
+- `warn`: A person should look.
+- `block`: Must not go out.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceLine(Shown):
     """What was learnt about the brand's voice."""
 
     banned: list[str]
@@ -7948,8 +9210,8 @@ VoiceOutcome: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceParts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceParts(Shown):
     """Parts of an alignment, each 0..=1."""
 
     exemplar: float | None = None
@@ -7979,8 +9241,8 @@ class VoiceParts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceParts2:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceParts2(Shown):
     """Parts of an alignment, each 0..=1."""
 
     exemplar: float | None = None
@@ -8010,8 +9272,8 @@ class VoiceParts2:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoicePreferredTerm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoicePreferredTerm(Shown):
     """A word the brand uses, and what it replaces."""
 
     instead_of: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -8027,8 +9289,8 @@ class VoicePreferredTerm:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceProposal:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceProposal(Shown):
     """A voice as read from documents."""
 
     diff: VoiceDiff
@@ -8048,8 +9310,8 @@ class VoiceProposal:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceReport:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceReport(Shown):
     """Everything the checks found."""
 
     findings: list[VoiceFinding]
@@ -8069,8 +9331,8 @@ class VoiceReport:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceRule:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceRule(Shown):
     """A rule of one version of a voice."""
 
     edited_by: str | None = None
@@ -8098,8 +9360,8 @@ class VoiceRule:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceScore:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceScore(Shown):
     """How close a text is to a brand's voice."""
 
     alignment: VoiceAlignment2 | None = None
@@ -8115,6 +9377,23 @@ class VoiceScore:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceSpan(Shown):
+    """A byte range of a text; `end` is exclusive."""
+
+    end: int
+    """One past the last byte."""
+
+    start: int
+    """First byte."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "end": self.end,
+            "start": self.start,
+        }
+
+
 VoiceStatus: TypeAlias = Literal[
     "proposed",
     "active",
@@ -8126,8 +9405,8 @@ VoiceStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceView(Shown):
     """A voice with its rules."""
 
     brand: str
@@ -8163,8 +9442,8 @@ class VoiceView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceViolation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceViolation(Shown):
     """A place where a text leaves the voice."""
 
     fix: str
@@ -8179,7 +9458,7 @@ class VoiceViolation:
     severity: Severity
     """How strictly it binds."""
 
-    span: Span | None = None
+    span: VoiceSpan | None = None
     """Byte range in the scored text; absent when the whole text breaks the rule."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -8229,8 +9508,94 @@ WarningCode: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worked:
+When: TypeAlias = "WhenCron | WhenEvery | WhenAt | WhenLocalDaily"
+"""The rule of a schedule.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenAt(Shown):
+    """Once."""
+
+    instant: datetime
+    """The instant."""
+
+    kind: Literal["at"] = "at"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "instant": self.instant,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenCron(Shown):
+    """A cron expression of 5 fields, or 6 with seconds first, in a time zone. A fixed time that the
+    change to summer time leaves out fires right after it; one that comes twice in autumn fires at
+    the first.
+    """
+
+    expr: str
+    """Such as `0 9 * * mon-fri` or `@hourly`; lists, ranges, steps, names, `L`, `W` and `#`."""
+
+    kind: Literal["cron"] = "cron"
+
+    zone: str
+    """IANA time zone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expr": self.expr,
+            "kind": self.kind,
+            "zone": self.zone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenEvery(Shown):
+    """An interval in elapsed time, whatever clocks do."""
+
+    anchor: datetime | None = None
+    """Counts from here. Default: when the schedule was made."""
+
+    kind: Literal["every"] = "every"
+
+    ms: int
+    """Milliseconds, at least 1000."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "anchor": OMIT if self.anchor is None else self.anchor,
+            "kind": self.kind,
+            "ms": self.ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenLocalDaily(Shown):
+    """Every day at a local time."""
+
+    kind: Literal["local_daily"] = "local_daily"
+
+    time: str
+    """`HH:MM` or `HH:MM:SS`."""
+
+    zone: str
+    """IANA time zone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "time": self.time,
+            "zone": self.zone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Worked(Shown):
     """What the workers did."""
 
     done: int
@@ -8250,8 +9615,8 @@ class Worked:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Workspace(Shown):
     """A workspace and the defaults its records fall back to."""
 
     allow_offline_output: bool = False
