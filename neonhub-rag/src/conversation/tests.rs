@@ -164,3 +164,17 @@ async fn merging_keeps_ids_and_order_and_can_be_undone() {
     assert_eq!(cx.call(open).await.unwrap().items.len(), 1);
     assert!(cx.call(MergeConversations { into: one.clone(), from: one }).await.is_err());
 }
+
+#[tokio::test]
+async fn a_search_behind_a_trimmed_feed_reads_everything_anew() {
+    let (cx, clock) = open().await;
+    let id = start(&cx, "Launch").await;
+    say(&cx, &clock, &id, "My parcel is late").await;
+    assert_eq!(found(&cx, "parcel").await.len(), 1);
+    let before = cx.store().seq().await.unwrap();
+    say(&cx, &clock, &id, "The second parcel is late as well").await;
+    say(&cx, &clock, &id, "And the third parcel").await;
+    cx.store().trim_feed(u64::MAX).await.unwrap();
+    assert_eq!(cx.store().changes(before, 10).await.unwrap_err().code(), "cursor_expired");
+    assert_eq!(found(&cx, "parcel").await.len(), 3);
+}

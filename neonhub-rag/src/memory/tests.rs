@@ -168,3 +168,12 @@ async fn what_is_forgotten_is_in_no_answer_and_in_no_file() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_rotation_of_the_data_key_seals_memories_anew() {
+    let (cx, _) = open("memory:").await;
+    cx.call(said("We never say cheap.", SourceLabel::FirstParty, "guide")).await.unwrap();
+    let rotated = cx.call(neonhub_core::vault::RotateDataKey {}).await.unwrap();
+    assert_eq!((rotated.version, rotated.resealed, rotated.is_complete), (2, 1, true));
+    assert_eq!(found(&cx, Some("never cheap")).await, ["We never say cheap."]);
+}

@@ -4,6 +4,7 @@ mod ingest;
 mod knowledge;
 mod migrate;
 mod model;
+mod ops_compact;
 mod ops_document;
 mod ops_embed;
 mod ops_manage;
@@ -26,14 +27,13 @@ pub use model::{
     ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, DocumentState, Failure, Given,
     Migration, NextVector, Space, SpaceId, SpaceState, Trust,
 };
+pub use ops_compact::{CompactKnowledge, KnowledgeCompacted};
 pub use ops_document::{
     DeleteDocument, DocumentText, GetDocument, GetText, IngestText, ListDocuments, ListVersions,
     UploadDocument,
 };
 pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
-pub use ops_manage::{
-    CompactKnowledge, DeleteDataset, KnowledgeCompacted, RetireSpace, UpdateDataset, UpdateSpace,
-};
+pub use ops_manage::{DeleteDataset, RetireSpace, UpdateDataset, UpdateSpace};
 pub use ops_search::SearchKnowledge;
 pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};

@@ -209,42 +209,6 @@ impl Operation for DeleteDataset {
     }
 }
 
-/// Writes the index files of the workspace anew without what was deleted, so that no file of an index holds it.
-///
-/// Deleted text is in no answer long before: this is for its last traces, and runs by itself when a fifth of an
-/// index is deleted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CompactKnowledge {}
-
-/// What was compacted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct KnowledgeCompacted {
-    /// Number of spaces whose files were written anew.
-    pub spaces: u32,
-}
-
-impl Operation for CompactKnowledge {
-    type Output = KnowledgeCompacted;
-    const NAME: &'static str = "knowledge.compact";
-    const NEEDS: &'static [Permission] = &[Permission::DeleteContent];
-    const EFFECT: Effect = Effect::Idempotent;
-    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(600);
-
-    async fn run(self, cx: &Scope) -> Result<KnowledgeCompacted> {
-        let knowledge = cx.service::<Knowledge>()?;
-        let indexes: Vec<_> = knowledge.in_step(cx).await?.indexes.values().cloned().collect();
-        for index in &indexes {
-            index.compact().await?;
-        }
-        Ok(KnowledgeCompacted { spaces: u32::try_from(indexes.len()).unwrap_or(u32::MAX) })
-    }
-
-    fn examples() -> Vec<Self> {
-        vec![CompactKnowledge {}]
-    }
-}
-
 impl Document {
     /// True for a version that a migration or a search has to do with.
     pub(super) fn is_searched(&self) -> bool {

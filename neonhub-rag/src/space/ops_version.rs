@@ -9,10 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{ChunkRecord, Dataset, Document, DocumentId, DocumentState};
+use super::ops_compact::RESTORABLE_DAYS;
 use super::ops_document::{INGEST_DEADLINE, example_id, incoming_of, need_document, store_version};
 
 /// How long a deleted document can be restored.
-const RESTORABLE: Duration = Duration::from_secs(30 * 86_400);
+const RESTORABLE: Duration = Duration::from_secs(RESTORABLE_DAYS as u64 * 86_400);
 
 /// Compares two versions of a document, passage by passage.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -145,7 +146,7 @@ impl Operation for ReprocessDocument {
     }
 }
 
-/// Brings a deleted document back as a new version, within 30 days.
+/// Brings a deleted document back as a new version, within 30 days and before a `knowledge.compact` that allows less.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreDocument {

@@ -7,6 +7,8 @@ use neonhub_core::{
 use super::*;
 use crate::embed::{EmbedKind, Embedder};
 
+mod compaction;
+
 fn builder(url: &str) -> HubBuilder {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
     install(Hub::builder().store(url).clock(clock).seed(1))
@@ -489,6 +491,7 @@ async fn a_space_moves_to_another_embedder_while_it_answers() {
     let before = find(&cx, "warm rule").await;
     let plan = cx.call(migrate(false)).await.unwrap();
     assert_eq!((plan.space.state, plan.job.is_some()), (SpaceState::Migrating, true));
+    assert_eq!(cx.call(migrate(false)).await.unwrap().job, plan.job, "asked again, it is the same job");
     assert_eq!(find(&cx, "warm rule").await, before, "the old vectors answer");
     put(&cx, "late.md", "Came in during the move.").await;
     cx.work_until_idle().await.unwrap();
@@ -584,31 +587,6 @@ async fn a_reranker_decides_and_phrases_hold_in_both_lists() {
 }
 
 #[tokio::test]
-async fn compaction_leaves_no_trace_of_what_was_deleted_in_the_index() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
-    let cx = ready(&url).await;
-    for n in 0..6 {
-        put(&cx, &format!("{n}.md"), "Plain words that stay in the index.").await;
-    }
-    let secret = put(&cx, "secret.md", "Zanzibarium is what nobody may know.").await;
-    assert_eq!(names(&cx, "zanzibarium").await[0], "secret.md");
-    cx.call(DeleteDocument { document: secret.id.clone() }).await.unwrap();
-    assert!(find(&cx, "zanzibarium").await.hits.is_empty());
-    assert_eq!(cx.call(CompactKnowledge {}).await.unwrap().spaces, 1);
-    let texts = walk(&folder.path().join("brand.neon.index"));
-    let texts = texts.iter().find(|p| p.ends_with("text/meta.json")).unwrap().parent().unwrap();
-    let text = crate::TextIndex::open(Some(texts)).unwrap();
-    assert!(!text.holds_term("zanzibarium").unwrap() && text.holds_term("plain").unwrap());
-    for path in walk(&folder.path().join("brand.neon.index")) {
-        let bytes = std::fs::read(&path).unwrap();
-        let holds = bytes.windows(secret.id.as_str().len()).any(|w| w == secret.id.as_str().as_bytes());
-        assert!(!holds, "{}", path.display());
-    }
-    assert_eq!(find(&cx, "plain").await.hits.len(), 5);
-}
-
-#[tokio::test]
 async fn a_vector_of_the_host_finds_what_its_words_find() {
     let cx = ready("memory:").await;
     put(&cx, "tone.md", "Our tone is warm towards everyone we write to.").await;
@@ -626,4 +604,8 @@ async fn a_vector_of_the_host_finds_what_its_words_find() {
     assert_eq!(by_vector, by_words);
     let short = cx.call(by("", Some("AACAPwAAgD8=".into()))).await.unwrap_err();
     assert!(short.to_string().contains("2 values"), "{short}");
+    let reranked =
+        SearchKnowledge { rerank: Some("by-length".into()), ..by("", Some("AACAPwAAgD8=".into())) };
+    let wordless = cx.call(reranked).await.unwrap_err();
+    assert_eq!(wordless.field_faults()[0].field, "rerank");
 }
