@@ -6,7 +6,6 @@ use neonhub_core::{Error, ErrorKind, Faults, Permission, Result, Role, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::knowledge::Knowledge;
 use super::model::{ChunkRecord, Dataset, Document, DocumentState, Space, SpaceState};
 use super::ops_space::{check_name, need_dataset, need_space};
 
