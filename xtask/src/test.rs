@@ -90,7 +90,7 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
             let kills = |count: u32| ["--kills".to_owned(), count.to_string()];
-            steps.run("crash: knowledge", 60, || crash::run(workspace, "knowledge", &kills(8)))?;
+            steps.run("crash: knowledge", 60, || crash::run(workspace, "knowledge", &kills(20)))?;
             steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))?;
             steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &kills(60)))
         }
