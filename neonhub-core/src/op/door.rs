@@ -18,7 +18,7 @@ use crate::audit::{AuditDraft, Outcome};
 use crate::hub::InFlight;
 use crate::permission::Permission;
 use crate::scope::{CancelToken, Writing, cancelled};
-use crate::telemetry::TraceContext;
+use crate::telemetry::{TraceContext, redact};
 use crate::{Error, ErrorKind, Fault, Result, Retry, Scope, Seed};
 
 /// The largest input as JSON.
@@ -320,7 +320,8 @@ pub(crate) fn denied(operation: &'static str, word: Permission) -> Error {
         .with_context("permission", word)
 }
 
-/// The error for JSON that does not fit the input type, with the path of the fault.
+/// The error for JSON that does not fit the input type, with the path of the fault. Its text repeats what was given,
+/// so what looks like a secret or an address is taken out of it.
 pub(crate) fn bad_input(
     operation: &'static str,
     cause: &serde_path_to_error::Error<serde_json::Error>,
@@ -330,7 +331,7 @@ pub(crate) fn bad_input(
     // `serde_json` ends with the position in a document that the caller never saw.
     let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let field = if path == "." { backticked(&text).unwrap_or("input").to_owned() } else { path };
-    Error::faults(operation, vec![Fault { field, message: text }])
+    Error::faults(operation, vec![Fault { field, message: redact(&text).into_owned() }])
 }
 
 fn backticked(text: &str) -> Option<&str> {
