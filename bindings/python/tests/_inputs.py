@@ -863,8 +863,12 @@ def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
 
 
 def knowledge_compact(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
+    given: dict[str, Any] = {}
+    if "blob_grace_s" in v:
+        given["blob_grace_s"] = v["blob_grace_s"]
+    if "restorable_days" in v:
+        given["restorable_days"] = v["restorable_days"]
+    return given
 
 
 def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:

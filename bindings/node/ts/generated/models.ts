@@ -2704,6 +2704,10 @@ export interface KindFigures {
 
 /** What was compacted. */
 export interface KnowledgeCompacted {
+  /** Blobs that no record named any more. */
+  blobs: number;
+  /** Versions of deleted documents that were dropped. */
+  documents: number;
   /** Number of spaces whose files were written anew. */
   spaces: number;
 }
@@ -6862,7 +6866,15 @@ export interface JobsRetryDeadInput {
 export type JobsWorkInput = Record<string, never>;
 
 /** Input of `knowledge.compact`. */
-export type KnowledgeCompactInput = Record<string, never>;
+export interface KnowledgeCompactInput {
+  /** Age from which unnamed blobs go, in seconds. Default 86400; 0 only while nobody writes. */
+  blobGraceS?: number | null | undefined;
+  /**
+   * Days for which deleted documents can still be restored, 0 to 30. Default 30; with 0 every deleted
+   * document goes for good.
+   */
+  restorableDays?: number | null | undefined;
+}
 
 /** Input of `knowledge.context`. */
 export interface KnowledgeContextInput {

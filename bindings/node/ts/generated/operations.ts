@@ -861,7 +861,8 @@ export class DocumentsOperations {
   }
 
   /**
-   * Brings a deleted document back as a new version, within 30 days.
+   * Brings a deleted document back as a new version, within 30 days and before a `knowledge.compact`
+   * that allows less.
    *
    * Needs `delete:content`. Effect: idempotent.
    */
@@ -1184,11 +1185,14 @@ export class KnowledgeOperations {
   }
 
   /**
-   * Writes the index files of the workspace anew without what was deleted, so that no file of an index
-   * holds it.
+   * Takes what was deleted out of the files: the index files of the workspace are written anew,
+   * documents that can no longer be restored are dropped with their files, and the store gives back
+   * the space of what was removed.
    *
-   * Deleted text is in no answer long before: this is for its last traces, and runs by itself when a
-   * fifth of an index is deleted.
+   * Deleted text is in no answer long before: this is for its last traces. Blobs go when no record of
+   * the store names them, whichever workspace it is of; those of newer uploads than `blob_grace_s`
+   * wait for the next call. It writes the store's files anew, so it takes time in proportion to their
+   * size.
    *
    * Needs `delete:content`. Effect: idempotent.
    */

@@ -941,6 +941,8 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['records', 'records', 0],
   ],
   KnowledgeCompacted: [
+    ['blobs', 'blobs', 0],
+    ['documents', 'documents', 0],
     ['spaces', 'spaces', 0],
   ],
   KnowledgeCounts: [
@@ -2464,7 +2466,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['error', 'error', 0, null],
   ],
   JobsWorkInput: [],
-  KnowledgeCompactInput: [],
+  KnowledgeCompactInput: [
+    ['blob_grace_s', 'blobGraceS', 0, null],
+    ['restorable_days', 'restorableDays', 0, null],
+  ],
   KnowledgeContextInput: [
     ['budget_tokens', 'budgetTokens', 0],
     ['purpose', 'purpose', 0],

@@ -1343,6 +1343,8 @@ def kind_figures(v: Any) -> m.KindFigures:
 
 def knowledge_compacted(v: Any) -> m.KnowledgeCompacted:
     return m.KnowledgeCompacted(
+        blobs=v["blobs"],
+        documents=v["documents"],
         spaces=v["spaces"],
     )
 

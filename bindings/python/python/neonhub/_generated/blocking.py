@@ -1363,7 +1363,8 @@ class DocumentsOperations:
         *,
         document: str,
     ) -> Document:
-        """Brings a deleted document back as a new version, within 30 days.
+        """Brings a deleted document back as a new version, within 30 days and before a
+        `knowledge.compact` that allows less.
 
         Args:
             document: The version to bring back.
@@ -1961,16 +1962,33 @@ class KnowledgeOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
-    def compact(self) -> KnowledgeCompacted:
-        """Writes the index files of the workspace anew without what was deleted, so that no file of an
-        index holds it.
+    def compact(
+        self,
+        *,
+        blob_grace_s: int | None | Omit = OMIT,
+        restorable_days: int | None | Omit = OMIT,
+    ) -> KnowledgeCompacted:
+        """Takes what was deleted out of the files: the index files of the workspace are written anew,
+        documents that can no longer be restored are dropped with their files, and the store gives
+        back the space of what was removed.
 
-        Deleted text is in no answer long before: this is for its last traces, and runs by itself
-        when a fifth of an index is deleted.
+        Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+        record of the store names them, whichever workspace it is of; those of newer uploads than
+        `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+        proportion to their size.
+
+        Args:
+            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; 0 only
+              while nobody writes.
+            restorable_days: Days for which deleted documents can still be restored, 0 to 30.
+              Default 30; with 0 every deleted document goes for good.
 
         Needs `delete:content`. Effect: idempotent.
         """
-        return c.knowledge_compacted(self._core.call("knowledge.compact", {}))
+        return c.knowledge_compacted(self._core.call("knowledge.compact", {
+            "blob_grace_s": blob_grace_s,
+            "restorable_days": restorable_days,
+        }))
 
     def context(
         self,

@@ -4895,11 +4895,19 @@ class KindFigures(Shown):
 class KnowledgeCompacted(Shown):
     """What was compacted."""
 
+    blobs: int
+    """Blobs that no record named any more."""
+
+    documents: int
+    """Versions of deleted documents that were dropped."""
+
     spaces: int
     """Number of spaces whose files were written anew."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "blobs": self.blobs,
+            "documents": self.documents,
             "spaces": self.spaces,
         }
 

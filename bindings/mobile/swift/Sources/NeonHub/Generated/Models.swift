@@ -7645,26 +7645,40 @@ public struct KindFigures: Codable, Sendable, Hashable {
 
 /// What was compacted.
 public struct KnowledgeCompacted: Codable, Sendable, Hashable {
+    /// Blobs that no record named any more.
+    public var blobs: Int
+    /// Versions of deleted documents that were dropped.
+    public var documents: Int
     /// Number of spaces whose files were written anew.
     public var spaces: Int
 
     public init(
+        blobs: Int,
+        documents: Int,
         spaces: Int
     ) {
+        self.blobs = blobs
+        self.documents = documents
         self.spaces = spaces
     }
 
     enum CodingKeys: String, CodingKey {
+        case blobs = "blobs"
+        case documents = "documents"
         case spaces = "spaces"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blobs = try values.decode(Int.self, forKey: .blobs)
+        self.documents = try values.decode(Int.self, forKey: .documents)
         self.spaces = try values.decode(Int.self, forKey: .spaces)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blobs, forKey: .blobs)
+        try values.encode(self.documents, forKey: .documents)
         try values.encode(self.spaces, forKey: .spaces)
     }
 }

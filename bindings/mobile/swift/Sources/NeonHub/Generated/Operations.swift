@@ -1096,7 +1096,8 @@ public struct DocumentsOperations: Sendable {
         return try await core.call("documents.reprocess", args, Document.self)
     }
 
-    /// Brings a deleted document back as a new version, within 30 days.
+    /// Brings a deleted document back as a new version, within 30 days and before a
+    /// `knowledge.compact` that allows less.
     ///
     /// Needs `delete:content`. Effect: idempotent.
     ///
@@ -1679,15 +1680,29 @@ public struct JobsOperations: Sendable {
 public struct KnowledgeOperations: Sendable {
     let core: Core
 
-    /// Writes the index files of the workspace anew without what was deleted, so that no file of an
-    /// index holds it.
+    /// Takes what was deleted out of the files: the index files of the workspace are written anew,
+    /// documents that can no longer be restored are dropped with their files, and the store gives
+    /// back the space of what was removed.
     ///
-    /// Deleted text is in no answer long before: this is for its last traces, and runs by itself
-    /// when a fifth of an index is deleted.
+    /// Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+    /// record of the store names them, whichever workspace it is of; those of newer uploads than
+    /// `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+    /// proportion to their size.
     ///
     /// Needs `delete:content`. Effect: idempotent.
-    public func compact() async throws -> KnowledgeCompacted {
-        let args = core.args()
+    ///
+    /// - Parameters:
+    ///   - blobGraceS: Age from which unnamed blobs go, in seconds. Default 86400; 0 only while
+    ///     nobody writes.
+    ///   - restorableDays: Days for which deleted documents can still be restored, 0 to 30.
+    ///     Default 30; with 0 every deleted document goes for good.
+    public func compact(
+        blobGraceS: Int? = nil,
+        restorableDays: Int? = nil
+    ) async throws -> KnowledgeCompacted {
+        var args = core.args()
+        args.offer("blob_grace_s", blobGraceS)
+        args.offer("restorable_days", restorableDays)
         return try await core.call("knowledge.compact", args, KnowledgeCompacted.self)
     }
 

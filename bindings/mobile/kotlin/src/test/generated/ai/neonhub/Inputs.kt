@@ -474,7 +474,10 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         error = given.may("error", String.serializer()),
     ) },
     "jobs.work" to { hub, _ -> hub.jobs.work() },
-    "knowledge.compact" to { hub, _ -> hub.knowledge.compact() },
+    "knowledge.compact" to { hub, given -> hub.knowledge.compact(
+        blobGraceS = given.may("blob_grace_s", Long.serializer()),
+        restorableDays = given.may("restorable_days", Long.serializer()),
+    ) },
     "knowledge.context" to { hub, given -> hub.knowledge.context(
         budgetTokens = given.need("budget_tokens", Long.serializer()),
         purpose = given.need("purpose", String.serializer()),

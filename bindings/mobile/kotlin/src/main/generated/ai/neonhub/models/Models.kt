@@ -3071,10 +3071,14 @@ public data class KindFigures(
 /**
  * What was compacted.
  *
+ * @property blobs Blobs that no record named any more.
+ * @property documents Versions of deleted documents that were dropped.
  * @property spaces Number of spaces whose files were written anew.
  */
 @Serializable
 public data class KnowledgeCompacted(
+    val blobs: Long,
+    val documents: Long,
     val spaces: Long,
 )
 

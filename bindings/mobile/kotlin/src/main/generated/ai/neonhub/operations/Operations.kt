@@ -1230,7 +1230,8 @@ public class DocumentsOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Brings a deleted document back as a new version, within 30 days.
+     * Brings a deleted document back as a new version, within 30 days and before a
+     * `knowledge.compact` that allows less.
      *
      * Needs `delete:content`. Effect: idempotent.
      *
@@ -1775,15 +1776,29 @@ public class JobsOperations internal constructor(private val core: Core) {
 /** Operations of `knowledge`. */
 public class KnowledgeOperations internal constructor(private val core: Core) {
     /**
-     * Writes the index files of the workspace anew without what was deleted, so that no file of an
-     * index holds it.
+     * Takes what was deleted out of the files: the index files of the workspace are written anew,
+     * documents that can no longer be restored are dropped with their files, and the store gives
+     * back the space of what was removed.
      *
-     * Deleted text is in no answer long before: this is for its last traces, and runs by itself
-     * when a fifth of an index is deleted.
+     * Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+     * record of the store names them, whichever workspace it is of; those of newer uploads than
+     * `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+     * proportion to their size.
      *
      * Needs `delete:content`. Effect: idempotent.
+     *
+     * @param blobGraceS Age from which unnamed blobs go, in seconds. Default 86400; 0 only
+     *   while nobody writes.
+     * @param restorableDays Days for which deleted documents can still be restored, 0 to 30.
+     *   Default 30; with 0 every deleted document goes for good.
      */
-    public suspend fun compact(): KnowledgeCompacted = core.call("knowledge.compact", KnowledgeCompacted.serializer()) { }
+    public suspend fun compact(
+        blobGraceS: Long? = null,
+        restorableDays: Long? = null,
+    ): KnowledgeCompacted = core.call("knowledge.compact", KnowledgeCompacted.serializer()) {
+        offer("blob_grace_s", blobGraceS, Long.serializer())
+        offer("restorable_days", restorableDays, Long.serializer())
+    }
 
     /**
      * Builds what a model gets to read, within a budget of tokens.
