@@ -15,6 +15,8 @@ use super::model::{Document, DocumentId, DocumentState};
 pub(super) const RESTORABLE_DAYS: u32 = 30;
 /// Age of blobs that no record names before they go: a record may still be on its way. Seconds.
 const BLOB_GRACE_S: u64 = 86_400;
+/// Below this age a blob may be that of an upload under way in another workspace: an upload takes up to 600 seconds.
+const SAFE_GRACE_S: u64 = 3_600;
 /// Documents of one page, and so of one commit.
 const PAGE: usize = 500;
 
@@ -31,7 +33,8 @@ pub struct CompactKnowledge {
     /// goes for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restorable_days: Option<u32>,
-    /// Age from which unnamed blobs go, in seconds. Default 86400; 0 only while nobody writes.
+    /// Age from which unnamed blobs go, in seconds. Default 86400; below 3600 it needs `own:organization` and 0 is only
+    /// for while nobody writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob_grace_s: Option<u64>,
 }
@@ -59,6 +62,10 @@ impl Operation for CompactKnowledge {
         let mut faults = Faults::new();
         faults.check(days <= RESTORABLE_DAYS, "restorable_days", "expected 0 to 30");
         faults.into_result(Self::NAME)?;
+        let grace = self.blob_grace_s.unwrap_or(BLOB_GRACE_S);
+        if grace < SAFE_GRACE_S {
+            cx.require(Permission::OwnOrganization)?;
+        }
         let documents =
             drop_deleted(cx, cx.now().minus(Duration::from_secs(u64::from(days) * 86_400))).await?;
         let knowledge = cx.service::<Knowledge>()?;
@@ -67,8 +74,7 @@ impl Operation for CompactKnowledge {
             index.compact().await?;
         }
         // Blobs carry the time of the machine: they are put outside of any commit.
-        let grace = Duration::from_secs(self.blob_grace_s.unwrap_or(BLOB_GRACE_S));
-        let before = SystemClock.now().plus(Duration::from_millis(1)).minus(grace);
+        let before = SystemClock.now().plus(Duration::from_millis(1)).minus(Duration::from_secs(grace));
         let blobs = where_supported(sweep_blobs(cx.store(), before).await)?.unwrap_or_default();
         // The bytes of removed rows stand in the files until these are written anew.
         where_supported(cx.store().compact().await)?;

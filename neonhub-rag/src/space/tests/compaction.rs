@@ -114,5 +114,7 @@ async fn blobs_whose_record_may_be_on_its_way_are_left() {
     let blob = cx.store().blob_put(b"an upload that is not committed yet").await.unwrap();
     assert_eq!(cx.call(CompactKnowledge::default()).await.unwrap().blobs, 0);
     assert!(cx.store().blob_get(&blob).await.unwrap().is_some());
+    let err = cx.with_role(Role::Admin).call(now_for_good()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::PermissionDenied, "it may be an upload of another workspace");
     assert_eq!(cx.call(now_for_good()).await.unwrap().blobs, 1);
 }
