@@ -142,10 +142,10 @@ impl Book {
             };
         }
         for document in 0..DOCUMENTS {
-            if let Some(version) = self.now.get(&document) {
-                if !is_there(scope, document, *version).await? {
-                    return Err(format!("document {document} lost its acknowledged version").into());
-                }
+            if let Some(version) = self.now.get(&document)
+                && !is_there(scope, document, *version).await?
+            {
+                return Err(format!("document {document} lost its acknowledged version").into());
             }
         }
         Ok(())
