@@ -6867,7 +6867,10 @@ export type JobsWorkInput = Record<string, never>;
 
 /** Input of `knowledge.compact`. */
 export interface KnowledgeCompactInput {
-  /** Age from which unnamed blobs go, in seconds. Default 86400; 0 only while nobody writes. */
+  /**
+   * Age from which unnamed blobs go, in seconds. Default 86400; below 3600 it needs `own:organization`
+   * and 0 is only for while nobody writes.
+   */
   blobGraceS?: number | null | undefined;
   /**
    * Days for which deleted documents can still be restored, 0 to 30. Default 30; with 0 every deleted

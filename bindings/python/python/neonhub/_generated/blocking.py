@@ -1978,8 +1978,8 @@ class KnowledgeOperations:
         proportion to their size.
 
         Args:
-            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; 0 only
-              while nobody writes.
+            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+              it needs `own:organization` and 0 is only for while nobody writes.
             restorable_days: Days for which deleted documents can still be restored, 0 to 30.
               Default 30; with 0 every deleted document goes for good.
 

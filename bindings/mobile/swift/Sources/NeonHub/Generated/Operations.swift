@@ -1692,8 +1692,8 @@ public struct KnowledgeOperations: Sendable {
     /// Needs `delete:content`. Effect: idempotent.
     ///
     /// - Parameters:
-    ///   - blobGraceS: Age from which unnamed blobs go, in seconds. Default 86400; 0 only while
-    ///     nobody writes.
+    ///   - blobGraceS: Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+    ///     it needs `own:organization` and 0 is only for while nobody writes.
     ///   - restorableDays: Days for which deleted documents can still be restored, 0 to 30.
     ///     Default 30; with 0 every deleted document goes for good.
     public func compact(

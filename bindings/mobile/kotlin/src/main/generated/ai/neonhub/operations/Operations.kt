@@ -1787,8 +1787,8 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      *
      * Needs `delete:content`. Effect: idempotent.
      *
-     * @param blobGraceS Age from which unnamed blobs go, in seconds. Default 86400; 0 only
-     *   while nobody writes.
+     * @param blobGraceS Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+     *   it needs `own:organization` and 0 is only for while nobody writes.
      * @param restorableDays Days for which deleted documents can still be restored, 0 to 30.
      *   Default 30; with 0 every deleted document goes for good.
      */
