@@ -340,6 +340,134 @@ def consent_record(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def conversations_append(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "author" in v:
+        given["author"] = v["author"]
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "parts" in v:
+        given["parts"] = [c.message_part(t1) for t1 in v["parts"]]
+    if "reply_to_id" in v:
+        given["reply_to_id"] = v["reply_to_id"]
+    if "role" in v:
+        given["role"] = v["role"]
+    if "run_id" in v:
+        given["run_id"] = v["run_id"]
+    if "taint" in v:
+        given["taint"] = v["taint"]
+    return given
+
+
+def conversations_close(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    return given
+
+
+def conversations_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "newest_first" in v:
+        given["newest_first"] = v["newest_first"]
+    if "thread" in v:
+        given["thread"] = v["thread"]
+    return given
+
+
+def conversations_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def conversations_mark_read(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "user" in v:
+        given["user"] = v["user"]
+    if "up_to" in v:
+        given["up_to"] = v["up_to"]
+    return given
+
+
+def conversations_merge(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "into" in v:
+        given["into"] = v["into"]
+    return given
+
+
+def conversations_search(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "query" in v:
+        given["query"] = v["query"]
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "k" in v:
+        given["k"] = v["k"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def conversations_similar(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "k" in v:
+        given["k"] = v["k"]
+    if "text" in v:
+        given["text"] = v["text"]
+    return given
+
+
+def conversations_start(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "title" in v:
+        given["title"] = v["title"]
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "campaign" in v:
+        given["campaign"] = v["campaign"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "participants" in v:
+        given["participants"] = v["participants"]
+    if "person" in v:
+        given["person"] = v["person"]
+    return given
+
+
+def conversations_unmerge(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    return given
+
+
 def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "name" in v:
@@ -352,6 +480,15 @@ def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
         given["kind"] = v["kind"]
     if "purposes" in v:
         given["purposes"] = v["purposes"]
+    return given
+
+
+def datasets_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "space" in v:
+        given["space"] = v["space"]
     return given
 
 
@@ -375,10 +512,34 @@ def datasets_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def datasets_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "acl" in v:
+        given["acl"] = v["acl"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "purposes" in v:
+        given["purposes"] = v["purposes"]
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
 def documents_delete(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "document" in v:
         given["document"] = v["document"]
+    return given
+
+
+def documents_diff(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    if "from" in v:
+        given["from_"] = v["from"]
     return given
 
 
@@ -399,6 +560,20 @@ def documents_list(v: dict[str, Any]) -> dict[str, Any]:
         given["limit"] = v["limit"]
     if "space" in v:
         given["space"] = v["space"]
+    return given
+
+
+def documents_reprocess(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    return given
+
+
+def documents_restore(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
     return given
 
 
@@ -687,6 +862,40 @@ def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def knowledge_compact(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "blob_grace_s" in v:
+        given["blob_grace_s"] = v["blob_grace_s"]
+    if "restorable_days" in v:
+        given["restorable_days"] = v["restorable_days"]
+    return given
+
+
+def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "budget_tokens" in v:
+        given["budget_tokens"] = v["budget_tokens"]
+    if "purpose" in v:
+        given["purpose"] = v["purpose"]
+    if "query" in v:
+        given["query"] = v["query"]
+    if "consents" in v:
+        given["consents"] = v["consents"]
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "items" in v:
+        given["items"] = (None if (t1 := v["items"]) is None else [c.context_item(t2) for t2 in t1])
+    if "k" in v:
+        given["k"] = v["k"]
+    if "limits" in v:
+        given["limits"] = (None if (t3 := v["limits"]) is None else [c.part_limits(t4) for t4 in t3])
+    if "spaces" in v:
+        given["spaces"] = v["spaces"]
+    if "subjects" in v:
+        given["subjects"] = (None if (t5 := v["subjects"]) is None else [c.memory_subject(t6) for t6 in t5])
+    return given
+
+
 def knowledge_embed(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "texts" in v:
@@ -723,10 +932,12 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "query" in v:
         given["query"] = v["query"]
+    if "boosts" in v:
+        given["boosts"] = (None if (t1 := v["boosts"]) is None else c.field_boosts(t1))
     if "filters" in v:
-        given["filters"] = (None if (t1 := v["filters"]) is None else c.search_filters(t1))
+        given["filters"] = (None if (t2 := v["filters"]) is None else c.search_filters(t2))
     if "fusion" in v:
-        given["fusion"] = (None if (t2 := v["fusion"]) is None else c.fusion(t2))
+        given["fusion"] = (None if (t3 := v["fusion"]) is None else c.fusion(t3))
     if "k" in v:
         given["k"] = v["k"]
     if "min_score" in v:
@@ -735,12 +946,94 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
         given["mmr_lambda"] = v["mmr_lambda"]
     if "mode" in v:
         given["mode"] = v["mode"]
+    if "rerank" in v:
+        given["rerank"] = v["rerank"]
     if "spaces" in v:
         given["spaces"] = v["spaces"]
     if "text_weight" in v:
         given["text_weight"] = v["text_weight"]
     if "vector" in v:
         given["vector"] = v["vector"]
+    return given
+
+
+def memory_add(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "source_event" in v:
+        given["source_event"] = v["source_event"]
+    if "subject" in v:
+        given["subject"] = c.memory_subject(v["subject"])
+    if "text" in v:
+        given["text"] = v["text"]
+    if "confidence" in v:
+        given["confidence"] = v["confidence"]
+    if "consent_basis" in v:
+        given["consent_basis"] = v["consent_basis"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "purposes" in v:
+        given["purposes"] = v["purposes"]
+    if "recalled" in v:
+        given["recalled"] = v["recalled"]
+    if "slots" in v:
+        given["slots"] = v["slots"]
+    if "source_label" in v:
+        given["source_label"] = v["source_label"]
+    if "valid_from" in v:
+        given["valid_from"] = (None if (t2 := v["valid_from"]) is None else instant(t2))
+    return given
+
+
+def memory_as_of(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "at" in v:
+        given["at"] = instant(v["at"])
+    if "subject" in v:
+        given["subject"] = c.memory_subject(v["subject"])
+    return given
+
+
+def memory_confirm(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "memory" in v:
+        given["memory"] = v["memory"]
+    if "source_event" in v:
+        given["source_event"] = v["source_event"]
+    if "source_label" in v:
+        given["source_label"] = v["source_label"]
+    return given
+
+
+def memory_forget(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "memory" in v:
+        given["memory"] = v["memory"]
+    if "subject" in v:
+        given["subject"] = (None if (t1 := v["subject"]) is None else c.memory_subject(t1))
+    return given
+
+
+def memory_retract(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "memory" in v:
+        given["memory"] = v["memory"]
+    return given
+
+
+def memory_search(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = c.memory_subject(v["subject"])
+    if "k" in v:
+        given["k"] = v["k"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    if "purpose" in v:
+        given["purpose"] = v["purpose"]
+    if "query" in v:
+        given["query"] = v["query"]
     return given
 
 
@@ -1285,6 +1578,8 @@ def spaces_create(v: dict[str, Any]) -> dict[str, Any]:
         given["embedder"] = v["embedder"]
     if "language" in v:
         given["language"] = v["language"]
+    if "storage" in v:
+        given["storage"] = v["storage"]
     return given
 
 
@@ -1301,6 +1596,35 @@ def spaces_list(v: dict[str, Any]) -> dict[str, Any]:
         given["cursor"] = v["cursor"]
     if "limit" in v:
         given["limit"] = v["limit"]
+    return given
+
+
+def spaces_migrate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "embedder" in v:
+        given["embedder"] = v["embedder"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "dry_run" in v:
+        given["dry_run"] = v["dry_run"]
+    return given
+
+
+def spaces_retire(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
+def spaces_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "space" in v:
+        given["space"] = v["space"]
+    if "language" in v:
+        given["language"] = v["language"]
+    if "name" in v:
+        given["name"] = v["name"]
     return given
 
 
@@ -1759,12 +2083,27 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "consent.check": consent_check,
     "consent.history": consent_history,
     "consent.record": consent_record,
+    "conversations.append": conversations_append,
+    "conversations.close": conversations_close,
+    "conversations.get": conversations_get,
+    "conversations.list": conversations_list,
+    "conversations.mark_read": conversations_mark_read,
+    "conversations.merge": conversations_merge,
+    "conversations.search": conversations_search,
+    "conversations.similar": conversations_similar,
+    "conversations.start": conversations_start,
+    "conversations.unmerge": conversations_unmerge,
     "datasets.create": datasets_create,
+    "datasets.delete": datasets_delete,
     "datasets.get": datasets_get,
     "datasets.list": datasets_list,
+    "datasets.update": datasets_update,
     "documents.delete": documents_delete,
+    "documents.diff": documents_diff,
     "documents.get": documents_get,
     "documents.list": documents_list,
+    "documents.reprocess": documents_reprocess,
+    "documents.restore": documents_restore,
     "documents.text": documents_text,
     "documents.upload": documents_upload,
     "documents.versions": documents_versions,
@@ -1792,9 +2131,17 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "jobs.retry": jobs_retry,
     "jobs.retry_dead": jobs_retry_dead,
     "jobs.work": jobs_work,
+    "knowledge.compact": knowledge_compact,
+    "knowledge.context": knowledge_context,
     "knowledge.embed": knowledge_embed,
     "knowledge.ingest_text": knowledge_ingest_text,
     "knowledge.search": knowledge_search,
+    "memory.add": memory_add,
+    "memory.as_of": memory_as_of,
+    "memory.confirm": memory_confirm,
+    "memory.forget": memory_forget,
+    "memory.retract": memory_retract,
+    "memory.search": memory_search,
     "people.candidates.accept": people_candidates_accept,
     "people.candidates.list": people_candidates_list,
     "people.candidates.reject": people_candidates_reject,
@@ -1847,6 +2194,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "spaces.create": spaces_create,
     "spaces.get": spaces_get,
     "spaces.list": spaces_list,
+    "spaces.migrate": spaces_migrate,
+    "spaces.retire": spaces_retire,
+    "spaces.update": spaces_update,
     "store.backup": store_backup,
     "store.check": store_check,
     "store.compact": store_compact,

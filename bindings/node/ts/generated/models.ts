@@ -652,6 +652,16 @@ export interface BudgetShare {
   weight: number;
 }
 
+/** A finished context. */
+export interface BuiltContext {
+  /** Blocks in the order the model should get them. */
+  blocks: ContextBlock[];
+  /** What was left out, and why. */
+  dropped: KnowledgeDropped[];
+  /** Tokens of all blocks, never more than the budget. */
+  tokens: number;
+}
+
 /** An event with its place: `seq` is the commit, `sub` the event's number in it. */
 export interface BusEvent {
   /** Who. */
@@ -1370,6 +1380,24 @@ export interface ContentFacts {
   violations: DraftsViolation[];
 }
 
+/** One block of a finished context. */
+export interface ContextBlock {
+  /** Where it stands, for people. */
+  citation: string | null;
+  /** True when its end was cut off. */
+  cut: boolean;
+  /** Where it comes from: id of a chunk, memory or message, or the name that was given. */
+  id: string;
+  /** The part it belongs to. */
+  part: PartKind;
+  /** How far it can be trusted. The label goes on to what is made from it. */
+  taint: Taint;
+  /** The text as the model gets it. Text of others stands between marks that say so. */
+  text: string;
+  /** Its size in tokens. */
+  tokens: number;
+}
+
 /** A passage with its citation. */
 export interface ContextChunk {
   /** Id of the chunk, for citations. */
@@ -1385,6 +1413,96 @@ export interface ContextChunk {
   /** Title of the document. */
   title: string;
 }
+
+/** A text that the caller puts into a context. */
+export interface ContextItem {
+  /** Name or id, for the answer and for citations. */
+  id: string;
+  /** The part it belongs to. */
+  part: PartKind;
+  /** Larger is kept longer. Default: 1. */
+  score?: number | undefined;
+  /** How far it can be trusted. Default: `first_party`. */
+  taint?: Taint | undefined;
+  /** The text. */
+  text: string;
+}
+
+/** A conversation. */
+export interface Conversation {
+  /** True when messages of another conversation were merged into it. */
+  absorbed: boolean;
+  /** The agent that takes part. */
+  agent: string | null;
+  /** The campaign it is about. */
+  campaign: string | null;
+  /** When it began. */
+  createdAt: Date;
+  /** Its id. */
+  id: string;
+  /** What it is for. */
+  kind: ConversationKind;
+  /** When the last message came, or when it began. */
+  lastAt: Date;
+  /** The conversation that took its messages. */
+  mergedInto: string | null;
+  /** Number of messages. */
+  messages: number;
+  /** Names or ids of who takes part. */
+  participants: string[];
+  /** The person it is with. Reading it then needs `read:people`. */
+  person: string | null;
+  /** Status. */
+  status: ConversationStatus;
+  /** Title. */
+  title: string;
+}
+
+/** One conversation that was found. */
+export interface ConversationHit {
+  /** The conversation. */
+  conversation: Conversation;
+  /** The messages that it rests on, the nearest first. */
+  messages: string[];
+  /** Likeness, -1 to 1. */
+  score: number;
+}
+
+/**
+ * What a conversation is for.
+ *
+ * - `support`: Help for a customer.
+ * - `campaign`: Work on a campaign.
+ * - `planning`: Plans.
+ * - `ad_hoc`: Anything else.
+ */
+export type ConversationKind =
+  | 'support'
+  | 'campaign'
+  | 'planning'
+  | 'ad_hoc';
+
+/** A conversation with some of its messages. */
+export interface ConversationPage {
+  /** The conversation. */
+  conversation: Conversation;
+  /** Its messages. */
+  messages: Message[];
+  /** Where the next page starts; absent on the last one. */
+  next: string | null;
+}
+
+/**
+ * Status of a conversation.
+ *
+ * - `open`: Going on.
+ * - `pending`: Waits for an answer.
+ * - `closed`: Ended; a new message opens it again.
+ */
+export type ConversationStatus =
+  | 'open'
+  | 'pending'
+  | 'closed';
 
 /** What the plan costs: the sum of what is known, and by name what is not. */
 export interface CostRange {
@@ -1569,6 +1687,16 @@ export type DedupeMode =
   | 'replace'
   | 'extend';
 
+/** One passage that stands in one of the versions only. */
+export interface DiffPassage {
+  /** Id of the chunk. */
+  chunk: string;
+  /** Headings above it, outermost first. */
+  headingPath: string[];
+  /** Its text. Quoted material, never an instruction. */
+  text: string;
+}
+
 /** One version of a document. */
 export interface Document {
   /** Author. */
@@ -1585,12 +1713,16 @@ export interface Document {
   current: boolean;
   /** The dataset it belongs to. */
   dataset: string;
+  /** When it was deleted. It can be restored for 30 days. */
+  deletedAt: Date | null;
   /** Number of chunks that had to be embedded; the others were taken from the version before. */
   embedded: number;
   /** What joins the versions of one document; the file name unless given. */
   externalKey: string;
   /** Why it failed. */
   failure: DocumentsFailure | null;
+  /** What the upload said about the file. */
+  given: Given | null;
   /** Its id. Each version has its own. */
   id: string;
   /** When this version came in. */
@@ -1845,16 +1977,6 @@ export type DropRule =
   | 'shared_phone'
   | 'held_by_other';
 
-/** An identifier that was left out, and why. */
-export interface Dropped {
-  /** Its place in the input, from 0. */
-  index: number;
-  /** What to do. */
-  message: string;
-  /** The rule. */
-  rule: DropRule;
-}
-
 /**
  * What kind of effect a tool has, and so what a resumed run does about a call without outcome.
  *
@@ -1965,6 +2087,16 @@ export interface FailedFile {
   reason: string;
 }
 
+/** What a word counts by the place it stands in. Each 0 to 10. */
+export interface FieldBoosts {
+  /** In the text. Default: 1. */
+  body?: number | undefined;
+  /** In a heading above the text. Default: 1.5. */
+  headings?: number | undefined;
+  /** In the title of the document. Default: 1.3. */
+  title?: number | undefined;
+}
+
 /**
  * Which events are meant: all conditions that are given must hold. The empty filter means every event.
  *
@@ -2006,6 +2138,12 @@ export interface Flow {
   flowId: string;
   /** Its jobs in the order given. */
   jobs: Job[];
+}
+
+/** What was forgotten. */
+export interface Forgotten {
+  /** Ids of the memories that are gone. */
+  memories: string[];
 }
 
 /** The most messages a person wants on a channel. */
@@ -2061,6 +2199,16 @@ export interface GeneratedText {
   variants: string[];
   /** What was left out or cut. */
   warnings: AiWarning[];
+}
+
+/** What an upload says about its file; what is left out is detected. */
+export interface Given {
+  /** Language. */
+  language: string | null;
+  /** MIME type. */
+  mime: string | null;
+  /** Title. */
+  title: string | null;
 }
 
 /**
@@ -2211,6 +2359,8 @@ export interface Hit {
   name: string;
   /** Page, from 1. */
   page: number | null;
+  /** What the reranker gave, when one was asked for; the hits are then in its order. */
+  rerankScore: number | null;
   /** Joined score; larger is better, at most 1 for `blend`. */
   score: number;
   /** Its space. */
@@ -2552,6 +2702,16 @@ export interface KindFigures {
   records: number;
 }
 
+/** What was compacted. */
+export interface KnowledgeCompacted {
+  /** Blobs that no record named any more. */
+  blobs: number;
+  /** Versions of deleted documents that were dropped. */
+  documents: number;
+  /** Number of spaces whose files were written anew. */
+  spaces: number;
+}
+
 /** The brand documents. */
 export interface KnowledgeCounts {
   /** Chunks that can be cited. */
@@ -2562,6 +2722,16 @@ export interface KnowledgeCounts {
   failed: FailedFile[];
   /** Files that were read, by name. */
   files: ReadFile[];
+}
+
+/** Something that was left out. */
+export interface KnowledgeDropped {
+  /** Its id. */
+  id: string;
+  /** The part it would have belonged to. */
+  part: PartKind;
+  /** Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits. */
+  reason: string;
 }
 
 /** A measure of success. */
@@ -2694,6 +2864,106 @@ export interface Manifest {
   sizeBytes: number;
 }
 
+/** One thing that is remembered. */
+export interface Memory {
+  /** When it left quarantine. */
+  activatedAt: Date | null;
+  /** How sure it is, 0 to 1. */
+  confidence: number;
+  /** The consent or contract that allows to keep it. */
+  consentBasis: string | null;
+  /** When it came in. */
+  createdAt: Date;
+  /** When it may no longer be used. */
+  expiresAt: Date | null;
+  /** Its id. */
+  id: string;
+  /** What kind of thing it is. */
+  kind: MemoryKind;
+  /** Purposes it may be used for; empty: any. */
+  purposes: string[];
+  /** When it was taken back. */
+  retractedAt: Date | null;
+  /** In fields, such as `{"tone": "warm"}`. */
+  slots: Record<string, string>;
+  /** Ids of the events it was learned from; each counts once. */
+  sourceEvents: string[];
+  /** Where it comes from. */
+  sourceLabel: SourceLabel;
+  /** State. */
+  state: MemoryState;
+  /** Who or what it is about. */
+  subject: MemorySubject;
+  /** When it was closed by a newer one; `valid_to` says from when it is not so. */
+  supersededAt: Date | null;
+  /** The memory that took its place. */
+  supersededBy: string | null;
+  /** In words. */
+  text: string;
+  /** From when it is so. */
+  validFrom: Date;
+  /** Until when it was so; open when left out. */
+  validTo: Date | null;
+}
+
+/** The answer of a change. */
+export interface MemoryChange {
+  /** Memories that it closed, because they said otherwise. */
+  closed: string[];
+  /** The memory; absent when nothing was learned. */
+  memory: Memory | null;
+  /** What became of it. */
+  outcome: RememberedAs;
+}
+
+/** One memory that was found. */
+export interface MemoryHit {
+  /** The memory. Its text is marked as recalled: it must not be learned again. */
+  memory: Memory;
+  /** Always true: give it back with `memory.add` when a text holds recalled words. */
+  recalled: boolean;
+  /** Cosine to the query, -1 to 1; 0 without a query. */
+  score: number;
+}
+
+/**
+ * What kind of thing is remembered.
+ *
+ * - `fact`: Something that is so.
+ * - `preference`: What is liked or wanted.
+ * - `interaction`: What happened between two sides.
+ * - `summary`: A shorter form of something longer.
+ * - `constraint`: What must or must not be done.
+ * - `relationship`: How two things stand to each other.
+ */
+export type MemoryKind =
+  | 'fact'
+  | 'preference'
+  | 'interaction'
+  | 'summary'
+  | 'constraint'
+  | 'relationship';
+
+/**
+ * State of a memory.
+ *
+ * - `quarantined`: Heard once, not confirmed: no search gives it.
+ * - `active`: Holds.
+ * - `retracted`: Taken back.
+ */
+export type MemoryState =
+  | 'quarantined'
+  | 'active'
+  | 'retracted';
+
+/** Who or what a memory is about. */
+export interface MemorySubject {
+  /** Its id or name, 1 to 200 characters. */
+  id: string;
+  /** Brand, agent or user. */
+  kind: SubjectKind;
+}
+
 /** Two people that may be one. */
 export interface MergeCandidate {
   /** The person with the smaller id. */
@@ -2758,6 +3028,87 @@ export type MergeStatus =
   | 'active'
   | 'undone';
 
+/** A message. */
+export interface Message {
+  /** Name or id of who wrote it. */
+  author: string;
+  /** The conversation it stands in now. */
+  conversation: string;
+  /** When it was written. */
+  createdAt: Date;
+  /** When it was last changed. */
+  editedAt: Date | null;
+  /** Its id. */
+  id: string;
+  /** The conversation it came from, when that was merged into this one. */
+  mergedFrom: string | null;
+  /** What it holds. */
+  parts: MessagePart[];
+  /** When each user read it. */
+  readAt: Record<string, Date>;
+  /** The message it answers. */
+  replyToId: string | null;
+  /** In whose role it speaks. */
+  role: MessageRole;
+  /** The run that wrote it. */
+  runId: string | null;
+  /** How far its text can be trusted. */
+  taint: Taint;
+  /** The first message of its thread. */
+  threadId: string | null;
+}
+
+/** One message that was found. */
+export interface MessageHit {
+  /** The message. Quoted material, never an instruction. */
+  message: Message;
+  /** Joined score; larger is better, at most 1. */
+  score: number;
+  /** Title of its conversation. */
+  title: string;
+}
+
+/**
+ * One part of a message.
+ *
+ * One of these; `type` tells which.
+ */
+export type MessagePart =
+  | MessagePartText
+  | MessagePartFile;
+
+/** A file that the store keeps. */
+export interface MessagePartFile {
+  /** SHA-256 of the file, as hex. */
+  blob: string;
+  /** MIME type. */
+  mime: string;
+  /** File name. */
+  name: string;
+  type: 'file';
+}
+
+/** Words. */
+export interface MessagePartText {
+  /** The words. */
+  text: string;
+  type: 'text';
+}
+
+/**
+ * In whose role a message speaks.
+ *
+ * - `system`: Instructions of the application.
+ * - `user`: A person.
+ * - `assistant`: A model.
+ * - `tool`: The answer of a tool.
+ */
+export type MessageRole =
+  | 'system'
+  | 'user'
+  | 'assistant'
+  | 'tool';
+
 /** The answer of `store.migrate`. */
 export interface Migrated {
   /** Version that this build works with. */
@@ -2766,6 +3117,39 @@ export interface Migrated {
   pending: number[];
   /** Version of the store. */
   version: number;
+}
+
+/**
+ * A move of a space to another embedder. Search answers from the old one until every chunk has both
+ * vectors.
+ */
+export interface Migration {
+  /** The last document that was done. */
+  cursor: string | null;
+  /** Length of its vectors. */
+  dims: number;
+  /** Chunks that were changed so far. */
+  done: number;
+  /** The embedder it moves to. */
+  embedder: string;
+  /** Vectors that were made in this round over the documents. */
+  round: number;
+  /** True when the space answers from the new embedder and only the old vectors are being dropped. */
+  switched: boolean;
+}
+
+/** The work of a move. */
+export interface MigrationPlan {
+  /** Characters to embed, about four to a token. */
+  chars: number;
+  /** Chunks to embed. */
+  chunks: number;
+  /** Documents to embed. */
+  documents: number;
+  /** The job that does it; absent in a dry run and when there is nothing to do. */
+  job: string | null;
+  /** The space as it is now. */
+  space: Space;
 }
 
 /**
@@ -2944,6 +3328,42 @@ export interface Part {
 }
 
 /**
+ * A part of a context. The order is the one in which the budget is given out.
+ *
+ * - `instructions`: What to do.
+ * - `output_schema`: The form of the answer.
+ * - `brand_voice`: How the brand writes.
+ * - `task_input`: What it is about.
+ * - `verified_facts`: What is known to be so.
+ * - `retrieved`: Passages of documents.
+ * - `memory`: What is remembered.
+ * - `conversation`: The last messages.
+ * - `examples`: Good answers of the past.
+ */
+export type PartKind =
+  | 'instructions'
+  | 'output_schema'
+  | 'brand_voice'
+  | 'task_input'
+  | 'verified_facts'
+  | 'retrieved'
+  | 'memory'
+  | 'conversation'
+  | 'examples';
+
+/** Limits of one part. */
+export interface PartLimits {
+  /** Most tokens. Default: the budget. */
+  max?: number | null | undefined;
+  /** Tokens that it gets before any other part takes more than its own least. Default: 0. */
+  min?: number | undefined;
+  /** Which part. */
+  part: PartKind;
+  /** Most of the budget, 0 to 1. Default: 1. */
+  share?: number | null | undefined;
+}
+
+/**
  * A rule that a program can check.
  *
  * One of these; `check` tells which.
@@ -2998,6 +3418,16 @@ export interface PatternNoQuestions {
 export interface PatternTerm {
   check: 'term';
   value: string;
+}
+
+/** An identifier that was left out, and why. */
+export interface PeopleDropped {
+  /** Its place in the input, from 0. */
+  index: number;
+  /** What to do. */
+  message: string;
+  /** The rule. */
+  rule: DropRule;
 }
 
 /**
@@ -3564,6 +3994,22 @@ export interface Recorded {
   suppression: string | null;
 }
 
+/**
+ * What became of something that wanted to be remembered.
+ *
+ * - `added`: It is new and holds.
+ * - `quarantined`: It is new and waits for confirmation.
+ * - `reinforced`: It was there; it is surer now.
+ * - `confirmed`: It waited, and this confirmed it.
+ * - `ignored`: It was recalled, so it was not learned.
+ */
+export type RememberedAs =
+  | 'added'
+  | 'quarantined'
+  | 'reinforced'
+  | 'confirmed'
+  | 'ignored';
+
 /** A rendered prompt and what a run log keeps of it. */
 export interface Rendered {
   /** SHA-256 of the prompt itself, in hex. */
@@ -3621,7 +4067,7 @@ export interface Resolved {
   /** True when the person was made by this call. */
   created: boolean;
   /** Identifiers that were left out. */
-  dropped: Dropped[];
+  dropped: PeopleDropped[];
   /** The identities that stand for the identifiers now. */
   identities: string[];
   /** The identities that were known before. */
@@ -4182,6 +4628,20 @@ export interface Source {
   title?: string | null | undefined;
 }
 
+/**
+ * Where a memory comes from.
+ *
+ * - `first_party`: The owner of the workspace or a system of theirs. Holds at once.
+ * - `user`: Something a user wrote.
+ * - `retrieved`: Something found in a document or on the web.
+ * - `model`: Something a model concluded.
+ */
+export type SourceLabel =
+  | 'first_party'
+  | 'user'
+  | 'retrieved'
+  | 'model';
+
 /** A text to answer from, with the id to cite. */
 export interface SourceText {
   /** The id to cite. */
@@ -4202,10 +4662,14 @@ export interface Space {
   id: string;
   /** ISO 639-1 code of its texts, when they share one; else each document's is detected. */
   language: string | null;
+  /** The move to another embedder, while it lasts. */
+  migration: Migration | null;
   /** Name, unique in the workspace, such as `brand-voice`. */
   name: string;
   /** State. */
   state: SpaceState;
+  /** How exactly the index keeps the vectors. */
+  storage: VectorStorage;
 }
 
 /** A page of a list. */
@@ -4439,6 +4903,18 @@ export interface SubjectHealth {
   /** The part. */
   subject: string;
 }
+
+/**
+ * Kind of a subject.
+ *
+ * - `brand`: A brand.
+ * - `agent`: An agent.
+ * - `user`: A user of the workspace. Needs a consent basis.
+ */
+export type SubjectKind =
+  | 'brand'
+  | 'agent'
+  | 'user';
 
 /** A text that reads the same and travels in the cheaper alphabet. Never applied by itself. */
 export interface Suggestion {
@@ -5003,6 +5479,18 @@ export type VectorKind =
   | 'passage'
   | 'query';
 
+/**
+ * How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+ *
+ * - `int8`: The int8 row alone: 1 byte per value; scores are good to about 0.01.
+ * - `f16`: Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
+ * - `f32`: Single precision: 5 bytes per value; scores are exact.
+ */
+export type VectorStorage =
+  | 'int8'
+  | 'f16'
+  | 'f32';
+
 /** Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first). */
 export interface Vectors {
   /** How many vectors there are. */
@@ -5067,6 +5555,20 @@ export interface Verified {
   findings: string[];
   /** What the backup holds; absent when it is damaged. */
   manifest: Manifest | null;
+}
+
+/** What changed between two versions. */
+export interface VersionDiff {
+  /** Passages that are new. */
+  added: DiffPassage[];
+  /** The older version. */
+  from: string;
+  /** Number of passages that stand in both. */
+  kept: number;
+  /** Passages that are gone. */
+  removed: DiffPassage[];
+  /** The newer version. */
+  to: string;
 }
 
 /** Words of a brand. */
@@ -5877,6 +6379,127 @@ export interface ConsentRecordInput {
   userAgent?: string | null | undefined;
 }
 
+/** Input of `conversations.append`. */
+export interface ConversationsAppendInput {
+  /** Name or id of who wrote it. */
+  author: string;
+  /** The conversation. */
+  conversation: string;
+  /** What it holds, 1 to 50 parts with up to 100 000 characters in all. */
+  parts: MessagePart[];
+  /** The message it answers; it then belongs to the thread of that one. */
+  replyToId?: string | null | undefined;
+  /** In whose role it speaks. Default: `user`. */
+  role?: MessageRole | undefined;
+  /** The run that wrote it. */
+  runId?: string | null | undefined;
+  /**
+   * How far its text can be trusted. Default: by the role, `user` for a user and `model` for an
+   * assistant.
+   */
+  taint?: Taint | null | undefined;
+}
+
+/** Input of `conversations.close`. */
+export interface ConversationsCloseInput {
+  /** The conversation. */
+  conversation: string;
+}
+
+/** Input of `conversations.get`. */
+export interface ConversationsGetInput {
+  /** The conversation. */
+  conversation: string;
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most messages of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Newest messages first. Default: oldest first. */
+  newestFirst?: boolean | undefined;
+  /** Only the messages of the thread that this message began. */
+  thread?: string | null | undefined;
+}
+
+/** Input of `conversations.list`. */
+export interface ConversationsListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Only of this kind. */
+  kind?: ConversationKind | null | undefined;
+  /** Most conversations of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only with this person. Not together with `kind`. */
+  person?: string | null | undefined;
+  /** Only of this status. A page may then hold fewer than `limit`, and more may follow. */
+  status?: ConversationStatus | null | undefined;
+}
+
+/** Input of `conversations.mark_read`. */
+export interface ConversationsMarkReadInput {
+  /** The conversation. */
+  conversation: string;
+  /** Name or id of the user. */
+  user: string;
+  /** The last message that was read. Default: the newest. */
+  upTo?: string | null | undefined;
+}
+
+/** Input of `conversations.merge`. */
+export interface ConversationsMergeInput {
+  /** The conversation whose messages move. */
+  from: string;
+  /** The conversation that stays. */
+  into: string;
+}
+
+/** Input of `conversations.search`. */
+export interface ConversationsSearchInput {
+  /** What to search for, in words. */
+  query: string;
+  /** Only this conversation. */
+  conversation?: string | null | undefined;
+  /** Most hits, 1 to 100. Default: 10. */
+  k?: number | null | undefined;
+  /** Only conversations of this kind. */
+  kind?: ConversationKind | null | undefined;
+  /** Only conversations with this person. */
+  person?: string | null | undefined;
+  /** Only conversations of this status. */
+  status?: ConversationStatus | null | undefined;
+}
+
+/** Input of `conversations.similar`. */
+export interface ConversationsSimilarInput {
+  /** The conversation to compare with. One of `conversation` and `text` is needed. */
+  conversation?: string | null | undefined;
+  /** Most hits, 1 to 100. Default: 5. */
+  k?: number | null | undefined;
+  /** The text to compare with. */
+  text?: string | null | undefined;
+}
+
+/** Input of `conversations.start`. */
+export interface ConversationsStartInput {
+  /** Title, 1 to 200 characters. */
+  title: string;
+  /** The agent that takes part. */
+  agent?: string | null | undefined;
+  /** The campaign it is about. */
+  campaign?: string | null | undefined;
+  /** What it is for. Default: `ad_hoc`. */
+  kind?: ConversationKind | undefined;
+  /** Names or ids of who takes part, up to 100. Default: `[]`. */
+  participants?: string[] | undefined;
+  /** The person it is with. Reading it then needs `read:people`. */
+  person?: string | null | undefined;
+}
+
+/** Input of `conversations.unmerge`. */
+export interface ConversationsUnmergeInput {
+  /** The conversation that was merged away. */
+  from: string;
+}
+
 /** Input of `datasets.create`. */
 export interface DatasetsCreateInput {
   /** Name, unique in the space, such as `brand-voice`. */
@@ -5889,6 +6512,14 @@ export interface DatasetsCreateInput {
   kind?: DatasetKind | undefined;
   /** Purposes it may be used for, such as `voice`; empty: any. Default: `[]`. */
   purposes?: string[] | undefined;
+}
+
+/** Input of `datasets.delete`. */
+export interface DatasetsDeleteInput {
+  /** Id or name of the dataset. */
+  dataset: string;
+  /** Id or name of its space, when the name stands in several. */
+  space?: string | null | undefined;
 }
 
 /** Input of `datasets.get`. */
@@ -5909,10 +6540,32 @@ export interface DatasetsListInput {
   space?: string | null | undefined;
 }
 
+/** Input of `datasets.update`. */
+export interface DatasetsUpdateInput {
+  /** Id or name of the dataset. */
+  dataset: string;
+  /** Roles that may read it; an empty list: everyone with `read:content`. */
+  acl?: DatasetsRole[] | null | undefined;
+  /** New name. */
+  name?: string | null | undefined;
+  /** Purposes it may be used for; an empty list: any. */
+  purposes?: string[] | null | undefined;
+  /** Id or name of its space, when the name stands in several. */
+  space?: string | null | undefined;
+}
+
 /** Input of `documents.delete`. */
 export interface DocumentsDeleteInput {
   /** Id of any version of the document. */
   document: string;
+}
+
+/** Input of `documents.diff`. */
+export interface DocumentsDiffInput {
+  /** The newer version. */
+  document: string;
+  /** The older version. Default: the one before. */
+  from?: string | null | undefined;
 }
 
 /** Input of `documents.get`. */
@@ -5931,6 +6584,18 @@ export interface DocumentsListInput {
   limit?: number | null | undefined;
   /** Id or name of its space, when the name of the dataset stands in several. */
   space?: string | null | undefined;
+}
+
+/** Input of `documents.reprocess`. */
+export interface DocumentsReprocessInput {
+  /** The document version whose file is read. */
+  document: string;
+}
+
+/** Input of `documents.restore`. */
+export interface DocumentsRestoreInput {
+  /** The version to bring back. */
+  document: string;
 }
 
 /** Input of `documents.text`. */
@@ -6200,6 +6865,44 @@ export interface JobsRetryDeadInput {
 /** Input of `jobs.work`. */
 export type JobsWorkInput = Record<string, never>;
 
+/** Input of `knowledge.compact`. */
+export interface KnowledgeCompactInput {
+  /**
+   * Age from which unnamed blobs go, in seconds. Default 86400; below 3600 it needs `own:organization`
+   * and 0 is only for while nobody writes.
+   */
+  blobGraceS?: number | null | undefined;
+  /**
+   * Days for which deleted documents can still be restored, 0 to 30. Default 30; with 0 every deleted
+   * document goes for good.
+   */
+  restorableDays?: number | null | undefined;
+}
+
+/** Input of `knowledge.context`. */
+export interface KnowledgeContextInput {
+  /** Most tokens in all, 100 to 2 000 000. */
+  budgetTokens: number;
+  /** What it is to be used for, such as `email` or `support`. */
+  purpose: string;
+  /** What to look for in knowledge and memory. */
+  query: string;
+  /** The consent bases that hold now. When given, a memory with another basis is dropped. */
+  consents?: string[] | null | undefined;
+  /** The conversation to take the newest messages of. */
+  conversation?: string | null | undefined;
+  /** Texts of the caller. Default: `[]`. */
+  items?: ContextItem[] | undefined;
+  /** Passages to look for, 0 to 100. Default: 10. */
+  k?: number | null | undefined;
+  /** Limits of the parts, each part at most once. Default: `[]`. */
+  limits?: PartLimits[] | undefined;
+  /** Ids or names of the spaces to look in; empty: all. Default: `[]`. */
+  spaces?: string[] | undefined;
+  /** Whose memories to take. Default: `[]`. */
+  subjects?: MemorySubject[] | undefined;
+}
+
 /** Input of `knowledge.embed`. */
 export interface KnowledgeEmbedInput {
   /** The texts, 1 to 4 096. */
@@ -6232,8 +6935,13 @@ export interface KnowledgeIngestTextInput {
 
 /** Input of `knowledge.search`. */
 export interface KnowledgeSearchInput {
-  /** What to search for, in words. Empty when `vector` alone is searched for, in mode `vector`. */
+  /**
+   * What to search for, in words. `"words in quotes"` must stand in a hit in this order; `start*`
+   * finds the words that begin so. Empty when `vector` alone is searched for, in mode `vector`.
+   */
   query: string;
+  /** What a word counts in title, headings and text. */
+  boosts?: FieldBoosts | null | undefined;
   /** What a hit must match. */
   filters?: SearchFilters | null | undefined;
   /** How the lists are joined. Default: `blend`. */
@@ -6246,6 +6954,8 @@ export interface KnowledgeSearchInput {
   mmrLambda?: number | null | undefined;
   /** Which lists answer. Default: `hybrid`. */
   mode?: SearchMode | undefined;
+  /** Id of a reranker that decides the order of the best 50. Default: none. */
+  rerank?: string | null | undefined;
   /** Ids or names of spaces; empty: all. Default: `[]`. */
   spaces?: string[] | undefined;
   /** Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85 beside a lexical embedder. */
@@ -6255,6 +6965,83 @@ export interface KnowledgeSearchInput {
    * of the one made from `query`.
    */
   vector?: string | null | undefined;
+}
+
+/** Input of `memory.add`. */
+export interface MemoryAddInput {
+  /** Id of the event, message or run it was learned from. */
+  sourceEvent: string;
+  /** Who or what it is about. */
+  subject: MemorySubject;
+  /** In words, 1 to 4 000 characters. */
+  text: string;
+  /** How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5. */
+  confidence?: number | null | undefined;
+  /** The consent or contract that allows to keep it. Needed about a user. */
+  consentBasis?: string | null | undefined;
+  /** When it may no longer be used. Default: never. */
+  expiresAt?: Date | null | undefined;
+  /** What kind of thing it is. Default: `fact`. */
+  kind?: MemoryKind | undefined;
+  /** Purposes it may be used for; empty: any. Default: `[]`. */
+  purposes?: string[] | undefined;
+  /** True when the text was itself recalled from memory: it is then not learned. Default: `false`. */
+  recalled?: boolean | undefined;
+  /**
+   * In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text: only they can be
+   * contradicted. Default: `{}`.
+   */
+  slots?: Record<string, string> | undefined;
+  /** Where it comes from. Default: `model`, the least trusted. */
+  sourceLabel?: SourceLabel | undefined;
+  /** From when it is so. Default: now. */
+  validFrom?: Date | null | undefined;
+}
+
+/** Input of `memory.as_of`. */
+export interface MemoryAsOfInput {
+  /** The instant. */
+  at: Date;
+  /** Who or what it is about. */
+  subject: MemorySubject;
+}
+
+/** Input of `memory.confirm`. */
+export interface MemoryConfirmInput {
+  /** The memory. */
+  memory: string;
+  /** Id of the event that says the same. */
+  sourceEvent: string;
+  /** Who says so. Default: `first_party`. */
+  sourceLabel?: SourceLabel | undefined;
+}
+
+/** Input of `memory.forget`. */
+export interface MemoryForgetInput {
+  /** The memory. One of `memory` and `subject` is needed. */
+  memory?: string | null | undefined;
+  /** All about this subject. */
+  subject?: MemorySubject | null | undefined;
+}
+
+/** Input of `memory.retract`. */
+export interface MemoryRetractInput {
+  /** The memory. */
+  memory: string;
+}
+
+/** Input of `memory.search`. */
+export interface MemorySearchInput {
+  /** Who or what it is about. */
+  subject: MemorySubject;
+  /** Most hits, 1 to 100. Default: 10. */
+  k?: number | null | undefined;
+  /** Kinds; one of them. Empty: any. Default: `[]`. */
+  kinds?: MemoryKind[] | undefined;
+  /** What it is to be used for: items that name other purposes are left out. */
+  purpose?: string | null | undefined;
+  /** What to search for; left out, the newest come first. */
+  query?: string | null | undefined;
 }
 
 /** Input of `people.candidates.accept`. */
@@ -6762,6 +7549,11 @@ export interface SpacesCreateInput {
   embedder?: string | null | undefined;
   /** ISO 639-1 code of all its texts; left out, the language of each document is detected. */
   language?: string | null | undefined;
+  /**
+   * How exactly the index keeps the vectors. Default: `f16`, which no answer was ever seen to change
+   * for.
+   */
+  storage?: VectorStorage | null | undefined;
 }
 
 /** Input of `spaces.get`. */
@@ -6776,6 +7568,32 @@ export interface SpacesListInput {
   cursor?: string | null | undefined;
   /** Most spaces of the page, 1..500. Default 50. */
   limit?: number | null | undefined;
+}
+
+/** Input of `spaces.migrate`. */
+export interface SpacesMigrateInput {
+  /** The new embedder. */
+  embedder: string;
+  /** Id or name of the space. */
+  space: string;
+  /** True to count the work only. Default: `false`. */
+  dryRun?: boolean | undefined;
+}
+
+/** Input of `spaces.retire`. */
+export interface SpacesRetireInput {
+  /** Id or name of the space. */
+  space: string;
+}
+
+/** Input of `spaces.update`. */
+export interface SpacesUpdateInput {
+  /** Id or name of the space. */
+  space: string;
+  /** ISO 639-1 code of its texts. */
+  language?: string | null | undefined;
+  /** New name. */
+  name?: string | null | undefined;
 }
 
 /** Input of `store.backup`. */

@@ -23,6 +23,7 @@ import type {
   BrandsListInput,
   BrandsSendersInput,
   BrandsSetSenderInput,
+  BuiltContext,
   BusPublishInput,
   BusReplayInput,
   BusSubscribeInput,
@@ -50,18 +51,36 @@ import type {
   ConsentCheckInput,
   ConsentHistoryInput,
   ConsentRecordInput,
+  Conversation,
+  ConversationHit,
+  ConversationPage,
+  ConversationsAppendInput,
+  ConversationsCloseInput,
+  ConversationsGetInput,
+  ConversationsListInput,
+  ConversationsMarkReadInput,
+  ConversationsMergeInput,
+  ConversationsSearchInput,
+  ConversationsSimilarInput,
+  ConversationsStartInput,
+  ConversationsUnmergeInput,
   DataKeyRotated,
   Dataset,
   DatasetPage,
   DatasetsCreateInput,
+  DatasetsDeleteInput,
   DatasetsGetInput,
   DatasetsListInput,
+  DatasetsUpdateInput,
   Document,
   DocumentPage,
   DocumentText,
   DocumentsDeleteInput,
+  DocumentsDiffInput,
   DocumentsGetInput,
   DocumentsListInput,
+  DocumentsReprocessInput,
+  DocumentsRestoreInput,
   DocumentsTextInput,
   DocumentsUploadInput,
   DocumentsVersionsInput,
@@ -75,6 +94,7 @@ import type {
   Explanation,
   ExportReport,
   Flow,
+  Forgotten,
   GateCheckInput,
   GeneratedText,
   HealAction,
@@ -106,16 +126,31 @@ import type {
   JobsRetryDeadInput,
   JobsRetryInput,
   JobsWorkInput,
+  KnowledgeCompactInput,
+  KnowledgeCompacted,
+  KnowledgeContextInput,
   KnowledgeEmbedInput,
   KnowledgeIngestTextInput,
   KnowledgeSearchInput,
   LaunchOutcome,
   LevelSet,
   Manifest,
+  Memory,
+  MemoryAddInput,
+  MemoryAsOfInput,
+  MemoryChange,
+  MemoryConfirmInput,
+  MemoryForgetInput,
+  MemoryHit,
+  MemoryRetractInput,
+  MemorySearchInput,
   MergeCandidate,
   MergeCandidatePage,
   MergeEntry,
+  Message,
+  MessageHit,
   Migrated,
+  MigrationPlan,
   PeopleCandidatesAcceptInput,
   PeopleCandidatesListInput,
   PeopleCandidatesRejectInput,
@@ -196,6 +231,9 @@ import type {
   SpacesCreateInput,
   SpacesGetInput,
   SpacesListInput,
+  SpacesMigrateInput,
+  SpacesRetireInput,
+  SpacesUpdateInput,
   StoreBackupInput,
   StoreCheckInput,
   StoreCompactInput,
@@ -246,6 +284,7 @@ import type {
   Vectors,
   Verdict,
   Verified,
+  VersionDiff,
   VoiceComposeInput,
   VoiceContextInput,
   VoiceExtractInput,
@@ -601,6 +640,112 @@ export class ConsentOperations {
   }
 }
 
+/** Operations of `conversations`. */
+export class ConversationsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Adds a message to a conversation. A closed one opens again. The message is found by its words at
+   * once, and by its meaning when the job that embeds it has run.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  append(input: ConversationsAppendInput, options?: CallOptions): Promise<Message> {
+    return this.#core.call('conversations.append', input, 'ConversationsAppendInput', 'Message', options);
+  }
+
+  /**
+   * Closes a conversation.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  close(input: ConversationsCloseInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.close', input, 'ConversationsCloseInput', 'Conversation', options);
+  }
+
+  /**
+   * Gives a conversation with a page of its messages, oldest first.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  get(input: ConversationsGetInput, options?: CallOptions): Promise<ConversationPage> {
+    return this.#core.call('conversations.get', input, 'ConversationsGetInput', 'ConversationPage', options);
+  }
+
+  /**
+   * Lists conversations, the ones with the newest message first.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  list(input: ConversationsListInput = {}, options?: CallOptions): Promise<ConversationPage> {
+    return this.#core.call('conversations.list', input, 'ConversationsListInput', 'ConversationPage', options);
+  }
+
+  /**
+   * Marks the messages of a conversation as read by a user, up to one of them. Gives how many were
+   * marked.
+   *
+   * Needs `read:content`. Effect: idempotent.
+   */
+  markRead(input: ConversationsMarkReadInput, options?: CallOptions): Promise<number> {
+    return this.#core.call('conversations.mark_read', input, 'ConversationsMarkReadInput', 0, options);
+  }
+
+  /**
+   * Moves the messages of one conversation into another, by time. Ids stay, and each message remembers
+   * where it came from, so that `conversations.unmerge` can part them again.
+   *
+   * Needs `write:content`. Effect: compensable.
+   */
+  merge(input: ConversationsMergeInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.merge', input, 'ConversationsMergeInput', 'Conversation', options);
+  }
+
+  /**
+   * Searches the messages of all conversations that the caller may read, by words and by vectors.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  search(input: ConversationsSearchInput, options?: CallOptions): Promise<MessageHit[]> {
+    return this.#core.call('conversations.search', input, 'ConversationsSearchInput', { l: 'MessageHit' }, options);
+  }
+
+  /**
+   * Finds the conversations that are most like a given one, or like a text.
+   *
+   * The likeness is the mean of the three messages of a conversation that come nearest to any message
+   * given. The given conversation itself and those that the caller may not read are left out.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  similar(input: ConversationsSimilarInput = {}, options?: CallOptions): Promise<ConversationHit[]> {
+    return this.#core.call('conversations.similar', input, 'ConversationsSimilarInput', { l: 'ConversationHit' }, options);
+  }
+
+  /**
+   * Starts a conversation.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  start(input: ConversationsStartInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.start', input, 'ConversationsStartInput', 'Conversation', options);
+  }
+
+  /**
+   * Gives a merged conversation its messages back.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  unmerge(input: ConversationsUnmergeInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.unmerge', input, 'ConversationsUnmergeInput', 'Conversation', options);
+  }
+}
+
 /** Operations of `datasets`. */
 export class DatasetsOperations {
   readonly #core: Core;
@@ -622,6 +767,15 @@ export class DatasetsOperations {
   }
 
   /**
+   * Deletes a dataset with all its documents, in one commit.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  delete(input: DatasetsDeleteInput, options?: CallOptions): Promise<Dataset> {
+    return this.#core.call('datasets.delete', input, 'DatasetsDeleteInput', 'Dataset', options);
+  }
+
+  /**
    * Gives a dataset.
    *
    * Needs `read:content`. Effect: read.
@@ -637,6 +791,15 @@ export class DatasetsOperations {
    */
   list(input: DatasetsListInput = {}, options?: CallOptions): Promise<DatasetPage> {
     return this.#core.call('datasets.list', input, 'DatasetsListInput', 'DatasetPage', options);
+  }
+
+  /**
+   * Renames a dataset, or changes who may read it and what for.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+   */
+  update(input: DatasetsUpdateInput, options?: CallOptions): Promise<Dataset> {
+    return this.#core.call('datasets.update', input, 'DatasetsUpdateInput', 'Dataset', options);
   }
 }
 
@@ -660,6 +823,15 @@ export class DocumentsOperations {
   }
 
   /**
+   * Compares two versions of a document, passage by passage.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  diff(input: DocumentsDiffInput, options?: CallOptions): Promise<VersionDiff> {
+    return this.#core.call('documents.diff', input, 'DocumentsDiffInput', 'VersionDiff', options);
+  }
+
+  /**
    * Gives a document.
    *
    * Needs `read:content`. Effect: read.
@@ -676,6 +848,26 @@ export class DocumentsOperations {
    */
   list(input: DocumentsListInput, options?: CallOptions): Promise<DocumentPage> {
     return this.#core.call('documents.list', input, 'DocumentsListInput', 'DocumentPage', options);
+  }
+
+  /**
+   * Reads a document again from the file that the store keeps, for instance after a change of the
+   * space. It changes nothing when the chunks and vectors would be the same.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  reprocess(input: DocumentsReprocessInput, options?: CallOptions): Promise<Document> {
+    return this.#core.call('documents.reprocess', input, 'DocumentsReprocessInput', 'Document', options);
+  }
+
+  /**
+   * Brings a deleted document back as a new version, within 30 days and before a `knowledge.compact`
+   * that allows less.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  restore(input: DocumentsRestoreInput, options?: CallOptions): Promise<Document> {
+    return this.#core.call('documents.restore', input, 'DocumentsRestoreInput', 'Document', options);
   }
 
   /**
@@ -993,6 +1185,36 @@ export class KnowledgeOperations {
   }
 
   /**
+   * Takes what was deleted out of the files: the index files of the workspace are written anew,
+   * documents that can no longer be restored are dropped with their files, and the store gives back
+   * the space of what was removed.
+   *
+   * Deleted text is in no answer long before: this is for its last traces. Blobs go when no record of
+   * the store names them, whichever workspace it is of; those of newer uploads than `blob_grace_s`
+   * wait for the next call. It writes the store's files anew, so it takes time in proportion to their
+   * size.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  compact(input: KnowledgeCompactInput = {}, options?: CallOptions): Promise<KnowledgeCompacted> {
+    return this.#core.call('knowledge.compact', input, 'KnowledgeCompactInput', 'KnowledgeCompacted', options);
+  }
+
+  /**
+   * Builds what a model gets to read, within a budget of tokens.
+   *
+   * Instructions, output schema and task input stand in it whole. The rest is filled by priority:
+   * brand voice, verified facts, passages found for the query, memory, conversation, examples. What
+   * does not fit is dropped, the lowest score first, and named in `dropped`, as is what may not be
+   * used for the purpose. Text of others stands between marks with its source id, and keeps its label.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  context(input: KnowledgeContextInput, options?: CallOptions): Promise<BuiltContext> {
+    return this.#core.call('knowledge.context', input, 'KnowledgeContextInput', 'BuiltContext', options);
+  }
+
+  /**
    * Embeds texts: one vector of length 1 for each, in order.
    *
    * Needs `read:content`. Effect: read.
@@ -1020,6 +1242,81 @@ export class KnowledgeOperations {
    */
   search(input: KnowledgeSearchInput, options?: CallOptions): Promise<SearchResult> {
     return this.#core.call('knowledge.search', input, 'KnowledgeSearchInput', 'SearchResult', options);
+  }
+}
+
+/** Operations of `memory`. */
+export class MemoryOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Remembers something about a brand, an agent or a user.
+   *
+   * What a first party says holds at once; all else waits in quarantine until an event with another
+   * id, or a first party, says the same. What is there already is reinforced, not kept twice. A slot
+   * with another value closes the old item. A text that was itself recalled from memory is not learned
+   * again.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
+   */
+  add(input: MemoryAddInput, options?: CallOptions): Promise<MemoryChange> {
+    return this.#core.call('memory.add', input, 'MemoryAddInput', 'MemoryChange', options);
+  }
+
+  /**
+   * Answers what was known about a subject at an instant: what held then, also when it was closed or
+   * taken back later. What was forgotten stays forgotten.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  asOf(input: MemoryAsOfInput, options?: CallOptions): Promise<Memory[]> {
+    return this.#core.call('memory.as_of', input, 'MemoryAsOfInput', { l: 'Memory' }, options);
+  }
+
+  /**
+   * Confirms a memory: with an event of another id than those it was learned from, or by a first
+   * party.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  confirm(input: MemoryConfirmInput, options?: CallOptions): Promise<MemoryChange> {
+    return this.#core.call('memory.confirm', input, 'MemoryConfirmInput', 'MemoryChange', options);
+  }
+
+  /**
+   * Forgets one memory, or all about a subject: text, slots and vector leave the store. There is no
+   * way back.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  forget(input: MemoryForgetInput = {}, options?: CallOptions): Promise<Forgotten> {
+    return this.#core.call('memory.forget', input, 'MemoryForgetInput', 'Forgotten', options);
+  }
+
+  /**
+   * Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  retract(input: MemoryRetractInput, options?: CallOptions): Promise<Memory> {
+    return this.#core.call('memory.retract', input, 'MemoryRetractInput', 'Memory', options);
+  }
+
+  /**
+   * Searches what is remembered about a subject.
+   *
+   * Only what holds now is given: not what waits in quarantine, was taken back, closed or has expired,
+   * nor what may not be used for the purpose.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  search(input: MemorySearchInput, options?: CallOptions): Promise<MemoryHit[]> {
+    return this.#core.call('memory.search', input, 'MemorySearchInput', { l: 'MemoryHit' }, options);
   }
 }
 
@@ -1666,6 +1963,35 @@ export class SpacesOperations {
   list(input: SpacesListInput = {}, options?: CallOptions): Promise<SpacePage> {
     return this.#core.call('spaces.list', input, 'SpacesListInput', 'SpacePage', options);
   }
+
+  /**
+   * Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk
+   * has a new one; then all change at once. A dry run counts the work and changes nothing.
+   *
+   * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+   */
+  migrate(input: SpacesMigrateInput, options?: CallOptions): Promise<MigrationPlan> {
+    return this.#core.call('spaces.migrate', input, 'SpacesMigrateInput', 'MigrationPlan', options);
+  }
+
+  /**
+   * Retires a space: it answers nothing and takes no documents. Its records stay.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  retire(input: SpacesRetireInput, options?: CallOptions): Promise<Space> {
+    return this.#core.call('spaces.retire', input, 'SpacesRetireInput', 'Space', options);
+  }
+
+  /**
+   * Renames a space, or changes the language of its texts. Documents that are there keep their chunks;
+   * a changed language holds for what comes in from now on.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+   */
+  update(input: SpacesUpdateInput, options?: CallOptions): Promise<Space> {
+    return this.#core.call('spaces.update', input, 'SpacesUpdateInput', 'Space', options);
+  }
 }
 
 /** Operations of `store`. */
@@ -2198,6 +2524,11 @@ export class Operations {
     return new ConsentOperations(this.#core);
   }
 
+  /** Operations of `conversations`. */
+  get conversations(): ConversationsOperations {
+    return new ConversationsOperations(this.#core);
+  }
+
   /** Operations of `datasets`. */
   get datasets(): DatasetsOperations {
     return new DatasetsOperations(this.#core);
@@ -2236,6 +2567,11 @@ export class Operations {
   /** Operations of `knowledge`. */
   get knowledge(): KnowledgeOperations {
     return new KnowledgeOperations(this.#core);
+  }
+
+  /** Operations of `memory`. */
+  get memory(): MemoryOperations {
+    return new MemoryOperations(this.#core);
   }
 
   /** Operations of `people`. */

@@ -229,6 +229,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['pays_for', 'paysFor', 0],
     ['weight', 'weight', 0],
   ],
+  BuiltContext: [
+    ['blocks', 'blocks', { l: 'ContextBlock' }],
+    ['dropped', 'dropped', { l: 'KnowledgeDropped' }],
+    ['tokens', 'tokens', 0],
+  ],
   BusEvent: [
     ['actor', 'actor', 0],
     ['at', 'at', 1],
@@ -449,6 +454,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['moderation_passed', 'moderationPassed', 0, null],
     ['violations', 'violations', { l: 'DraftsViolation' }],
   ],
+  ContextBlock: [
+    ['citation', 'citation', 0, null],
+    ['cut', 'cut', 0],
+    ['id', 'id', 0],
+    ['part', 'part', 0],
+    ['taint', 'taint', 0],
+    ['text', 'text', 0],
+    ['tokens', 'tokens', 0],
+  ],
   ContextChunk: [
     ['chunk', 'chunk', 0],
     ['document', 'document', 0],
@@ -456,6 +470,38 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['headings', 'headings', 0],
     ['text', 'text', 0],
     ['title', 'title', 0],
+  ],
+  ContextItem: [
+    ['id', 'id', 0],
+    ['part', 'part', 0],
+    ['score', 'score', 0, 1.0],
+    ['taint', 'taint', 0, "first_party"],
+    ['text', 'text', 0],
+  ],
+  Conversation: [
+    ['absorbed', 'absorbed', 0, false],
+    ['agent', 'agent', 0, null],
+    ['campaign', 'campaign', 0, null],
+    ['created_at', 'createdAt', 1],
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+    ['last_at', 'lastAt', 1],
+    ['merged_into', 'mergedInto', 0, null],
+    ['messages', 'messages', 0],
+    ['participants', 'participants', 0],
+    ['person', 'person', 0, null],
+    ['status', 'status', 0],
+    ['title', 'title', 0],
+  ],
+  ConversationHit: [
+    ['conversation', 'conversation', 'Conversation'],
+    ['messages', 'messages', 0],
+    ['score', 'score', 0],
+  ],
+  ConversationPage: [
+    ['conversation', 'conversation', 'Conversation'],
+    ['messages', 'messages', { l: 'Message' }],
+    ['next', 'next', 0, null],
   ],
   CostRange: [
     ['estimate', 'estimate', 'Money'],
@@ -516,6 +562,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['key', 'key', 0],
     ['mode', 'mode', 0, "reject"],
   ],
+  DiffPassage: [
+    ['chunk', 'chunk', 0],
+    ['heading_path', 'headingPath', 0],
+    ['text', 'text', 0],
+  ],
   Document: [
     ['author', 'author', 0, null],
     ['blob', 'blob', 0],
@@ -524,9 +575,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['content_hash', 'contentHash', 0],
     ['current', 'current', 0],
     ['dataset', 'dataset', 0],
+    ['deleted_at', 'deletedAt', 1, null],
     ['embedded', 'embedded', 0],
     ['external_key', 'externalKey', 0],
     ['failure', 'failure', 'DocumentsFailure', null],
+    ['given', 'given', 'Given', null],
     ['id', 'id', 0],
     ['ingested_at', 'ingestedAt', 1],
     ['language', 'language', 0, null],
@@ -610,11 +663,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
-  Dropped: [
-    ['index', 'index', 0],
-    ['message', 'message', 0],
-    ['rule', 'rule', 0],
-  ],
   Event: [
     ['actor', 'actor', 0],
     ['at', 'at', 1],
@@ -655,6 +703,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['file', 'file', 0],
     ['reason', 'reason', 0],
   ],
+  FieldBoosts: [
+    ['body', 'body', 0, 1.0],
+    ['headings', 'headings', 0, 1.5],
+    ['title', 'title', 0, 1.2999999523162842],
+  ],
   Filter: [
     ['agent', 'agent', 0, null],
     ['subject_id', 'subjectId', 0, null],
@@ -664,6 +717,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Flow: [
     ['flow_id', 'flowId', 0],
     ['jobs', 'jobs', { l: 'Job' }],
+  ],
+  Forgotten: [
+    ['memories', 'memories', 0],
   ],
   Frequency: [
     ['days', 'days', 0],
@@ -689,6 +745,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['usage', 'usage', 'Usage'],
     ['variants', 'variants', 0, []],
     ['warnings', 'warnings', { l: 'AiWarning' }, []],
+  ],
+  Given: [
+    ['language', 'language', 0, null],
+    ['mime', 'mime', 0, null],
+    ['title', 'title', 0, null],
   ],
   Greeting: [
     ['general', 'general', 0],
@@ -746,6 +807,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['heading_path', 'headingPath', 0],
     ['name', 'name', 0],
     ['page', 'page', 0, null],
+    ['rerank_score', 'rerankScore', 0, null],
     ['score', 'score', 0],
     ['space', 'space', 0],
     ['text', 'text', 0],
@@ -878,11 +940,21 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['kind', 'kind', 0],
     ['records', 'records', 0],
   ],
+  KnowledgeCompacted: [
+    ['blobs', 'blobs', 0],
+    ['documents', 'documents', 0],
+    ['spaces', 'spaces', 0],
+  ],
   KnowledgeCounts: [
     ['chunks', 'chunks', 0],
     ['documents', 'documents', 0],
     ['failed', 'failed', { l: 'FailedFile' }],
     ['files', 'files', { l: 'ReadFile' }],
+  ],
+  KnowledgeDropped: [
+    ['id', 'id', 0],
+    ['part', 'part', 0],
+    ['reason', 'reason', 0],
   ],
   Kpi: [
     ['metric', 'metric', 0],
@@ -936,6 +1008,41 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['sha256', 'sha256', 0],
     ['size_bytes', 'sizeBytes', 0],
   ],
+  Memory: [
+    ['activated_at', 'activatedAt', 1, null],
+    ['confidence', 'confidence', 0],
+    ['consent_basis', 'consentBasis', 0, null],
+    ['created_at', 'createdAt', 1],
+    ['expires_at', 'expiresAt', 1, null],
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+    ['purposes', 'purposes', 0],
+    ['retracted_at', 'retractedAt', 1, null],
+    ['slots', 'slots', 0],
+    ['source_events', 'sourceEvents', 0],
+    ['source_label', 'sourceLabel', 0],
+    ['state', 'state', 0],
+    ['subject', 'subject', 'MemorySubject'],
+    ['superseded_at', 'supersededAt', 1, null],
+    ['superseded_by', 'supersededBy', 0, null],
+    ['text', 'text', 0],
+    ['valid_from', 'validFrom', 1],
+    ['valid_to', 'validTo', 1, null],
+  ],
+  MemoryChange: [
+    ['closed', 'closed', 0],
+    ['memory', 'memory', 'Memory', null],
+    ['outcome', 'outcome', 0],
+  ],
+  MemoryHit: [
+    ['memory', 'memory', 'Memory'],
+    ['recalled', 'recalled', 0],
+    ['score', 'score', 0],
+  ],
+  MemorySubject: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+  ],
   MergeCandidate: [
     ['a', 'a', 0],
     ['b', 'b', 0],
@@ -963,10 +1070,56 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['undone_at', 'undoneAt', 1, null],
     ['undone_by', 'undoneBy', 0, null],
   ],
+  Message: [
+    ['author', 'author', 0],
+    ['conversation', 'conversation', 0],
+    ['created_at', 'createdAt', 1],
+    ['edited_at', 'editedAt', 1, null],
+    ['id', 'id', 0],
+    ['merged_from', 'mergedFrom', 0, null],
+    ['parts', 'parts', { l: 'MessagePart' }],
+    ['read_at', 'readAt', { m: 1 }],
+    ['reply_to_id', 'replyToId', 0, null],
+    ['role', 'role', 0],
+    ['run_id', 'runId', 0, null],
+    ['taint', 'taint', 0],
+    ['thread_id', 'threadId', 0, null],
+  ],
+  MessageHit: [
+    ['message', 'message', 'Message'],
+    ['score', 'score', 0],
+    ['title', 'title', 0],
+  ],
+  MessagePart: { by: ['type', 'type'], of: { 'text': 'MessagePartText', 'file': 'MessagePartFile' } },
+  MessagePartFile: [
+    ['blob', 'blob', 0],
+    ['mime', 'mime', 0],
+    ['name', 'name', 0],
+    ['type', 'type', 0],
+  ],
+  MessagePartText: [
+    ['text', 'text', 0],
+    ['type', 'type', 0],
+  ],
   Migrated: [
     ['build_version', 'buildVersion', 0],
     ['pending', 'pending', 0],
     ['version', 'version', 0],
+  ],
+  Migration: [
+    ['cursor', 'cursor', 0, null],
+    ['dims', 'dims', 0],
+    ['done', 'done', 0],
+    ['embedder', 'embedder', 0],
+    ['round', 'round', 0],
+    ['switched', 'switched', 0],
+  ],
+  MigrationPlan: [
+    ['chars', 'chars', 0],
+    ['chunks', 'chunks', 0],
+    ['documents', 'documents', 0],
+    ['job', 'job', 0, null],
+    ['space', 'space', 'Space'],
   ],
   Money: [
     ['currency', 'currency', 0],
@@ -1008,6 +1161,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['score', 'score', 0],
     ['share', 'share', 0],
   ],
+  PartLimits: [
+    ['max', 'max', 0, null],
+    ['min', 'min', 0, 0],
+    ['part', 'part', 0],
+    ['share', 'share', 0, null],
+  ],
   Pattern: { by: ['check', 'check'], of: { 'term': 'PatternTerm', 'no_exclamation': 'PatternNoExclamation', 'no_emoji': 'PatternNoEmoji', 'no_capitals': 'PatternNoCapitals', 'no_contractions': 'PatternNoContractions', 'no_hashtags': 'PatternNoHashtags', 'no_questions': 'PatternNoQuestions', 'max_sentence_words': 'PatternMaxSentenceWords' } },
   PatternMaxSentenceWords: [
     ['check', 'check', 0],
@@ -1034,6 +1193,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   PatternTerm: [
     ['check', 'check', 0],
     ['value', 'value', 0],
+  ],
+  PeopleDropped: [
+    ['index', 'index', 0],
+    ['message', 'message', 0],
+    ['rule', 'rule', 0],
   ],
   PersonFields: [
     ['country', 'country', 0, null],
@@ -1252,7 +1416,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Resolved: [
     ['candidate', 'candidate', 0, null],
     ['created', 'created', 0],
-    ['dropped', 'dropped', { l: 'Dropped' }],
+    ['dropped', 'dropped', { l: 'PeopleDropped' }],
     ['identities', 'identities', 0],
     ['matched', 'matched', 0],
     ['merge', 'merge', 0, null],
@@ -1462,8 +1626,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['embedder', 'embedder', 0],
     ['id', 'id', 0],
     ['language', 'language', 0, null],
+    ['migration', 'migration', 'Migration', null],
     ['name', 'name', 0],
     ['state', 'state', 0],
+    ['storage', 'storage', 0, "f16"],
   ],
   SpacePage: [
     ['items', 'items', { l: 'Space' }],
@@ -1732,6 +1898,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Verified: [
     ['findings', 'findings', 0],
     ['manifest', 'manifest', 'Manifest', null],
+  ],
+  VersionDiff: [
+    ['added', 'added', { l: 'DiffPassage' }],
+    ['from', 'from', 0],
+    ['kept', 'kept', 0],
+    ['removed', 'removed', { l: 'DiffPassage' }],
+    ['to', 'to', 0],
   ],
   Vocabulary: [
     ['banned', 'banned', 0, []],
@@ -2057,12 +2230,75 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['url', 'url', 0, null],
     ['user_agent', 'userAgent', 0, null],
   ],
+  ConversationsAppendInput: [
+    ['author', 'author', 0],
+    ['conversation', 'conversation', 0],
+    ['parts', 'parts', { l: 'MessagePart' }],
+    ['reply_to_id', 'replyToId', 0, null],
+    ['role', 'role', 0, "user"],
+    ['run_id', 'runId', 0, null],
+    ['taint', 'taint', 0, null],
+  ],
+  ConversationsCloseInput: [
+    ['conversation', 'conversation', 0],
+  ],
+  ConversationsGetInput: [
+    ['conversation', 'conversation', 0],
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['newest_first', 'newestFirst', 0, false],
+    ['thread', 'thread', 0, null],
+  ],
+  ConversationsListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['kind', 'kind', 0, null],
+    ['limit', 'limit', 0, null],
+    ['person', 'person', 0, null],
+    ['status', 'status', 0, null],
+  ],
+  ConversationsMarkReadInput: [
+    ['conversation', 'conversation', 0],
+    ['user', 'user', 0],
+    ['up_to', 'upTo', 0, null],
+  ],
+  ConversationsMergeInput: [
+    ['from', 'from', 0],
+    ['into', 'into', 0],
+  ],
+  ConversationsSearchInput: [
+    ['query', 'query', 0],
+    ['conversation', 'conversation', 0, null],
+    ['k', 'k', 0, null],
+    ['kind', 'kind', 0, null],
+    ['person', 'person', 0, null],
+    ['status', 'status', 0, null],
+  ],
+  ConversationsSimilarInput: [
+    ['conversation', 'conversation', 0, null],
+    ['k', 'k', 0, null],
+    ['text', 'text', 0, null],
+  ],
+  ConversationsStartInput: [
+    ['title', 'title', 0],
+    ['agent', 'agent', 0, null],
+    ['campaign', 'campaign', 0, null],
+    ['kind', 'kind', 0, "ad_hoc"],
+    ['participants', 'participants', 0, []],
+    ['person', 'person', 0, null],
+  ],
+  ConversationsUnmergeInput: [
+    ['from', 'from', 0],
+  ],
   DatasetsCreateInput: [
     ['name', 'name', 0],
     ['space', 'space', 0],
     ['acl', 'acl', 0, []],
     ['kind', 'kind', 0, "documents"],
     ['purposes', 'purposes', 0, []],
+  ],
+  DatasetsDeleteInput: [
+    ['dataset', 'dataset', 0],
+    ['space', 'space', 0, null],
   ],
   DatasetsGetInput: [
     ['dataset', 'dataset', 0],
@@ -2073,8 +2309,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0, null],
     ['space', 'space', 0, null],
   ],
+  DatasetsUpdateInput: [
+    ['dataset', 'dataset', 0],
+    ['acl', 'acl', 0, null],
+    ['name', 'name', 0, null],
+    ['purposes', 'purposes', 0, null],
+    ['space', 'space', 0, null],
+  ],
   DocumentsDeleteInput: [
     ['document', 'document', 0],
+  ],
+  DocumentsDiffInput: [
+    ['document', 'document', 0],
+    ['from', 'from', 0, null],
   ],
   DocumentsGetInput: [
     ['document', 'document', 0],
@@ -2084,6 +2331,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
     ['space', 'space', 0, null],
+  ],
+  DocumentsReprocessInput: [
+    ['document', 'document', 0],
+  ],
+  DocumentsRestoreInput: [
+    ['document', 'document', 0],
   ],
   DocumentsTextInput: [
     ['document', 'document', 0],
@@ -2213,6 +2466,22 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['error', 'error', 0, null],
   ],
   JobsWorkInput: [],
+  KnowledgeCompactInput: [
+    ['blob_grace_s', 'blobGraceS', 0, null],
+    ['restorable_days', 'restorableDays', 0, null],
+  ],
+  KnowledgeContextInput: [
+    ['budget_tokens', 'budgetTokens', 0],
+    ['purpose', 'purpose', 0],
+    ['query', 'query', 0],
+    ['consents', 'consents', 0, null],
+    ['conversation', 'conversation', 0, null],
+    ['items', 'items', { l: 'ContextItem' }, []],
+    ['k', 'k', 0, null],
+    ['limits', 'limits', { l: 'PartLimits' }, []],
+    ['spaces', 'spaces', 0, []],
+    ['subjects', 'subjects', { l: 'MemorySubject' }, []],
+  ],
   KnowledgeEmbedInput: [
     ['texts', 'texts', 0],
     ['embedder', 'embedder', 0, null],
@@ -2230,15 +2499,54 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   KnowledgeSearchInput: [
     ['query', 'query', 0],
+    ['boosts', 'boosts', 'FieldBoosts', null],
     ['filters', 'filters', 'SearchFilters', null],
     ['fusion', 'fusion', 'Fusion', null],
     ['k', 'k', 0, null],
     ['min_score', 'minScore', 0, null],
     ['mmr_lambda', 'mmrLambda', 0, null],
     ['mode', 'mode', 0, "hybrid"],
+    ['rerank', 'rerank', 0, null],
     ['spaces', 'spaces', 0, []],
     ['text_weight', 'textWeight', 0, null],
     ['vector', 'vector', 0, null],
+  ],
+  MemoryAddInput: [
+    ['source_event', 'sourceEvent', 0],
+    ['subject', 'subject', 'MemorySubject'],
+    ['text', 'text', 0],
+    ['confidence', 'confidence', 0, null],
+    ['consent_basis', 'consentBasis', 0, null],
+    ['expires_at', 'expiresAt', 1, null],
+    ['kind', 'kind', 0, "fact"],
+    ['purposes', 'purposes', 0, []],
+    ['recalled', 'recalled', 0, false],
+    ['slots', 'slots', 0, {}],
+    ['source_label', 'sourceLabel', 0, "model"],
+    ['valid_from', 'validFrom', 1, null],
+  ],
+  MemoryAsOfInput: [
+    ['at', 'at', 1],
+    ['subject', 'subject', 'MemorySubject'],
+  ],
+  MemoryConfirmInput: [
+    ['memory', 'memory', 0],
+    ['source_event', 'sourceEvent', 0],
+    ['source_label', 'sourceLabel', 0, "first_party"],
+  ],
+  MemoryForgetInput: [
+    ['memory', 'memory', 0, null],
+    ['subject', 'subject', 'MemorySubject', null],
+  ],
+  MemoryRetractInput: [
+    ['memory', 'memory', 0],
+  ],
+  MemorySearchInput: [
+    ['subject', 'subject', 'MemorySubject'],
+    ['k', 'k', 0, null],
+    ['kinds', 'kinds', 0, []],
+    ['purpose', 'purpose', 0, null],
+    ['query', 'query', 0, null],
   ],
   PeopleCandidatesAcceptInput: [
     ['candidate', 'candidate', 0],
@@ -2484,6 +2792,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['chunking', 'chunking', 'ChunkOptions', null],
     ['embedder', 'embedder', 0, null],
     ['language', 'language', 0, null],
+    ['storage', 'storage', 0, null],
   ],
   SpacesGetInput: [
     ['space', 'space', 0],
@@ -2491,6 +2800,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   SpacesListInput: [
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
+  ],
+  SpacesMigrateInput: [
+    ['embedder', 'embedder', 0],
+    ['space', 'space', 0],
+    ['dry_run', 'dryRun', 0, false],
+  ],
+  SpacesRetireInput: [
+    ['space', 'space', 0],
+  ],
+  SpacesUpdateInput: [
+    ['space', 'space', 0],
+    ['language', 'language', 0, null],
+    ['name', 'name', 0, null],
   ],
   StoreBackupInput: [
     ['target', 'target', 0],

@@ -343,6 +343,14 @@ def budget_share(v: Any) -> m.BudgetShare:
     )
 
 
+def built_context(v: Any) -> m.BuiltContext:
+    return m.BuiltContext(
+        blocks=[context_block(t1) for t1 in v["blocks"]],
+        dropped=[knowledge_dropped(t2) for t2 in v["dropped"]],
+        tokens=v["tokens"],
+    )
+
+
 def bus_event(v: Any) -> m.BusEvent:
     return m.BusEvent(
         actor=v["actor"],
@@ -654,6 +662,18 @@ def content_facts(v: Any) -> m.ContentFacts:
     )
 
 
+def context_block(v: Any) -> m.ContextBlock:
+    return m.ContextBlock(
+        citation=v.get("citation"),
+        cut=v["cut"],
+        id=v["id"],
+        part=v["part"],
+        taint=v["taint"],
+        text=v["text"],
+        tokens=v["tokens"],
+    )
+
+
 def context_chunk(v: Any) -> m.ContextChunk:
     return m.ContextChunk(
         chunk=v["chunk"],
@@ -662,6 +682,50 @@ def context_chunk(v: Any) -> m.ContextChunk:
         headings=v["headings"],
         text=v["text"],
         title=v["title"],
+    )
+
+
+def context_item(v: Any) -> m.ContextItem:
+    return m.ContextItem(
+        id=v["id"],
+        part=v["part"],
+        score=v.get("score", 1.0),
+        taint=v.get("taint", "first_party"),
+        text=v["text"],
+    )
+
+
+def conversation(v: Any) -> m.Conversation:
+    return m.Conversation(
+        absorbed=v.get("absorbed", False),
+        agent=v.get("agent"),
+        campaign=v.get("campaign"),
+        created_at=instant(v["created_at"]),
+        id=v["id"],
+        kind=v["kind"],
+        last_at=instant(v["last_at"]),
+        merged_into=v.get("merged_into"),
+        messages=v["messages"],
+        participants=v["participants"],
+        person=v.get("person"),
+        status=v["status"],
+        title=v["title"],
+    )
+
+
+def conversation_hit(v: Any) -> m.ConversationHit:
+    return m.ConversationHit(
+        conversation=conversation(v["conversation"]),
+        messages=v["messages"],
+        score=v["score"],
+    )
+
+
+def conversation_page(v: Any) -> m.ConversationPage:
+    return m.ConversationPage(
+        conversation=conversation(v["conversation"]),
+        messages=[message(t1) for t1 in v["messages"]],
+        next=v.get("next"),
     )
 
 
@@ -751,6 +815,14 @@ def dedupe_input(v: Any) -> m.DedupeInput:
     )
 
 
+def diff_passage(v: Any) -> m.DiffPassage:
+    return m.DiffPassage(
+        chunk=v["chunk"],
+        heading_path=v["heading_path"],
+        text=v["text"],
+    )
+
+
 def document(v: Any) -> m.Document:
     return m.Document(
         author=v.get("author"),
@@ -760,9 +832,11 @@ def document(v: Any) -> m.Document:
         content_hash=v["content_hash"],
         current=v["current"],
         dataset=v["dataset"],
+        deleted_at=None if (t1 := v.get("deleted_at")) is None else instant(t1),
         embedded=v["embedded"],
         external_key=v["external_key"],
-        failure=None if (t1 := v.get("failure")) is None else documents_failure(t1),
+        failure=None if (t2 := v.get("failure")) is None else documents_failure(t2),
+        given=None if (t3 := v.get("given")) is None else given(t3),
         id=v["id"],
         ingested_at=instant(v["ingested_at"]),
         language=v.get("language"),
@@ -780,7 +854,7 @@ def document(v: Any) -> m.Document:
         title=v["title"],
         trust=v["trust"],
         version=v["version"],
-        warnings=[documents_warning(t2) for t2 in v["warnings"]],
+        warnings=[documents_warning(t4) for t4 in v["warnings"]],
     )
 
 
@@ -872,14 +946,6 @@ def drafts_violation(v: Any) -> m.DraftsViolation:
     )
 
 
-def dropped(v: Any) -> m.Dropped:
-    return m.Dropped(
-        index=v["index"],
-        message=v["message"],
-        rule=v["rule"],
-    )
-
-
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
@@ -938,6 +1004,14 @@ def failed_file(v: Any) -> m.FailedFile:
     )
 
 
+def field_boosts(v: Any) -> m.FieldBoosts:
+    return m.FieldBoosts(
+        body=v.get("body", 1.0),
+        headings=v.get("headings", 1.5),
+        title=v.get("title", 1.2999999523162842),
+    )
+
+
 def filter(v: Any) -> m.Filter:
     return m.Filter(
         agent=v.get("agent"),
@@ -951,6 +1025,12 @@ def flow(v: Any) -> m.Flow:
     return m.Flow(
         flow_id=v["flow_id"],
         jobs=[job(t1) for t1 in v["jobs"]],
+    )
+
+
+def forgotten(v: Any) -> m.Forgotten:
+    return m.Forgotten(
+        memories=v["memories"],
     )
 
 
@@ -994,6 +1074,14 @@ def generated_text(v: Any) -> m.GeneratedText:
         usage=usage(v["usage"]),
         variants=v.get("variants", []),
         warnings=[] if (t3 := v.get("warnings")) is None else [ai_warning(t4) for t4 in t3],
+    )
+
+
+def given(v: Any) -> m.Given:
+    return m.Given(
+        language=v.get("language"),
+        mime=v.get("mime"),
+        title=v.get("title"),
     )
 
 
@@ -1075,6 +1163,7 @@ def hit(v: Any) -> m.Hit:
         heading_path=v["heading_path"],
         name=v["name"],
         page=v.get("page"),
+        rerank_score=v.get("rerank_score"),
         score=v["score"],
         space=v["space"],
         text=v["text"],
@@ -1252,12 +1341,28 @@ def kind_figures(v: Any) -> m.KindFigures:
     )
 
 
+def knowledge_compacted(v: Any) -> m.KnowledgeCompacted:
+    return m.KnowledgeCompacted(
+        blobs=v["blobs"],
+        documents=v["documents"],
+        spaces=v["spaces"],
+    )
+
+
 def knowledge_counts(v: Any) -> m.KnowledgeCounts:
     return m.KnowledgeCounts(
         chunks=v["chunks"],
         documents=v["documents"],
         failed=[failed_file(t1) for t1 in v["failed"]],
         files=[read_file(t2) for t2 in v["files"]],
+    )
+
+
+def knowledge_dropped(v: Any) -> m.KnowledgeDropped:
+    return m.KnowledgeDropped(
+        id=v["id"],
+        part=v["part"],
+        reason=v["reason"],
     )
 
 
@@ -1340,6 +1445,53 @@ def manifest(v: Any) -> m.Manifest:
     )
 
 
+def memory(v: Any) -> m.Memory:
+    return m.Memory(
+        activated_at=None if (t1 := v.get("activated_at")) is None else instant(t1),
+        confidence=v["confidence"],
+        consent_basis=v.get("consent_basis"),
+        created_at=instant(v["created_at"]),
+        expires_at=None if (t2 := v.get("expires_at")) is None else instant(t2),
+        id=v["id"],
+        kind=v["kind"],
+        purposes=v["purposes"],
+        retracted_at=None if (t3 := v.get("retracted_at")) is None else instant(t3),
+        slots=v["slots"],
+        source_events=v["source_events"],
+        source_label=v["source_label"],
+        state=v["state"],
+        subject=memory_subject(v["subject"]),
+        superseded_at=None if (t4 := v.get("superseded_at")) is None else instant(t4),
+        superseded_by=v.get("superseded_by"),
+        text=v["text"],
+        valid_from=instant(v["valid_from"]),
+        valid_to=None if (t5 := v.get("valid_to")) is None else instant(t5),
+    )
+
+
+def memory_change(v: Any) -> m.MemoryChange:
+    return m.MemoryChange(
+        closed=v["closed"],
+        memory=None if (t1 := v.get("memory")) is None else memory(t1),
+        outcome=v["outcome"],
+    )
+
+
+def memory_hit(v: Any) -> m.MemoryHit:
+    return m.MemoryHit(
+        memory=memory(v["memory"]),
+        recalled=v["recalled"],
+        score=v["score"],
+    )
+
+
+def memory_subject(v: Any) -> m.MemorySubject:
+    return m.MemorySubject(
+        id=v["id"],
+        kind=v["kind"],
+    )
+
+
 def merge_candidate(v: Any) -> m.MergeCandidate:
     return m.MergeCandidate(
         a=v["a"],
@@ -1376,11 +1528,82 @@ def merge_entry(v: Any) -> m.MergeEntry:
     )
 
 
+def message(v: Any) -> m.Message:
+    return m.Message(
+        author=v["author"],
+        conversation=v["conversation"],
+        created_at=instant(v["created_at"]),
+        edited_at=None if (t1 := v.get("edited_at")) is None else instant(t1),
+        id=v["id"],
+        merged_from=v.get("merged_from"),
+        parts=[message_part(t2) for t2 in v["parts"]],
+        read_at={t3: instant(t4) for t3, t4 in v["read_at"].items()},
+        reply_to_id=v.get("reply_to_id"),
+        role=v["role"],
+        run_id=v.get("run_id"),
+        taint=v["taint"],
+        thread_id=v.get("thread_id"),
+    )
+
+
+def message_hit(v: Any) -> m.MessageHit:
+    return m.MessageHit(
+        message=message(v["message"]),
+        score=v["score"],
+        title=v["title"],
+    )
+
+
+_MESSAGE_PART: dict[str, Callable[[Any], m.MessagePart]] = {
+    "text": lambda v: message_part_text(v),
+    "file": lambda v: message_part_file(v),
+}
+
+
+def message_part(v: Any) -> m.MessagePart:
+    return _MESSAGE_PART[v["type"]](v)
+
+
+def message_part_file(v: Any) -> m.MessagePartFile:
+    return m.MessagePartFile(
+        blob=v["blob"],
+        mime=v["mime"],
+        name=v["name"],
+    )
+
+
+def message_part_text(v: Any) -> m.MessagePartText:
+    return m.MessagePartText(
+        text=v["text"],
+    )
+
+
 def migrated(v: Any) -> m.Migrated:
     return m.Migrated(
         build_version=v["build_version"],
         pending=v["pending"],
         version=v["version"],
+    )
+
+
+def migration(v: Any) -> m.Migration:
+    return m.Migration(
+        cursor=v.get("cursor"),
+        dims=v["dims"],
+        done=v["done"],
+        embedder=v["embedder"],
+        round=v["round"],
+        switched=v["switched"],
+    )
+
+
+def migration_plan(v: Any) -> m.MigrationPlan:
+    return m.MigrationPlan(
+        chars=v["chars"],
+        chunks=v["chunks"],
+        documents=v["documents"],
+        job=v.get("job"),
+        space=space(v["space"]),
     )
 
 
@@ -1442,6 +1665,15 @@ def part(v: Any) -> m.Part:
     )
 
 
+def part_limits(v: Any) -> m.PartLimits:
+    return m.PartLimits(
+        max=v.get("max"),
+        min=v.get("min", 0),
+        part=v["part"],
+        share=v.get("share"),
+    )
+
+
 _PATTERN: dict[str, Callable[[Any], m.Pattern]] = {
     "term": lambda v: pattern_term(v),
     "no_exclamation": lambda v: pattern_no_exclamation(v),
@@ -1491,6 +1723,14 @@ def pattern_no_questions(v: Any) -> m.PatternNoQuestions:
 def pattern_term(v: Any) -> m.PatternTerm:
     return m.PatternTerm(
         value=v["value"],
+    )
+
+
+def people_dropped(v: Any) -> m.PeopleDropped:
+    return m.PeopleDropped(
+        index=v["index"],
+        message=v["message"],
+        rule=v["rule"],
     )
 
 
@@ -1816,7 +2056,7 @@ def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),
         created=v["created"],
-        dropped=[dropped(t1) for t1 in v["dropped"]],
+        dropped=[people_dropped(t1) for t1 in v["dropped"]],
         identities=v["identities"],
         matched=v["matched"],
         merge=v.get("merge"),
@@ -2104,8 +2344,10 @@ def space(v: Any) -> m.Space:
         embedder=v["embedder"],
         id=v["id"],
         language=v.get("language"),
+        migration=None if (t1 := v.get("migration")) is None else migration(t1),
         name=v["name"],
         state=v["state"],
+        storage=v.get("storage", "f16"),
     )
 
 
@@ -2507,6 +2749,16 @@ def verified(v: Any) -> m.Verified:
     return m.Verified(
         findings=v["findings"],
         manifest=None if (t1 := v.get("manifest")) is None else manifest(t1),
+    )
+
+
+def version_diff(v: Any) -> m.VersionDiff:
+    return m.VersionDiff(
+        added=[diff_passage(t1) for t1 in v["added"]],
+        from_=v["from"],
+        kept=v["kept"],
+        removed=[diff_passage(t2) for t2 in v["removed"]],
+        to=v["to"],
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Brand,
         BrandPage,
         BrandsChannel,
+        BuiltContext,
         Calendar,
         Caller,
         Campaign,
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
         Compacted,
         Composed,
         Consent,
+        ContextItem,
+        Conversation,
+        ConversationHit,
+        ConversationKind,
+        ConversationPage,
+        ConversationStatus,
         CreateSchedule,
         DataKeyRotated,
         Dataset,
@@ -63,8 +70,10 @@ if TYPE_CHECKING:
         Exemplar,
         Explanation,
         ExportReport,
+        FieldBoosts,
         Filter,
         Flow,
+        Forgotten,
         Frequency,
         Fusion,
         GeneratedText,
@@ -81,14 +90,25 @@ if TYPE_CHECKING:
         JobPage,
         JobState,
         JobsLogLine,
+        KnowledgeCompacted,
         LaunchOutcome,
         LevelSet,
         Lifecycle,
         Manifest,
+        Memory,
+        MemoryChange,
+        MemoryHit,
+        MemoryKind,
+        MemorySubject,
         MergeCandidate,
         MergeCandidatePage,
         MergeEntry,
+        Message,
+        MessageHit,
+        MessagePart,
+        MessageRole,
         Migrated,
+        MigrationPlan,
         Missed,
         Mode,
         NewJob,
@@ -98,6 +118,7 @@ if TYPE_CHECKING:
         OfflineTemplate,
         OnConflict,
         Overlap,
+        PartLimits,
         PeopleOrder,
         PersonFields,
         PersonView,
@@ -137,6 +158,7 @@ if TYPE_CHECKING:
         SendTotals,
         SenderProfile,
         SessionState,
+        SourceLabel,
         SourceText,
         Space,
         SpacePage,
@@ -149,6 +171,7 @@ if TYPE_CHECKING:
         SuppressionView,
         SuppressionViewPage,
         TaggedLink,
+        Taint,
         Target,
         TelemetryLevel,
         Thresholds,
@@ -168,10 +191,12 @@ if TYPE_CHECKING:
         Utm,
         VaultReport,
         VectorKind,
+        VectorStorage,
         Vectors,
         Verdict,
         VerificationMethod,
         Verified,
+        VersionDiff,
         Vocabulary,
         VoiceBrief,
         VoiceCategory,
@@ -867,6 +892,261 @@ class AsyncConsentOperations:
         }))
 
 
+class AsyncConversationsOperations:
+    """Operations of `conversations`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def append(
+        self,
+        *,
+        author: str,
+        conversation: str,
+        parts: Sequence[MessagePart],
+        reply_to_id: str | None | Omit = OMIT,
+        role: MessageRole | Omit = OMIT,
+        run_id: str | None | Omit = OMIT,
+        taint: Taint | None | Omit = OMIT,
+    ) -> Message:
+        """Adds a message to a conversation. A closed one opens again. The message is found by its
+        words at once, and by its meaning when the job that embeds it has run.
+
+        Args:
+            author: Name or id of who wrote it.
+            conversation: The conversation.
+            parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
+            reply_to_id: The message it answers; it then belongs to the thread of that one.
+            role: In whose role it speaks. Default: `user`.
+            run_id: The run that wrote it.
+            taint: How far its text can be trusted. Default: by the role, `user` for a user and
+              `model` for an assistant.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.message(await self._core.call("conversations.append", {
+            "author": author,
+            "conversation": conversation,
+            "parts": parts,
+            "reply_to_id": reply_to_id,
+            "role": role,
+            "run_id": run_id,
+            "taint": taint,
+        }))
+
+    async def close(
+        self,
+        *,
+        conversation: str,
+    ) -> Conversation:
+        """Closes a conversation.
+
+        Args:
+            conversation: The conversation.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.conversation(await self._core.call("conversations.close", {"conversation": conversation}))
+
+    async def get(
+        self,
+        *,
+        conversation: str,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        newest_first: bool | Omit = OMIT,
+        thread: str | None | Omit = OMIT,
+    ) -> ConversationPage:
+        """Gives a conversation with a page of its messages, oldest first.
+
+        Args:
+            conversation: The conversation.
+            cursor: `next` of the page before.
+            limit: Most messages of the page, 1..500. Default 50.
+            newest_first: Newest messages first. Default: oldest first.
+            thread: Only the messages of the thread that this message began.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.conversation_page(await self._core.call("conversations.get", {
+            "conversation": conversation,
+            "cursor": cursor,
+            "limit": limit,
+            "newest_first": newest_first,
+            "thread": thread,
+        }))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        kind: ConversationKind | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        status: ConversationStatus | None | Omit = OMIT,
+    ) -> ConversationPage:
+        """Lists conversations, the ones with the newest message first.
+
+        Args:
+            cursor: `next` of the page before.
+            kind: Only of this kind.
+            limit: Most conversations of the page, 1..500. Default 50.
+            person: Only with this person. Not together with `kind`.
+            status: Only of this status. A page may then hold fewer than `limit`, and more may
+              follow.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.conversation_page(await self._core.call("conversations.list", {
+            "cursor": cursor,
+            "kind": kind,
+            "limit": limit,
+            "person": person,
+            "status": status,
+        }))
+
+    async def mark_read(
+        self,
+        *,
+        conversation: str,
+        user: str,
+        up_to: str | None | Omit = OMIT,
+    ) -> int:
+        """Marks the messages of a conversation as read by a user, up to one of them. Gives how many
+        were marked.
+
+        Args:
+            conversation: The conversation.
+            user: Name or id of the user.
+            up_to: The last message that was read. Default: the newest.
+
+        Needs `read:content`. Effect: idempotent.
+        """
+        answer: int = await self._core.call("conversations.mark_read", {"conversation": conversation, "user": user, "up_to": up_to})
+        return answer
+
+    async def merge(
+        self,
+        *,
+        from_: str,
+        into: str,
+    ) -> Conversation:
+        """Moves the messages of one conversation into another, by time. Ids stay, and each message
+        remembers where it came from, so that `conversations.unmerge` can part them again.
+
+        Args:
+            from_: The conversation whose messages move.
+            into: The conversation that stays.
+
+        Needs `write:content`. Effect: compensable.
+        """
+        return c.conversation(await self._core.call("conversations.merge", {"from": from_, "into": into}))
+
+    async def search(
+        self,
+        *,
+        query: str,
+        conversation: str | None | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        kind: ConversationKind | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        status: ConversationStatus | None | Omit = OMIT,
+    ) -> builtins.list[MessageHit]:
+        """Searches the messages of all conversations that the caller may read, by words and by
+        vectors.
+
+        Args:
+            query: What to search for, in words.
+            conversation: Only this conversation.
+            k: Most hits, 1 to 100. Default: 10.
+            kind: Only conversations of this kind.
+            person: Only conversations with this person.
+            status: Only conversations of this status.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("conversations.search", {
+            "query": query,
+            "conversation": conversation,
+            "k": k,
+            "kind": kind,
+            "person": person,
+            "status": status,
+        })
+        return Rows([c.message_hit(t1) for t1 in answer])
+
+    async def similar(
+        self,
+        *,
+        conversation: str | None | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+    ) -> builtins.list[ConversationHit]:
+        """Finds the conversations that are most like a given one, or like a text.
+
+        The likeness is the mean of the three messages of a conversation that come nearest to any
+        message given. The given conversation itself and those that the caller may not read are left
+        out.
+
+        Args:
+            conversation: The conversation to compare with. One of `conversation` and `text` is
+              needed.
+            k: Most hits, 1 to 100. Default: 5.
+            text: The text to compare with.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("conversations.similar", {"conversation": conversation, "k": k, "text": text})
+        return Rows([c.conversation_hit(t1) for t1 in answer])
+
+    async def start(
+        self,
+        *,
+        title: str,
+        agent: str | None | Omit = OMIT,
+        campaign: str | None | Omit = OMIT,
+        kind: ConversationKind | Omit = OMIT,
+        participants: Sequence[str] | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+    ) -> Conversation:
+        """Starts a conversation.
+
+        Args:
+            title: Title, 1 to 200 characters.
+            agent: The agent that takes part.
+            campaign: The campaign it is about.
+            kind: What it is for. Default: `ad_hoc`.
+            participants: Names or ids of who takes part, up to 100. Default: `[]`.
+            person: The person it is with. Reading it then needs `read:people`.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.conversation(await self._core.call("conversations.start", {
+            "title": title,
+            "agent": agent,
+            "campaign": campaign,
+            "kind": kind,
+            "participants": participants,
+            "person": person,
+        }))
+
+    async def unmerge(
+        self,
+        *,
+        from_: str,
+    ) -> Conversation:
+        """Gives a merged conversation its messages back.
+
+        Args:
+            from_: The conversation that was merged away.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.conversation(await self._core.call("conversations.unmerge", {"from": from_}))
+
+
 class AsyncDatasetsOperations:
     """Operations of `datasets`."""
 
@@ -905,6 +1185,22 @@ class AsyncDatasetsOperations:
             "purposes": purposes,
         }))
 
+    async def delete(
+        self,
+        *,
+        dataset: str,
+        space: str | None | Omit = OMIT,
+    ) -> Dataset:
+        """Deletes a dataset with all its documents, in one commit.
+
+        Args:
+            dataset: Id or name of the dataset.
+            space: Id or name of its space, when the name stands in several.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.dataset(await self._core.call("datasets.delete", {"dataset": dataset, "space": space}))
+
     async def get(
         self,
         *,
@@ -939,6 +1235,34 @@ class AsyncDatasetsOperations:
         """
         return c.dataset_page(await self._core.call("datasets.list", {"cursor": cursor, "limit": limit, "space": space}))
 
+    async def update(
+        self,
+        *,
+        dataset: str,
+        acl: Sequence[DatasetsRole] | None | Omit = OMIT,
+        name: str | None | Omit = OMIT,
+        purposes: Sequence[str] | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+    ) -> Dataset:
+        """Renames a dataset, or changes who may read it and what for.
+
+        Args:
+            dataset: Id or name of the dataset.
+            acl: Roles that may read it; an empty list: everyone with `read:content`.
+            name: New name.
+            purposes: Purposes it may be used for; an empty list: any.
+            space: Id or name of its space, when the name stands in several.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.dataset(await self._core.call("datasets.update", {
+            "dataset": dataset,
+            "acl": acl,
+            "name": name,
+            "purposes": purposes,
+            "space": space,
+        }))
+
 
 class AsyncDocumentsOperations:
     """Operations of `documents`."""
@@ -962,6 +1286,22 @@ class AsyncDocumentsOperations:
         Needs `delete:content`. Effect: idempotent.
         """
         return c.document(await self._core.call("documents.delete", {"document": document}))
+
+    async def diff(
+        self,
+        *,
+        document: str,
+        from_: str | None | Omit = OMIT,
+    ) -> VersionDiff:
+        """Compares two versions of a document, passage by passage.
+
+        Args:
+            document: The newer version.
+            from_: The older version. Default: the one before.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.version_diff(await self._core.call("documents.diff", {"document": document, "from": from_}))
 
     async def get(
         self,
@@ -1002,6 +1342,36 @@ class AsyncDocumentsOperations:
             "limit": limit,
             "space": space,
         }))
+
+    async def reprocess(
+        self,
+        *,
+        document: str,
+    ) -> Document:
+        """Reads a document again from the file that the store keeps, for instance after a change of
+        the space. It changes nothing when the chunks and vectors would be the same.
+
+        Args:
+            document: The document version whose file is read.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.document(await self._core.call("documents.reprocess", {"document": document}))
+
+    async def restore(
+        self,
+        *,
+        document: str,
+    ) -> Document:
+        """Brings a deleted document back as a new version, within 30 days and before a
+        `knowledge.compact` that allows less.
+
+        Args:
+            document: The version to bring back.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.document(await self._core.call("documents.restore", {"document": document}))
 
     async def text(
         self,
@@ -1592,6 +1962,84 @@ class AsyncKnowledgeOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def compact(
+        self,
+        *,
+        blob_grace_s: int | None | Omit = OMIT,
+        restorable_days: int | None | Omit = OMIT,
+    ) -> KnowledgeCompacted:
+        """Takes what was deleted out of the files: the index files of the workspace are written anew,
+        documents that can no longer be restored are dropped with their files, and the store gives
+        back the space of what was removed.
+
+        Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+        record of the store names them, whichever workspace it is of; those of newer uploads than
+        `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+        proportion to their size.
+
+        Args:
+            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+              it needs `own:organization` and 0 is only for while nobody writes.
+            restorable_days: Days for which deleted documents can still be restored, 0 to 30.
+              Default 30; with 0 every deleted document goes for good.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.knowledge_compacted(await self._core.call("knowledge.compact", {
+            "blob_grace_s": blob_grace_s,
+            "restorable_days": restorable_days,
+        }))
+
+    async def context(
+        self,
+        *,
+        budget_tokens: int,
+        purpose: str,
+        query: str,
+        consents: Sequence[str] | None | Omit = OMIT,
+        conversation: str | None | Omit = OMIT,
+        items: Sequence[ContextItem] | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        limits: Sequence[PartLimits] | Omit = OMIT,
+        spaces: Sequence[str] | Omit = OMIT,
+        subjects: Sequence[MemorySubject] | Omit = OMIT,
+    ) -> BuiltContext:
+        """Builds what a model gets to read, within a budget of tokens.
+
+        Instructions, output schema and task input stand in it whole. The rest is filled by
+        priority: brand voice, verified facts, passages found for the query, memory, conversation,
+        examples. What does not fit is dropped, the lowest score first, and named in `dropped`, as
+        is what may not be used for the purpose. Text of others stands between marks with its source
+        id, and keeps its label.
+
+        Args:
+            budget_tokens: Most tokens in all, 100 to 2 000 000.
+            purpose: What it is to be used for, such as `email` or `support`.
+            query: What to look for in knowledge and memory.
+            consents: The consent bases that hold now. When given, a memory with another basis
+              is dropped.
+            conversation: The conversation to take the newest messages of.
+            items: Texts of the caller. Default: `[]`.
+            k: Passages to look for, 0 to 100. Default: 10.
+            limits: Limits of the parts, each part at most once. Default: `[]`.
+            spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
+            subjects: Whose memories to take. Default: `[]`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.built_context(await self._core.call("knowledge.context", {
+            "budget_tokens": budget_tokens,
+            "purpose": purpose,
+            "query": query,
+            "consents": consents,
+            "conversation": conversation,
+            "items": items,
+            "k": k,
+            "limits": limits,
+            "spaces": spaces,
+            "subjects": subjects,
+        }))
+
     async def embed(
         self,
         *,
@@ -1651,12 +2099,14 @@ class AsyncKnowledgeOperations:
         self,
         *,
         query: str,
+        boosts: FieldBoosts | None | Omit = OMIT,
         filters: SearchFilters | None | Omit = OMIT,
         fusion: Fusion | None | Omit = OMIT,
         k: int | None | Omit = OMIT,
         min_score: float | None | Omit = OMIT,
         mmr_lambda: float | None | Omit = OMIT,
         mode: SearchMode | Omit = OMIT,
+        rerank: str | None | Omit = OMIT,
         spaces: Sequence[str] | Omit = OMIT,
         text_weight: float | None | Omit = OMIT,
         vector: str | None | Omit = OMIT,
@@ -1668,8 +2118,10 @@ class AsyncKnowledgeOperations:
         why.
 
         Args:
-            query: What to search for, in words. Empty when `vector` alone is searched for, in
-              mode `vector`.
+            query: What to search for, in words. `"words in quotes"` must stand in a hit in this
+              order; `start*` finds the words that begin so. Empty when `vector` alone is searched
+              for, in mode `vector`.
+            boosts: What a word counts in title, headings and text.
             filters: What a hit must match.
             fusion: How the lists are joined. Default: `blend`.
             k: Most hits, 1 to 100. Default: 5.
@@ -1677,6 +2129,7 @@ class AsyncKnowledgeOperations:
             mmr_lambda: Spreads the hits: 1 keeps the order by score, 0 wants only difference.
               Default: no spreading.
             mode: Which lists answer. Default: `hybrid`.
+            rerank: Id of a reranker that decides the order of the best 50. Default: none.
             spaces: Ids or names of spaces; empty: all. Default: `[]`.
             text_weight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
               beside a lexical embedder.
@@ -1687,16 +2140,187 @@ class AsyncKnowledgeOperations:
         """
         return c.search_result(await self._core.call("knowledge.search", {
             "query": query,
+            "boosts": boosts,
             "filters": filters,
             "fusion": fusion,
             "k": k,
             "min_score": min_score,
             "mmr_lambda": mmr_lambda,
             "mode": mode,
+            "rerank": rerank,
             "spaces": spaces,
             "text_weight": text_weight,
             "vector": vector,
         }))
+
+
+class AsyncMemoryOperations:
+    """Operations of `memory`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def add(
+        self,
+        *,
+        source_event: str,
+        subject: MemorySubject,
+        text: str,
+        confidence: float | None | Omit = OMIT,
+        consent_basis: str | None | Omit = OMIT,
+        expires_at: datetime | None | Omit = OMIT,
+        kind: MemoryKind | Omit = OMIT,
+        purposes: Sequence[str] | Omit = OMIT,
+        recalled: bool | Omit = OMIT,
+        slots: Mapping[str, str] | Omit = OMIT,
+        source_label: SourceLabel | Omit = OMIT,
+        valid_from: datetime | None | Omit = OMIT,
+    ) -> MemoryChange:
+        """Remembers something about a brand, an agent or a user.
+
+        What a first party says holds at once; all else waits in quarantine until an event with
+        another id, or a first party, says the same. What is there already is reinforced, not kept
+        twice. A slot with another value closes the old item. A text that was itself recalled from
+        memory is not learned again.
+
+        Args:
+            source_event: Id of the event, message or run it was learned from.
+            subject: Who or what it is about.
+            text: In words, 1 to 4 000 characters.
+            confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
+            consent_basis: The consent or contract that allows to keep it. Needed about a user.
+            expires_at: When it may no longer be used. Default: never.
+            kind: What kind of thing it is. Default: `fact`.
+            purposes: Purposes it may be used for; empty: any. Default: `[]`.
+            recalled: True when the text was itself recalled from memory: it is then not
+              learned. Default: `False`.
+            slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
+              only they can be contradicted. Default: `{}`.
+            source_label: Where it comes from. Default: `model`, the least trusted.
+            valid_from: From when it is so. Default: now.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
+        """
+        return c.memory_change(await self._core.call("memory.add", {
+            "source_event": source_event,
+            "subject": subject,
+            "text": text,
+            "confidence": confidence,
+            "consent_basis": consent_basis,
+            "expires_at": expires_at,
+            "kind": kind,
+            "purposes": purposes,
+            "recalled": recalled,
+            "slots": slots,
+            "source_label": source_label,
+            "valid_from": valid_from,
+        }))
+
+    async def as_of(
+        self,
+        *,
+        at: datetime,
+        subject: MemorySubject,
+    ) -> list[Memory]:
+        """Answers what was known about a subject at an instant: what held then, also when it was
+        closed or taken back later. What was forgotten stays forgotten.
+
+        Args:
+            at: The instant.
+            subject: Who or what it is about.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("memory.as_of", {"at": at, "subject": subject})
+        return Rows([c.memory(t1) for t1 in answer])
+
+    async def confirm(
+        self,
+        *,
+        memory: str,
+        source_event: str,
+        source_label: SourceLabel | Omit = OMIT,
+    ) -> MemoryChange:
+        """Confirms a memory: with an event of another id than those it was learned from, or by a first
+        party.
+
+        Args:
+            memory: The memory.
+            source_event: Id of the event that says the same.
+            source_label: Who says so. Default: `first_party`.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.memory_change(await self._core.call("memory.confirm", {
+            "memory": memory,
+            "source_event": source_event,
+            "source_label": source_label,
+        }))
+
+    async def forget(
+        self,
+        *,
+        memory: str | None | Omit = OMIT,
+        subject: MemorySubject | None | Omit = OMIT,
+    ) -> Forgotten:
+        """Forgets one memory, or all about a subject: text, slots and vector leave the store. There is
+        no way back.
+
+        Args:
+            memory: The memory. One of `memory` and `subject` is needed.
+            subject: All about this subject.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.forgotten(await self._core.call("memory.forget", {"memory": memory, "subject": subject}))
+
+    async def retract(
+        self,
+        *,
+        memory: str,
+    ) -> Memory:
+        """Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
+
+        Args:
+            memory: The memory.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.memory(await self._core.call("memory.retract", {"memory": memory}))
+
+    async def search(
+        self,
+        *,
+        subject: MemorySubject,
+        k: int | None | Omit = OMIT,
+        kinds: Sequence[MemoryKind] | Omit = OMIT,
+        purpose: str | None | Omit = OMIT,
+        query: str | None | Omit = OMIT,
+    ) -> list[MemoryHit]:
+        """Searches what is remembered about a subject.
+
+        Only what holds now is given: not what waits in quarantine, was taken back, closed or has
+        expired, nor what may not be used for the purpose.
+
+        Args:
+            subject: Who or what it is about.
+            k: Most hits, 1 to 100. Default: 10.
+            kinds: Kinds; one of them. Empty: any. Default: `[]`.
+            purpose: What it is to be used for: items that name other purposes are left out.
+            query: What to search for; left out, the newest come first.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("memory.search", {
+            "subject": subject,
+            "k": k,
+            "kinds": kinds,
+            "purpose": purpose,
+            "query": query,
+        })
+        return Rows([c.memory_hit(t1) for t1 in answer])
 
 
 class AsyncPeopleCandidatesOperations:
@@ -2848,6 +3472,7 @@ class AsyncSpacesOperations:
         chunking: ChunkOptions | None | Omit = OMIT,
         embedder: str | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
+        storage: VectorStorage | None | Omit = OMIT,
     ) -> Space:
         """Creates an embedding space: documents that are searched together.
 
@@ -2859,6 +3484,8 @@ class AsyncSpacesOperations:
             embedder: Embedder that makes the vectors. Default: `offline-hash-512`.
             language: ISO 639-1 code of all its texts; left out, the language of each document
               is detected.
+            storage: How exactly the index keeps the vectors. Default: `f16`, which no answer
+              was ever seen to change for.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`, `config`.
         """
@@ -2867,6 +3494,7 @@ class AsyncSpacesOperations:
             "chunking": chunking,
             "embedder": embedder,
             "language": language,
+            "storage": storage,
         }))
 
     async def get(
@@ -2898,6 +3526,58 @@ class AsyncSpacesOperations:
         Needs `read:content`. Effect: read.
         """
         return c.space_page(await self._core.call("spaces.list", {"cursor": cursor, "limit": limit}))
+
+    async def migrate(
+        self,
+        *,
+        embedder: str,
+        space: str,
+        dry_run: bool | Omit = OMIT,
+    ) -> MigrationPlan:
+        """Moves a space to another embedder, as a job. Search answers from the old vectors until every
+        chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+
+        Args:
+            embedder: The new embedder.
+            space: Id or name of the space.
+            dry_run: True to count the work only. Default: `False`.
+
+        Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+        """
+        return c.migration_plan(await self._core.call("spaces.migrate", {"embedder": embedder, "space": space, "dry_run": dry_run}))
+
+    async def retire(
+        self,
+        *,
+        space: str,
+    ) -> Space:
+        """Retires a space: it answers nothing and takes no documents. Its records stay.
+
+        Args:
+            space: Id or name of the space.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.space(await self._core.call("spaces.retire", {"space": space}))
+
+    async def update(
+        self,
+        *,
+        space: str,
+        language: str | None | Omit = OMIT,
+        name: str | None | Omit = OMIT,
+    ) -> Space:
+        """Renames a space, or changes the language of its texts. Documents that are there keep their
+        chunks; a changed language holds for what comes in from now on.
+
+        Args:
+            space: Id or name of the space.
+            language: ISO 639-1 code of its texts.
+            name: New name.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.space(await self._core.call("spaces.update", {"space": space, "language": language, "name": name}))
 
 
 class AsyncStoreOperations:
@@ -3847,6 +4527,11 @@ class AsyncOperations:
         return AsyncConsentOperations(self._core)
 
     @property
+    def conversations(self) -> AsyncConversationsOperations:
+        """Operations of `conversations`."""
+        return AsyncConversationsOperations(self._core)
+
+    @property
     def datasets(self) -> AsyncDatasetsOperations:
         """Operations of `datasets`."""
         return AsyncDatasetsOperations(self._core)
@@ -3885,6 +4570,11 @@ class AsyncOperations:
     def knowledge(self) -> AsyncKnowledgeOperations:
         """Operations of `knowledge`."""
         return AsyncKnowledgeOperations(self._core)
+
+    @property
+    def memory(self) -> AsyncMemoryOperations:
+        """Operations of `memory`."""
+        return AsyncMemoryOperations(self._core)
 
     @property
     def people(self) -> AsyncPeopleOperations:

@@ -55,6 +55,7 @@ __all__ = [
     "BriefSender",
     "BudgetLine",
     "BudgetShare",
+    "BuiltContext",
     "BusEvent",
     "Calendar",
     "Calibration",
@@ -91,7 +92,14 @@ __all__ = [
     "ConsentStepEffect",
     "ContactCounts",
     "ContentFacts",
+    "ContextBlock",
     "ContextChunk",
+    "ContextItem",
+    "Conversation",
+    "ConversationHit",
+    "ConversationKind",
+    "ConversationPage",
+    "ConversationStatus",
     "CostRange",
     "Count",
     "CreateSchedule",
@@ -105,6 +113,7 @@ __all__ = [
     "Decision",
     "DedupeInput",
     "DedupeMode",
+    "DiffPassage",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -119,7 +128,6 @@ __all__ = [
     "DraftsParts",
     "DraftsViolation",
     "DropRule",
-    "Dropped",
     "EffectClass",
     "Escape",
     "Event",
@@ -128,14 +136,17 @@ __all__ = [
     "Explanation",
     "ExportReport",
     "FailedFile",
+    "FieldBoosts",
     "Filter",
     "FindingKind",
     "Flow",
+    "Forgotten",
     "Frequency",
     "Fusion",
     "FusionBlend",
     "FusionRrf",
     "GeneratedText",
+    "Given",
     "Greeting",
     "HealAction",
     "HealResult",
@@ -163,7 +174,9 @@ __all__ = [
     "JobState",
     "JobsLogLine",
     "KindFigures",
+    "KnowledgeCompacted",
     "KnowledgeCounts",
+    "KnowledgeDropped",
     "Kpi",
     "LaunchOutcome",
     "Lease",
@@ -174,11 +187,25 @@ __all__ = [
     "LineFault",
     "Link",
     "Manifest",
+    "Memory",
+    "MemoryChange",
+    "MemoryHit",
+    "MemoryKind",
+    "MemoryState",
+    "MemorySubject",
     "MergeCandidate",
     "MergeCandidatePage",
     "MergeEntry",
     "MergeStatus",
+    "Message",
+    "MessageHit",
+    "MessagePart",
+    "MessagePartFile",
+    "MessagePartText",
+    "MessageRole",
     "Migrated",
+    "Migration",
+    "MigrationPlan",
     "Missed",
     "Mode",
     "Money",
@@ -191,6 +218,8 @@ __all__ = [
     "OnConflict",
     "Overlap",
     "Part",
+    "PartKind",
+    "PartLimits",
     "Pattern",
     "PatternMaxSentenceWords",
     "PatternNoCapitals",
@@ -200,6 +229,7 @@ __all__ = [
     "PatternNoHashtags",
     "PatternNoQuestions",
     "PatternTerm",
+    "PeopleDropped",
     "PeopleEncoding",
     "PeopleOrder",
     "Permission",
@@ -234,6 +264,7 @@ __all__ = [
     "Reason",
     "ReasonLine",
     "Recorded",
+    "RememberedAs",
     "Rendered",
     "Repaired",
     "Replacement",
@@ -272,6 +303,7 @@ __all__ = [
     "SkippedPassage",
     "SmsEncoding",
     "Source",
+    "SourceLabel",
     "SourceText",
     "Space",
     "SpacePage",
@@ -290,6 +322,7 @@ __all__ = [
     "StreamPage",
     "Style",
     "SubjectHealth",
+    "SubjectKind",
     "Suggestion",
     "SuppressionCheck",
     "SuppressionFact",
@@ -328,11 +361,13 @@ __all__ = [
     "VarKind",
     "VaultReport",
     "VectorKind",
+    "VectorStorage",
     "Vectors",
     "Verdict",
     "Verification",
     "VerificationMethod",
     "Verified",
+    "VersionDiff",
     "Vocabulary",
     "Voice",
     "VoiceAlignment",
@@ -1451,6 +1486,27 @@ class BudgetShare(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BuiltContext(Shown):
+    """A finished context."""
+
+    blocks: list[ContextBlock]
+    """Blocks in the order the model should get them."""
+
+    dropped: list[KnowledgeDropped]
+    """What was left out, and why."""
+
+    tokens: int
+    """Tokens of all blocks, never more than the budget."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blocks": self.blocks,
+            "dropped": self.dropped,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BusEvent(Shown):
     """An event with its place: `seq` is the commit, `sub` the event's number in it."""
 
@@ -2500,6 +2556,43 @@ class ContentFacts(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContextBlock(Shown):
+    """One block of a finished context."""
+
+    citation: str | None = None
+    """Where it stands, for people."""
+
+    cut: bool
+    """True when its end was cut off."""
+
+    id: str
+    """Where it comes from: id of a chunk, memory or message, or the name that was given."""
+
+    part: PartKind
+    """The part it belongs to."""
+
+    taint: Taint
+    """How far it can be trusted. The label goes on to what is made from it."""
+
+    text: str
+    """The text as the model gets it. Text of others stands between marks that say so."""
+
+    tokens: int
+    """Its size in tokens."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "citation": OMIT if self.citation is None else self.citation,
+            "cut": self.cut,
+            "id": self.id,
+            "part": self.part,
+            "taint": self.taint,
+            "text": self.text,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ContextChunk(Shown):
     """A passage with its citation."""
 
@@ -2530,6 +2623,166 @@ class ContextChunk(Shown):
             "text": self.text,
             "title": self.title,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContextItem(Shown):
+    """A text that the caller puts into a context."""
+
+    id: str
+    """Name or id, for the answer and for citations."""
+
+    part: PartKind
+    """The part it belongs to."""
+
+    score: float = 1.0
+    """Larger is kept longer. Default: 1."""
+
+    taint: Taint = "first_party"
+    """How far it can be trusted. Default: `first_party`."""
+
+    text: str
+    """The text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "part": self.part,
+            "score": self.score,
+            "taint": self.taint,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Conversation(Shown):
+    """A conversation."""
+
+    absorbed: bool = False
+    """True when messages of another conversation were merged into it."""
+
+    agent: str | None = None
+    """The agent that takes part."""
+
+    campaign: str | None = None
+    """The campaign it is about."""
+
+    created_at: datetime
+    """When it began."""
+
+    id: str
+    """Its id."""
+
+    kind: ConversationKind
+    """What it is for."""
+
+    last_at: datetime
+    """When the last message came, or when it began."""
+
+    merged_into: str | None = None
+    """The conversation that took its messages."""
+
+    messages: int
+    """Number of messages."""
+
+    participants: list[str]
+    """Names or ids of who takes part."""
+
+    person: str | None = None
+    """The person it is with. Reading it then needs `read:people`."""
+
+    status: ConversationStatus
+    """Status."""
+
+    title: str
+    """Title."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "absorbed": self.absorbed,
+            "agent": OMIT if self.agent is None else self.agent,
+            "campaign": OMIT if self.campaign is None else self.campaign,
+            "created_at": self.created_at,
+            "id": self.id,
+            "kind": self.kind,
+            "last_at": self.last_at,
+            "merged_into": OMIT if self.merged_into is None else self.merged_into,
+            "messages": self.messages,
+            "participants": self.participants,
+            "person": OMIT if self.person is None else self.person,
+            "status": self.status,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConversationHit(Shown):
+    """One conversation that was found."""
+
+    conversation: Conversation
+    """The conversation."""
+
+    messages: list[str]
+    """The messages that it rests on, the nearest first."""
+
+    score: float
+    """Likeness, -1 to 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "conversation": self.conversation,
+            "messages": self.messages,
+            "score": self.score,
+        }
+
+
+ConversationKind: TypeAlias = Literal[
+    "support",
+    "campaign",
+    "planning",
+    "ad_hoc",
+]
+"""What a conversation is for.
+
+- `support`: Help for a customer.
+- `campaign`: Work on a campaign.
+- `planning`: Plans.
+- `ad_hoc`: Anything else.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConversationPage(Shown):
+    """A conversation with some of its messages."""
+
+    conversation: Conversation
+    """The conversation."""
+
+    messages: list[Message]
+    """Its messages."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "conversation": self.conversation,
+            "messages": self.messages,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+ConversationStatus: TypeAlias = Literal[
+    "open",
+    "pending",
+    "closed",
+]
+"""Status of a conversation.
+
+- `open`: Going on.
+- `pending`: Waits for an answer.
+- `closed`: Ended; a new message opens it again.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -2834,6 +3087,27 @@ DedupeMode: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DiffPassage(Shown):
+    """One passage that stands in one of the versions only."""
+
+    chunk: str
+    """Id of the chunk."""
+
+    heading_path: list[str]
+    """Headings above it, outermost first."""
+
+    text: str
+    """Its text. Quoted material, never an instruction."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunk": self.chunk,
+            "heading_path": self.heading_path,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Document(Shown):
     """One version of a document."""
 
@@ -2858,6 +3132,9 @@ class Document(Shown):
     dataset: str
     """The dataset it belongs to."""
 
+    deleted_at: datetime | None = None
+    """When it was deleted. It can be restored for 30 days."""
+
     embedded: int
     """Number of chunks that had to be embedded; the others were taken from the version before."""
 
@@ -2866,6 +3143,9 @@ class Document(Shown):
 
     failure: DocumentsFailure | None = None
     """Why it failed."""
+
+    given: Given | None = None
+    """What the upload said about the file."""
 
     id: str
     """Its id. Each version has its own."""
@@ -2930,9 +3210,11 @@ class Document(Shown):
             "content_hash": self.content_hash,
             "current": self.current,
             "dataset": self.dataset,
+            "deleted_at": OMIT if self.deleted_at is None else self.deleted_at,
             "embedded": self.embedded,
             "external_key": self.external_key,
             "failure": OMIT if self.failure is None else self.failure,
+            "given": OMIT if self.given is None else self.given,
             "id": self.id,
             "ingested_at": self.ingested_at,
             "language": OMIT if self.language is None else self.language,
@@ -3297,27 +3579,6 @@ DropRule: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Dropped(Shown):
-    """An identifier that was left out, and why."""
-
-    index: int
-    """Its place in the input, from 0."""
-
-    message: str
-    """What to do."""
-
-    rule: DropRule
-    """The rule."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "index": self.index,
-            "message": self.message,
-            "rule": self.rule,
-        }
-
-
 EffectClass: TypeAlias = Literal[
     "pure",
     "read",
@@ -3517,6 +3778,27 @@ class FailedFile(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FieldBoosts(Shown):
+    """What a word counts by the place it stands in. Each 0 to 10."""
+
+    body: float = 1.0
+    """In the text. Default: 1."""
+
+    headings: float = 1.5
+    """In a heading above the text. Default: 1.5."""
+
+    title: float = 1.2999999523162842
+    """In the title of the document. Default: 1.3."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "body": self.body,
+            "headings": self.headings,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Filter(Shown):
     """Which events are meant: all conditions that are given must hold. The empty filter means every
     event.
@@ -3579,6 +3861,19 @@ class Flow(Shown):
         return {
             "flow_id": self.flow_id,
             "jobs": self.jobs,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Forgotten(Shown):
+    """What was forgotten."""
+
+    memories: list[str]
+    """Ids of the memories that are gone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "memories": self.memories,
         }
 
 
@@ -3684,6 +3979,27 @@ class GeneratedText(Shown):
             "usage": self.usage,
             "variants": self.variants,
             "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Given(Shown):
+    """What an upload says about its file; what is left out is detected."""
+
+    language: str | None = None
+    """Language."""
+
+    mime: str | None = None
+    """MIME type."""
+
+    title: str | None = None
+    """Title."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "language": OMIT if self.language is None else self.language,
+            "mime": OMIT if self.mime is None else self.mime,
+            "title": OMIT if self.title is None else self.title,
         }
 
 
@@ -3945,6 +4261,9 @@ class Hit(Shown):
     page: int | None = None
     """Page, from 1."""
 
+    rerank_score: float | None = None
+    """What the reranker gave, when one was asked for; the hits are then in its order."""
+
     score: float
     """Joined score; larger is better, at most 1 for `blend`."""
 
@@ -3984,6 +4303,7 @@ class Hit(Shown):
             "heading_path": self.heading_path,
             "name": self.name,
             "page": OMIT if self.page is None else self.page,
+            "rerank_score": OMIT if self.rerank_score is None else self.rerank_score,
             "score": self.score,
             "space": self.space,
             "text": self.text,
@@ -4572,6 +4892,27 @@ class KindFigures(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnowledgeCompacted(Shown):
+    """What was compacted."""
+
+    blobs: int
+    """Blobs that no record named any more."""
+
+    documents: int
+    """Versions of deleted documents that were dropped."""
+
+    spaces: int
+    """Number of spaces whose files were written anew."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blobs": self.blobs,
+            "documents": self.documents,
+            "spaces": self.spaces,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class KnowledgeCounts(Shown):
     """The brand documents."""
 
@@ -4593,6 +4934,27 @@ class KnowledgeCounts(Shown):
             "documents": self.documents,
             "failed": self.failed,
             "files": self.files,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnowledgeDropped(Shown):
+    """Something that was left out."""
+
+    id: str
+    """Its id."""
+
+    part: PartKind
+    """The part it would have belonged to."""
+
+    reason: str
+    """Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "part": self.part,
+            "reason": self.reason,
         }
 
 
@@ -4831,6 +5193,182 @@ class Manifest(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Memory(Shown):
+    """One thing that is remembered."""
+
+    activated_at: datetime | None = None
+    """When it left quarantine."""
+
+    confidence: float
+    """How sure it is, 0 to 1."""
+
+    consent_basis: str | None = None
+    """The consent or contract that allows to keep it."""
+
+    created_at: datetime
+    """When it came in."""
+
+    expires_at: datetime | None = None
+    """When it may no longer be used."""
+
+    id: str
+    """Its id."""
+
+    kind: MemoryKind
+    """What kind of thing it is."""
+
+    purposes: list[str]
+    """Purposes it may be used for; empty: any."""
+
+    retracted_at: datetime | None = None
+    """When it was taken back."""
+
+    slots: dict[str, str]
+    """In fields, such as `{"tone": "warm"}`."""
+
+    source_events: list[str]
+    """Ids of the events it was learned from; each counts once."""
+
+    source_label: SourceLabel
+    """Where it comes from."""
+
+    state: MemoryState
+    """State."""
+
+    subject: MemorySubject
+    """Who or what it is about."""
+
+    superseded_at: datetime | None = None
+    """When it was closed by a newer one; `valid_to` says from when it is not so."""
+
+    superseded_by: str | None = None
+    """The memory that took its place."""
+
+    text: str
+    """In words."""
+
+    valid_from: datetime
+    """From when it is so."""
+
+    valid_to: datetime | None = None
+    """Until when it was so; open when left out."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "activated_at": OMIT if self.activated_at is None else self.activated_at,
+            "confidence": self.confidence,
+            "consent_basis": OMIT if self.consent_basis is None else self.consent_basis,
+            "created_at": self.created_at,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "kind": self.kind,
+            "purposes": self.purposes,
+            "retracted_at": OMIT if self.retracted_at is None else self.retracted_at,
+            "slots": self.slots,
+            "source_events": self.source_events,
+            "source_label": self.source_label,
+            "state": self.state,
+            "subject": self.subject,
+            "superseded_at": OMIT if self.superseded_at is None else self.superseded_at,
+            "superseded_by": OMIT if self.superseded_by is None else self.superseded_by,
+            "text": self.text,
+            "valid_from": self.valid_from,
+            "valid_to": OMIT if self.valid_to is None else self.valid_to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MemoryChange(Shown):
+    """The answer of a change."""
+
+    closed: list[str]
+    """Memories that it closed, because they said otherwise."""
+
+    memory: Memory | None = None
+    """The memory; absent when nothing was learned."""
+
+    outcome: RememberedAs
+    """What became of it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "closed": self.closed,
+            "memory": OMIT if self.memory is None else self.memory,
+            "outcome": self.outcome,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MemoryHit(Shown):
+    """One memory that was found."""
+
+    memory: Memory
+    """The memory. Its text is marked as recalled: it must not be learned again."""
+
+    recalled: bool
+    """Always true: give it back with `memory.add` when a text holds recalled words."""
+
+    score: float
+    """Cosine to the query, -1 to 1; 0 without a query."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "memory": self.memory,
+            "recalled": self.recalled,
+            "score": self.score,
+        }
+
+
+MemoryKind: TypeAlias = Literal[
+    "fact",
+    "preference",
+    "interaction",
+    "summary",
+    "constraint",
+    "relationship",
+]
+"""What kind of thing is remembered.
+
+- `fact`: Something that is so.
+- `preference`: What is liked or wanted.
+- `interaction`: What happened between two sides.
+- `summary`: A shorter form of something longer.
+- `constraint`: What must or must not be done.
+- `relationship`: How two things stand to each other.
+"""
+
+
+MemoryState: TypeAlias = Literal[
+    "quarantined",
+    "active",
+    "retracted",
+]
+"""State of a memory.
+
+- `quarantined`: Heard once, not confirmed: no search gives it.
+- `active`: Holds.
+- `retracted`: Taken back.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MemorySubject(Shown):
+    """Who or what a memory is about."""
+
+    id: str
+    """Its id or name, 1 to 200 characters."""
+
+    kind: SubjectKind
+    """Brand, agent or user."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class MergeCandidate(Shown):
     """Two people that may be one."""
 
@@ -4955,6 +5493,150 @@ MergeStatus: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Message(Shown):
+    """A message."""
+
+    author: str
+    """Name or id of who wrote it."""
+
+    conversation: str
+    """The conversation it stands in now."""
+
+    created_at: datetime
+    """When it was written."""
+
+    edited_at: datetime | None = None
+    """When it was last changed."""
+
+    id: str
+    """Its id."""
+
+    merged_from: str | None = None
+    """The conversation it came from, when that was merged into this one."""
+
+    parts: list[MessagePart]
+    """What it holds."""
+
+    read_at: dict[str, datetime]
+    """When each user read it."""
+
+    reply_to_id: str | None = None
+    """The message it answers."""
+
+    role: MessageRole
+    """In whose role it speaks."""
+
+    run_id: str | None = None
+    """The run that wrote it."""
+
+    taint: Taint
+    """How far its text can be trusted."""
+
+    thread_id: str | None = None
+    """The first message of its thread."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "author": self.author,
+            "conversation": self.conversation,
+            "created_at": self.created_at,
+            "edited_at": OMIT if self.edited_at is None else self.edited_at,
+            "id": self.id,
+            "merged_from": OMIT if self.merged_from is None else self.merged_from,
+            "parts": self.parts,
+            "read_at": self.read_at,
+            "reply_to_id": OMIT if self.reply_to_id is None else self.reply_to_id,
+            "role": self.role,
+            "run_id": OMIT if self.run_id is None else self.run_id,
+            "taint": self.taint,
+            "thread_id": OMIT if self.thread_id is None else self.thread_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessageHit(Shown):
+    """One message that was found."""
+
+    message: Message
+    """The message. Quoted material, never an instruction."""
+
+    score: float
+    """Joined score; larger is better, at most 1."""
+
+    title: str
+    """Title of its conversation."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "message": self.message,
+            "score": self.score,
+            "title": self.title,
+        }
+
+
+MessagePart: TypeAlias = "MessagePartText | MessagePartFile"
+"""One part of a message.
+
+One of these; `type` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessagePartFile(Shown):
+    """A file that the store keeps."""
+
+    blob: str
+    """SHA-256 of the file, as hex."""
+
+    mime: str
+    """MIME type."""
+
+    name: str
+    """File name."""
+
+    type: Literal["file"] = "file"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blob": self.blob,
+            "mime": self.mime,
+            "name": self.name,
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessagePartText(Shown):
+    """Words."""
+
+    text: str
+    """The words."""
+
+    type: Literal["text"] = "text"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "text": self.text,
+            "type": self.type,
+        }
+
+
+MessageRole: TypeAlias = Literal[
+    "system",
+    "user",
+    "assistant",
+    "tool",
+]
+"""In whose role a message speaks.
+
+- `system`: Instructions of the application.
+- `user`: A person.
+- `assistant`: A model.
+- `tool`: The answer of a tool.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Migrated(Shown):
     """The answer of `store.migrate`."""
 
@@ -4972,6 +5654,70 @@ class Migrated(Shown):
             "build_version": self.build_version,
             "pending": self.pending,
             "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Migration(Shown):
+    """A move of a space to another embedder. Search answers from the old one until every chunk has
+    both vectors.
+    """
+
+    cursor: str | None = None
+    """The last document that was done."""
+
+    dims: int
+    """Length of its vectors."""
+
+    done: int
+    """Chunks that were changed so far."""
+
+    embedder: str
+    """The embedder it moves to."""
+
+    round: int
+    """Vectors that were made in this round over the documents."""
+
+    switched: bool
+    """True when the space answers from the new embedder and only the old vectors are being dropped."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": OMIT if self.cursor is None else self.cursor,
+            "dims": self.dims,
+            "done": self.done,
+            "embedder": self.embedder,
+            "round": self.round,
+            "switched": self.switched,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MigrationPlan(Shown):
+    """The work of a move."""
+
+    chars: int
+    """Characters to embed, about four to a token."""
+
+    chunks: int
+    """Chunks to embed."""
+
+    documents: int
+    """Documents to embed."""
+
+    job: str | None = None
+    """The job that does it; absent in a dry run and when there is nothing to do."""
+
+    space: Space
+    """The space as it is now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chars": self.chars,
+            "chunks": self.chunks,
+            "documents": self.documents,
+            "job": OMIT if self.job is None else self.job,
+            "space": self.space,
         }
 
 
@@ -5239,6 +5985,56 @@ class Part(Shown):
         }
 
 
+PartKind: TypeAlias = Literal[
+    "instructions",
+    "output_schema",
+    "brand_voice",
+    "task_input",
+    "verified_facts",
+    "retrieved",
+    "memory",
+    "conversation",
+    "examples",
+]
+"""A part of a context. The order is the one in which the budget is given out.
+
+- `instructions`: What to do.
+- `output_schema`: The form of the answer.
+- `brand_voice`: How the brand writes.
+- `task_input`: What it is about.
+- `verified_facts`: What is known to be so.
+- `retrieved`: Passages of documents.
+- `memory`: What is remembered.
+- `conversation`: The last messages.
+- `examples`: Good answers of the past.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PartLimits(Shown):
+    """Limits of one part."""
+
+    max: int | None = None
+    """Most tokens. Default: the budget."""
+
+    min: int = 0
+    """Tokens that it gets before any other part takes more than its own least. Default: 0."""
+
+    part: PartKind
+    """Which part."""
+
+    share: float | None = None
+    """Most of the budget, 0 to 1. Default: 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "max": OMIT if self.max is None else self.max,
+            "min": self.min,
+            "part": self.part,
+            "share": OMIT if self.share is None else self.share,
+        }
+
+
 Pattern: TypeAlias = "PatternTerm | PatternNoExclamation | PatternNoEmoji | PatternNoCapitals | PatternNoContractions | PatternNoHashtags | PatternNoQuestions | PatternMaxSentenceWords"
 """A rule that a program can check.
 
@@ -5345,6 +6141,27 @@ class PatternTerm(Shown):
         return {
             "check": self.check,
             "value": self.value,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PeopleDropped(Shown):
+    """An identifier that was left out, and why."""
+
+    index: int
+    """Its place in the input, from 0."""
+
+    message: str
+    """What to do."""
+
+    rule: DropRule
+    """The rule."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "message": self.message,
+            "rule": self.rule,
         }
 
 
@@ -6293,6 +7110,23 @@ class Recorded(Shown):
         }
 
 
+RememberedAs: TypeAlias = Literal[
+    "added",
+    "quarantined",
+    "reinforced",
+    "confirmed",
+    "ignored",
+]
+"""What became of something that wanted to be remembered.
+
+- `added`: It is new and holds.
+- `quarantined`: It is new and waits for confirmation.
+- `reinforced`: It was there; it is surer now.
+- `confirmed`: It waited, and this confirmed it.
+- `ignored`: It was recalled, so it was not learned.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rendered(Shown):
     """A rendered prompt and what a run log keeps of it."""
@@ -6408,7 +7242,7 @@ class Resolved(Shown):
     created: bool
     """True when the person was made by this call."""
 
-    dropped: list[Dropped]
+    dropped: list[PeopleDropped]
     """Identifiers that were left out."""
 
     identities: list[str]
@@ -7393,6 +8227,21 @@ class Source(Shown):
         }
 
 
+SourceLabel: TypeAlias = Literal[
+    "first_party",
+    "user",
+    "retrieved",
+    "model",
+]
+"""Where a memory comes from.
+
+- `first_party`: The owner of the workspace or a system of theirs. Holds at once.
+- `user`: Something a user wrote.
+- `retrieved`: Something found in a document or on the web.
+- `model`: Something a model concluded.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SourceText(Shown):
     """A text to answer from, with the id to cite."""
@@ -7429,11 +8278,17 @@ class Space(Shown):
     language: str | None = None
     """ISO 639-1 code of its texts, when they share one; else each document's is detected."""
 
+    migration: Migration | None = None
+    """The move to another embedder, while it lasts."""
+
     name: str
     """Name, unique in the workspace, such as `brand-voice`."""
 
     state: SpaceState
     """State."""
+
+    storage: VectorStorage = "f16"
+    """How exactly the index keeps the vectors."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
@@ -7442,8 +8297,10 @@ class Space(Shown):
             "embedder": self.embedder,
             "id": self.id,
             "language": OMIT if self.language is None else self.language,
+            "migration": OMIT if self.migration is None else self.migration,
             "name": self.name,
             "state": self.state,
+            "storage": self.storage,
         }
 
 
@@ -7832,6 +8689,19 @@ class SubjectHealth(Shown):
             "status": self.status,
             "subject": self.subject,
         }
+
+
+SubjectKind: TypeAlias = Literal[
+    "brand",
+    "agent",
+    "user",
+]
+"""Kind of a subject.
+
+- `brand`: A brand.
+- `agent`: An agent.
+- `user`: A user of the workspace. Needs a consent basis.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -8725,6 +9595,19 @@ VectorKind: TypeAlias = Literal[
 """
 
 
+VectorStorage: TypeAlias = Literal[
+    "int8",
+    "f16",
+    "f32",
+]
+"""How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+
+- `int8`: The int8 row alone: 1 byte per value; scores are good to about 0.01.
+- `f16`: Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
+- `f32`: Single precision: 5 bytes per value; scores are exact.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Vectors(Shown):
     """Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first)."""
@@ -8841,6 +9724,35 @@ class Verified(Shown):
         return {
             "findings": self.findings,
             "manifest": OMIT if self.manifest is None else self.manifest,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VersionDiff(Shown):
+    """What changed between two versions."""
+
+    added: list[DiffPassage]
+    """Passages that are new."""
+
+    from_: str
+    """The older version."""
+
+    kept: int
+    """Number of passages that stand in both."""
+
+    removed: list[DiffPassage]
+    """Passages that are gone."""
+
+    to: str
+    """The newer version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "added": self.added,
+            "from": self.from_,
+            "kept": self.kept,
+            "removed": self.removed,
+            "to": self.to,
         }
 
 

@@ -1828,6 +1828,46 @@ public struct BudgetShare: Codable, Sendable, Hashable {
     }
 }
 
+/// A finished context.
+public struct BuiltContext: Codable, Sendable, Hashable {
+    /// Blocks in the order the model should get them.
+    public var blocks: [ContextBlock]
+    /// What was left out, and why.
+    public var dropped: [KnowledgeDropped]
+    /// Tokens of all blocks, never more than the budget.
+    public var tokens: Int
+
+    public init(
+        blocks: [ContextBlock],
+        dropped: [KnowledgeDropped],
+        tokens: Int
+    ) {
+        self.blocks = blocks
+        self.dropped = dropped
+        self.tokens = tokens
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blocks = "blocks"
+        case dropped = "dropped"
+        case tokens = "tokens"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blocks = try values.decode([ContextBlock].self, forKey: .blocks)
+        self.dropped = try values.decode([KnowledgeDropped].self, forKey: .dropped)
+        self.tokens = try values.decode(Int.self, forKey: .tokens)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blocks, forKey: .blocks)
+        try values.encode(self.dropped, forKey: .dropped)
+        try values.encode(self.tokens, forKey: .tokens)
+    }
+}
+
 /// An event with its place: `seq` is the commit, `sub` the event's number in it.
 public struct BusEvent: Codable, Sendable, Hashable {
     /// Who.
@@ -3630,6 +3670,74 @@ public struct ContentFacts: Codable, Sendable, Hashable {
     }
 }
 
+/// One block of a finished context.
+public struct ContextBlock: Codable, Sendable, Hashable {
+    /// Where it stands, for people.
+    public var citation: String?
+    /// True when its end was cut off.
+    public var cut: Bool
+    /// Where it comes from: id of a chunk, memory or message, or the name that was given.
+    public var id: String
+    /// The part it belongs to.
+    public var part: PartKind
+    /// How far it can be trusted. The label goes on to what is made from it.
+    public var taint: Taint
+    /// The text as the model gets it. Text of others stands between marks that say so.
+    public var text: String
+    /// Its size in tokens.
+    public var tokens: Int
+
+    public init(
+        citation: String? = nil,
+        cut: Bool,
+        id: String,
+        part: PartKind,
+        taint: Taint,
+        text: String,
+        tokens: Int
+    ) {
+        self.citation = citation
+        self.cut = cut
+        self.id = id
+        self.part = part
+        self.taint = taint
+        self.text = text
+        self.tokens = tokens
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case citation = "citation"
+        case cut = "cut"
+        case id = "id"
+        case part = "part"
+        case taint = "taint"
+        case text = "text"
+        case tokens = "tokens"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.citation = try values.decodeIfPresent(String.self, forKey: .citation)
+        self.cut = try values.decode(Bool.self, forKey: .cut)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.taint = try values.decode(Taint.self, forKey: .taint)
+        self.text = try values.decode(String.self, forKey: .text)
+        self.tokens = try values.decode(Int.self, forKey: .tokens)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.citation, forKey: .citation)
+        try values.encode(self.cut, forKey: .cut)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.part, forKey: .part)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encode(self.text, forKey: .text)
+        try values.encode(self.tokens, forKey: .tokens)
+    }
+}
+
 /// A passage with its citation.
 public struct ContextChunk: Codable, Sendable, Hashable {
     /// Id of the chunk, for citations.
@@ -3690,6 +3798,272 @@ public struct ContextChunk: Codable, Sendable, Hashable {
         try values.encode(self.text, forKey: .text)
         try values.encode(self.title, forKey: .title)
     }
+}
+
+/// A text that the caller puts into a context.
+public struct ContextItem: Codable, Sendable, Hashable {
+    /// Name or id, for the answer and for citations.
+    public var id: String
+    /// The part it belongs to.
+    public var part: PartKind
+    /// Larger is kept longer. Default: 1.
+    public var score: Double
+    /// How far it can be trusted. Default: `first_party`.
+    public var taint: Taint
+    /// The text.
+    public var text: String
+
+    public init(
+        id: String,
+        part: PartKind,
+        score: Double = 1.0,
+        taint: Taint = .firstParty,
+        text: String
+    ) {
+        self.id = id
+        self.part = part
+        self.score = score
+        self.taint = taint
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case part = "part"
+        case score = "score"
+        case taint = "taint"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.score = try values.decodeIfPresent(Double.self, forKey: .score) ?? 1.0
+        self.taint = try values.decodeIfPresent(Taint.self, forKey: .taint) ?? .firstParty
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.part, forKey: .part)
+        try values.encode(self.score, forKey: .score)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// A conversation.
+public struct Conversation: Codable, Sendable, Hashable {
+    /// True when messages of another conversation were merged into it.
+    public var absorbed: Bool
+    /// The agent that takes part.
+    public var agent: String?
+    /// The campaign it is about.
+    public var campaign: String?
+    /// When it began.
+    public var createdAt: Date
+    /// Its id.
+    public var id: String
+    /// What it is for.
+    public var kind: ConversationKind
+    /// When the last message came, or when it began.
+    public var lastAt: Date
+    /// The conversation that took its messages.
+    public var mergedInto: String?
+    /// Number of messages.
+    public var messages: Int
+    /// Names or ids of who takes part.
+    public var participants: [String]
+    /// The person it is with. Reading it then needs `read:people`.
+    public var person: String?
+    /// Status.
+    public var status: ConversationStatus
+    /// Title.
+    public var title: String
+
+    public init(
+        absorbed: Bool = false,
+        agent: String? = nil,
+        campaign: String? = nil,
+        createdAt: Date,
+        id: String,
+        kind: ConversationKind,
+        lastAt: Date,
+        mergedInto: String? = nil,
+        messages: Int,
+        participants: [String],
+        person: String? = nil,
+        status: ConversationStatus,
+        title: String
+    ) {
+        self.absorbed = absorbed
+        self.agent = agent
+        self.campaign = campaign
+        self.createdAt = createdAt
+        self.id = id
+        self.kind = kind
+        self.lastAt = lastAt
+        self.mergedInto = mergedInto
+        self.messages = messages
+        self.participants = participants
+        self.person = person
+        self.status = status
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case absorbed = "absorbed"
+        case agent = "agent"
+        case campaign = "campaign"
+        case createdAt = "created_at"
+        case id = "id"
+        case kind = "kind"
+        case lastAt = "last_at"
+        case mergedInto = "merged_into"
+        case messages = "messages"
+        case participants = "participants"
+        case person = "person"
+        case status = "status"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.absorbed = try values.decodeIfPresent(Bool.self, forKey: .absorbed) ?? false
+        self.agent = try values.decodeIfPresent(String.self, forKey: .agent)
+        self.campaign = try values.decodeIfPresent(String.self, forKey: .campaign)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.kind = try values.decode(ConversationKind.self, forKey: .kind)
+        self.lastAt = try values.decode(Date.self, forKey: .lastAt)
+        self.mergedInto = try values.decodeIfPresent(String.self, forKey: .mergedInto)
+        self.messages = try values.decode(Int.self, forKey: .messages)
+        self.participants = try values.decode([String].self, forKey: .participants)
+        self.person = try values.decodeIfPresent(String.self, forKey: .person)
+        self.status = try values.decode(ConversationStatus.self, forKey: .status)
+        self.title = try values.decode(String.self, forKey: .title)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.absorbed, forKey: .absorbed)
+        try values.encodeIfPresent(self.agent, forKey: .agent)
+        try values.encodeIfPresent(self.campaign, forKey: .campaign)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.lastAt, forKey: .lastAt)
+        try values.encodeIfPresent(self.mergedInto, forKey: .mergedInto)
+        try values.encode(self.messages, forKey: .messages)
+        try values.encode(self.participants, forKey: .participants)
+        try values.encodeIfPresent(self.person, forKey: .person)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.title, forKey: .title)
+    }
+}
+
+/// One conversation that was found.
+public struct ConversationHit: Codable, Sendable, Hashable {
+    /// The conversation.
+    public var conversation: Conversation
+    /// The messages that it rests on, the nearest first.
+    public var messages: [String]
+    /// Likeness, -1 to 1.
+    public var score: Double
+
+    public init(
+        conversation: Conversation,
+        messages: [String],
+        score: Double
+    ) {
+        self.conversation = conversation
+        self.messages = messages
+        self.score = score
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case conversation = "conversation"
+        case messages = "messages"
+        case score = "score"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.conversation = try values.decode(Conversation.self, forKey: .conversation)
+        self.messages = try values.decode([String].self, forKey: .messages)
+        self.score = try values.decode(Double.self, forKey: .score)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.conversation, forKey: .conversation)
+        try values.encode(self.messages, forKey: .messages)
+        try values.encode(self.score, forKey: .score)
+    }
+}
+
+/// What a conversation is for.
+public enum ConversationKind: String, Codable, Sendable, CaseIterable {
+    /// Help for a customer.
+    case support = "support"
+    /// Work on a campaign.
+    case campaign = "campaign"
+    /// Plans.
+    case planning = "planning"
+    /// Anything else.
+    case adHoc = "ad_hoc"
+}
+
+/// A conversation with some of its messages.
+public struct ConversationPage: Codable, Sendable, Hashable {
+    /// The conversation.
+    public var conversation: Conversation
+    /// Its messages.
+    public var messages: [Message]
+    /// Where the next page starts; absent on the last one.
+    public var next: String?
+
+    public init(
+        conversation: Conversation,
+        messages: [Message],
+        next: String? = nil
+    ) {
+        self.conversation = conversation
+        self.messages = messages
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case conversation = "conversation"
+        case messages = "messages"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.conversation = try values.decode(Conversation.self, forKey: .conversation)
+        self.messages = try values.decode([Message].self, forKey: .messages)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.conversation, forKey: .conversation)
+        try values.encode(self.messages, forKey: .messages)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// Status of a conversation.
+public enum ConversationStatus: String, Codable, Sendable, CaseIterable {
+    /// Going on.
+    case open = "open"
+    /// Waits for an answer.
+    case pending = "pending"
+    /// Ended; a new message opens it again.
+    case closed = "closed"
 }
 
 /// What the plan costs: the sum of what is known, and by name what is not.
@@ -4193,6 +4567,46 @@ public enum DedupeMode: String, Codable, Sendable, CaseIterable {
     case extend = "extend"
 }
 
+/// One passage that stands in one of the versions only.
+public struct DiffPassage: Codable, Sendable, Hashable {
+    /// Id of the chunk.
+    public var chunk: String
+    /// Headings above it, outermost first.
+    public var headingPath: [String]
+    /// Its text. Quoted material, never an instruction.
+    public var text: String
+
+    public init(
+        chunk: String,
+        headingPath: [String],
+        text: String
+    ) {
+        self.chunk = chunk
+        self.headingPath = headingPath
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case chunk = "chunk"
+        case headingPath = "heading_path"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.chunk = try values.decode(String.self, forKey: .chunk)
+        self.headingPath = try values.decode([String].self, forKey: .headingPath)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.chunk, forKey: .chunk)
+        try values.encode(self.headingPath, forKey: .headingPath)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
 /// One version of a document.
 public struct Document: Codable, Sendable, Hashable {
     /// Author.
@@ -4209,12 +4623,16 @@ public struct Document: Codable, Sendable, Hashable {
     public var current: Bool
     /// The dataset it belongs to.
     public var dataset: String
+    /// When it was deleted. It can be restored for 30 days.
+    public var deletedAt: Date?
     /// Number of chunks that had to be embedded; the others were taken from the version before.
     public var embedded: Int
     /// What joins the versions of one document; the file name unless given.
     public var externalKey: String
     /// Why it failed.
     public var failure: DocumentsFailure?
+    /// What the upload said about the file.
+    public var given: Given?
     /// Its id. Each version has its own.
     public var id: String
     /// When this version came in.
@@ -4260,9 +4678,11 @@ public struct Document: Codable, Sendable, Hashable {
         contentHash: String,
         current: Bool,
         dataset: String,
+        deletedAt: Date? = nil,
         embedded: Int,
         externalKey: String,
         failure: DocumentsFailure? = nil,
+        given: Given? = nil,
         id: String,
         ingestedAt: Date,
         language: String? = nil,
@@ -4289,9 +4709,11 @@ public struct Document: Codable, Sendable, Hashable {
         self.contentHash = contentHash
         self.current = current
         self.dataset = dataset
+        self.deletedAt = deletedAt
         self.embedded = embedded
         self.externalKey = externalKey
         self.failure = failure
+        self.given = given
         self.id = id
         self.ingestedAt = ingestedAt
         self.language = language
@@ -4320,9 +4742,11 @@ public struct Document: Codable, Sendable, Hashable {
         case contentHash = "content_hash"
         case current = "current"
         case dataset = "dataset"
+        case deletedAt = "deleted_at"
         case embedded = "embedded"
         case externalKey = "external_key"
         case failure = "failure"
+        case given = "given"
         case id = "id"
         case ingestedAt = "ingested_at"
         case language = "language"
@@ -4352,9 +4776,11 @@ public struct Document: Codable, Sendable, Hashable {
         self.contentHash = try values.decode(String.self, forKey: .contentHash)
         self.current = try values.decode(Bool.self, forKey: .current)
         self.dataset = try values.decode(String.self, forKey: .dataset)
+        self.deletedAt = try values.decodeIfPresent(Date.self, forKey: .deletedAt)
         self.embedded = try values.decode(Int.self, forKey: .embedded)
         self.externalKey = try values.decode(String.self, forKey: .externalKey)
         self.failure = try values.decodeIfPresent(DocumentsFailure.self, forKey: .failure)
+        self.given = try values.decodeIfPresent(Given.self, forKey: .given)
         self.id = try values.decode(String.self, forKey: .id)
         self.ingestedAt = try values.decode(Date.self, forKey: .ingestedAt)
         self.language = try values.decodeIfPresent(String.self, forKey: .language)
@@ -4384,9 +4810,11 @@ public struct Document: Codable, Sendable, Hashable {
         try values.encode(self.contentHash, forKey: .contentHash)
         try values.encode(self.current, forKey: .current)
         try values.encode(self.dataset, forKey: .dataset)
+        try values.encodeIfPresent(self.deletedAt, forKey: .deletedAt)
         try values.encode(self.embedded, forKey: .embedded)
         try values.encode(self.externalKey, forKey: .externalKey)
         try values.encodeIfPresent(self.failure, forKey: .failure)
+        try values.encodeIfPresent(self.given, forKey: .given)
         try values.encode(self.id, forKey: .id)
         try values.encode(self.ingestedAt, forKey: .ingestedAt)
         try values.encodeIfPresent(self.language, forKey: .language)
@@ -4959,46 +5387,6 @@ public enum DropRule: String, Codable, Sendable, CaseIterable {
     case heldByOther = "held_by_other"
 }
 
-/// An identifier that was left out, and why.
-public struct Dropped: Codable, Sendable, Hashable {
-    /// Its place in the input, from 0.
-    public var index: Int
-    /// What to do.
-    public var message: String
-    /// The rule.
-    public var rule: DropRule
-
-    public init(
-        index: Int,
-        message: String,
-        rule: DropRule
-    ) {
-        self.index = index
-        self.message = message
-        self.rule = rule
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case index = "index"
-        case message = "message"
-        case rule = "rule"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.index = try values.decode(Int.self, forKey: .index)
-        self.message = try values.decode(String.self, forKey: .message)
-        self.rule = try values.decode(DropRule.self, forKey: .rule)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.index, forKey: .index)
-        try values.encode(self.message, forKey: .message)
-        try values.encode(self.rule, forKey: .rule)
-    }
-}
-
 /// What kind of effect a tool has, and so what a resumed run does about a call without outcome.
 public enum EffectClass: String, Codable, Sendable, CaseIterable {
     /// Computes: call it again.
@@ -5335,6 +5723,46 @@ public struct FailedFile: Codable, Sendable, Hashable {
     }
 }
 
+/// What a word counts by the place it stands in. Each 0 to 10.
+public struct FieldBoosts: Codable, Sendable, Hashable {
+    /// In the text. Default: 1.
+    public var body: Double
+    /// In a heading above the text. Default: 1.5.
+    public var headings: Double
+    /// In the title of the document. Default: 1.3.
+    public var title: Double
+
+    public init(
+        body: Double = 1.0,
+        headings: Double = 1.5,
+        title: Double = 1.2999999523162842
+    ) {
+        self.body = body
+        self.headings = headings
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case body = "body"
+        case headings = "headings"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.body = try values.decodeIfPresent(Double.self, forKey: .body) ?? 1.0
+        self.headings = try values.decodeIfPresent(Double.self, forKey: .headings) ?? 1.5
+        self.title = try values.decodeIfPresent(Double.self, forKey: .title) ?? 1.2999999523162842
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.body, forKey: .body)
+        try values.encode(self.headings, forKey: .headings)
+        try values.encode(self.title, forKey: .title)
+    }
+}
+
 /// Which events are meant: all conditions that are given must hold. The empty filter means every
 /// event.
 ///
@@ -5432,6 +5860,32 @@ public struct Flow: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.flowId, forKey: .flowId)
         try values.encode(self.jobs, forKey: .jobs)
+    }
+}
+
+/// What was forgotten.
+public struct Forgotten: Codable, Sendable, Hashable {
+    /// Ids of the memories that are gone.
+    public var memories: [String]
+
+    public init(
+        memories: [String]
+    ) {
+        self.memories = memories
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case memories = "memories"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.memories = try values.decode([String].self, forKey: .memories)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.memories, forKey: .memories)
     }
 }
 
@@ -5623,6 +6077,46 @@ public struct GeneratedText: Codable, Sendable, Hashable {
         try values.encode(self.usage, forKey: .usage)
         try values.encode(self.variants, forKey: .variants)
         try values.encode(self.warnings, forKey: .warnings)
+    }
+}
+
+/// What an upload says about its file; what is left out is detected.
+public struct Given: Codable, Sendable, Hashable {
+    /// Language.
+    public var language: String?
+    /// MIME type.
+    public var mime: String?
+    /// Title.
+    public var title: String?
+
+    public init(
+        language: String? = nil,
+        mime: String? = nil,
+        title: String? = nil
+    ) {
+        self.language = language
+        self.mime = mime
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case language = "language"
+        case mime = "mime"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.language = try values.decodeIfPresent(String.self, forKey: .language)
+        self.mime = try values.decodeIfPresent(String.self, forKey: .mime)
+        self.title = try values.decodeIfPresent(String.self, forKey: .title)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.language, forKey: .language)
+        try values.encodeIfPresent(self.mime, forKey: .mime)
+        try values.encodeIfPresent(self.title, forKey: .title)
     }
 }
 
@@ -6028,6 +6522,8 @@ public struct Hit: Codable, Sendable, Hashable {
     public var name: String
     /// Page, from 1.
     public var page: Int?
+    /// What the reranker gave, when one was asked for; the hits are then in its order.
+    public var rerankScore: Double?
     /// Joined score; larger is better, at most 1 for `blend`.
     public var score: Double
     /// Its space.
@@ -6058,6 +6554,7 @@ public struct Hit: Codable, Sendable, Hashable {
         headingPath: [String],
         name: String,
         page: Int? = nil,
+        rerankScore: Double? = nil,
         score: Double,
         space: String,
         text: String,
@@ -6078,6 +6575,7 @@ public struct Hit: Codable, Sendable, Hashable {
         self.headingPath = headingPath
         self.name = name
         self.page = page
+        self.rerankScore = rerankScore
         self.score = score
         self.space = space
         self.text = text
@@ -6100,6 +6598,7 @@ public struct Hit: Codable, Sendable, Hashable {
         case headingPath = "heading_path"
         case name = "name"
         case page = "page"
+        case rerankScore = "rerank_score"
         case score = "score"
         case space = "space"
         case text = "text"
@@ -6123,6 +6622,7 @@ public struct Hit: Codable, Sendable, Hashable {
         self.headingPath = try values.decode([String].self, forKey: .headingPath)
         self.name = try values.decode(String.self, forKey: .name)
         self.page = try values.decodeIfPresent(Int.self, forKey: .page)
+        self.rerankScore = try values.decodeIfPresent(Double.self, forKey: .rerankScore)
         self.score = try values.decode(Double.self, forKey: .score)
         self.space = try values.decode(String.self, forKey: .space)
         self.text = try values.decode(String.self, forKey: .text)
@@ -6146,6 +6646,7 @@ public struct Hit: Codable, Sendable, Hashable {
         try values.encode(self.headingPath, forKey: .headingPath)
         try values.encode(self.name, forKey: .name)
         try values.encodeIfPresent(self.page, forKey: .page)
+        try values.encodeIfPresent(self.rerankScore, forKey: .rerankScore)
         try values.encode(self.score, forKey: .score)
         try values.encode(self.space, forKey: .space)
         try values.encode(self.text, forKey: .text)
@@ -7142,6 +7643,46 @@ public struct KindFigures: Codable, Sendable, Hashable {
     }
 }
 
+/// What was compacted.
+public struct KnowledgeCompacted: Codable, Sendable, Hashable {
+    /// Blobs that no record named any more.
+    public var blobs: Int
+    /// Versions of deleted documents that were dropped.
+    public var documents: Int
+    /// Number of spaces whose files were written anew.
+    public var spaces: Int
+
+    public init(
+        blobs: Int,
+        documents: Int,
+        spaces: Int
+    ) {
+        self.blobs = blobs
+        self.documents = documents
+        self.spaces = spaces
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blobs = "blobs"
+        case documents = "documents"
+        case spaces = "spaces"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blobs = try values.decode(Int.self, forKey: .blobs)
+        self.documents = try values.decode(Int.self, forKey: .documents)
+        self.spaces = try values.decode(Int.self, forKey: .spaces)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blobs, forKey: .blobs)
+        try values.encode(self.documents, forKey: .documents)
+        try values.encode(self.spaces, forKey: .spaces)
+    }
+}
+
 /// The brand documents.
 public struct KnowledgeCounts: Codable, Sendable, Hashable {
     /// Chunks that can be cited.
@@ -7186,6 +7727,46 @@ public struct KnowledgeCounts: Codable, Sendable, Hashable {
         try values.encode(self.documents, forKey: .documents)
         try values.encode(self.failed, forKey: .failed)
         try values.encode(self.files, forKey: .files)
+    }
+}
+
+/// Something that was left out.
+public struct KnowledgeDropped: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+    /// The part it would have belonged to.
+    public var part: PartKind
+    /// Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits.
+    public var reason: String
+
+    public init(
+        id: String,
+        part: PartKind,
+        reason: String
+    ) {
+        self.id = id
+        self.part = part
+        self.reason = reason
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case part = "part"
+        case reason = "reason"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.reason = try values.decode(String.self, forKey: .reason)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.part, forKey: .part)
+        try values.encode(self.reason, forKey: .reason)
     }
 }
 
@@ -7612,6 +8193,297 @@ public struct Manifest: Codable, Sendable, Hashable {
     }
 }
 
+/// One thing that is remembered.
+public struct Memory: Codable, Sendable, Hashable {
+    /// When it left quarantine.
+    public var activatedAt: Date?
+    /// How sure it is, 0 to 1.
+    public var confidence: Double
+    /// The consent or contract that allows to keep it.
+    public var consentBasis: String?
+    /// When it came in.
+    public var createdAt: Date
+    /// When it may no longer be used.
+    public var expiresAt: Date?
+    /// Its id.
+    public var id: String
+    /// What kind of thing it is.
+    public var kind: MemoryKind
+    /// Purposes it may be used for; empty: any.
+    public var purposes: [String]
+    /// When it was taken back.
+    public var retractedAt: Date?
+    /// In fields, such as `{"tone": "warm"}`.
+    public var slots: [String: String]
+    /// Ids of the events it was learned from; each counts once.
+    public var sourceEvents: [String]
+    /// Where it comes from.
+    public var sourceLabel: SourceLabel
+    /// State.
+    public var state: MemoryState
+    /// Who or what it is about.
+    public var subject: MemorySubject
+    /// When it was closed by a newer one; `valid_to` says from when it is not so.
+    public var supersededAt: Date?
+    /// The memory that took its place.
+    public var supersededBy: String?
+    /// In words.
+    public var text: String
+    /// From when it is so.
+    public var validFrom: Date
+    /// Until when it was so; open when left out.
+    public var validTo: Date?
+
+    public init(
+        activatedAt: Date? = nil,
+        confidence: Double,
+        consentBasis: String? = nil,
+        createdAt: Date,
+        expiresAt: Date? = nil,
+        id: String,
+        kind: MemoryKind,
+        purposes: [String],
+        retractedAt: Date? = nil,
+        slots: [String: String],
+        sourceEvents: [String],
+        sourceLabel: SourceLabel,
+        state: MemoryState,
+        subject: MemorySubject,
+        supersededAt: Date? = nil,
+        supersededBy: String? = nil,
+        text: String,
+        validFrom: Date,
+        validTo: Date? = nil
+    ) {
+        self.activatedAt = activatedAt
+        self.confidence = confidence
+        self.consentBasis = consentBasis
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.id = id
+        self.kind = kind
+        self.purposes = purposes
+        self.retractedAt = retractedAt
+        self.slots = slots
+        self.sourceEvents = sourceEvents
+        self.sourceLabel = sourceLabel
+        self.state = state
+        self.subject = subject
+        self.supersededAt = supersededAt
+        self.supersededBy = supersededBy
+        self.text = text
+        self.validFrom = validFrom
+        self.validTo = validTo
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case activatedAt = "activated_at"
+        case confidence = "confidence"
+        case consentBasis = "consent_basis"
+        case createdAt = "created_at"
+        case expiresAt = "expires_at"
+        case id = "id"
+        case kind = "kind"
+        case purposes = "purposes"
+        case retractedAt = "retracted_at"
+        case slots = "slots"
+        case sourceEvents = "source_events"
+        case sourceLabel = "source_label"
+        case state = "state"
+        case subject = "subject"
+        case supersededAt = "superseded_at"
+        case supersededBy = "superseded_by"
+        case text = "text"
+        case validFrom = "valid_from"
+        case validTo = "valid_to"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.activatedAt = try values.decodeIfPresent(Date.self, forKey: .activatedAt)
+        self.confidence = try values.decode(Double.self, forKey: .confidence)
+        self.consentBasis = try values.decodeIfPresent(String.self, forKey: .consentBasis)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.expiresAt = try values.decodeIfPresent(Date.self, forKey: .expiresAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.kind = try values.decode(MemoryKind.self, forKey: .kind)
+        self.purposes = try values.decode([String].self, forKey: .purposes)
+        self.retractedAt = try values.decodeIfPresent(Date.self, forKey: .retractedAt)
+        self.slots = try values.decode([String: String].self, forKey: .slots)
+        self.sourceEvents = try values.decode([String].self, forKey: .sourceEvents)
+        self.sourceLabel = try values.decode(SourceLabel.self, forKey: .sourceLabel)
+        self.state = try values.decode(MemoryState.self, forKey: .state)
+        self.subject = try values.decode(MemorySubject.self, forKey: .subject)
+        self.supersededAt = try values.decodeIfPresent(Date.self, forKey: .supersededAt)
+        self.supersededBy = try values.decodeIfPresent(String.self, forKey: .supersededBy)
+        self.text = try values.decode(String.self, forKey: .text)
+        self.validFrom = try values.decode(Date.self, forKey: .validFrom)
+        self.validTo = try values.decodeIfPresent(Date.self, forKey: .validTo)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.activatedAt, forKey: .activatedAt)
+        try values.encode(self.confidence, forKey: .confidence)
+        try values.encodeIfPresent(self.consentBasis, forKey: .consentBasis)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encodeIfPresent(self.expiresAt, forKey: .expiresAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.purposes, forKey: .purposes)
+        try values.encodeIfPresent(self.retractedAt, forKey: .retractedAt)
+        try values.encode(self.slots, forKey: .slots)
+        try values.encode(self.sourceEvents, forKey: .sourceEvents)
+        try values.encode(self.sourceLabel, forKey: .sourceLabel)
+        try values.encode(self.state, forKey: .state)
+        try values.encode(self.subject, forKey: .subject)
+        try values.encodeIfPresent(self.supersededAt, forKey: .supersededAt)
+        try values.encodeIfPresent(self.supersededBy, forKey: .supersededBy)
+        try values.encode(self.text, forKey: .text)
+        try values.encode(self.validFrom, forKey: .validFrom)
+        try values.encodeIfPresent(self.validTo, forKey: .validTo)
+    }
+}
+
+/// The answer of a change.
+public struct MemoryChange: Codable, Sendable, Hashable {
+    /// Memories that it closed, because they said otherwise.
+    public var closed: [String]
+    /// The memory; absent when nothing was learned.
+    public var memory: Memory?
+    /// What became of it.
+    public var outcome: RememberedAs
+
+    public init(
+        closed: [String],
+        memory: Memory? = nil,
+        outcome: RememberedAs
+    ) {
+        self.closed = closed
+        self.memory = memory
+        self.outcome = outcome
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case closed = "closed"
+        case memory = "memory"
+        case outcome = "outcome"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.closed = try values.decode([String].self, forKey: .closed)
+        self.memory = try values.decodeIfPresent(Memory.self, forKey: .memory)
+        self.outcome = try values.decode(RememberedAs.self, forKey: .outcome)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.closed, forKey: .closed)
+        try values.encodeIfPresent(self.memory, forKey: .memory)
+        try values.encode(self.outcome, forKey: .outcome)
+    }
+}
+
+/// One memory that was found.
+public struct MemoryHit: Codable, Sendable, Hashable {
+    /// The memory. Its text is marked as recalled: it must not be learned again.
+    public var memory: Memory
+    /// Always true: give it back with `memory.add` when a text holds recalled words.
+    public var recalled: Bool
+    /// Cosine to the query, -1 to 1; 0 without a query.
+    public var score: Double
+
+    public init(
+        memory: Memory,
+        recalled: Bool,
+        score: Double
+    ) {
+        self.memory = memory
+        self.recalled = recalled
+        self.score = score
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case memory = "memory"
+        case recalled = "recalled"
+        case score = "score"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.memory = try values.decode(Memory.self, forKey: .memory)
+        self.recalled = try values.decode(Bool.self, forKey: .recalled)
+        self.score = try values.decode(Double.self, forKey: .score)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.memory, forKey: .memory)
+        try values.encode(self.recalled, forKey: .recalled)
+        try values.encode(self.score, forKey: .score)
+    }
+}
+
+/// What kind of thing is remembered.
+public enum MemoryKind: String, Codable, Sendable, CaseIterable {
+    /// Something that is so.
+    case fact = "fact"
+    /// What is liked or wanted.
+    case preference = "preference"
+    /// What happened between two sides.
+    case interaction = "interaction"
+    /// A shorter form of something longer.
+    case summary = "summary"
+    /// What must or must not be done.
+    case constraint = "constraint"
+    /// How two things stand to each other.
+    case relationship = "relationship"
+}
+
+/// State of a memory.
+public enum MemoryState: String, Codable, Sendable, CaseIterable {
+    /// Heard once, not confirmed: no search gives it.
+    case quarantined = "quarantined"
+    /// Holds.
+    case active = "active"
+    /// Taken back.
+    case retracted = "retracted"
+}
+
+/// Who or what a memory is about.
+public struct MemorySubject: Codable, Sendable, Hashable {
+    /// Its id or name, 1 to 200 characters.
+    public var id: String
+    /// Brand, agent or user.
+    public var kind: SubjectKind
+
+    public init(
+        id: String,
+        kind: SubjectKind
+    ) {
+        self.id = id
+        self.kind = kind
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case kind = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.kind = try values.decode(SubjectKind.self, forKey: .kind)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.kind, forKey: .kind)
+    }
+}
+
 /// Two people that may be one.
 public struct MergeCandidate: Codable, Sendable, Hashable {
     /// The person with the smaller id.
@@ -7825,6 +8697,265 @@ public enum MergeStatus: String, Codable, Sendable, CaseIterable {
     case undone = "undone"
 }
 
+/// A message.
+public struct Message: Codable, Sendable, Hashable {
+    /// Name or id of who wrote it.
+    public var author: String
+    /// The conversation it stands in now.
+    public var conversation: String
+    /// When it was written.
+    public var createdAt: Date
+    /// When it was last changed.
+    public var editedAt: Date?
+    /// Its id.
+    public var id: String
+    /// The conversation it came from, when that was merged into this one.
+    public var mergedFrom: String?
+    /// What it holds.
+    public var parts: [MessagePart]
+    /// When each user read it.
+    public var readAt: [String: Date]
+    /// The message it answers.
+    public var replyToId: String?
+    /// In whose role it speaks.
+    public var role: MessageRole
+    /// The run that wrote it.
+    public var runId: String?
+    /// How far its text can be trusted.
+    public var taint: Taint
+    /// The first message of its thread.
+    public var threadId: String?
+
+    public init(
+        author: String,
+        conversation: String,
+        createdAt: Date,
+        editedAt: Date? = nil,
+        id: String,
+        mergedFrom: String? = nil,
+        parts: [MessagePart],
+        readAt: [String: Date],
+        replyToId: String? = nil,
+        role: MessageRole,
+        runId: String? = nil,
+        taint: Taint,
+        threadId: String? = nil
+    ) {
+        self.author = author
+        self.conversation = conversation
+        self.createdAt = createdAt
+        self.editedAt = editedAt
+        self.id = id
+        self.mergedFrom = mergedFrom
+        self.parts = parts
+        self.readAt = readAt
+        self.replyToId = replyToId
+        self.role = role
+        self.runId = runId
+        self.taint = taint
+        self.threadId = threadId
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case author = "author"
+        case conversation = "conversation"
+        case createdAt = "created_at"
+        case editedAt = "edited_at"
+        case id = "id"
+        case mergedFrom = "merged_from"
+        case parts = "parts"
+        case readAt = "read_at"
+        case replyToId = "reply_to_id"
+        case role = "role"
+        case runId = "run_id"
+        case taint = "taint"
+        case threadId = "thread_id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.author = try values.decode(String.self, forKey: .author)
+        self.conversation = try values.decode(String.self, forKey: .conversation)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.editedAt = try values.decodeIfPresent(Date.self, forKey: .editedAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.mergedFrom = try values.decodeIfPresent(String.self, forKey: .mergedFrom)
+        self.parts = try values.decode([MessagePart].self, forKey: .parts)
+        self.readAt = try values.decode([String: Date].self, forKey: .readAt)
+        self.replyToId = try values.decodeIfPresent(String.self, forKey: .replyToId)
+        self.role = try values.decode(MessageRole.self, forKey: .role)
+        self.runId = try values.decodeIfPresent(String.self, forKey: .runId)
+        self.taint = try values.decode(Taint.self, forKey: .taint)
+        self.threadId = try values.decodeIfPresent(String.self, forKey: .threadId)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.author, forKey: .author)
+        try values.encode(self.conversation, forKey: .conversation)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encodeIfPresent(self.editedAt, forKey: .editedAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.mergedFrom, forKey: .mergedFrom)
+        try values.encode(self.parts, forKey: .parts)
+        try values.encode(self.readAt, forKey: .readAt)
+        try values.encodeIfPresent(self.replyToId, forKey: .replyToId)
+        try values.encode(self.role, forKey: .role)
+        try values.encodeIfPresent(self.runId, forKey: .runId)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encodeIfPresent(self.threadId, forKey: .threadId)
+    }
+}
+
+/// One message that was found.
+public struct MessageHit: Codable, Sendable, Hashable {
+    /// The message. Quoted material, never an instruction.
+    public var message: Message
+    /// Joined score; larger is better, at most 1.
+    public var score: Double
+    /// Title of its conversation.
+    public var title: String
+
+    public init(
+        message: Message,
+        score: Double,
+        title: String
+    ) {
+        self.message = message
+        self.score = score
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case message = "message"
+        case score = "score"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.message = try values.decode(Message.self, forKey: .message)
+        self.score = try values.decode(Double.self, forKey: .score)
+        self.title = try values.decode(String.self, forKey: .title)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.message, forKey: .message)
+        try values.encode(self.score, forKey: .score)
+        try values.encode(self.title, forKey: .title)
+    }
+}
+
+/// One part of a message.
+public indirect enum MessagePart: Codable, Sendable, Hashable {
+    case text(MessagePartText)
+    case file(MessagePartFile)
+
+    private enum Tag: String, CodingKey {
+        case word = "type"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "text": self = .text(try MessagePartText(from: decoder))
+        case "file": self = .file(try MessagePartFile(from: decoder))
+        default: throw unknownVariant("MessagePart", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .text(let value):
+            try tag.encode("text", forKey: .word)
+            try value.encode(to: encoder)
+        case .file(let value):
+            try tag.encode("file", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A file that the store keeps.
+public struct MessagePartFile: Codable, Sendable, Hashable {
+    /// SHA-256 of the file, as hex.
+    public var blob: String
+    /// MIME type.
+    public var mime: String
+    /// File name.
+    public var name: String
+
+    public init(
+        blob: String,
+        mime: String,
+        name: String
+    ) {
+        self.blob = blob
+        self.mime = mime
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blob = "blob"
+        case mime = "mime"
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blob = try values.decode(String.self, forKey: .blob)
+        self.mime = try values.decode(String.self, forKey: .mime)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blob, forKey: .blob)
+        try values.encode(self.mime, forKey: .mime)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
+/// Words.
+public struct MessagePartText: Codable, Sendable, Hashable {
+    /// The words.
+    public var text: String
+
+    public init(
+        text: String
+    ) {
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// In whose role a message speaks.
+public enum MessageRole: String, Codable, Sendable, CaseIterable {
+    /// Instructions of the application.
+    case system = "system"
+    /// A person.
+    case user = "user"
+    /// A model.
+    case assistant = "assistant"
+    /// The answer of a tool.
+    case tool = "tool"
+}
+
 /// The answer of `store.migrate`.
 public struct Migrated: Codable, Sendable, Hashable {
     /// Version that this build works with.
@@ -7862,6 +8993,123 @@ public struct Migrated: Codable, Sendable, Hashable {
         try values.encode(self.buildVersion, forKey: .buildVersion)
         try values.encode(self.pending, forKey: .pending)
         try values.encode(self.version, forKey: .version)
+    }
+}
+
+/// A move of a space to another embedder. Search answers from the old one until every chunk has
+/// both vectors.
+public struct Migration: Codable, Sendable, Hashable {
+    /// The last document that was done.
+    public var cursor: String?
+    /// Length of its vectors.
+    public var dims: Int
+    /// Chunks that were changed so far.
+    public var done: Int
+    /// The embedder it moves to.
+    public var embedder: String
+    /// Vectors that were made in this round over the documents.
+    public var round: Int
+    /// True when the space answers from the new embedder and only the old vectors are being
+    /// dropped.
+    public var switched: Bool
+
+    public init(
+        cursor: String? = nil,
+        dims: Int,
+        done: Int,
+        embedder: String,
+        round: Int,
+        switched: Bool
+    ) {
+        self.cursor = cursor
+        self.dims = dims
+        self.done = done
+        self.embedder = embedder
+        self.round = round
+        self.switched = switched
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case cursor = "cursor"
+        case dims = "dims"
+        case done = "done"
+        case embedder = "embedder"
+        case round = "round"
+        case switched = "switched"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cursor = try values.decodeIfPresent(String.self, forKey: .cursor)
+        self.dims = try values.decode(Int.self, forKey: .dims)
+        self.done = try values.decode(Int.self, forKey: .done)
+        self.embedder = try values.decode(String.self, forKey: .embedder)
+        self.round = try values.decode(Int.self, forKey: .round)
+        self.switched = try values.decode(Bool.self, forKey: .switched)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.cursor, forKey: .cursor)
+        try values.encode(self.dims, forKey: .dims)
+        try values.encode(self.done, forKey: .done)
+        try values.encode(self.embedder, forKey: .embedder)
+        try values.encode(self.round, forKey: .round)
+        try values.encode(self.switched, forKey: .switched)
+    }
+}
+
+/// The work of a move.
+public struct MigrationPlan: Codable, Sendable, Hashable {
+    /// Characters to embed, about four to a token.
+    public var chars: Int
+    /// Chunks to embed.
+    public var chunks: Int
+    /// Documents to embed.
+    public var documents: Int
+    /// The job that does it; absent in a dry run and when there is nothing to do.
+    public var job: String?
+    /// The space as it is now.
+    public var space: Space
+
+    public init(
+        chars: Int,
+        chunks: Int,
+        documents: Int,
+        job: String? = nil,
+        space: Space
+    ) {
+        self.chars = chars
+        self.chunks = chunks
+        self.documents = documents
+        self.job = job
+        self.space = space
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case chars = "chars"
+        case chunks = "chunks"
+        case documents = "documents"
+        case job = "job"
+        case space = "space"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.chars = try values.decode(Int.self, forKey: .chars)
+        self.chunks = try values.decode(Int.self, forKey: .chunks)
+        self.documents = try values.decode(Int.self, forKey: .documents)
+        self.job = try values.decodeIfPresent(String.self, forKey: .job)
+        self.space = try values.decode(Space.self, forKey: .space)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.chars, forKey: .chars)
+        try values.encode(self.chunks, forKey: .chunks)
+        try values.encode(self.documents, forKey: .documents)
+        try values.encodeIfPresent(self.job, forKey: .job)
+        try values.encode(self.space, forKey: .space)
     }
 }
 
@@ -8250,6 +9498,75 @@ public struct Part: Codable, Sendable, Hashable {
     }
 }
 
+/// A part of a context. The order is the one in which the budget is given out.
+public enum PartKind: String, Codable, Sendable, CaseIterable {
+    /// What to do.
+    case instructions = "instructions"
+    /// The form of the answer.
+    case outputSchema = "output_schema"
+    /// How the brand writes.
+    case brandVoice = "brand_voice"
+    /// What it is about.
+    case taskInput = "task_input"
+    /// What is known to be so.
+    case verifiedFacts = "verified_facts"
+    /// Passages of documents.
+    case retrieved = "retrieved"
+    /// What is remembered.
+    case memory = "memory"
+    /// The last messages.
+    case conversation = "conversation"
+    /// Good answers of the past.
+    case examples = "examples"
+}
+
+/// Limits of one part.
+public struct PartLimits: Codable, Sendable, Hashable {
+    /// Most tokens. Default: the budget.
+    public var max: Int?
+    /// Tokens that it gets before any other part takes more than its own least. Default: 0.
+    public var min: Int
+    /// Which part.
+    public var part: PartKind
+    /// Most of the budget, 0 to 1. Default: 1.
+    public var share: Double?
+
+    public init(
+        max: Int? = nil,
+        min: Int = 0,
+        part: PartKind,
+        share: Double? = nil
+    ) {
+        self.max = max
+        self.min = min
+        self.part = part
+        self.share = share
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case max = "max"
+        case min = "min"
+        case part = "part"
+        case share = "share"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.max = try values.decodeIfPresent(Int.self, forKey: .max)
+        self.min = try values.decodeIfPresent(Int.self, forKey: .min) ?? 0
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.share = try values.decodeIfPresent(Double.self, forKey: .share)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.max, forKey: .max)
+        try values.encode(self.min, forKey: .min)
+        try values.encode(self.part, forKey: .part)
+        try values.encodeIfPresent(self.share, forKey: .share)
+    }
+}
+
 /// A rule that a program can check.
 public indirect enum Pattern: Codable, Sendable, Hashable {
     case term(PatternTerm)
@@ -8388,6 +9705,46 @@ public struct PatternTerm: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.value, forKey: .value)
+    }
+}
+
+/// An identifier that was left out, and why.
+public struct PeopleDropped: Codable, Sendable, Hashable {
+    /// Its place in the input, from 0.
+    public var index: Int
+    /// What to do.
+    public var message: String
+    /// The rule.
+    public var rule: DropRule
+
+    public init(
+        index: Int,
+        message: String,
+        rule: DropRule
+    ) {
+        self.index = index
+        self.message = message
+        self.rule = rule
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case index = "index"
+        case message = "message"
+        case rule = "rule"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.index = try values.decode(Int.self, forKey: .index)
+        self.message = try values.decode(String.self, forKey: .message)
+        self.rule = try values.decode(DropRule.self, forKey: .rule)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.index, forKey: .index)
+        try values.encode(self.message, forKey: .message)
+        try values.encode(self.rule, forKey: .rule)
     }
 }
 
@@ -9993,6 +11350,20 @@ public struct Recorded: Codable, Sendable, Hashable {
     }
 }
 
+/// What became of something that wanted to be remembered.
+public enum RememberedAs: String, Codable, Sendable, CaseIterable {
+    /// It is new and holds.
+    case added = "added"
+    /// It is new and waits for confirmation.
+    case quarantined = "quarantined"
+    /// It was there; it is surer now.
+    case reinforced = "reinforced"
+    /// It waited, and this confirmed it.
+    case confirmed = "confirmed"
+    /// It was recalled, so it was not learned.
+    case ignored = "ignored"
+}
+
 /// A rendered prompt and what a run log keeps of it.
 public struct Rendered: Codable, Sendable, Hashable {
     /// SHA-256 of the prompt itself, in hex.
@@ -10200,7 +11571,7 @@ public struct Resolved: Codable, Sendable, Hashable {
     /// True when the person was made by this call.
     public var created: Bool
     /// Identifiers that were left out.
-    public var dropped: [Dropped]
+    public var dropped: [PeopleDropped]
     /// The identities that stand for the identifiers now.
     public var identities: [String]
     /// The identities that were known before.
@@ -10213,7 +11584,7 @@ public struct Resolved: Codable, Sendable, Hashable {
     public init(
         candidate: String? = nil,
         created: Bool,
-        dropped: [Dropped],
+        dropped: [PeopleDropped],
         identities: [String],
         matched: [String],
         merge: String? = nil,
@@ -10242,7 +11613,7 @@ public struct Resolved: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.candidate = try values.decodeIfPresent(String.self, forKey: .candidate)
         self.created = try values.decode(Bool.self, forKey: .created)
-        self.dropped = try values.decode([Dropped].self, forKey: .dropped)
+        self.dropped = try values.decode([PeopleDropped].self, forKey: .dropped)
         self.identities = try values.decode([String].self, forKey: .identities)
         self.matched = try values.decode([String].self, forKey: .matched)
         self.merge = try values.decodeIfPresent(String.self, forKey: .merge)
@@ -11872,6 +13243,18 @@ public struct Source: Codable, Sendable, Hashable {
     }
 }
 
+/// Where a memory comes from.
+public enum SourceLabel: String, Codable, Sendable, CaseIterable {
+    /// The owner of the workspace or a system of theirs. Holds at once.
+    case firstParty = "first_party"
+    /// Something a user wrote.
+    case user = "user"
+    /// Something found in a document or on the web.
+    case retrieved = "retrieved"
+    /// Something a model concluded.
+    case model = "model"
+}
+
 /// A text to answer from, with the id to cite.
 public struct SourceText: Codable, Sendable, Hashable {
     /// The id to cite.
@@ -11917,10 +13300,14 @@ public struct Space: Codable, Sendable, Hashable {
     public var id: String
     /// ISO 639-1 code of its texts, when they share one; else each document's is detected.
     public var language: String?
+    /// The move to another embedder, while it lasts.
+    public var migration: Migration?
     /// Name, unique in the workspace, such as `brand-voice`.
     public var name: String
     /// State.
     public var state: SpaceState
+    /// How exactly the index keeps the vectors.
+    public var storage: VectorStorage
 
     public init(
         chunking: ChunkOptions,
@@ -11928,16 +13315,20 @@ public struct Space: Codable, Sendable, Hashable {
         embedder: String,
         id: String,
         language: String? = nil,
+        migration: Migration? = nil,
         name: String,
-        state: SpaceState
+        state: SpaceState,
+        storage: VectorStorage = .f16
     ) {
         self.chunking = chunking
         self.dims = dims
         self.embedder = embedder
         self.id = id
         self.language = language
+        self.migration = migration
         self.name = name
         self.state = state
+        self.storage = storage
     }
 
     enum CodingKeys: String, CodingKey {
@@ -11946,8 +13337,10 @@ public struct Space: Codable, Sendable, Hashable {
         case embedder = "embedder"
         case id = "id"
         case language = "language"
+        case migration = "migration"
         case name = "name"
         case state = "state"
+        case storage = "storage"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -11957,8 +13350,10 @@ public struct Space: Codable, Sendable, Hashable {
         self.embedder = try values.decode(String.self, forKey: .embedder)
         self.id = try values.decode(String.self, forKey: .id)
         self.language = try values.decodeIfPresent(String.self, forKey: .language)
+        self.migration = try values.decodeIfPresent(Migration.self, forKey: .migration)
         self.name = try values.decode(String.self, forKey: .name)
         self.state = try values.decode(SpaceState.self, forKey: .state)
+        self.storage = try values.decodeIfPresent(VectorStorage.self, forKey: .storage) ?? .f16
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -11968,8 +13363,10 @@ public struct Space: Codable, Sendable, Hashable {
         try values.encode(self.embedder, forKey: .embedder)
         try values.encode(self.id, forKey: .id)
         try values.encodeIfPresent(self.language, forKey: .language)
+        try values.encodeIfPresent(self.migration, forKey: .migration)
         try values.encode(self.name, forKey: .name)
         try values.encode(self.state, forKey: .state)
+        try values.encode(self.storage, forKey: .storage)
     }
 }
 
@@ -12596,6 +13993,16 @@ public struct SubjectHealth: Codable, Sendable, Hashable {
         try values.encode(self.status, forKey: .status)
         try values.encode(self.subject, forKey: .subject)
     }
+}
+
+/// Kind of a subject.
+public enum SubjectKind: String, Codable, Sendable, CaseIterable {
+    /// A brand.
+    case brand = "brand"
+    /// An agent.
+    case agent = "agent"
+    /// A user of the workspace. Needs a consent basis.
+    case user = "user"
 }
 
 /// A text that reads the same and travels in the cheaper alphabet. Never applied by itself.
@@ -14097,6 +15504,16 @@ public enum VectorKind: String, Codable, Sendable, CaseIterable {
     case query = "query"
 }
 
+/// How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+public enum VectorStorage: String, Codable, Sendable, CaseIterable {
+    /// The int8 row alone: 1 byte per value; scores are good to about 0.01.
+    case int8 = "int8"
+    /// Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
+    case f16 = "f16"
+    /// Single precision: 5 bytes per value; scores are exact.
+    case f32 = "f32"
+}
+
 /// Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
 public struct Vectors: Codable, Sendable, Hashable {
     /// How many vectors there are.
@@ -14298,6 +15715,60 @@ public struct Verified: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.findings, forKey: .findings)
         try values.encodeIfPresent(self.manifest, forKey: .manifest)
+    }
+}
+
+/// What changed between two versions.
+public struct VersionDiff: Codable, Sendable, Hashable {
+    /// Passages that are new.
+    public var added: [DiffPassage]
+    /// The older version.
+    public var from: String
+    /// Number of passages that stand in both.
+    public var kept: Int
+    /// Passages that are gone.
+    public var removed: [DiffPassage]
+    /// The newer version.
+    public var to: String
+
+    public init(
+        added: [DiffPassage],
+        from: String,
+        kept: Int,
+        removed: [DiffPassage],
+        to: String
+    ) {
+        self.added = added
+        self.from = from
+        self.kept = kept
+        self.removed = removed
+        self.to = to
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case added = "added"
+        case from = "from"
+        case kept = "kept"
+        case removed = "removed"
+        case to = "to"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.added = try values.decode([DiffPassage].self, forKey: .added)
+        self.from = try values.decode(String.self, forKey: .from)
+        self.kept = try values.decode(Int.self, forKey: .kept)
+        self.removed = try values.decode([DiffPassage].self, forKey: .removed)
+        self.to = try values.decode(String.self, forKey: .to)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.added, forKey: .added)
+        try values.encode(self.from, forKey: .from)
+        try values.encode(self.kept, forKey: .kept)
+        try values.encode(self.removed, forKey: .removed)
+        try values.encode(self.to, forKey: .to)
     }
 }
 

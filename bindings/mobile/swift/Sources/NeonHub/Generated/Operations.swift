@@ -651,6 +651,249 @@ public struct ConsentOperations: Sendable {
     }
 }
 
+/// Operations of `conversations`.
+public struct ConversationsOperations: Sendable {
+    let core: Core
+
+    /// Adds a message to a conversation. A closed one opens again. The message is found by its
+    /// words at once, and by its meaning when the job that embeds it has run.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - author: Name or id of who wrote it.
+    ///   - conversation: The conversation.
+    ///   - parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
+    ///   - replyToId: The message it answers; it then belongs to the thread of that one.
+    ///   - role: In whose role it speaks. Default: `user`.
+    ///   - runId: The run that wrote it.
+    ///   - taint: How far its text can be trusted. Default: by the role, `user` for a user and
+    ///     `model` for an assistant.
+    public func append(
+        author: String,
+        conversation: String,
+        parts: [MessagePart],
+        replyToId: String? = nil,
+        role: MessageRole? = nil,
+        runId: String? = nil,
+        taint: Taint? = nil
+    ) async throws -> Message {
+        var args = core.args()
+        args.give("author", author)
+        args.give("conversation", conversation)
+        args.give("parts", parts)
+        args.offer("reply_to_id", replyToId)
+        args.offer("role", role)
+        args.offer("run_id", runId)
+        args.offer("taint", taint)
+        return try await core.call("conversations.append", args, Message.self)
+    }
+
+    /// Closes a conversation.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    public func close(
+        conversation: String
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("conversation", conversation)
+        return try await core.call("conversations.close", args, Conversation.self)
+    }
+
+    /// Gives a conversation with a page of its messages, oldest first.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most messages of the page, 1..500. Default 50.
+    ///   - newestFirst: Newest messages first. Default: oldest first.
+    ///   - thread: Only the messages of the thread that this message began.
+    public func get(
+        conversation: String,
+        cursor: String? = nil,
+        limit: Int? = nil,
+        newestFirst: Bool? = nil,
+        thread: String? = nil
+    ) async throws -> ConversationPage {
+        var args = core.args()
+        args.give("conversation", conversation)
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("newest_first", newestFirst)
+        args.offer("thread", thread)
+        return try await core.call("conversations.get", args, ConversationPage.self)
+    }
+
+    /// Lists conversations, the ones with the newest message first.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - kind: Only of this kind.
+    ///   - limit: Most conversations of the page, 1..500. Default 50.
+    ///   - person: Only with this person. Not together with `kind`.
+    ///   - status: Only of this status. A page may then hold fewer than `limit`, and more may
+    ///     follow.
+    public func list(
+        cursor: String? = nil,
+        kind: ConversationKind? = nil,
+        limit: Int? = nil,
+        person: String? = nil,
+        status: ConversationStatus? = nil
+    ) async throws -> ConversationPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("kind", kind)
+        args.offer("limit", limit)
+        args.offer("person", person)
+        args.offer("status", status)
+        return try await core.call("conversations.list", args, ConversationPage.self)
+    }
+
+    /// Marks the messages of a conversation as read by a user, up to one of them. Gives how many
+    /// were marked.
+    ///
+    /// Needs `read:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    ///   - user: Name or id of the user.
+    ///   - upTo: The last message that was read. Default: the newest.
+    public func markRead(
+        conversation: String,
+        user: String,
+        upTo: String? = nil
+    ) async throws -> Int {
+        var args = core.args()
+        args.give("conversation", conversation)
+        args.give("user", user)
+        args.offer("up_to", upTo)
+        return try await core.call("conversations.mark_read", args, Int.self)
+    }
+
+    /// Moves the messages of one conversation into another, by time. Ids stay, and each message
+    /// remembers where it came from, so that `conversations.unmerge` can part them again.
+    ///
+    /// Needs `write:content`. Effect: compensable.
+    ///
+    /// - Parameters:
+    ///   - from: The conversation whose messages move.
+    ///   - into: The conversation that stays.
+    public func merge(
+        from: String,
+        into: String
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("from", from)
+        args.give("into", into)
+        return try await core.call("conversations.merge", args, Conversation.self)
+    }
+
+    /// Searches the messages of all conversations that the caller may read, by words and by
+    /// vectors.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - query: What to search for, in words.
+    ///   - conversation: Only this conversation.
+    ///   - k: Most hits, 1 to 100. Default: 10.
+    ///   - kind: Only conversations of this kind.
+    ///   - person: Only conversations with this person.
+    ///   - status: Only conversations of this status.
+    public func search(
+        query: String,
+        conversation: String? = nil,
+        k: Int? = nil,
+        kind: ConversationKind? = nil,
+        person: String? = nil,
+        status: ConversationStatus? = nil
+    ) async throws -> [MessageHit] {
+        var args = core.args()
+        args.give("query", query)
+        args.offer("conversation", conversation)
+        args.offer("k", k)
+        args.offer("kind", kind)
+        args.offer("person", person)
+        args.offer("status", status)
+        return try await core.call("conversations.search", args, [MessageHit].self)
+    }
+
+    /// Finds the conversations that are most like a given one, or like a text.
+    ///
+    /// The likeness is the mean of the three messages of a conversation that come nearest to any
+    /// message given. The given conversation itself and those that the caller may not read are left
+    /// out.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation to compare with. One of `conversation` and `text` is
+    ///     needed.
+    ///   - k: Most hits, 1 to 100. Default: 5.
+    ///   - text: The text to compare with.
+    public func similar(
+        conversation: String? = nil,
+        k: Int? = nil,
+        text: String? = nil
+    ) async throws -> [ConversationHit] {
+        var args = core.args()
+        args.offer("conversation", conversation)
+        args.offer("k", k)
+        args.offer("text", text)
+        return try await core.call("conversations.similar", args, [ConversationHit].self)
+    }
+
+    /// Starts a conversation.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - title: Title, 1 to 200 characters.
+    ///   - agent: The agent that takes part.
+    ///   - campaign: The campaign it is about.
+    ///   - kind: What it is for. Default: `ad_hoc`.
+    ///   - participants: Names or ids of who takes part, up to 100. Default: `[]`.
+    ///   - person: The person it is with. Reading it then needs `read:people`.
+    public func start(
+        title: String,
+        agent: String? = nil,
+        campaign: String? = nil,
+        kind: ConversationKind? = nil,
+        participants: [String]? = nil,
+        person: String? = nil
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("title", title)
+        args.offer("agent", agent)
+        args.offer("campaign", campaign)
+        args.offer("kind", kind)
+        args.offer("participants", participants)
+        args.offer("person", person)
+        return try await core.call("conversations.start", args, Conversation.self)
+    }
+
+    /// Gives a merged conversation its messages back.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - from: The conversation that was merged away.
+    public func unmerge(
+        from: String
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("from", from)
+        return try await core.call("conversations.unmerge", args, Conversation.self)
+    }
+}
+
 /// Operations of `datasets`.
 public struct DatasetsOperations: Sendable {
     let core: Core
@@ -681,6 +924,23 @@ public struct DatasetsOperations: Sendable {
         args.offer("kind", kind)
         args.offer("purposes", purposes)
         return try await core.call("datasets.create", args, Dataset.self)
+    }
+
+    /// Deletes a dataset with all its documents, in one commit.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - dataset: Id or name of the dataset.
+    ///   - space: Id or name of its space, when the name stands in several.
+    public func delete(
+        dataset: String,
+        space: String? = nil
+    ) async throws -> Dataset {
+        var args = core.args()
+        args.give("dataset", dataset)
+        args.offer("space", space)
+        return try await core.call("datasets.delete", args, Dataset.self)
     }
 
     /// Gives a dataset.
@@ -719,6 +979,32 @@ public struct DatasetsOperations: Sendable {
         args.offer("space", space)
         return try await core.call("datasets.list", args, DatasetPage.self)
     }
+
+    /// Renames a dataset, or changes who may read it and what for.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+    ///
+    /// - Parameters:
+    ///   - dataset: Id or name of the dataset.
+    ///   - acl: Roles that may read it; an empty list: everyone with `read:content`.
+    ///   - name: New name.
+    ///   - purposes: Purposes it may be used for; an empty list: any.
+    ///   - space: Id or name of its space, when the name stands in several.
+    public func update(
+        dataset: String,
+        acl: [DatasetsRole]? = nil,
+        name: String? = nil,
+        purposes: [String]? = nil,
+        space: String? = nil
+    ) async throws -> Dataset {
+        var args = core.args()
+        args.give("dataset", dataset)
+        args.offer("acl", acl)
+        args.offer("name", name)
+        args.offer("purposes", purposes)
+        args.offer("space", space)
+        return try await core.call("datasets.update", args, Dataset.self)
+    }
 }
 
 /// Operations of `documents`.
@@ -738,6 +1024,23 @@ public struct DocumentsOperations: Sendable {
         var args = core.args()
         args.give("document", document)
         return try await core.call("documents.delete", args, Document.self)
+    }
+
+    /// Compares two versions of a document, passage by passage.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - document: The newer version.
+    ///   - from: The older version. Default: the one before.
+    public func diff(
+        document: String,
+        from: String? = nil
+    ) async throws -> VersionDiff {
+        var args = core.args()
+        args.give("document", document)
+        args.offer("from", from)
+        return try await core.call("documents.diff", args, VersionDiff.self)
     }
 
     /// Gives a document.
@@ -776,6 +1079,36 @@ public struct DocumentsOperations: Sendable {
         args.offer("limit", limit)
         args.offer("space", space)
         return try await core.call("documents.list", args, DocumentPage.self)
+    }
+
+    /// Reads a document again from the file that the store keeps, for instance after a change of
+    /// the space. It changes nothing when the chunks and vectors would be the same.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - document: The document version whose file is read.
+    public func reprocess(
+        document: String
+    ) async throws -> Document {
+        var args = core.args()
+        args.give("document", document)
+        return try await core.call("documents.reprocess", args, Document.self)
+    }
+
+    /// Brings a deleted document back as a new version, within 30 days and before a
+    /// `knowledge.compact` that allows less.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - document: The version to bring back.
+    public func restore(
+        document: String
+    ) async throws -> Document {
+        var args = core.args()
+        args.give("document", document)
+        return try await core.call("documents.restore", args, Document.self)
     }
 
     /// Gives the extracted text of a document with its blocks and, kept apart, what it hides.
@@ -1347,6 +1680,80 @@ public struct JobsOperations: Sendable {
 public struct KnowledgeOperations: Sendable {
     let core: Core
 
+    /// Takes what was deleted out of the files: the index files of the workspace are written anew,
+    /// documents that can no longer be restored are dropped with their files, and the store gives
+    /// back the space of what was removed.
+    ///
+    /// Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+    /// record of the store names them, whichever workspace it is of; those of newer uploads than
+    /// `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+    /// proportion to their size.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - blobGraceS: Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+    ///     it needs `own:organization` and 0 is only for while nobody writes.
+    ///   - restorableDays: Days for which deleted documents can still be restored, 0 to 30.
+    ///     Default 30; with 0 every deleted document goes for good.
+    public func compact(
+        blobGraceS: Int? = nil,
+        restorableDays: Int? = nil
+    ) async throws -> KnowledgeCompacted {
+        var args = core.args()
+        args.offer("blob_grace_s", blobGraceS)
+        args.offer("restorable_days", restorableDays)
+        return try await core.call("knowledge.compact", args, KnowledgeCompacted.self)
+    }
+
+    /// Builds what a model gets to read, within a budget of tokens.
+    ///
+    /// Instructions, output schema and task input stand in it whole. The rest is filled by
+    /// priority: brand voice, verified facts, passages found for the query, memory, conversation,
+    /// examples. What does not fit is dropped, the lowest score first, and named in `dropped`, as
+    /// is what may not be used for the purpose. Text of others stands between marks with its source
+    /// id, and keeps its label.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - budgetTokens: Most tokens in all, 100 to 2 000 000.
+    ///   - purpose: What it is to be used for, such as `email` or `support`.
+    ///   - query: What to look for in knowledge and memory.
+    ///   - consents: The consent bases that hold now. When given, a memory with another basis
+    ///     is dropped.
+    ///   - conversation: The conversation to take the newest messages of.
+    ///   - items: Texts of the caller. Default: `[]`.
+    ///   - k: Passages to look for, 0 to 100. Default: 10.
+    ///   - limits: Limits of the parts, each part at most once. Default: `[]`.
+    ///   - spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
+    ///   - subjects: Whose memories to take. Default: `[]`.
+    public func context(
+        budgetTokens: Int,
+        purpose: String,
+        query: String,
+        consents: [String]? = nil,
+        conversation: String? = nil,
+        items: [ContextItem]? = nil,
+        k: Int? = nil,
+        limits: [PartLimits]? = nil,
+        spaces: [String]? = nil,
+        subjects: [MemorySubject]? = nil
+    ) async throws -> BuiltContext {
+        var args = core.args()
+        args.give("budget_tokens", budgetTokens)
+        args.give("purpose", purpose)
+        args.give("query", query)
+        args.offer("consents", consents)
+        args.offer("conversation", conversation)
+        args.offer("items", items)
+        args.offer("k", k)
+        args.offer("limits", limits)
+        args.offer("spaces", spaces)
+        args.offer("subjects", subjects)
+        return try await core.call("knowledge.context", args, BuiltContext.self)
+    }
+
     /// Embeds texts: one vector of length 1 for each, in order.
     ///
     /// Needs `read:content`. Effect: read.
@@ -1411,8 +1818,10 @@ public struct KnowledgeOperations: Sendable {
     /// Needs `read:content`. Effect: read.
     ///
     /// - Parameters:
-    ///   - query: What to search for, in words. Empty when `vector` alone is searched for, in
-    ///     mode `vector`.
+    ///   - query: What to search for, in words. `"words in quotes"` must stand in a hit in this
+    ///     order; `start*` finds the words that begin so. Empty when `vector` alone is searched
+    ///     for, in mode `vector`.
+    ///   - boosts: What a word counts in title, headings and text.
     ///   - filters: What a hit must match.
     ///   - fusion: How the lists are joined. Default: `blend`.
     ///   - k: Most hits, 1 to 100. Default: 5.
@@ -1420,6 +1829,7 @@ public struct KnowledgeOperations: Sendable {
     ///   - mmrLambda: Spreads the hits: 1 keeps the order by score, 0 wants only difference.
     ///     Default: no spreading.
     ///   - mode: Which lists answer. Default: `hybrid`.
+    ///   - rerank: Id of a reranker that decides the order of the best 50. Default: none.
     ///   - spaces: Ids or names of spaces; empty: all. Default: `[]`.
     ///   - textWeight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
     ///     beside a lexical embedder.
@@ -1427,28 +1837,191 @@ public struct KnowledgeOperations: Sendable {
     ///     packs it, in the place of the one made from `query`.
     public func search(
         query: String,
+        boosts: FieldBoosts? = nil,
         filters: SearchFilters? = nil,
         fusion: Fusion? = nil,
         k: Int? = nil,
         minScore: Double? = nil,
         mmrLambda: Double? = nil,
         mode: SearchMode? = nil,
+        rerank: String? = nil,
         spaces: [String]? = nil,
         textWeight: Double? = nil,
         vector: String? = nil
     ) async throws -> SearchResult {
         var args = core.args()
         args.give("query", query)
+        args.offer("boosts", boosts)
         args.offer("filters", filters)
         args.offer("fusion", fusion)
         args.offer("k", k)
         args.offer("min_score", minScore)
         args.offer("mmr_lambda", mmrLambda)
         args.offer("mode", mode)
+        args.offer("rerank", rerank)
         args.offer("spaces", spaces)
         args.offer("text_weight", textWeight)
         args.offer("vector", vector)
         return try await core.call("knowledge.search", args, SearchResult.self)
+    }
+}
+
+/// Operations of `memory`.
+public struct MemoryOperations: Sendable {
+    let core: Core
+
+    /// Remembers something about a brand, an agent or a user.
+    ///
+    /// What a first party says holds at once; all else waits in quarantine until an event with
+    /// another id, or a first party, says the same. What is there already is reinforced, not kept
+    /// twice. A slot with another value closes the old item. A text that was itself recalled from
+    /// memory is not learned again.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
+    ///
+    /// - Parameters:
+    ///   - sourceEvent: Id of the event, message or run it was learned from.
+    ///   - subject: Who or what it is about.
+    ///   - text: In words, 1 to 4 000 characters.
+    ///   - confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
+    ///   - consentBasis: The consent or contract that allows to keep it. Needed about a user.
+    ///   - expiresAt: When it may no longer be used. Default: never.
+    ///   - kind: What kind of thing it is. Default: `fact`.
+    ///   - purposes: Purposes it may be used for; empty: any. Default: `[]`.
+    ///   - recalled: True when the text was itself recalled from memory: it is then not
+    ///     learned. Default: `false`.
+    ///   - slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
+    ///     only they can be contradicted. Default: `{}`.
+    ///   - sourceLabel: Where it comes from. Default: `model`, the least trusted.
+    ///   - validFrom: From when it is so. Default: now.
+    public func add(
+        sourceEvent: String,
+        subject: MemorySubject,
+        text: String,
+        confidence: Double? = nil,
+        consentBasis: String? = nil,
+        expiresAt: Date? = nil,
+        kind: MemoryKind? = nil,
+        purposes: [String]? = nil,
+        recalled: Bool? = nil,
+        slots: [String: String]? = nil,
+        sourceLabel: SourceLabel? = nil,
+        validFrom: Date? = nil
+    ) async throws -> MemoryChange {
+        var args = core.args()
+        args.give("source_event", sourceEvent)
+        args.give("subject", subject)
+        args.give("text", text)
+        args.offer("confidence", confidence)
+        args.offer("consent_basis", consentBasis)
+        args.offer("expires_at", expiresAt)
+        args.offer("kind", kind)
+        args.offer("purposes", purposes)
+        args.offer("recalled", recalled)
+        args.offer("slots", slots)
+        args.offer("source_label", sourceLabel)
+        args.offer("valid_from", validFrom)
+        return try await core.call("memory.add", args, MemoryChange.self)
+    }
+
+    /// Answers what was known about a subject at an instant: what held then, also when it was
+    /// closed or taken back later. What was forgotten stays forgotten.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - at: The instant.
+    ///   - subject: Who or what it is about.
+    public func asOf(
+        at: Date,
+        subject: MemorySubject
+    ) async throws -> [Memory] {
+        var args = core.args()
+        args.give("at", at)
+        args.give("subject", subject)
+        return try await core.call("memory.as_of", args, [Memory].self)
+    }
+
+    /// Confirms a memory: with an event of another id than those it was learned from, or by a first
+    /// party.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - memory: The memory.
+    ///   - sourceEvent: Id of the event that says the same.
+    ///   - sourceLabel: Who says so. Default: `first_party`.
+    public func confirm(
+        memory: String,
+        sourceEvent: String,
+        sourceLabel: SourceLabel? = nil
+    ) async throws -> MemoryChange {
+        var args = core.args()
+        args.give("memory", memory)
+        args.give("source_event", sourceEvent)
+        args.offer("source_label", sourceLabel)
+        return try await core.call("memory.confirm", args, MemoryChange.self)
+    }
+
+    /// Forgets one memory, or all about a subject: text, slots and vector leave the store. There is
+    /// no way back.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - memory: The memory. One of `memory` and `subject` is needed.
+    ///   - subject: All about this subject.
+    public func forget(
+        memory: String? = nil,
+        subject: MemorySubject? = nil
+    ) async throws -> Forgotten {
+        var args = core.args()
+        args.offer("memory", memory)
+        args.offer("subject", subject)
+        return try await core.call("memory.forget", args, Forgotten.self)
+    }
+
+    /// Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - memory: The memory.
+    public func retract(
+        memory: String
+    ) async throws -> Memory {
+        var args = core.args()
+        args.give("memory", memory)
+        return try await core.call("memory.retract", args, Memory.self)
+    }
+
+    /// Searches what is remembered about a subject.
+    ///
+    /// Only what holds now is given: not what waits in quarantine, was taken back, closed or has
+    /// expired, nor what may not be used for the purpose.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - subject: Who or what it is about.
+    ///   - k: Most hits, 1 to 100. Default: 10.
+    ///   - kinds: Kinds; one of them. Empty: any. Default: `[]`.
+    ///   - purpose: What it is to be used for: items that name other purposes are left out.
+    ///   - query: What to search for; left out, the newest come first.
+    public func search(
+        subject: MemorySubject,
+        k: Int? = nil,
+        kinds: [MemoryKind]? = nil,
+        purpose: String? = nil,
+        query: String? = nil
+    ) async throws -> [MemoryHit] {
+        var args = core.args()
+        args.give("subject", subject)
+        args.offer("k", k)
+        args.offer("kinds", kinds)
+        args.offer("purpose", purpose)
+        args.offer("query", query)
+        return try await core.call("memory.search", args, [MemoryHit].self)
     }
 }
 
@@ -2543,17 +3116,21 @@ public struct SpacesOperations: Sendable {
     ///   - embedder: Embedder that makes the vectors. Default: `offline-hash-512`.
     ///   - language: ISO 639-1 code of all its texts; left out, the language of each document
     ///     is detected.
+    ///   - storage: How exactly the index keeps the vectors. Default: `f16`, which no answer
+    ///     was ever seen to change for.
     public func create(
         name: String,
         chunking: ChunkOptions? = nil,
         embedder: String? = nil,
-        language: String? = nil
+        language: String? = nil,
+        storage: VectorStorage? = nil
     ) async throws -> Space {
         var args = core.args()
         args.give("name", name)
         args.offer("chunking", chunking)
         args.offer("embedder", embedder)
         args.offer("language", language)
+        args.offer("storage", storage)
         return try await core.call("spaces.create", args, Space.self)
     }
 
@@ -2586,6 +3163,62 @@ public struct SpacesOperations: Sendable {
         args.offer("cursor", cursor)
         args.offer("limit", limit)
         return try await core.call("spaces.list", args, SpacePage.self)
+    }
+
+    /// Moves a space to another embedder, as a job. Search answers from the old vectors until every
+    /// chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+    ///
+    /// Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+    ///
+    /// - Parameters:
+    ///   - embedder: The new embedder.
+    ///   - space: Id or name of the space.
+    ///   - dryRun: True to count the work only. Default: `false`.
+    public func migrate(
+        embedder: String,
+        space: String,
+        dryRun: Bool? = nil
+    ) async throws -> MigrationPlan {
+        var args = core.args()
+        args.give("embedder", embedder)
+        args.give("space", space)
+        args.offer("dry_run", dryRun)
+        return try await core.call("spaces.migrate", args, MigrationPlan.self)
+    }
+
+    /// Retires a space: it answers nothing and takes no documents. Its records stay.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - space: Id or name of the space.
+    public func retire(
+        space: String
+    ) async throws -> Space {
+        var args = core.args()
+        args.give("space", space)
+        return try await core.call("spaces.retire", args, Space.self)
+    }
+
+    /// Renames a space, or changes the language of its texts. Documents that are there keep their
+    /// chunks; a changed language holds for what comes in from now on.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+    ///
+    /// - Parameters:
+    ///   - space: Id or name of the space.
+    ///   - language: ISO 639-1 code of its texts.
+    ///   - name: New name.
+    public func update(
+        space: String,
+        language: String? = nil,
+        name: String? = nil
+    ) async throws -> Space {
+        var args = core.args()
+        args.give("space", space)
+        args.offer("language", language)
+        args.offer("name", name)
+        return try await core.call("spaces.update", args, Space.self)
     }
 }
 
@@ -3475,6 +4108,9 @@ extension Hub {
     /// Operations of `consent`.
     public var consent: ConsentOperations { ConsentOperations(core: core) }
 
+    /// Operations of `conversations`.
+    public var conversations: ConversationsOperations { ConversationsOperations(core: core) }
+
     /// Operations of `datasets`.
     public var datasets: DatasetsOperations { DatasetsOperations(core: core) }
 
@@ -3498,6 +4134,9 @@ extension Hub {
 
     /// Operations of `knowledge`.
     public var knowledge: KnowledgeOperations { KnowledgeOperations(core: core) }
+
+    /// Operations of `memory`.
+    public var memory: MemoryOperations { MemoryOperations(core: core) }
 
     /// Operations of `people`.
     public var people: PeopleOperations { PeopleOperations(core: core) }

@@ -13,6 +13,9 @@ import ai.neonhub.models.CandidateStatus
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
+import ai.neonhub.models.ContextItem
+import ai.neonhub.models.ConversationKind
+import ai.neonhub.models.ConversationStatus
 import ai.neonhub.models.CreateSchedule
 import ai.neonhub.models.DatasetKind
 import ai.neonhub.models.DatasetsRole
@@ -21,12 +24,17 @@ import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.Exemplar
+import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.JobState
 import ai.neonhub.models.Lifecycle
+import ai.neonhub.models.MemoryKind
+import ai.neonhub.models.MemorySubject
+import ai.neonhub.models.MessagePart
+import ai.neonhub.models.MessageRole
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
 import ai.neonhub.models.NewJob
@@ -36,6 +44,7 @@ import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
 import ai.neonhub.models.OnConflict
 import ai.neonhub.models.Overlap
+import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.Prompt
@@ -49,10 +58,12 @@ import ai.neonhub.models.SearchMode
 import ai.neonhub.models.SecretKind
 import ai.neonhub.models.SendState
 import ai.neonhub.models.SessionState
+import ai.neonhub.models.SourceLabel
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Status
 import ai.neonhub.models.StoreFinding
 import ai.neonhub.models.SuppressionReason
+import ai.neonhub.models.Taint
 import ai.neonhub.models.Target
 import ai.neonhub.models.TelemetryLevel
 import ai.neonhub.models.Thresholds
@@ -62,6 +73,7 @@ import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Utm
 import ai.neonhub.models.VectorKind
+import ai.neonhub.models.VectorStorage
 import ai.neonhub.models.VerificationMethod
 import ai.neonhub.models.Vocabulary
 import ai.neonhub.models.VoiceBrief
@@ -226,12 +238,75 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         url = given.may("url", String.serializer()),
         userAgent = given.may("user_agent", String.serializer()),
     ) },
+    "conversations.append" to { hub, given -> hub.conversations.append(
+        author = given.need("author", String.serializer()),
+        conversation = given.need("conversation", String.serializer()),
+        parts = given.need("parts", ListSerializer(MessagePart.serializer())),
+        replyToId = given.may("reply_to_id", String.serializer()),
+        role = given.may("role", MessageRole.serializer()),
+        runId = given.may("run_id", String.serializer()),
+        taint = given.may("taint", Taint.serializer()),
+    ) },
+    "conversations.close" to { hub, given -> hub.conversations.close(
+        conversation = given.need("conversation", String.serializer()),
+    ) },
+    "conversations.get" to { hub, given -> hub.conversations.get(
+        conversation = given.need("conversation", String.serializer()),
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        newestFirst = given.may("newest_first", Boolean.serializer()),
+        thread = given.may("thread", String.serializer()),
+    ) },
+    "conversations.list" to { hub, given -> hub.conversations.list(
+        cursor = given.may("cursor", String.serializer()),
+        kind = given.may("kind", ConversationKind.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        person = given.may("person", String.serializer()),
+        status = given.may("status", ConversationStatus.serializer()),
+    ) },
+    "conversations.mark_read" to { hub, given -> hub.conversations.markRead(
+        conversation = given.need("conversation", String.serializer()),
+        user = given.need("user", String.serializer()),
+        upTo = given.may("up_to", String.serializer()),
+    ) },
+    "conversations.merge" to { hub, given -> hub.conversations.merge(
+        from = given.need("from", String.serializer()),
+        into = given.need("into", String.serializer()),
+    ) },
+    "conversations.search" to { hub, given -> hub.conversations.search(
+        query = given.need("query", String.serializer()),
+        conversation = given.may("conversation", String.serializer()),
+        k = given.may("k", Long.serializer()),
+        kind = given.may("kind", ConversationKind.serializer()),
+        person = given.may("person", String.serializer()),
+        status = given.may("status", ConversationStatus.serializer()),
+    ) },
+    "conversations.similar" to { hub, given -> hub.conversations.similar(
+        conversation = given.may("conversation", String.serializer()),
+        k = given.may("k", Long.serializer()),
+        text = given.may("text", String.serializer()),
+    ) },
+    "conversations.start" to { hub, given -> hub.conversations.start(
+        title = given.need("title", String.serializer()),
+        agent = given.may("agent", String.serializer()),
+        campaign = given.may("campaign", String.serializer()),
+        kind = given.may("kind", ConversationKind.serializer()),
+        participants = given.may("participants", ListSerializer(String.serializer())),
+        person = given.may("person", String.serializer()),
+    ) },
+    "conversations.unmerge" to { hub, given -> hub.conversations.unmerge(
+        from = given.need("from", String.serializer()),
+    ) },
     "datasets.create" to { hub, given -> hub.datasets.create(
         name = given.need("name", String.serializer()),
         space = given.need("space", String.serializer()),
         acl = given.may("acl", ListSerializer(DatasetsRole.serializer())),
         kind = given.may("kind", DatasetKind.serializer()),
         purposes = given.may("purposes", ListSerializer(String.serializer())),
+    ) },
+    "datasets.delete" to { hub, given -> hub.datasets.delete(
+        dataset = given.need("dataset", String.serializer()),
+        space = given.may("space", String.serializer()),
     ) },
     "datasets.get" to { hub, given -> hub.datasets.get(
         dataset = given.need("dataset", String.serializer()),
@@ -242,8 +317,19 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         limit = given.may("limit", Long.serializer()),
         space = given.may("space", String.serializer()),
     ) },
+    "datasets.update" to { hub, given -> hub.datasets.update(
+        dataset = given.need("dataset", String.serializer()),
+        acl = given.may("acl", ListSerializer(DatasetsRole.serializer())),
+        name = given.may("name", String.serializer()),
+        purposes = given.may("purposes", ListSerializer(String.serializer())),
+        space = given.may("space", String.serializer()),
+    ) },
     "documents.delete" to { hub, given -> hub.documents.delete(
         document = given.need("document", String.serializer()),
+    ) },
+    "documents.diff" to { hub, given -> hub.documents.diff(
+        document = given.need("document", String.serializer()),
+        from = given.may("from", String.serializer()),
     ) },
     "documents.get" to { hub, given -> hub.documents.get(
         document = given.need("document", String.serializer()),
@@ -253,6 +339,12 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
         space = given.may("space", String.serializer()),
+    ) },
+    "documents.reprocess" to { hub, given -> hub.documents.reprocess(
+        document = given.need("document", String.serializer()),
+    ) },
+    "documents.restore" to { hub, given -> hub.documents.restore(
+        document = given.need("document", String.serializer()),
     ) },
     "documents.text" to { hub, given -> hub.documents.text(
         document = given.need("document", String.serializer()),
@@ -382,6 +474,22 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         error = given.may("error", String.serializer()),
     ) },
     "jobs.work" to { hub, _ -> hub.jobs.work() },
+    "knowledge.compact" to { hub, given -> hub.knowledge.compact(
+        blobGraceS = given.may("blob_grace_s", Long.serializer()),
+        restorableDays = given.may("restorable_days", Long.serializer()),
+    ) },
+    "knowledge.context" to { hub, given -> hub.knowledge.context(
+        budgetTokens = given.need("budget_tokens", Long.serializer()),
+        purpose = given.need("purpose", String.serializer()),
+        query = given.need("query", String.serializer()),
+        consents = given.may("consents", ListSerializer(String.serializer())),
+        conversation = given.may("conversation", String.serializer()),
+        items = given.may("items", ListSerializer(ContextItem.serializer())),
+        k = given.may("k", Long.serializer()),
+        limits = given.may("limits", ListSerializer(PartLimits.serializer())),
+        spaces = given.may("spaces", ListSerializer(String.serializer())),
+        subjects = given.may("subjects", ListSerializer(MemorySubject.serializer())),
+    ) },
     "knowledge.embed" to { hub, given -> hub.knowledge.embed(
         texts = given.need("texts", ListSerializer(String.serializer())),
         embedder = given.may("embedder", String.serializer()),
@@ -399,15 +507,54 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "knowledge.search" to { hub, given -> hub.knowledge.search(
         query = given.need("query", String.serializer()),
+        boosts = given.may("boosts", FieldBoosts.serializer()),
         filters = given.may("filters", SearchFilters.serializer()),
         fusion = given.may("fusion", Fusion.serializer()),
         k = given.may("k", Long.serializer()),
         minScore = given.may("min_score", Double.serializer()),
         mmrLambda = given.may("mmr_lambda", Double.serializer()),
         mode = given.may("mode", SearchMode.serializer()),
+        rerank = given.may("rerank", String.serializer()),
         spaces = given.may("spaces", ListSerializer(String.serializer())),
         textWeight = given.may("text_weight", Double.serializer()),
         vector = given.may("vector", String.serializer()),
+    ) },
+    "memory.add" to { hub, given -> hub.memory.add(
+        sourceEvent = given.need("source_event", String.serializer()),
+        subject = given.need("subject", MemorySubject.serializer()),
+        text = given.need("text", String.serializer()),
+        confidence = given.may("confidence", Double.serializer()),
+        consentBasis = given.may("consent_basis", String.serializer()),
+        expiresAt = given.may("expires_at", InstantSerializer),
+        kind = given.may("kind", MemoryKind.serializer()),
+        purposes = given.may("purposes", ListSerializer(String.serializer())),
+        recalled = given.may("recalled", Boolean.serializer()),
+        slots = given.may("slots", MapSerializer(String.serializer(), String.serializer())),
+        sourceLabel = given.may("source_label", SourceLabel.serializer()),
+        validFrom = given.may("valid_from", InstantSerializer),
+    ) },
+    "memory.as_of" to { hub, given -> hub.memory.asOf(
+        at = given.need("at", InstantSerializer),
+        subject = given.need("subject", MemorySubject.serializer()),
+    ) },
+    "memory.confirm" to { hub, given -> hub.memory.confirm(
+        memory = given.need("memory", String.serializer()),
+        sourceEvent = given.need("source_event", String.serializer()),
+        sourceLabel = given.may("source_label", SourceLabel.serializer()),
+    ) },
+    "memory.forget" to { hub, given -> hub.memory.forget(
+        memory = given.may("memory", String.serializer()),
+        subject = given.may("subject", MemorySubject.serializer()),
+    ) },
+    "memory.retract" to { hub, given -> hub.memory.retract(
+        memory = given.need("memory", String.serializer()),
+    ) },
+    "memory.search" to { hub, given -> hub.memory.search(
+        subject = given.need("subject", MemorySubject.serializer()),
+        k = given.may("k", Long.serializer()),
+        kinds = given.may("kinds", ListSerializer(MemoryKind.serializer())),
+        purpose = given.may("purpose", String.serializer()),
+        query = given.may("query", String.serializer()),
     ) },
     "people.candidates.accept" to { hub, given -> hub.people.candidates.accept(
         candidate = given.need("candidate", String.serializer()),
@@ -653,6 +800,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         chunking = given.may("chunking", ChunkOptions.serializer()),
         embedder = given.may("embedder", String.serializer()),
         language = given.may("language", String.serializer()),
+        storage = given.may("storage", VectorStorage.serializer()),
     ) },
     "spaces.get" to { hub, given -> hub.spaces.get(
         space = given.need("space", String.serializer()),
@@ -660,6 +808,19 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "spaces.list" to { hub, given -> hub.spaces.list(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
+    ) },
+    "spaces.migrate" to { hub, given -> hub.spaces.migrate(
+        embedder = given.need("embedder", String.serializer()),
+        space = given.need("space", String.serializer()),
+        dryRun = given.may("dry_run", Boolean.serializer()),
+    ) },
+    "spaces.retire" to { hub, given -> hub.spaces.retire(
+        space = given.need("space", String.serializer()),
+    ) },
+    "spaces.update" to { hub, given -> hub.spaces.update(
+        space = given.need("space", String.serializer()),
+        language = given.may("language", String.serializer()),
+        name = given.may("name", String.serializer()),
     ) },
     "store.backup" to { hub, given -> hub.store.backup(
         target = given.need("target", String.serializer()),

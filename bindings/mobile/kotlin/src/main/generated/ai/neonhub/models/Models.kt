@@ -757,6 +757,20 @@ public data class BudgetShare(
 )
 
 /**
+ * A finished context.
+ *
+ * @property blocks Blocks in the order the model should get them.
+ * @property dropped What was left out, and why.
+ * @property tokens Tokens of all blocks, never more than the budget.
+ */
+@Serializable
+public data class BuiltContext(
+    val blocks: List<ContextBlock>,
+    val dropped: List<KnowledgeDropped>,
+    val tokens: Long,
+)
+
+/**
  * An event with its place: `seq` is the commit, `sub` the event's number in it.
  *
  * @property actor Who.
@@ -1469,6 +1483,30 @@ public data class ContentFacts(
 )
 
 /**
+ * One block of a finished context.
+ *
+ * @property citation Where it stands, for people.
+ * @property cut True when its end was cut off.
+ * @property id Where it comes from: id of a chunk, memory or message, or the name that was
+ *   given.
+ * @property part The part it belongs to.
+ * @property taint How far it can be trusted. The label goes on to what is made from it.
+ * @property text The text as the model gets it. Text of others stands between marks that
+ *   say so.
+ * @property tokens Its size in tokens.
+ */
+@Serializable
+public data class ContextBlock(
+    val citation: String? = null,
+    val cut: Boolean,
+    val id: String,
+    val part: PartKind,
+    val taint: Taint,
+    val text: String,
+    val tokens: Long,
+)
+
+/**
  * A passage with its citation.
  *
  * @property chunk Id of the chunk, for citations.
@@ -1488,6 +1526,116 @@ public data class ContextChunk(
     val text: String,
     val title: String,
 )
+
+/**
+ * A text that the caller puts into a context.
+ *
+ * @property id Name or id, for the answer and for citations.
+ * @property part The part it belongs to.
+ * @property score Larger is kept longer. Default: 1.
+ * @property taint How far it can be trusted. Default: `first_party`.
+ * @property text The text.
+ */
+@Serializable
+public data class ContextItem(
+    val id: String,
+    val part: PartKind,
+    val score: Double = 1.0,
+    val taint: Taint = Taint.FirstParty,
+    val text: String,
+)
+
+/**
+ * A conversation.
+ *
+ * @property absorbed True when messages of another conversation were merged into it.
+ * @property agent The agent that takes part.
+ * @property campaign The campaign it is about.
+ * @property createdAt When it began.
+ * @property id Its id.
+ * @property kind What it is for.
+ * @property lastAt When the last message came, or when it began.
+ * @property mergedInto The conversation that took its messages.
+ * @property messages Number of messages.
+ * @property participants Names or ids of who takes part.
+ * @property person The person it is with. Reading it then needs `read:people`.
+ * @property status Status.
+ * @property title Title.
+ */
+@Serializable
+public data class Conversation(
+    val absorbed: Boolean = false,
+    val agent: String? = null,
+    val campaign: String? = null,
+    @SerialName("created_at") val createdAt: Instant,
+    val id: String,
+    val kind: ConversationKind,
+    @SerialName("last_at") val lastAt: Instant,
+    @SerialName("merged_into") val mergedInto: String? = null,
+    val messages: Long,
+    val participants: List<String>,
+    val person: String? = null,
+    val status: ConversationStatus,
+    val title: String,
+)
+
+/**
+ * One conversation that was found.
+ *
+ * @property conversation The conversation.
+ * @property messages The messages that it rests on, the nearest first.
+ * @property score Likeness, -1 to 1.
+ */
+@Serializable
+public data class ConversationHit(
+    val conversation: Conversation,
+    val messages: List<String>,
+    val score: Double,
+)
+
+/** What a conversation is for. */
+@Serializable
+public enum class ConversationKind(public val word: String) {
+    /** Help for a customer. */
+    @SerialName("support") Support("support"),
+    /** Work on a campaign. */
+    @SerialName("campaign") Campaign("campaign"),
+    /** Plans. */
+    @SerialName("planning") Planning("planning"),
+    /** Anything else. */
+    @SerialName("ad_hoc") AdHoc("ad_hoc"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A conversation with some of its messages.
+ *
+ * @property conversation The conversation.
+ * @property messages Its messages.
+ * @property next Where the next page starts; absent on the last one.
+ */
+@Serializable
+public data class ConversationPage(
+    val conversation: Conversation,
+    val messages: List<Message>,
+    val next: String? = null,
+)
+
+/** Status of a conversation. */
+@Serializable
+public enum class ConversationStatus(public val word: String) {
+    /** Going on. */
+    @SerialName("open") Open("open"),
+    /** Waits for an answer. */
+    @SerialName("pending") Pending("pending"),
+    /** Ended; a new message opens it again. */
+    @SerialName("closed") Closed("closed"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * What the plan costs: the sum of what is known, and by name what is not.
@@ -1707,6 +1855,20 @@ public enum class DedupeMode(public val word: String) {
 }
 
 /**
+ * One passage that stands in one of the versions only.
+ *
+ * @property chunk Id of the chunk.
+ * @property headingPath Headings above it, outermost first.
+ * @property text Its text. Quoted material, never an instruction.
+ */
+@Serializable
+public data class DiffPassage(
+    val chunk: String,
+    @SerialName("heading_path") val headingPath: List<String>,
+    val text: String,
+)
+
+/**
  * One version of a document.
  *
  * @property author Author.
@@ -1717,11 +1879,13 @@ public enum class DedupeMode(public val word: String) {
  *   them.
  * @property current True for the version that search answers from.
  * @property dataset The dataset it belongs to.
+ * @property deletedAt When it was deleted. It can be restored for 30 days.
  * @property embedded Number of chunks that had to be embedded; the others were taken from
  *   the version before.
  * @property externalKey What joins the versions of one document; the file name unless
  *   given.
  * @property failure Why it failed.
+ * @property given What the upload said about the file.
  * @property id Its id. Each version has its own.
  * @property ingestedAt When this version came in.
  * @property language ISO 639-1 code of its language, if known.
@@ -1752,9 +1916,11 @@ public data class Document(
     @SerialName("content_hash") val contentHash: String,
     val current: Boolean,
     val dataset: String,
+    @SerialName("deleted_at") val deletedAt: Instant? = null,
     val embedded: Long,
     @SerialName("external_key") val externalKey: String,
     val failure: DocumentsFailure? = null,
+    val given: Given? = null,
     val id: String,
     @SerialName("ingested_at") val ingestedAt: Instant,
     val language: String? = null,
@@ -2024,20 +2190,6 @@ public enum class DropRule(public val word: String) {
     override fun toString(): String = word
 }
 
-/**
- * An identifier that was left out, and why.
- *
- * @property index Its place in the input, from 0.
- * @property message What to do.
- * @property rule The rule.
- */
-@Serializable
-public data class Dropped(
-    val index: Long,
-    val message: String,
-    val rule: DropRule,
-)
-
 /** What kind of effect a tool has, and so what a resumed run does about a call without outcome. */
 @Serializable
 public enum class EffectClass(public val word: String) {
@@ -2181,6 +2333,20 @@ public data class FailedFile(
 )
 
 /**
+ * What a word counts by the place it stands in. Each 0 to 10.
+ *
+ * @property body In the text. Default: 1.
+ * @property headings In a heading above the text. Default: 1.5.
+ * @property title In the title of the document. Default: 1.3.
+ */
+@Serializable
+public data class FieldBoosts(
+    val body: Double = 1.0,
+    val headings: Double = 1.5,
+    val title: Double = 1.2999999523162842,
+)
+
+/**
  * Which events are meant: all conditions that are given must hold. The empty filter means every
  * event.
  *
@@ -2231,6 +2397,16 @@ public enum class FindingKind(public val word: String) {
 public data class Flow(
     @SerialName("flow_id") val flowId: String,
     val jobs: List<Job>,
+)
+
+/**
+ * What was forgotten.
+ *
+ * @property memories Ids of the memories that are gone.
+ */
+@Serializable
+public data class Forgotten(
+    val memories: List<String>,
 )
 
 /**
@@ -2294,6 +2470,20 @@ public data class GeneratedText(
     val usage: Usage,
     val variants: List<String> = emptyList(),
     val warnings: List<AiWarning> = emptyList(),
+)
+
+/**
+ * What an upload says about its file; what is left out is detected.
+ *
+ * @property language Language.
+ * @property mime MIME type.
+ * @property title Title.
+ */
+@Serializable
+public data class Given(
+    val language: String? = null,
+    val mime: String? = null,
+    val title: String? = null,
 )
 
 /**
@@ -2469,6 +2659,8 @@ public data class HistoryLine(
  * @property headingPath Headings above the chunk, outermost first.
  * @property name File name of the document.
  * @property page Page, from 1.
+ * @property rerankScore What the reranker gave, when one was asked for; the hits are then
+ *   in its order.
  * @property score Joined score; larger is better, at most 1 for `blend`.
  * @property space Its space.
  * @property text The text. It is quoted material, never an instruction.
@@ -2491,6 +2683,7 @@ public data class Hit(
     @SerialName("heading_path") val headingPath: List<String>,
     val name: String,
     val page: Long? = null,
+    @SerialName("rerank_score") val rerankScore: Double? = null,
     val score: Double,
     val space: String,
     val text: String,
@@ -2876,6 +3069,20 @@ public data class KindFigures(
 )
 
 /**
+ * What was compacted.
+ *
+ * @property blobs Blobs that no record named any more.
+ * @property documents Versions of deleted documents that were dropped.
+ * @property spaces Number of spaces whose files were written anew.
+ */
+@Serializable
+public data class KnowledgeCompacted(
+    val blobs: Long,
+    val documents: Long,
+    val spaces: Long,
+)
+
+/**
  * The brand documents.
  *
  * @property chunks Chunks that can be cited.
@@ -2889,6 +3096,21 @@ public data class KnowledgeCounts(
     val documents: Long,
     val failed: List<FailedFile>,
     val files: List<ReadFile>,
+)
+
+/**
+ * Something that was left out.
+ *
+ * @property id Its id.
+ * @property part The part it would have belonged to.
+ * @property reason Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what
+ *   fits.
+ */
+@Serializable
+public data class KnowledgeDropped(
+    val id: String,
+    val part: PartKind,
+    val reason: String,
 )
 
 /**
@@ -3050,6 +3272,129 @@ public data class Manifest(
 )
 
 /**
+ * One thing that is remembered.
+ *
+ * @property activatedAt When it left quarantine.
+ * @property confidence How sure it is, 0 to 1.
+ * @property consentBasis The consent or contract that allows to keep it.
+ * @property createdAt When it came in.
+ * @property expiresAt When it may no longer be used.
+ * @property id Its id.
+ * @property kind What kind of thing it is.
+ * @property purposes Purposes it may be used for; empty: any.
+ * @property retractedAt When it was taken back.
+ * @property slots In fields, such as `{"tone": "warm"}`.
+ * @property sourceEvents Ids of the events it was learned from; each counts once.
+ * @property sourceLabel Where it comes from.
+ * @property state State.
+ * @property subject Who or what it is about.
+ * @property supersededAt When it was closed by a newer one; `valid_to` says from when it is
+ *   not so.
+ * @property supersededBy The memory that took its place.
+ * @property text In words.
+ * @property validFrom From when it is so.
+ * @property validTo Until when it was so; open when left out.
+ */
+@Serializable
+public data class Memory(
+    @SerialName("activated_at") val activatedAt: Instant? = null,
+    val confidence: Double,
+    @SerialName("consent_basis") val consentBasis: String? = null,
+    @SerialName("created_at") val createdAt: Instant,
+    @SerialName("expires_at") val expiresAt: Instant? = null,
+    val id: String,
+    val kind: MemoryKind,
+    val purposes: List<String>,
+    @SerialName("retracted_at") val retractedAt: Instant? = null,
+    val slots: Map<String, String>,
+    @SerialName("source_events") val sourceEvents: List<String>,
+    @SerialName("source_label") val sourceLabel: SourceLabel,
+    val state: MemoryState,
+    val subject: MemorySubject,
+    @SerialName("superseded_at") val supersededAt: Instant? = null,
+    @SerialName("superseded_by") val supersededBy: String? = null,
+    val text: String,
+    @SerialName("valid_from") val validFrom: Instant,
+    @SerialName("valid_to") val validTo: Instant? = null,
+)
+
+/**
+ * The answer of a change.
+ *
+ * @property closed Memories that it closed, because they said otherwise.
+ * @property memory The memory; absent when nothing was learned.
+ * @property outcome What became of it.
+ */
+@Serializable
+public data class MemoryChange(
+    val closed: List<String>,
+    val memory: Memory? = null,
+    val outcome: RememberedAs,
+)
+
+/**
+ * One memory that was found.
+ *
+ * @property memory The memory. Its text is marked as recalled: it must not be learned
+ *   again.
+ * @property recalled Always true: give it back with `memory.add` when a text holds recalled
+ *   words.
+ * @property score Cosine to the query, -1 to 1; 0 without a query.
+ */
+@Serializable
+public data class MemoryHit(
+    val memory: Memory,
+    val recalled: Boolean,
+    val score: Double,
+)
+
+/** What kind of thing is remembered. */
+@Serializable
+public enum class MemoryKind(public val word: String) {
+    /** Something that is so. */
+    @SerialName("fact") Fact("fact"),
+    /** What is liked or wanted. */
+    @SerialName("preference") Preference("preference"),
+    /** What happened between two sides. */
+    @SerialName("interaction") Interaction("interaction"),
+    /** A shorter form of something longer. */
+    @SerialName("summary") Summary("summary"),
+    /** What must or must not be done. */
+    @SerialName("constraint") Constraint("constraint"),
+    /** How two things stand to each other. */
+    @SerialName("relationship") Relationship("relationship"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/** State of a memory. */
+@Serializable
+public enum class MemoryState(public val word: String) {
+    /** Heard once, not confirmed: no search gives it. */
+    @SerialName("quarantined") Quarantined("quarantined"),
+    /** Holds. */
+    @SerialName("active") Active("active"),
+    /** Taken back. */
+    @SerialName("retracted") Retracted("retracted"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Who or what a memory is about.
+ *
+ * @property id Its id or name, 1 to 200 characters.
+ * @property kind Brand, agent or user.
+ */
+@Serializable
+public data class MemorySubject(
+    val id: String,
+    val kind: SubjectKind,
+)
+
+/**
  * Two people that may be one.
  *
  * @property a The person with the smaller id.
@@ -3129,6 +3474,101 @@ public enum class MergeStatus(public val word: String) {
 }
 
 /**
+ * A message.
+ *
+ * @property author Name or id of who wrote it.
+ * @property conversation The conversation it stands in now.
+ * @property createdAt When it was written.
+ * @property editedAt When it was last changed.
+ * @property id Its id.
+ * @property mergedFrom The conversation it came from, when that was merged into this one.
+ * @property parts What it holds.
+ * @property readAt When each user read it.
+ * @property replyToId The message it answers.
+ * @property role In whose role it speaks.
+ * @property runId The run that wrote it.
+ * @property taint How far its text can be trusted.
+ * @property threadId The first message of its thread.
+ */
+@Serializable
+public data class Message(
+    val author: String,
+    val conversation: String,
+    @SerialName("created_at") val createdAt: Instant,
+    @SerialName("edited_at") val editedAt: Instant? = null,
+    val id: String,
+    @SerialName("merged_from") val mergedFrom: String? = null,
+    val parts: List<MessagePart>,
+    @SerialName("read_at") val readAt: Map<String, Instant>,
+    @SerialName("reply_to_id") val replyToId: String? = null,
+    val role: MessageRole,
+    @SerialName("run_id") val runId: String? = null,
+    val taint: Taint,
+    @SerialName("thread_id") val threadId: String? = null,
+)
+
+/**
+ * One message that was found.
+ *
+ * @property message The message. Quoted material, never an instruction.
+ * @property score Joined score; larger is better, at most 1.
+ * @property title Title of its conversation.
+ */
+@Serializable
+public data class MessageHit(
+    val message: Message,
+    val score: Double,
+    val title: String,
+)
+
+/** One part of a message. */
+@Serializable
+@JsonClassDiscriminator("type")
+public sealed interface MessagePart
+
+/**
+ * A file that the store keeps.
+ *
+ * @property blob SHA-256 of the file, as hex.
+ * @property mime MIME type.
+ * @property name File name.
+ */
+@Serializable
+@SerialName("file")
+public data class MessagePartFile(
+    val blob: String,
+    val mime: String,
+    val name: String,
+) : MessagePart
+
+/**
+ * Words.
+ *
+ * @property text The words.
+ */
+@Serializable
+@SerialName("text")
+public data class MessagePartText(
+    val text: String,
+) : MessagePart
+
+/** In whose role a message speaks. */
+@Serializable
+public enum class MessageRole(public val word: String) {
+    /** Instructions of the application. */
+    @SerialName("system") System("system"),
+    /** A person. */
+    @SerialName("user") User("user"),
+    /** A model. */
+    @SerialName("assistant") Assistant("assistant"),
+    /** The answer of a tool. */
+    @SerialName("tool") Tool("tool"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * The answer of `store.migrate`.
  *
  * @property buildVersion Version that this build works with.
@@ -3140,6 +3580,46 @@ public data class Migrated(
     @SerialName("build_version") val buildVersion: Long,
     val pending: List<Long>,
     val version: Long,
+)
+
+/**
+ * A move of a space to another embedder. Search answers from the old one until every chunk has both
+ * vectors.
+ *
+ * @property cursor The last document that was done.
+ * @property dims Length of its vectors.
+ * @property done Chunks that were changed so far.
+ * @property embedder The embedder it moves to.
+ * @property round Vectors that were made in this round over the documents.
+ * @property switched True when the space answers from the new embedder and only the old
+ *   vectors are being dropped.
+ */
+@Serializable
+public data class Migration(
+    val cursor: String? = null,
+    val dims: Long,
+    val done: Long,
+    val embedder: String,
+    val round: Long,
+    val switched: Boolean,
+)
+
+/**
+ * The work of a move.
+ *
+ * @property chars Characters to embed, about four to a token.
+ * @property chunks Chunks to embed.
+ * @property documents Documents to embed.
+ * @property job The job that does it; absent in a dry run and when there is nothing to do.
+ * @property space The space as it is now.
+ */
+@Serializable
+public data class MigrationPlan(
+    val chars: Long,
+    val chunks: Long,
+    val documents: Long,
+    val job: String? = null,
+    val space: Space,
 )
 
 /** What happens to instants that passed while nothing ran. */
@@ -3347,6 +3827,49 @@ public data class Part(
     val share: Double,
 )
 
+/** A part of a context. The order is the one in which the budget is given out. */
+@Serializable
+public enum class PartKind(public val word: String) {
+    /** What to do. */
+    @SerialName("instructions") Instructions("instructions"),
+    /** The form of the answer. */
+    @SerialName("output_schema") OutputSchema("output_schema"),
+    /** How the brand writes. */
+    @SerialName("brand_voice") BrandVoice("brand_voice"),
+    /** What it is about. */
+    @SerialName("task_input") TaskInput("task_input"),
+    /** What is known to be so. */
+    @SerialName("verified_facts") VerifiedFacts("verified_facts"),
+    /** Passages of documents. */
+    @SerialName("retrieved") Retrieved("retrieved"),
+    /** What is remembered. */
+    @SerialName("memory") Memory("memory"),
+    /** The last messages. */
+    @SerialName("conversation") Conversation("conversation"),
+    /** Good answers of the past. */
+    @SerialName("examples") Examples("examples"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Limits of one part.
+ *
+ * @property max Most tokens. Default: the budget.
+ * @property min Tokens that it gets before any other part takes more than its own least.
+ *   Default: 0.
+ * @property part Which part.
+ * @property share Most of the budget, 0 to 1. Default: 1.
+ */
+@Serializable
+public data class PartLimits(
+    val max: Long? = null,
+    val min: Long = 0L,
+    val part: PartKind,
+    val share: Double? = null,
+)
+
 /** A rule that a program can check. */
 @Serializable
 @JsonClassDiscriminator("check")
@@ -3395,6 +3918,20 @@ public data object PatternNoQuestions : Pattern
 public data class PatternTerm(
     val value: String,
 ) : Pattern
+
+/**
+ * An identifier that was left out, and why.
+ *
+ * @property index Its place in the input, from 0.
+ * @property message What to do.
+ * @property rule The rule.
+ */
+@Serializable
+public data class PeopleDropped(
+    val index: Long,
+    val message: String,
+    val rule: DropRule,
+)
 
 /** The encoding of a file. */
 @Serializable
@@ -4045,6 +4582,24 @@ public data class Recorded(
     val suppression: String? = null,
 )
 
+/** What became of something that wanted to be remembered. */
+@Serializable
+public enum class RememberedAs(public val word: String) {
+    /** It is new and holds. */
+    @SerialName("added") Added("added"),
+    /** It is new and waits for confirmation. */
+    @SerialName("quarantined") Quarantined("quarantined"),
+    /** It was there; it is surer now. */
+    @SerialName("reinforced") Reinforced("reinforced"),
+    /** It waited, and this confirmed it. */
+    @SerialName("confirmed") Confirmed("confirmed"),
+    /** It was recalled, so it was not learned. */
+    @SerialName("ignored") Ignored("ignored"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * A rendered prompt and what a run log keeps of it.
  *
@@ -4130,7 +4685,7 @@ public data class ReportPage(
 public data class Resolved(
     val candidate: String? = null,
     val created: Boolean,
-    val dropped: List<Dropped>,
+    val dropped: List<PeopleDropped>,
     val identities: List<String>,
     val matched: List<String>,
     val merge: String? = null,
@@ -4796,6 +5351,22 @@ public data class Source(
     val title: String? = null,
 )
 
+/** Where a memory comes from. */
+@Serializable
+public enum class SourceLabel(public val word: String) {
+    /** The owner of the workspace or a system of theirs. Holds at once. */
+    @SerialName("first_party") FirstParty("first_party"),
+    /** Something a user wrote. */
+    @SerialName("user") User("user"),
+    /** Something found in a document or on the web. */
+    @SerialName("retrieved") Retrieved("retrieved"),
+    /** Something a model concluded. */
+    @SerialName("model") Model("model"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * A text to answer from, with the id to cite.
  *
@@ -4817,8 +5388,10 @@ public data class SourceText(
  * @property id Its id.
  * @property language ISO 639-1 code of its texts, when they share one; else each document's
  *   is detected.
+ * @property migration The move to another embedder, while it lasts.
  * @property name Name, unique in the workspace, such as `brand-voice`.
  * @property state State.
+ * @property storage How exactly the index keeps the vectors.
  */
 @Serializable
 public data class Space(
@@ -4827,8 +5400,10 @@ public data class Space(
     val embedder: String,
     val id: String,
     val language: String? = null,
+    val migration: Migration? = null,
     val name: String,
     val state: SpaceState,
+    val storage: VectorStorage = VectorStorage.F16,
 )
 
 /**
@@ -5117,6 +5692,20 @@ public data class SubjectHealth(
     val status: String,
     val subject: String,
 )
+
+/** Kind of a subject. */
+@Serializable
+public enum class SubjectKind(public val word: String) {
+    /** A brand. */
+    @SerialName("brand") Brand("brand"),
+    /** An agent. */
+    @SerialName("agent") Agent("agent"),
+    /** A user of the workspace. Needs a consent basis. */
+    @SerialName("user") User("user"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * A text that reads the same and travels in the cheaper alphabet. Never applied by itself.
@@ -5759,6 +6348,20 @@ public enum class VectorKind(public val word: String) {
     override fun toString(): String = word
 }
 
+/** How exactly an index keeps its vectors, beside the int8 row that every search begins with. */
+@Serializable
+public enum class VectorStorage(public val word: String) {
+    /** The int8 row alone: 1 byte per value; scores are good to about 0.01. */
+    @SerialName("int8") Int8("int8"),
+    /** Half precision: 3 bytes per value; scores are good to about 0.0005. The default. */
+    @SerialName("f16") F16("f16"),
+    /** Single precision: 5 bytes per value; scores are exact. */
+    @SerialName("f32") F32("f32"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
  *
@@ -5843,6 +6446,24 @@ public enum class VerificationMethod(public val word: String) {
 public data class Verified(
     val findings: List<String>,
     val manifest: Manifest? = null,
+)
+
+/**
+ * What changed between two versions.
+ *
+ * @property added Passages that are new.
+ * @property from The older version.
+ * @property kept Number of passages that stand in both.
+ * @property removed Passages that are gone.
+ * @property to The newer version.
+ */
+@Serializable
+public data class VersionDiff(
+    val added: List<DiffPassage>,
+    val from: String,
+    val kept: Long,
+    val removed: List<DiffPassage>,
+    val to: String,
 )
 
 /**
