@@ -278,7 +278,7 @@ def consent_check(v: dict[str, Any]) -> dict[str, Any]:
     if "person" in v:
         given["person"] = v["person"]
     if "at" in v:
-        given["at"] = (None if (t1 := v["at"]) is None else instant(t1))
+        given["at"] = (None if (t1 := v["at"]) is None else _instant(t1))
     if "brand" in v:
         given["brand"] = v["brand"]
     if "channel" in v:
@@ -286,7 +286,7 @@ def consent_check(v: dict[str, Any]) -> dict[str, Any]:
     if "identity" in v:
         given["identity"] = v["identity"]
     if "known_at" in v:
-        given["known_at"] = (None if (t2 := v["known_at"]) is None else instant(t2))
+        given["known_at"] = (None if (t2 := v["known_at"]) is None else _instant(t2))
     if "scope" in v:
         given["scope"] = v["scope"]
     return given
@@ -318,9 +318,9 @@ def consent_record(v: dict[str, Any]) -> dict[str, Any]:
     if "brand" in v:
         given["brand"] = v["brand"]
     if "effective_at" in v:
-        given["effective_at"] = (None if (t1 := v["effective_at"]) is None else instant(t1))
+        given["effective_at"] = (None if (t1 := v["effective_at"]) is None else _instant(t1))
     if "expires_at" in v:
-        given["expires_at"] = (None if (t2 := v["expires_at"]) is None else instant(t2))
+        given["expires_at"] = (None if (t2 := v["expires_at"]) is None else _instant(t2))
     if "identifier" in v:
         given["identifier"] = (None if (t3 := v["identifier"]) is None else c.identifier(t3))
     if "jurisdiction" in v:
@@ -702,7 +702,7 @@ def gate_check(v: dict[str, Any]) -> dict[str, Any]:
     if "draft" in v:
         given["draft"] = v["draft"]
     if "at" in v:
-        given["at"] = (None if (t1 := v["at"]) is None else instant(t1))
+        given["at"] = (None if (t1 := v["at"]) is None else _instant(t1))
     if "person" in v:
         given["person"] = v["person"]
     return given
@@ -970,7 +970,7 @@ def memory_add(v: dict[str, Any]) -> dict[str, Any]:
     if "consent_basis" in v:
         given["consent_basis"] = v["consent_basis"]
     if "expires_at" in v:
-        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else _instant(t1))
     if "kind" in v:
         given["kind"] = v["kind"]
     if "purposes" in v:
@@ -982,14 +982,14 @@ def memory_add(v: dict[str, Any]) -> dict[str, Any]:
     if "source_label" in v:
         given["source_label"] = v["source_label"]
     if "valid_from" in v:
-        given["valid_from"] = (None if (t2 := v["valid_from"]) is None else instant(t2))
+        given["valid_from"] = (None if (t2 := v["valid_from"]) is None else _instant(t2))
     return given
 
 
 def memory_as_of(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "at" in v:
-        given["at"] = instant(v["at"])
+        given["at"] = _instant(v["at"])
     if "subject" in v:
         given["subject"] = c.memory_subject(v["subject"])
     return given
@@ -1160,7 +1160,7 @@ def people_list(v: dict[str, Any]) -> dict[str, Any]:
     if "order" in v:
         given["order"] = v["order"]
     if "seen_since" in v:
-        given["seen_since"] = (None if (t1 := v["seen_since"]) is None else instant(t1))
+        given["seen_since"] = (None if (t1 := v["seen_since"]) is None else _instant(t1))
     if "tag" in v:
         given["tag"] = v["tag"]
     return given
@@ -1186,7 +1186,7 @@ def people_resolve(v: dict[str, Any]) -> dict[str, Any]:
     if "assertion" in v:
         given["assertion"] = v["assertion"]
     if "at" in v:
-        given["at"] = (None if (t2 := v["at"]) is None else instant(t2))
+        given["at"] = (None if (t2 := v["at"]) is None else _instant(t2))
     if "fields" in v:
         given["fields"] = (None if (t3 := v["fields"]) is None else c.person_fields(t3))
     if "lookup_only" in v:
@@ -1207,9 +1207,9 @@ def people_timeline(v: dict[str, Any]) -> dict[str, Any]:
     if "limit" in v:
         given["limit"] = v["limit"]
     if "since" in v:
-        given["since"] = (None if (t1 := v["since"]) is None else instant(t1))
+        given["since"] = (None if (t1 := v["since"]) is None else _instant(t1))
     if "until" in v:
-        given["until"] = (None if (t2 := v["until"]) is None else instant(t2))
+        given["until"] = (None if (t2 := v["until"]) is None else _instant(t2))
     return given
 
 
@@ -1255,7 +1255,7 @@ def preferences_update(v: dict[str, Any]) -> dict[str, Any]:
     if "language" in v:
         given["language"] = v["language"]
     if "pause_until" in v:
-        given["pause_until"] = (None if (t4 := v["pause_until"]) is None else instant(t4))
+        given["pause_until"] = (None if (t4 := v["pause_until"]) is None else _instant(t4))
     if "quiet_hours" in v:
         given["quiet_hours"] = (None if (t5 := v["quiet_hours"]) is None else c.quiet_hours(t5))
     if "topics_off" in v:
@@ -1337,11 +1337,11 @@ def runs_signal(v: dict[str, Any]) -> dict[str, Any]:
 def schedules_backfill(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "from" in v:
-        given["from_"] = instant(v["from"])
+        given["from_"] = _instant(v["from"])
     if "id" in v:
         given["id"] = v["id"]
     if "to" in v:
-        given["to"] = instant(v["to"])
+        given["to"] = _instant(v["to"])
     if "overlap" in v:
         given["overlap"] = v["overlap"]
     return given
@@ -1360,7 +1360,7 @@ def schedules_create(v: dict[str, Any]) -> dict[str, Any]:
     if "concurrency" in v:
         given["concurrency"] = v["concurrency"]
     if "ends_at" in v:
-        given["ends_at"] = (None if (t2 := v["ends_at"]) is None else instant(t2))
+        given["ends_at"] = (None if (t2 := v["ends_at"]) is None else _instant(t2))
     if "jitter_ms" in v:
         given["jitter_ms"] = v["jitter_ms"]
     if "max_runs" in v:
@@ -1378,7 +1378,7 @@ def schedules_create(v: dict[str, Any]) -> dict[str, Any]:
     if "retries" in v:
         given["retries"] = v["retries"]
     if "starts_at" in v:
-        given["starts_at"] = (None if (t3 := v["starts_at"]) is None else instant(t3))
+        given["starts_at"] = (None if (t3 := v["starts_at"]) is None else _instant(t3))
     return given
 
 
@@ -1423,7 +1423,7 @@ def schedules_preview(v: dict[str, Any]) -> dict[str, Any]:
     if "calendar" in v:
         given["calendar"] = (None if (t1 := v["calendar"]) is None else c.calendar(t1))
     if "from" in v:
-        given["from_"] = (None if (t2 := v["from"]) is None else instant(t2))
+        given["from_"] = (None if (t2 := v["from"]) is None else _instant(t2))
     if "n" in v:
         given["n"] = v["n"]
     return given
@@ -1475,7 +1475,7 @@ def sends_create(v: dict[str, Any]) -> dict[str, Any]:
     if "person" in v:
         given["person"] = v["person"]
     if "send_at" in v:
-        given["send_at"] = (None if (t1 := v["send_at"]) is None else instant(t1))
+        given["send_at"] = (None if (t1 := v["send_at"]) is None else _instant(t1))
     return given
 
 
@@ -1739,7 +1739,7 @@ def suppression_add(v: dict[str, Any]) -> dict[str, Any]:
     if "evidence" in v:
         given["evidence"] = v["evidence"]
     if "expires_at" in v:
-        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else _instant(t1))
     if "identifier" in v:
         given["identifier"] = (None if (t2 := v["identifier"]) is None else c.identifier(t2))
     if "person" in v:
@@ -1884,7 +1884,7 @@ def vault_put(v: dict[str, Any]) -> dict[str, Any]:
     if "value" in v:
         given["value"] = v["value"]
     if "expires_at" in v:
-        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else _instant(t1))
     return given
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._lazy import Lazy
-from .._values import instant
+from .._values import instant as _instant
 
 if TYPE_CHECKING:
     from . import models as m
@@ -21,7 +21,7 @@ def agent_run(v: Any) -> m.AgentRun:
         agent_version=v["agent_version"],
         campaign_id=v.get("campaign_id"),
         cancel_asked=v.get("cancel_asked", False),
-        ended_at=None if (t1 := v.get("ended_at")) is None else instant(t1),
+        ended_at=None if (t1 := v.get("ended_at")) is None else _instant(t1),
         failure=None if (t2 := v.get("failure")) is None else agents_failure(t2),
         id=v["id"],
         idempotency_key=v.get("idempotency_key"),
@@ -31,12 +31,12 @@ def agent_run(v: Any) -> m.AgentRun:
         person_id=v.get("person_id"),
         principal=v["principal"],
         signals=v.get("signals", {}),
-        started_at=instant(v["started_at"]),
+        started_at=_instant(v["started_at"]),
         status=v["status"],
         trace=v.get("trace"),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
-        wake_at=None if (t4 := v.get("wake_at")) is None else instant(t4),
+        wake_at=None if (t4 := v.get("wake_at")) is None else _instant(t4),
     )
 
 
@@ -52,15 +52,15 @@ def agent_session(v: Any) -> m.AgentSession:
         agent=v["agent"],
         attempt=v.get("attempt", 0),
         cost_micros=v.get("cost_micros", 0),
-        ended_at=None if (t1 := v.get("ended_at")) is None else instant(t1),
+        ended_at=None if (t1 := v.get("ended_at")) is None else _instant(t1),
         id=v["id"],
         job_id=v.get("job_id"),
         missed_count=v.get("missed_count", 0),
-        planned_at=instant(v["planned_at"]),
+        planned_at=_instant(v["planned_at"]),
         reason=v.get("reason"),
         run_ids=v.get("run_ids", []),
         schedule_id=v.get("schedule_id"),
-        started_at=None if (t2 := v.get("started_at")) is None else instant(t2),
+        started_at=None if (t2 := v.get("started_at")) is None else _instant(t2),
         state=v["state"],
         summary=v.get("summary"),
     )
@@ -86,7 +86,7 @@ def agents_failure(v: Any) -> m.AgentsFailure:
 def agents_log_line(v: Any) -> m.AgentsLogLine:
     return m.AgentsLogLine(
         actor=v["actor"],
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         data=v["data"],
         kind=v["kind"],
         seq=v["seq"],
@@ -118,7 +118,7 @@ def answer(v: Any) -> m.Answer:
 
 def approval(v: Any) -> m.Approval:
     return m.Approval(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         by=v["by"],
         hash=v["hash"],
         note=v.get("note"),
@@ -198,7 +198,7 @@ def audit_entry(v: Any) -> m.AuditEntry:
     return m.AuditEntry(
         action=v["action"],
         actor=principal(v["actor"]),
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         correlation_id=v["correlation_id"],
         hash=v["hash"],
         id=v["id"],
@@ -354,7 +354,7 @@ def built_context(v: Any) -> m.BuiltContext:
 def bus_event(v: Any) -> m.BusEvent:
     return m.BusEvent(
         actor=v["actor"],
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         causation_id=v.get("causation_id"),
         correlation_id=v["correlation_id"],
         data=v["data"],
@@ -399,7 +399,7 @@ def campaign(v: Any) -> m.Campaign:
         brief=campaign_brief(v["brief"]),
         id=v["id"],
         key=v["key"],
-        launched_at=None if (t2 := v.get("launched_at")) is None else instant(t2),
+        launched_at=None if (t2 := v.get("launched_at")) is None else _instant(t2),
         name=v["name"],
         plan_version=v["plan_version"],
         status=v["status"],
@@ -412,7 +412,7 @@ def campaign_brief(v: Any) -> m.CampaignBrief:
         brand=v["brand"],
         budget=money(v["budget"]),
         channels=v["channels"],
-        end=instant(v["end"]),
+        end=_instant(v["end"]),
         goal=v["goal"],
         key_messages=v["key_messages"],
         landing_url=v["landing_url"],
@@ -421,7 +421,7 @@ def campaign_brief(v: Any) -> m.CampaignBrief:
         must_say=v.get("must_say", []),
         offer=v.get("offer"),
         sender=brief_sender(v["sender"]),
-        start=instant(v["start"]),
+        start=_instant(v["start"]),
         timezone=v["timezone"],
     )
 
@@ -438,13 +438,13 @@ def campaign_line(v: Any) -> m.CampaignLine:
     return m.CampaignLine(
         audience_text=v["audience_text"],
         brand=v["brand"],
-        end=instant(v["end"]),
+        end=_instant(v["end"]),
         goal=v["goal"],
         id=v["id"],
         key=v["key"],
         name=v["name"],
         offer=v.get("offer"),
-        start=instant(v["start"]),
+        start=_instant(v["start"]),
         status=v["status"],
         timezone=v["timezone"],
     )
@@ -531,7 +531,7 @@ def campaign_report(v: Any) -> m.CampaignReport:
         campaign=campaign_line(v["campaign"]),
         channels={t2: send_counts(t3) for t2, t3 in v["channels"].items()},
         contacts=contact_counts(v["contacts"]),
-        generated_at=instant(v["generated_at"]),
+        generated_at=_instant(v["generated_at"]),
         is_offline=v["is_offline"],
         knowledge=knowledge_counts(v["knowledge"]),
         plan=plan_line(v["plan"]),
@@ -626,14 +626,14 @@ def consent(v: Any) -> m.Consent:
         basis=v["basis"],
         brand=v.get("brand"),
         channel=v["channel"],
-        effective_at=instant(v["effective_at"]),
-        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        effective_at=_instant(v["effective_at"]),
+        expires_at=None if (t1 := v.get("expires_at")) is None else _instant(t1),
         id=v["id"],
         identity=v.get("identity"),
         jurisdiction=v.get("jurisdiction"),
         person=v["person"],
         proof=None if (t2 := v.get("proof")) is None else proof(t2),
-        recorded_at=instant(v["recorded_at"]),
+        recorded_at=_instant(v["recorded_at"]),
         scope=v["scope"],
         sequence=v.get("sequence", 0),
         source=v["source"],
@@ -700,10 +700,10 @@ def conversation(v: Any) -> m.Conversation:
         absorbed=v.get("absorbed", False),
         agent=v.get("agent"),
         campaign=v.get("campaign"),
-        created_at=instant(v["created_at"]),
+        created_at=_instant(v["created_at"]),
         id=v["id"],
         kind=v["kind"],
-        last_at=instant(v["last_at"]),
+        last_at=_instant(v["last_at"]),
         merged_into=v.get("merged_into"),
         messages=v["messages"],
         participants=v["participants"],
@@ -751,7 +751,7 @@ def create_schedule(v: Any) -> m.CreateSchedule:
     return m.CreateSchedule(
         calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
         concurrency=v.get("concurrency"),
-        ends_at=None if (t2 := v.get("ends_at")) is None else instant(t2),
+        ends_at=None if (t2 := v.get("ends_at")) is None else _instant(t2),
         jitter_ms=v.get("jitter_ms"),
         max_runs=v.get("max_runs"),
         missed=v.get("missed", "latest"),
@@ -761,7 +761,7 @@ def create_schedule(v: Any) -> m.CreateSchedule:
         pause_after_failures=v.get("pause_after_failures"),
         priority=v.get("priority"),
         retries=v.get("retries"),
-        starts_at=None if (t3 := v.get("starts_at")) is None else instant(t3),
+        starts_at=None if (t3 := v.get("starts_at")) is None else _instant(t3),
         target=target(v["target"]),
         when=when(v["when"]),
     )
@@ -832,13 +832,13 @@ def document(v: Any) -> m.Document:
         content_hash=v["content_hash"],
         current=v["current"],
         dataset=v["dataset"],
-        deleted_at=None if (t1 := v.get("deleted_at")) is None else instant(t1),
+        deleted_at=None if (t1 := v.get("deleted_at")) is None else _instant(t1),
         embedded=v["embedded"],
         external_key=v["external_key"],
         failure=None if (t2 := v.get("failure")) is None else documents_failure(t2),
         given=None if (t3 := v.get("given")) is None else given(t3),
         id=v["id"],
-        ingested_at=instant(v["ingested_at"]),
+        ingested_at=_instant(v["ingested_at"]),
         language=v.get("language"),
         latest=v["latest"],
         mime=v["mime"],
@@ -949,7 +949,7 @@ def drafts_violation(v: Any) -> m.DraftsViolation:
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         causation_id=v.get("causation_id"),
         correlation_id=v["correlation_id"],
         data=v["data"],
@@ -1095,7 +1095,7 @@ def greeting(v: Any) -> m.Greeting:
 def heal_action(v: Any) -> m.HealAction:
     return m.HealAction(
         after=v["after"],
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         before=v["before"],
         detail=v["detail"],
         id=v["id"],
@@ -1107,12 +1107,12 @@ def heal_action(v: Any) -> m.HealAction:
 
 def health_record(v: Any) -> m.HealthRecord:
     return m.HealthRecord(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         checks=v["checks"],
         detail=v.get("detail"),
         failures=v["failures"],
         latency_ms=v["latency_ms"],
-        since=instant(v["since"]),
+        since=_instant(v["since"]),
         status=v["status"],
         subject=v["subject"],
     )
@@ -1145,7 +1145,7 @@ def hidden_text(v: Any) -> m.HiddenText:
 
 def history_line(v: Any) -> m.HistoryLine:
     return m.HistoryLine(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         reason=v["reason"],
         state=v["state"],
     )
@@ -1188,7 +1188,7 @@ def identifier(v: Any) -> m.Identifier:
 def identity_view(v: Any) -> m.IdentityView:
     return m.IdentityView(
         extension=v.get("extension"),
-        first_seen_at=instant(v["first_seen_at"]),
+        first_seen_at=_instant(v["first_seen_at"]),
         given=v.get("given"),
         id=v["id"],
         is_primary=v["is_primary"],
@@ -1212,7 +1212,7 @@ def import_job(v: Any) -> m.ImportJob:
         encoding=v["encoding"],
         faults=v["faults"],
         file=v.get("file"),
-        finished_at=None if (t1 := v.get("finished_at")) is None else instant(t1),
+        finished_at=None if (t1 := v.get("finished_at")) is None else _instant(t1),
         id=v["id"],
         imported=v["imported"],
         key=v["key"],
@@ -1223,7 +1223,7 @@ def import_job(v: Any) -> m.ImportJob:
         rejected=v["rejected"],
         rows=v["rows"],
         source=v["source"],
-        started_at=instant(v["started_at"]),
+        started_at=_instant(v["started_at"]),
         status=v["status"],
         suppressed=v["suppressed"],
         unchanged=v["unchanged"],
@@ -1243,7 +1243,7 @@ def imported(v: Any) -> m.Imported:
 
 def instant(v: Any) -> m.Instant:
     return m.Instant(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         local=v["local"],
         note=v.get("note"),
         offset=v["offset"],
@@ -1284,7 +1284,7 @@ def job(v: Any) -> m.Job:
         crashes=v.get("crashes"),
         dedupe_key=v.get("dedupe_key"),
         error=None if (t2 := v.get("error")) is None else job_error(t2),
-        finished_at=None if (t3 := v.get("finished_at")) is None else instant(t3),
+        finished_at=None if (t3 := v.get("finished_at")) is None else _instant(t3),
         flow_id=v.get("flow_id"),
         group_key=v.get("group_key"),
         group_slot=v.get("group_slot"),
@@ -1303,9 +1303,9 @@ def job(v: Any) -> m.Job:
         progress=v.get("progress"),
         queue=v["queue"],
         result=v.get("result"),
-        run_at=instant(v["run_at"]),
+        run_at=_instant(v["run_at"]),
         stalls=v.get("stalls"),
-        started_at=None if (t5 := v.get("started_at")) is None else instant(t5),
+        started_at=None if (t5 := v.get("started_at")) is None else _instant(t5),
         state=v["state"],
         timeout_ms=v.get("timeout_ms"),
     )
@@ -1328,7 +1328,7 @@ def job_page(v: Any) -> m.JobPage:
 
 def jobs_log_line(v: Any) -> m.JobsLogLine:
     return m.JobsLogLine(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         text=v["text"],
     )
 
@@ -1390,7 +1390,7 @@ def lease(v: Any) -> m.Lease:
     return m.Lease(
         owner=v["owner"],
         token=v["token"],
-        until=instant(v["until"]),
+        until=_instant(v["until"]),
     )
 
 
@@ -1398,13 +1398,13 @@ def level_set(v: Any) -> m.LevelSet:
     return m.LevelSet(
         level=v["level"],
         target=v["target"],
-        until=instant(v["until"]),
+        until=_instant(v["until"]),
     )
 
 
 def lifted(v: Any) -> m.Lifted:
     return m.Lifted(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         by=v["by"],
         why=v["why"],
     )
@@ -1447,25 +1447,25 @@ def manifest(v: Any) -> m.Manifest:
 
 def memory(v: Any) -> m.Memory:
     return m.Memory(
-        activated_at=None if (t1 := v.get("activated_at")) is None else instant(t1),
+        activated_at=None if (t1 := v.get("activated_at")) is None else _instant(t1),
         confidence=v["confidence"],
         consent_basis=v.get("consent_basis"),
-        created_at=instant(v["created_at"]),
-        expires_at=None if (t2 := v.get("expires_at")) is None else instant(t2),
+        created_at=_instant(v["created_at"]),
+        expires_at=None if (t2 := v.get("expires_at")) is None else _instant(t2),
         id=v["id"],
         kind=v["kind"],
         purposes=v["purposes"],
-        retracted_at=None if (t3 := v.get("retracted_at")) is None else instant(t3),
+        retracted_at=None if (t3 := v.get("retracted_at")) is None else _instant(t3),
         slots=v["slots"],
         source_events=v["source_events"],
         source_label=v["source_label"],
         state=v["state"],
         subject=memory_subject(v["subject"]),
-        superseded_at=None if (t4 := v.get("superseded_at")) is None else instant(t4),
+        superseded_at=None if (t4 := v.get("superseded_at")) is None else _instant(t4),
         superseded_by=v.get("superseded_by"),
         text=v["text"],
-        valid_from=instant(v["valid_from"]),
-        valid_to=None if (t5 := v.get("valid_to")) is None else instant(t5),
+        valid_from=_instant(v["valid_from"]),
+        valid_to=None if (t5 := v.get("valid_to")) is None else _instant(t5),
     )
 
 
@@ -1515,7 +1515,7 @@ def merge_candidate_page(v: Any) -> m.MergeCandidatePage:
 def merge_entry(v: Any) -> m.MergeEntry:
     return m.MergeEntry(
         absorbed=v["absorbed"],
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         by=v["by"],
         evidence=v.get("evidence", []),
         id=v["id"],
@@ -1523,7 +1523,7 @@ def merge_entry(v: Any) -> m.MergeEntry:
         rule=v["rule"],
         status=v["status"],
         survivor=v["survivor"],
-        undone_at=None if (t1 := v.get("undone_at")) is None else instant(t1),
+        undone_at=None if (t1 := v.get("undone_at")) is None else _instant(t1),
         undone_by=v.get("undone_by"),
     )
 
@@ -1532,12 +1532,12 @@ def message(v: Any) -> m.Message:
     return m.Message(
         author=v["author"],
         conversation=v["conversation"],
-        created_at=instant(v["created_at"]),
-        edited_at=None if (t1 := v.get("edited_at")) is None else instant(t1),
+        created_at=_instant(v["created_at"]),
+        edited_at=None if (t1 := v.get("edited_at")) is None else _instant(t1),
         id=v["id"],
         merged_from=v.get("merged_from"),
         parts=[message_part(t2) for t2 in v["parts"]],
-        read_at={t3: instant(t4) for t3, t4 in v["read_at"].items()},
+        read_at={t3: _instant(t4) for t3, t4 in v["read_at"].items()},
         reply_to_id=v.get("reply_to_id"),
         role=v["role"],
         run_id=v.get("run_id"),
@@ -1626,7 +1626,7 @@ def new_job(v: Any) -> m.NewJob:
         payload=v.get("payload"),
         priority=v.get("priority"),
         queue=v["queue"],
-        run_at=None if (t3 := v.get("run_at")) is None else instant(t3),
+        run_at=None if (t3 := v.get("run_at")) is None else _instant(t3),
         timeout_ms=v.get("timeout_ms"),
     )
 
@@ -1751,12 +1751,12 @@ def person_view(v: Any) -> m.PersonView:
     return m.PersonView(
         alias_of=v.get("alias_of"),
         country=v.get("country"),
-        created_at=instant(v["created_at"]),
+        created_at=_instant(v["created_at"]),
         first_name=v.get("first_name"),
         id=v["id"],
         identities=[identity_view(t1) for t1 in v["identities"]],
         last_name=v.get("last_name"),
-        last_seen_at=None if (t2 := v.get("last_seen_at")) is None else instant(t2),
+        last_seen_at=None if (t2 := v.get("last_seen_at")) is None else _instant(t2),
         lifecycle=v["lifecycle"],
         locale=v.get("locale"),
         members=v.get("members", []),
@@ -1783,7 +1783,7 @@ def plan(v: Any) -> m.Plan:
         budget_split=[budget_share(t1) for t1 in v["budget_split"]],
         cost=cost_range(v["cost"]),
         kpis=[kpi(t2) for t2 in v["kpis"]],
-        planned_at=instant(v["planned_at"]),
+        planned_at=_instant(v["planned_at"]),
         risks=v["risks"],
         rollback=v["rollback"],
         schedule=[schedule_entry(t3) for t3 in v["schedule"]],
@@ -1806,7 +1806,7 @@ def plan_line(v: Any) -> m.PlanLine:
 def plan_step(v: Any) -> m.PlanStep:
     return m.PlanStep(
         agent=v["agent"],
-        at=None if (t1 := v.get("at")) is None else instant(t1),
+        at=None if (t1 := v.get("at")) is None else _instant(t1),
         depends_on=v["depends_on"],
         effect=v["effect"],
         est_cost=None if (t2 := v.get("est_cost")) is None else money(t2),
@@ -1825,7 +1825,7 @@ def preferences(v: Any) -> m.Preferences:
         channels_off=v.get("channels_off", []),
         frequency={} if (t1 := v.get("frequency")) is None else {t2: frequency(t3) for t2, t3 in t1.items()},
         language=v.get("language"),
-        pause_until=None if (t4 := v.get("pause_until")) is None else instant(t4),
+        pause_until=None if (t4 := v.get("pause_until")) is None else _instant(t4),
         quiet_hours=None if (t5 := v.get("quiet_hours")) is None else quiet_hours(t5),
         topics_off=v.get("topics_off", []),
     )
@@ -1990,7 +1990,7 @@ def reason(v: Any) -> m.Reason:
         evidence=v.get("evidence"),
         message=v["message"],
         rule=v["rule"],
-        until=None if (t1 := v.get("until")) is None else instant(t1),
+        until=None if (t1 := v.get("until")) is None else _instant(t1),
     )
 
 
@@ -2067,7 +2067,7 @@ def resolved(v: Any) -> m.Resolved:
 def review(v: Any) -> m.Review:
     return m.Review(
         approved=v["approved"],
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         by=v["by"],
         hash=v["hash"],
         note=v.get("note"),
@@ -2130,27 +2130,27 @@ def run_lease(v: Any) -> m.RunLease:
     return m.RunLease(
         owner=v["owner"],
         token=v["token"],
-        until=instant(v["until"]),
+        until=_instant(v["until"]),
     )
 
 
 def schedule(v: Any) -> m.Schedule:
     return m.Schedule(
-        anchor=instant(v["anchor"]),
+        anchor=_instant(v["anchor"]),
         calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
         concurrency=v["concurrency"],
         enabled=v["enabled"],
-        ends_at=None if (t2 := v.get("ends_at")) is None else instant(t2),
+        ends_at=None if (t2 := v.get("ends_at")) is None else _instant(t2),
         failures=v.get("failures", 0),
         fired=v.get("fired", 0),
         id=v["id"],
         jitter_ms=v["jitter_ms"],
-        last_at=None if (t3 := v.get("last_at")) is None else instant(t3),
+        last_at=None if (t3 := v.get("last_at")) is None else _instant(t3),
         max_runs=v.get("max_runs"),
         missed=v["missed"],
         missed_window_ms=v["missed_window_ms"],
         name=v["name"],
-        next_at=None if (t4 := v.get("next_at")) is None else instant(t4),
+        next_at=None if (t4 := v.get("next_at")) is None else _instant(t4),
         overlap=v["overlap"],
         pause_after_failures=v["pause_after_failures"],
         paused_reason=v.get("paused_reason"),
@@ -2158,7 +2158,7 @@ def schedule(v: Any) -> m.Schedule:
         priority=v["priority"],
         retries=v["retries"],
         rights=v["rights"],
-        starts_at=None if (t5 := v.get("starts_at")) is None else instant(t5),
+        starts_at=None if (t5 := v.get("starts_at")) is None else _instant(t5),
         target=target(v["target"]),
         when=when(v["when"]),
     )
@@ -2166,11 +2166,11 @@ def schedule(v: Any) -> m.Schedule:
 
 def schedule_entry(v: Any) -> m.ScheduleEntry:
     return m.ScheduleEntry(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         channel=v["channel"],
         step_key=v["step_key"],
         title=v["title"],
-        until=None if (t1 := v.get("until")) is None else instant(t1),
+        until=None if (t1 := v.get("until")) is None else _instant(t1),
     )
 
 
@@ -2188,10 +2188,10 @@ def search_filters(v: Any) -> m.SearchFilters:
         kind=v.get("kind"),
         language=v.get("language"),
         purpose=v.get("purpose"),
-        since=None if (t1 := v.get("since")) is None else instant(t1),
+        since=None if (t1 := v.get("since")) is None else _instant(t1),
         tags=v.get("tags", []),
         trust=v.get("trust", []),
-        until=None if (t2 := v.get("until")) is None else instant(t2),
+        until=None if (t2 := v.get("until")) is None else _instant(t2),
     )
 
 
@@ -2204,14 +2204,14 @@ def search_result(v: Any) -> m.SearchResult:
 
 def secret_info(v: Any) -> m.SecretInfo:
     return m.SecretInfo(
-        created_at=instant(v["created_at"]),
-        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        created_at=_instant(v["created_at"]),
+        expires_at=None if (t1 := v.get("expires_at")) is None else _instant(t1),
         id=v["id"],
         key_version=v["key_version"],
         kind=v["kind"],
-        last_used_at=None if (t2 := v.get("last_used_at")) is None else instant(t2),
+        last_used_at=None if (t2 := v.get("last_used_at")) is None else _instant(t2),
         name=v["name"],
-        rotated_at=instant(v["rotated_at"]),
+        rotated_at=_instant(v["rotated_at"]),
     )
 
 
@@ -2242,7 +2242,7 @@ def segmentation(v: Any) -> m.Segmentation:
 
 def send(v: Any) -> m.Send:
     return m.Send(
-        accepted_at=None if (t1 := v.get("accepted_at")) is None else instant(t1),
+        accepted_at=None if (t1 := v.get("accepted_at")) is None else _instant(t1),
         brand=v["brand"],
         campaign=v.get("campaign"),
         category=v["category"],
@@ -2252,7 +2252,7 @@ def send(v: Any) -> m.Send:
         draft_hash=v["draft_hash"],
         effect=v["effect"],
         error=v.get("error"),
-        expires_at=None if (t2 := v.get("expires_at")) is None else instant(t2),
+        expires_at=None if (t2 := v.get("expires_at")) is None else _instant(t2),
         fingerprint=v.get("fingerprint"),
         id=v["id"],
         identity=v.get("identity"),
@@ -2260,10 +2260,10 @@ def send(v: Any) -> m.Send:
         provider_id=v.get("provider_id"),
         provider_status=v.get("provider_status"),
         segments=v.get("segments"),
-        send_at=instant(v["send_at"]),
+        send_at=_instant(v["send_at"]),
         sender=v["sender"],
         state=v["state"],
-        state_at=instant(v["state_at"]),
+        state_at=_instant(v["state_at"]),
         state_seq=v["state_seq"],
         step=v.get("step"),
         test=v.get("test", False),
@@ -2474,7 +2474,7 @@ def suppression_fact(v: Any) -> m.SuppressionFact:
     return m.SuppressionFact(
         brand=v.get("brand"),
         channel=v.get("channel"),
-        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        expires_at=None if (t1 := v.get("expires_at")) is None else _instant(t1),
         identity=v.get("identity"),
         kind=v["kind"],
         reason=v["reason"],
@@ -2484,10 +2484,10 @@ def suppression_fact(v: Any) -> m.SuppressionFact:
 
 def suppression_view(v: Any) -> m.SuppressionView:
     return m.SuppressionView(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         brand=v.get("brand"),
         channel=v.get("channel"),
-        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        expires_at=None if (t1 := v.get("expires_at")) is None else _instant(t1),
         id=v["id"],
         kind=v["kind"],
         lifted=None if (t2 := v.get("lifted")) is None else lifted(t2),
@@ -2539,11 +2539,11 @@ def target_operation(v: Any) -> m.TargetOperation:
 def telemetry_span(v: Any) -> m.TelemetrySpan:
     return m.TelemetrySpan(
         attributes=v["attributes"],
-        end=None if (t1 := v.get("end")) is None else instant(t1),
+        end=None if (t1 := v.get("end")) is None else _instant(t1),
         name=v["name"],
         parent_id=v.get("parent_id"),
         span_id=v["span_id"],
-        start=instant(v["start"]),
+        start=_instant(v["start"]),
         status=v["status"],
     )
 
@@ -2557,7 +2557,7 @@ def thresholds(v: Any) -> m.Thresholds:
 
 def timeline_entry(v: Any) -> m.TimelineEntry:
     return m.TimelineEntry(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         data=v["data"],
         kind=v["kind"],
         record=v["record"],
@@ -2634,7 +2634,7 @@ def trace(v: Any) -> m.Trace:
 
 def trait(v: Any) -> m.Trait:
     return m.Trait(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         source=v["source"],
         value=v["value"],
     )
@@ -2727,19 +2727,19 @@ def vectors(v: Any) -> m.Vectors:
 
 def verdict(v: Any) -> m.Verdict:
     return m.Verdict(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         decision=v["decision"],
         draft_hash=v["draft_hash"],
         gate=v["gate"],
         reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
         rule=v.get("rule"),
-        until=None if (t3 := v.get("until")) is None else instant(t3),
+        until=None if (t3 := v.get("until")) is None else _instant(t3),
     )
 
 
 def verification(v: Any) -> m.Verification:
     return m.Verification(
-        at=instant(v["at"]),
+        at=_instant(v["at"]),
         evidence=v.get("evidence"),
         method=v["method"],
     )
@@ -2971,7 +2971,7 @@ def when(v: Any) -> m.When:
 
 def when_at(v: Any) -> m.WhenAt:
     return m.WhenAt(
-        instant=instant(v["instant"]),
+        instant=_instant(v["instant"]),
     )
 
 
@@ -2984,7 +2984,7 @@ def when_cron(v: Any) -> m.WhenCron:
 
 def when_every(v: Any) -> m.WhenEvery:
     return m.WhenEvery(
-        anchor=None if (t1 := v.get("anchor")) is None else instant(t1),
+        anchor=None if (t1 := v.get("anchor")) is None else _instant(t1),
         ms=v["ms"],
     )
 
