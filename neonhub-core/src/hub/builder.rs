@@ -10,16 +10,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{Hub, Inner, keys};
+use crate::audit::Anchor;
 use crate::bus::Bus;
 use crate::connector::{Connector, Gate};
 use crate::job::Handler;
 use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
+use crate::policy::Approvals;
+use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::Principal;
 use crate::seal::{RootKey, hmac_sha256};
 use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
-use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
+use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, check_slug};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -45,6 +48,9 @@ pub struct HubBuilder {
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
     handlers: Vec<Arc<dyn Handler>>,
+    limits: LimitProfile,
+    anchor: Option<Arc<dyn Anchor>>,
+    approvals: Option<Arc<dyn Approvals>>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -76,17 +82,50 @@ impl HubBuilder {
             root_key: None,
             catalogue: vec![
                 super::CATALOGUE,
+                crate::op::CATALOGUE,
+                crate::policy::ops::CATALOGUE,
+                crate::resilience::ops::CATALOGUE,
+                crate::audit::CATALOGUE,
+                crate::tenancy::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
             ],
-            kinds: vec![super::KINDS, crate::run::KINDS],
+            kinds: vec![
+                super::KINDS,
+                crate::policy::KINDS,
+                crate::resilience::ops::KINDS,
+                crate::tenancy::KINDS,
+                crate::run::KINDS,
+            ],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
             handlers: Vec::new(),
+            limits: LimitProfile::default(),
+            anchor: None,
+            approvals: None,
         }
+    }
+
+    /// How many calls are admitted. Default [`LimitProfile::embedded`]: as many as come; a host that serves strangers
+    /// takes [`LimitProfile::hosted`].
+    pub fn limits(mut self, profile: LimitProfile) -> Self {
+        self.limits = profile;
+        self
+    }
+
+    /// Where checkpoints of the audit log go. Default: a file beside the store, in memory for a store without a file.
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
+        self.anchor = Some(anchor);
+        self
+    }
+
+    /// Who is asked when a policy wants a person's yes. Without, such calls are refused.
+    pub fn approvals(mut self, approvals: Arc<dyn Approvals>) -> Self {
+        self.approvals = Some(approvals);
+        self
     }
 
     /// Where records are kept: a path, `sqlite:PATH` or `memory:`. Default `memory:`.
@@ -188,6 +227,8 @@ impl HubBuilder {
         let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
         store.register_worker(&worker)?;
         let key_fits = check_key(&store, &root_key, self.clock.as_ref()).await?;
+        let anchor = self.anchor.unwrap_or_else(|| crate::audit::anchor_beside(location.as_deref()));
+        let control = super::Control::new(store.watch());
         let hub = Hub(Arc::new(Inner {
             store,
             clock: self.clock,
@@ -197,6 +238,7 @@ impl HubBuilder {
             key_fits,
             location,
             catalogue,
+            kinds: kinds.iter().map(|k| (k.name, *k)).collect(),
             services: RwLock::new(self.services),
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
@@ -207,6 +249,13 @@ impl HubBuilder {
             calls: Mutex::default(),
             call_count: 0.into(),
             bus: Bus::default(),
+            control,
+            limits: self.limits,
+            buckets: Buckets::default(),
+            targets: Targets::default(),
+            anchor,
+            chains: crate::audit::Chains::default(),
+            approvals: self.approvals,
             token,
             worker,
             in_flight: watch::channel(0).0,
@@ -241,46 +290,29 @@ impl Hub {
         Ok(())
     }
 
-    /// Makes a sandbox workspace beside the default one.
+    /// Makes a sandbox workspace beside the default one, an organization of its own.
     ///
     /// # Errors
     /// `AlreadyExists` when the slug is taken; `InvalidInput` unless it is 1..40 lower-case letters, digits and `-`.
     pub async fn create_workspace(&self, slug: &str) -> Result<crate::Scope> {
-        let shaped = (1..=40).contains(&slug.len())
-            && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !shaped {
-            return Err(Error::invalid(
-                "hub.create_workspace",
-                "slug",
-                "expected 1..40 lower-case letters, digits and hyphens",
-            ));
-        }
+        let operation = "hub.create_workspace";
+        check_slug(operation, slug)?;
         let owner = Principal::User { id: "owner".into() };
         let hub_scope = self.scope_of(WorkspaceId::hub(), owner, Role::Owner);
-        if hub_scope.get::<DirectoryEntry>(slug).await?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyExists, "hub.create_workspace", "this slug is taken"));
+        if self.entry_of(slug).await?.is_some() {
+            return Err(Error::new(ErrorKind::AlreadyExists, operation, "this slug is taken"));
         }
         // Chance hangs on the slug, so that two workspaces of a seeded hub differ.
         self.make_workspace(&hub_scope.fork(&["workspace", slug]), slug).await?;
         self.workspace(slug).await
     }
 
-    /// The workspace first, then its line in the directory: a crash between leaves nothing that is found.
     async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
         let workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
-        let entry = DirectoryEntry { slug: slug.to_owned(), workspace: workspace.id.clone() };
-        let by = hub_scope.label();
-        let mut batch = Batch::new(workspace.id.clone(), self.now());
-        let row = Row::of(&workspace, self.now(), by)?;
-        batch.writes.push(Write::Put { kind: Kind::of::<Workspace>(), row, expected: Expected::Absent });
-        self.store().commit(batch).await?;
-        let mut batch = Batch::new(WorkspaceId::hub(), self.now());
-        let row = Row::of(&entry, self.now(), by)?;
-        batch.writes.push(Write::Put { kind: Kind::of::<DirectoryEntry>(), row, expected: Expected::Absent });
-        match self.store().commit(batch).await {
+        match self.found(&workspace, hub_scope.label()).await {
             // Another process opened the new store at the same time and made it.
-            Err(error) if error.code() == "stale_revision" => Ok(()),
-            other => other.map(|_| ()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            other => other,
         }
     }
 }

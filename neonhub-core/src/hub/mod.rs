@@ -1,8 +1,10 @@
 //! The hub: one open store with everything that works on it.
 
 mod builder;
+mod control;
 mod keys;
 pub mod ops;
+mod scope_ops;
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -15,14 +17,18 @@ use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, watch};
 
 pub use builder::{HubBuilder, KeyCheck};
+pub(crate) use control::{Control, WorkspaceControl};
 pub use ops::{CATALOGUE, KINDS};
 
+use crate::audit::Anchor;
 use crate::bus::Bus;
 use crate::connector::{Channel, Connector, Gate};
 use crate::job::Handler;
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
+use crate::policy::Approvals;
+use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
 use crate::seal::{RootKey, Sealer};
 use crate::store::{Kind, SharedStore, Store, Stored};
@@ -47,6 +53,7 @@ struct Inner {
     key_fits: bool,
     location: Option<std::path::PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
+    kinds: HashMap<&'static str, Kind>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
@@ -57,6 +64,13 @@ struct Inner {
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
     call_count: AtomicU64,
     bus: Bus,
+    control: Control,
+    limits: LimitProfile,
+    buckets: Buckets,
+    targets: Targets,
+    anchor: Arc<dyn Anchor>,
+    chains: crate::audit::Chains,
+    approvals: Option<Arc<dyn Approvals>>,
     token: [u8; 16],
     worker: String,
     in_flight: watch::Sender<u64>,
@@ -138,7 +152,7 @@ impl Hub {
         } else {
             Seed::from_entropy()
         };
-        Scope::new(self.clone(), workspace, principal, role.permissions(), seed)
+        Scope::new(self.clone(), workspace, principal, role, seed)
     }
 
     /// The settings of a scope's workspace.
@@ -164,6 +178,11 @@ impl Hub {
             Error::new(ErrorKind::NotFound, "catalogue.call", format!("there is no operation {name:?}"))
                 .with_context("closest", close.join(", "))
         })
+    }
+
+    /// The declared kind with this name.
+    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
+        self.0.kinds.get(name).copied()
     }
 
     /// A service of a crate above core.
@@ -216,6 +235,7 @@ impl Hub {
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
+        crate::audit::anchor_all(self).await;
         self.0.store.close().await
     }
 
@@ -269,6 +289,40 @@ impl Hub {
         let mut sealers = self.0.sealers.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || Arc::new(Sealer::new(&self.0.root_key, workspace, self.0.key_fits));
         Arc::clone(sealers.entry(workspace.clone()).or_insert_with(made))
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.0.clock.as_ref()
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.0.control
+    }
+
+    /// The table of limits this hub was built with.
+    #[must_use]
+    pub fn limits(&self) -> &LimitProfile {
+        &self.0.limits
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.0.buckets
+    }
+
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.0.targets
+    }
+
+    pub(crate) fn anchor(&self) -> &dyn Anchor {
+        self.0.anchor.as_ref()
+    }
+
+    pub(crate) fn chains(&self) -> &crate::audit::Chains {
+        &self.0.chains
+    }
+
+    pub(crate) fn approvals(&self) -> Option<&dyn Approvals> {
+        self.0.approvals.as_deref()
     }
 
     /// Lets one call in.

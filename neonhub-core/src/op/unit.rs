@@ -22,6 +22,8 @@ pub(crate) struct Staged {
     /// Checks that are repeated in every commit of a job: its lease.
     standing: Vec<Write>,
     pub(crate) enqueued: bool,
+    /// What the operation is about, for the audit row the door writes.
+    pub(crate) concern: Option<(String, String)>,
 }
 
 /// What the unit of work knows of a record.
@@ -100,6 +102,20 @@ impl Staged {
             }
             _ => None,
         })
+    }
+
+    /// The staged body of a record, of any kind with this name.
+    pub(crate) fn body_of(&self, kind: &str, id: &str) -> Option<&str> {
+        self.writes.iter().rev().find_map(|write| match write {
+            Write::Put { kind: k, row, .. } if k.name == kind && row.id == id => Some(row.body.as_str()),
+            _ => None,
+        })
+    }
+
+    /// True when the commit changes what the door keeps in memory.
+    pub(crate) fn moves_control(&self) -> bool {
+        let is_written = |w: &Write| !matches!(w, Write::Check { .. });
+        self.writes.iter().any(|w| is_written(w) && crate::hub::Control::concerns(w.target().0.name))
     }
 
     /// Takes everything out as one batch.
