@@ -5,11 +5,13 @@ pub use neonhub_agents::{
     brand, campaign, consent, email, gate, guardrail, link, people, send, sms, template, voice,
 };
 pub use neonhub_connectors as connectors;
+#[cfg(feature = "doubles")]
+pub use neonhub_core::testing;
 pub use neonhub_core::{
     CancelToken, Clock, Currency, Error, ErrorKind, Fault, Faults, Hub, HubBuilder, ManualClock, Money,
     Permission, PermissionSet, Principal, Result, Retry, Role, Scope, Sealed, Secret, Seed, SystemClock,
-    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, op, prompt, run, seal, store, tenancy,
-    zone,
+    Timestamp, WorkspaceId, audit, bus, connector, hub, id, job, llm, network, op, prompt, run, seal, store,
+    tenancy, tool, zone,
 };
 pub use neonhub_rag as knowledge;
 
@@ -21,7 +23,7 @@ pub fn builder() -> HubBuilder {
 /// Opens a store with every layer and its defaults: the offline model, and an outbox beside the file that
 /// takes every message until a connector is added.
 ///
-/// `url` is a path, `sqlite:PATH` or `memory:`. A new file starts with the workspace `default` in sandbox mode.
+/// `url` is a path, `sqlite:PATH`, `postgres://...` (feature `postgres`) or `memory:`. A new store starts with the workspace `default` in sandbox mode.
 ///
 /// # Errors
 /// As [`HubBuilder::build`].

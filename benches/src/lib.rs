@@ -8,6 +8,7 @@ pub mod crash;
 mod measure;
 mod report;
 mod row;
+mod runtime;
 mod spine;
 
 use std::error::Error;
@@ -23,12 +24,15 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 pub type Part = (&'static str, fn(Runs) -> Result<Vec<Row>>);
 
 /// Every group, by name, with its parts in the order of the table.
-pub const GROUPS: &[(&str, &[Part])] = &[("spine", spine::PARTS)];
+pub const GROUPS: &[(&str, &[Part])] = &[("spine", spine::PARTS), ("runtime", runtime::PARTS)];
 
 /// Plays a child process of a measurement; `started` is when this process began.
 ///
 /// # Errors
 /// When there is no such child, and whatever it meets.
 pub fn child(started: std::time::Instant, arguments: &[String]) -> Result<()> {
-    spine::child(started, arguments)
+    match arguments {
+        [part, ..] if part.starts_with("runtime-") => runtime::child(started, arguments),
+        _ => spine::child(started, arguments),
+    }
 }

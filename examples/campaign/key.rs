@@ -13,7 +13,7 @@ pub(crate) fn fixed(builder: HubBuilder, store: &str, seed: u64) -> Result<HubBu
     let mut bytes = [0; 32];
     Seed::from_number(seed).split(&[b"campaign example", b"root key"]).rng().fill(&mut bytes);
     let key = RootKey::from_bytes(bytes, "--seed");
-    if store == "memory:" {
+    if store == "memory:" || store.starts_with("postgres") && store.contains("://") {
         return Ok(builder.root_key(key));
     }
     let path = PathBuf::from(format!("{}.key", store.strip_prefix("sqlite:").unwrap_or(store)));

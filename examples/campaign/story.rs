@@ -119,7 +119,7 @@ async fn import(cx: &Scope, contacts: &Path, out: &OutFolder) -> Result<ImportId
     let mut faults = Vec::new();
     let mut cursor = None;
     loop {
-        let page = cx.call(ImportErrors { import: job.id.clone(), limit: None, cursor }).await?;
+        let page = cx.call(ImportErrors { import: job.id.clone(), limit: Some(500), cursor }).await?;
         faults.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {

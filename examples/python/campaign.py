@@ -8,6 +8,7 @@ of a fictional coffee roaster. Run it again on the same out folder: nothing is s
 
 import argparse
 import base64
+import csv
 import json
 import tomllib
 from contextlib import suppress
@@ -60,6 +61,12 @@ def run(hub: neonhub.Hub, brief: CampaignBrief, brand: Path, contacts: Path, out
     report = hub.campaign.report(id=campaign.id, import_=imported.id, sent_before=sent_before)
     save(out / "plan.json", plan)
     save(out / "report.json", report)
+    (out / "report.html").write_text(hub.campaign.render_report(report=report).html, "utf-8")
+    with (out / "rejected-contacts.csv").open("w", encoding="utf-8", newline="") as sheet:
+        rows = csv.writer(sheet, lineterminator="\n")
+        rows.writerow(["row", "field", "reason", "row_rejected"])
+        for fault in hub.people.import_.errors(import_=imported.id, limit=500).items:
+            rows.writerow([fault.row, fault.field, fault.reason, str(fault.row_rejected).lower()])
     return report
 
 

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use neonhub_core::connector::testing::AllowAll;
 use neonhub_core::connector::{
-    Channel, Clearance, Cleared, Connector, Decision, EffectId, Gate, Judgement, Outbound, Payload, Proposal,
+    Channel, Clearance, Cleared, Connector, EffectId, Outbound, Payload, Proposal,
 };
-use neonhub_core::{ErrorKind, Hub, Result, Scope, Secret};
+use neonhub_core::{ErrorKind, Hub, Scope, Secret};
 use serde_json::{Value, json};
 
 struct Server {
@@ -74,25 +74,8 @@ impl Drop for Server {
     }
 }
 
-#[derive(Debug)]
-struct Open;
-
-#[async_trait]
-impl Gate for Open {
-    fn name(&self) -> &'static str {
-        "open"
-    }
-    fn version(&self) -> &'static str {
-        "1"
-    }
-    async fn judge(&self, _cx: &Scope, proposals: &[Proposal]) -> Result<Vec<Judgement>> {
-        let allow = Judgement { decision: Decision::Allow, until: None, reasons: vec![], guards: vec![] };
-        Ok(vec![allow; proposals.len()])
-    }
-}
-
 async fn scope() -> Scope {
-    Hub::builder().gate(Arc::new(Open)).build().await.unwrap().workspace("default").await.unwrap()
+    Hub::builder().gate(Arc::new(AllowAll)).build().await.unwrap().workspace("default").await.unwrap()
 }
 
 async fn clear(cx: &Scope, to: &str) -> Cleared {

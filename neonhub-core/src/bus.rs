@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use crate::store::{Kind, Record, Stored};
 use crate::tenancy::WorkspaceId;
-use crate::{Result, Scope, Timestamp};
+use crate::{ErrorKind, Result, Scope, Timestamp};
 
 /// How many live items a slow subscriber may lag before it reads the feed instead.
 const LIVE_BUFFER: usize = 1024;
@@ -143,8 +143,14 @@ impl Subscription {
                 return Ok(Some(item));
             }
             self.seq.borrow_and_update();
-            if self.read().await? {
-                continue;
+            match self.read().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                // The store went away under the read because the hub closed: that is the end of the stream.
+                Err(error) if error.kind() == ErrorKind::Unavailable && self.cx.hub().is_closing() => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
             }
             if self.cx.hub().is_closing() {
                 return Ok(None);

@@ -37,6 +37,22 @@ fn encode(prefix: &str, mut n: u128) -> String {
     out
 }
 
+/// The id right after `id`, for ids of one instant that must keep their order.
+pub(crate) fn next(id: &str) -> String {
+    let mut bytes = id.as_bytes().to_vec();
+    for slot in bytes.iter_mut().rev() {
+        let Some(place) = ALPHABET.iter().position(|b| b == slot) else { break };
+        match ALPHABET.get(place + 1) {
+            Some(up) => {
+                *slot = *up;
+                break;
+            }
+            None => *slot = b'0',
+        }
+    }
+    bytes.into_iter().map(char::from).collect()
+}
+
 /// Checks that `text` is an id with this prefix.
 ///
 /// # Errors
@@ -137,6 +153,12 @@ macro_rules! id_type {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn next_id_is_the_one_right_after() {
+        assert_eq!(next("job_0000000000000000000000000a"), "job_0000000000000000000000000b");
+        assert_eq!(next("job_000000000000000000000000zz"), "job_00000000000000000000000100");
+    }
     use crate::rng::Seed;
 
     #[test]

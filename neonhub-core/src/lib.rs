@@ -11,6 +11,7 @@ pub mod id;
 pub mod job;
 pub mod llm;
 mod money;
+pub mod network;
 pub mod op;
 mod permission;
 pub mod policy;
@@ -18,11 +19,15 @@ pub mod prompt;
 pub mod resilience;
 mod rng;
 pub mod run;
+pub mod schedule;
 mod scope;
 pub mod seal;
 pub mod store;
 pub mod tenancy;
+#[cfg(any(test, feature = "doubles"))]
+pub mod testing;
 mod time;
+pub mod tool;
 
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};
 pub use hub::{Hub, HubBuilder};

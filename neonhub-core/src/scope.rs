@@ -317,6 +317,17 @@ impl Scope {
         self.0.deadline
     }
 
+    /// A scope of the same workspace and principal with these rights at most.
+    #[must_use]
+    pub fn with_permissions(&self, rights: PermissionSet) -> Scope {
+        self.with(|inner| inner.permissions = inner.permissions.intersection(rights))
+    }
+
+    /// This scope as a part of what another call began.
+    pub(crate) fn correlated(&self, correlation: &str) -> Scope {
+        self.with(|inner| inner.correlation = correlation.into())
+    }
+
     /// A scope that stops when `token` is cancelled.
     #[must_use]
     pub fn with_cancel(&self, token: CancelToken) -> Scope {

@@ -6,7 +6,8 @@ use crate::python::Tools;
 use crate::steps::{Steps, with_table};
 use crate::workspace::Workspace;
 
-const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine)";
+const USAGE: &str =
+    "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, runtime)";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +44,11 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let request = Request::read(options)?;
     let workspace = Workspace::load()?;
     with_table(|steps| {
-        let tools = if request.has("python") { Some(python_module(&workspace, steps)?) } else { None };
+        let tools = if request.group == "spine" && request.has("python") {
+            Some(python_module(&workspace, steps)?)
+        } else {
+            None
+        };
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, tools.as_ref()))
     })

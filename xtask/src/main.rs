@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask check`, `test`, `generate`, `bench` and `crash`.
+//! Project tasks: `cargo xtask check`, `test`, `generate`, `bench`, `crash` and `postgres`.
 //!
 //! Each task is a file of its own. A task is a list of steps with a time budget each; the table of what
 //! they took closes every run, and the first step that fails ends the run with its name.
@@ -11,6 +11,7 @@ mod crash;
 mod example;
 mod failure;
 mod generate;
+mod postgres;
 mod process;
 mod python;
 mod sources;
@@ -30,8 +31,8 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the crash groups, and the Python suite
-                             (PART: check, rust, example, crash or python)
+                             the suites on a PostgreSQL server, the crash groups, and the Python suite
+                             (PART: check, rust, postgres, example, crash or python)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
@@ -39,6 +40,8 @@ Usage: cargo xtask TASK [OPTIONS]
                              write target/bench/GROUP.json (groups: spine)
   crash GROUP [--kills N] [--seed N]
                              kill a child process at seeded points, reopen and check (groups: store, campaign)
+  postgres COMMAND...        start a PostgreSQL server on loopback, run the command with its URL in
+                             NEONHUB_TEST_DATABASE_URL, stop the server
   help                       this text
 
 Needs: Rust, git, Python 3.10 or newer; Node for pyright. The rest is installed into the target folder.
@@ -67,6 +70,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "generate" => generate::main(options),
         "bench" => bench::main(options),
         "crash" => crash::main(options),
+        "postgres" => postgres::main(options),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

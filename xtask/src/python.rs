@@ -101,7 +101,14 @@ pub(crate) fn example(workspace: &Workspace, tools: &Tools) -> Result<()> {
         .arg("--out")
         .arg(&out)
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .run()
+        .run()?;
+    for file in ["plan.json", "report.json", "report.html", "rejected-contacts.csv", "assets", "outbox/email"]
+    {
+        if !out.join(file).exists() {
+            return Err(Failure::new(format!("the Python example wrote no {file}")));
+        }
+    }
+    Ok(())
 }
 
 /// The first interpreter that is new enough and can make an environment.

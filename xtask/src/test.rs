@@ -4,17 +4,17 @@ use crate::check;
 use crate::crash;
 use crate::example;
 use crate::failure::{Failure, Result};
+use crate::postgres::{self, Server};
 use crate::python::{self, Tools};
 use crate::steps::{Steps, with_table};
 use crate::system;
 use crate::workspace::Workspace;
 
 /// Suites that later versions bring. They are named in every run, so that nothing looks tested that is not.
-const NOT_HERE_YET: [&str; 4] = [
+const NOT_HERE_YET: [&str; 3] = [
     "Node binding (npm package, node --test, tsc --strict)",
     "Kotlin binding (Maven, JUnit)",
     "Swift binding (generated source only)",
-    "PostgreSQL store (conformance suite against a real server)",
 ];
 
 /// A part of the tests that can run alone.
@@ -22,24 +22,27 @@ const NOT_HERE_YET: [&str; 4] = [
 enum Part {
     Check,
     Rust,
+    Postgres,
     Example,
     Crash,
     Python,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Check, Self::Rust, Self::Example, Self::Crash, Self::Python];
+    const ALL: [Self; 6] =
+        [Self::Check, Self::Rust, Self::Postgres, Self::Example, Self::Crash, Self::Python];
 
     fn parse(word: &str) -> Result<Self> {
         match word {
             "check" => Ok(Self::Check),
             "rust" => Ok(Self::Rust),
+            "postgres" => Ok(Self::Postgres),
             "example" => Ok(Self::Example),
             "crash" => Ok(Self::Crash),
             "python" => Ok(Self::Python),
-            other => {
-                Err(Failure::new(format!("no part `{other}`: choose check, rust, example, crash or python")))
-            }
+            other => Err(Failure::new(format!(
+                "no part `{other}`: choose check, rust, postgres, example, crash or python"
+            ))),
         }
     }
 }
@@ -73,6 +76,7 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
             steps.run("rust tests", 600, || rust_tests(workspace))?;
             steps.run("doc tests", 120, || check::doc_tests(workspace))
         }
+        Part::Postgres => postgres::tests(workspace, steps),
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
@@ -90,10 +94,10 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 /// Runs all tests, those included that a bare `cargo test` shows as ignored because they need a server: here the
 /// tools for the servers are there, and a missing one is a failure.
 fn rust_tests(workspace: &Workspace) -> Result<()> {
-    let tools = Tools::install(workspace)?;
-    workspace
+    let (tools, server) = (Tools::install(workspace)?, Server::start(workspace)?);
+    let tests = workspace
         .cargo_shared("test")
         .args(["--lib", "--bins", "--tests", "--examples", "--", "--include-ignored"])
-        .env("NEONHUB_TEST_PYTHON", tools.python())
-        .run()
+        .env("NEONHUB_TEST_PYTHON", tools.python());
+    server.serve(tests).run()
 }

@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use neonhub_connectors::outbox::Outbox;
-use neonhub_core::connector::{
-    Channel, Clearance, Decision, EffectId, Gate, Judgement, Outbound, Payload, Proposal,
-};
+use neonhub_core::connector::testing::AllowAll;
+use neonhub_core::connector::{Channel, Clearance, EffectId, Outbound, Payload, Proposal};
 use neonhub_core::job::{Handler, Job, JobSpec, Outcome};
 use neonhub_core::op::{Effect, Entry, Operation, entry};
 use neonhub_core::store::{Expected, Kind, Record};
@@ -54,7 +53,7 @@ async fn run(folder: &Path, sends: usize) -> Result<f64> {
         .store(folder.join("queue.neon").to_string_lossy())
         .operations(CATALOGUE)
         .kinds(KINDS)
-        .gate(Arc::new(Open))
+        .gate(Arc::new(AllowAll))
         .connector(Arc::new(Outbox::open(folder.join("outbox"))?))
         .handler(Arc::new(Dispatch))
         .build()
@@ -168,27 +167,6 @@ fn outbound(send: &Dispatched, channel: &Channel) -> Outbound {
         message: vec![b'x'; MESSAGE_BYTES],
     };
     Outbound { channel: channel.clone(), effect: send.effect.clone(), payload, facts: Value::Null }
-}
-
-/// A gate that lets everything through.
-#[derive(Debug)]
-struct Open;
-
-#[async_trait]
-impl Gate for Open {
-    fn name(&self) -> &'static str {
-        "open"
-    }
-
-    fn version(&self) -> &'static str {
-        "1"
-    }
-
-    async fn judge(&self, _cx: &Scope, proposals: &[Proposal]) -> neonhub_core::Result<Vec<Judgement>> {
-        let allow =
-            || Judgement { decision: Decision::Allow, until: None, reasons: Vec::new(), guards: Vec::new() };
-        Ok(proposals.iter().map(|_| allow()).collect())
-    }
 }
 
 #[cfg(test)]

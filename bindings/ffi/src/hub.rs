@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use neonhub::connectors::outbox::Outbox;
-use neonhub_core::{CancelToken, Error, ErrorKind, Hub, HubBuilder, Result, Scope};
+use neonhub_core::{CancelToken, Clock, Error, ErrorKind, Hub, HubBuilder, Result, Scope};
 use serde_json::Value;
 
 use crate::error::{FfiError, FfiResult};
 use crate::events::{EventFilter, EventStream};
-use crate::host::{HostConnector, HostModel};
+use crate::host::{HostConnector, HostModel, HostTool};
 use crate::options::{CallSettings, OpenOptions};
+use crate::testing::{Faults, ScriptedModel, VirtualClock};
 
 /// One open hub, seen from one workspace as its owner. Cheap to clone; all clones share the hub.
 #[derive(Clone, Debug)]
 pub struct FfiHub {
     scope: Scope,
+    clock: Option<VirtualClock>,
     process: u32,
 }
 
@@ -27,14 +29,19 @@ impl FfiHub {
     /// What [`HubBuilder::build`] answers; `NotFound` for an unknown workspace.
     pub async fn open(options: OpenOptions) -> FfiResult<Self> {
         let opening = async {
-            let hub = options.apply(builder())?.build().await?;
+            let clock = options.clock()?;
+            let mut builder = options.apply(builder())?;
+            if let Some(clock) = &clock {
+                builder = builder.clock(Arc::clone(clock) as Arc<dyn Clock>);
+            }
+            let hub = builder.build().await?;
             if let Some(folder) = options.outbox(hub.location()) {
                 hub.add_connector(Arc::new(Outbox::at(folder)));
             }
-            hub.workspace(options.slug()).await
+            Ok((hub.workspace(options.slug()).await?, clock.map(VirtualClock::new)))
         };
-        let scope = guarded("hub.open", opening).await?;
-        Ok(FfiHub { scope, process: std::process::id() })
+        let (scope, clock) = guarded("hub.open", opening).await?;
+        Ok(FfiHub { scope, clock, process: std::process::id() })
     }
 
     /// The same hub in another workspace.
@@ -44,7 +51,7 @@ impl FfiHub {
     pub async fn workspace(&self, slug: &str) -> FfiResult<Self> {
         let hub = self.hub("hub.workspace")?;
         let scope = guarded("hub.workspace", hub.workspace(slug)).await?;
-        Ok(FfiHub { scope, process: self.process })
+        Ok(FfiHub { scope, clock: self.clock.clone(), process: self.process })
     }
 
     /// Calls an operation by name. A panic becomes `Internal`; a cancelled token ends the call as `Cancelled`.
@@ -87,6 +94,51 @@ impl FfiHub {
     pub fn add_connector(&self, connector: HostConnector) -> FfiResult<()> {
         self.hub("hub.add_connector")?.add_connector(Arc::new(connector));
         Ok(())
+    }
+
+    /// Adds a tool written in the host language; callers with the rights it needs see it from now on. With
+    /// `replace` it takes the place of a tool of its name.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when an operation or, without `replace`, a tool has its name; `Config` in a forked process.
+    pub fn add_tool(&self, tool: HostTool, replace: bool) -> FfiResult<()> {
+        let hub = self.hub("hub.add_tool")?;
+        if replace {
+            hub.remove_tool(tool.name());
+        }
+        Ok(hub.add_tool(Arc::new(tool)).map_err(|error| error.for_operation("hub.add_tool"))?)
+    }
+
+    /// Takes a tool away. False when there was none of this name.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn remove_tool(&self, name: &str) -> FfiResult<bool> {
+        Ok(self.hub("hub.remove_tool")?.remove_tool(name))
+    }
+
+    /// Adds a scripted model; it answers from now on.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn add_scripted(&self, model: &ScriptedModel) -> FfiResult<()> {
+        self.hub("hub.add_model")?.add_model(model.model());
+        Ok(())
+    }
+
+    /// Puts faults on every call of a model, tool or connector of this hub; `None` takes them away.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn inject_faults(&self, faults: Option<&Faults>) -> FfiResult<()> {
+        self.hub("hub.inject_faults")?.inject_faults(faults.map(Faults::injector));
+        Ok(())
+    }
+
+    /// The clock, when the hub was opened with `now`: it stands still until it is moved.
+    #[must_use]
+    pub fn clock(&self) -> Option<VirtualClock> {
+        self.clock.clone()
     }
 
     /// Names of the operations that bindings show, sorted.

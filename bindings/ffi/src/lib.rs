@@ -1,8 +1,8 @@
 //! What all bindings of NeonHub share, without a type of any binding library in it.
 //!
 //! A binding converts types, names, errors and async; everything it converts comes from here: one tokio
-//! [`runtime`], a [`FfiHub`] that calls operations by name with JSON, [`EventStream`]s in batches, models and
-//! connectors of the host language as objects of the core's traits ([`host`]), one plain [`FfiError`], and the
+//! [`runtime`], a [`FfiHub`] that calls operations by name with JSON, [`EventStream`]s in batches, models,
+//! tools and connectors of the host language as objects of the core's traits ([`host`]), one plain [`FfiError`], and the
 //! [`catalogue`] that the typed surfaces are generated from.
 #![forbid(unsafe_code)]
 #![allow(
@@ -17,6 +17,7 @@ pub mod host;
 mod hub;
 mod options;
 mod runtime;
+pub mod testing;
 
 pub use error::{FfiError, FfiResult, Parts};
 pub use events::{EventFilter, EventStream};

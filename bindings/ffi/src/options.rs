@@ -36,6 +36,20 @@ impl OpenOptions {
         serde_json::from_value(map).map_err(|cause| Error::invalid("hub.open", "options", cause.to_string()))
     }
 
+    /// What a hub for tests is opened with: in memory, with fixed chance, and a clock that stands at
+    /// [`TEST_NOW`](crate::testing::TEST_NOW).
+    #[must_use]
+    pub fn for_tests() -> Self {
+        let now = Some(crate::testing::TEST_NOW.to_owned());
+        OpenOptions { url: Some("memory:".to_owned()), seed: Some(1), now, ..Self::default() }
+    }
+
+    /// The clock that stands still, when the settings ask for one.
+    pub(crate) fn clock(&self) -> Result<Option<Arc<ManualClock>>> {
+        let Some(now) = &self.now else { return Ok(None) };
+        Ok(Some(Arc::new(ManualClock::at(Timestamp::parse("now", now)?))))
+    }
+
     /// The workspace's short name.
     pub(crate) fn slug(&self) -> &str {
         self.workspace.as_deref().unwrap_or("default")
@@ -61,10 +75,6 @@ impl OpenOptions {
                 return Err(Error::invalid("hub.open", "seed", "expected a number below 2^53"));
             }
             builder = builder.seed(seed);
-        }
-        if let Some(now) = &self.now {
-            let at = Timestamp::parse("now", now)?;
-            builder = builder.clock(Arc::new(ManualClock::at(at)));
         }
         Ok(builder)
     }

@@ -204,6 +204,13 @@ def campaign_plan(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def campaign_render_report(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "report" in v:
+        given["report"] = c.campaign_report(v["report"])
+    return given
+
+
 def campaign_report(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
@@ -976,6 +983,44 @@ def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def tools_call(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "args" in v:
+        given["args"] = v["args"]
+    return given
+
+
+def tools_describe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def tools_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def tools_read_result(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "handle" in v:
+        given["handle"] = v["handle"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "offset" in v:
+        given["offset"] = v["offset"]
+    if "query" in v:
+        given["query"] = v["query"]
+    return given
+
+
 def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "url" in v:
@@ -1160,6 +1205,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "campaign.list": campaign_list,
     "campaign.pause": campaign_pause,
     "campaign.plan": campaign_plan,
+    "campaign.render_report": campaign_render_report,
     "campaign.report": campaign_report,
     "campaign.resume": campaign_resume,
     "campaign.start": campaign_start,
@@ -1224,6 +1270,10 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "suppression.check": suppression_check,
     "suppression.lift": suppression_lift,
     "suppression.list": suppression_list,
+    "tools.call": tools_call,
+    "tools.describe": tools_describe,
+    "tools.list": tools_list,
+    "tools.read_result": tools_read_result,
     "utm.apply": utm_apply,
     "voice.compose": voice_compose,
     "voice.context": voice_context,

@@ -55,7 +55,7 @@ pub use report::{
     KnowledgeCounts, LimitCheck, PlanLine, PreferredTerm, ReadFile, ReasonLine, Report, SendCounts,
     VoiceLine,
 };
-pub use report_op::ReportCampaign;
+pub use report_op::{RenderReport, ReportCampaign, ReportPage};
 pub use status::CampaignStatus;
 
 /// The operations of campaigns.
@@ -68,6 +68,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ApproveCampaign>(),
     entry::<StartCampaign>(),
     entry::<ReportCampaign>(),
+    entry::<RenderReport>(),
     entry::<PauseCampaign>(),
     entry::<ResumeCampaign>(),
     entry::<CancelCampaign>(),

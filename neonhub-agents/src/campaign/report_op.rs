@@ -12,7 +12,9 @@ use super::ops::{assets_of, plan_of};
 use super::report::{
     AssetCard, BudgetLine, CampaignLine, ContactCounts, PlanLine, ReasonLine, Report, SendCounts,
 };
-use super::{CampaignStatus, Plan, StepKind, audience, example, known, meaning, wording};
+use super::{
+    Brief, CampaignChannel, CampaignStatus, Plan, StepKind, audience, example, known, meaning, wording,
+};
 use crate::people::ImportId;
 use crate::people::import::ImportJob;
 use crate::send::{ReadTotals, SendTotals};
@@ -42,7 +44,7 @@ impl Operation for ReportCampaign {
         let mut report = Report {
             campaign: line(&campaign),
             generated_at: cx.now(),
-            is_offline: cx.hub().model().provider() == "offline" && is_outbox(cx),
+            is_offline: cx.hub().model().provider() == "offline" && is_outbox(cx, &campaign.brief),
             contacts: self.contacts(cx).await?,
             ..Report::default()
         };
@@ -71,6 +73,36 @@ impl Operation for ReportCampaign {
     }
 }
 
+/// Renders a report as one self-contained HTML page, with charts and without scripts or outside links.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenderReport {
+    /// What `campaign.report` said; the host may have added its `timings_ms`.
+    pub report: Report,
+}
+
+/// A report as a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportPage {
+    /// The whole document, UTF-8.
+    pub html: String,
+}
+
+impl Operation for RenderReport {
+    type Output = ReportPage;
+    const NAME: &'static str = "campaign.render_report";
+    const NEEDS: &'static [Permission] = &[Permission::ReadAnalytics];
+    const EFFECT: Effect = Effect::Pure;
+
+    async fn run(self, _cx: &Scope) -> Result<ReportPage> {
+        Ok(ReportPage { html: self.report.to_html()? })
+    }
+
+    fn examples() -> Vec<Self> {
+        vec![RenderReport::default()]
+    }
+}
+
 impl ReportCampaign {
     async fn contacts(&self, cx: &Scope) -> Result<ContactCounts> {
         let mut counts = ContactCounts { people: audience::people(cx).await?, ..ContactCounts::default() };
@@ -82,14 +114,13 @@ impl ReportCampaign {
     }
 }
 
-/// True when every channel is taken by an outbox: nothing leaves the computer.
-fn is_outbox(cx: &Scope) -> bool {
-    let channels = ["email", "sms", "x", "linkedin", "instagram", "facebook"];
-    let live = |word: &&str| {
-        let channel = neonhub_core::connector::Channel::new(word).ok();
+/// True when every channel of the brief is taken by an outbox: nothing leaves the computer.
+fn is_outbox(cx: &Scope, brief: &Brief) -> bool {
+    let is_live = |channel: &CampaignChannel| {
+        let channel = neonhub_core::connector::Channel::new(channel.word()).ok();
         channel.and_then(|c| cx.hub().connector(&c)).is_some_and(|c| c.manifest().id != "outbox")
     };
-    !channels.iter().any(live)
+    !brief.channels.iter().any(is_live)
 }
 
 fn line(campaign: &Campaign) -> CampaignLine {

@@ -1,12 +1,17 @@
-//! Unsubscribe tokens: opaque text that names recipient and list, signed with HMAC-SHA256.
+//! Unsubscribe tokens: opaque text that names recipient and list, encrypted and signed.
 //!
-//! A token never expires (people.md 4, rule 8: links never expire) and holds no address: only ids. Keys carry
-//! an id, so that links in old mails go on working after a new key was made.
+//! Encrypt, then MAC: AES-256-CTR hides the ids, HMAC-SHA256 over version, key id, IV and ciphertext proves who
+//! wrote them. The IV is made of the claim (as in RFC 5297), so that equal claims give equal tokens and different
+//! ones never share a key stream. A token never expires and holds no address. Keys carry an id, so that links in
+//! old mails go on working after a new key was made.
 
 use std::fmt;
 
+use aes::Aes256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ctr::Ctr128BE;
+use ctr::cipher::{KeyIvInit, StreamCipher};
 use hmac::{Hmac, KeyInit, Mac};
 use neonhub_core::{Error, ErrorKind, Result};
 use sha2::Sha256;
@@ -19,8 +24,10 @@ const OPERATION: &str = "email.unsubscribe";
 const VERSION: u8 = 1;
 /// Version and key id.
 const HEAD_BYTES: usize = 5;
+/// One block of AES.
+const IV_BYTES: usize = 16;
 const MAC_BYTES: usize = 32;
-/// Longest token accepted, in characters; ours are about 200.
+/// Longest token accepted, in characters; ours are about 230.
 const MAX_TOKEN_CHARS: usize = 1_024;
 
 /// A signing key with the id that tokens name it by.
@@ -38,11 +45,30 @@ impl SigningKey {
         SigningKey { id, secret: Zeroizing::new(secret) }
     }
 
-    fn mac(&self, signed: &[u8]) -> Option<Hmac<Sha256>> {
+    /// HMAC-SHA256 for one use of the key; no two uses share a label.
+    fn mac(&self, label: &[u8], bytes: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_slice()).ok()?;
-        mac.update(b"neonhub-unsubscribe-v1\0");
-        mac.update(signed);
+        mac.update(label);
+        mac.update(bytes);
         Some(mac)
+    }
+
+    fn tag(&self, signed: &[u8]) -> Option<Hmac<Sha256>> {
+        self.mac(b"neonhub-unsubscribe-v1\0tag", signed)
+    }
+
+    /// The IV of a claim.
+    fn iv(&self, claim: &[u8]) -> Option<[u8; IV_BYTES]> {
+        let mac = self.mac(b"neonhub-unsubscribe-v1\0iv", claim)?.finalize().into_bytes();
+        mac.first_chunk().copied()
+    }
+
+    /// Encrypts a claim, or decrypts it: the key stream is its own inverse.
+    fn apply(&self, iv: [u8; IV_BYTES], bytes: &mut [u8]) -> Option<()> {
+        let key: [u8; 32] = self.mac(b"neonhub-unsubscribe-v1\0key", b"")?.finalize().into_bytes().into();
+        let key = Zeroizing::new(key);
+        Ctr128BE::<Aes256>::new((&*key).into(), (&iv).into()).apply_keystream(bytes);
+        Some(())
     }
 }
 
@@ -125,13 +151,20 @@ pub fn sign(key: &SigningKey, claim: &UnsubscribeClaim) -> Result<String> {
             "expected a workspace and brand of at most 255 bytes",
         ));
     }
+    sealed(key, claim).ok_or_else(|| Error::new(ErrorKind::Internal, OPERATION, "the key cannot sign"))
+}
+
+fn sealed(key: &SigningKey, claim: &UnsubscribeClaim) -> Option<String> {
+    let mut claim = claim.to_bytes();
+    let iv = key.iv(&claim)?;
+    key.apply(iv, &mut claim)?;
     let mut out = vec![VERSION];
     out.extend_from_slice(&key.id.to_be_bytes());
-    out.extend_from_slice(&claim.to_bytes());
-    let mac =
-        key.mac(&out).ok_or_else(|| Error::new(ErrorKind::Internal, OPERATION, "the key cannot sign"))?;
-    out.extend_from_slice(&mac.finalize().into_bytes());
-    Ok(URL_SAFE_NO_PAD.encode(out))
+    out.extend_from_slice(&iv);
+    out.extend_from_slice(&claim);
+    let tag = key.tag(&out)?.finalize().into_bytes();
+    out.extend_from_slice(&tag);
+    Some(URL_SAFE_NO_PAD.encode(out))
 }
 
 /// Checks a token against the keys of a workspace and reads its claim. The signature is compared in constant
@@ -152,15 +185,18 @@ fn checked(keys: &[SigningKey], token: &str) -> Option<UnsubscribeClaim> {
     }
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (signed, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
-    let (head, claim) = signed.split_at_checked(HEAD_BYTES)?;
+    let (head, body) = signed.split_at_checked(HEAD_BYTES)?;
     let (&version, key_id) = head.split_first()?;
     let key_id = u32::from_be_bytes(key_id.try_into().ok()?);
     if version != VERSION {
         return None;
     }
     let key = keys.iter().find(|k| k.id == key_id)?;
-    key.mac(signed)?.verify_slice(mac).ok()?;
-    UnsubscribeClaim::from_bytes(claim)
+    key.tag(signed)?.verify_slice(mac).ok()?;
+    let (iv, claim) = body.split_first_chunk()?;
+    let mut claim = claim.to_vec();
+    key.apply(*iv, &mut claim)?;
+    UnsubscribeClaim::from_bytes(&claim)
 }
 
 #[cfg(test)]
@@ -204,6 +240,20 @@ mod tests {
             verify(&[key(1)], &"A".repeat(5_000)).unwrap_err().to_string(),
         ];
         assert!(faults.iter().all(|f| *f == faults[0]), "{faults:?}");
+    }
+
+    #[test]
+    fn nothing_of_the_claim_can_be_read_from_the_token() {
+        let token = sign(&key(1), &claim()).unwrap();
+        let bytes = String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(&token).unwrap()).into_owned();
+        for word in ["wsp_", "per_", "idn_", "email", "marketing", "acme"] {
+            assert!(!bytes.contains(word), "{word} stands in the token");
+        }
+        let other = UnsubscribeClaim { brand: Some("acmf".into()), ..claim() };
+        let other = URL_SAFE_NO_PAD.decode(sign(&key(1), &other).unwrap()).unwrap();
+        let same =
+            other.iter().zip(URL_SAFE_NO_PAD.decode(&token).unwrap()).filter(|(a, b)| **a == *b).count();
+        assert!(same < 30, "{same} bytes of two tokens are equal: the key stream was used twice");
     }
 
     #[test]

@@ -365,7 +365,12 @@ pub(super) fn ask(send: &Send) -> Ask {
 /// Puts the job of a send into its queue.
 pub(super) fn enqueue(cx: &Scope, send: &Send, at: Timestamp) -> Result<()> {
     let (queue, name) = queue_of(send.channel);
-    let job = JobSpec::new(queue, name, json!({ "send": send.id })).run_at(at).dedupe(send.id.to_string());
+    let mut job =
+        JobSpec::new(queue, name, json!({ "send": send.id })).run_at(at).dedupe(send.id.to_string());
+    if let Some(person) = &send.person {
+        // One person never has two sends under way, whatever workers there are.
+        job = job.group(person.to_string());
+    }
     cx.enqueue(job).map(|_| ())
 }
 

@@ -61,6 +61,14 @@ impl Handler for SendHandler {
         BATCH
     }
 
+    async fn too_late(&self, cx: &Scope, job: &Job) -> Result<Option<String>> {
+        let send = cx.get::<Send>(&send_of(job)).await?;
+        let is_out = |s: &Stored<Send>| {
+            !matches!(s.state, SendState::Scheduled | SendState::Queued | SendState::Deferred)
+        };
+        Ok(send.filter(is_out).map(|s| s.state.word().to_owned()))
+    }
+
     async fn work(&self, cx: &Scope, jobs: &[Job]) -> Result<Vec<Outcome>> {
         let mut tries = 0;
         let batch = loop {
@@ -74,6 +82,11 @@ impl Handler for SendHandler {
         };
         batch.deliver(cx).await
     }
+}
+
+/// Id of the send of a job.
+fn send_of(job: &Job) -> String {
+    job.payload.get("send").and_then(|v| v.as_str()).unwrap_or_default().to_owned()
 }
 
 /// True when a record of the verdict changed, false when the lease was lost.
@@ -106,8 +119,7 @@ struct Batch {
 impl Batch {
     /// Loads the sends and sorts out those that need no verdict.
     async fn load(cx: &Scope, jobs: &[Job]) -> Result<Batch> {
-        let id = |job: &Job| job.payload.get("send").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        let ids: Vec<String> = jobs.iter().map(id).collect();
+        let ids: Vec<String> = jobs.iter().map(send_of).collect();
         let sends = cx.get_many::<Send>(&ids).await?;
         let mut batch = Batch { items: Vec::with_capacity(jobs.len()), connectors: BTreeMap::new() };
         let mut busy: BTreeSet<PersonId> = BTreeSet::new();

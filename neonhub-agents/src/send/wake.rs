@@ -58,8 +58,9 @@ impl Operation for WakeSends {
         let mut woken = 0;
         for (send, job) in sends.iter().zip(cx.find_many::<Job>("dedupe", &keys).await?) {
             match job {
-                Some(mut job) if job.state == JobState::Waiting && job.run_at > now => {
+                Some(mut job) if job.state.is_queued() && job.run_at > now => {
                     job.body.run_at = now;
+                    job.body.state = JobState::Waiting;
                     cx.save(&job)?;
                 }
                 Some(_) => continue,

@@ -23,6 +23,7 @@ const RULE_PENALTY: f64 = 0.20;
 #[serde(deny_unknown_fields)]
 pub struct Parts {
     /// Likeness to the on-brand examples; absent when the brand has none, and then the other parts share its weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exemplar: Option<f64>,
     /// Closeness of the measured style.
     pub style: f64,
@@ -43,6 +44,7 @@ pub struct Violation {
     /// How strictly it binds.
     pub severity: Severity,
     /// Byte range in the scored text; absent when the whole text breaks the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<Span>,
     /// What is wrong.
     pub message: String,

@@ -1,27 +1,11 @@
-use neonhub_core::connector::{Clearance, Decision, Gate, Judgement, Proposal};
+use neonhub_core::connector::testing::AllowAll;
+use neonhub_core::connector::{Clearance, Proposal};
 use neonhub_core::{Hub, Scope, Secret};
 
 use super::*;
 
-#[derive(Debug)]
-struct Open;
-
-#[async_trait]
-impl Gate for Open {
-    fn name(&self) -> &'static str {
-        "open"
-    }
-    fn version(&self) -> &'static str {
-        "1"
-    }
-    async fn judge(&self, _cx: &Scope, proposals: &[Proposal]) -> Result<Vec<Judgement>> {
-        let allow = Judgement { decision: Decision::Allow, until: None, reasons: vec![], guards: vec![] };
-        Ok(vec![allow; proposals.len()])
-    }
-}
-
 async fn scope() -> Scope {
-    Hub::builder().gate(Arc::new(Open)).build().await.unwrap().workspace("default").await.unwrap()
+    Hub::builder().gate(Arc::new(AllowAll)).build().await.unwrap().workspace("default").await.unwrap()
 }
 
 async fn cleared(cx: &Scope, outbound: Outbound) -> Cleared {

@@ -44,6 +44,7 @@ impl Session {
             Security::Starttls | Security::Tls => Some(tls(config)?),
         };
         let wrapped = tls.clone().filter(|_| config.security == Security::Tls);
+        neonhub_core::network::check("smtp.connect", &config.host)?;
         let address = (config.host.as_str(), port);
         let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(timeout), &hello, wrapped, None);
         let mut connection = within(timeout, connecting).await?;

@@ -3,6 +3,8 @@
 mod manifest;
 mod message;
 mod seal;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 use std::fmt::Debug;
 

@@ -13,7 +13,7 @@ use super::{Hub, Inner, keys};
 use crate::audit::Anchor;
 use crate::bus::Bus;
 use crate::connector::{Connector, Gate};
-use crate::job::Handler;
+use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
@@ -23,6 +23,7 @@ use crate::scope::Principal;
 use crate::seal::{RootKey, hmac_sha256};
 use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, check_slug};
+use crate::tool::Tool;
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -32,6 +33,22 @@ pub(super) const DEFAULT_WORKSPACE: &str = "default";
 enum Place {
     Url(String),
     Store(SharedStore),
+}
+
+/// Where a store turned out to live.
+pub(super) enum Home {
+    Memory,
+    File(PathBuf),
+    Server,
+}
+
+impl Home {
+    fn into_location(self) -> Option<PathBuf> {
+        match self {
+            Home::File(path) => Some(path),
+            Home::Memory | Home::Server => None,
+        }
+    }
 }
 
 /// Sets up a hub. Without settings: a store in memory, the clock of the machine, chance from the system.
@@ -47,10 +64,11 @@ pub struct HubBuilder {
     gate: Option<Arc<dyn Gate>>,
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
-    handlers: Vec<Arc<dyn Handler>>,
     limits: LimitProfile,
     anchor: Option<Arc<dyn Anchor>>,
     approvals: Option<Arc<dyn Approvals>>,
+    queues: Vec<Queue>,
+    tools: Vec<Arc<dyn Tool>>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -90,6 +108,9 @@ impl HubBuilder {
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::run::CATALOGUE,
+                crate::job::ops::CATALOGUE,
+                crate::schedule::CATALOGUE,
+                crate::tool::CATALOGUE,
             ],
             kinds: vec![
                 super::KINDS,
@@ -97,12 +118,16 @@ impl HubBuilder {
                 crate::resilience::ops::KINDS,
                 crate::tenancy::KINDS,
                 crate::run::KINDS,
+                crate::job::KINDS,
+                crate::schedule::KINDS,
+                crate::tool::KINDS,
             ],
             services: HashMap::new(),
             gate: None,
             connectors: Vec::new(),
             models: Vec::new(),
-            handlers: Vec::new(),
+            queues: Vec::new(),
+            tools: Vec::new(),
             limits: LimitProfile::default(),
             anchor: None,
             approvals: None,
@@ -128,7 +153,8 @@ impl HubBuilder {
         self
     }
 
-    /// Where records are kept: a path, `sqlite:PATH` or `memory:`. Default `memory:`.
+    /// Where records are kept: a path, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:`.
+    /// Default `memory:`.
     pub fn store(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self
@@ -153,7 +179,8 @@ impl HubBuilder {
         self
     }
 
-    /// The root key. Default: `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first open.
+    /// The root key. Default: `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first open. A
+    /// store on a server has no file beside it: there the key must be given.
     pub fn root_key(mut self, key: RootKey) -> Self {
         self.root_key = Some(key);
         self
@@ -195,9 +222,20 @@ impl HubBuilder {
         self
     }
 
-    /// Adds a queue with its handler.
-    pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handlers.push(handler);
+    /// Adds a tool; callers with the rights it needs see it.
+    pub fn tool(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Adds the queue of a handler, with the defaults of its name.
+    pub fn handler(self, handler: Arc<dyn Handler>) -> Self {
+        self.queue(Queue::of(handler))
+    }
+
+    /// Adds a queue.
+    pub fn queue(mut self, queue: Queue) -> Self {
+        self.queues.push(queue);
         self
     }
 
@@ -209,13 +247,14 @@ impl HubBuilder {
     /// `Corrupted` for a file that is no store.
     pub async fn build(self) -> Result<Hub> {
         let catalogue = catalogue(&self.catalogue)?;
+        let queues = queues(self.queues)?;
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
-        let (store, location) = match self.place {
-            Place::Store(store) => (store, None),
+        let (store, home) = match self.place {
+            Place::Store(store) => (store, Home::Memory),
             Place::Url(url) => open_store(&url).await?,
         };
         store.declare(&kinds).await?;
-        let root_key = keys::root_key(self.root_key, location.as_deref())?;
+        let root_key = keys::root_key(self.root_key, &home)?;
         let seq = store.seq().await?;
         let seed = match self.seed {
             // The position in the feed is mixed in, so that a second run on one store never repeats an id.
@@ -227,6 +266,7 @@ impl HubBuilder {
         let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
         store.register_worker(&worker)?;
         let key_fits = check_key(&store, &root_key, self.clock.as_ref()).await?;
+        let location = home.into_location();
         let anchor = self.anchor.unwrap_or_else(|| crate::audit::anchor_beside(location.as_deref()));
         let control = super::Control::new(store.watch());
         let hub = Hub(Arc::new(Inner {
@@ -243,7 +283,11 @@ impl HubBuilder {
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
-            handlers: self.handlers,
+            room: Room::new(queues.iter().map(|q| q.name())),
+            queues,
+            tools: crate::tool::Registry::default(),
+            #[cfg(any(test, feature = "doubles"))]
+            faults: RwLock::default(),
             sealers: Mutex::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
@@ -262,6 +306,9 @@ impl HubBuilder {
             closing: watch::channel(false).0,
             closed: false.into(),
         }));
+        for tool in self.tools {
+            hub.add_tool(tool)?;
+        }
         hub.prepare().await?;
         Ok(hub)
     }
@@ -328,34 +375,75 @@ fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'stat
     Ok(all)
 }
 
-async fn open_store(url: &str) -> Result<(SharedStore, Option<PathBuf>)> {
+/// The queues of this program: the declared ones, and that of built-in work.
+fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
+    declared.push(Queue::of(Arc::new(crate::schedule::System)));
+    let mut names = std::collections::BTreeSet::new();
+    for queue in &declared {
+        if !names.insert(queue.name()) {
+            return Err(Error::new(ErrorKind::Config, "hub.open", "two queues have the same name")
+                .with_context("queue", queue.name()));
+        }
+    }
+    Ok(declared.into_iter().map(Arc::new).collect())
+}
+
+/// The store of a URL, and where it lives.
+async fn open_store(url: &str) -> Result<(SharedStore, Home)> {
     if url == "memory:" {
-        return Ok((Arc::new(MemoryStore::new()), None));
+        #[cfg(all(feature = "testing", feature = "postgres"))]
+        if let Some(store) = crate::store::conformance::postgres::instead_of_memory().await? {
+            return Ok((store, Home::Memory));
+        }
+        return Ok((Arc::new(MemoryStore::new()), Home::Memory));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok((open_server(url).await?, Home::Server));
     }
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "hub.open",
-            "this version keeps records in a file or in memory",
+            "this version keeps records in a file, in a PostgreSQL database or in memory",
         )
         .with_context("scheme", scheme));
     }
     let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
     if path.as_os_str().is_empty() {
-        return Err(Error::invalid("hub.open", "store", "expected a path, sqlite:PATH or memory:"));
+        return Err(Error::invalid(
+            "hub.open",
+            "store",
+            "expected a path, sqlite:PATH, postgres://... or memory:",
+        ));
     }
-    open_file(path).await
+    let (store, path) = open_file(path).await?;
+    Ok((store, Home::File(path)))
+}
+
+#[cfg(feature = "postgres")]
+async fn open_server(url: &str) -> Result<SharedStore> {
+    Ok(Arc::new(crate::store::postgres::PostgresStore::open(url).await?))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[allow(clippy::unused_async, reason = "same signature as with the feature")]
+async fn open_server(_url: &str) -> Result<SharedStore> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "hub.open",
+        "this build has no PostgreSQL store: enable the feature `postgres`",
+    ))
 }
 
 #[cfg(feature = "sqlite")]
-async fn open_file(path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
+async fn open_file(path: PathBuf) -> Result<(SharedStore, PathBuf)> {
     let store = crate::store::sqlite::SqliteStore::open(&path).await?;
-    Ok((Arc::new(store), Some(path)))
+    Ok((Arc::new(store), path))
 }
 
 #[cfg(not(feature = "sqlite"))]
 #[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_file(_path: PathBuf) -> Result<(SharedStore, Option<PathBuf>)> {
+async fn open_file(_path: PathBuf) -> Result<(SharedStore, PathBuf)> {
     Err(Error::new(
         ErrorKind::Unsupported,
         "hub.open",

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::builder::Home;
 use crate::seal::RootKey;
 use crate::{Error, ErrorKind, Result};
 
@@ -9,16 +10,23 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const VARIABLE: &str = "NEONHUB_KEY";
 
 /// The key of a store: given, from the environment, or from the file beside the store, made on first open.
-pub(super) fn root_key(given: Option<RootKey>, store: Option<&Path>) -> Result<RootKey> {
+pub(super) fn root_key(given: Option<RootKey>, home: &Home) -> Result<RootKey> {
     if let Some(key) = given {
         return Ok(key);
     }
     if let Ok(text) = std::env::var(VARIABLE) {
         return RootKey::from_hex(&text, VARIABLE);
     }
-    match store {
-        None => RootKey::generate("memory"),
-        Some(store) => from_file(&key_file(store)),
+    match home {
+        Home::Memory => RootKey::generate("memory"),
+        Home::File(store) => from_file(&key_file(store)),
+        Home::Server => Err(Error::new(
+            ErrorKind::Config,
+            "hub.open",
+            format!(
+                "a store on a server needs its root key: set {VARIABLE} to 64 hex digits, the same in every process"
+            ),
+        )),
     }
 }
 

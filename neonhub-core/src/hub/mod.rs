@@ -23,7 +23,7 @@ pub use ops::{CATALOGUE, KINDS};
 use crate::audit::Anchor;
 use crate::bus::Bus;
 use crate::connector::{Channel, Connector, Gate};
-use crate::job::Handler;
+use crate::job::{Queue, Room};
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
@@ -58,7 +58,11 @@ struct Inner {
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
-    handlers: Vec<Arc<dyn Handler>>,
+    queues: Vec<Arc<Queue>>,
+    room: Room,
+    tools: crate::tool::Registry,
+    #[cfg(any(test, feature = "doubles"))]
+    faults: RwLock<Option<crate::testing::FaultInjector>>,
     sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
@@ -196,7 +200,13 @@ impl Hub {
     #[must_use]
     pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
         let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone)
+        let found = connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let found = match self.faults() {
+            Some(faults) => found.map(|connector| faults.connector(connector)),
+            None => found,
+        };
+        found
     }
 
     /// Adds a connector; it takes over the channels it names.
@@ -208,7 +218,24 @@ impl Hub {
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone)
+        let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        #[cfg(any(test, feature = "doubles"))]
+        let model = match self.faults() {
+            Some(faults) => faults.model(model),
+            None => model,
+        };
+        model
+    }
+
+    /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
+    #[cfg(any(test, feature = "doubles"))]
+    pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
+        *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    #[cfg(any(test, feature = "doubles"))]
+    pub(crate) fn faults(&self) -> Option<crate::testing::FaultInjector> {
+        self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a model; it answers from now on.
@@ -228,10 +255,20 @@ impl Hub {
     /// # Errors
     /// What the store answers while it writes out.
     pub async fn close(&self) -> Result<()> {
+        self.shutdown(GRACE).await
+    }
+
+    /// As [`close`](Self::close), with another time to wait. Workers stop first: what they began may still call
+    /// operations until its time is over.
+    ///
+    /// # Errors
+    /// What the store answers while it writes out.
+    pub async fn shutdown(&self, grace: Duration) -> Result<()> {
+        self.stop_workers(grace).await;
         self.0.closing.send_replace(true);
         let mut busy = self.0.in_flight.subscribe();
         // A call past the grace keeps its commit right: the store refuses what comes after the close.
-        let _ = tokio::time::timeout(GRACE, busy.wait_for(|n| *n == 0)).await;
+        let _ = tokio::time::timeout(grace, busy.wait_for(|n| *n == 0)).await;
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
@@ -265,12 +302,29 @@ impl Hub {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
     }
 
-    pub(crate) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
-        self.0.handlers.clone()
+    pub(crate) fn tools(&self) -> &crate::tool::Registry {
+        &self.0.tools
     }
 
-    pub(crate) fn has_handler(&self, queue: &str) -> bool {
-        self.0.handlers.iter().any(|h| h.queue() == queue)
+    /// The queues that this program works, in the order they were declared.
+    #[must_use]
+    pub fn queues(&self) -> &[Arc<Queue>] {
+        &self.0.queues
+    }
+
+    /// The queue of a name or short name.
+    pub(crate) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        let full = crate::job::full_name(name);
+        self.0.queues.iter().find(|q| q.name() == full).map(Arc::clone)
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.room
+    }
+
+    /// The clock for leases and delays: it never goes back.
+    pub(crate) fn steady_now(&self) -> Timestamp {
+        self.0.room.steady_now(self.now(), self.has_virtual_clock())
     }
 
     pub(crate) fn token(&self) -> [u8; 16] {
@@ -358,8 +412,9 @@ impl Hub {
     }
 
     /// Told after each commit.
-    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, enqueued: bool) {
-        tracing::debug!(workspace = %workspace, seq, events, enqueued, "committed");
+    pub(crate) fn committed(&self, workspace: &WorkspaceId, seq: u64, events: usize, rings: &[String]) {
+        tracing::debug!(workspace = %workspace, seq, events, "committed");
+        self.0.room.ring(workspace, rings);
     }
 }
 

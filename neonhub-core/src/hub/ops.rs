@@ -8,7 +8,6 @@ pub use super::scope_ops::{Allowed, Caller, Can, ListPermissions, PermissionLine
 use crate::audit::AuditEntry;
 pub use crate::audit::{QueryAudit, VerifyAudit};
 use crate::bus::Event;
-use crate::job::{Job, QueueStats};
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, entry};
 use crate::permission::Permission;
 use crate::store::{Damage, Kind};
@@ -23,8 +22,6 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ListPermissions>(),
     entry::<CheckStore>(),
     entry::<StoreStats>(),
-    entry::<Work>(),
-    entry::<Stats>(),
 ];
 
 /// Record kinds of the runtime.
@@ -35,7 +32,6 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<AuditEntry>(),
     Kind::of::<crate::audit::AuditFloor>(),
     Kind::of::<Event>(),
-    Kind::of::<Job>(),
     Kind::of::<IdempotencyRecord>(),
 ];
 
@@ -99,57 +95,5 @@ impl Operation for StoreStats {
     }
     fn examples() -> Vec<Self> {
         vec![StoreStats {}]
-    }
-}
-
-/// Works every job that is due now in this process, until none is left.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Work {}
-
-/// What the workers did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Worked {
-    /// Jobs done.
-    pub done: u64,
-    /// Jobs put off to a later instant.
-    pub later: u64,
-    /// Tries that failed.
-    pub failed: u64,
-}
-
-impl Operation for Work {
-    type Output = Worked;
-    const NAME: &'static str = "jobs.work";
-    const NEEDS: &'static [Permission] = &[Permission::ManageJobs];
-    const EFFECT: Effect = Effect::Write;
-    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-    async fn run(self, cx: &Scope) -> Result<Worked> {
-        let drained = cx.outside().work_until_idle().await?;
-        Ok(Worked { done: drained.done, later: drained.later, failed: drained.failed })
-    }
-    fn examples() -> Vec<Self> {
-        vec![Work {}]
-    }
-}
-
-/// Counts the jobs of one queue.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stats {
-    /// Queue, such as `email.send`.
-    pub queue: String,
-}
-
-impl Operation for Stats {
-    type Output = QueueStats;
-    const NAME: &'static str = "queues.stats";
-    const NEEDS: &'static [Permission] = &[Permission::ReadAnalytics];
-    const EFFECT: Effect = Effect::Read;
-    async fn run(self, cx: &Scope) -> Result<QueueStats> {
-        cx.queue_stats(&self.queue).await
-    }
-    fn examples() -> Vec<Self> {
-        vec![Stats { queue: "email.send".into() }]
     }
 }

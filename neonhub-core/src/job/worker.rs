@@ -1,38 +1,28 @@
-//! Taking, working and ending jobs.
+//! Working jobs: one batch under its deadline, and the drain that tests and small programs use.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Handler, Job, JobState, Lease, Outcome};
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use super::claim::claim;
+use super::finish::{self, Drained, Worked, again};
+use super::room::{JobTurn, Room};
+use super::{Job, JobState, Outcome, Queue, recover};
 use crate::op::Unit;
-use crate::scope::Writing;
-use crate::store::{Expected, Key, Kind, Query, Record, Stored, Write};
-use crate::{ErrorKind, Result, Retry, Scope, Timestamp};
+use crate::scope::{CancelToken, Writing};
+use crate::store::{Expected, Kind, Record as _, Stored, Write};
+use crate::{Error, ErrorKind, Hub, Result, Retry, Scope};
 
-/// How long a worker holds a job without renewing.
-// Common default of durable queues (30 s); our choice.
-const LEASE: Duration = Duration::from_secs(30);
-/// A job that killed its worker this often is given up.
-const MAX_STALLS: u8 = 2;
-/// First pause and longest pause between tries.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
-/// Completed jobs kept per queue.
-const KEEP_COMPLETED: u64 = 200;
-
-/// What a drain did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drained {
-    /// Jobs done.
-    pub done: u64,
-    /// Jobs put off.
-    pub later: u64,
-    /// Tries that failed.
-    pub failed: u64,
-}
+/// How often a worker says that it is alive.
+const REPORT: Duration = Duration::from_secs(10);
+/// After so many ended jobs of a queue, what is beyond the kept ones is dropped.
+const SWEEP_EVERY: u64 = 1_000;
 
 impl Scope {
-    /// Works every job of this workspace that is due now, in all queues, until none is left. Jobs that come
-    /// due later wait for a later call.
+    /// Fires the schedules of this workspace that are due now, and works every job that is, in all queues, until
+    /// none is left. What comes due later waits for a later call.
     ///
     /// # Errors
     /// `Cancelled` when the hub closes; what the store answers. Failures of jobs are counted, not raised.
@@ -41,11 +31,10 @@ impl Scope {
         self.release_orphans().await?;
         loop {
             let before = total;
-            for handler in self.hub().handlers() {
-                while let Some(batch) = self.work_batch(&handler).await? {
-                    total.done += batch.done;
-                    total.later += batch.later;
-                    total.failed += batch.failed;
+            self.fire_due().await?;
+            for queue in self.hub().queues() {
+                while let Some(batch) = self.work_batch(queue).await? {
+                    total.add(batch);
                 }
             }
             if total == before {
@@ -54,122 +43,162 @@ impl Scope {
         }
     }
 
-    /// Takes and works one batch; `None` when nothing was due.
-    async fn work_batch(&self, handler: &Arc<dyn Handler>) -> Result<Option<Drained>> {
-        self.cancel_token().check("jobs.work")?;
-        let _busy = self.hub().enter("jobs.work")?;
-        self.release_expired(handler.queue()).await?;
-        let Some((cx, jobs)) = self.lease(handler.as_ref()).await? else { return Ok(None) };
-        let bodies: Vec<Job> = jobs.iter().map(|j| j.body.clone()).collect();
-        let outcomes = match handler.work(&cx, &bodies).await {
-            Ok(outcomes) if outcomes.len() == jobs.len() => outcomes,
-            Ok(_) => {
-                let fault = || {
-                    crate::Error::new(ErrorKind::Internal, "jobs.work", "the handler must answer each job")
-                };
-                jobs.iter().map(|_| Outcome::Failed(fault())).collect()
-            }
-            Err(error) => {
-                let again = |e: &crate::Error| {
-                    crate::Error::new(e.kind(), "jobs.work", e.message().to_owned()).with_retry(e.retry())
-                };
-                jobs.iter().map(|_| Outcome::Failed(again(&error))).collect()
-            }
-        };
-        end(&cx, jobs, outcomes).await.map(Some)
-    }
-
-    /// Marks due jobs as held, in one commit.
-    async fn lease(&self, handler: &dyn Handler) -> Result<Option<(Scope, Vec<Stored<Job>>)>> {
-        let queue = handler.queue();
-        let now = self.now();
-        let query = Query::index("due").prefix(Key::text(queue)).limit(handler.batch());
-        let found = self.query::<Job>(&query).await?;
-        let mut jobs: Vec<_> = found.into_iter().filter(|j| j.run_at <= now).collect();
-        if jobs.is_empty() {
-            return Ok(None);
-        }
-        let unit = Arc::new(Unit::default());
-        let fork = format!("{}|{}", jobs.first().map_or("", |j| j.id.as_str()), jobs.len());
-        let cx = self.fork(&["job", &fork]);
-        let cx =
-            cx.inside("jobs.work", cx.seed(), Writing::Job(Arc::clone(&unit)), self.cancel_token().clone());
-        for job in &mut jobs {
-            let token = job.body.lease.as_ref().map_or(0, |l| l.token) + 1;
-            job.body.lease =
-                Some(Lease { owner: self.hub().worker_name().to_owned(), token, until: now.plus(LEASE) });
-            job.body.state = JobState::Active;
-            cx.save(job)?;
-        }
-        match cx.flush().await {
-            Ok(_) => {}
-            // Another process took one of them first: look again.
-            Err(error) if error.code() == "stale_revision" => return Box::pin(self.lease(handler)).await,
-            Err(error) => return Err(error),
-        }
-        for job in &mut jobs {
-            job.rev += 1;
-        }
-        unit.staged().replace_standing(standing(&jobs));
-        Ok(Some((cx, jobs)))
-    }
-
-    /// Jobs whose worker went away go back to waiting; twice, and they are given up.
-    async fn release_expired(&self, queue: &str) -> Result<()> {
-        let query = Query::index("lease_until")
-            .from(Key::text(queue))
-            .up_to(Key::text(queue).and_time(self.now()))
-            .limit(500);
-        let expired = self.query::<Job>(&query).await?;
-        if expired.is_empty() {
-            return Ok(());
-        }
-        let unit = Arc::new(Unit::default());
-        let cx = self.inside("jobs.release", self.seed(), Writing::Job(unit), self.cancel_token().clone());
-        for mut job in expired {
-            job.body.stalls += 1;
-            job.body.state = if job.body.stalls >= MAX_STALLS { JobState::Dead } else { JobState::Waiting };
-            if job.body.state == JobState::Dead {
-                job.body.error = Some("stalled".to_owned());
-            }
-            cx.save(&job)?;
-        }
-        match cx.flush().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == "stale_revision" => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Jobs held by workers that are known to be gone go back to waiting at once. A process that was killed
-    /// says nothing about its jobs, so this counts as no stall.
+    /// Frees what processes that are gone left behind in this workspace.
     pub(crate) async fn release_orphans(&self) -> Result<()> {
-        for handler in self.hub().handlers() {
-            let mut query = Query::index("lease_until").prefix(Key::text(handler.queue())).limit(500);
-            loop {
-                let held = self.query::<Job>(&query).await?;
-                let Some(last) = held.last() else { break };
-                query = query.after(last.keys().into_iter().nth(1).flatten().unwrap_or_default(), last.id());
-                let unit = Arc::new(Unit::default());
-                let cx =
-                    self.inside("jobs.release", self.seed(), Writing::Job(unit), self.cancel_token().clone());
-                for mut job in held {
-                    let owner = job.lease.as_ref().map(|l| l.owner.clone()).unwrap_or_default();
-                    if !self.store().is_worker_alive(&owner) {
-                        job.body.state = JobState::Waiting;
-                        cx.save(&job)?;
-                    }
-                }
-                match cx.flush().await {
-                    Ok(_) => {}
-                    // Another process released them first.
-                    Err(error) if error.code() == "stale_revision" => {}
-                    Err(error) => return Err(error),
-                }
-            }
+        for queue in self.hub().queues() {
+            recover::release_orphans(self, queue).await?;
         }
         Ok(())
     }
+
+    /// Takes and works what the lanes of a queue hold; `None` when nothing was due.
+    async fn work_batch(&self, queue: &Arc<Queue>) -> Result<Option<Drained>> {
+        self.cancel_token().check("jobs.work")?;
+        let _busy = self.hub().enter("jobs.work")?;
+        recover::release_expired(self, queue).await?;
+        let batch = queue.handler.batch().max(1);
+        let jobs = claim(self, queue, batch * queue.lanes()).await?;
+        if jobs.is_empty() {
+            return Ok(None);
+        }
+        let batches: Vec<Vec<Stored<Job>>> = jobs.chunks(batch).map(<[_]>::to_vec).collect();
+        let works: Vec<Worked> = futures_util::stream::iter(batches)
+            .map(|jobs| run(self, queue, jobs))
+            .buffered(queue.lanes())
+            .collect()
+            .await;
+        close_out(self, queue, works).await.map(Some)
+    }
+}
+
+/// Ends batches and looks after what is kept.
+pub(super) async fn close_out(cx: &Scope, queue: &Queue, works: Vec<Worked>) -> Result<Drained> {
+    let room = cx.hub().room();
+    let drained = finish::end(cx, queue, works).await?;
+    if room.count_ended(cx.workspace(), queue.name(), drained.done + drained.failed, SWEEP_EVERY) {
+        recover::sweep(cx, queue).await?;
+    }
+    Ok(drained)
+}
+
+/// Works one batch; never fails: what goes wrong is the outcome of its jobs.
+pub(super) async fn run(cx: &Scope, queue: &Queue, jobs: Vec<Stored<Job>>) -> Worked {
+    let unit = Arc::new(Unit::default());
+    let fork = format!("{}|{}", jobs.first().map_or("", |j| j.id.as_str()), jobs.len());
+    let mut inner = cx.fork(&["job", &fork]);
+    let token = match jobs.as_slice() {
+        // The token of one job is its own; a batch stops with its caller.
+        [job] => {
+            inner = inner.correlated(&job.correlation_id);
+            CancelToken::new()
+        }
+        _ => cx.cancel_token().clone(),
+    };
+    let inner = inner.inside("jobs.work", inner.seed(), Writing::Job(Arc::clone(&unit)), token);
+    unit.staged().replace_standing(standing(&jobs));
+    let outcomes = outcomes(cx, &inner, &unit, queue, &jobs).await;
+    Worked { cx: inner, jobs, outcomes }
+}
+
+async fn outcomes(
+    outer: &Scope,
+    cx: &Scope,
+    unit: &Unit,
+    queue: &Queue,
+    jobs: &[Stored<Job>],
+) -> Vec<Outcome> {
+    let faults: Vec<Option<Error>> = jobs.iter().map(|j| queue.check(&j.name, &j.payload).err()).collect();
+    let bodies: Vec<Job> =
+        jobs.iter().zip(&faults).filter(|(_, f)| f.is_none()).map(|(j, _)| j.body.clone()).collect();
+    let mut made = if bodies.is_empty() {
+        Vec::new().into_iter()
+    } else {
+        let held = Held::new(cx, &bodies);
+        let answer = guarded(outer, cx, queue, &bodies).await;
+        drop(held);
+        if answer.is_err() {
+            // What a failed try staged is not its result.
+            *unit.staged() = crate::op::Staged::default();
+            unit.staged().replace_standing(standing(jobs));
+        }
+        answers(cx, answer, bodies.len()).into_iter()
+    };
+    faults
+        .into_iter()
+        .map(|fault| match fault {
+            Some(fault) => Outcome::Failed(fault),
+            None => made.next().unwrap_or_else(|| Outcome::Failed(unanswered())),
+        })
+        .collect()
+}
+
+/// Why a batch has no outcomes.
+enum Broken {
+    Failed(Error),
+    /// It was told to stop: the jobs are free again, or cancelled when that was asked.
+    Stopped,
+}
+
+/// The handler, under its deadline, with reports in between; a panic is a failure.
+async fn guarded(
+    outer: &Scope,
+    cx: &Scope,
+    queue: &Queue,
+    jobs: &[Job],
+) -> std::result::Result<Vec<Outcome>, Broken> {
+    let limit = limit(queue, jobs);
+    let work = AssertUnwindSafe(queue.handler.work(cx, jobs)).catch_unwind();
+    let is_single = jobs.len() == 1;
+    tokio::select! {
+        biased;
+        done = tokio::time::timeout(limit, work) => match done {
+            Ok(Ok(Ok(outcomes))) => Ok(outcomes),
+            Ok(Ok(Err(error))) => Err(Broken::Failed(error)),
+            Ok(Err(_panic)) => Err(Broken::Failed(
+                Error::new(ErrorKind::Internal, "jobs.work", "the handler panicked").with_retry(Retry::Backoff),
+            )),
+            Err(_) => Err(Broken::Failed(
+                Error::new(ErrorKind::Timeout, "jobs.work", "the handler did not end in its time")
+                    .with_context("timeout_ms", limit.as_millis())
+                    .with_retry(Retry::Backoff),
+            )),
+        },
+        () = cx.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
+        () = outer.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
+        () = reports(cx.hub()) => Err(Broken::Stopped),
+    }
+}
+
+/// Says again and again that this worker is alive; never ends.
+async fn reports(hub: &Hub) {
+    loop {
+        tokio::time::sleep(REPORT).await;
+        if let Err(error) = hub.room().report(hub).await {
+            tracing::warn!(%error, "the report of this worker was not written");
+        }
+    }
+}
+
+/// The time of one job; a batch that is worked some at a time has so many times more.
+fn limit(queue: &Queue, jobs: &[Job]) -> Duration {
+    let of = |j: &Job| j.timeout_ms.map_or(queue.timeout, Duration::from_millis);
+    let longest = jobs.iter().map(of).max().unwrap_or(queue.timeout);
+    let rounds = jobs.len().div_ceil(queue.concurrency.max(1));
+    longest.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+}
+
+fn answers(cx: &Scope, answer: std::result::Result<Vec<Outcome>, Broken>, count: usize) -> Vec<Outcome> {
+    let all = |make: &dyn Fn() -> Outcome| (0..count).map(|_| make()).collect();
+    match answer {
+        Ok(outcomes) if outcomes.len() == count => outcomes,
+        Ok(_) => all(&|| Outcome::Failed(unanswered())),
+        Err(Broken::Failed(error)) => all(&|| Outcome::Failed(again(&error))),
+        Err(Broken::Stopped) => all(&|| Outcome::Later(cx.now())),
+    }
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Internal, "jobs.work", "the handler must answer each job")
 }
 
 /// The checks that each later commit of the worker repeats.
@@ -183,73 +212,40 @@ fn standing(jobs: &[Stored<Job>]) -> Vec<Write> {
         .collect()
 }
 
-/// Stores the outcomes together with what the handler staged last.
-async fn end(cx: &Scope, jobs: Vec<Stored<Job>>, outcomes: Vec<Outcome>) -> Result<Drained> {
-    let mut drained = Drained::default();
-    let queue = jobs.first().map(|j| j.queue.clone()).unwrap_or_default();
-    for (mut job, outcome) in jobs.into_iter().zip(outcomes) {
-        match outcome {
-            Outcome::Done => {
-                drained.done += 1;
-                job.body.state = JobState::Completed;
-            }
-            Outcome::Later(at) => {
-                drained.later += 1;
-                job.body.state = JobState::Waiting;
-                job.body.run_at = at;
-            }
-            Outcome::Failed(error) => {
-                drained.failed += 1;
-                job.body.attempts += 1;
-                job.body.error = Some(error.code().to_owned());
-                match pause(cx, &job.body, &error) {
-                    Some(at) => {
-                        job.body.state = JobState::Waiting;
-                        job.body.run_at = at;
-                    }
-                    None => job.body.state = JobState::Dead,
-                }
-            }
-        }
-        cx.save(&job)?;
-    }
-    if let Writing::Job(unit) = &cx.0.writing {
-        // The outcomes themselves expect the leased revisions.
-        unit.staged().replace_standing(Vec::new());
-    }
-    cx.flush().await?;
-    sweep(cx, &queue).await?;
-    Ok(drained)
+/// Jobs whose handler runs here: known to `jobs.cancel` until dropped.
+struct Held<'a> {
+    room: &'a Room,
+    jobs: Vec<String>,
 }
 
-/// When to try again: full jitter under a doubling cap, or what the error advises; `None` to give up.
-// Full jitter: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
-fn pause(cx: &Scope, job: &Job, error: &crate::Error) -> Option<Timestamp> {
-    if job.attempts >= job.max_attempts {
-        return None;
-    }
-    match error.retry() {
-        Retry::After(wait) => Some(cx.now().plus(wait)),
-        Retry::Backoff => {
-            let doubling = 1_u64 << u32::from(job.attempts.saturating_sub(1)).min(20);
-            let cap = BACKOFF.1.as_millis().min(BACKOFF.0.as_millis() * u128::from(doubling));
-            let wait = cx.with_rng(|rng| rng.below(u64::try_from(cap).unwrap_or(u64::MAX)));
-            Some(cx.now().plus(Duration::from_millis(wait.max(1))))
+impl<'a> Held<'a> {
+    fn new(cx: &'a Scope, jobs: &[Job]) -> Self {
+        let room = cx.hub().room();
+        if let [job] = jobs {
+            room.hold(&job.id, cx.cancel_token());
         }
-        Retry::Never | Retry::Exhausted => None,
+        for job in jobs {
+            room.tell(|| turn(cx, job, JobState::Active));
+        }
+        Held {
+            room,
+            jobs: if jobs.len() == 1 { jobs.iter().map(|j| j.id.clone()).collect() } else { Vec::new() },
+        }
     }
 }
 
-/// Drops completed jobs beyond what is kept.
-async fn sweep(cx: &Scope, queue: &str) -> Result<()> {
-    let ended = Query::index("ended").prefix(Key::text(queue).and_text(JobState::Completed.word()));
-    let kept = cx.count::<Job>(&ended).await?;
-    if kept < KEEP_COMPLETED * 5 {
-        return Ok(());
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.jobs.iter().for_each(|job| self.room.let_go(job));
     }
-    let surplus = usize::try_from(kept - KEEP_COMPLETED).unwrap_or(usize::MAX);
-    for job in cx.query::<Job>(&ended.limit(surplus)).await? {
-        cx.delete::<Job>(job.id(), Expected::Any)?;
+}
+
+pub(super) fn turn(cx: &Scope, job: &Job, state: JobState) -> JobTurn {
+    JobTurn {
+        workspace: cx.workspace().clone(),
+        queue: job.queue.clone(),
+        job: job.id.clone(),
+        state,
+        progress: None,
     }
-    cx.flush().await.map(|_| ())
 }

@@ -5,7 +5,7 @@
 //!
 //! [`Offline`] is the default provider: rules, templates and quoting, the same bytes for the same request and
 //! seed, marked [`Origin::Offline`] everywhere, and `Unsupported` for what only a real model can do. `Scripted`
-//! (feature `testing`) replays a script and fails on what the script does not hold.
+//! (feature `doubles`) replays a script and fails on what the script does not hold.
 //!
 //! ```
 //! use neonhub_core::llm::{Llm, LlmRequest, Offline, OfflineTemplate};
@@ -34,7 +34,7 @@ mod ops;
 mod part;
 mod request;
 pub mod schema;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "doubles"))]
 mod scripted;
 mod task;
 
@@ -54,7 +54,7 @@ pub use ops::{GenerateText, GeneratedText, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "doubles"))]
 pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
 

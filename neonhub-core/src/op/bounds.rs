@@ -29,14 +29,28 @@ fn backticked(text: &str) -> Option<&str> {
     rest.split_once('`').map(|(name, _)| name)
 }
 
+/// The largest input as JSON, in bytes, unless an operation says otherwise: 1 MiB.
+pub(super) const MAX_INPUT: usize = 1 << 20;
+
 /// Refuses JSON beyond the bounds of every call, naming path and bound.
-pub(crate) fn check_bounds(line: &Entry, input: &Value) -> Result<()> {
-    let mut size = 0;
-    walk(line, "input", input, 0, &mut size)
+pub(crate) fn check_bounds(operation: &'static str, input: &Value) -> Result<()> {
+    check_within(operation, MAX_INPUT, input)
 }
 
-fn walk(line: &Entry, path: &str, value: &Value, depth: usize, size: &mut usize) -> Result<()> {
-    let refuse = |message: &str| Err(Error::invalid(line.name, path, message));
+/// The same with a bound of the operation's own.
+pub(super) fn check_within(operation: &'static str, most: usize, input: &Value) -> Result<()> {
+    let mut size = 0;
+    walk(&Walk { operation, most }, "input", input, 0, &mut size)
+}
+
+/// Whose input is walked, and its bound in bytes.
+struct Walk {
+    operation: &'static str,
+    most: usize,
+}
+
+fn walk(line: &Walk, path: &str, value: &Value, depth: usize, size: &mut usize) -> Result<()> {
+    let refuse = |message: &str| Err(Error::invalid(line.operation, path, message));
     if depth > MAX_DEPTH {
         return refuse("expected at most 64 levels");
     }
@@ -74,11 +88,11 @@ fn walk(line: &Entry, path: &str, value: &Value, depth: usize, size: &mut usize)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => *size += 8,
     }
-    if *size > line.max_input {
+    if *size > line.most {
         return Err(Error::invalid(
-            line.name,
+            line.operation,
             "input",
-            format!("expected at most {} bytes: send large bodies as blobs or files", line.max_input),
+            format!("expected at most {} bytes: send large bodies as blobs or files", line.most),
         ));
     }
     Ok(())

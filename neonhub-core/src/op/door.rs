@@ -13,7 +13,8 @@ use serde_json::Value;
 use tracing::Instrument as _;
 
 use super::admit::{Admitted, admit, check_key, is_security, on_behalf_of};
-use super::bounds::{as_json, bad_input, check_answer, check_bounds};
+use super::bounds::{as_json, check_answer, check_within};
+pub(crate) use super::bounds::{bad_input, check_bounds};
 use super::idempotency::Slot;
 use super::records::commit;
 use super::{Audit, CallOptions, Entry, Operation, Unit, entry};
@@ -81,7 +82,7 @@ pub(super) async fn call_json<O: Operation>(cx: Scope, input: Value, options: Ca
     let span = tracing::info_span!("operation", name = line.name, workspace = %cx.workspace());
     async {
         let busy = begin(line, &cx, &options)?;
-        check_bounds(line, &input)?;
+        check_within(line.name, line.max_input, &input)?;
         let op: O = serde_path_to_error::deserialize(input).map_err(|e| bad_input(line.name, &e))?;
         let (output, json) = through::<O>(line, &cx, op, options, true).await?;
         drop(busy);

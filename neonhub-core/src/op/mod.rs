@@ -24,7 +24,7 @@ pub use idempotency::IdempotencyRecord;
 pub use ops::CATALOGUE;
 pub use options::CallOptions;
 pub use records::Page;
-pub(crate) use unit::Unit;
+pub(crate) use unit::{Staged, Unit};
 
 use crate::permission::Permission;
 use crate::{Result, Scope};
@@ -224,7 +224,7 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + JsonSchema + Send + 
     /// Fields of the answer that [`Operation::mask`] hides from principals without `read:pii`, as dotted paths.
     const MASKS: &'static [&'static str] = &[];
     /// The largest input as JSON, in bytes. Default 1 MiB.
-    const MAX_INPUT: usize = 1 << 20;
+    const MAX_INPUT: usize = bounds::MAX_INPUT;
     /// The largest answer as JSON, in bytes. Default 8 MiB.
     const MAX_OUTPUT: usize = 8 << 20;
     /// How firm its shape is.

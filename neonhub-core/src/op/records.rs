@@ -254,23 +254,30 @@ impl Scope {
                 "only job handlers flush; operations commit at their end",
             ));
         };
-        commit(self, unit).await
+        commit(self, unit).await.map_err(|error| {
+            let of = |key: &str| error.context().find(|(k, _)| *k == key).map(|(_, v)| v.to_owned());
+            let target = of("kind").zip(of("id"));
+            match target {
+                Some((kind, id)) if unit.staged().stands_on(&kind, &id) => error.with_code("lease_lost"),
+                _ => error,
+            }
+        })
     }
 }
 
 /// Commits a unit of work: events first, so that they stand in the same batch.
 pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
-    let (batch, events, enqueued, moves) = {
+    let (batch, events, rings, moves) = {
         let mut staged = unit.staged();
         let events = std::mem::take(&mut staged.events);
         for event in &events {
             let row = Row::of(event, cx.now(), cx.label())?;
             staged.stage(Write::Put { kind: Kind::of::<Event>(), row, expected: Expected::Absent });
         }
-        let enqueued = std::mem::take(&mut staged.enqueued);
+        let rings = std::mem::take(&mut staged.rings);
         let moves = staged.moves_control();
         let batch = staged.drain(cx.workspace(), cx.now())?;
-        (batch, events, enqueued, moves)
+        (batch, events, rings, moves)
     };
     if batch.is_empty() {
         return Ok(Committed { seq: 0 });
@@ -285,7 +292,7 @@ pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
     if audited > 0 {
         crate::audit::checkpoint(cx, audited).await;
     }
-    cx.hub().committed(cx.workspace(), done.seq, events.len(), enqueued);
+    cx.hub().committed(cx.workspace(), done.seq, events.len(), &rings);
     Ok(done)
 }
 

@@ -21,9 +21,20 @@ pub(crate) struct Staged {
     pub(crate) audit: Vec<AuditDraft>,
     /// Checks that are repeated in every commit of a job: its lease.
     standing: Vec<Write>,
-    pub(crate) enqueued: bool,
     /// What the operation is about, for the audit row the door writes.
     pub(crate) concern: Option<(String, String)>,
+    /// Queues whose workers look once this is committed.
+    pub(crate) rings: Vec<String>,
+    /// The job enqueued last: jobs of one commit keep their order.
+    pub(crate) last_job: Option<String>,
+}
+
+/// A copy of what was staged.
+pub(crate) struct Copied {
+    writes: Vec<Write>,
+    events: Vec<Event>,
+    audit: Vec<AuditDraft>,
+    rings: Vec<String>,
 }
 
 /// What the unit of work knows of a record.
@@ -131,6 +142,33 @@ impl Staged {
             batch.links.push(draft.into_link(workspace)?);
         }
         Ok(batch)
+    }
+
+    /// True when nothing at all would be committed.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.writes.is_empty() && self.events.is_empty() && self.audit.is_empty() && self.rings.is_empty()
+    }
+
+    /// True when the checks of this unit cover a record.
+    pub(crate) fn stands_on(&self, kind: &str, id: &str) -> bool {
+        self.standing.iter().map(Write::target).any(|(k, i, _)| k.name == kind && i == id)
+    }
+
+    /// What is staged, to be put back when the commit lost a race.
+    pub(crate) fn copy(&self) -> Copied {
+        Copied {
+            writes: self.writes.clone(),
+            events: self.events.clone(),
+            audit: self.audit.clone(),
+            rings: self.rings.clone(),
+        }
+    }
+
+    /// Stages again what was copied.
+    pub(crate) fn put_back(&mut self, copied: Copied) {
+        *self = Staged { standing: std::mem::take(&mut self.standing), ..Staged::default() };
+        copied.writes.into_iter().for_each(|write| self.stage(write));
+        (self.events, self.audit, self.rings) = (copied.events, copied.audit, copied.rings);
     }
 
     /// Standing checks after a commit that wrote the checked records themselves.

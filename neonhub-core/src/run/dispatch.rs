@@ -194,7 +194,11 @@ impl<P: Program> Session<'_, P> {
     }
 }
 
+/// An operation, internal ones included, or a tool that was added to this process.
 async fn tool(scope: Scope, planned: &Planned) -> Result<Value> {
+    if scope.hub().operation(&planned.tool).is_err() {
+        return crate::tool::call(&scope, &planned.tool, planned.args.clone()).await;
+    }
     scope.call_by_name(&planned.tool, planned.args.clone(), CallOptions::new()).await
 }
 

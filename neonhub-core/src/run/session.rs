@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::driver::Driver;
-use super::entry::{EffectClass, RunStatus, What};
+use super::entry::{RunStatus, What};
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
 use super::state::{Moment, Next, RunState, advance};
@@ -119,7 +119,7 @@ impl<'d, P: Program> Session<'d, P> {
             provider: self.model().provider().to_owned(),
         };
         let hub = self.cx.hub().clone();
-        let class = |tool: &str| hub.operation(tool).map_or(EffectClass::Write, |entry| entry.effect.into());
+        let class = |tool: &str| crate::tool::effect_class(&hub, tool);
         let (state, entries) = advance(&self.driver.program, self.state.clone(), what, &moment, class)?;
         let mut row = self.row.clone();
         settle(&mut row.body, &state, moment.at);

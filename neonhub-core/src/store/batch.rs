@@ -62,10 +62,11 @@ impl Write {
     }
 }
 
-type Forge = Box<dyn FnOnce(u64, [u8; 32]) -> Result<(Row, [u8; 32])> + Send>;
+type Forge = Box<dyn Fn(u64, [u8; 32]) -> Result<(Row, [u8; 32])> + Send + Sync>;
 
 /// The next entry of a hash chain. The engine calls `forge` inside the commit with the entry's number and
-/// the hash of the entry before, so that concurrent writers never fork the chain.
+/// the hash of the entry before, so that concurrent writers never fork the chain; again when the commit lost
+/// a race and is repeated.
 pub struct Link {
     /// Name of the chain; each workspace has its own.
     pub chain: &'static str,

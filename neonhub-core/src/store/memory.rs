@@ -1,6 +1,6 @@
 //! The memory engine: for tests and throw-away work. Nothing survives the process.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,17 +9,19 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::batch::{self, next_rev};
+use super::transfer::{self, Taken};
 use super::{
-    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Order, Query, Row, Store, StoreCaps,
-    Write,
+    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, KindFigures, Order,
+    Query, RecordItem, Row, Snapshot, Store, StoreCaps, Write,
 };
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Result};
+use crate::{Clock as _, Error, ErrorKind, Result, SystemClock, Timestamp};
 
 type Place = (WorkspaceId, String);
 
 #[derive(Debug, Default)]
 struct Table {
+    kind: Option<Kind>,
     rows: BTreeMap<Place, (Row, u64)>,
     /// Per declared index: (workspace, key, id).
     indexes: Vec<BTreeSet<(WorkspaceId, Key, String)>>,
@@ -27,10 +29,11 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct State {
-    tables: HashMap<&'static str, Table>,
-    chains: HashMap<(WorkspaceId, &'static str), (u64, [u8; 32])>,
-    feed: Vec<FeedEntry>,
-    blobs: HashMap<String, Vec<u8>>,
+    tables: BTreeMap<&'static str, Table>,
+    chains: BTreeMap<(WorkspaceId, &'static str), (u64, [u8; 32])>,
+    feed: VecDeque<FeedEntry>,
+    seq: u64,
+    blobs: BTreeMap<String, (Vec<u8>, Timestamp)>,
     closed: bool,
 }
 
@@ -70,6 +73,7 @@ impl MemoryStore {
 impl State {
     fn table(&mut self, kind: Kind) -> &mut Table {
         let table = self.tables.entry(kind.name).or_default();
+        table.kind.get_or_insert(kind);
         table.indexes.resize_with(kind.indexes.len().max(table.indexes.len()), BTreeSet::new);
         table
     }
@@ -122,6 +126,58 @@ impl State {
                 Ok(Some((change, old)))
             }
         }
+    }
+}
+
+impl State {
+    /// Everything, in the order of a snapshot.
+    fn items(&self) -> impl Iterator<Item = Item> + '_ {
+        let kinds = self.tables.values().filter_map(|t| t.kind.as_ref()).map(|kind| Item::Kind {
+            name: kind.name.to_owned(),
+            schema: kind.schema,
+            indexes: transfer::index_words(kind),
+        });
+        let records = self.tables.iter().flat_map(|(name, table)| {
+            let rows = table.rows.iter();
+            rows.map(|((ws, _), (row, _))| Item::Record(RecordItem::of(ws.clone(), name, row.clone())))
+        });
+        let chains = self.chains.iter().map(|((ws, chain), (seq, hash))| Item::Chain {
+            workspace: ws.clone(),
+            chain: (*chain).to_owned(),
+            seq: *seq,
+            hash: crate::store_hex(hash),
+        });
+        let blobs = self.blobs.iter().map(|(hash, (bytes, _))| transfer::blob_item(hash.clone(), bytes));
+        kinds.chain(records).chain(chains).chain(blobs).chain(self.feed.iter().map(transfer::feed_item))
+    }
+
+    fn load(&mut self, item: Item) -> Result<()> {
+        match item {
+            Item::Kind { name, schema, indexes } => {
+                self.table(transfer::kind_of(&name, schema, &indexes));
+            }
+            Item::Record(record) => {
+                let place = (record.workspace.clone(), record.id.clone());
+                let kind = record.kind.clone();
+                let row = record.into_row()?;
+                let sum = row.checksum(&kind);
+                let table = self.tables.get_mut(kind.as_str()).ok_or_else(|| transfer::undeclared(&kind))?;
+                table.insert(place, row, sum);
+            }
+            Item::Chain { workspace, chain, seq, hash } => {
+                let name = transfer::kind_of(&chain, 0, &[]).name;
+                self.chains.insert((workspace, name), (seq, transfer::hash_bytes(&hash)?));
+            }
+            Item::Blob { hash, data } => {
+                let bytes = transfer::blob_bytes(&hash, &data)?;
+                self.blobs.insert(hash, (bytes, SystemClock.now()));
+            }
+            Item::Feed { seq, workspace, at, changes } => {
+                self.seq = seq;
+                self.feed.push_back(transfer::feed_entry(seq, workspace, at, changes));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -343,9 +399,10 @@ impl Store for MemoryStore {
         if done.is_empty() {
             return Ok(Committed { seq: 0 });
         }
-        let seq = state.feed.len() as u64 + 1;
+        state.seq += 1;
+        let seq = state.seq;
         let changes = done.into_iter().map(|(_, change, _)| change).collect();
-        state.feed.push(FeedEntry { seq, workspace, at: batch.at, changes });
+        state.feed.push_back(FeedEntry { seq, workspace, at: batch.at, changes });
         drop(state);
         self.seq.send_replace(seq);
         Ok(Committed { seq })
@@ -353,22 +410,27 @@ impl Store for MemoryStore {
 
     async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
         let state = self.state()?;
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        let Some(oldest) = state.feed.front().map(|e| e.seq) else { return Ok(Vec::new()) };
+        if after.saturating_add(1) < oldest {
+            return Err(transfer::cursor_expired(after, oldest));
+        }
+        let skip = usize::try_from(after.saturating_add(1) - oldest).unwrap_or(usize::MAX);
         Ok(state.feed.iter().skip(skip).take(limit).cloned().collect())
     }
 
     async fn seq(&self) -> Result<u64> {
-        Ok(self.state()?.feed.len() as u64)
+        Ok(self.state()?.seq)
     }
 
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = blob_hash(bytes);
-        self.state()?.blobs.entry(hash.clone()).or_insert_with(|| bytes.to_vec());
+        let now = SystemClock.now();
+        self.state()?.blobs.entry(hash.clone()).or_insert_with(|| (bytes.to_vec(), now)).1 = now;
         Ok(hash)
     }
 
     async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.state()?.blobs.get(hash).cloned())
+        Ok(self.state()?.blobs.get(hash).map(|(bytes, _)| bytes.clone()))
     }
 
     fn watch(&self) -> watch::Receiver<u64> {
@@ -390,6 +452,65 @@ impl Store for MemoryStore {
             }
         }
         Ok(damage)
+    }
+
+    async fn figures(&self) -> Result<Figures> {
+        let state = self.state()?;
+        let kinds = state.tables.iter().map(|(name, table)| KindFigures {
+            kind: (*name).to_owned(),
+            records: table.rows.len() as u64,
+            bytes: table.rows.values().map(|(row, _)| row.body.len() as u64).sum(),
+        });
+        Ok(Figures {
+            kinds: kinds.collect(),
+            feed_length: state.feed.len() as u64,
+            feed_oldest: state.feed.front().map_or(0, |e| e.seq),
+            blobs: state.blobs.len() as u64,
+            blob_bytes: state.blobs.values().map(|(bytes, _)| bytes.len() as u64).sum(),
+            disk_bytes: 0,
+        })
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        let state = self.state()?;
+        let items: Vec<Item> = state.items().collect();
+        Ok(Box::new(Taken { seq: state.seq, items: items.into_iter() }))
+    }
+
+    async fn load(&self, items: Vec<Item>) -> Result<()> {
+        let mut state = self.state()?;
+        for item in items {
+            state.load(item)?;
+        }
+        let seq = state.seq;
+        drop(state);
+        self.seq.send_replace(seq);
+        Ok(())
+    }
+
+    async fn trim_feed(&self, through: u64) -> Result<u64> {
+        let mut state = self.state()?;
+        let before = state.feed.len();
+        while state.feed.len() > 1 && state.feed.front().is_some_and(|e| e.seq <= through) {
+            state.feed.pop_front();
+        }
+        Ok((before - state.feed.len()) as u64)
+    }
+
+    async fn blob_delete(&self, hashes: &[String], before: Timestamp) -> Result<u64> {
+        let mut state = self.state()?;
+        let mut gone = 0;
+        for hash in hashes {
+            if state.blobs.get(hash).is_some_and(|(_, at)| *at < before) {
+                state.blobs.remove(hash);
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn compact(&self) -> Result<(u64, u64)> {
+        self.state().map(|_| (0, 0))
     }
 
     async fn close(&self) -> Result<()> {

@@ -2,14 +2,21 @@
 
 mod batch;
 mod canonical;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod key;
 mod memory;
+#[cfg(feature = "postgres")]
+mod plan;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod query;
 mod record;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod transfer;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,9 +30,10 @@ pub use key::Key;
 pub use memory::MemoryStore;
 pub use query::{Order, Query};
 pub use record::{Index, Kind, Record, Row, Stored};
+pub use transfer::{Figures, Item, KindFigures, RecordItem, Snapshot, cursor_expired};
 
-use crate::Result;
 use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// What a backend can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +102,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Wakes when the feed grows, also by another process where the engine is shared.
     fn watch(&self) -> watch::Receiver<u64>;
 
+    /// Wakes when another process committed. An engine that cannot tell wakes on every commit.
+    fn watch_others(&self) -> watch::Receiver<u64> {
+        self.watch()
+    }
+
     /// Makes this process known as a worker, so that others can tell when it is gone.
     fn register_worker(&self, _name: &str) -> Result<()> {
         Ok(())
@@ -107,8 +120,54 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Reads every record and names what is damaged.
     async fn check(&self) -> Result<Vec<Damage>>;
 
+    /// Compares the tables that are there with those declared, and names each difference.
+    async fn drift(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Rebuilds what can be rebuilt from the records (indexes) and says what was done. Bodies that do not match
+    /// their checksum have no second source here: they come back from a backup.
+    async fn repair(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// How much it holds.
+    async fn figures(&self) -> Result<Figures> {
+        Err(unsupported(self, "store.stats"))
+    }
+
+    /// A view of everything at the last commit, while writers go on.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        Err(unsupported(self, "store.snapshot"))
+    }
+
+    /// Takes items of a snapshot in as they are, revisions and all. For empty stores that nobody else has open.
+    async fn load(&self, _items: Vec<Item>) -> Result<()> {
+        Err(unsupported(self, "store.load"))
+    }
+
+    /// Forgets feed entries up to and with `through`, but never the last one; gives how many.
+    async fn trim_feed(&self, _through: u64) -> Result<u64> {
+        Err(unsupported(self, "store.trim_feed"))
+    }
+
+    /// Removes those of these blobs that were last put before `before`; gives how many.
+    async fn blob_delete(&self, _hashes: &[String], _before: Timestamp) -> Result<u64> {
+        Err(unsupported(self, "store.blob_delete"))
+    }
+
+    /// Gives the space of what was removed back, so that its bytes are gone from the files; sizes before and after.
+    async fn compact(&self) -> Result<(u64, u64)> {
+        Err(unsupported(self, "store.compact"))
+    }
+
     /// Writes out everything and lets go of the files. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<()>;
+}
+
+fn unsupported<S: Store + ?Sized>(store: &S, operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unsupported, operation, "this store cannot do it")
+        .with_context("engine", store.caps().engine)
 }
 
 /// One finding of [`Store::check`].

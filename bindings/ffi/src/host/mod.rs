@@ -6,6 +6,7 @@
 
 mod connector;
 mod model;
+mod tool;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use connector::{ConnectorSettings, HostConnector};
 pub use model::{HostModel, ModelSettings};
+pub use tool::{HostTool, ToolSettings};
 
 /// A function of the host language: JSON in, JSON out. Dropping the future cancels the call where the host can.
 pub type Callback = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value>> + Send + Sync>;

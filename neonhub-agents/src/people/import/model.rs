@@ -100,6 +100,11 @@ impl FaultPage {
     pub fn id_of(import: &ImportId, page: u64) -> String {
         format!("{import}-{page:010}")
     }
+
+    /// Number of the page.
+    pub(super) fn number(&self) -> u64 {
+        self.id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Record for FaultPage {

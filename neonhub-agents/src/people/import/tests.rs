@@ -1,5 +1,7 @@
 //! Imports against a real hub on the memory store.
 
+mod errors;
+
 use std::sync::Arc;
 
 use neonhub_core::store::Query;

@@ -62,7 +62,7 @@ pub(super) fn truth(node: &Node, facts: &Json) -> Judged<Truth> {
         What::Or(parts) => fold(parts, facts, Truth::True, Truth::False)?,
         What::Has(path) => Truth::of(find(path, facts).is_some()),
         What::Compare(relation, left, right) => {
-            compare(node.at, *relation, value(left, facts)?, value(right, facts)?)?
+            compare(node.at, *relation, &value(left, facts)?, &value(right, facts)?)?
         }
         _ => match value(node, facts)? {
             Val::Missing => Truth::Unknown,
@@ -211,15 +211,15 @@ fn joined<'a>(at: usize, join: Join, a: Val<'a>, b: Val<'a>) -> Judged<Val<'a>> 
     }))
 }
 
-fn compare(at: usize, relation: Relation, left: Val<'_>, right: Val<'_>) -> Judged<Truth> {
-    if left == Val::Missing || right == Val::Missing {
+fn compare(at: usize, relation: Relation, left: &Val<'_>, right: &Val<'_>) -> Judged<Truth> {
+    if *left == Val::Missing || *right == Val::Missing {
         return Ok(Truth::Unknown);
     }
-    let holds = match (relation, &left, &right) {
-        (Relation::Equal, ..) => equal(at, &left, &right)?,
-        (Relation::Unequal, ..) => !equal(at, &left, &right)?,
+    let holds = match (relation, left, right) {
+        (Relation::Equal, ..) => equal(at, left, right)?,
+        (Relation::Unequal, ..) => !equal(at, left, right)?,
         (r, ..) if r.is_ordering() => {
-            let order = order(at, &left, &right)?;
+            let order = order(at, left, right)?;
             match r {
                 Relation::Less => order.is_lt(),
                 Relation::AtMost => order.is_le(),

@@ -1,8 +1,9 @@
 //! The one thread that writes: it groups the commits that wait into one transaction and one sync.
 
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -16,13 +17,20 @@ const GROUP: usize = 256;
 /// How often an idle committer looks for commits of other processes.
 // Our choice: the bound that the runtime rules allow where file changes are not reported.
 const POLL: Duration = Duration::from_millis(250);
+/// How often a busy committer does.
+const BUSY_LOOK: Duration = Duration::from_millis(10);
 
 type Answer<T> = oneshot::Sender<Result<T>>;
+
+type Upkeep = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Order {
     Commit(Box<Batch>, Answer<Committed>),
     Declare(Vec<Kind>, Answer<()>),
-    Blob(String, Vec<u8>, Answer<()>),
+    /// The file changed: perhaps another process committed.
+    Look,
+    /// Upkeep between two groups: it has the connection to itself.
+    Run(Upkeep),
     Stop(Answer<()>),
 }
 
@@ -30,18 +38,31 @@ enum Order {
 pub(super) struct Committer {
     orders: mpsc::Sender<Order>,
     seq: watch::Receiver<u64>,
+    others: watch::Receiver<u64>,
+    is_look_due: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Committer {
     pub(super) fn start(connection: Connection) -> Result<Self> {
         let (orders, inbox) = mpsc::channel();
-        let (seq_out, seq) = watch::channel(read::seq(&connection)?);
+        let first = read::seq(&connection)?;
+        let (seq_out, seq) = watch::channel(first);
+        let (others_out, others) = watch::channel(first);
+        let is_look_due = Arc::new(AtomicBool::new(false));
+        let desk = Desk {
+            connection,
+            seq: seq_out,
+            others: others_out,
+            version: 0,
+            looked: Instant::now(),
+            is_look_due: Arc::clone(&is_look_due),
+        };
         let thread = std::thread::Builder::new()
             .name("neonhub-commit".into())
-            .spawn(move || Desk { connection, seq: seq_out, version: 0 }.run(&inbox))
+            .spawn(move || desk.run(&inbox))
             .map_err(|cause| Error::internal("hub.open", cause))?;
-        Ok(Committer { orders, seq, thread: Mutex::new(Some(thread)) })
+        Ok(Committer { orders, seq, others, is_look_due, thread: Mutex::new(Some(thread)) })
     }
 
     async fn ask<T>(&self, make: impl FnOnce(Answer<T>) -> Order) -> Result<T> {
@@ -58,12 +79,31 @@ impl Committer {
         self.ask(|answer| Order::Declare(kinds, answer)).await
     }
 
-    pub(super) async fn blob(&self, hash: String, bytes: Vec<u8>) -> Result<()> {
-        self.ask(|answer| Order::Blob(hash, bytes, answer)).await
+    /// Runs upkeep on the writing connection.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask(|answer| {
+            Order::Run(Box::new(move |connection| {
+                let _ = answer.send(work(connection));
+            }))
+        })
+        .await
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.seq.clone()
+    }
+
+    pub(super) fn watch_others(&self) -> watch::Receiver<u64> {
+        self.others.clone()
+    }
+
+    /// Has the thread look for commits of other processes; what is asked while a look is due is that look.
+    pub(super) fn looker(&self) -> impl Fn() -> bool + Send + 'static {
+        let (orders, is_due) = (self.orders.clone(), Arc::clone(&self.is_look_due));
+        move || is_due.swap(true, Ordering::SeqCst) || orders.send(Order::Look).is_ok()
     }
 
     /// Writes out and ends the thread; what was asked before is done first.
@@ -81,7 +121,10 @@ impl Committer {
 struct Desk {
     connection: Connection,
     seq: watch::Sender<u64>,
+    others: watch::Sender<u64>,
     version: i64,
+    looked: Instant,
+    is_look_due: Arc<AtomicBool>,
 }
 
 impl Desk {
@@ -112,6 +155,9 @@ impl Desk {
                 }
             }
             self.commit(group);
+            if self.looked.elapsed() >= BUSY_LOOK {
+                self.look_around();
+            }
         }
     }
 
@@ -119,16 +165,18 @@ impl Desk {
     fn serve(&mut self, order: Order) -> bool {
         match order {
             Order::Commit(..) => {}
+            Order::Look => {
+                self.is_look_due.store(false, Ordering::SeqCst);
+                self.look_around();
+            }
             Order::Declare(kinds, answer) => {
                 let _ = answer.send(schema::declare(&mut self.connection, &kinds));
             }
-            Order::Blob(hash, bytes, answer) => {
-                let done = self
-                    .connection
-                    .execute("INSERT OR IGNORE INTO _blob (hash, bytes) VALUES (?1, ?2)", (hash, bytes))
-                    .map(|_| ())
-                    .map_err(|e| failed("store.blob_put", e));
-                let _ = answer.send(done);
+            Order::Run(work) => {
+                work(&mut self.connection);
+                // What was loaded moved the feed.
+                self.version = 0;
+                self.look_around();
             }
             Order::Stop(answer) => {
                 // Folding the log back is a courtesy to the next open: a failure loses nothing.
@@ -193,6 +241,8 @@ impl Desk {
 
     /// Tells watchers of this process what another process committed.
     fn look_around(&mut self) {
+        self.looked = Instant::now();
+        // Changes with commits of other connections alone, never with our own.
         let version = self.connection.query_row("PRAGMA data_version", [], |r| r.get(0));
         let Ok(version) = version else { return };
         if version != self.version
@@ -200,6 +250,7 @@ impl Desk {
         {
             self.version = version;
             self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+            self.others.send_replace(seq);
         }
     }
 }

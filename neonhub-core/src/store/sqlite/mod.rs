@@ -4,8 +4,11 @@
 //! into one transaction, so that many callers share one sync. Readers work beside it.
 
 mod committer;
+mod notice;
 mod read;
 mod schema;
+mod snapshot;
+mod upkeep;
 mod workers;
 mod write;
 
@@ -20,7 +23,8 @@ use tokio::sync::watch;
 use self::committer::Committer;
 use self::workers::Workers;
 use super::{
-    Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Key, Kind, Query, Row, Store, StoreCaps, memory,
+    Batch, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store, StoreCaps,
+    memory,
 };
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Retry, Timestamp};
@@ -36,6 +40,7 @@ pub struct SqliteStore {
     committer: Committer,
     readers: Mutex<Option<Vec<Connection>>>,
     workers: Workers,
+    notice: Mutex<Option<notice::Notice>>,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -56,8 +61,11 @@ impl SqliteStore {
         let mut connection = connect(path)?;
         schema::prepare(&mut connection)?;
         let reader = reader(path)?;
+        let committer = Committer::start(connection)?;
+        let notice = notice::watch(path, committer.looker());
         Ok(SqliteStore {
-            committer: Committer::start(connection)?,
+            committer,
+            notice: Mutex::new(notice),
             readers: Mutex::new(Some(vec![reader])),
             workers: Workers::beside(path),
             path: path.to_owned(),
@@ -209,7 +217,8 @@ impl Store for SqliteStore {
 
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
-        self.committer.blob(hash.clone(), bytes.to_vec()).await?;
+        let (name, bytes) = (hash.clone(), bytes.to_vec());
+        self.committer.run(move |c| upkeep::put_blob(c, &name, &bytes)).await?;
         Ok(hash)
     }
 
@@ -232,6 +241,10 @@ impl Store for SqliteStore {
         self.committer.watch()
     }
 
+    fn watch_others(&self) -> watch::Receiver<u64> {
+        self.committer.watch_others()
+    }
+
     fn register_worker(&self, name: &str) -> Result<()> {
         self.workers.register(name)
     }
@@ -244,6 +257,40 @@ impl Store for SqliteStore {
         self.reading(read::check)
     }
 
+    async fn drift(&self) -> Result<Vec<String>> {
+        self.reading(upkeep::drift)
+    }
+
+    async fn repair(&self) -> Result<Vec<String>> {
+        self.committer.run(|c| upkeep::repair(c)).await
+    }
+
+    async fn figures(&self) -> Result<Figures> {
+        self.reading(upkeep::figures)
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        self.reading(|_| Ok(()))?;
+        Ok(Box::new(snapshot::SqliteSnapshot::open(reader(&self.path)?)?))
+    }
+
+    async fn load(&self, items: Vec<Item>) -> Result<()> {
+        self.committer.run(|c| snapshot::load(c, items)).await
+    }
+
+    async fn trim_feed(&self, through: u64) -> Result<u64> {
+        self.committer.run(move |c| upkeep::trim_feed(c, through)).await
+    }
+
+    async fn blob_delete(&self, hashes: &[String], before: Timestamp) -> Result<u64> {
+        let hashes = hashes.to_vec();
+        self.committer.run(move |c| upkeep::delete_blobs(c, &hashes, before)).await
+    }
+
+    async fn compact(&self) -> Result<(u64, u64)> {
+        self.committer.run(|c| upkeep::compact(c)).await
+    }
+
     async fn close(&self) -> Result<()> {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).take();
         if readers.is_none() {
@@ -251,37 +298,9 @@ impl Store for SqliteStore {
         }
         drop(readers);
         self.workers.leave();
+        drop(self.notice.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.committer.stop().await
     }
-}
-
-/// One change as it stands in the feed: `[kind, id, before, after]`.
-fn feed_json(changes: &[Change]) -> Result<String> {
-    let compact: Vec<(&str, &str, u64, u64)> =
-        changes.iter().map(|c| (c.kind.as_str(), c.id.as_str(), c.before, c.after)).collect();
-    serde_json::to_string(&compact).map_err(|cause| Error::internal("store.commit", cause))
-}
-
-fn feed_entry(seq: u64, workspace: String, at: i64, json: &str) -> Result<FeedEntry> {
-    let damaged = || {
-        Error::new(ErrorKind::Corrupted, "store.changes", "an entry of the change feed is damaged")
-            .with_context("seq", seq)
-    };
-    let compact: Vec<(String, String, u64, u64)> = serde_json::from_str(json).map_err(|_| damaged())?;
-    let changes = compact.into_iter().map(|(kind, id, before, after)| {
-        let op = match (before, after) {
-            (0, _) => ChangeOp::Create,
-            (_, 0) => ChangeOp::Delete,
-            _ => ChangeOp::Update,
-        };
-        Change { kind, id, before, after, op }
-    });
-    Ok(FeedEntry {
-        seq,
-        workspace: WorkspaceId::try_from(workspace).map_err(|_| damaged())?,
-        at: Timestamp::from_millis(at),
-        changes: changes.collect(),
-    })
 }
 
 /// A shared SQLite store.

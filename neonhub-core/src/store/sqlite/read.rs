@@ -5,8 +5,8 @@ use std::ops::Bound;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use super::{failed, feed_entry};
-use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row};
+use super::failed;
+use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
@@ -21,7 +21,7 @@ pub(super) fn workspace(connection: &Connection, workspace: &WorkspaceId) -> rus
 }
 
 /// What a SELECT for a kind starts with.
-fn select(kind: Kind) -> String {
+pub(super) fn select(kind: Kind) -> String {
     let mut out = format!("SELECT {HEAD}");
     for index in kind.indexes {
         out.push_str(", ix_");
@@ -33,7 +33,7 @@ fn select(kind: Kind) -> String {
     out
 }
 
-fn row(kind: Kind, found: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, u64)> {
+pub(super) fn row(kind: Kind, found: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, u64)> {
     let mut keys = Vec::with_capacity(kind.indexes.len());
     for n in 0..kind.indexes.len() {
         keys.push(found.get::<_, Option<Vec<u8>>>(8 + n)?.map(Key::from_encoded));
@@ -178,6 +178,16 @@ pub(super) fn seq(c: &Connection) -> Result<u64> {
 }
 
 pub(super) fn changes(c: &Connection, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let page = feed_page(c, i64::try_from(after).unwrap_or(i64::MAX), limit)?;
+    match page.first() {
+        Some(first) if first.seq > after.saturating_add(1) => Err(cursor_expired(after, first.seq)),
+        _ => Ok(page),
+    }
+}
+
+/// Entries after a position, whatever is missing before them.
+pub(super) fn feed_page(c: &Connection, after: i64, limit: i64) -> Result<Vec<FeedEntry>> {
     let sql = |e| failed("store.changes", e);
     let mut statement = c
         .prepare_cached(
@@ -185,14 +195,12 @@ pub(super) fn changes(c: &Connection, after: u64, limit: usize) -> Result<Vec<Fe
              WHERE f.seq > ?1 ORDER BY f.seq LIMIT ?2",
         )
         .map_err(sql)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
     let mut rows = statement.query((after, limit)).map_err(sql)?;
     let mut out = Vec::new();
     while let Some(r) = rows.next().map_err(sql)? {
         let seq: i64 = r.get(0).map_err(sql)?;
         let json: String = r.get(3).map_err(sql)?;
-        out.push(feed_entry(seq.cast_unsigned(), r.get(1).map_err(sql)?, r.get(2).map_err(sql)?, &json)?);
+        out.push(compact::entry(seq.cast_unsigned(), r.get(1).map_err(sql)?, r.get(2).map_err(sql)?, &json)?);
     }
     Ok(out)
 }
@@ -217,6 +225,7 @@ pub(super) fn check(c: &Connection) -> Result<Vec<Damage>> {
     for kind in kinds {
         check_kind(c, &kind, &mut damage)?;
     }
+    super::upkeep::check(c, &mut damage)?;
     Ok(damage)
 }
 

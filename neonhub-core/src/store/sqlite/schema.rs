@@ -20,6 +20,8 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (ws, chain)
     ) WITHOUT ROWID;
     CREATE TABLE _blob (hash TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);
+", "
+    ALTER TABLE _blob ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 "];
 
 /// Sets the engine up and brings the file to this version.
@@ -144,7 +146,7 @@ fn index_list(kind: &Kind) -> String {
 
 /// One table per kind with the body as JSON, a column per declared index, and real indexes over them, so
 /// that any SQLite tool can read it.
-fn ddl(kind: &Kind) -> String {
+pub(super) fn ddl(kind: &Kind) -> String {
     let table = kind.name;
     let mut out = format!(
         "CREATE TABLE \"{table}\" (ws INTEGER NOT NULL, id TEXT NOT NULL, rev INTEGER NOT NULL, \
@@ -177,7 +179,34 @@ mod tests {
         migrate(&mut connection, &newer).unwrap();
         let error = prepare(&mut connection).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains("file version 2") && error.message().contains("up to 1"), "{error}");
+        let (file, build) = (MIGRATIONS.len() + 1, MIGRATIONS.len());
+        assert!(
+            error.message().contains(&format!("file version {file}, this build reads up to {build}")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_older_file_is_brought_to_this_version() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, MIGRATIONS.get(..1).unwrap()).unwrap();
+        connection.execute("INSERT INTO _blob (hash, bytes) VALUES ('00', x'01')", []).unwrap();
+        prepare(&mut connection).unwrap();
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
+        assert_eq!(version as usize, MIGRATIONS.len());
+        let kept: i64 =
+            connection.query_row("SELECT count(*) FROM _blob WHERE at = 0", [], |r| r.get(0)).unwrap();
+        assert_eq!(kept, 1);
+    }
+
+    #[test]
+    fn a_migration_that_fails_is_repeated_whole() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&mut connection).unwrap();
+        let broken = [MIGRATIONS, &["CREATE TABLE _half (x); CREATE TABLE _half (x);"]].concat();
+        assert!(migrate(&mut connection, &broken).is_err());
+        let sound = [MIGRATIONS, &["CREATE TABLE _half (x); CREATE TABLE _other (x);"]].concat();
+        migrate(&mut connection, &sound).unwrap();
     }
 
     #[test]

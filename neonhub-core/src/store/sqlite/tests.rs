@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
+use crate::Timestamp;
 use crate::store::conformance::Note;
 use crate::store::{Expected, Record as _, SharedStore, Write};
 

@@ -3,9 +3,9 @@
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
-use super::{failed, feed_json, read};
+use super::{failed, read};
 use crate::store::batch::{next_rev, stale, taken};
-use crate::store::{Batch, Change, ChangeOp, Committed, Expected, Kind, Link, Row, Write};
+use crate::store::{Batch, Change, ChangeOp, Committed, Expected, Kind, Link, Row, Write, compact};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, Result};
 
@@ -17,13 +17,13 @@ pub(super) fn apply(c: &Connection, batch: Batch) -> Result<Committed> {
         changes.extend(one(c, ws, write)?);
     }
     for link in batch.links {
-        changes.push(append(c, ws, link)?);
+        changes.push(append(c, ws, &link)?);
     }
     if changes.is_empty() {
         return Ok(Committed { seq: 0 });
     }
     c.prepare_cached("INSERT INTO _feed (ws, at, changes) VALUES (?1, ?2, ?3)")
-        .and_then(|mut s| s.insert((ws, batch.at.as_millis(), feed_json(&changes).map_err(to_sql)?)))
+        .and_then(|mut s| s.insert((ws, batch.at.as_millis(), compact::text(&changes).map_err(to_sql)?)))
         .map(|seq| Committed { seq: seq.cast_unsigned() })
         .map_err(fail)
 }
@@ -104,6 +104,16 @@ impl ToSql for Bind<'_> {
 
 fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
     row.rev = 1;
+    match insert_as_is(c, kind, ws, &row) {
+        Ok(()) => {
+            Ok(Change { kind: kind.name.to_owned(), id: row.id, before: 0, after: 1, op: ChangeOp::Create })
+        }
+        Err(cause) => Err(clash(c, kind, ws, &row, Expected::Absent, cause)),
+    }
+}
+
+/// Adds a row with the revision and header it has.
+pub(super) fn insert_as_is(c: &Connection, kind: Kind, ws: i64, row: &Row) -> rusqlite::Result<()> {
     let mut text = format!(
         "INSERT INTO \"{}\" (ws, id, rev, schema, created_at, updated_at, created_by, body, checksum",
         kind.name
@@ -118,7 +128,7 @@ fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
     let mut values = vec![
         Bind::Int(ws),
         Bind::Text(&row.id),
-        Bind::Int(1),
+        Bind::Int(row.rev.cast_signed()),
         Bind::Int(i64::from(row.schema)),
         Bind::Int(row.created_at.as_millis()),
         Bind::Int(row.updated_at.as_millis()),
@@ -127,13 +137,7 @@ fn insert(c: &Connection, kind: Kind, ws: i64, mut row: Row) -> Result<Change> {
         Bind::Int(row.checksum(kind.name).cast_signed()),
     ];
     values.extend(row.keys.iter().map(|k| Bind::Blob(k.as_ref().map(|k| k.as_bytes()))));
-    let done = c.prepare_cached(&text).and_then(|mut s| s.execute(rusqlite::params_from_iter(&values)));
-    match done {
-        Ok(_) => {
-            Ok(Change { kind: kind.name.to_owned(), id: row.id, before: 0, after: 1, op: ChangeOp::Create })
-        }
-        Err(cause) => Err(clash(c, kind, ws, &row, Expected::Absent, cause)),
-    }
+    c.prepare_cached(&text).and_then(|mut s| s.execute(rusqlite::params_from_iter(&values))).map(drop)
 }
 
 fn update(c: &Connection, kind: Kind, ws: i64, mut row: Row, before: u64) -> Result<Change> {
@@ -201,7 +205,7 @@ fn clash(
 }
 
 /// Adds an entry to a hash chain: its number and the hash before come from this transaction.
-fn append(c: &Connection, ws: i64, link: Link) -> Result<Change> {
+fn append(c: &Connection, ws: i64, link: &Link) -> Result<Change> {
     let head: Option<(i64, Vec<u8>)> = c
         .prepare_cached("SELECT seq, hash FROM _chain WHERE ws = ?1 AND chain = ?2")
         .and_then(|mut s| s.query_row((ws, link.chain), |r| Ok((r.get(0)?, r.get(1)?))).optional())

@@ -1391,6 +1391,12 @@ def replacement(v: Any) -> m.Replacement:
     )
 
 
+def report_page(v: Any) -> m.ReportPage:
+    return m.ReportPage(
+        html=v["html"],
+    )
+
+
 def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),
@@ -1638,6 +1644,15 @@ def span(v: Any) -> m.Span:
     )
 
 
+def spilled_result(v: Any) -> m.SpilledResult:
+    return m.SpilledResult(
+        handle=v["handle"],
+        head=v["head"],
+        size_bytes=v["size_bytes"],
+        tail=v["tail"],
+    )
+
+
 def spread(v: Any) -> m.Spread:
     return m.Spread(
         mean=v.get("mean", 0.0),
@@ -1774,6 +1789,49 @@ def tone(v: Any) -> m.Tone:
         playful=v.get("playful", 0.0),
         technical=v.get("technical", 0.0),
         warm=v.get("warm", 0.0),
+    )
+
+
+def tool_answer(v: Any) -> m.ToolAnswer:
+    return m.ToolAnswer(
+        output=v.get("output"),
+        spilled=None if (t1 := v.get("spilled")) is None else spilled_result(t1),
+        tool=v["tool"],
+    )
+
+
+def tool_info(v: Any) -> m.ToolInfo:
+    return m.ToolInfo(
+        concurrency=v.get("concurrency"),
+        doc=v.get("doc", ""),
+        effect=v.get("effect", "write"),
+        input_schema=v.get("input_schema"),
+        kind=v.get("kind", "integration"),
+        name=v.get("name", ""),
+        needs=v.get("needs", []),
+        output_schema=v.get("output_schema", True),
+        result_cap_bytes=v.get("result_cap_bytes", 65536),
+        source=v.get("source", "builtin"),
+        timeout_ms=v.get("timeout_ms", 30000),
+        version=v.get("version", 1),
+    )
+
+
+def tool_line(v: Any) -> m.ToolLine:
+    return m.ToolLine(
+        doc=v["doc"],
+        effect=v["effect"],
+        name=v["name"],
+        source=v["source"],
+    )
+
+
+def tool_result_piece(v: Any) -> m.ToolResultPiece:
+    return m.ToolResultPiece(
+        next=v.get("next"),
+        offset=v["offset"],
+        size_bytes=v["size_bytes"],
+        text=v["text"],
     )
 
 

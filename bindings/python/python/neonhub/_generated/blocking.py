@@ -79,6 +79,7 @@ from .models import (
     QuietHours,
     Recorded,
     Rendered,
+    ReportPage,
     Resolved,
     RowFaultPage,
     RunDetails,
@@ -105,6 +106,11 @@ from .models import (
     Thresholds,
     TimelineEntryPage,
     Tone,
+    ToolAnswer,
+    ToolInfo,
+    ToolLine,
+    ToolResultPiece,
+    ToolSource,
     Trust,
     Turn,
     Unmerged,
@@ -534,6 +540,21 @@ class CampaignOperations:
         Needs `execute:agents`. Effect: idempotent.
         """
         return c.plan(self._core.call("campaign.plan", {"id": id, "again": again}))
+
+    def render_report(
+        self,
+        *,
+        report: CampaignReport,
+    ) -> ReportPage:
+        """Renders a report as one self-contained HTML page, with charts and without scripts or outside
+        links.
+
+        Args:
+            report: What `campaign.report` said; the host may have added its `timings_ms`.
+
+        Needs `read:analytics`. Effect: pure.
+        """
+        return c.report_page(self._core.call("campaign.render_report", {"report": report}))
 
     def report(
         self,
@@ -1365,7 +1386,7 @@ class PeopleImportOperations:
         Args:
             import_: The import.
             cursor: Where the call before ended.
-            limit: Pages of 500 rows to look through per call, 1 to 500. Default 50.
+            limit: Faults per call, 1 to 500. Default 50.
 
         Needs `read:people`. Effect: read.
         """
@@ -2211,6 +2232,91 @@ class SuppressionOperations:
         return c.suppression_view_page(self._core.call("suppression.list", {"cursor": cursor, "limit": limit, "reason": reason}))
 
 
+class ToolsOperations:
+    """Operations of `tools`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def call(
+        self,
+        *,
+        name: str,
+        args: Any | Omit = OMIT,
+    ) -> ToolAnswer:
+        """Calls a tool with JSON, as an agent does: arguments and answer are checked, and a long
+        answer is kept aside.
+
+        Args:
+            name: Its name, or another name of it such as `sendEmail`.
+            args: Its arguments, an object.
+
+        Needs `execute:agents`. Effect: write. Codes of its own: `unknown_tool`, `tool_answer`,
+        `tool_timeout`, `host_error`.
+        """
+        return c.tool_answer(self._core.call("tools.call", {"name": name, "args": args}))
+
+    def describe(
+        self,
+        *,
+        name: str,
+    ) -> ToolInfo:
+        """Describes one tool: what it does, the schemas of its arguments and answer, its bounds.
+
+        Args:
+            name: Its name, or another name of it such as `sendEmail`.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `unknown_tool`.
+        """
+        return c.tool_info(self._core.call("tools.describe", {"name": name}))
+
+    def list(
+        self,
+        *,
+        prefix: str | None | Omit = OMIT,
+        source: ToolSource | None | Omit = OMIT,
+    ) -> builtins.list[ToolLine]:
+        """Lists the tools the caller has: operations it may call, and tools added to this process.
+
+        Args:
+            prefix: Only names that begin with this, such as `people.`.
+            source: Only tools from here.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        answer = self._core.call("tools.list", {"prefix": prefix, "source": source})
+        return [c.tool_line(t1) for t1 in answer]
+
+    def read_result(
+        self,
+        *,
+        handle: str | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        offset: int | Omit = OMIT,
+        query: str | None | Omit = OMIT,
+    ) -> ToolResultPiece:
+        """Reads a piece of a tool's answer that was too long to be given out at once.
+
+        Args:
+            handle: `handle` of the spilled result. Default: `""`.
+            limit: Most bytes of the piece, 1..65 536. Default 8 192.
+            offset: Where to begin, in bytes of the text; `next` of the piece before. With
+              `query`: where to begin searching. Default: `0`.
+            query: Begins a little before the next place that holds this text, in any case of
+              its letters.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.tool_result_piece(self._core.call("tools.read_result", {
+            "handle": handle,
+            "limit": limit,
+            "offset": offset,
+            "query": query,
+        }))
+
+
 class UtmOperations:
     """Operations of `utm`."""
 
@@ -2676,6 +2782,11 @@ class Operations:
     def suppression(self) -> SuppressionOperations:
         """Operations of `suppression`."""
         return SuppressionOperations(self._core)
+
+    @property
+    def tools(self) -> ToolsOperations:
+        """Operations of `tools`."""
+        return ToolsOperations(self._core)
 
     @property
     def utm(self) -> UtmOperations:

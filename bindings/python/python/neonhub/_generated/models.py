@@ -105,6 +105,7 @@ __all__ = [
     "DraftsViolation",
     "DropRule",
     "Dropped",
+    "EffectClass",
     "Escape",
     "Event",
     "Exemplar",
@@ -188,6 +189,7 @@ __all__ = [
     "Recorded",
     "Rendered",
     "Replacement",
+    "ReportPage",
     "Resolved",
     "Review",
     "RowFault",
@@ -219,6 +221,7 @@ __all__ = [
     "SpacePage",
     "SpaceState",
     "Span",
+    "SpilledResult",
     "Spread",
     "Status",
     "Step",
@@ -240,6 +243,12 @@ __all__ = [
     "TimelineEntry",
     "TimelineEntryPage",
     "Tone",
+    "ToolAnswer",
+    "ToolInfo",
+    "ToolKind",
+    "ToolLine",
+    "ToolResultPiece",
+    "ToolSource",
     "Trait",
     "Trust",
     "Turn",
@@ -2816,6 +2825,24 @@ class Dropped:
         }
 
 
+EffectClass: TypeAlias = Literal[
+    "pure",
+    "read",
+    "idempotent",
+    "write",
+    "compensable",
+]
+"""What kind of effect a tool has, and so what a resumed run does about a call without outcome.
+
+- `pure`: Computes: call it again.
+- `read`: Reads: call it again.
+- `idempotent`: Changes records of ours, in the commit of its outcome: without outcome it did
+  not happen; call it again.
+- `write`: Acts on the world: ask whether it landed.
+- `compensable`: Changes records of ours and can be taken back: as idempotent.
+"""
+
+
 Escape: TypeAlias = Literal[
     "text",
     "html",
@@ -4979,6 +5006,19 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPage:
+    """A report as a page."""
+
+    html: str
+    """The whole document, UTF-8."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "html": self.html,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """Whom identifiers mean."""
 
@@ -5834,6 +5874,31 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpilledResult:
+    """What is told of an answer that was kept aside."""
+
+    handle: str
+    """For `tools.read_result`."""
+
+    head: str
+    """Its beginning."""
+
+    size_bytes: int
+    """Length of the answer as JSON text, in bytes."""
+
+    tail: str
+    """Its end."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "handle": self.handle,
+            "head": self.head,
+            "size_bytes": self.size_bytes,
+            "tail": self.tail,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """Mean and standard deviation of a metric."""
 
@@ -6347,6 +6412,166 @@ class Tone:
             "technical": self.technical,
             "warm": self.warm,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAnswer:
+    """The answer of a tool: one of `output` and `spilled` is there."""
+
+    output: Any = None
+    """What it answered."""
+
+    spilled: SpilledResult | None = None
+    """Where its answer is kept, when it is longer than the tool's `result_cap_bytes`."""
+
+    tool: str
+    """The tool that answered, under its own name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "output": OMIT if self.output is None else self.output,
+            "spilled": OMIT if self.spilled is None else self.spilled,
+            "tool": self.tool,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolInfo:
+    """What a tool is, what it takes and answers, and its bounds."""
+
+    concurrency: int | None = None
+    """Most calls at the same time in one process; none: any number."""
+
+    doc: str = ""
+    """What it does and when to use it."""
+
+    effect: EffectClass = "write"
+    """What it does to the world."""
+
+    input_schema: Any = None
+    """JSON Schema of its arguments, an object."""
+
+    kind: ToolKind = "integration"
+    """What it works on."""
+
+    name: str = ""
+    """`[a-z0-9_.]`, 1 to 64 characters."""
+
+    needs: list[Permission] = dataclasses.field(default_factory=lambda: [])
+    """Rights a caller needs, all of them."""
+
+    output_schema: Any = True
+    """JSON Schema of its answer; `true` for any."""
+
+    result_cap_bytes: int = 65536
+    """Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
+    aside.
+    """
+
+    source: ToolSource = "builtin"
+    """Where it comes from."""
+
+    timeout_ms: int = 30000
+    """Time a call may take, in milliseconds, 1 to 86 400 000."""
+
+    version: int = 1
+    """Raised when its behaviour changes."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "concurrency": OMIT if self.concurrency is None else self.concurrency,
+            "doc": self.doc,
+            "effect": self.effect,
+            "input_schema": OMIT if self.input_schema is None else self.input_schema,
+            "kind": self.kind,
+            "name": self.name,
+            "needs": self.needs,
+            "output_schema": OMIT if self.output_schema is None else self.output_schema,
+            "result_cap_bytes": self.result_cap_bytes,
+            "source": self.source,
+            "timeout_ms": self.timeout_ms,
+            "version": self.version,
+        }
+
+
+ToolKind: TypeAlias = Literal[
+    "api",
+    "database",
+    "generation",
+    "analysis",
+    "integration",
+]
+"""What a tool works on.
+
+- `api`: A service.
+- `database`: Records.
+- `generation`: Texts, pictures and other new content.
+- `analysis`: Figures and judgements.
+- `integration`: Anything else of the host.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolLine:
+    """One tool of a list."""
+
+    doc: str
+    """What it does, in one line."""
+
+    effect: EffectClass
+    """What it does to the world."""
+
+    name: str
+    """Its name."""
+
+    source: ToolSource
+    """Where it comes from."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "doc": self.doc,
+            "effect": self.effect,
+            "name": self.name,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResultPiece:
+    """A piece of a tool's answer."""
+
+    next: int | None = None
+    """Where the next piece begins; absent at the end."""
+
+    offset: int
+    """Where it begins, in bytes."""
+
+    size_bytes: int
+    """Length of the whole answer, in bytes."""
+
+    text: str
+    """The piece; empty when `query` was not found."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "next": OMIT if self.next is None else self.next,
+            "offset": self.offset,
+            "size_bytes": self.size_bytes,
+            "text": self.text,
+        }
+
+
+ToolSource: TypeAlias = Literal[
+    "builtin",
+    "catalogue",
+    "host",
+]
+"""Where a tool comes from.
+
+- `builtin`: Written in Rust and added to the hub.
+- `catalogue`: An operation of the catalogue.
+- `host`: Written in the language of the host.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,8 @@
 //! One suite for every store. A backend invokes `store_conformance!` with a function that opens a fresh one.
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -12,7 +15,7 @@ use crate::tenancy::WorkspaceId;
 use crate::{ErrorKind, Result, Timestamp};
 
 /// This file, from which a test reads the names of all cases.
-pub const SOURCE: &str = include_str!("conformance.rs");
+pub const SOURCE: &str = include_str!("mod.rs");
 
 /// The record the suite works with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -218,6 +221,125 @@ pub async fn feed_is_gapless(s: SharedStore) -> Result<()> {
     Ok(())
 }
 
+/// Parallel writers of several workspaces: the feed holds each commit once, in order, and a refused one not at all.
+pub async fn feed_is_ordered_under_load(s: SharedStore) -> Result<()> {
+    fresh(&s).await?;
+    let start = s.seq().await?;
+    let tasks: Vec<_> = (0..40_u8)
+        .map(|n| {
+            let s = Arc::clone(&s);
+            tokio::spawn(async move {
+                // Every fourth writer expects a revision that is not there.
+                let expected = if n % 4 == 3 { Expected::Rev(7) } else { Expected::Absent };
+                write(&s, 1 + n % 3, vec![put(&note(&format!("n{n:02}"), 1), expected)?]).await
+            })
+        })
+        .collect();
+    let mut seqs = Vec::new();
+    for (n, task) in tasks.into_iter().enumerate() {
+        match task.await.map_err(|cause| crate::Error::internal("test", cause))? {
+            Ok(seq) => seqs.push(seq),
+            Err(error) => assert_eq!((n % 4, error.kind()), (3, ErrorKind::Conflict), "{error}"),
+        }
+    }
+    seqs.sort_unstable();
+    assert_eq!(seqs, (start + 1..=start + 30).collect::<Vec<_>>());
+    let feed = s.changes(start, 100).await?;
+    assert_eq!(feed.iter().map(|e| e.seq).collect::<Vec<_>>(), seqs);
+    let mut ids: Vec<_> = feed.iter().flat_map(|e| &e.changes).map(|c| c.id.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 30);
+    Ok(())
+}
+
+/// Going on after the last record of a page neither skips nor repeats what was there throughout, whatever is
+/// written between the pages.
+pub async fn pages_are_stable_under_writes(s: SharedStore) -> Result<()> {
+    fresh(&s).await?;
+    let mut writes = Vec::new();
+    for n in 0..40_i64 {
+        writes.push(put(&note(&format!("s{n:02}"), n / 4), Expected::Absent)?);
+    }
+    write(&s, 1, writes).await?;
+    let mut seen = Vec::new();
+    let mut query = Query::index("size").limit(7);
+    for round in 0.. {
+        let page = s.query(KIND, &workspace(1), &query).await?;
+        let Some(last) = page.last() else { break };
+        let key = last.keys.get(1).cloned().flatten().unwrap_or_default();
+        query = query.after(key, last.id.clone());
+        seen.extend(page.iter().map(|r| r.id.clone()));
+        // New ones before and behind the cursor, and the record under the cursor goes.
+        let early = put(&note(&format!("a{round:02}"), 0), Expected::Absent)?;
+        let late = put(&note(&format!("z{round:02}"), 9), Expected::Absent)?;
+        write(&s, 1, vec![early, late, delete(&last.id, Expected::Any)]).await?;
+    }
+    let steady: Vec<_> = seen.iter().filter(|id| id.starts_with('s')).cloned().collect();
+    assert_eq!(steady, (0..40).map(|n| format!("s{n:02}")).collect::<Vec<_>>());
+    let mut once = seen.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), seen.len(), "a record was given twice");
+    Ok(())
+}
+
+/// A conflict names kind, id, what was expected and what was found.
+pub async fn conflicts_say_what_was_found(s: SharedStore) -> Result<()> {
+    fresh(&s).await?;
+    write(&s, 1, vec![put(&note("a", 1), Expected::Absent)?]).await?;
+    write(&s, 1, vec![put(&note("a", 2), Expected::Rev(1))?]).await?;
+    for (writes, expected, found) in [
+        (vec![put(&note("a", 3), Expected::Rev(1))?], "1", "2"),
+        (vec![put(&note("a", 3), Expected::Absent)?], "absent", "2"),
+        (vec![delete("b", Expected::Rev(4))], "4", "0"),
+    ] {
+        let Err(error) = write(&s, 1, writes).await else {
+            return Err(crate::Error::internal("test", "a wrong expectation was accepted"));
+        };
+        let said = |key: &str| error.context().find(|(k, _)| *k == key).map(|(_, v)| v.to_owned());
+        assert_eq!(said("kind").as_deref(), Some(Note::KIND));
+        assert_eq!((said("expected").as_deref(), said("found").as_deref()), (Some(expected), Some(found)));
+    }
+    Ok(())
+}
+
+/// Writes of one commit see each other: the same record twice, a key taken twice, keys that change hands.
+pub async fn writes_of_a_commit_build_on_each_other(s: SharedStore) -> Result<()> {
+    fresh(&s).await?;
+    let named = |id: &str, name: &str| Note { name: Some(name.into()), ..note(id, 1) };
+    let twice = vec![put(&named("a", "one"), Expected::Absent)?, put(&named("b", "one"), Expected::Absent)?];
+    assert_eq!(write(&s, 1, twice).await.err().map(|e| e.kind()), Some(ErrorKind::AlreadyExists));
+    assert!(read(&s, 1, "a").await?.is_none());
+    write(
+        &s,
+        1,
+        vec![put(&named("a", "one"), Expected::Absent)?, put(&named("b", "two"), Expected::Absent)?],
+    )
+    .await?;
+    // a -> three, b -> one: the key is free when b takes it.
+    write(
+        &s,
+        1,
+        vec![put(&named("a", "three"), Expected::Rev(1))?, put(&named("b", "one"), Expected::Rev(1))?],
+    )
+    .await?;
+    let found = s.find_many(KIND, &workspace(1), "name", &["one", "two", "three"].map(Key::text)).await?;
+    let holders: Vec<_> = found.into_iter().map(|r| r.map(|r| r.id)).collect();
+    assert_eq!(holders, [Some("b".to_owned()), None, Some("a".to_owned())]);
+    // Removed and made again in one commit: a new record, with revision 1 and a header of its own.
+    let mut again = Row::of(&named("a", "four"), Timestamp::from_millis(1_800_000_000_000), "user:other")?;
+    again.rev = 99;
+    let again = Write::Put { kind: KIND, row: again, expected: Expected::Absent };
+    let seq = write(&s, 1, vec![delete("a", Expected::Rev(2)), again]).await?;
+    let a = read(&s, 1, "a").await?.ok_or_else(|| crate::Error::internal("test", "missing"))?;
+    assert_eq!((a.rev, a.created_by.as_str()), (1, "user:other"));
+    let entry = s.changes(seq - 1, 1).await?;
+    let ops: Vec<_> = entry.iter().flat_map(|e| &e.changes).map(|c| (c.before, c.after)).collect();
+    assert_eq!(ops, [(2, 0), (0, 1)]);
+    Ok(())
+}
+
 /// Empty and large bodies, odd characters and large numbers come back as they went in.
 pub async fn odd_bodies_survive(s: SharedStore) -> Result<()> {
     fresh(&s).await?;
@@ -324,23 +446,25 @@ pub async fn check_and_close(s: SharedStore) -> Result<()> {
     Ok(())
 }
 
-/// Makes one test per case of the suite.
+/// Makes one test per case of the suite. A suite that needs a server says so: `ignore = "why"`.
 #[macro_export]
 macro_rules! store_conformance {
+    (ignore = $why:literal, $open:expr) => {
+        $crate::store_conformance!(@all [#[ignore = $why]] $open);
+    };
     ($open:expr) => {
-        $crate::store_conformance!(@each $open;
+        $crate::store_conformance!(@all [] $open);
+    };
+    (@all $attr:tt $open:expr) => {
+        $crate::store_conformance!(@each $attr $open;
             create_then_get, update_keeps_the_creation_header, delete_frees_everything, commit_is_atomic,
             expectations_are_checked, unique_keys_hold, workspaces_are_apart, queries_are_ordered,
-            feed_is_gapless, odd_bodies_survive, parallel_writers_agree, chains_never_fork,
+            feed_is_gapless, feed_is_ordered_under_load, pages_are_stable_under_writes,
+            conflicts_say_what_was_found, writes_of_a_commit_build_on_each_other, odd_bodies_survive, parallel_writers_agree, chains_never_fork,
             blobs_are_content_addressed, check_and_close);
     };
-    (@each $open:expr; $($case:ident),+) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() -> $crate::Result<()> {
-                $crate::store::conformance::$case($open().await?).await
-            }
-        )+
+    (@each $attr:tt $open:expr; $($case:ident),+) => {
+        $( $crate::store_conformance!(@one $attr $open; $case); )+
 
         #[test]
         fn every_case_of_the_suite_is_run() {
@@ -351,6 +475,13 @@ macro_rules! store_conformance {
                 .filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(').map(|(name, _)| name))
                 .collect();
             assert_eq!(listed.as_slice(), written.as_slice());
+        }
+    };
+    (@one [$($attr:tt)*] $open:expr; $case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $($attr)*
+        async fn $case() -> $crate::Result<()> {
+            $crate::store::conformance::$case($open().await?).await
         }
     };
 }

@@ -1,0 +1,98 @@
+//! Jobs that wait for jobs.
+
+use super::{World, job, world};
+use crate::job::ops::{EnqueueFlow, Flow, NewJob, NewNode};
+use crate::job::{JobState, OnChildFailure};
+use crate::store::SharedStore;
+use crate::{ErrorKind, Result};
+
+fn node(key: &str, how: &str, after: &[&str]) -> NewNode {
+    let after = after.iter().map(|w| (*w).to_owned()).collect();
+    NewNode { key: key.into(), job: job(key, how), after }
+}
+
+async fn flow(w: &World, nodes: Vec<NewNode>) -> Result<Flow> {
+    w.cx.call(EnqueueFlow { nodes }).await
+}
+
+/// Blocked until the last child ends.
+pub async fn a_parent_starts_after_its_children_and_reads_their_results(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let nodes = vec![node("top", "", &["a", "b"]), node("a", "answer", &[]), node("b", "later", &[])];
+    let made = flow(&w, nodes).await?;
+    w.work().await?;
+    assert_eq!(w.get(&made.jobs[0]).await?.state, JobState::Blocked);
+    w.wait(60);
+    w.work().await?;
+    assert_eq!(w.player.played(), ["a", "b", "b", "top"]);
+    let children = w.cx.job_children(&made.jobs[0].id, 10).await?;
+    let results: Vec<_> = children.iter().filter_map(|c| c.result.clone()).collect();
+    assert_eq!(results, [serde_json::json!({ "word": "a" })]);
+    Ok(())
+}
+
+/// The three ways of `on_child_failure`.
+pub async fn a_failed_child_fails_is_ignored_or_continued(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    for (way, top, sibling) in [
+        (OnChildFailure::Fail, JobState::Failed, JobState::Cancelled),
+        (OnChildFailure::Ignore, JobState::Blocked, JobState::Delayed),
+        (OnChildFailure::Continue, JobState::Completed, JobState::Delayed),
+    ] {
+        let mut parent = node("top", "", &["bad", "slow"]);
+        parent.job.on_child_failure = Some(way);
+        let mut slow = node("slow", "", &[]);
+        slow.job = NewJob { delay_ms: Some(60_000), ..slow.job };
+        let grand = node("grand", "", &["top"]);
+        let made = flow(&w, vec![grand, parent, node("bad", "blocked", &[]), slow]).await?;
+        w.work().await?;
+        let seen = [w.get(&made.jobs[1]).await?.state, w.get(&made.jobs[3]).await?.state];
+        assert_eq!(seen, [top, sibling], "{way:?}");
+        let grand = w.get(&made.jobs[0]).await?.state;
+        let expected = if top == JobState::Blocked { JobState::Blocked } else { grand };
+        assert!(grand == expected && (top != JobState::Failed || grand == JobState::Failed), "{way:?}");
+        w.wait(60);
+        w.work().await?;
+        let top = w.get(&made.jobs[1]).await?.state;
+        assert_eq!(top == JobState::Failed, way == OnChildFailure::Fail, "{way:?}");
+    }
+    Ok(())
+}
+
+/// A cycle, an unknown word, a doubled word.
+pub async fn a_flow_with_a_cycle_is_refused_by_name(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let cycle = vec![node("a", "", &["b"]), node("b", "", &["c"]), node("c", "", &["a"])];
+    let error = flow(&w, cycle).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.field_faults()[0].message.contains("a -> b -> c -> a"), "{error}");
+    let unknown = flow(&w, vec![node("a", "", &["x"])]).await.unwrap_err();
+    assert_eq!(unknown.field_faults()[0].field, "nodes[0].after");
+    let doubled = flow(&w, vec![node("a", "", &[]), node("a", "", &[])]).await.unwrap_err();
+    assert_eq!(doubled.field_faults()[0].field, "nodes[1].key");
+    let deep: Vec<NewNode> = (0..17)
+        .map(|n| {
+            let after = if n == 0 { Vec::new() } else { vec![format!("n{}", n - 1)] };
+            NewNode { key: format!("n{n}"), job: job("x", ""), after }
+        })
+        .collect();
+    assert!(flow(&w, deep).await.unwrap_err().to_string().contains("16"));
+    assert_eq!(w.count().await?, 0);
+    Ok(())
+}
+
+/// Two jobs wait for the same one, and one job for both.
+pub async fn a_diamond_is_worked_from_the_bottom(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let nodes = vec![
+        node("top", "", &["left", "right"]),
+        node("left", "", &["base"]),
+        node("right", "", &["base"]),
+        node("base", "", &[]),
+    ];
+    flow(&w, nodes).await?;
+    assert_eq!(w.work().await?.done, 4);
+    let played = w.player.played();
+    assert_eq!((played[0].as_str(), played[3].as_str()), ("base", "top"));
+    Ok(())
+}

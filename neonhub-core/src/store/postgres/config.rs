@@ -1,0 +1,157 @@
+//! The store URL: what PostgreSQL clients know, and a few words of ours.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+
+use crate::{Error, Result};
+
+/// Connections a process holds at most, unless the URL says otherwise.
+// Our choice; PostgreSQL admits 100 in all by default.
+const POOL: usize = 10;
+/// Time for one statement, unless the URL says otherwise.
+const STATEMENT: Duration = Duration::from_secs(30);
+/// Time to reach the server, unless the URL says otherwise.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Settings of a PostgreSQL store.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    pub(super) server: Config,
+    /// Server that migrations go to; the same as `server` when a pooler stands between.
+    pub(super) migrate: Option<Config>,
+    /// Schema of the tables. Default: `neonhub`.
+    pub schema: String,
+    /// Connections at most, 1..=1000. Default: 10.
+    pub pool: usize,
+    /// Time for one statement. Default: 30 s.
+    pub statement_timeout: Duration,
+    /// PEM file with the certificates that the server's must come from. Default: those of the system.
+    pub root_certificates: Option<PathBuf>,
+}
+
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The configuration holds the password.
+        f.debug_struct("PostgresOptions")
+            .field("schema", &self.schema)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+fn bad(expected: impl Into<String>) -> Error {
+    Error::invalid("hub.open", "store", expected.into())
+}
+
+impl PostgresOptions {
+    /// Reads a store URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE` with `sslmode`, `sslrootcert`,
+    /// `connect_timeout` and the other words of PostgreSQL clients, and `schema`, `pool` and
+    /// `statement_timeout_ms` of ours.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a URL that cannot be read; it never repeats the URL, which may hold a password.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut options = PostgresOptions {
+            server: Config::new(),
+            migrate: None,
+            schema: "neonhub".into(),
+            pool: POOL,
+            statement_timeout: STATEMENT,
+            root_certificates: None,
+        };
+        let mut theirs = Vec::new();
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            if !options.take(pair)? {
+                theirs.push(pair);
+            }
+        }
+        let rest = if theirs.is_empty() { base.to_owned() } else { format!("{base}?{}", theirs.join("&")) };
+        options.server = rest.parse().map_err(|_| {
+            bad("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE with options PostgreSQL clients know")
+        })?;
+        if options.server.get_connect_timeout().is_none() {
+            options.server.connect_timeout(CONNECT);
+        }
+        if options.server.get_application_name().is_none() {
+            options.server.application_name("neonhub");
+        }
+        Ok(options)
+    }
+
+    /// Sends migrations to another address, for databases behind a pooler that cannot carry them.
+    ///
+    /// # Errors
+    /// As [`PostgresOptions::from_url`].
+    pub fn migrate_url(mut self, url: &str) -> Result<Self> {
+        self.migrate = Some(Self::from_url(url)?.server);
+        Ok(self)
+    }
+
+    /// True when the pair was one of our words.
+    fn take(&mut self, pair: &str) -> Result<bool> {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "schema" => {
+                let shaped = (1..=40).contains(&value.len())
+                    && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                    && !value.starts_with(|c: char| c.is_ascii_digit())
+                    && !value.starts_with("pg_");
+                if !shaped {
+                    return Err(bad("expected `schema` as 1..40 lower-case letters, digits and _"));
+                }
+                value.clone_into(&mut self.schema);
+            }
+            "pool" => {
+                self.pool = number(value, 1, 1000).ok_or_else(|| bad("expected `pool` as 1..1000"))? as usize;
+            }
+            "statement_timeout_ms" => {
+                let ms = number(value, 1, 86_400_000);
+                let ms = ms.ok_or_else(|| bad("expected `statement_timeout_ms` as 1..86400000"))?;
+                self.statement_timeout = Duration::from_millis(ms);
+            }
+            "sslrootcert" => self.root_certificates = Some(PathBuf::from(value)),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn number(text: &str, from: u64, to: u64) -> Option<u64> {
+    text.parse().ok().filter(|n| (from..=to).contains(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_words_are_taken_and_the_rest_is_the_clients() {
+        let url = "postgres://ada:secret@db.example:6432/shop?pool=4&sslmode=require&schema=crm&statement_timeout_ms=500";
+        let options = PostgresOptions::from_url(url).unwrap();
+        assert_eq!((options.pool, options.schema.as_str()), (4, "crm"));
+        assert_eq!(options.statement_timeout, Duration::from_millis(500));
+        assert_eq!(options.server.get_dbname(), Some("shop"));
+        assert!(!format!("{options:?}").contains("secret"));
+    }
+
+    #[test]
+    fn wrong_urls_name_the_form_and_never_the_password() {
+        for url in [
+            "postgres://u:secret@h/db?pool=0",
+            "postgres://u:secret@h/db?schema=Drop%20it",
+            "postgres://u:secret@h/db?nonsense=1",
+        ] {
+            let error = PostgresOptions::from_url(url).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert!(
+                error.message().contains("expected") || error.to_string().contains("expected"),
+                "{error}"
+            );
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Reads: rows by id, by unique key, in index order; the feed; the walk over all checksums.
+
+use std::ops::Bound;
+
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::types::ToSql;
+
+use super::error::failed;
+use super::escape::{body_out, escape, unescape};
+use super::session::{prepare, take};
+use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
+use crate::tenancy::WorkspaceId;
+use crate::{Result, Timestamp};
+
+pub(super) const HEAD: &str = "id, rev, schema, created_at, updated_at, created_by, body::text, checksum";
+/// Rows of one page of the walk over all records.
+const PAGE: i64 = 1000;
+/// Names the workspace whose rows the session may see.
+pub(super) const FENCE: &str = "SELECT set_config('neonhub.workspace', $1, false)";
+/// Every workspace: for walks over the whole store.
+pub(super) const EVERYWHERE: &str = "*";
+
+type Params<'a> = Vec<&'a (dyn ToSql + Sync)>;
+
+/// What a SELECT for a kind starts with.
+pub(super) fn select(kind: Kind) -> String {
+    let mut out = format!("SELECT {HEAD}");
+    for index in kind.indexes {
+        out.push_str(", ix_");
+        out.push_str(index.name);
+    }
+    out.push_str(" FROM \"");
+    out.push_str(kind.name);
+    out.push_str("\" WHERE workspace_id = $1");
+    out
+}
+
+/// A row and its stored checksum.
+pub(super) fn row(indexes: usize, found: &tokio_postgres::Row) -> Result<(Row, u64)> {
+    let sql = |e| failed("store.get", &e);
+    let mut keys = Vec::with_capacity(indexes);
+    for n in 0..indexes {
+        keys.push(found.try_get::<_, Option<Vec<u8>>>(8 + n).map_err(sql)?.map(Key::from_encoded));
+    }
+    let row = Row {
+        id: unescape(found.try_get(0).map_err(sql)?),
+        rev: found.try_get::<_, i64>(1).map_err(sql)?.cast_unsigned(),
+        schema: u16::try_from(found.try_get::<_, i32>(2).map_err(sql)?).unwrap_or(u16::MAX),
+        created_at: Timestamp::from_millis(found.try_get(3).map_err(sql)?),
+        updated_at: Timestamp::from_millis(found.try_get(4).map_err(sql)?),
+        created_by: unescape(found.try_get(5).map_err(sql)?),
+        body: body_out(found.try_get(6).map_err(sql)?)?,
+        keys,
+    };
+    Ok((row, found.try_get::<_, i64>(7).map_err(sql)?.cast_unsigned()))
+}
+
+/// Runs a query behind the fence of a workspace; both requests go out together.
+pub(super) async fn fenced(
+    client: &Object,
+    workspace: &str,
+    text: &str,
+    params: &[&(dyn ToSql + Sync)],
+    operation: &'static str,
+) -> Result<Vec<tokio_postgres::Row>> {
+    let fence = prepare(client, FENCE, operation).await?;
+    let statement = prepare(client, text, operation).await?;
+    let name: [&(dyn ToSql + Sync); 1] = [&workspace];
+    let (set, rows) = tokio::join!(client.execute(&fence, &name), client.query(&statement, params));
+    set.map_err(|e| failed(operation, &e))?;
+    rows.map_err(|e| failed(operation, &e))
+}
+
+pub(super) async fn by_ids(
+    pool: &Pool,
+    kind: Kind,
+    workspace: &WorkspaceId,
+    ids: &[&str],
+) -> Result<Vec<Option<Row>>> {
+    let client = take(pool, "store.get").await?;
+    let wanted: Vec<_> = ids.iter().map(|id| escape(id)).collect();
+    let ws = workspace.as_str();
+    let rows = match wanted.as_slice() {
+        [one] => {
+            fenced(&client, ws, &format!("{} AND id = $2", select(kind)), &[&ws, &one.as_ref()], "store.get")
+                .await?
+        }
+        many => {
+            let text = format!("{} AND id = ANY($2)", select(kind));
+            let many: Vec<&str> = many.iter().map(AsRef::as_ref).collect();
+            fenced(&client, ws, &text, &[&ws, &many], "store.get").await?
+        }
+    };
+    drop(client);
+    let mut found = std::collections::HashMap::with_capacity(rows.len());
+    for r in &rows {
+        let (row, _) = row(kind.indexes.len(), r)?;
+        found.insert(row.id.clone(), row);
+    }
+    Ok(ids.iter().map(|id| found.get(*id).cloned()).collect())
+}
+
+pub(super) async fn by_keys(
+    pool: &Pool,
+    kind: Kind,
+    workspace: &WorkspaceId,
+    index: &str,
+    keys: &[Key],
+) -> Result<Vec<Option<Row>>> {
+    let n = kind.index(index)?;
+    let client = take(pool, "store.find").await?;
+    let wanted: Vec<&[u8]> = keys.iter().map(Key::as_bytes).collect();
+    let text = format!("{} AND ix_{index} = ANY($2)", select(kind));
+    let ws = workspace.as_str();
+    let rows = fenced(&client, ws, &text, &[&ws, &wanted], "store.find").await?;
+    drop(client);
+    let mut found = std::collections::HashMap::with_capacity(rows.len());
+    for r in &rows {
+        let (row, _) = row(kind.indexes.len(), r)?;
+        if let Some(Some(key)) = row.keys.get(n) {
+            found.insert(key.clone(), row);
+        }
+    }
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+}
+
+/// The WHERE clause of a query behind `workspace_id = $1`, its keys from `$2` on, and an id at the end.
+fn range(query: &Query) -> (String, Vec<&[u8]>, Option<String>) {
+    let (mut clause, mut keys) = (String::new(), Vec::new());
+    if let Some(name) = query.index {
+        let mut bound = |sign: &str, key| {
+            keys.push(Key::as_bytes(key));
+            clause.push_str(&format!(" AND ix_{name} {sign} ${}", keys.len() + 1));
+        };
+        match &query.from {
+            Bound::Included(k) => bound(">=", k),
+            Bound::Excluded(k) => bound(">", k),
+            Bound::Unbounded => {}
+        }
+        match &query.to {
+            Bound::Included(k) => bound("<=", k),
+            Bound::Excluded(k) => bound("<", k),
+            Bound::Unbounded => {}
+        }
+        // The index is partial: the planner must see that no record without a key is asked for.
+        clause.push_str(&format!(" AND ix_{name} IS NOT NULL"));
+    }
+    let Some((key, id)) = &query.after else { return (clause, keys, None) };
+    let sign = if query.order == Order::Ascending { '>' } else { '<' };
+    match query.index {
+        Some(name) => {
+            keys.push(key.as_bytes());
+            let n = keys.len() + 1;
+            clause.push_str(&format!(" AND (ix_{name}, id) {sign} (${n}, ${})", n + 1));
+        }
+        None => clause.push_str(&format!(" AND id {sign} ${}", keys.len() + 2)),
+    }
+    (clause, keys, Some(escape(id).into_owned()))
+}
+
+fn params<'a>(workspace: &'a &'a str, keys: &'a [&'a [u8]], id: &'a Option<String>) -> Params<'a> {
+    let mut out: Params<'a> = vec![workspace];
+    out.extend(keys.iter().map(|k| k as &(dyn ToSql + Sync)));
+    out.extend(id.iter().map(|id| id as &(dyn ToSql + Sync)));
+    out
+}
+
+pub(super) async fn query(
+    pool: &Pool,
+    kind: Kind,
+    workspace: &WorkspaceId,
+    query: &Query,
+) -> Result<Vec<Row>> {
+    if let Some(name) = query.index {
+        kind.index(name)?;
+    }
+    let (clause, keys, id) = range(query);
+    let direction = if query.order == Order::Ascending { "" } else { " DESC" };
+    let by = query.index.map_or(String::new(), |name| format!("ix_{name}{direction}, "));
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let text = format!("{}{clause} ORDER BY {by}id{direction} LIMIT {limit}", select(kind));
+    let client = take(pool, "store.query").await?;
+    let ws = workspace.as_str();
+    let rows = fenced(&client, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
+    drop(client);
+    rows.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
+}
+
+pub(super) async fn count(pool: &Pool, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
+    if let Some(name) = query.index {
+        kind.index(name)?;
+    }
+    let (clause, keys, id) = range(query);
+    let text = format!("SELECT count(*) FROM \"{}\" WHERE workspace_id = $1{clause}", kind.name);
+    let client = take(pool, "store.count").await?;
+    let ws = workspace.as_str();
+    let rows = fenced(&client, ws, &text, &params(&ws, &keys, &id), "store.count").await?;
+    Ok(rows.first().map_or(0, |r| r.get::<_, i64>(0)).cast_unsigned())
+}
+
+pub(super) async fn seq(pool: &Pool) -> Result<u64> {
+    let client = take(pool, "store.seq").await?;
+    let statement = prepare(&client, "SELECT seq FROM _shard WHERE shard = 0", "store.seq").await?;
+    let row = client.query_one(&statement, &[]).await.map_err(|e| failed("store.seq", &e))?;
+    Ok(row.get::<_, i64>(0).cast_unsigned())
+}
+
+pub(super) async fn changes(pool: &Pool, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+    let sql = |e| failed("store.changes", &e);
+    let client = take(pool, "store.changes").await?;
+    let text =
+        "SELECT seq, workspace_id, at, changes FROM _feed WHERE shard = 0 AND seq > $1 ORDER BY seq LIMIT $2";
+    let statement = prepare(&client, text, "store.changes").await?;
+    let from = after;
+    let (after, limit) = (i64::try_from(after).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = client.query(&statement, &[&after, &limit]).await.map_err(sql)?;
+    drop(client);
+    let page = feed_entries(&rows)?;
+    match page.first() {
+        Some(first) if first.seq > from.saturating_add(1) => Err(cursor_expired(from, first.seq)),
+        _ => Ok(page),
+    }
+}
+
+pub(super) fn feed_entries(rows: &[tokio_postgres::Row]) -> Result<Vec<FeedEntry>> {
+    let sql = |e| failed("store.changes", &e);
+    rows.iter()
+        .map(|r| {
+            let seq = r.try_get::<_, i64>(0).map_err(sql)?.cast_unsigned();
+            let (ws, at) = (r.try_get(1).map_err(sql)?, r.try_get(2).map_err(sql)?);
+            compact::entry(seq, ws, at, r.try_get(3).map_err(sql)?)
+        })
+        .collect()
+}
+
+/// Reads every record of every kind and compares checksums.
+pub(super) async fn check(pool: &Pool) -> Result<Vec<Damage>> {
+    let client = take(pool, "store.check").await?;
+    let kinds = client.query("SELECT name FROM _kind ORDER BY name", &[]).await;
+    let mut damage = Vec::new();
+    for kind in kinds.map_err(|e| failed("store.check", &e))? {
+        check_kind(&client, kind.get(0), &mut damage).await?;
+    }
+    super::upkeep::check(&client, &mut damage).await?;
+    Ok(damage)
+}
+
+async fn check_kind(client: &Object, kind: &str, damage: &mut Vec<Damage>) -> Result<()> {
+    let text = format!(
+        "SELECT {HEAD}, workspace_id FROM \"{kind}\" WHERE (workspace_id, id) > ($1, $2) \
+         ORDER BY workspace_id, id LIMIT {PAGE}"
+    );
+    let (mut ws, mut id) = (String::new(), String::new());
+    loop {
+        let page = fenced(client, EVERYWHERE, &text, &[&ws, &id], "store.check").await?;
+        for found in &page {
+            let problem = match row(0, found) {
+                Ok((row, sum)) if row.checksum(kind) == sum => continue,
+                Ok(_) => "the record does not match its checksum".to_owned(),
+                Err(error) => error.message().to_owned(),
+            };
+            damage.push(Damage { kind: kind.into(), id: unescape(found.get(0)), problem });
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        (ws, id) = (last.get(8), last.get(0));
+    }
+}

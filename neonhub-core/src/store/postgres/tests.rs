@@ -1,0 +1,185 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::store::conformance::postgres::database;
+
+async fn open() -> Result<crate::store::SharedStore> {
+    Ok(Arc::new(PostgresStore::open(&database("conformance").await).await?))
+}
+
+mod suite {
+    crate::store_conformance!(
+        ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`",
+        super::open
+    );
+}
+
+use tokio_postgres::NoTls;
+
+use crate::Timestamp;
+use crate::store::conformance::Note;
+use crate::store::{Expected, Record as _, SharedStore, Write};
+
+const KIND: Kind = Kind::of::<Note>();
+
+fn ws(n: u8) -> WorkspaceId {
+    WorkspaceId::hub_sibling(n)
+}
+
+async fn put(store: &PostgresStore, workspace: u8, id: &str) -> Result<Committed> {
+    let note = Note { id: id.into(), name: None, size: 1, text: String::new() };
+    let mut batch = Batch::new(ws(workspace), Timestamp::EPOCH);
+    let row = Row::of(&note, Timestamp::EPOCH, "t")?;
+    batch.writes.push(Write::Put { kind: KIND, row, expected: Expected::Absent });
+    store.commit(batch).await
+}
+
+async fn fresh(label: &str) -> (String, PostgresStore) {
+    let url = database(label).await;
+    let store = PostgresStore::open(&url).await.unwrap();
+    store.declare(&[KIND]).await.unwrap();
+    (url, store)
+}
+
+async fn plain(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn the_app_role_sees_one_workspace_and_changes_no_table() {
+    let (url, store) = fresh("fence").await;
+    put(&store, 1, "a").await.unwrap();
+    put(&store, 2, "b").await.unwrap();
+    let client = plain(&url).await;
+    client.batch_execute("SET ROLE neonhub_app; SET search_path = neonhub").await.unwrap();
+    let count = "SELECT count(*) FROM conformance_note";
+    let seen = |client: tokio_postgres::Client| async move {
+        let n: i64 = client.query_one(count, &[]).await.unwrap().get(0);
+        (n, client)
+    };
+    let (none, client) = seen(client).await;
+    assert_eq!(none, 0, "nothing is seen before a workspace is named");
+    client.execute(read::FENCE, &[&ws(1).as_str()]).await.unwrap();
+    let (one, client) = seen(client).await;
+    assert_eq!(one, 1);
+    let other = client.execute("DELETE FROM conformance_note WHERE id = 'b'", &[]).await.unwrap();
+    assert_eq!(other, 0);
+    let moved = client.execute("UPDATE conformance_note SET workspace_id = $1", &[&ws(2).as_str()]).await;
+    assert!(moved.is_err(), "a row cannot be pushed over the fence");
+    assert!(client.batch_execute("ALTER TABLE conformance_note ADD COLUMN x text").await.is_err());
+    assert!(client.batch_execute("CREATE TABLE mine (x text)").await.is_err());
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn the_app_role_is_told_who_may_migrate() {
+    let url = database("pending").await;
+    let login = format!("app_{}", std::process::id());
+    let admin = plain(&url).await;
+    admin.batch_execute(&format!("DROP ROLE IF EXISTS {login}; CREATE ROLE {login} LOGIN")).await.unwrap();
+    let as_app = url.replacen("postgres@", &format!("{login}@"), 1);
+    let error = PostgresStore::open(&as_app).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("version 0 and needs 1") && error.message().contains("neonhub_migrate"));
+    let owner = PostgresStore::open(&url).await.unwrap();
+    owner.declare(&[KIND]).await.unwrap();
+    admin.batch_execute(&format!("GRANT neonhub_app TO {login}")).await.unwrap();
+    let app = PostgresStore::open(&as_app).await.unwrap();
+    app.declare(&[KIND]).await.unwrap();
+    put(&app, 1, "a").await.unwrap();
+    let later = Kind { name: "conformance_later", schema: 1, indexes: &[] };
+    let error = app.declare(&[later]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("conformance_later"), "{error}");
+    app.close().await.unwrap();
+    admin.batch_execute(&format!("DROP ROLE {login}")).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn a_newer_store_is_refused_with_both_versions_named() {
+    let (url, store) = fresh("newer").await;
+    store.close().await.unwrap();
+    let client = plain(&url).await;
+    client.batch_execute("INSERT INTO neonhub._migration (version) VALUES (1000)").await.unwrap();
+    let error = PostgresStore::open(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("version 1000"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn processes_wake_each_other_and_know_who_is_at_work() {
+    let (url, one) = fresh("news").await;
+    let two = PostgresStore::open(&url).await.unwrap();
+    one.register_worker("w1").unwrap();
+    let mut watch = two.watch();
+    // The poll takes a second: half of it shows that the news came by notification, once both listen.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let seq = put(&one, 1, "a").await.unwrap().seq;
+    tokio::time::timeout(std::time::Duration::from_secs(3), watch.wait_for(|n| *n == seq))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(two.is_worker_alive("w1"));
+    one.close().await.unwrap();
+    drop(one);
+    let gone = async {
+        while two.is_worker_alive("w1") {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn cut_connections_come_back() {
+    let (url, store) = fresh("cut").await;
+    put(&store, 1, "a").await.unwrap();
+    let admin = plain(&url).await;
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    admin.execute(cut, &[]).await.unwrap();
+    // What was under way may fail once, in words that say so; then everything works again.
+    for id in ["b", "c", "d"] {
+        let mut tries = 0;
+        loop {
+            match put(&store, 1, id).await {
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Unavailable && tries < 12 => tries += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+    assert_eq!(store.count(KIND, &ws(1), &Query::by_id()).await.unwrap(), 4);
+    assert_eq!(store.changes(0, 10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    // Port 9 of the loopback: nobody listens.
+    let error = PostgresStore::open("postgres://u:secret@127.0.0.1:9/db").await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+    assert!(!format!("{error:?} {error}").contains("secret"));
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn damage_is_found_by_the_check() {
+    let (url, store) = fresh("damage").await;
+    put(&store, 1, "a").await.unwrap();
+    put(&store, 1, "b").await.unwrap();
+    let admin = plain(&url).await;
+    let change = "UPDATE neonhub.conformance_note SET body = jsonb_set(body, '{size}', '2') WHERE id = 'b'";
+    admin.batch_execute(change).await.unwrap();
+    let shared: SharedStore = Arc::new(store);
+    let damage = shared.check().await.unwrap();
+    assert_eq!(
+        damage.iter().map(|d| (d.kind.as_str(), d.id.as_str())).collect::<Vec<_>>(),
+        [(Note::KIND, "b")]
+    );
+}

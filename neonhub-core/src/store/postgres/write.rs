@@ -1,0 +1,353 @@
+//! One transaction for a group of batches of one workspace, in two exchanges with the server: what is there,
+//! locked in sorted order; then everything to write, the feed, and the commit.
+
+use std::borrow::Cow;
+
+use deadpool_postgres::Object;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row as Found, Statement};
+
+use super::error::{failed, is_lost, is_race};
+use super::escape::{body_in, escape, unescape};
+use super::session::{pipeline, prepare};
+use crate::store::plan::{Facts, Needs, Plan, TablePlan, work_out};
+use crate::store::{Batch, Key, Kind, Row, compact};
+use crate::{Error, ErrorKind, Result};
+
+const OPERATION: &str = "store.commit";
+/// Names the workspace for this transaction, and gives the transaction's number, by which its fate is known.
+const BEGIN: &str = "SELECT set_config('neonhub.workspace', $1, true), pg_current_xact_id()::text";
+/// Numbers are given out last, so that the one row all commits share is held for one exchange alone.
+const FEED: &str = "WITH s AS (UPDATE _shard SET seq = seq + $1 WHERE shard = 0 RETURNING seq) \
+    INSERT INTO _feed (shard, seq, workspace_id, at, changes, xid) \
+    SELECT 0, s.seq - $1 + u.n, $2, u.at, u.changes, pg_current_xact_id()::text::bigint \
+    FROM s, unnest($3::bigint[], $4::text[]) WITH ORDINALITY AS u(at, changes, n) RETURNING seq";
+
+type Answer = Result<Vec<Found>, tokio_postgres::Error>;
+pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
+
+/// Per batch: its position in the feed counted from the first of the group, or why it was refused.
+pub(super) type Answers = Vec<Result<Option<usize>>>;
+
+/// What a group came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Committed; the position of the first entry, when there is one.
+    Done(Answers, u64),
+    /// Another transaction was first: nothing was written, repeat it.
+    Race(Error),
+    /// The connection went away during the commit of this transaction.
+    Lost(Answers, String),
+    /// Nothing was written.
+    Failed(Error),
+}
+
+/// Requests under way with what they refer to.
+fn ask<'a>(client: &'a Object, statement: Statement, params: Vec<Param<'a>>) -> BoxFuture<'a, Answer> {
+    async move { client.query(&statement, &params).await }.boxed()
+}
+
+fn plain<'a>(client: &'a Object, text: &'static str) -> BoxFuture<'a, Answer> {
+    async move { client.batch_execute(text).await.map(|()| Vec::new()) }.boxed()
+}
+
+/// Commits a group.
+pub(super) async fn group(client: &Object, workspace: &str, batches: &[Batch]) -> Outcome {
+    let needs = Needs::of(batches);
+    let facts = match find(client, workspace, &needs).await {
+        Ok(found) => found,
+        Err(outcome) => {
+            let _ = client.batch_execute("ROLLBACK").await;
+            return outcome;
+        }
+    };
+    let (facts, xid) = facts;
+    let plan = work_out(batches, &facts);
+    match write(client, workspace, &plan, &facts).await {
+        Ok(first) => Outcome::Done(plan.answers, first),
+        Err(Trouble::Server(cause)) if is_lost(&cause) => Outcome::Lost(plan.answers, xid),
+        Err(Trouble::Server(cause)) if is_race(&cause) => Outcome::Race(clash(&cause)),
+        Err(Trouble::Server(cause)) => Outcome::Failed(failed(OPERATION, &cause)),
+        Err(Trouble::Ours(error)) => {
+            let _ = client.batch_execute("ROLLBACK").await;
+            Outcome::Failed(error)
+        }
+    }
+}
+
+/// A race that does not end: the error if it is the last word.
+fn clash(cause: &tokio_postgres::Error) -> Error {
+    if cause.code() == Some(&tokio_postgres::error::SqlState::UNIQUE_VIOLATION) {
+        let table = cause.as_db_error().and_then(|db| db.table()).unwrap_or_default().to_owned();
+        return Error::new(ErrorKind::Conflict, OPERATION, "others keep writing the same values: try again")
+            .with_code("stale_revision")
+            .with_context("kind", table);
+    }
+    failed(OPERATION, cause)
+}
+
+/// First exchange: opens the transaction, locks what the group touches and reads what it must know.
+async fn find(client: &Object, workspace: &str, needs: &Needs) -> Result<(Facts, String), Outcome> {
+    let lost = |cause: tokio_postgres::Error| match is_race(&cause) {
+        true => Outcome::Race(clash(&cause)),
+        false => Outcome::Failed(failed(OPERATION, &cause)),
+    };
+    let ids: Vec<Vec<Cow<'_, str>>> =
+        needs.records.values().map(|(_, ids)| ids.iter().map(|id| escape(id)).collect()).collect();
+    let keys: Vec<Vec<&[u8]>> =
+        needs.keys.values().map(|(_, keys)| keys.iter().map(Key::as_bytes).collect()).collect();
+    let chains: Vec<&str> = needs.chains.iter().copied().collect();
+    let mut texts = vec![BEGIN.to_owned()];
+    for name in needs.records.keys() {
+        texts.push(format!(
+            "SELECT id, rev FROM \"{name}\" WHERE workspace_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
+        ));
+    }
+    for ((name, n), (kind, _)) in &needs.keys {
+        let index = kind.indexes.get(*n).map_or("", |i| i.name);
+        texts.push(format!(
+            "SELECT id, ix_{index} FROM \"{name}\" WHERE workspace_id = $1 AND ix_{index} = ANY($2)"
+        ));
+    }
+    if !chains.is_empty() {
+        texts.push(
+            "SELECT chain, seq, hash FROM _chain WHERE workspace_id = $1 AND chain = ANY($2) ORDER BY chain FOR UPDATE"
+                .into(),
+        );
+    }
+    let mut statements = Vec::with_capacity(texts.len());
+    for text in &texts {
+        statements.push(prepare(client, text, OPERATION).await.map_err(Outcome::Failed)?);
+    }
+    let mut statements = statements.into_iter();
+    let mut requests = vec![plain(client, "BEGIN")];
+    requests.extend(statements.next().map(|s| ask(client, s, vec![&workspace])));
+    let lists = ids.iter().map(|l| l as Param<'_>).chain(keys.iter().map(|l| l as Param<'_>));
+    let lists = lists.chain((!chains.is_empty()).then_some(&chains as Param<'_>));
+    requests.extend(statements.zip(lists).map(|(s, list)| ask(client, s, vec![&workspace, list])));
+    let mut answers = Vec::with_capacity(requests.len());
+    for answer in pipeline(requests).await {
+        answers.push(answer.map_err(lost)?);
+    }
+    read_facts(needs, answers).map_err(|cause| Outcome::Failed(failed(OPERATION, &cause)))
+}
+
+fn read_facts(needs: &Needs, answers: Vec<Vec<Found>>) -> Result<(Facts, String), tokio_postgres::Error> {
+    let mut answers = answers.into_iter().skip(1);
+    let xid = answers.next().and_then(|rows| rows.first().map(|r| r.try_get(1))).transpose()?;
+    let mut facts = Facts::default();
+    for (name, rows) in needs.records.keys().zip(answers.by_ref()) {
+        for row in rows {
+            let rev: i64 = row.try_get(1)?;
+            facts.revs.insert((name, unescape(row.try_get(0)?)), rev.cast_unsigned());
+        }
+    }
+    for ((name, n), rows) in needs.keys.keys().zip(answers.by_ref()) {
+        for row in rows {
+            let key = Key::from_encoded(row.try_get(1)?);
+            facts.holders.insert((name, *n, key), unescape(row.try_get(0)?));
+        }
+    }
+    for row in answers.flatten() {
+        let (chain, seq, hash): (&str, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if let (Some(chain), Ok(hash)) = (needs.chains.get(chain), <[u8; 32]>::try_from(hash)) {
+            facts.heads.insert(chain, (seq.cast_unsigned(), hash));
+        }
+    }
+    Ok((facts, xid.unwrap_or_default()))
+}
+
+enum Trouble {
+    Server(tokio_postgres::Error),
+    Ours(Error),
+}
+
+/// Arrays of one statement: one element per row.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    ids: Vec<Cow<'a, str>>,
+    revs: Vec<i64>,
+    schemas: Vec<i32>,
+    created: Vec<i64>,
+    updated: Vec<i64>,
+    by: Vec<Cow<'a, str>>,
+    bodies: Vec<Cow<'a, str>>,
+    sums: Vec<i64>,
+    keys: Vec<Vec<Option<&'a [u8]>>>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(kind: Kind, rows: &'a [Row]) -> Self {
+        let mut out =
+            Columns { keys: vec![Vec::with_capacity(rows.len()); kind.indexes.len()], ..Self::default() };
+        for row in rows {
+            out.ids.push(escape(&row.id));
+            out.revs.push(row.rev.cast_signed());
+            out.schemas.push(i32::from(row.schema));
+            out.created.push(row.created_at.as_millis());
+            out.updated.push(row.updated_at.as_millis());
+            out.by.push(escape(&row.created_by));
+            out.bodies.push(body_in(&row.body));
+            out.sums.push(row.checksum(kind.name).cast_signed());
+            for (column, key) in out.keys.iter_mut().zip(row.keys.iter().chain(std::iter::repeat(&None))) {
+                column.push(key.as_ref().map(Key::as_bytes));
+            }
+        }
+        out
+    }
+
+    pub(super) fn params(&'a self, workspace: Param<'a>) -> Vec<Param<'a>> {
+        let mut out: Vec<Param<'a>> = vec![
+            workspace,
+            &self.ids,
+            &self.revs,
+            &self.schemas,
+            &self.created,
+            &self.updated,
+            &self.by,
+            &self.bodies,
+            &self.sums,
+        ];
+        out.extend(self.keys.iter().map(|k| k as Param<'a>));
+        out
+    }
+}
+
+/// The rows of a statement as a table `u`, from parameter 2 on.
+fn unnest(kind: Kind) -> String {
+    let mut types = String::from(
+        "unnest($2::text[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[]",
+    );
+    let mut names = String::from("u(id, rev, schema, created_at, updated_at, created_by, body, checksum");
+    for (n, index) in kind.indexes.iter().enumerate() {
+        types.push_str(&format!(", ${}::bytea[]", n + 10));
+        names.push_str(&format!(", ix_{}", index.name));
+    }
+    format!("{types}) AS {names})")
+}
+
+pub(super) fn insert_text(kind: Kind) -> String {
+    let columns: String = kind.indexes.iter().map(|i| format!(", ix_{}", i.name)).collect();
+    let values: String = kind.indexes.iter().map(|i| format!(", u.ix_{}", i.name)).collect();
+    format!(
+        "INSERT INTO \"{}\" (workspace_id, id, rev, schema, created_at, updated_at, created_by, body, checksum{columns}) \
+         SELECT $1, u.id, u.rev, u.schema, u.created_at, u.updated_at, u.created_by, u.body::jsonb, u.checksum{values} \
+         FROM {}",
+        kind.name,
+        unnest(kind)
+    )
+}
+
+fn update_text(kind: Kind) -> String {
+    let sets: String = kind.indexes.iter().map(|i| format!(", ix_{0} = u.ix_{0}", i.name)).collect();
+    format!(
+        "UPDATE \"{}\" AS t SET rev = u.rev, schema = u.schema, updated_at = u.updated_at, body = u.body::jsonb, \
+         checksum = u.checksum{sets} FROM {} WHERE t.workspace_id = $1 AND t.id = u.id",
+        kind.name,
+        unnest(kind)
+    )
+}
+
+/// A statement and its arrays, until they are sent.
+enum Step<'a> {
+    Ids(String, Vec<Cow<'a, str>>),
+    Rows(String, Columns<'a>),
+    Heads(&'static str, Vec<&'static str>, Vec<i64>, Vec<&'a [u8]>),
+}
+
+impl<'a> Step<'a> {
+    fn text(&self) -> &str {
+        match self {
+            Step::Ids(text, _) | Step::Rows(text, _) => text,
+            Step::Heads(text, ..) => text,
+        }
+    }
+
+    fn params(&'a self, workspace: Param<'a>) -> Vec<Param<'a>> {
+        match self {
+            Step::Ids(_, ids) => vec![workspace, ids],
+            Step::Rows(_, columns) => columns.params(workspace),
+            Step::Heads(_, chains, seqs, hashes) => vec![workspace, chains, seqs, hashes],
+        }
+    }
+}
+
+fn table_steps<'a>(kind: Kind, table: &'a TablePlan, steps: &mut Vec<Step<'a>>) {
+    let list = |ids: &'a [String]| ids.iter().map(|id| escape(id)).collect();
+    if !table.deletes.is_empty() {
+        let text = format!("DELETE FROM \"{}\" WHERE workspace_id = $1 AND id = ANY($2)", kind.name);
+        steps.push(Step::Ids(text, list(&table.deletes)));
+    }
+    for (n, ids) in &table.releases {
+        let index = kind.indexes.get(*n).map_or("", |i| i.name);
+        let text = format!(
+            "UPDATE \"{}\" SET ix_{index} = NULL WHERE workspace_id = $1 AND id = ANY($2)",
+            kind.name
+        );
+        steps.push(Step::Ids(text, list(ids)));
+    }
+    if !table.updates.is_empty() {
+        steps.push(Step::Rows(update_text(kind), Columns::of(kind, &table.updates)));
+    }
+    if !table.inserts.is_empty() {
+        steps.push(Step::Rows(insert_text(kind), Columns::of(kind, &table.inserts)));
+    }
+}
+
+fn head_steps<'a>(plan: &'a Plan, facts: &Facts, steps: &mut Vec<Step<'a>>) {
+    // A new chain must be inserted: of two processes that start it, one repeats.
+    let known = "UPDATE _chain AS t SET seq = u.seq, hash = u.hash \
+                 FROM unnest($2::text[], $3::bigint[], $4::bytea[]) AS u(chain, seq, hash) \
+                 WHERE t.workspace_id = $1 AND t.chain = u.chain";
+    let new = "INSERT INTO _chain (workspace_id, chain, seq, hash) \
+               SELECT $1, u.chain, u.seq, u.hash FROM unnest($2::text[], $3::bigint[], $4::bytea[]) AS u(chain, seq, hash)";
+    for (text, is_known) in [(known, true), (new, false)] {
+        let heads: Vec<_> =
+            plan.heads.iter().filter(|(chain, _)| facts.heads.contains_key(*chain) == is_known).collect();
+        if !heads.is_empty() {
+            let chains = heads.iter().map(|(chain, _)| **chain).collect();
+            let seqs = heads.iter().map(|(_, head)| head.0.cast_signed()).collect();
+            let hashes = heads.iter().map(|(_, head)| &head.1[..]).collect();
+            steps.push(Step::Heads(text, chains, seqs, hashes));
+        }
+    }
+}
+
+/// Second exchange: writes, feed and commit in one go. Gives the position of the first entry.
+async fn write(client: &Object, workspace: &str, plan: &Plan, facts: &Facts) -> Result<u64, Trouble> {
+    if plan.feed.is_empty() {
+        return client.batch_execute("COMMIT").await.map(|()| 0).map_err(Trouble::Server);
+    }
+    let mut steps = Vec::new();
+    for (kind, table) in plan.tables.values() {
+        table_steps(*kind, table, &mut steps);
+    }
+    head_steps(plan, facts, &mut steps);
+    let count = i64::try_from(plan.feed.len()).unwrap_or(i64::MAX);
+    let ats: Vec<i64> = plan.feed.iter().map(|(at, _)| at.as_millis()).collect();
+    let mut texts = Vec::with_capacity(plan.feed.len());
+    for (_, changes) in &plan.feed {
+        texts.push(compact::text(changes).map_err(Trouble::Ours)?);
+    }
+    let mut statements = Vec::with_capacity(steps.len());
+    for step in &steps {
+        statements.push(prepare(client, step.text(), OPERATION).await.map_err(Trouble::Ours)?);
+    }
+    let feed = prepare(client, FEED, OPERATION).await.map_err(Trouble::Ours)?;
+    let mut requests: Vec<BoxFuture<'_, Answer>> = steps
+        .iter()
+        .zip(statements)
+        .map(|(step, statement)| ask(client, statement, step.params(&workspace)))
+        .collect();
+    requests.push(ask(client, feed, vec![&count, &workspace, &ats, &texts]));
+    requests.push(plain(client, "COMMIT"));
+    let mut first = i64::MAX;
+    for answer in pipeline(requests).await {
+        for row in answer.map_err(Trouble::Server)?.iter().filter(|r| !r.is_empty()) {
+            first = first.min(row.try_get(0).map_err(Trouble::Server)?);
+        }
+    }
+    Ok(first.cast_unsigned())
+}

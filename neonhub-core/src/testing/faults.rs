@@ -1,0 +1,265 @@
+//! Faults on demand: which call fails, how, and what was called.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// What a fault can be put on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultSite {
+    /// A call of a model.
+    Model,
+    /// A call of a tool, operations called as tools among them.
+    Tool,
+    /// A delivery by a connector.
+    Connector,
+}
+
+/// An error as data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultError {
+    /// Its kind, such as `rate_limited`.
+    pub kind: ErrorKind,
+    /// Its finer word.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// What it says.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Not sooner than this, in milliseconds.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl FaultError {
+    /// The error, as `operation` fails with it.
+    #[must_use]
+    pub fn make(&self, operation: &'static str) -> Error {
+        let message = self.message.clone().unwrap_or_else(|| "as the test asked".to_owned());
+        let mut error = Error::new(self.kind, operation, message);
+        if let Some(code) = &self.code {
+            error = error.with_code(code.clone());
+        }
+        match self.retry_after_ms {
+            Some(ms) => error.with_retry(Retry::After(Duration::from_millis(ms))),
+            None if matches!(
+                self.kind,
+                ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Unavailable
+            ) =>
+            {
+                error.with_retry(Retry::Backoff)
+            }
+            None => error,
+        }
+    }
+}
+
+/// One fault: where, which calls, and what happens to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// What is called.
+    pub on: FaultSite,
+    /// Only this model's provider, this tool, or this connector.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The first call that it befalls, from 1, counted since the rule was added. Default 1.
+    #[serde(default)]
+    pub nth: Option<u32>,
+    /// How many calls it befalls. Default: all from `nth` on without `nth` given, else one.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// Waits this long first, in milliseconds of the machine's clock.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// Never answers: the call ends by its deadline or by being cancelled.
+    #[serde(default)]
+    pub hang: bool,
+    /// Fails with this.
+    #[serde(default)]
+    pub error: Option<FaultError>,
+    /// Fails after the call was made instead of before: what it did stays done.
+    #[serde(default)]
+    pub after: bool,
+}
+
+impl FaultRule {
+    /// # Errors
+    /// `InvalidInput` for a rule that does nothing, and for `nth` or `times` of 0.
+    fn check(&self) -> Result<()> {
+        let bad = |field, message| Err(Error::invalid("testing.faults", field, message));
+        if self.nth == Some(0) {
+            return bad("nth", "expected 1 or more: calls are counted from 1");
+        }
+        if self.times == Some(0) {
+            return bad("times", "expected 1 or more");
+        }
+        if self.delay_ms == 0 && !self.hang && self.error.is_none() {
+            return bad("error", "expected an error, a delay_ms or hang: this rule does nothing");
+        }
+        Ok(())
+    }
+
+    /// Whether the call with this number, from 1, is befallen.
+    fn befalls(&self, call: u32) -> bool {
+        let first = self.nth.unwrap_or(1);
+        let times = self.times.unwrap_or(if self.nth.is_some() { 1 } else { u32::MAX });
+        call >= first && call - first < times
+    }
+}
+
+/// A call that passed the injector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenCall {
+    /// What was called.
+    pub on: FaultSite,
+    /// Its name.
+    pub name: String,
+    /// True when a rule befell it.
+    pub faulty: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rules: Vec<(FaultRule, u32)>,
+    seen: Vec<SeenCall>,
+}
+
+/// Puts faults on calls of models, tools and connectors. Clones are the same injector.
+///
+/// ```
+/// use neonhub_core::testing::FaultInjector;
+/// use serde_json::json;
+/// let faults = FaultInjector::new();
+/// let rule = json!({ "on": "model", "nth": 2, "error": { "kind": "rate_limited", "retry_after_ms": 1000 } });
+/// faults.add(serde_json::from_value(rule).unwrap()).unwrap();
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FaultInjector(Arc<Mutex<State>>);
+
+impl FaultInjector {
+    /// One without rules: every call passes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a rule; the first one that befalls a call counts.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a rule that does nothing.
+    pub fn add(&self, rule: FaultRule) -> Result<()> {
+        rule.check()?;
+        self.state().rules.push((rule, 0));
+        Ok(())
+    }
+
+    /// Takes every rule away; what was seen stays.
+    pub fn clear(&self) {
+        self.state().rules.clear();
+    }
+
+    /// The calls so far, in order.
+    #[must_use]
+    pub fn seen(&self) -> Vec<SeenCall> {
+        self.state().seen.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, on: FaultSite, name: &str) -> Option<FaultRule> {
+        let mut state = self.state();
+        let mut found = None;
+        for (rule, count) in &mut state.rules {
+            if rule.on == on && rule.name.as_deref().is_none_or(|wanted| wanted == name) {
+                *count += 1;
+                if found.is_none() && rule.befalls(*count) {
+                    found = Some(rule.clone());
+                }
+            }
+        }
+        state.seen.push(SeenCall { on, name: name.to_owned(), faulty: found.is_some() });
+        found
+    }
+
+    /// Makes a call with what befalls it.
+    pub(crate) async fn around<T>(
+        &self,
+        (on, name, operation): (FaultSite, &str, &'static str),
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let Some(rule) = self.next(on, name) else { return call.await };
+        if rule.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
+        }
+        let mut done = None;
+        if rule.after || (rule.error.is_none() && !rule.hang) {
+            done = Some(call.await?);
+        }
+        if rule.hang {
+            std::future::pending::<()>().await;
+        }
+        match (rule.error, done) {
+            (Some(error), _) => Err(error.make(operation)),
+            (None, Some(done)) => Ok(done),
+            (None, None) => Err(Error::new(ErrorKind::Internal, operation, "a fault rule without effect")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rule(value: serde_json::Value) -> FaultRule {
+        serde_json::from_value(value).unwrap()
+    }
+
+    async fn call(faults: &FaultInjector, name: &str) -> Result<u32> {
+        faults.around((FaultSite::Tool, name, "tools.call"), async { Ok(7) }).await
+    }
+
+    #[tokio::test]
+    async fn the_nth_call_of_the_name_fails() {
+        let faults = FaultInjector::new();
+        let unavailable =
+            json!({"on": "tool", "name": "a", "nth": 2, "times": 2, "error": {"kind": "unavailable"}});
+        faults.add(rule(unavailable)).unwrap();
+        let mut ends = Vec::new();
+        for name in ["a", "b", "a", "b", "a", "a"] {
+            ends.push(call(&faults, name).await.is_ok());
+        }
+        assert_eq!(ends, [true, true, false, true, false, true]);
+        assert_eq!(faults.seen().iter().filter(|seen| seen.faulty).count(), 2);
+        faults.clear();
+        assert!(call(&faults, "a").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_held_up_or_never_answers() {
+        let faults = FaultInjector::new();
+        faults.add(rule(json!({"on": "tool", "nth": 1, "delay_ms": 5000}))).unwrap();
+        faults.add(rule(json!({"on": "tool", "nth": 2, "hang": true}))).unwrap();
+        let before = tokio::time::Instant::now();
+        assert_eq!(call(&faults, "a").await.unwrap(), 7);
+        assert_eq!(before.elapsed().as_secs(), 5);
+        let hung = tokio::time::timeout(Duration::from_secs(3600), call(&faults, "a")).await;
+        assert!(hung.is_err());
+    }
+
+    #[test]
+    fn a_rule_that_does_nothing_is_refused() {
+        let faults = FaultInjector::new();
+        for (bad, field) in [(json!({"on": "model"}), "error"), (json!({"on": "model", "nth": 0}), "nth")] {
+            assert_eq!(faults.add(rule(bad)).unwrap_err().field_faults()[0].field, field);
+        }
+    }
+}

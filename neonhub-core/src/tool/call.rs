@@ -1,0 +1,157 @@
+//! One call of a tool, between its schemas and its bounds.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use serde_json::Value;
+
+use super::find::{self, Found};
+use super::info::{MAX_RESULT_BYTES, ToolInfo};
+use super::registry::Added;
+use crate::llm::schema;
+use crate::op::{CallOptions, door};
+use crate::run::EffectClass;
+use crate::{Error, ErrorKind, Fault, Hub, Result, Retry, Scope};
+
+const CALL: &str = "tools.call";
+
+/// The tools the caller of `cx` has, sorted by name: the operations it may call and the added tools it may use.
+#[must_use]
+pub fn visible(cx: &Scope) -> Vec<ToolInfo> {
+    find::all(cx).iter().map(Found::info).collect()
+}
+
+/// Calls a tool by its name, or another name of it, and gives its whole answer.
+///
+/// What the tool stages goes to the unit of work of `cx`.
+///
+/// # Errors
+/// `NotFound`, code `unknown_tool`, with the closest names; `InvalidInput` with every fault of the arguments by
+/// path; `Corrupted`, code `tool_answer`, when the answer does not fit its schema; `Timeout`, or `OutcomeUnknown`
+/// for a tool that acts on the world; else what the tool answers.
+pub async fn call(cx: &Scope, name: &str, args: Value) -> Result<Value> {
+    through(cx, &find::find(cx, name)?, args).await
+}
+
+pub(super) async fn through(cx: &Scope, found: &Found, args: Value) -> Result<Value> {
+    match found {
+        Found::Operation(entry, alias) => {
+            let args = match alias {
+                Some(alias) => joined(args, (alias.fixed)())?,
+                None => args,
+            };
+            let call = cx.call_by_name(entry.name, args, CallOptions::new());
+            // The door keeps the deadline of the call itself; a fault of a test may hang before it.
+            tokio::time::timeout(entry.deadline, faulted(cx, found.name(), call))
+                .await
+                .unwrap_or_else(|_| Err(timed_out(&found.info())))
+        }
+        Found::Added(added) => of_added(cx, added, args).await,
+    }
+}
+
+/// The call, with what a test put on it.
+#[cfg(any(test, feature = "doubles"))]
+async fn faulted<T>(cx: &Scope, name: &str, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    match cx.hub().faults() {
+        Some(faults) => faults.around((crate::testing::FaultSite::Tool, name, CALL), call).await,
+        None => call.await,
+    }
+}
+
+#[cfg(not(any(test, feature = "doubles")))]
+async fn faulted<T>(_cx: &Scope, _name: &str, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    call.await
+}
+
+/// What the alias fixes wins over nothing and against everything: a call that says otherwise is refused.
+fn joined(args: Value, fixed: Value) -> Result<Value> {
+    let (Value::Object(mut args), Value::Object(fixed)) = (args, fixed) else {
+        return Err(Error::invalid(CALL, "args", "expected an object"));
+    };
+    for (name, value) in fixed {
+        if args.get(&name).is_some_and(|given| *given != value) {
+            return Err(Error::invalid(CALL, name, format!("expected {value}, which this tool stands for")));
+        }
+        args.insert(name, value);
+    }
+    Ok(Value::Object(args))
+}
+
+async fn of_added(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
+    let info = added.tool.info();
+    door::check_bounds(CALL, &args)?;
+    let faults = schema::faults(&info.input_schema, &info.input_schema, &args);
+    if !faults.is_empty() {
+        return Err(Error::faults(CALL, named(faults)).with_context("tool", &info.name));
+    }
+    let outside = if info.effect.is_ours() { cx.clone() } else { cx.outside() };
+    let work = async {
+        let _turn = match &added.turns {
+            // A semaphore of ours is never closed.
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
+        AssertUnwindSafe(faulted(cx, &info.name, added.tool.call(&outside, args))).catch_unwind().await
+    };
+    let cancel = cx.cancel_token();
+    let answer = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(crate::scope::cancelled(CALL)),
+        done = tokio::time::timeout(Duration::from_millis(info.timeout_ms), work) => match done {
+            Ok(Ok(answer)) => answer.map_err(|error| error.with_context("tool", &info.name))?,
+            Ok(Err(_panic)) => return Err(panicked(info)),
+            Err(_) => return Err(timed_out(info)),
+        },
+    };
+    fits(info, &answer)?;
+    Ok(answer)
+}
+
+/// A fault of the arguments as a whole gets a name to show.
+fn named(faults: Vec<Fault>) -> Vec<Fault> {
+    let name =
+        |fault: Fault| if fault.field.is_empty() { Fault { field: "args".into(), ..fault } } else { fault };
+    faults.into_iter().map(name).collect()
+}
+
+fn fits(info: &ToolInfo, answer: &Value) -> Result<()> {
+    let broken = |message: String| {
+        // The tool has acted: an error of another kind would invite to call it again.
+        let kind = if info.effect.is_ours() { ErrorKind::Corrupted } else { ErrorKind::OutcomeUnknown };
+        Err(Error::new(kind, CALL, message).with_code("tool_answer").with_context("tool", &info.name))
+    };
+    if let Some(fault) = schema::faults(&info.output_schema, &info.output_schema, answer).first() {
+        let place = if fault.field.is_empty() { "the answer" } else { &fault.field };
+        return broken(format!("the answer of the tool does not fit its schema: {place}: {}", fault.message));
+    }
+    if answer.to_string().len() as u64 > MAX_RESULT_BYTES {
+        return broken("the answer of the tool is over 8 MiB: let it answer page by page".to_owned());
+    }
+    Ok(())
+}
+
+fn panicked(info: &ToolInfo) -> Error {
+    let kind = if info.effect.is_ours() { ErrorKind::Internal } else { ErrorKind::OutcomeUnknown };
+    Error::new(kind, CALL, "the tool panicked").with_context("tool", &info.name)
+}
+
+/// Nobody knows whether a tool that acts on the world has acted by then.
+fn timed_out(info: &ToolInfo) -> Error {
+    let error = if info.effect.is_ours() {
+        Error::new(ErrorKind::Timeout, CALL, "the tool did not answer in its time").with_retry(Retry::Backoff)
+    } else {
+        let message = "the tool did not answer in its time: it may have acted";
+        Error::new(ErrorKind::OutcomeUnknown, CALL, message).with_code("tool_timeout")
+    };
+    error.with_context("tool", &info.name).with_context("timeout_ms", info.timeout_ms)
+}
+
+/// The class of a tool's effect: of an operation, of an added tool, or the worst for one that is not known.
+pub(crate) fn effect_class(hub: &Hub, name: &str) -> EffectClass {
+    if let Ok(entry) = hub.operation(super::alias::alias(name).map_or(name, |alias| alias.operation)) {
+        return entry.effect.into();
+    }
+    hub.tools().get(name).map_or(EffectClass::Write, |added| added.tool.info().effect)
+}

