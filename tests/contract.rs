@@ -14,9 +14,21 @@ use serde_json::{Value, json};
 
 fn read(text: &str) -> Vec<Value> {
     let file: Value = serde_json::from_str(text).unwrap();
-    let cases = file["cases"].as_array().unwrap().clone();
+    let cases = file["cases"].as_array().unwrap();
     assert!(!cases.is_empty());
-    cases
+    cases.iter().map(expanded).collect()
+}
+
+/// `{"$repeat": [text, n]}` is the text n times.
+fn expanded(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match map.get("$repeat") {
+            Some(long) => long[0].as_str().unwrap().repeat(long[1].as_u64().unwrap() as usize).into(),
+            None => map.iter().map(|(name, value)| (name.clone(), expanded(value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(expanded).collect(),
+        plain => plain.clone(),
+    }
 }
 
 async fn open() -> Hub {
@@ -111,6 +123,9 @@ async fn calls_answer_what_the_contract_says() {
                 assert_eq!(error.kind().code(), expected["kind"], "{}: {error}", case["name"]);
                 let fields: Vec<&str> =
                     error.field_faults().iter().map(|fault| fault.field.as_str()).collect();
+                if let Some(code) = expected.get("code") {
+                    assert_eq!(error.code(), code, "{}: {error}", case["name"]);
+                }
                 if let Some(wanted) = expected.get("fields") {
                     assert_eq!(&json!(fields), wanted, "{}: {error}", case["name"]);
                 }
@@ -132,7 +147,9 @@ async fn examples_are_those_of_the_catalogue_and_are_understood() {
     }
     assert_eq!(file["operations"], Value::Object(ours), "run `cargo xtask generate`");
     let cx = hub.workspace("default").await.unwrap();
-    for (name, examples) in file["operations"].as_object().unwrap() {
+    for (name, examples) in
+        file["operations"].as_object().unwrap().iter().chain(file["made"].as_object().unwrap())
+    {
         for example in examples.as_array().unwrap() {
             // What an example names need not exist here; but its members must be those of the operation.
             if let Err(error) = cx.call_by_name(name, example.clone(), CallOptions::new()).await {

@@ -3,7 +3,9 @@
 //! A check never trusts a pause: the points follow from the seed, so that a failure can be run again.
 
 mod campaign;
+mod jobber;
 mod options;
+mod runtime;
 mod store;
 mod victim;
 mod writer;
@@ -17,10 +19,11 @@ use crate::Result;
 pub type Check = fn(&Options) -> Result<()>;
 
 /// Every group: its name, how often it kills unless told, and the check.
-pub const GROUPS: &[(&str, u64, Check)] = &[("store", 100, store::check), ("campaign", 30, campaign::check)];
+pub const GROUPS: &[(&str, u64, Check)] =
+    &[("store", 100, store::check), ("campaign", 30, campaign::check), ("runtime", 200, runtime::check)];
 
 /// A child's part: the rest of its arguments.
 pub type Child = fn(&[String]) -> Result<()>;
 
 /// The parts that the crash program plays as a child of itself.
-pub const CHILDREN: &[(&str, Child)] = &[("store-writer", writer::play)];
+pub const CHILDREN: &[(&str, Child)] = &[("store-writer", writer::play), ("runtime-jobber", jobber::play)];

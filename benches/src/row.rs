@@ -22,7 +22,7 @@ pub enum Goal {
 pub struct Row {
     name: String,
     ours: f64,
-    unit: &'static str,
+    unit: String,
     peer: Option<(String, f64)>,
     goal: Goal,
 }
@@ -30,8 +30,8 @@ pub struct Row {
 impl Row {
     /// A row with our value alone. `unit` is written out, for example `rows/s`, `us`, `ms`, `MB`.
     #[must_use]
-    pub fn new(name: impl Into<String>, ours: f64, unit: &'static str, goal: Goal) -> Self {
-        Self { name: name.into(), ours, unit, peer: None, goal }
+    pub fn new(name: impl Into<String>, ours: f64, unit: impl Into<String>, goal: Goal) -> Self {
+        Self { name: name.into(), ours, unit: unit.into(), peer: None, goal }
     }
 
     /// The same row with the rival's value on the same work, in the same unit.

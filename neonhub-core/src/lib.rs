@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bus;
 pub mod connector;
 mod error;
+pub mod health;
 pub mod hub;
 pub mod id;
 pub mod job;
@@ -23,11 +24,13 @@ pub mod schedule;
 mod scope;
 pub mod seal;
 pub mod store;
+pub mod telemetry;
 pub mod tenancy;
 #[cfg(any(test, feature = "doubles"))]
 pub mod testing;
 mod time;
 pub mod tool;
+pub mod vault;
 
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};
 pub use hub::{Hub, HubBuilder};

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bus::Causation;
 use crate::hub::Hub;
 use crate::op::{Unit, denied};
 use crate::permission::{NEVER_AGENT, Permission, PermissionSet, Role};
 use crate::seal::Sealer;
 use crate::store::Store;
+use crate::telemetry::TraceContext;
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
 
@@ -113,6 +115,10 @@ pub(crate) struct Inner {
     pub(crate) correlation: Arc<str>,
     pub(crate) cancel: CancelToken,
     pub(crate) writing: Writing,
+    /// The caller's trace.
+    pub(crate) trace: Option<TraceContext>,
+    /// The event that is being handled.
+    pub(crate) causation: Option<Arc<Causation>>,
 }
 
 impl fmt::Debug for Scope {
@@ -157,6 +163,8 @@ impl Scope {
             correlation,
             cancel: CancelToken::new(),
             writing: Writing::None,
+            trace: None,
+            causation: None,
         }))
     }
 
@@ -181,6 +189,8 @@ impl Scope {
             correlation: Arc::clone(&old.correlation),
             cancel: old.cancel.clone(),
             writing: old.writing.clone(),
+            trace: old.trace.clone(),
+            causation: old.causation.clone(),
         };
         change(&mut inner);
         if inner.seed != old.seed {
@@ -332,6 +342,29 @@ impl Scope {
     #[must_use]
     pub fn with_cancel(&self, token: CancelToken) -> Scope {
         self.with(|inner| inner.cancel = token)
+    }
+
+    /// A scope inside a trace of the caller: runs, spans and outgoing calls join it.
+    #[must_use]
+    pub fn with_trace(&self, context: TraceContext) -> Scope {
+        self.with(|inner| inner.trace = Some(context))
+    }
+
+    /// A scope whose events carry their cause.
+    pub(crate) fn caused_by(&self, cause: Option<Causation>, correlation: Option<&str>) -> Scope {
+        self.with(|inner| {
+            inner.causation = cause.map(Arc::new);
+            if let Some(word) = correlation {
+                inner.correlation = word.into();
+            }
+        })
+    }
+
+    /// A scope of the runtime's own work that stages and flushes by itself.
+    pub(crate) fn staging(&self, operation: &'static str, label: &str) -> Scope {
+        let fork = self.fork(&[operation, label, &self.now().as_millis().to_string()]);
+        let writing = Writing::Job(Arc::new(Unit::default()));
+        fork.inside(operation, fork.seed(), writing, self.cancel_token().clone())
     }
 
     /// The hub this scope belongs to.

@@ -87,6 +87,12 @@ impl Timestamp {
         Timestamp::from_millis(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Time from `earlier` to this instant; zero when it is later.
+    #[must_use]
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default())
+    }
+
     /// This instant minus `by`.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {

@@ -43,8 +43,8 @@ pub use index::{FlatIndex, IdSet, Scored, TextDoc, TextIndex, VectorIndex};
 pub use language::detect_language;
 pub use space::{
     CATALOGUE, ChunkRecord, CreateDataset, CreateSpace, Dataset, DatasetId, DatasetKind, DeleteDocument,
-    Document, DocumentId, DocumentState, DocumentText, Failure, GetDataset, GetDocument, GetSpace, GetText,
-    Hit, IngestText, KINDS, Knowledge, ListDatasets, ListDocuments, ListSpaces, ListVersions, SearchFilters,
-    SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust, UploadDocument, install,
-    install_with,
+    Document, DocumentId, DocumentState, DocumentText, EmbedTexts, Failure, GetDataset, GetDocument,
+    GetSpace, GetText, Hit, IngestText, KINDS, Knowledge, ListDatasets, ListDocuments, ListSpaces,
+    ListVersions, SearchFilters, SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState,
+    Trust, UploadDocument, VectorKind, Vectors, install, install_with,
 };

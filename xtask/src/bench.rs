@@ -1,13 +1,14 @@
 //! `cargo xtask bench GROUP`: measures a group in release mode and writes its rows to `target/bench/GROUP.json`.
 
+use std::path::PathBuf;
+
 use crate::failure::{Failure, Result};
 use crate::process::Process;
-use crate::python::Tools;
+use crate::python::{SHIPPED, Tools};
 use crate::steps::{Steps, with_table};
 use crate::workspace::Workspace;
 
-const USAGE: &str =
-    "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, runtime)";
+const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, runtime, languages)";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,22 +45,26 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let request = Request::read(options)?;
     let workspace = Workspace::load()?;
     with_table(|steps| {
-        let tools = if request.group == "spine" && request.has("python") {
-            Some(python_module(&workspace, steps)?)
-        } else {
-            None
+        let python = match request.group {
+            "spine" | "languages" if request.has("python") => {
+                let (tools, wheel) = python_module(&workspace, steps)?;
+                Some((tools, Some(wheel)))
+            }
+            "runtime" if request.has("queue") => Some((Tools::install(&workspace)?, None)),
+            _ => None,
         };
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
-        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, tools.as_ref()))
+        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
     })
 }
 
-fn python_module(workspace: &Workspace, steps: &mut Steps) -> Result<Tools> {
+fn python_module(workspace: &Workspace, steps: &mut Steps) -> Result<(Tools, PathBuf)> {
     let mut installed = None;
-    steps.run("python module, release", 900, || {
+    steps.run("python wheel, as shipped", 1_200, || {
         let tools = Tools::install(workspace)?;
-        tools.install_binding(workspace, "release")?;
-        installed = Some(tools);
+        let wheel = tools.build_wheel(workspace, SHIPPED)?;
+        tools.install_wheel(workspace, &wheel)?;
+        installed = Some((tools, wheel));
         Ok(())
     })?;
     installed.ok_or_else(|| Failure::new("the Python module is missing"))
@@ -72,7 +77,11 @@ fn release_programs(workspace: &Workspace) -> Result<()> {
     workspace.cargo("build").arg("--release").args(programs).run()
 }
 
-fn measure(workspace: &Workspace, request: &Request<'_>, tools: Option<&Tools>) -> Result<()> {
+fn measure(
+    workspace: &Workspace,
+    request: &Request<'_>,
+    python: Option<&(Tools, Option<PathBuf>)>,
+) -> Result<()> {
     let release = workspace.target.join("release");
     let mut process = Process::new(release.join("neonhub-bench"), &workspace.root).arg(request.group);
     if request.is_quick {
@@ -83,8 +92,11 @@ fn measure(workspace: &Workspace, request: &Request<'_>, tools: Option<&Tools>) 
         Some(part) => process.args(["--only", part]),
         None => process.arg("--out").arg(workspace.target.join("bench")),
     };
-    if let Some(tools) = tools {
+    if let Some((tools, wheel)) = python {
         process = process.env("NEONHUB_BENCH_PYTHON", tools.python());
+        if let Some(wheel) = wheel {
+            process = process.env("NEONHUB_BENCH_WHEEL", wheel);
+        }
     }
     process.env("NEONHUB_CAMPAIGN", release.join("examples/campaign")).run()
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask check`: everything that must hold before the tests are worth running.
 
+mod bindings;
 mod dependencies;
 mod features;
 mod hygiene;
@@ -38,6 +39,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.run("rules of the repository", 10, || hygiene::check(root))?;
     steps.run("licences and sources", 20, || dependencies::check(workspace))?;
     steps.run("file lengths", 10, || lengths::report(workspace))?;
+    steps.run("size of the bindings", 10, || bindings::report(workspace))?;
     let mut tools = None;
     steps.run("python tools", 60, || {
         tools = Some(Tools::install(workspace)?);

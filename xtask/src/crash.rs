@@ -11,7 +11,9 @@ const PROGRAM: &str = "neonhub-crash";
 /// Runs the task.
 pub(crate) fn main(options: &[String]) -> Result<()> {
     let Some((group, options)) = options.split_first().filter(|(group, _)| !group.starts_with('-')) else {
-        return Err(Failure::new("say what to crash: `cargo xtask crash GROUP` (groups: store, campaign)"));
+        return Err(Failure::new(
+            "say what to crash: `cargo xtask crash GROUP` (groups: store, campaign, runtime)",
+        ));
     };
     let workspace = Workspace::load()?;
     with_table(|steps| {

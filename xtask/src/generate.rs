@@ -4,6 +4,7 @@
 //! below turns it into source text. The texts are committed, and `--check` fails when one of them is stale.
 
 mod catalogue;
+mod examples;
 mod python;
 
 use std::collections::BTreeSet;
@@ -140,6 +141,11 @@ impl Change<'_> {
     }
 }
 
+/// Whether a text carries the mark of generated files.
+pub(crate) fn is_generated(text: &str) -> bool {
+    text.lines().take(MARK_LINES).any(|line| line.contains(MARK))
+}
+
 fn stale<'a>(root: &Path, files: &'a [GeneratedFile]) -> Result<Vec<Change<'a>>> {
     let mut changes = Vec::new();
     for file in files {
@@ -155,8 +161,7 @@ fn stale<'a>(root: &Path, files: &'a [GeneratedFile]) -> Result<Vec<Change<'a>>>
     }
     let generated: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for source in sources::texts(root)? {
-        let is_marked = source.text.lines().take(MARK_LINES).any(|line| line.contains(MARK));
-        if is_marked && !generated.contains(source.path.as_str()) {
+        if is_generated(&source.text) && !generated.contains(source.path.as_str()) {
             changes.push(Change::Remove(source.path));
         }
     }

@@ -18,6 +18,7 @@ mod sources;
 mod steps;
 mod system;
 mod test;
+mod together;
 mod workspace;
 
 use failure::{Failure, Result};
@@ -31,13 +32,13 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the suites on a PostgreSQL server, the crash groups, and the Python suite
-                             (PART: check, rust, postgres, example, crash or python)
+                             the suites on a PostgreSQL server, the crash groups, the Python suite, and all languages on one
+                             store (PART: check, rust, postgres, example, crash, python or together)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
                              measure a group in release mode next to its rivals, print the table and
-                             write target/bench/GROUP.json (groups: spine)
+                             write target/bench/GROUP.json (groups: spine, runtime, languages)
   crash GROUP [--kills N] [--seed N]
                              kill a child process at seeded points, reopen and check (groups: store, campaign)
   postgres COMMAND...        start a PostgreSQL server on loopback, run the command with its URL in

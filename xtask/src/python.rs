@@ -9,6 +9,12 @@ use crate::workspace::Workspace;
 /// The pinned tools, one per line.
 const REQUIREMENTS: &str = "xtask/requirements.txt";
 
+/// The cargo profile of what is shipped.
+pub(crate) const SHIPPED: &str = "ship";
+
+/// Most megabytes of the shipped wheel.
+const WHEEL_BUDGET_MB: u64 = 16;
+
 /// Folder of the Python binding.
 const BINDING: &str = "bindings/python";
 
@@ -71,6 +77,36 @@ impl Tools {
             .run()
     }
 
+    /// Builds the wheel as it is shipped, checks its size, and gives its path.
+    pub(crate) fn build_wheel(&self, workspace: &Workspace, profile: &str) -> Result<PathBuf> {
+        let folder = workspace.target.join("wheels").join(profile);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).doing(format!("empty {}", folder.display()))?;
+        }
+        Process::new(self.program("maturin"), &workspace.root.join(BINDING))
+            .args(["build", "--profile", profile, "--interpreter"])
+            .arg(self.python())
+            .arg("--out")
+            .arg(&folder)
+            .env("CARGO_TARGET_DIR", &workspace.target)
+            .env("PYO3_PYTHON", self.python())
+            .run()?;
+        let files = std::fs::read_dir(&folder).doing(format!("read {}", folder.display()))?;
+        let mut wheels = files.filter_map(|file| Some(file.ok()?.path()));
+        let wheel = wheels
+            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+            .ok_or_else(|| Failure::new("maturin made no wheel"))?;
+        if profile == SHIPPED {
+            is_within_budget(&wheel)?;
+        }
+        Ok(wheel)
+    }
+
+    /// Installs a wheel in the place of whatever is there.
+    pub(crate) fn install_wheel(&self, workspace: &Workspace, wheel: &Path) -> Result<()> {
+        self.pip(workspace).args(["install", "--quiet", "--no-deps", "--force-reinstall"]).arg(wheel).run()
+    }
+
     /// The search path with the environment's programs first: pip starts maturin by name.
     fn path_variable(&self) -> Result<std::ffi::OsString> {
         let own = self.python().parent().map(Path::to_path_buf);
@@ -109,6 +145,35 @@ pub(crate) fn example(workspace: &Workspace, tools: &Tools) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fails when a wheel outgrew its budget.
+fn is_within_budget(wheel: &Path) -> Result<()> {
+    let bytes = std::fs::metadata(wheel).doing(format!("look at {}", wheel.display()))?.len();
+    let size = bytes as f64 / 1e6;
+    println!("the wheel has {size:.1} MB of {WHEEL_BUDGET_MB} MB");
+    if bytes > WHEEL_BUDGET_MB * 1_000_000 {
+        return Err(Failure::new(format!(
+            "the wheel has {size:.1} MB, over its budget of {WHEEL_BUDGET_MB} MB: find what it gained, or raise the budget with a reason"
+        )));
+    }
+    Ok(())
+}
+
+/// A new environment that knows nothing of the repository installs the wheel and runs the hello.
+pub(crate) fn fresh(workspace: &Workspace, wheel: &Path) -> Result<()> {
+    let folder = workspace.target.join("fresh-python");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).doing(format!("empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
+    let tools = Tools { folder: folder.join("venv") };
+    let interpreter = interpreter(&workspace.root)?;
+    Process::new(interpreter, &folder).args(["-m", "venv"]).arg(&tools.folder).run()?;
+    tools.pip(workspace).args(["install", "--quiet"]).arg(wheel).run()?;
+    let hello = folder.join("hello.py");
+    std::fs::copy(workspace.root.join("examples/python/hello.py"), &hello).doing("copy the hello")?;
+    Process::new(tools.python(), &folder).arg(&hello).run()
 }
 
 /// The first interpreter that is new enough and can make an environment.

@@ -8,6 +8,7 @@ use crate::postgres::{self, Server};
 use crate::python::{self, Tools};
 use crate::steps::{Steps, with_table};
 use crate::system;
+use crate::together;
 use crate::workspace::Workspace;
 
 /// Suites that later versions bring. They are named in every run, so that nothing looks tested that is not.
@@ -26,11 +27,12 @@ enum Part {
     Example,
     Crash,
     Python,
+    Together,
 }
 
 impl Part {
-    const ALL: [Self; 6] =
-        [Self::Check, Self::Rust, Self::Postgres, Self::Example, Self::Crash, Self::Python];
+    const ALL: [Self; 7] =
+        [Self::Check, Self::Rust, Self::Postgres, Self::Example, Self::Crash, Self::Python, Self::Together];
 
     fn parse(word: &str) -> Result<Self> {
         match word {
@@ -40,8 +42,9 @@ impl Part {
             "example" => Ok(Self::Example),
             "crash" => Ok(Self::Crash),
             "python" => Ok(Self::Python),
+            "together" => Ok(Self::Together),
             other => Err(Failure::new(format!(
-                "no part `{other}`: choose check, rust, postgres, example, crash or python"
+                "no part `{other}`: choose check, rust, postgres, example, crash, python or together"
             ))),
         }
     }
@@ -80,13 +83,24 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
-            steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))
+            steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))?;
+            let few = ["--kills".to_owned(), "60".to_owned()];
+            steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &few))
         }
         Part::Python => {
             let tools = Tools::install(workspace)?;
             steps.run("python build", 300, || tools.install_binding(workspace, "dev"))?;
-            steps.run("python suite", 120, || python::suite(workspace, &tools))?;
-            steps.run("python example", 60, || python::example(workspace, &tools))
+            steps.run("python suite", 300, || python::suite(workspace, &tools))?;
+            steps.run("python example", 60, || python::example(workspace, &tools))?;
+            steps.run("python, fresh environment", 120, || {
+                let wheel = tools.build_wheel(workspace, "dev")?;
+                python::fresh(workspace, &wheel)
+            })
+        }
+        // The bindings are built by their own parts before.
+        Part::Together => {
+            let tools = Tools::install(workspace)?;
+            steps.run("all languages on one store", 120, || together::check(workspace, &tools))
         }
     }
 }

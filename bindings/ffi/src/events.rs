@@ -1,7 +1,9 @@
 //! Streams of events in batches: one hop into the host language carries all that is ready.
 
+use std::sync::Arc;
+
 use neonhub_core::bus::{Item, Subscription};
-use neonhub_core::{Error, Result};
+use neonhub_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -32,16 +34,28 @@ impl EventFilter {
     }
 }
 
-/// A stream of items as JSON. Dropping it ends the subscription.
+/// What a stream is made of; the pump holds none of it, so that dropping the stream ends the pump.
 #[derive(Debug)]
-pub struct EventStream {
+struct Pipe {
     ready: Mutex<mpsc::Receiver<Result<Value>>>,
     pump: JoinHandle<()>,
 }
 
+/// A stream of items as JSON. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct EventStream {
+    pipe: Arc<Pipe>,
+    process: u32,
+}
+
 impl Drop for EventStream {
     fn drop(&mut self) {
-        self.pump.abort();
+        if self.is_foreign() {
+            // The pump is the parent's; waking it from here could wait for a lock nobody holds any more.
+            std::mem::forget(Arc::clone(&self.pipe));
+        } else {
+            self.pipe.pump.abort();
+        }
     }
 }
 
@@ -49,16 +63,23 @@ impl EventStream {
     pub(crate) fn start(subscription: Subscription, filter: EventFilter) -> Self {
         let (send, ready) = mpsc::channel(BUFFER);
         let pump = runtime().spawn(pump(subscription, filter, send));
-        EventStream { ready: Mutex::new(ready), pump }
+        let pipe = Arc::new(Pipe { ready: Mutex::new(ready), pump });
+        EventStream { pipe, process: std::process::id() }
     }
 
-    /// The next items, 1 to `most`, waiting for the first; `None` once the hub is closed and all were given out.
+    /// The next items, 1 to `most`, waiting for the first; `None` once the hub is closed and what happened
+    /// before was given out. A reader far behind goes on from its last `cursor` after opening the store again.
     ///
     /// # Errors
-    /// What the store answers; the stream has ended then.
+    /// What the store answers; the stream has ended then. `Config`, code `forked`, in a forked process.
     pub async fn next_batch(&self, most: usize) -> FfiResult<Option<Vec<Value>>> {
+        if self.is_foreign() {
+            let message =
+                "this stream was opened before the process was forked: open the hub again in the child";
+            return Err(Error::new(ErrorKind::Config, "hub.events", message).with_code("forked").into());
+        }
         let mut batch = Vec::new();
-        self.ready.lock().await.recv_many(&mut batch, most.max(1)).await;
+        self.pipe.ready.lock().await.recv_many(&mut batch, most.max(1)).await;
         if batch.is_empty() {
             return Ok(None);
         }
@@ -67,7 +88,13 @@ impl EventStream {
 
     /// Ends the stream: what waits is still given out, nothing new comes.
     pub fn stop(&self) {
-        self.pump.abort();
+        if !self.is_foreign() {
+            self.pipe.pump.abort();
+        }
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.process != std::process::id()
     }
 }
 
@@ -85,5 +112,41 @@ async fn pump(mut subscription: Subscription, filter: EventFilter, send: mpsc::S
         if send.send(item).await.is_err() || is_last {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{CallSettings, FfiHub, OpenOptions};
+
+    async fn with_people(count: usize) -> FfiHub {
+        let hub = FfiHub::open(OpenOptions::for_tests()).await.unwrap();
+        for n in 0..count {
+            let person =
+                json!({ "identifiers": [{ "kind": "email", "value": format!("p{n}@shared.example") }] });
+            hub.call("people.resolve", person, CallSettings::default(), None).await.unwrap();
+        }
+        hub
+    }
+
+    async fn read_all(stream: &EventStream) -> usize {
+        let mut count = 0;
+        while let Some(batch) = stream.next_batch(64).await.unwrap() {
+            count += batch.len();
+        }
+        count
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_happened_before_the_close_is_given_out_after_it() {
+        let hub = with_people(3).await;
+        let early = hub.events(0, Some("person.created"), EventFilter::Events).unwrap();
+        let late = hub.events(0, Some("person.*"), EventFilter::Events).unwrap();
+        hub.close().await.unwrap();
+        assert_eq!(read_all(&early).await, 3);
+        assert!(read_all(&late).await >= 3);
     }
 }

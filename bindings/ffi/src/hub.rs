@@ -22,6 +22,16 @@ pub struct FfiHub {
     process: u32,
 }
 
+/// In a forked child the hub is left as it is: its threads are gone, and closing the files of the parent's store
+/// would break the parent's locks.
+impl Drop for FfiHub {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            std::mem::forget(self.scope.clone());
+        }
+    }
+}
+
 impl FfiHub {
     /// Opens a hub.
     ///
@@ -147,7 +157,8 @@ impl FfiHub {
         self.scope.hub().operations().filter(|entry| !entry.internal).map(|entry| entry.name).collect()
     }
 
-    /// Stops taking calls, waits for those under way, and closes the store. Closing twice is one close.
+    /// Stops taking calls, waits for those under way, and closes the store. Closing twice is one close. Open streams
+    /// give out what happened before and end.
     ///
     /// # Errors
     /// What the store answers while it writes out.
@@ -180,7 +191,7 @@ impl FfiHub {
 
 /// The builder with every operation, record kind and rule of this build.
 pub(crate) fn builder() -> HubBuilder {
-    neonhub::builder()
+    neonhub::builder().operations(crate::testing::traffic::CATALOGUE)
 }
 
 /// Turns a panic of ours into an error: no panic may cross into another language.

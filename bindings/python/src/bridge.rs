@@ -38,12 +38,17 @@ pub(crate) fn wait<T: Answer>(
 pub(crate) struct Call {
     token: Option<CancelToken>,
     task: AbortHandle,
+    process: u32,
 }
 
 #[pymethods]
 impl Call {
     /// Stops the work.
     fn cancel(&self) {
+        // In a forked child the work is the parent's, and its threads are not here.
+        if self.process != std::process::id() {
+            return;
+        }
         if let Some(token) = &self.token {
             token.cancel();
         }
@@ -74,7 +79,7 @@ impl Target {
             // None: the interpreter is going down and nobody waits any more.
             let _ = Python::try_attach(|py| self.settle(py, answer));
         }));
-        Call { token, task: task.abort_handle() }
+        Call { token, task: task.abort_handle(), process: std::process::id() }
     }
 
     fn settle<T: Answer>(self, py: Python<'_>, answer: FfiResult<T>) -> PyResult<()> {

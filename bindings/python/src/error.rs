@@ -14,7 +14,18 @@ static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static BASE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// An exception of Python as the cause of one of our errors, so that it can become `__cause__` again.
-pub(crate) struct Raised(PyErr);
+pub(crate) struct Raised {
+    exception: PyErr,
+    /// Its words, which a tool's caller is told and nobody else.
+    words: String,
+}
+
+impl Raised {
+    fn new(py: Python<'_>, exception: PyErr) -> Self {
+        let words = exception.value(py).str().map_or_else(|_| String::new(), |words| words.to_string());
+        Raised { exception, words }
+    }
+}
 
 impl fmt::Debug for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,7 +35,7 @@ impl fmt::Debug for Raised {
 
 impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an exception of the host")
+        f.write_str(&self.words)
     }
 }
 
@@ -57,8 +68,8 @@ fn exception(py: Python<'_>, error: &FfiError) -> PyResult<PyErr> {
         retry_after,
     ))?;
     let made = PyErr::from_value(made);
-    if let Some(Raised(cause)) = error.cause::<Raised>() {
-        made.set_cause(py, Some(cause.clone_ref(py)));
+    if let Some(cause) = error.cause::<Raised>() {
+        made.set_cause(py, Some(cause.exception.clone_ref(py)));
     }
     Ok(made)
 }
@@ -66,11 +77,11 @@ fn exception(py: Python<'_>, error: &FfiError) -> PyResult<PyErr> {
 /// The error for what a callback of the host raised.
 pub(crate) fn from_python(py: Python<'_>, raised: PyErr) -> Error {
     match ours(py, &raised) {
-        Ok(Some(error)) => error.with_source(Raised(raised)),
+        Ok(Some(error)) => error.with_source(Raised::new(py, raised)),
         _ => {
             let name =
                 raised.get_type(py).name().map_or_else(|_| "an exception".to_owned(), |n| n.to_string());
-            host::raised(&name, Raised(raised))
+            host::raised(&name, Raised::new(py, raised))
         }
     }
 }

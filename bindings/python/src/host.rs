@@ -48,12 +48,39 @@ impl Reply {
     }
 }
 
-/// A running coroutine; dropping it before its end cancels the coroutine in its loop.
-struct Running(Option<Py<PyAny>>);
+/// A callback under way. Dropping it before its end cancels the coroutine in its loop, also when the coroutine is
+/// only just being started in another thread.
+struct Running(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    /// The running future of a coroutine.
+    future: Option<Py<PyAny>>,
+    /// Nobody waits for it any more.
+    is_over: bool,
+}
+
+impl Running {
+    /// Notes the future of a coroutine; gives it back when it is to be cancelled at once.
+    fn started(slot: &Mutex<Slot>, future: Option<Py<PyAny>>) -> Option<Py<PyAny>> {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_over {
+            return future;
+        }
+        slot.future = future;
+        None
+    }
+
+    fn end(&self) -> Option<Py<PyAny>> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.is_over = true;
+        slot.future.take()
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(future) = self.0.take() {
+        if let Some(future) = self.end() {
             let _ = Python::try_attach(|py| future.call_method0(py, "cancel").map(drop));
         }
     }
@@ -73,20 +100,27 @@ pub(crate) fn callback(function: Py<PyAny>, registered: Option<Py<PyAny>>) -> Ca
 
 async fn run(function: Arc<Py<PyAny>>, loops: Vec<Arc<Py<PyAny>>>, input: Value) -> Result<Value> {
     let (send, receive) = oneshot::channel();
+    let running = Running(Arc::default());
+    let slot = Arc::clone(&running.0);
     // A plain function may take its time: it gets a thread of the blocking pool, not one of the workers.
     let started = tokio::task::spawn_blocking(move || {
         let reply = Reply(Mutex::new(Some(send)));
         Python::try_attach(|py| {
-            start(py, &function, &loops, &input, reply).map_err(|e| error_from_python(py, e))
+            let future = start(py, &function, &loops, &input, reply).map_err(|e| error_from_python(py, e))?;
+            if let Some(unwanted) = Running::started(&slot, future) {
+                let _ = unwanted.call_method0(py, "cancel");
+            }
+            Ok(())
         })
     });
-    let mut running = match started.await {
-        Ok(Some(Ok(future))) => Running(future),
+    match started.await {
+        Ok(Some(Ok(()))) => {}
         Ok(Some(Err(error))) => return Err(error),
         _ => return Err(gone()),
-    };
+    }
     let answer = receive.await;
-    running.0 = None;
+    // It has ended: there is nothing to cancel.
+    drop(running.end());
     answer.unwrap_or_else(|_| Err(gone()))
 }
 

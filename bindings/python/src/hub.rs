@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use neonhub_ffi::host::{HostConnector, HostModel};
+use neonhub_ffi::host::{HostConnector, HostModel, HostTool};
 use neonhub_ffi::{
     CallSettings, CancelToken, Error, EventFilter, FfiError, FfiHub, OpenOptions, Value, runtime,
 };
@@ -13,6 +13,7 @@ use crate::error::to_python;
 use crate::events::Events;
 use crate::host::callback;
 use crate::json::from_python;
+use crate::testing::{Faults, ScriptedModel, VirtualClock};
 
 /// One open hub, seen from one workspace.
 #[pyclass(module = "neonhub._native", frozen)]
@@ -135,6 +136,41 @@ impl Hub {
             HostConnector::new(settings, callback(deliver, event_loop), probe).map_err(FfiError::from);
         let added = connector.and_then(|connector| self.0.add_connector(connector));
         added.map_err(|error| to_python(py, &error))
+    }
+
+    /// Adds a tool whose body is a Python function.
+    fn add_tool(
+        &self,
+        py: Python<'_>,
+        settings: &Bound<'_, PyAny>,
+        body: Py<PyAny>,
+        replace: bool,
+        event_loop: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let settings = parsed(py, "hub.add_tool", settings)?;
+        let tool = HostTool::new(settings, callback(body, event_loop)).map_err(FfiError::from);
+        let added = tool.and_then(|tool| self.0.add_tool(tool, replace));
+        added.map_err(|error| to_python(py, &error))
+    }
+
+    /// Takes a tool away.
+    fn remove_tool(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        self.0.remove_tool(name).map_err(|error| to_python(py, &error))
+    }
+
+    /// Adds a scripted model.
+    fn add_scripted(&self, py: Python<'_>, model: &ScriptedModel) -> PyResult<()> {
+        self.0.add_scripted(&model.0).map_err(|error| to_python(py, &error))
+    }
+
+    /// Puts faults on calls of this hub, or takes them away.
+    fn inject_faults(&self, py: Python<'_>, faults: Option<&Faults>) -> PyResult<()> {
+        self.0.inject_faults(faults.map(|faults| &faults.0)).map_err(|error| to_python(py, &error))
+    }
+
+    /// The clock, when it stands still.
+    fn clock(&self) -> Option<VirtualClock> {
+        self.0.clock().map(VirtualClock)
     }
 
     /// Names of the operations, sorted.

@@ -9,6 +9,7 @@ mod events;
 mod host;
 mod hub;
 mod json;
+mod testing;
 
 use pyo3::prelude::*;
 
@@ -27,4 +28,6 @@ mod _native {
     use super::hub::{Hub, open, start_open};
     #[pymodule_export]
     use super::json::echo;
+    #[pymodule_export]
+    use super::testing::{Faults, NetworkForbidden, ScriptedModel, VirtualClock, network_forbidden};
 }

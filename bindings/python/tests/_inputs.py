@@ -496,9 +496,142 @@ def gate_check(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def jobs_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "flow" in v:
+        given["flow"] = v["flow"]
+    if "id" in v:
+        given["id"] = v["id"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def jobs_discard_dead(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "error" in v:
+        given["error"] = v["error"]
+    return given
+
+
+def jobs_enqueue(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "job" in v:
+        given["job"] = c.new_job(v["job"])
+    return given
+
+
+def jobs_enqueue_many(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "jobs" in v:
+        given["jobs"] = [c.new_job(t1) for t1 in v["jobs"]]
+    return given
+
+
+def jobs_flow(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "nodes" in v:
+        given["nodes"] = [c.new_node(t1) for t1 in v["nodes"]]
+    return given
+
+
+def jobs_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_history(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "flow" in v:
+        given["flow"] = v["flow"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "parent" in v:
+        given["parent"] = v["parent"]
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "state" in v:
+        given["state"] = v["state"]
+    return given
+
+
+def jobs_logs(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_progress(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "percent" in v:
+        given["percent"] = v["percent"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def jobs_promote(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def jobs_reprioritise(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "priority" in v:
+        given["priority"] = v["priority"]
+    return given
+
+
+def jobs_retry(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "ids" in v:
+        given["ids"] = v["ids"]
+    return given
+
+
+def jobs_retry_dead(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "error" in v:
+        given["error"] = v["error"]
+    return given
+
+
 def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def knowledge_embed(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "texts" in v:
+        given["texts"] = v["texts"]
+    if "embedder" in v:
+        given["embedder"] = v["embedder"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    return given
 
 
 def knowledge_ingest_text(v: dict[str, Any]) -> dict[str, Any]:
@@ -542,6 +675,8 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
         given["spaces"] = v["spaces"]
     if "text_weight" in v:
         given["text_weight"] = v["text_weight"]
+    if "vector" in v:
+        given["vector"] = v["vector"]
     return given
 
 
@@ -780,6 +915,43 @@ def prompts_render(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def queues_drain(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    if "timeout_ms" in v:
+        given["timeout_ms"] = v["timeout_ms"]
+    return given
+
+
+def queues_list(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def queues_obliterate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "confirm" in v:
+        given["confirm"] = v["confirm"]
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    return given
+
+
+def queues_pause(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    return given
+
+
+def queues_resume(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "queue" in v:
+        given["queue"] = v["queue"]
+    return given
+
+
 def queues_stats(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "queue" in v:
@@ -802,6 +974,126 @@ def runs_signal(v: dict[str, Any]) -> dict[str, Any]:
         given["wait"] = v["wait"]
     if "payload" in v:
         given["payload"] = v["payload"]
+    return given
+
+
+def schedules_backfill(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = instant(v["from"])
+    if "id" in v:
+        given["id"] = v["id"]
+    if "to" in v:
+        given["to"] = instant(v["to"])
+    if "overlap" in v:
+        given["overlap"] = v["overlap"]
+    return given
+
+
+def schedules_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "target" in v:
+        given["target"] = c.target(v["target"])
+    if "when" in v:
+        given["when"] = c.when(v["when"])
+    if "calendar" in v:
+        given["calendar"] = (None if (t1 := v["calendar"]) is None else c.calendar(t1))
+    if "concurrency" in v:
+        given["concurrency"] = v["concurrency"]
+    if "ends_at" in v:
+        given["ends_at"] = (None if (t2 := v["ends_at"]) is None else instant(t2))
+    if "jitter_ms" in v:
+        given["jitter_ms"] = v["jitter_ms"]
+    if "max_runs" in v:
+        given["max_runs"] = v["max_runs"]
+    if "missed" in v:
+        given["missed"] = v["missed"]
+    if "missed_window_ms" in v:
+        given["missed_window_ms"] = v["missed_window_ms"]
+    if "overlap" in v:
+        given["overlap"] = v["overlap"]
+    if "pause_after_failures" in v:
+        given["pause_after_failures"] = v["pause_after_failures"]
+    if "priority" in v:
+        given["priority"] = v["priority"]
+    if "retries" in v:
+        given["retries"] = v["retries"]
+    if "starts_at" in v:
+        given["starts_at"] = (None if (t3 := v["starts_at"]) is None else instant(t3))
+    return given
+
+
+def schedules_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def schedules_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def schedules_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "enabled" in v:
+        given["enabled"] = v["enabled"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
+
+
+def schedules_pause(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def schedules_preview(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "when" in v:
+        given["when"] = c.when(v["when"])
+    if "calendar" in v:
+        given["calendar"] = (None if (t1 := v["calendar"]) is None else c.calendar(t1))
+    if "from" in v:
+        given["from_"] = (None if (t2 := v["from"]) is None else instant(t2))
+    if "n" in v:
+        given["n"] = v["n"]
+    return given
+
+
+def schedules_resume(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def schedules_trigger_now(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "input" in v:
+        given["input"] = v["input"]
+    return given
+
+
+def schedules_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "schedule" in v:
+        given["schedule"] = c.create_schedule(v["schedule"])
     return given
 
 
@@ -880,6 +1172,35 @@ def sends_totals(v: dict[str, Any]) -> dict[str, Any]:
         given["campaign"] = v["campaign"]
     if "step" in v:
         given["step"] = v["step"]
+    return given
+
+
+def sessions_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def sessions_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def sessions_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "schedule" in v:
+        given["schedule"] = v["schedule"]
+    if "state" in v:
+        given["state"] = v["state"]
     return given
 
 
@@ -1227,7 +1548,22 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drafts.reject": drafts_reject,
     "email.unsubscribe": email_unsubscribe,
     "gate.check": gate_check,
+    "jobs.cancel": jobs_cancel,
+    "jobs.discard_dead": jobs_discard_dead,
+    "jobs.enqueue": jobs_enqueue,
+    "jobs.enqueue_many": jobs_enqueue_many,
+    "jobs.flow": jobs_flow,
+    "jobs.get": jobs_get,
+    "jobs.history": jobs_history,
+    "jobs.list": jobs_list,
+    "jobs.logs": jobs_logs,
+    "jobs.progress": jobs_progress,
+    "jobs.promote": jobs_promote,
+    "jobs.reprioritise": jobs_reprioritise,
+    "jobs.retry": jobs_retry,
+    "jobs.retry_dead": jobs_retry_dead,
     "jobs.work": jobs_work,
+    "knowledge.embed": knowledge_embed,
     "knowledge.ingest_text": knowledge_ingest_text,
     "knowledge.search": knowledge_search,
     "people.candidates.accept": people_candidates_accept,
@@ -1249,9 +1585,24 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "preferences.get": preferences_get,
     "preferences.update": preferences_update,
     "prompts.render": prompts_render,
+    "queues.drain": queues_drain,
+    "queues.list": queues_list,
+    "queues.obliterate": queues_obliterate,
+    "queues.pause": queues_pause,
+    "queues.resume": queues_resume,
     "queues.stats": queues_stats,
     "runs.cancel": runs_cancel,
     "runs.signal": runs_signal,
+    "schedules.backfill": schedules_backfill,
+    "schedules.create": schedules_create,
+    "schedules.delete": schedules_delete,
+    "schedules.get": schedules_get,
+    "schedules.list": schedules_list,
+    "schedules.pause": schedules_pause,
+    "schedules.preview": schedules_preview,
+    "schedules.resume": schedules_resume,
+    "schedules.trigger_now": schedules_trigger_now,
+    "schedules.update": schedules_update,
     "scope.whoami": scope_whoami,
     "sends.cancel": sends_cancel,
     "sends.create": sends_create,
@@ -1260,6 +1611,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "sends.resolve_unknown": sends_resolve_unknown,
     "sends.status": sends_status,
     "sends.totals": sends_totals,
+    "sessions.cancel": sessions_cancel,
+    "sessions.get": sessions_get,
+    "sessions.list": sessions_list,
     "sms.segments": sms_segments,
     "spaces.create": spaces_create,
     "spaces.get": spaces_get,

@@ -17,10 +17,24 @@ from neonhub._generated.blocking import Operations
 from neonhub._runtime import AsyncCore, BlockingCore
 
 
+def expanded(value: Any) -> Any:
+    """``{"$repeat": [text, n]}`` is the text n times."""
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if "$repeat" in members:
+            text, times = members["$repeat"]
+            return text * times
+        return {name: expanded(member) for name, member in members.items()}
+    if isinstance(value, list):
+        items: list[Any] = value
+        return [expanded(item) for item in items]
+    return value
+
+
 def cases(name: str) -> list[Any]:
     found: list[Any] = json.loads((CONTRACT / name).read_text("utf-8"))["cases"]
     assert found
-    return [pytest.param(case, id=case["name"]) for case in found]
+    return [pytest.param(expanded(case), id=case["name"]) for case in found]
 
 
 def pairs(value: list[list[str]] | None) -> list[tuple[str, str]]:
@@ -133,6 +147,7 @@ def test_calls() -> None:
                 continue
             with pytest.raises(errors.CLASSES[case["error"]["kind"]]) as caught:
                 native.call(case["operation"], case["input"])
+            assert caught.value.code == case["error"].get("code", caught.value.code), case["name"]
             if "fields" in case["error"]:
                 assert [fault.field for fault in caught.value.faults] == case["error"]["fields"], case["name"]
 
@@ -173,8 +188,13 @@ def without_nulls(value: Any, depth: int = 0) -> Any:
 
 
 def examples() -> list[Any]:
-    file = json.loads((CONTRACT / "examples.json").read_text("utf-8"))["operations"]
-    return [pytest.param(name, example, id=f"{name}-{n}") for name in file for n, example in enumerate(file[name])]
+    file = json.loads((CONTRACT / "examples.json").read_text("utf-8"))
+    return [
+        pytest.param(name, example, id=f"{name}-{part}-{n}")
+        for part in ("operations", "made")
+        for name in file[part]
+        for n, example in enumerate(file[part][name])
+    ]
 
 
 @pytest.mark.parametrize(("name", "example"), examples())

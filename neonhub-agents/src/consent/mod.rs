@@ -17,6 +17,7 @@ pub mod token;
 use neonhub_core::HubBuilder;
 use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
+use neonhub_core::vault::SealedColumn;
 
 pub use channel::Channel;
 pub use ids::{ConsentId, ConsentTextId, SuppressionId};
@@ -52,7 +53,13 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<ops::SigningKeyRecord>(),
 ];
 
+/// What is sealed in them: suppressed addresses, and the keys of unsubscribe links.
+static SEALED: &[SealedColumn] = &[
+    SealedColumn::of::<Suppression>("identity", "key"),
+    SealedColumn::of::<ops::SigningKeyRecord>("signing_key", "secret"),
+];
+
 /// Adds consent to a hub. Needs [`crate::people::install`] beside it.
 pub fn install(builder: HubBuilder) -> HubBuilder {
-    builder.operations(CATALOGUE).kinds(KINDS)
+    builder.operations(CATALOGUE).kinds(KINDS).sealed(SEALED)
 }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use neonhub_core::HubBuilder;
 use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
+use neonhub_core::vault::SealedColumn;
 
 pub use facts::{GateFacts, facts_of, facts_of_many};
 pub use ids::{CandidateId, IdentityId, ImportId, MergeId, PersonId};
@@ -67,7 +68,15 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<import::FaultPage>(),
 ];
 
+/// What is sealed in them.
+static SEALED: &[SealedColumn] = &[
+    SealedColumn::of::<Identity>("identity", "key"),
+    SealedColumn::of::<Identity>("identity", "value"),
+    SealedColumn::of::<MergeEntry>("identity", "key"),
+    SealedColumn::of::<MergeEntry>("identity", "value"),
+];
+
 /// Adds people to a hub. Needs [`crate::consent::install`] beside it.
 pub fn install(builder: HubBuilder) -> HubBuilder {
-    builder.operations(CATALOGUE).kinds(KINDS).service(Arc::new(import::Desk::default()))
+    builder.operations(CATALOGUE).kinds(KINDS).sealed(SEALED).service(Arc::new(import::Desk::default()))
 }

@@ -170,6 +170,7 @@ impl Scope {
         }
         let until = self.now().plus(VALID_FOR);
         let sealed = judgements.into_iter().zip(outbounds).map(|(judgement, outbound)| {
+            count(self, &outbound, &judgement);
             if judgement.decision != Decision::Allow {
                 return Clearance::Refused(judgement);
             }
@@ -199,6 +200,16 @@ impl Scope {
         crate::policy::rule_effect("connector.deliver", channel.as_str(), self).await?;
         connector.deliver(cleared).await
     }
+}
+
+fn count(cx: &Scope, outbound: &Outbound, judgement: &Judgement) {
+    let verdict = match judgement.decision {
+        Decision::Allow => "allow",
+        Decision::Defer => "defer",
+        Decision::Deny => "deny",
+    };
+    let rule = judgement.deciding().map_or("", |r| r.rule.as_str());
+    cx.hub().telemetry().judged(outbound.channel.as_str(), verdict, rule);
 }
 
 fn fingerprint(outbound: &Outbound) -> [u8; 32] {

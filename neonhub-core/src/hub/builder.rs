@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Hub, Inner, keys};
+use super::env::ROOT_KEY;
+use super::lifecycle::{HubMode, Rights};
+use super::{Hub, Inner};
 use crate::audit::Anchor;
-use crate::bus::Bus;
+use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
+use crate::health::{Health, Recipe};
 use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
@@ -20,10 +21,12 @@ use crate::permission::Role;
 use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::Principal;
-use crate::seal::{RootKey, hmac_sha256};
-use crate::store::{Batch, Expected, Kind, MemoryStore, Record, Row, SharedStore, Write};
+use crate::seal::RootKey;
+use crate::store::{Batch, Expected, Kind, MemoryStore, Row, SharedStore, Write};
+use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, check_slug};
 use crate::tool::Tool;
+use crate::vault::{self, EnvKey, FileKey, FixedKey, KeyProvider, SealedColumn};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
@@ -43,6 +46,24 @@ pub(super) enum Home {
 }
 
 impl Home {
+    /// Where the root key comes from when nothing else was said.
+    fn key_provider(&self) -> Result<Arc<dyn KeyProvider>> {
+        if std::env::var_os(ROOT_KEY).is_some() {
+            return Ok(Arc::new(EnvKey::new(ROOT_KEY)));
+        }
+        match self {
+            Home::Memory => Ok(Arc::new(FixedKey(RootKey::generate("memory")?))),
+            Home::File(store) => Ok(Arc::new(FileKey::beside(store))),
+            Home::Server => Err(Error::new(
+                ErrorKind::Config,
+                "hub.open",
+                format!(
+                    "a store on a server needs its root key: set {ROOT_KEY} to 64 hex digits, the same in every process"
+                ),
+            )),
+        }
+    }
+
     fn into_location(self) -> Option<PathBuf> {
         match self {
             Home::File(path) => Some(path),
@@ -57,7 +78,16 @@ pub struct HubBuilder {
     place: Place,
     clock: Arc<dyn Clock>,
     seed: Option<u64>,
-    root_key: Option<RootKey>,
+    key_provider: Option<Arc<dyn KeyProvider>>,
+    sealed: Vec<SealedColumn>,
+    error_sinks: Vec<Arc<dyn ErrorSink>>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    rights: Option<Arc<dyn Rights>>,
+    checks: Vec<Arc<dyn Health>>,
+    recipes: Vec<Arc<dyn Recipe>>,
+    mode: HubMode,
+    allows_memory: bool,
+    pub(super) mocks_connectors: bool,
     catalogue: Vec<&'static [Entry]>,
     kinds: Vec<&'static [Kind]>,
     services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -77,27 +107,22 @@ impl std::fmt::Debug for HubBuilder {
     }
 }
 
-/// Proof that a store was opened with the root key it was made with.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct KeyCheck {
-    id: String,
-    fingerprint: String,
-}
-
-impl Record for KeyCheck {
-    const KIND: &'static str = "key_check";
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
 impl HubBuilder {
     pub(super) fn new() -> Self {
         HubBuilder {
             place: Place::Url("memory:".into()),
             clock: Arc::new(SystemClock),
             seed: None,
-            root_key: None,
+            key_provider: None,
+            sealed: vault::COLUMNS.to_vec(),
+            error_sinks: Vec::new(),
+            subscribers: Vec::new(),
+            rights: None,
+            checks: Vec::new(),
+            recipes: crate::health::builtin_recipes(),
+            mode: HubMode::default(),
+            allows_memory: false,
+            mocks_connectors: false,
             catalogue: vec![
                 super::CATALOGUE,
                 crate::op::CATALOGUE,
@@ -107,10 +132,15 @@ impl HubBuilder {
                 crate::tenancy::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
+                crate::store::ops::CATALOGUE,
                 crate::run::CATALOGUE,
                 crate::job::ops::CATALOGUE,
                 crate::schedule::CATALOGUE,
                 crate::tool::CATALOGUE,
+                vault::CATALOGUE,
+                crate::telemetry::CATALOGUE,
+                crate::bus::CATALOGUE,
+                crate::health::CATALOGUE,
             ],
             kinds: vec![
                 super::KINDS,
@@ -121,6 +151,9 @@ impl HubBuilder {
                 crate::job::KINDS,
                 crate::schedule::KINDS,
                 crate::tool::KINDS,
+                vault::KINDS,
+                crate::bus::KINDS,
+                crate::health::KINDS,
             ],
             services: HashMap::new(),
             gate: None,
@@ -153,8 +186,8 @@ impl HubBuilder {
         self
     }
 
-    /// Where records are kept: a path, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:`.
-    /// Default `memory:`.
+    /// Where records are kept: a path, `sqlite:PATH`, `sled:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or
+    /// `memory:`. Default `memory:`.
     pub fn store(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self
@@ -181,8 +214,25 @@ impl HubBuilder {
 
     /// The root key. Default: `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first open. A
     /// store on a server has no file beside it: there the key must be given.
-    pub fn root_key(mut self, key: RootKey) -> Self {
-        self.root_key = Some(key);
+    pub fn root_key(self, key: RootKey) -> Self {
+        self.key_provider(Arc::new(FixedKey(key)))
+    }
+
+    /// Where the root key comes from: a file, the environment, a passphrase, a key service.
+    pub fn key_provider(mut self, provider: Arc<dyn KeyProvider>) -> Self {
+        self.key_provider = Some(provider);
+        self
+    }
+
+    /// Reports faults of ours, redacted, to a crash service of the host. Default: none.
+    pub fn error_sink(mut self, sink: Arc<dyn ErrorSink>) -> Self {
+        self.error_sinks.push(sink);
+        self
+    }
+
+    /// Names the sealed values of record kinds, so that a rotation of the data key finds them.
+    pub fn sealed(mut self, columns: &'static [SealedColumn]) -> Self {
+        self.sealed.extend(columns);
         self
     }
 
@@ -239,6 +289,66 @@ impl HubBuilder {
         self
     }
 
+    /// Adds a subscriber of events.
+    pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
+        self.subscribers.push(subscriber);
+        self
+    }
+
+    /// Adds a part that can tell how it is.
+    pub fn health(mut self, check: Arc<dyn Health>) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Adds a way to heal a part.
+    pub fn recipe(mut self, recipe: Arc<dyn Recipe>) -> Self {
+        self.recipes.push(recipe);
+        self
+    }
+
+    /// Tells which rights a principal has now, for streams that are open for long. Default: those it came with.
+    pub fn rights(mut self, rights: Arc<dyn Rights>) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
+    /// What the process is for. In production a store in memory is refused, and new workspaces are for real people.
+    /// Default: development.
+    pub fn mode(mut self, mode: HubMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Lets a store in memory through in production: nothing outlives the process.
+    pub fn allow_memory(mut self) -> Self {
+        self.allows_memory = true;
+        self
+    }
+
+    /// Uses connectors that reach nobody alone: the outbox, and recorded exchanges.
+    pub fn mock_connectors(mut self) -> Self {
+        self.mocks_connectors = true;
+        self
+    }
+
+    fn check_mode(&self) -> Result<()> {
+        let is_memory = matches!(&self.place, Place::Url(url) if url == "memory:");
+        let refuse = |message: &'static str| Err(Error::new(ErrorKind::Config, "hub.open", message));
+        if self.mode != HubMode::Production {
+            return Ok(());
+        }
+        if is_memory && !self.allows_memory {
+            return refuse(
+                "production wants a store that outlives the process: give a path, or allow_memory",
+            );
+        }
+        if self.seed.is_some() {
+            return refuse("a fixed seed makes ids and tokens predictable: leave it out in production");
+        }
+        Ok(())
+    }
+
     /// Opens the store and assembles the hub.
     ///
     /// # Errors
@@ -247,14 +357,21 @@ impl HubBuilder {
     /// `Corrupted` for a file that is no store.
     pub async fn build(self) -> Result<Hub> {
         let catalogue = catalogue(&self.catalogue)?;
+        self.check_mode()?;
         let queues = queues(self.queues)?;
+        check_names(&self.subscribers)?;
+        let opened_at = self.clock.now();
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
         let (store, home) = match self.place {
             Place::Store(store) => (store, Home::Memory),
-            Place::Url(url) => open_store(&url).await?,
+            Place::Url(url) => open_at(&url).await?,
         };
         store.declare(&kinds).await?;
-        let root_key = keys::root_key(self.root_key, &home)?;
+        let provider = match self.key_provider {
+            Some(provider) => provider,
+            None => home.key_provider()?,
+        };
+        let vault = vault::open(&store, provider, self.sealed, self.clock.as_ref()).await?;
         let seq = store.seq().await?;
         let seed = match self.seed {
             // The position in the feed is mixed in, so that a second run on one store never repeats an id.
@@ -265,7 +382,6 @@ impl HubBuilder {
         Seed::from_entropy().rng().fill(&mut token);
         let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
         store.register_worker(&worker)?;
-        let key_fits = check_key(&store, &root_key, self.clock.as_ref()).await?;
         let location = home.into_location();
         let anchor = self.anchor.unwrap_or_else(|| crate::audit::anchor_beside(location.as_deref()));
         let control = super::Control::new(store.watch());
@@ -274,11 +390,12 @@ impl HubBuilder {
             clock: self.clock,
             seed,
             seeded: self.seed.is_some(),
-            root_key,
-            key_fits,
+            vault,
+            telemetry: Arc::new(Telemetry::new()?),
+            error_sinks: self.error_sinks,
             location,
             catalogue,
-            kinds: kinds.iter().map(|k| (k.name, *k)).collect(),
+            kinds,
             services: RwLock::new(self.services),
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
@@ -288,7 +405,6 @@ impl HubBuilder {
             tools: crate::tool::Registry::default(),
             #[cfg(any(test, feature = "doubles"))]
             faults: RwLock::default(),
-            sealers: Mutex::default(),
             turns: Mutex::default(),
             calls: Mutex::default(),
             call_count: 0.into(),
@@ -304,7 +420,17 @@ impl HubBuilder {
             worker,
             in_flight: watch::channel(0).0,
             closing: watch::channel(false).0,
-            closed: false.into(),
+            grace_over: watch::channel(false).0,
+            closed: watch::channel(false).0,
+            paused: watch::channel(false).0,
+            shutting: tokio::sync::Mutex::default(),
+            subscribers: self.subscribers,
+            rights: self.rights,
+            checks: RwLock::new(self.checks),
+            recipes: self.recipes,
+            opened_at,
+            mode: self.mode,
+            mocks_connectors: self.mocks_connectors,
         }));
         for tool in self.tools {
             hub.add_tool(tool)?;
@@ -318,12 +444,14 @@ impl Hub {
     /// The default workspace, and the work that a dead process left behind.
     async fn prepare(&self) -> Result<()> {
         let owner = Principal::User { id: "owner".into() };
+        self.read_keys(&WorkspaceId::hub()).await?;
         let hub_scope = self.scope_of(WorkspaceId::hub(), owner.clone(), Role::Owner);
         if hub_scope.get::<DirectoryEntry>(DEFAULT_WORKSPACE).await?.is_none() {
             self.make_workspace(&hub_scope, DEFAULT_WORKSPACE).await?;
         }
         let all = crate::store::Query::by_id().limit(10_000);
         for entry in hub_scope.query::<DirectoryEntry>(&all).await? {
+            self.read_keys(&entry.body.workspace).await?;
             let cx = self.scope_of(entry.body.workspace, owner.clone(), Role::Owner);
             if self.is_seeded() && self.workspace_of(&cx).await?.mode == Mode::Production {
                 return Err(Error::new(
@@ -334,7 +462,7 @@ impl Hub {
             }
             cx.release_orphans().await?;
         }
-        Ok(())
+        self.keys_are_wrapped().await
     }
 
     /// Makes a sandbox workspace beside the default one, an organization of its own.
@@ -355,12 +483,25 @@ impl Hub {
     }
 
     async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
-        let workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
+        let mut workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
+        if self.mode() == HubMode::Production {
+            workspace.mode = Mode::Production;
+        }
         match self.found(&workspace, hub_scope.label()).await {
             // Another process opened the new store at the same time and made it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
+    }
+}
+
+fn check_names(subscribers: &[Arc<dyn Subscriber>]) -> Result<()> {
+    let mut names: Vec<&str> = subscribers.iter().map(|s| s.name()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some(pair) => Err(Error::new(ErrorKind::Config, "hub.open", "two subscribers have the same name")
+            .with_context("subscriber", pair.first().copied().unwrap_or_default())),
+        None => Ok(()),
     }
 }
 
@@ -389,7 +530,7 @@ fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
 }
 
 /// The store of a URL, and where it lives.
-async fn open_store(url: &str) -> Result<(SharedStore, Home)> {
+pub(super) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
     if url == "memory:" {
         #[cfg(all(feature = "testing", feature = "postgres"))]
         if let Some(store) = crate::store::conformance::postgres::instead_of_memory().await? {
@@ -408,12 +549,15 @@ async fn open_store(url: &str) -> Result<(SharedStore, Home)> {
         )
         .with_context("scheme", scheme));
     }
+    if let Some(folder) = url.strip_prefix("sled:") {
+        return open_folder(PathBuf::from(folder)).await;
+    }
     let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
     if path.as_os_str().is_empty() {
         return Err(Error::invalid(
             "hub.open",
             "store",
-            "expected a path, sqlite:PATH, postgres://... or memory:",
+            "expected a path, sqlite:PATH, sled:PATH, postgres://... or memory:",
         ));
     }
     let (store, path) = open_file(path).await?;
@@ -435,6 +579,25 @@ async fn open_server(_url: &str) -> Result<SharedStore> {
     ))
 }
 
+#[cfg(feature = "sled")]
+async fn open_folder(path: PathBuf) -> Result<(SharedStore, Home)> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("hub.open", "store", "expected sled:PATH"));
+    }
+    let store = crate::store::sled::SledStore::open(&path).await?;
+    Ok((Arc::new(store), Home::File(path)))
+}
+
+#[cfg(not(feature = "sled"))]
+#[allow(clippy::unused_async, reason = "same signature as with the feature")]
+async fn open_folder(_path: PathBuf) -> Result<(SharedStore, Home)> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "hub.open",
+        "this build has no sled store: enable the feature `sled`",
+    ))
+}
+
 #[cfg(feature = "sqlite")]
 async fn open_file(path: PathBuf) -> Result<(SharedStore, PathBuf)> {
     let store = crate::store::sqlite::SqliteStore::open(&path).await?;
@@ -449,25 +612,4 @@ async fn open_file(_path: PathBuf) -> Result<(SharedStore, PathBuf)> {
         "hub.open",
         "this build has no file store: enable the feature `sqlite`",
     ))
-}
-
-/// True when the root key is the one the store was made with; a new store takes this one.
-async fn check_key(store: &SharedStore, key: &RootKey, clock: &dyn Clock) -> Result<bool> {
-    let kind = Kind::of::<KeyCheck>();
-    let fingerprint = crate::store_hex(&hmac_sha256(key.bytes(), &[b"neonhub-key-check-v1"]));
-    loop {
-        if let Some(row) = store.get(kind, &WorkspaceId::hub(), "root").await? {
-            return Ok(crate::store::Stored::<KeyCheck>::from_row(&row)?.fingerprint == fingerprint);
-        }
-        let record = KeyCheck { id: "root".into(), fingerprint: fingerprint.clone() };
-        let row = Row::of(&record, clock.now(), "system:open")?;
-        let mut batch = Batch::new(WorkspaceId::hub(), clock.now());
-        batch.writes.push(Write::Put { kind, row, expected: Expected::Absent });
-        match store.commit(batch).await {
-            Ok(_) => return Ok(true),
-            // Another process was first: compare with its key.
-            Err(error) if error.code() == "stale_revision" => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

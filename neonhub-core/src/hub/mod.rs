@@ -2,7 +2,8 @@
 
 mod builder;
 mod control;
-mod keys;
+mod env;
+mod lifecycle;
 pub mod ops;
 mod scope_ops;
 
@@ -10,19 +11,21 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
-pub use builder::{HubBuilder, KeyCheck};
+pub use builder::HubBuilder;
 pub(crate) use control::{Control, WorkspaceControl};
+pub use env::EnvSettings;
+pub use lifecycle::{HubMode, Rights, Shutdown};
 pub use ops::{CATALOGUE, KINDS};
 
 use crate::audit::Anchor;
-use crate::bus::Bus;
+use crate::bus::{Bus, Subscriber};
 use crate::connector::{Channel, Connector, Gate};
+use crate::health::{Health, Recipe};
 use crate::job::{Queue, Room};
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
@@ -30,17 +33,19 @@ use crate::permission::Role;
 use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
-use crate::seal::{RootKey, Sealer};
+use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
+use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
 use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
+use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
-/// How long `close` waits for calls in flight.
-const GRACE: Duration = Duration::from_secs(30);
+/// Connectors that reach nobody: all there is with `USE_MOCK_CONNECTORS`.
+const MOCKS: &[&str] = &["outbox", "replay"];
 
 /// One open store with its catalogue, gate, connectors, models and jobs. Cheap to clone.
 ///
-/// Close it with [`Hub::close`]; dropping it without closing is safe, as a crash is.
+/// Close it with [`Hub::close`] or [`Hub::shutdown`]; dropping it without closing is safe, as a crash is.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -49,11 +54,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     seed: Seed,
     seeded: bool,
-    root_key: RootKey,
-    key_fits: bool,
+    vault: Vault,
+    telemetry: Arc<Telemetry>,
+    error_sinks: Vec<Arc<dyn ErrorSink>>,
     location: Option<std::path::PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
-    kinds: HashMap<&'static str, Kind>,
+    kinds: Vec<Kind>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
@@ -63,7 +69,6 @@ struct Inner {
     tools: crate::tool::Registry,
     #[cfg(any(test, feature = "doubles"))]
     faults: RwLock<Option<crate::testing::FaultInjector>>,
-    sealers: Mutex<HashMap<WorkspaceId, Arc<Sealer>>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
     call_count: AtomicU64,
@@ -79,7 +84,18 @@ struct Inner {
     worker: String,
     in_flight: watch::Sender<u64>,
     closing: watch::Sender<bool>,
-    closed: AtomicBool,
+    /// True once the grace of a shutdown is over: what still runs is cut.
+    grace_over: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
+    paused: watch::Sender<bool>,
+    shutting: tokio::sync::Mutex<()>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    rights: Option<Arc<dyn Rights>>,
+    checks: RwLock<Vec<Arc<dyn Health>>>,
+    recipes: Vec<Arc<dyn Recipe>>,
+    opened_at: Timestamp,
+    mode: HubMode,
+    mocks_connectors: bool,
 }
 
 impl fmt::Debug for Hub {
@@ -147,6 +163,7 @@ impl Hub {
         };
         let found = self.0.store.get(Kind::of::<DirectoryEntry>(), &WorkspaceId::hub(), slug).await?;
         let workspace = Stored::<DirectoryEntry>::from_row(&found.ok_or_else(missing)?)?.body.workspace;
+        self.read_keys(&workspace).await?;
         Ok(self.scope_of(workspace, principal, role))
     }
 
@@ -186,7 +203,13 @@ impl Hub {
 
     /// The declared kind with this name.
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
-        self.0.kinds.get(name).copied()
+        self.0.kinds.iter().find(|k| k.name == name).copied()
+    }
+
+    /// The record kinds of this hub.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        &self.0.kinds
     }
 
     /// A service of a crate above core.
@@ -200,7 +223,11 @@ impl Hub {
     #[must_use]
     pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
         let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        let found = connectors.iter().rev().find(|c| c.channels().contains(channel)).map(Arc::clone);
+        let may_answer = |c: &&Arc<dyn Connector>| {
+            let is_mock = MOCKS.contains(&c.manifest().id);
+            c.channels().contains(channel) && (is_mock || !self.0.mocks_connectors)
+        };
+        let found = connectors.iter().rev().find(may_answer).map(Arc::clone);
         #[cfg(any(test, feature = "doubles"))]
         let found = match self.faults() {
             Some(faults) => found.map(|connector| faults.connector(connector)),
@@ -214,6 +241,23 @@ impl Hub {
         self.0.connectors.write().unwrap_or_else(PoisonError::into_inner).push(connector);
     }
 
+    pub(crate) fn connectors(&self) -> Vec<Arc<dyn Connector>> {
+        self.0.connectors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a part that can tell how it is.
+    pub fn add_health(&self, check: Arc<dyn Health>) {
+        self.0.checks.write().unwrap_or_else(PoisonError::into_inner).push(check);
+    }
+
+    pub(crate) fn own_checks(&self) -> Vec<Arc<dyn Health>> {
+        self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn recipes(&self) -> Vec<Arc<dyn Recipe>> {
+        self.0.recipes.clone()
+    }
+
     /// The model that answers: the one added last, or the offline model.
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
@@ -224,7 +268,7 @@ impl Hub {
             Some(faults) => faults.model(model),
             None => model,
         };
-        model
+        Arc::new(Metered::new(model, Arc::clone(&self.0.telemetry)))
     }
 
     /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
@@ -247,47 +291,6 @@ impl Hub {
     #[must_use]
     pub fn is_seeded(&self) -> bool {
         self.0.seeded
-    }
-
-    /// Stops taking calls, waits up to 30 s for those under way, cancels what is left, and closes the store.
-    /// Closing twice is one close.
-    ///
-    /// # Errors
-    /// What the store answers while it writes out.
-    pub async fn close(&self) -> Result<()> {
-        self.shutdown(GRACE).await
-    }
-
-    /// As [`close`](Self::close), with another time to wait. Workers stop first: what they began may still call
-    /// operations until its time is over.
-    ///
-    /// # Errors
-    /// What the store answers while it writes out.
-    pub async fn shutdown(&self, grace: Duration) -> Result<()> {
-        self.stop_workers(grace).await;
-        self.0.closing.send_replace(true);
-        let mut busy = self.0.in_flight.subscribe();
-        // A call past the grace keeps its commit right: the store refuses what comes after the close.
-        let _ = tokio::time::timeout(grace, busy.wait_for(|n| *n == 0)).await;
-        if self.0.closed.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        crate::audit::anchor_all(self).await;
-        self.0.store.close().await
-    }
-
-    /// True from the first call of `close` on.
-    #[must_use]
-    pub fn is_closing(&self) -> bool {
-        *self.0.closing.borrow()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::SeqCst)
-    }
-
-    pub(crate) async fn closing(&self) {
-        let _ = self.0.closing.subscribe().wait_for(|c| *c).await;
     }
 
     pub(crate) fn gate(&self) -> Result<Arc<dyn Gate>> {
@@ -340,9 +343,41 @@ impl Hub {
     }
 
     pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
-        let mut sealers = self.0.sealers.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Sealer::new(&self.0.root_key, workspace, self.0.key_fits));
-        Arc::clone(sealers.entry(workspace.clone()).or_insert_with(made))
+        self.0.vault.sealer(workspace)
+    }
+
+    /// The metrics of this hub.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+
+    /// Hands a fault of ours to the host's crash services.
+    pub(crate) fn report(&self, cx: &Scope, operation: &str, error: &Error) {
+        if self.0.error_sinks.is_empty() {
+            return;
+        }
+        if let Some(report) = ErrorReport::of(cx, operation, error) {
+            self.0.error_sinks.iter().for_each(|sink| sink.report(&report));
+        }
+    }
+
+    /// The scope of a built-in job of the runtime in a workspace.
+    pub(crate) fn system_scope(&self, workspace: WorkspaceId, job: &str) -> Scope {
+        self.scope_of(workspace, Principal::System { job: job.to_owned() }, Role::Owner)
+    }
+
+    /// The scope of the hub's own records.
+    pub(crate) fn hub_scope(&self) -> Scope {
+        self.system_scope(WorkspaceId::hub(), "hub")
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn shared_store(&self) -> &SharedStore {
+        &self.0.store
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -416,6 +451,11 @@ impl Hub {
         tracing::debug!(workspace = %workspace, seq, events, "committed");
         self.0.room.ring(workspace, rings);
     }
+}
+
+/// The store of a URL, with nothing around it.
+pub(crate) async fn open_store(url: &str) -> Result<SharedStore> {
+    Ok(builder::open_at(url).await?.0)
 }
 
 /// The three names closest to a wrong one, by edit distance.

@@ -8,7 +8,7 @@ use super::model::{group_key, rank};
 use super::{Job, JobState, Lease, Queue, QueueControl};
 use crate::op::Unit;
 use crate::scope::Writing;
-use crate::store::{Key, Query, Stored};
+use crate::store::{Batch, Key, Kind, Query, Row, Stored};
 use crate::{Result, Scope, Timestamp};
 
 /// How long a worker holds a job without reporting.
@@ -23,8 +23,8 @@ const TRIES: usize = 4;
 
 /// Takes up to `want` due jobs of a queue, in one commit.
 pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<Stored<Job>>> {
-    for _ in 0..TRIES {
-        match attempt(cx, queue, want).await {
+    for nth in 0..TRIES {
+        match attempt(cx, queue, want, nth == 0).await {
             // Another process took one of them first: look again.
             Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => {}
             other => return other,
@@ -33,11 +33,11 @@ pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<
     Ok(Vec::new())
 }
 
-async fn attempt(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<Stored<Job>>> {
+async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Result<Vec<Stored<Job>>> {
     let now = cx.hub().steady_now();
     let unit = Arc::new(Unit::default());
     let cx = cx.inside("jobs.claim", cx.seed(), Writing::Job(unit), cx.cancel_token().clone());
-    let mut control = cx.get::<QueueControl>(queue.name()).await?;
+    let control = cx.get::<QueueControl>(queue.name()).await?;
     if control.as_ref().is_some_and(|c| c.paused) {
         return Ok(Vec::new());
     }
@@ -51,11 +51,77 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<Stored<Jo
     if want == 0 {
         return Ok(Vec::new());
     }
-    let mut jobs = pick(&cx, queue, want, now).await?;
-    if jobs.is_empty() {
-        return Ok(jobs);
+    let mut jobs = Vec::new();
+    // With groups that are busy, the engine's way fails and the next try looks first.
+    let taken = if is_first {
+        take_unlocked(&cx, queue, want, now, control.as_ref(), &mut jobs).await?
+    } else {
+        None
+    };
+    if taken.is_none() {
+        jobs = pick(&cx, queue, want, now).await?;
+        if jobs.is_empty() {
+            return Ok(jobs);
+        }
+        stage(&cx, queue, control.as_ref(), &mut jobs, now)?;
+        cx.flush().await?;
     }
     for job in &mut jobs {
+        job.rev += 1;
+    }
+    Ok(jobs)
+}
+
+/// The engine's own way to take rows that nobody else is taking, where it has one.
+async fn take_unlocked(
+    cx: &Scope,
+    queue: &Queue,
+    want: usize,
+    now: Timestamp,
+    control: Option<&Stored<QueueControl>>,
+    jobs: &mut Vec<Stored<Job>>,
+) -> Result<Option<()>> {
+    if !cx.store().has_claim() {
+        return Ok(None);
+    }
+    let mut queries = Vec::new();
+    for priority in priorities(cx, queue.name()).await? {
+        queries.push(due_query(queue.name(), priority, now, want, None));
+    }
+    if queries.is_empty() {
+        return Ok(Some(()));
+    }
+    let make = Box::new(|rows: Vec<Row>| {
+        let mut found = rows.iter().map(Stored::<Job>::from_row).collect::<Result<Vec<_>>>()?;
+        found.sort_by_cached_key(|j| order(&j.body, now));
+        let mut groups = Groups::default();
+        jobs.extend(
+            found
+                .into_iter()
+                .filter_map(|mut job| groups.admit(queue, &mut job.body).then_some(job))
+                .take(want),
+        );
+        if !jobs.is_empty() {
+            stage(cx, queue, control, jobs, now)?;
+        }
+        let Writing::Job(unit) = &cx.0.writing else { return Ok(Batch::new(cx.workspace().clone(), now)) };
+        unit.staged().drain(cx.workspace(), now)
+    });
+    match cx.store().claim(Kind::of::<Job>(), cx.workspace(), &queries, make).await {
+        None => Ok(None),
+        Some(done) => done.map(|_| Some(())),
+    }
+}
+
+/// Stages the leases, and what the rate counts.
+fn stage(
+    cx: &Scope,
+    queue: &Queue,
+    control: Option<&Stored<QueueControl>>,
+    jobs: &mut [Stored<Job>],
+    now: Timestamp,
+) -> Result<()> {
+    for job in jobs.iter_mut() {
         let token = job.lease.as_ref().map_or(0, |l| l.token) + 1;
         let owner = cx.hub().worker_name().to_owned();
         job.body.lease = Some(Lease { owner, token, until: now.plus(LEASE) });
@@ -63,22 +129,12 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<Stored<Jo
         job.body.started_at = job.body.started_at.or(Some(now));
         cx.save(job)?;
     }
-    if let Some(rate) = queue.rate {
-        let state = control.get_or_insert_with(|| fresh(queue.name(), now));
-        let step = rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.n);
-        let start = state.rate_at_ms.max(now.as_millis() as f64 - rate.per.as_secs_f64() * 1_000.0);
-        state.body.rate_at_ms = start + step * jobs.len() as f64;
-        if state.rev == 0 {
-            cx.create(&state.body)?;
-        } else {
-            cx.save(state)?;
-        }
-    }
-    cx.flush().await?;
-    for job in &mut jobs {
-        job.rev += 1;
-    }
-    Ok(jobs)
+    let Some(rate) = queue.rate else { return Ok(()) };
+    let mut state = control.cloned().unwrap_or_else(|| fresh(queue.name(), now));
+    let per = rate.per.as_secs_f64() * 1_000.0;
+    let start = state.rate_at_ms.max(now.as_millis() as f64 - per);
+    state.body.rate_at_ms = start + per / f64::from(rate.n) * jobs.len() as f64;
+    if state.rev == 0 { cx.create(&state.body) } else { cx.save(&state) }
 }
 
 fn fresh(queue: &str, now: Timestamp) -> Stored<QueueControl> {
@@ -173,12 +229,16 @@ async fn due(
     limit: usize,
     after: Option<&Stored<Job>>,
 ) -> Result<Vec<Stored<Job>>> {
+    cx.query(&due_query(queue, priority, now, limit, after)).await
+}
+
+fn due_query(queue: &str, priority: i16, now: Timestamp, limit: usize, after: Option<&Stored<Job>>) -> Query {
     let class = Key::text(queue).and_int(rank(priority));
-    let mut query = Query::index("due").from(class.clone()).up_to(class.clone().and_time(now)).limit(limit);
-    if let Some(last) = after {
-        query = query.after(class.and_time(last.run_at), last.id.clone());
+    let query = Query::index("due").from(class.clone()).up_to(class.clone().and_time(now)).limit(limit);
+    match after {
+        Some(last) => query.after(class.and_time(last.run_at), last.id.clone()),
+        None => query,
     }
-    cx.query(&query).await
 }
 
 /// Which places of which groups are taken.

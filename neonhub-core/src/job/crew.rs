@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::claim::{claim, next_due, rate_opens};
 use super::finish::Worked;
-use super::room::{Bell, Room, lock};
+use super::room::{Bell, Room, Taken, lock};
 use super::worker::{close_out, run};
 use super::{Job, JobNote, Queue, QueueControl, recover};
 use crate::permission::Role;
@@ -109,7 +109,7 @@ async fn workspaces(hub: &Hub) -> Result<Vec<WorkspaceId>> {
 enum Step {
     Claimed { workspace: WorkspaceId, want: usize, found: Result<(Vec<Stored<Job>>, Option<Timestamp>)> },
     Worked(Box<Worked>),
-    Ended { workspace: WorkspaceId, jobs: Vec<String>, result: Result<()> },
+    Ended { workspace: WorkspaceId, lanes: usize, jobs: Vec<String>, result: Result<()> },
     Looked { freed: Vec<WorkspaceId> },
 }
 
@@ -123,7 +123,7 @@ struct Desk {
     ready: VecDeque<WorkspaceId>,
     next: BTreeMap<WorkspaceId, Timestamp>,
     buffer: VecDeque<(WorkspaceId, Stored<Job>)>,
-    held: HashMap<String, (WorkspaceId, Stored<Job>)>,
+    held: HashMap<String, (WorkspaceId, Stored<Job>, Taken)>,
     tasks: JoinSet<Step>,
     busy: usize,
     is_claiming: bool,
@@ -262,7 +262,6 @@ impl Desk {
         while let Some(step) = next.take() {
             match step {
                 Ok(Step::Worked(work)) => {
-                    self.busy -= 1;
                     worked.entry(work.cx.workspace().clone()).or_default().push(*work);
                 }
                 Ok(other) => self.settle(other).await,
@@ -277,9 +276,10 @@ impl Desk {
             let queue = Arc::clone(&self.queue);
             let jobs: Vec<String> = works.iter().flat_map(|w| w.jobs.iter().map(|j| j.id.clone())).collect();
             self.pace.count(jobs.len());
+            let lanes = works.len();
             self.tasks.spawn(async move {
                 let result = close_out(&scope, &queue, works).await.map(|_| ());
-                Step::Ended { workspace, jobs, result }
+                Step::Ended { workspace, lanes, jobs, result }
             });
         }
     }
@@ -296,14 +296,17 @@ impl Desk {
                             self.next.insert(workspace.clone(), at);
                         }
                         for job in jobs {
-                            self.held.insert(job.id.clone(), (workspace.clone(), job.clone()));
+                            let taken = Taken::new(&self.hub, &job.id);
+                            self.held.insert(job.id.clone(), (workspace.clone(), job.clone(), taken));
                             self.buffer.push_back((workspace.clone(), job));
                         }
                     }
                     Err(error) => self.trouble(workspace, &error).await,
                 }
             }
-            Step::Ended { workspace, jobs, result } => {
+            Step::Ended { workspace, lanes, jobs, result } => {
+                // A lane is free once the outcome is stored: a crash repeats no more handlers than there are lanes.
+                self.busy = self.busy.saturating_sub(lanes);
                 for job in jobs {
                     self.held.remove(&job);
                 }
@@ -389,7 +392,7 @@ impl Desk {
                 }
             }
         }
-        idle.extend(std::mem::take(&mut self.held).into_values());
+        idle.extend(std::mem::take(&mut self.held).into_values().map(|(w, job, _)| (w, job)));
         let mut by_workspace: BTreeMap<WorkspaceId, Vec<Stored<Job>>> = BTreeMap::new();
         for (workspace, job) in idle {
             by_workspace.entry(workspace).or_default().push(job);
@@ -502,7 +505,12 @@ async fn listen(hub: Hub, mut stop: watch::Receiver<Option<Duration>>) {
 async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
     let room = hub.room();
     loop {
-        let entries = hub.store().changes(*cursor, FEED_PAGE).await?;
+        let entries = match hub.store().changes(*cursor, FEED_PAGE).await {
+            Ok(entries) => entries,
+            // The feed was trimmed beyond where this process stood.
+            Err(error) if error.code() == "cursor_expired" => return look_everywhere(hub, cursor).await,
+            Err(error) => return Err(error),
+        };
         let Some(last) = entries.last().map(|e| e.seq) else { return Ok(()) };
         let is_full = entries.len() == FEED_PAGE;
         *cursor = last;
@@ -516,14 +524,18 @@ async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
             }
         }
         if is_full {
-            // Far behind: everything looks once instead of reading every line.
-            *cursor = hub.store().seq().await?;
-            for workspace in workspaces(hub).await? {
-                room.ring_all(&workspace);
-            }
-            return Ok(());
+            return look_everywhere(hub, cursor).await;
         }
     }
+}
+
+/// Far behind, everything looks once, instead of every line being read.
+async fn look_everywhere(hub: &Hub, cursor: &mut u64) -> Result<()> {
+    *cursor = hub.store().seq().await?;
+    for workspace in workspaces(hub).await? {
+        hub.room().ring_all(&workspace);
+    }
+    Ok(())
 }
 
 /// Tells a handler here that another process cancelled its job.

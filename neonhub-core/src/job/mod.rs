@@ -35,6 +35,7 @@ pub use model::{
     JobWorker, Lease, LogLine, OnChildFailure, QueueControl,
 };
 pub use queue_ops::{QueueStats, QueueView};
+pub(crate) use recover::{expired, release_expired, release_own};
 pub use room::JobTurn;
 pub(crate) use room::Room;
 pub use spec::JobSpec;
@@ -64,6 +65,17 @@ pub enum Outcome {
     Later(Timestamp),
     /// Failed: again with growing pauses while tries last and the error's advice allows it.
     Failed(Error),
+}
+
+impl Outcome {
+    /// The word that metrics know it by.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Outcome::Done | Outcome::DoneWith(_) => "done",
+            Outcome::Later(_) => "later",
+            Outcome::Failed(_) => "failed",
+        }
+    }
 }
 
 /// Works the jobs of one queue.
@@ -110,5 +122,17 @@ mod tests {
             Ok(std::sync::Arc::new(crate::store::sqlite::SqliteStore::open(&path).await?))
         }
         crate::job_conformance!(open);
+    }
+
+    #[cfg(feature = "postgres")]
+    mod postgres {
+        async fn open() -> crate::Result<crate::store::SharedStore> {
+            let url = crate::store::conformance::postgres::database("jobs").await;
+            Ok(std::sync::Arc::new(crate::store::postgres::PostgresStore::open(&url).await?))
+        }
+        crate::job_conformance!(
+            ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`",
+            open
+        );
     }
 }

@@ -13,7 +13,6 @@ use super::room::JobTurn;
 use super::{
     Backoff, DedupeMode, FlowNode, HistoryLine, Job, JobNote, JobSpec, JobState, LogLine, OnChildFailure,
 };
-use crate::bus::Progress;
 use crate::op::{Effect, Entry, Operation, Page, entry};
 use crate::permission::Permission;
 use crate::scope::Principal;
@@ -780,9 +779,7 @@ impl Scope {
         .await?;
         let room = self.hub().room();
         room.tell(|| JobTurn { progress: Some(percent), ..super::worker::turn(self, job, JobState::Active) });
-        let note = note.unwrap_or_default().to_owned();
-        let task = format!("job:{}", job.id);
-        self.hub().bus().report(self.workspace(), Progress { task, done: percent.into(), total: 100, note });
+        self.progress(&format!("job:{}", job.id), percent.into(), 100, note.unwrap_or_default());
         Ok(())
     }
 

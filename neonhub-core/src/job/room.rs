@@ -1,6 +1,6 @@
 //! What the workers of one process share: bells that wake them, their report, and the jobs they hold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,6 +90,8 @@ pub(crate) struct Room {
     is_working: AtomicBool,
     pub(super) crew: Mutex<Option<Crew>>,
     held: Mutex<HashMap<String, CancelToken>>,
+    /// Jobs that were taken here and have not ended.
+    taken: Mutex<HashSet<String>>,
     report: tokio::sync::Mutex<Option<Timestamp>>,
     steady: Steady,
     live: broadcast::Sender<Arc<JobTurn>>,
@@ -108,6 +110,7 @@ impl Room {
             is_working: AtomicBool::new(false),
             crew: Mutex::new(None),
             held: Mutex::default(),
+            taken: Mutex::default(),
             report: tokio::sync::Mutex::new(None),
             steady: Steady(Mutex::new(None)),
             live: broadcast::channel(LIVE_BUFFER).0,
@@ -153,6 +156,11 @@ impl Room {
 
     pub(super) fn let_go(&self, job: &str) {
         lock(&self.held).remove(job);
+    }
+
+    /// True while this process works a job or is about to.
+    pub(super) fn has_taken(&self, job: &str) -> bool {
+        lock(&self.taken).contains(job)
     }
 
     /// Tells the handler of a job to stop, if it runs here.
@@ -209,6 +217,26 @@ impl Room {
         hub.store().commit(batch).await?;
         *until = Some(next);
         Ok(())
+    }
+}
+
+/// A job that this process works or is about to: what it took and does not know of any more is freed with its lease.
+#[derive(Debug)]
+pub(super) struct Taken {
+    hub: Hub,
+    job: String,
+}
+
+impl Taken {
+    pub(super) fn new(hub: &Hub, job: &str) -> Self {
+        lock(&hub.room().taken).insert(job.to_owned());
+        Taken { hub: hub.clone(), job: job.to_owned() }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        lock(&self.hub.room().taken).remove(&self.job);
     }
 }
 

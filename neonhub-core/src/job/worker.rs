@@ -2,13 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::claim::claim;
 use super::finish::{self, Drained, Worked, again};
-use super::room::{JobTurn, Room};
+use super::room::{JobTurn, Room, Taken};
 use super::{Job, JobState, Outcome, Queue, recover};
 use crate::op::Unit;
 use crate::scope::{CancelToken, Writing};
@@ -54,6 +54,9 @@ impl Scope {
     /// Takes and works what the lanes of a queue hold; `None` when nothing was due.
     async fn work_batch(&self, queue: &Arc<Queue>) -> Result<Option<Drained>> {
         self.cancel_token().check("jobs.work")?;
+        if self.hub().is_paused() {
+            return Ok(None);
+        }
         let _busy = self.hub().enter("jobs.work")?;
         recover::release_expired(self, queue).await?;
         let batch = queue.handler.batch().max(1);
@@ -61,6 +64,7 @@ impl Scope {
         if jobs.is_empty() {
             return Ok(None);
         }
+        let _taken: Vec<Taken> = jobs.iter().map(|j| Taken::new(self.hub(), &j.id)).collect();
         let batches: Vec<Vec<Stored<Job>>> = jobs.chunks(batch).map(<[_]>::to_vec).collect();
         let works: Vec<Worked> = futures_util::stream::iter(batches)
             .map(|jobs| run(self, queue, jobs))
@@ -96,7 +100,12 @@ pub(super) async fn run(cx: &Scope, queue: &Queue, jobs: Vec<Stored<Job>>) -> Wo
     };
     let inner = inner.inside("jobs.work", inner.seed(), Writing::Job(Arc::clone(&unit)), token);
     unit.staged().replace_standing(standing(&jobs));
+    let began = Instant::now();
     let outcomes = outcomes(cx, &inner, &unit, queue, &jobs).await;
+    let took = began.elapsed();
+    for outcome in &outcomes {
+        cx.hub().telemetry().job_done(queue.name(), outcome.word(), took);
+    }
     Worked { cx: inner, jobs, outcomes }
 }
 
@@ -163,6 +172,8 @@ async fn guarded(
                     .with_retry(Retry::Backoff),
             )),
         },
+        // The shutdown gives the jobs back to their queue.
+        () = cx.hub().grace_over() => Err(Broken::Stopped),
         () = cx.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
         () = outer.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
         () = reports(cx.hub()) => Err(Broken::Stopped),

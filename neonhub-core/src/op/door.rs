@@ -65,7 +65,7 @@ struct Pass {
 /// A typed call: its input was never JSON, so stage 3 holds by its type.
 async fn call<O: Operation>(cx: &Scope, op: O, options: CallOptions) -> Result<O::Output> {
     let line: &'static Entry = &const { entry::<O>() };
-    let span = tracing::info_span!("operation", name = line.name, workspace = %cx.workspace());
+    let span = tracing::info_span!("operation", name = line.name, workspace_id = %cx.workspace(), correlation_id = cx.correlation());
     async {
         let busy = begin(line, cx, &options)?;
         let (output, _) = through::<O>(line, cx, op, options, false).await?;
@@ -110,6 +110,8 @@ async fn through<O: Operation>(
     as_value: bool,
 ) -> Result<(O::Output, Option<Value>)> {
     check_key(line, options.idempotency_key.as_deref())?;
+    let traced = options.trace.clone().map(|context| cx.with_trace(context));
+    let cx = traced.as_ref().unwrap_or(cx);
     let slot = match &options.idempotency_key {
         Some(key) => Some(Slot::new(cx, line.name, key, &op)?),
         None => None,
@@ -136,11 +138,25 @@ async fn through<O: Operation>(
         let body = AssertUnwindSafe(op.clone().run(&pass.scope)).catch_unwind();
         let output = match bounded(line, &pass, body).await {
             Ok(output) => output,
-            Err(error) => return Err(refusal(line, &pass.scope, error, &admitted.ruling).await),
+            // Another process rotated the data key: read it and run again, once.
+            Err(error) if run == 0 && pass.unit.is_some() && error.code() == "keys_stale" => {
+                cx.hub().read_keys(cx.workspace()).await?;
+                continue;
+            }
+            Err(error) => {
+                let error = refusal(line, &pass.scope, error, &admitted.ruling).await;
+                cx.hub().report(&pass.scope, line.name, &error);
+                return Err(error);
+            }
         };
         let (output, json) = shown::<O>(line, &pass, &admitted.ruling, output, as_value)?;
         match leave(line, &pass, &admitted.ruling, json.as_ref()).await {
-            Ok(()) => return Ok((output, json)),
+            Ok(()) => {
+                if pass.unit.is_some() && cx.sealer().takes_care() {
+                    cx.hub().tend_keys(cx.workspace()).await?;
+                }
+                return Ok((output, json));
+            }
             Err(error) if run < O::RERUNS && lost_a_race(&error) => {}
             Err(error) => return Err(error.for_operation(line.name)),
         }
@@ -198,6 +214,7 @@ async fn bounded<T>(
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(cancelled(line.name)),
+        () = pass.scope.hub().grace_over() => Err(cancelled(line.name)),
         done = limit => match done {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, line.name, "the operation panicked: this is a fault of neonhub, please report it")),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::scope::CancelToken;
+use crate::telemetry::TraceContext;
 
 /// How to make one call.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub struct CallOptions {
     pub deadline: Option<Duration>,
     /// Stops the call when cancelled.
     pub cancel: Option<CancelToken>,
+    /// The caller's trace, which the call becomes part of.
+    pub trace: Option<TraceContext>,
 }
 
 impl CallOptions {
@@ -34,6 +37,13 @@ impl CallOptions {
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);
+        self
+    }
+
+    /// Makes the call part of the caller's trace.
+    #[must_use]
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.trace = Some(context);
         self
     }
 

@@ -1,5 +1,7 @@
 //! Typed reads and staged writes of a Scope.
 
+use std::time::Instant;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,14 @@ impl Scope {
         })
     }
 
+    /// Counts how long the store took.
+    async fn timed<T>(&self, kind: Kind, op: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let began = Instant::now();
+        let done = work.await;
+        self.hub().telemetry().queried(kind.name, op, began.elapsed());
+        done
+    }
+
     /// One record, as staged or stored.
     ///
     /// # Errors
@@ -49,7 +59,7 @@ impl Scope {
         let row = match seen {
             Seen::Put(row) => Some(row),
             Seen::Gone => None,
-            Seen::Unknown => self.store().get(kind, self.workspace(), id).await?,
+            Seen::Unknown => self.timed(kind, "get", self.store().get(kind, self.workspace(), id)).await?,
         };
         row.as_ref().map(Stored::from_row).transpose()
     }
@@ -78,7 +88,8 @@ impl Scope {
     /// `Corrupted` when one does not match its checksum.
     pub async fn get_many<R: Record>(&self, ids: &[String]) -> Result<Vec<Option<Stored<R>>>> {
         let kind = Kind::of::<R>();
-        let mut rows = self.store().get_many(kind, self.workspace(), ids).await?;
+        let mut rows =
+            self.timed(kind, "get_many", self.store().get_many(kind, self.workspace(), ids)).await?;
         if let Some(unit) = self.unit() {
             let staged = unit.staged();
             for (row, id) in rows.iter_mut().zip(ids) {
@@ -111,7 +122,8 @@ impl Scope {
     pub async fn find_many<R: Record>(&self, index: &str, keys: &[Key]) -> Result<Vec<Option<Stored<R>>>> {
         let kind = Kind::of::<R>();
         let n = kind.index(index)?;
-        let mut rows = self.store().find_many(kind, self.workspace(), index, keys).await?;
+        let found = self.store().find_many(kind, self.workspace(), index, keys);
+        let mut rows = self.timed(kind, "find", found).await?;
         if let Some(unit) = self.unit() {
             let staged = unit.staged();
             if !staged.is_empty() {
@@ -134,7 +146,8 @@ impl Scope {
     /// # Errors
     /// `Corrupted` when one does not match its checksum.
     pub async fn query<R: Record>(&self, query: &Query) -> Result<Vec<Stored<R>>> {
-        let rows = self.store().query(Kind::of::<R>(), self.workspace(), query).await?;
+        let kind = Kind::of::<R>();
+        let rows = self.timed(kind, "query", self.store().query(kind, self.workspace(), query)).await?;
         rows.iter().map(Stored::from_row).collect()
     }
 
@@ -143,7 +156,8 @@ impl Scope {
     /// # Errors
     /// What the store answers.
     pub async fn count<R: Record>(&self, query: &Query) -> Result<u64> {
-        self.store().count(Kind::of::<R>(), self.workspace(), query).await
+        let kind = Kind::of::<R>();
+        self.timed(kind, "count", self.store().count(kind, self.workspace(), query)).await
     }
 
     /// One page of a query. `limit` is taken from the query; `cursor` from the page before.
@@ -160,7 +174,7 @@ impl Scope {
         }
         let limit = query.limit.clamp(1, 500);
         query.limit = limit + 1;
-        let mut rows = self.store().query(kind, self.workspace(), &query).await?;
+        let mut rows = self.timed(kind, "query", self.store().query(kind, self.workspace(), &query)).await?;
         let next = if rows.len() > limit {
             rows.truncate(limit);
             rows.last().map(|row| make_cursor(self, &label, kind, query.index, row)).transpose()?
@@ -199,6 +213,12 @@ impl Scope {
         Ok(())
     }
 
+    /// Stages a row of a kind whose type this crate does not know.
+    pub(crate) fn stage_row(&self, kind: Kind, row: Row, expected: Expected) -> Result<()> {
+        self.writable()?.staged().stage(Write::Put { kind, row, expected });
+        Ok(())
+    }
+
     /// Stages a removal.
     ///
     /// # Errors
@@ -222,6 +242,15 @@ impl Scope {
     /// # Errors
     /// `Internal` outside an operation or job.
     pub fn emit(&self, event: Event) -> Result<()> {
+        if event.depth > crate::bus::MAX_DEPTH {
+            return Err(Error::new(
+                ErrorKind::Blocked,
+                self.operation(),
+                "events cause each other without end: break the loop in the subscribers",
+            )
+            .with_code("loop_guard")
+            .with_context("type", event.kind));
+        }
         self.writable()?.staged().events.push(event);
         Ok(())
     }
@@ -283,7 +312,9 @@ pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
         return Ok(Committed { seq: 0 });
     }
     let audited = batch.links.len();
+    let began = Instant::now();
     let done = cx.store().commit(batch).await;
+    cx.hub().telemetry().queried("commit", "commit", began.elapsed());
     if moves {
         // Also after a failure whose outcome is unknown: reading once too often costs nothing.
         cx.hub().control().move_on();

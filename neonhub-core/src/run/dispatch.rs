@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::driver::ProbeAnswer;
@@ -12,7 +13,7 @@ use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
 use super::session::Session;
 use super::state::{LANDED, Open};
-use crate::llm::LlmRequest;
+use crate::llm::{Answer, Delta, LlmRequest};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
 use crate::{Error, ErrorKind, Result, Scope};
@@ -32,6 +33,7 @@ struct Planned {
 
 impl<P: Program> Session<'_, P> {
     pub(super) async fn dispatch(&mut self, call: &str, open: Open) -> Result<()> {
+        self.began.insert(call.to_owned(), std::time::Instant::now());
         let is_fresh = self.fresh.contains(call);
         match open {
             Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,
@@ -55,7 +57,20 @@ impl<P: Program> Session<'_, P> {
             let again = What::ModelCalled { call: call.to_owned(), provider, attempt: attempts + 1 };
             return self.record_anyway(again).await;
         }
-        let Some(done) = self.guarded(async move { model.complete(request).await }).await? else {
+        let (cx, topic) = (self.cx.clone(), format!("run:{}", self.row.id));
+        let answer = async move {
+            let wanted = request.output_schema.clone();
+            let (to, about) = (cx.clone(), topic.clone());
+            let stream = model.call(request).await?.inspect(move |delta| {
+                if let Ok(Delta::Text { choice: 0, text }) = delta {
+                    to.stream_text(&about, text);
+                }
+            });
+            let answer = Answer::join(Box::pin(stream), wanted.as_ref()).await;
+            cx.end_text(&topic);
+            answer
+        };
+        let Some(done) = self.guarded(answer).await? else {
             return Ok(());
         };
         self.give_up_on_close(&done)?;

@@ -171,6 +171,7 @@ impl<P: Program> Driver<P> {
             signals: serde_json::Map::new(),
             failure: None,
             origin: None,
+            trace: cx.0.trace.as_ref().map(ToString::to_string),
             started_at: cx.now(),
             ended_at: None,
         };

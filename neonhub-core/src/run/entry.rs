@@ -29,6 +29,18 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            EffectClass::Pure => "pure",
+            EffectClass::Read => "read",
+            EffectClass::Idempotent => "idempotent",
+            EffectClass::Write => "write",
+            EffectClass::Compensable => "compensable",
+        }
+    }
+
     /// True when the effect is in the same commit as its outcome, or there is none.
     #[must_use]
     pub fn is_ours(self) -> bool {

@@ -66,7 +66,7 @@ fn announce(cx: &Scope, run: &AgentRun, entry: &Entry) -> Result<()> {
 }
 
 /// The whole log of a run, in order.
-pub(super) async fn load(cx: &Scope, run: &str) -> Result<Vec<Entry>> {
+pub(crate) async fn load(cx: &Scope, run: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut texts = BTreeMap::new();
     let mut query = Query::index("run").prefix(Key::text(run)).limit(PAGE);

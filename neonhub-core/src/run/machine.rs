@@ -36,6 +36,8 @@ pub trait Program: Machine<Event = RunEvent, Command = Command> + 'static {
     const AGENT: &'static str;
     /// Version of the program, from 1; pinned in each run.
     const VERSION: u32;
+    /// What it is for, as a label of metrics; a word of a closed set. Default: `default`.
+    const INTENT: &'static str = "default";
 
     /// Bounds of one run. Default: [`Limits::default`].
     fn limits(&self) -> Limits {

@@ -83,5 +83,7 @@ pub static CATALOGUE: &[Operation] =
 /// Records of runs.
 pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>()];
 
+pub(crate) use journal::load as load_log;
+
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,9 @@ pub struct AgentRun {
     /// `offline` when the offline model made a part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// The caller's W3C `traceparent`, when it was started in a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// When it was made.
     pub started_at: Timestamp,
     /// When it ended.

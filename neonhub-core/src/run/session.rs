@@ -1,12 +1,13 @@
 //! One process's work on one run: taking it, recording each step in one commit, leaving it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use super::driver::Driver;
-use super::entry::{RunStatus, What};
+use super::entry::{RunStatus, ToolState, What};
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
 use super::state::{Moment, Next, RunState, advance};
@@ -27,6 +28,8 @@ pub(super) struct Session<'d, P: Program> {
     pub(super) state: RunState<P::State>,
     /// Calls planned by this very session: they were not dispatched before.
     pub(super) fresh: BTreeSet<String>,
+    /// When this session began each call.
+    pub(super) began: BTreeMap<String, Instant>,
 }
 
 impl<'d, P: Program> Session<'d, P> {
@@ -37,7 +40,7 @@ impl<'d, P: Program> Session<'d, P> {
         state: RunState<P::State>,
     ) -> Self {
         let agent = cx.for_agent(P::AGENT, &row.id, driver.program.permissions());
-        Session { driver, cx: cx.clone(), agent, row, state, fresh: BTreeSet::new() }
+        Session { driver, cx: cx.clone(), agent, row, state, fresh: BTreeSet::new(), began: BTreeMap::new() }
     }
 
     pub(super) async fn work(&mut self) -> Result<()> {
@@ -130,6 +133,7 @@ impl<'d, P: Program> Session<'d, P> {
         scope.put(&row.body, expected)?;
         scope.flush().await?;
         row.rev += 1;
+        self.count(&entries, &row);
         for entry in entries {
             match entry.what {
                 What::ModelCalled { call, .. } | What::ToolPlanned { call, .. } => {
@@ -140,6 +144,38 @@ impl<'d, P: Program> Session<'d, P> {
         }
         (self.row, self.state) = (row, state);
         Ok(())
+    }
+
+    /// Counts what was just written down.
+    fn count(&self, entries: &[super::entry::Entry], row: &AgentRun) {
+        let telemetry = self.cx.hub().telemetry();
+        for entry in entries {
+            match &entry.what {
+                What::Finished { status, failure, .. } => {
+                    let took = entry.at.since(row.started_at);
+                    let code = failure.as_ref().map_or("", |f| f.code.as_str());
+                    telemetry.run_ended(P::AGENT, status.word(), P::INTENT, took, code);
+                }
+                What::ToolDone { call, state, failure, .. } => {
+                    let Some((tool, class)) = self.state.tool(call) else { continue };
+                    let outcome = if *state == ToolState::Landed { "landed" } else { "not_landed" };
+                    telemetry.effect(tool, class.word(), outcome);
+                    if let Some(began) = self.began.get(call) {
+                        let code = failure.as_ref().map_or("", |f| f.code.as_str());
+                        telemetry.tool_took(tool, code, began.elapsed());
+                    }
+                }
+                What::Wait { wait, .. } => {
+                    // The wait that asks a person whether an effect landed.
+                    let asked =
+                        wait.strip_prefix(super::state::LANDED).and_then(|call| self.state.tool(call));
+                    if let Some((tool, class)) = asked {
+                        telemetry.effect(tool, class.word(), "unknown");
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// As [`record`](Self::record), for what has happened and must be written down even when a signal or a

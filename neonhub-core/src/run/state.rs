@@ -202,6 +202,15 @@ impl<S: Default + Clone> RunState<S> {
         }
     }
 
+    /// The operation and the class of a tool call without outcome.
+    #[must_use]
+    pub(super) fn tool(&self, call: &str) -> Option<(&str, EffectClass)> {
+        self.open.iter().find(|(name, _)| name == call).and_then(|(_, open)| match open {
+            Open::Tool { tool, class, .. } => Some((tool.as_str(), *class)),
+            Open::Model { .. } => None,
+        })
+    }
+
     /// What a person said about the fate of a call.
     #[must_use]
     pub fn told(&self, call: &str) -> Option<&Value> {

@@ -1,5 +1,6 @@
 //! The store: typed records with indexes and unique keys, one atomic commit, one ordered change feed.
 
+mod backup;
 mod batch;
 mod canonical;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -8,14 +9,19 @@ mod compact;
 pub mod conformance;
 mod key;
 mod memory;
-#[cfg(feature = "postgres")]
+mod ndjson;
+pub mod ops;
+#[cfg(any(feature = "postgres", feature = "sled"))]
 mod plan;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod query;
 mod record;
+#[cfg(feature = "sled")]
+pub mod sled;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod sweep;
 mod transfer;
 
 use std::fmt::Debug;
@@ -24,12 +30,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use backup::{Manifest, backup_to, restore_backup, verify_backup, write_backup};
 pub use batch::{Batch, Change, ChangeOp, Committed, Expected, FeedEntry, Link, Write, stale, taken};
 pub use canonical::canonical_json;
 pub use key::Key;
 pub use memory::MemoryStore;
+pub use ndjson::{Exported, ImportPlan, Imported, LineFault, OnConflict, export, import};
 pub use query::{Order, Query};
 pub use record::{Index, Kind, Record, Row, Stored};
+pub use sweep::{sweep_blobs, trim_feed};
 pub use transfer::{Figures, Item, KindFigures, RecordItem, Snapshot, cursor_expired};
 
 use crate::tenancy::WorkspaceId;
@@ -45,6 +54,9 @@ pub struct StoreCaps {
     /// Name of the engine.
     pub engine: &'static str,
 }
+
+/// Makes a batch of rows that were taken.
+pub type Claim<'a> = Box<dyn FnOnce(Vec<Row>) -> Result<Batch> + Send + 'a>;
 
 /// Keeps records. One implementation per engine; all pass the same conformance suite.
 ///
@@ -87,6 +99,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `Unavailable` when the disk is full or the file cannot be written, and then nothing is half written.
     async fn commit(&self, batch: Batch) -> Result<Committed>;
 
+    /// True when this engine has its own way to [`claim`](Self::claim).
+    fn has_claim(&self) -> bool {
+        false
+    }
+
+    /// Takes rows for oneself: reads what these queries find and no other claim holds, hands it to `make`, and
+    /// commits what that gives, in one transaction. `None` where the engine has no better way than to read and to
+    /// commit with the revisions read; `make` is not called then.
+    async fn claim(
+        &self,
+        _kind: Kind,
+        _workspace: &WorkspaceId,
+        _queries: &[Query],
+        _make: Claim<'_>,
+    ) -> Option<Result<Committed>> {
+        None
+    }
+
     /// Feed entries after `after`, oldest first, at most `limit`. Gapless.
     async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
 
@@ -119,6 +149,11 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Reads every record and names what is damaged.
     async fn check(&self) -> Result<Vec<Damage>>;
+
+    /// Version of the layout that the store has, and the one that this build works with.
+    async fn version(&self) -> Result<(u32, u32)> {
+        Ok((1, 1))
+    }
 
     /// Compares the tables that are there with those declared, and names each difference.
     async fn drift(&self) -> Result<Vec<String>> {

@@ -130,7 +130,12 @@ impl Projection {
         };
         let mut ids = Vec::new();
         let limit = usize::try_from(FEED_COMMITS).unwrap_or(usize::MAX);
-        for entry in cx.store().changes(cursor, limit).await? {
+        let entries = match cx.store().changes(cursor, limit).await {
+            // The feed no longer holds what followed: everything is read anew.
+            Err(error) if error.code() == "cursor_expired" => return Ok(Changed::All),
+            other => other?,
+        };
+        for entry in entries {
             if entry.workspace != *cx.workspace() {
                 continue;
             }

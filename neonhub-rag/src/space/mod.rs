@@ -4,6 +4,7 @@ mod ingest;
 mod knowledge;
 mod model;
 mod ops_document;
+mod ops_embed;
 mod ops_search;
 mod ops_space;
 mod search;
@@ -25,6 +26,7 @@ pub use ops_document::{
     DeleteDocument, DocumentText, GetDocument, GetText, IngestText, ListDocuments, ListVersions,
     UploadDocument,
 };
+pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
 pub use ops_search::SearchKnowledge;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
 pub use search::{Hit, SearchFilters, SearchMode, SearchResult};
@@ -45,6 +47,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<DeleteDocument>(),
     entry::<IngestText>(),
     entry::<SearchKnowledge>(),
+    entry::<EmbedTexts>(),
 ];
 
 /// The record kinds of knowledge.

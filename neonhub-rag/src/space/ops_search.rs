@@ -16,8 +16,12 @@ use crate::hybrid::Fusion;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchKnowledge {
-    /// What to search for, in words.
+    /// What to search for, in words. Empty when `vector` alone is searched for, in mode `vector`.
     pub query: String,
+    /// The query as a vector of the spaces' embedder, packed as `knowledge.embed` packs it, in the place of the one
+    /// made from `query`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<String>,
     /// Ids or names of spaces; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spaces: Vec<String>,
@@ -61,6 +65,7 @@ impl Operation for SearchKnowledge {
     async fn run(self, cx: &Scope) -> Result<SearchResult> {
         let request = Request {
             query: self.query,
+            vector: self.vector.as_deref().map(|packed| super::ops_embed::unpack(OP, packed)).transpose()?,
             spaces: self.spaces,
             k: self.k.unwrap_or(5) as usize,
             mode: self.mode,

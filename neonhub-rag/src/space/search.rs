@@ -127,6 +127,7 @@ pub struct SearchResult {
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) query: String,
+    pub(super) vector: Option<Vec<f32>>,
     pub(super) spaces: Vec<String>,
     pub(super) k: usize,
     pub(super) mode: SearchMode,
@@ -141,7 +142,9 @@ impl Request {
     /// Checks every field.
     pub(super) fn check(&self) -> Result<()> {
         let mut faults = Faults::new();
-        faults.check(!self.query.trim().is_empty(), "query", "expected words to search for");
+        let is_vector_alone = self.vector.is_some() && self.mode == SearchMode::Vector;
+        let has_words = !self.query.trim().is_empty() || is_vector_alone;
+        faults.check(has_words, "query", "expected words to search for");
         faults.check(self.query.len() <= 8_000, "query", "expected at most 8000 bytes");
         faults.check((1..=100).contains(&self.k), "k", "expected 1 to 100");
         let unit = |v: Option<f32>| v.is_none_or(|v| (0.0..=1.0).contains(&v));
@@ -260,7 +263,10 @@ async fn in_space(
     let vector = match request.mode {
         SearchMode::Text => Vec::new(),
         _ => {
-            let query = embedder.embed(&[&request.query], EmbedKind::Query).await?.pop().unwrap_or_default();
+            let query = match &request.vector {
+                Some(vector) => vector.clone(),
+                None => embedder.embed(&[&request.query], EmbedKind::Query).await?.pop().unwrap_or_default(),
+            };
             let mut hits = index.search_vector(&query, candidates, within)?;
             // Without a floor every document would be a hit of every query.
             hits.retain(|h| !embedder.is_lexical() || h.score >= LEXICAL_FLOOR);

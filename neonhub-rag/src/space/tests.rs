@@ -480,3 +480,23 @@ async fn hybrid_is_never_worse_than_text_alone() {
     assert!(hybrid + 0.01 >= text, "hybrid {hybrid}, text {text}, vector {vector}");
     assert!(hybrid > 0.8, "hybrid {hybrid}, text {text}, vector {vector}");
 }
+
+#[tokio::test]
+async fn a_vector_of_the_host_finds_what_its_words_find() {
+    let cx = ready("memory:").await;
+    put(&cx, "tone.md", "Our tone is warm towards everyone we write to.").await;
+    let texts = vec!["warm tone".to_owned()];
+    let made = cx.call(EmbedTexts { texts, kind: VectorKind::Query, embedder: None }).await.unwrap();
+    assert_eq!((made.count, made.dims), (1, 512));
+    let by = |query: &str, vector| SearchKnowledge {
+        mode: SearchMode::Vector,
+        vector,
+        ..SearchKnowledge::of(query)
+    };
+    let by_words = cx.call(by("warm tone", None)).await.unwrap();
+    let by_vector = cx.call(by("", Some(made.packed))).await.unwrap();
+    assert!(!by_words.hits.is_empty());
+    assert_eq!(by_vector, by_words);
+    let short = cx.call(by("", Some("AACAPwAAgD8=".into()))).await.unwrap_err();
+    assert!(short.to_string().contains("2 values"), "{short}");
+}

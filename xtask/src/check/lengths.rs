@@ -46,7 +46,7 @@ pub(crate) fn report(workspace: &Workspace) -> Result<()> {
 }
 
 /// The member whose `src` folder holds the file; test files belong to nobody.
-fn owner(workspace: &Workspace, source: &Source) -> Option<String> {
+pub(super) fn owner(workspace: &Workspace, source: &Source) -> Option<String> {
     let path = &source.path;
     let is_test = path.ends_with("/tests.rs") || path.ends_with("_tests.rs") || path.contains("/tests/");
     if !path.ends_with(".rs") || is_test {
@@ -58,7 +58,7 @@ fn owner(workspace: &Workspace, source: &Source) -> Option<String> {
 }
 
 /// Lines outside `#[cfg(test)]` modules.
-fn lines_without_tests(text: &str) -> usize {
+pub(super) fn lines_without_tests(text: &str) -> usize {
     let mut count = 0;
     let mut is_in_tests = false;
     let mut lines = text.lines().peekable();

@@ -29,7 +29,11 @@ pub trait Settings: DeserializeOwned {
     /// # Errors
     /// `InvalidInput` for an unknown setting or a wrong value.
     fn parse(map: Value) -> Result<Self> {
-        serde_json::from_value(map).map_err(|cause| Error::invalid("hub.add", "settings", cause.to_string()))
+        serde_path_to_error::deserialize(map).map_err(|cause| {
+            let path = cause.path().to_string();
+            let field = if path == "." { "settings".to_owned() } else { path };
+            Error::invalid("hub.add", field, cause.into_inner().to_string())
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod clock;
 mod script;
+pub(crate) mod traffic;
 
 use neonhub_core::Result;
 use neonhub_core::testing::{FaultInjector, FaultRule};

@@ -6,20 +6,27 @@
 PrincipalUser(id='owner', kind='user')
 """
 
-from . import errors, models
+from typing import TYPE_CHECKING, Any
+
+from . import errors
 from ._events import AsyncStream, Stream
-from ._host import (
-    DeliverFunction,
-    Delivery,
-    ModelAnswer,
-    ModelFunction,
-    ModelRequest,
-    OutgoingMessage,
-    ProbeFunction,
-)
 from ._hub import AsyncHub, Hub, aopen, open
 from ._values import OMIT, Omit, to_plain
 from .errors import NeonHubError
+
+if TYPE_CHECKING:
+    from . import models, testing, vectors
+    from ._host import (
+        DeliverFunction,
+        Delivery,
+        ModelAnswer,
+        ModelFunction,
+        ModelRequest,
+        OutgoingMessage,
+        ProbeFunction,
+    )
+    from ._progress import progress_bars
+    from ._tools import ToolCall, ToolEffect
 
 __all__ = [
     "OMIT",
@@ -36,9 +43,45 @@ __all__ = [
     "OutgoingMessage",
     "ProbeFunction",
     "Stream",
+    "ToolCall",
+    "ToolEffect",
     "aopen",
     "errors",
     "models",
     "open",
+    "progress_bars",
+    "testing",
     "to_plain",
+    "vectors",
 ]
+
+_LATER = {
+    "DeliverFunction": "_host",
+    "Delivery": "_host",
+    "ModelAnswer": "_host",
+    "ModelFunction": "_host",
+    "ModelRequest": "_host",
+    "OutgoingMessage": "_host",
+    "ProbeFunction": "_host",
+    "ToolCall": "_tools",
+    "ToolEffect": "_tools",
+    "progress_bars": "_progress",
+}
+"""Names of modules that are loaded when the first of them is used."""
+_MODULES = ("models", "testing", "vectors")
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._events import AsyncStream, Stream
 from ._generated import _codec
 from ._generated.asynchronous import AsyncOperations
 from ._generated.blocking import Operations
-from ._generated.models import ItemEvent, ItemProgress
-from ._host import DeliverFunction, ModelFunction, ModelRequest, OutgoingMessage, ProbeFunction
 from ._runtime import AsyncCore, BlockingCore, finished
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._generated.models import ItemEvent, ItemProgress
+    from ._host import DeliverFunction, ModelFunction, ProbeFunction
+    from ._tools import ToolEffect
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
 
@@ -181,6 +185,57 @@ class Hub(Operations):
         settings = _model(provider, model, json_schema, context_tokens, max_output_tokens)
         self._core.native.add_model(settings, _asked(complete), None)
 
+    def add_tool(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        doc: str | None = None,
+        effect: ToolEffect = "write",
+        needs: Sequence[str] = (),
+        input_schema: Any = None,
+        output_schema: Any = None,
+        timeout: float | None = None,
+        concurrency: int | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Adds a tool written in Python; agents and ``tools.call`` see it from now on.
+
+        Args:
+            function: ``def`` or ``async def``. Its parameters are the arguments, by name; one of type
+                :class:`ToolCall` gets who calls instead. Types make the schema: plain ones, ``list``, ``dict``,
+                unions, ``Literal``, enums, ``TypedDict``, dataclasses and pydantic models.
+            name: ``a-z``, digits, underscore and dot. Default: that of the function.
+            doc: What it does and when to use it. Default: its docstring; ``Args:`` describes the arguments.
+            effect: What it does to the world. ``pure`` and ``read`` may be called again; ``write`` never is.
+            needs: Permissions that a caller needs, such as ``read:people``.
+            input_schema: JSON Schema of the arguments, a dataclass or a pydantic model, in the place of the hints.
+            output_schema: The same of the answer; an answer that does not fit is an error.
+            timeout: Seconds a call may take. Default: 30.
+            concurrency: Most calls at the same time.
+            replace: Takes the place of a tool of this name, as a notebook cell that runs again does.
+
+        An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
+        """
+        from ._tools import tool_settings
+
+        settings, call = tool_settings(
+            function,
+            name=name,
+            doc=doc,
+            effect=effect,
+            needs=tuple(needs),
+            input_schema=input_schema,
+            output_schema=output_schema,
+            timeout=timeout,
+            concurrency=concurrency,
+        )
+        self._core.native.add_tool(settings, call, replace, None)
+
+    def remove_tool(self, name: str) -> bool:
+        """Takes a tool away. False when there was none of this name."""
+        return self._core.native.remove_tool(name)
+
     def add_connector(
         self,
         deliver: DeliverFunction,
@@ -270,6 +325,57 @@ class AsyncHub(AsyncOperations):
         settings = _model(provider, model, json_schema, context_tokens, max_output_tokens)
         self._core.native.add_model(settings, _asked(complete), _running_loop())
 
+    def add_tool(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        doc: str | None = None,
+        effect: ToolEffect = "write",
+        needs: Sequence[str] = (),
+        input_schema: Any = None,
+        output_schema: Any = None,
+        timeout: float | None = None,
+        concurrency: int | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Adds a tool written in Python; agents and ``tools.call`` see it from now on. An async one runs in this event loop.
+
+        Args:
+            function: ``def`` or ``async def``. Its parameters are the arguments, by name; one of type
+                :class:`ToolCall` gets who calls instead. Types make the schema: plain ones, ``list``, ``dict``,
+                unions, ``Literal``, enums, ``TypedDict``, dataclasses and pydantic models.
+            name: ``a-z``, digits, underscore and dot. Default: that of the function.
+            doc: What it does and when to use it. Default: its docstring; ``Args:`` describes the arguments.
+            effect: What it does to the world. ``pure`` and ``read`` may be called again; ``write`` never is.
+            needs: Permissions that a caller needs, such as ``read:people``.
+            input_schema: JSON Schema of the arguments, a dataclass or a pydantic model, in the place of the hints.
+            output_schema: The same of the answer; an answer that does not fit is an error.
+            timeout: Seconds a call may take. Default: 30.
+            concurrency: Most calls at the same time.
+            replace: Takes the place of a tool of this name, as a notebook cell that runs again does.
+
+        An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
+        """
+        from ._tools import tool_settings
+
+        settings, call = tool_settings(
+            function,
+            name=name,
+            doc=doc,
+            effect=effect,
+            needs=tuple(needs),
+            input_schema=input_schema,
+            output_schema=output_schema,
+            timeout=timeout,
+            concurrency=concurrency,
+        )
+        self._core.native.add_tool(settings, call, replace, _running_loop())
+
+    def remove_tool(self, name: str) -> bool:
+        """Takes a tool away. False when there was none of this name."""
+        return self._core.native.remove_tool(name)
+
     def add_connector(
         self,
         deliver: DeliverFunction,
@@ -284,6 +390,8 @@ class AsyncHub(AsyncOperations):
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -307,10 +415,14 @@ def _model(
 
 
 def _asked(complete: ModelFunction) -> Callable[[Any], Any]:
+    from ._host import ModelRequest
+
     return lambda raw: complete(ModelRequest(raw))
 
 
 def _message(deliver: DeliverFunction) -> Callable[[Any], Any]:
+    from ._host import OutgoingMessage
+
     return lambda raw: deliver(OutgoingMessage(raw))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import _native
+if TYPE_CHECKING:
+    import asyncio
+
+    from . import _native
 
 
 def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
@@ -21,6 +23,8 @@ def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None)
 
 async def finished(start: Callable[[asyncio.AbstractEventLoop, asyncio.Future[Any]], _native.Call]) -> Any:
     """Waits for a call; a cancelled wait stops the work."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     call = start(loop, future)
@@ -56,6 +60,8 @@ class AsyncCore:
         self.timeout = timeout
 
     async def call(self, name: str, payload: dict[str, Any]) -> Any:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         call = self.native.start(name, payload, self.key, self.timeout, loop, future)

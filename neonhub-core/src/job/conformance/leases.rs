@@ -31,13 +31,14 @@ pub async fn a_lease_that_ended_is_redelivered_and_the_late_worker_is_fenced(
 
 /// A job that loses its worker twice is given up.
 pub async fn the_second_stall_is_the_last(store: SharedStore) -> Result<()> {
-    let w = world(&store).await?;
+    let (w, other) = (world(&store).await?, world(&store).await?);
     let made = w.put(single("a", "hold")).await?;
-    for _ in 0..2 {
-        let held = w.work_until_held().await;
+    for side in [&w, &other] {
+        let held = side.work_until_held().await;
         held.abort();
         let _ = held.await;
         w.wait(31);
+        other.wait(31);
     }
     w.work().await?;
     let seen = w.get(&made).await?;

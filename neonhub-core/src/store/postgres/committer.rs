@@ -160,7 +160,7 @@ fn forget(client: deadpool_postgres::Object, error: &Error) {
     }
 }
 
-fn place(answers: Answers, first: u64) -> Vec<Result<Committed>> {
+pub(super) fn place(answers: Answers, first: u64) -> Vec<Result<Committed>> {
     let seq = |answer: Option<usize>| Committed { seq: answer.map_or(0, |n| first + n as u64) };
     answers.into_iter().map(|answer| answer.map(seq)).collect()
 }
@@ -183,7 +183,7 @@ fn refuse(count: usize, error: &Error) -> Vec<Result<Committed>> {
 }
 
 /// Asks the server what became of a commit whose connection went away.
-async fn settle(pool: &Pool, answers: Answers, xid: &str) -> Vec<Result<Committed>> {
+pub(super) async fn settle(pool: &Pool, answers: Answers, xid: &str) -> Vec<Result<Committed>> {
     for _ in 0..ASK {
         match fate(pool, xid).await {
             Ok(Fate::Committed(first)) => return place(answers, first),

@@ -4,6 +4,7 @@
 //! behind the one in the queries. Commits that wait for one workspace share a transaction; the change feed is gapless
 //! because the row that counts it is taken last and held until the commit.
 
+mod claim;
 mod committer;
 mod config;
 mod error;
@@ -32,8 +33,8 @@ use self::error::{closed, failed};
 use self::listen::{Listener, Presence};
 use super::transfer::kind_of;
 use super::{
-    Batch, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store, StoreCaps,
-    memory,
+    Batch, Claim, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store,
+    StoreCaps, memory,
 };
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -182,6 +183,31 @@ impl Store for PostgresStore {
         self.committer.commit(batch).await
     }
 
+    fn has_claim(&self) -> bool {
+        true
+    }
+
+    async fn claim(
+        &self,
+        kind: Kind,
+        workspace: &WorkspaceId,
+        queries: &[Query],
+        make: Claim<'_>,
+    ) -> Option<Result<Committed>> {
+        let pool = match self.open_pool() {
+            Ok(pool) => pool,
+            Err(error) => return Some(Err(error)),
+        };
+        let done = claim::claim(pool, kind, workspace, queries, make).await;
+        if let Ok(Committed { seq: last }) = done
+            && last > 0
+        {
+            self.seq.send_if_modified(|known| std::mem::replace(known, last.max(*known)) < last);
+            self.wake.notify_one();
+        }
+        Some(done)
+    }
+
     async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
         read::changes(self.open_pool()?, after, limit).await
     }
@@ -232,6 +258,13 @@ impl Store for PostgresStore {
 
     async fn check(&self) -> Result<Vec<Damage>> {
         read::check(self.open_pool()?).await
+    }
+
+    async fn version(&self) -> Result<(u32, u32)> {
+        let client = session::take(self.open_pool()?, "store.migrate").await?;
+        let text = "SELECT max(version) FROM _migration";
+        let row = client.query_one(text, &[]).await.map_err(|e| failed("store.migrate", &e))?;
+        Ok((row.get::<_, Option<i32>>(0).unwrap_or_default().cast_unsigned(), schema::VERSION))
     }
 
     async fn drift(&self) -> Result<Vec<String>> {

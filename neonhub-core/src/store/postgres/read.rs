@@ -171,6 +171,27 @@ pub(super) async fn query(
     workspace: &WorkspaceId,
     query: &Query,
 ) -> Result<Vec<Row>> {
+    let client = take(pool, "store.query").await?;
+    ordered(&client, kind, workspace, query, "").await
+}
+
+/// The rows of a query that no other transaction holds, held by this one from now on.
+pub(super) async fn unlocked(
+    client: &Object,
+    kind: Kind,
+    workspace: &WorkspaceId,
+    query: &Query,
+) -> Result<Vec<Row>> {
+    ordered(client, kind, workspace, query, " FOR UPDATE SKIP LOCKED").await
+}
+
+async fn ordered(
+    client: &Object,
+    kind: Kind,
+    workspace: &WorkspaceId,
+    query: &Query,
+    lock: &str,
+) -> Result<Vec<Row>> {
     if let Some(name) = query.index {
         kind.index(name)?;
     }
@@ -178,11 +199,9 @@ pub(super) async fn query(
     let direction = if query.order == Order::Ascending { "" } else { " DESC" };
     let by = query.index.map_or(String::new(), |name| format!("ix_{name}{direction}, "));
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    let text = format!("{}{clause} ORDER BY {by}id{direction} LIMIT {limit}", select(kind));
-    let client = take(pool, "store.query").await?;
+    let text = format!("{}{clause} ORDER BY {by}id{direction} LIMIT {limit}{lock}", select(kind));
     let ws = workspace.as_str();
-    let rows = fenced(&client, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
-    drop(client);
+    let rows = fenced(client, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
     rows.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 

@@ -28,6 +28,9 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE {s}._blob (hash text COLLATE \"C\" PRIMARY KEY, bytes bytea NOT NULL, at bigint NOT NULL);
 "];
 
+/// Version that this build works with.
+pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
+
 /// What a workspace's fence looks like: rows of the workspace that the session has named, or of all (`*`).
 fn fence(schema: &str, table: &str) -> String {
     format!(

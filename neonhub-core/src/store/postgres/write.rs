@@ -55,8 +55,17 @@ fn plain<'a>(client: &'a Object, text: &'static str) -> BoxFuture<'a, Answer> {
 
 /// Commits a group.
 pub(super) async fn group(client: &Object, workspace: &str, batches: &[Batch]) -> Outcome {
+    commit(client, workspace, batches, "BEGIN").await
+}
+
+/// Commits a group in a transaction that has begun and holds locks.
+pub(super) async fn group_begun(client: &Object, workspace: &str, batches: &[Batch]) -> Outcome {
+    commit(client, workspace, batches, ";").await
+}
+
+async fn commit(client: &Object, workspace: &str, batches: &[Batch], begin: &'static str) -> Outcome {
     let needs = Needs::of(batches);
-    let facts = match find(client, workspace, &needs).await {
+    let facts = match find(client, workspace, &needs, begin).await {
         Ok(found) => found,
         Err(outcome) => {
             let _ = client.batch_execute("ROLLBACK").await;
@@ -89,7 +98,12 @@ fn clash(cause: &tokio_postgres::Error) -> Error {
 }
 
 /// First exchange: opens the transaction, locks what the group touches and reads what it must know.
-async fn find(client: &Object, workspace: &str, needs: &Needs) -> Result<(Facts, String), Outcome> {
+async fn find(
+    client: &Object,
+    workspace: &str,
+    needs: &Needs,
+    begin: &'static str,
+) -> Result<(Facts, String), Outcome> {
     let lost = |cause: tokio_postgres::Error| match is_race(&cause) {
         true => Outcome::Race(clash(&cause)),
         false => Outcome::Failed(failed(OPERATION, &cause)),
@@ -122,7 +136,7 @@ async fn find(client: &Object, workspace: &str, needs: &Needs) -> Result<(Facts,
         statements.push(prepare(client, text, OPERATION).await.map_err(Outcome::Failed)?);
     }
     let mut statements = statements.into_iter();
-    let mut requests = vec![plain(client, "BEGIN")];
+    let mut requests = vec![plain(client, begin)];
     requests.extend(statements.next().map(|s| ask(client, s, vec![&workspace])));
     let lists = ids.iter().map(|l| l as Param<'_>).chain(keys.iter().map(|l| l as Param<'_>));
     let lists = lists.chain((!chains.is_empty()).then_some(&chains as Param<'_>));

@@ -138,7 +138,8 @@ fn failed(operation: &'static str, cause: rusqlite::Error) -> Error {
             (ErrorKind::Unavailable, "another process is writing to the store: try again", Retry::Backoff)
         }
         Some(Code::ReadOnly | Code::PermissionDenied) => (
-            ErrorKind::Config,
+            // At open the setup is wrong; later the file became so, and reads go on.
+            if operation == "hub.open" { ErrorKind::Config } else { ErrorKind::Unavailable },
             "the store cannot be written: check the rights of the file and its folder",
             Retry::Never,
         ),
@@ -255,6 +256,10 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<Vec<Damage>> {
         self.reading(read::check)
+    }
+
+    async fn version(&self) -> Result<(u32, u32)> {
+        self.reading(schema::version)
     }
 
     async fn drift(&self) -> Result<Vec<String>> {

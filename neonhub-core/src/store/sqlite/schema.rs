@@ -46,6 +46,13 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     migrate(connection, MIGRATIONS)
 }
 
+/// Version of the file, and of this build.
+pub(super) fn version(connection: &Connection) -> Result<(u32, u32)> {
+    let found = connection.query_row("PRAGMA user_version", [], |r| r.get(0));
+    let ours = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    Ok((found.map_err(|e| failed("store.migrate", e))?, ours))
+}
+
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let sql = |e| failed("store.migrate", e);
     let ours = migrations.len();

@@ -133,3 +133,58 @@ async fn any_sqlite_tool_reads_the_records() {
     let sql = format!("SELECT json_extract(body, '$.size') FROM {} WHERE id = 'a'", Note::KIND);
     assert_eq!(plain.query_row(&sql, [], |r| r.get::<_, i64>(0)).unwrap(), 1);
 }
+
+/// Commits until the store refuses; what was acknowledged stays readable, and nothing else is there.
+async fn refuses_and_stays_readable(
+    path: &std::path::Path,
+    limit: &'static str,
+    lift: &'static str,
+    cure: &str,
+) {
+    let first = SqliteStore::open(path).await.unwrap();
+    first.declare(&[KIND]).await.unwrap();
+    first.committer.run(move |c| c.execute_batch(limit).map_err(|e| failed("test", e))).await.unwrap();
+    let shared: SharedStore = Arc::new(first);
+    let mut kept = 0;
+    let error = loop {
+        match put_sized(&shared, &format!("n{kept:05}"), 4000).await {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+        assert!(kept < 10_000, "the limit did not hold");
+    };
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains(cure), "{error}");
+    let all = Query::by_id().limit(20_000);
+    assert_eq!(shared.query(KIND, &ws(), &all).await.unwrap().len(), kept);
+    assert_eq!(shared.seq().await.unwrap(), kept as u64);
+    assert_eq!(shared.check().await.unwrap(), []);
+    drop(shared);
+    let again = SqliteStore::open(path).await.unwrap();
+    again.committer.run(move |c| c.execute_batch(lift).map_err(|e| failed("test", e))).await.unwrap();
+    let shared: SharedStore = Arc::new(again);
+    assert_eq!(shared.count(KIND, &ws(), &Query::by_id()).await.unwrap(), kept as u64);
+    put_sized(&shared, "after", 4000).await.unwrap();
+}
+
+async fn put_sized(store: &SharedStore, id: &str, size: usize) -> Result<Committed> {
+    let note = Note { id: id.into(), name: None, size: 1, text: "x".repeat(size) };
+    let mut batch = Batch::new(ws(), Timestamp::EPOCH);
+    let row = Row::of(&note, Timestamp::EPOCH, "t")?;
+    batch.writes.push(Write::Put { kind: KIND, row, expected: Expected::Absent });
+    store.commit(batch).await
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_costs_nothing_that_was_acknowledged() {
+    let (_dir, path) = temp();
+    // SQLite answers a page that cannot be had as it answers a full disk.
+    let (limit, lift) = ("PRAGMA max_page_count = 80", "PRAGMA max_page_count = 1000000");
+    refuses_and_stays_readable(&path, limit, lift, "free space").await;
+}
+
+#[tokio::test]
+async fn a_file_that_became_read_only_stays_readable() {
+    let (_dir, path) = temp();
+    refuses_and_stays_readable(&path, "PRAGMA query_only = ON", "PRAGMA query_only = OFF", "rights").await;
+}

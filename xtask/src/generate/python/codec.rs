@@ -18,12 +18,13 @@ pub(super) fn write(surface: &Surface<'_>) -> String {
     }
     let mut out =
         String::from("\"\"\"From the plain values of the core to the classes of `models`.\"\"\"\n\n");
-    out.push_str("from __future__ import annotations\n\nfrom collections.abc import Callable\nfrom typing import Any\n\n");
-    let instant = if body.contains("instant(") { "from .._values import instant\n" } else { "" };
-    out.push_str(&format!("from . import models as m\n{instant}").replace(
-        "from . import models as m\nfrom .._values import instant\n",
-        "from .._values import instant\nfrom . import models as m\n",
-    ));
+    out.push_str("from __future__ import annotations\n\nfrom collections.abc import Callable\nfrom typing import TYPE_CHECKING, Any\n\n");
+    out.push_str("from .._lazy import Lazy\n");
+    if body.contains("instant(") {
+        out.push_str("from .._values import instant\n");
+    }
+    // The classes are many: they are made when the first answer needs one, not at import.
+    out.push_str("\nif TYPE_CHECKING:\n    from . import models as m\nelse:\n    m = Lazy(\"neonhub._generated.models\")\n");
     if !body.contains("Callable") {
         out = out.replace("from collections.abc import Callable\n", "");
     }

@@ -17,8 +17,16 @@ const FILE: &str = "tests/contract/examples.json";
 pub(super) fn contract(catalogue: &Catalogue) -> Result<GeneratedFile> {
     let operations: Map<String, Value> =
         catalogue.operations.iter().map(|o| (o.name.clone(), Value::from(o.examples.clone()))).collect();
-    let about = format!("{MARK}; do not edit. Inputs that every language must carry to the core unchanged.");
-    let file = json!({ "about": about, "version": catalogue.version, "operations": operations });
+    let about = format!(
+        "{MARK}; do not edit. Inputs that every language must carry to the core unchanged; see README.md."
+    );
+    let made: Map<String, Value> = catalogue
+        .operations
+        .iter()
+        .map(|o| (o.name.clone(), Value::from(crate::generate::examples::made(&o.input))))
+        .collect();
+    let file =
+        json!({ "about": about, "version": catalogue.version, "operations": operations, "made": made });
     Ok(GeneratedFile { path: FILE.to_owned(), text: serde_json::to_string_pretty(&file)? + "\n" })
 }
 

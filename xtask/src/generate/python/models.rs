@@ -25,7 +25,7 @@ pub(super) fn write(declarations: &[Declaration]) -> String {
     out.push_str(&imports);
     let values = if body.contains("instant(") { "OMIT, instant" } else { "OMIT" };
     out.push_str(&format!(
-        "from typing import Any, Literal, TypeAlias\n\nfrom .._values import {values}\n\n__all__ = [\n"
+        "from typing import Any, Literal, TypeAlias\n\nfrom .._display import Shown\nfrom .._values import {values}\n\n__all__ = [\n"
     ));
     for declaration in declarations {
         out.push_str(&format!("    \"{}\",\n", declaration.name()));
@@ -80,7 +80,9 @@ pub(super) fn hanging(text: &str, indent: usize) -> Vec<String> {
 
 fn class(name: &str, doc: &str, fields: &[Field]) -> String {
     let annotations = Annotations::beside(fields.iter().map(|field| field.python.as_str()));
-    let mut out = format!("@dataclass(frozen=True, slots=True, kw_only=True)\nclass {name}:\n");
+    let mut out = format!(
+        "@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)\nclass {name}(Shown):\n"
+    );
     let doc = if doc.is_empty() { "See the operation that uses it." } else { doc };
     out.push_str(&text::doc(&text::wrap(doc, 4), 4));
     for field in fields {

@@ -80,12 +80,19 @@ fn head(mode: Mode, body: &str, models: &BTreeSet<String>) -> String {
     if body.contains("datetime") {
         out.push_str("from datetime import datetime\n");
     }
-    let typing = ["Any", "Literal"].into_iter().filter(|name| uses(body, name)).collect::<Vec<_>>();
+    let mut typing = vec!["TYPE_CHECKING"];
+    typing.extend(["Any", "Literal"].into_iter().filter(|name| uses(body, name)));
+    if models.is_empty() {
+        typing.retain(|name| *name != "TYPE_CHECKING");
+    }
     if !typing.is_empty() {
         out.push_str(&format!("from typing import {}\n", typing.join(", ")));
     }
     if !out.ends_with("\n\n") {
         out.push('\n');
+    }
+    if body.contains("Rows(") {
+        out.push_str("from .._lazy import Rows\n");
     }
     out.push_str(&format!("from .._runtime import {core}\n"));
     let values = ["OMIT", "Omit", "instant("].into_iter().filter(|name| uses(body, name)).collect::<Vec<_>>();
@@ -96,9 +103,10 @@ fn head(mode: Mode, body: &str, models: &BTreeSet<String>) -> String {
         out.push_str("from . import _codec as c\n");
     }
     if !models.is_empty() {
-        out.push_str("from .models import (\n");
-        models.iter().for_each(|name| out.push_str(&format!("    {name},\n")));
-        out.push_str(")\n");
+        // The classes are many: they are made when the first answer needs one, not at import.
+        out.push_str("\nif TYPE_CHECKING:\n    from .models import (\n");
+        models.iter().for_each(|name| out.push_str(&format!("        {name},\n")));
+        out.push_str("    )\n");
     }
     out
 }
@@ -183,6 +191,7 @@ fn method(name: &str, call: &Call<'_>, mode: Mode, annotations: &Annotations) ->
         output => {
             let decoded = codec::value(output, "answer", &mut codec::Fresh::default());
             let decoded = qualified(&decoded, output);
+            let decoded = if matches!(output, Type::List(_)) { format!("Rows({decoded})") } else { decoded };
             format!("        answer = {sent}\n        return {decoded}\n")
         }
     });

@@ -64,8 +64,11 @@ fn one_name_with_two_meanings_becomes_two_classes() {
         operation("people.peek", empty, answer("known")),
     ]));
     let models = text(&catalogue, "/models.py");
-    assert!(models.contains("class CampaignStatus:") && models.contains("class PeopleStatus:"), "{models}");
-    assert_eq!(models.matches("class PeopleStatus:").count(), 1);
+    assert!(
+        models.contains("class CampaignStatus(Shown):") && models.contains("class PeopleStatus(Shown):"),
+        "{models}"
+    );
+    assert_eq!(models.matches("class PeopleStatus(Shown):").count(), 1);
 }
 
 #[test]

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._lazy import Lazy
 from .._values import instant
-from . import models as m
+
+if TYPE_CHECKING:
+    from . import models as m
+else:
+    m = Lazy("neonhub._generated.models")
 
 
 def agent_run(v: Any) -> m.AgentRun:
@@ -41,6 +46,32 @@ def agent_run_page(v: Any) -> m.AgentRunPage:
     )
 
 
+def agent_session(v: Any) -> m.AgentSession:
+    return m.AgentSession(
+        agent=v["agent"],
+        attempt=v.get("attempt", 0),
+        cost_micros=v.get("cost_micros", 0),
+        ended_at=None if (t1 := v.get("ended_at")) is None else instant(t1),
+        id=v["id"],
+        job_id=v.get("job_id"),
+        missed_count=v.get("missed_count", 0),
+        planned_at=instant(v["planned_at"]),
+        reason=v.get("reason"),
+        run_ids=v.get("run_ids", []),
+        schedule_id=v.get("schedule_id"),
+        started_at=None if (t2 := v.get("started_at")) is None else instant(t2),
+        state=v["state"],
+        summary=v.get("summary"),
+    )
+
+
+def agent_session_page(v: Any) -> m.AgentSessionPage:
+    return m.AgentSessionPage(
+        items=[agent_session(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
 def agents_failure(v: Any) -> m.AgentsFailure:
     return m.AgentsFailure(
         code=v["code"],
@@ -48,6 +79,16 @@ def agents_failure(v: Any) -> m.AgentsFailure:
         message=v["message"],
         operation=v["operation"],
         retryable=v["retryable"],
+    )
+
+
+def agents_log_line(v: Any) -> m.AgentsLogLine:
+    return m.AgentsLogLine(
+        actor=v["actor"],
+        at=instant(v["at"]),
+        data=v["data"],
+        kind=v["kind"],
+        seq=v["seq"],
     )
 
 
@@ -185,6 +226,15 @@ def audit_report(v: Any) -> m.AuditReport:
     )
 
 
+def backoff(v: Any) -> m.Backoff:
+    return m.Backoff(
+        base_ms=v["base_ms"],
+        cap_ms=v["cap_ms"],
+        jitter=v["jitter"],
+        kind=v["kind"],
+    )
+
+
 def block(v: Any) -> m.Block:
     return m.Block(
         byte_end=v["byte_end"],
@@ -289,6 +339,13 @@ def budget_share(v: Any) -> m.BudgetShare:
         channel=v["channel"],
         pays_for=v["pays_for"],
         weight=v["weight"],
+    )
+
+
+def calendar(v: Any) -> m.Calendar:
+    return m.Calendar(
+        only_weekdays=v.get("only_weekdays", []),
+        skip_dates=v.get("skip_dates", []),
     )
 
 
@@ -459,6 +516,20 @@ def campaign_report(v: Any) -> m.CampaignReport:
     )
 
 
+def cancelled(v: Any) -> m.Cancelled:
+    return m.Cancelled(
+        id=v["id"],
+        state=v["state"],
+    )
+
+
+def changed(v: Any) -> m.Changed:
+    return m.Changed(
+        count=v["count"],
+        is_more=v["is_more"],
+    )
+
+
 def channel_override(v: Any) -> m.ChannelOverride:
     return m.ChannelOverride(
         emoji=v.get("emoji"),
@@ -583,6 +654,26 @@ def count(v: Any) -> m.Count:
     )
 
 
+def create_schedule(v: Any) -> m.CreateSchedule:
+    return m.CreateSchedule(
+        calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
+        concurrency=v.get("concurrency"),
+        ends_at=None if (t2 := v.get("ends_at")) is None else instant(t2),
+        jitter_ms=v.get("jitter_ms"),
+        max_runs=v.get("max_runs"),
+        missed=v.get("missed", "latest"),
+        missed_window_ms=v.get("missed_window_ms"),
+        name=v["name"],
+        overlap=v.get("overlap", "skip"),
+        pause_after_failures=v.get("pause_after_failures"),
+        priority=v.get("priority"),
+        retries=v.get("retries"),
+        starts_at=None if (t3 := v.get("starts_at")) is None else instant(t3),
+        target=target(v["target"]),
+        when=when(v["when"]),
+    )
+
+
 def cta(v: Any) -> m.Cta:
     return m.Cta(
         label=v["label"],
@@ -612,6 +703,14 @@ def day_window(v: Any) -> m.DayWindow:
     return m.DayWindow(
         end_minute=v["end_minute"],
         start_minute=v["start_minute"],
+    )
+
+
+def dedupe_input(v: Any) -> m.DedupeInput:
+    return m.DedupeInput(
+        keep_key_for_ms=v.get("keep_key_for_ms"),
+        key=v["key"],
+        mode=v.get("mode", "reject"),
     )
 
 
@@ -792,6 +891,13 @@ def figures(v: Any) -> m.Figures:
     )
 
 
+def flow(v: Any) -> m.Flow:
+    return m.Flow(
+        flow_id=v["flow_id"],
+        jobs=[job(t1) for t1 in v["jobs"]],
+    )
+
+
 def frequency(v: Any) -> m.Frequency:
     return m.Frequency(
         days=v["days"],
@@ -848,6 +954,14 @@ def hidden_text(v: Any) -> m.HiddenText:
         page=v.get("page"),
         reason=v["reason"],
         text=v["text"],
+    )
+
+
+def history_line(v: Any) -> m.HistoryLine:
+    return m.HistoryLine(
+        at=instant(v["at"]),
+        reason=v["reason"],
+        state=v["state"],
     )
 
 
@@ -930,6 +1044,15 @@ def import_job(v: Any) -> m.ImportJob:
     )
 
 
+def instant(v: Any) -> m.Instant:
+    return m.Instant(
+        at=instant(v["at"]),
+        local=v["local"],
+        note=v.get("note"),
+        offset=v["offset"],
+    )
+
+
 _ITEM: dict[str, Callable[[Any], m.Item]] = {
     "event": lambda v: item_event(v),
     "progress": lambda v: item_progress(v),
@@ -953,6 +1076,63 @@ def item_progress(v: Any) -> m.ItemProgress:
         note=v["note"],
         task=v["task"],
         total=v["total"],
+    )
+
+
+def job(v: Any) -> m.Job:
+    return m.Job(
+        attempts=v.get("attempts"),
+        backoff=None if (t1 := v.get("backoff")) is None else backoff(t1),
+        correlation_id=v["correlation_id"],
+        crashes=v.get("crashes"),
+        dedupe_key=v.get("dedupe_key"),
+        error=None if (t2 := v.get("error")) is None else job_error(t2),
+        finished_at=None if (t3 := v.get("finished_at")) is None else instant(t3),
+        flow_id=v.get("flow_id"),
+        group_key=v.get("group_key"),
+        group_slot=v.get("group_slot"),
+        id=v["id"],
+        keep_key_for_ms=v.get("keep_key_for_ms"),
+        lease=None if (t4 := v.get("lease")) is None else lease(t4),
+        max_attempts=v["max_attempts"],
+        more_parents=v.get("more_parents", []),
+        name=v["name"],
+        on_child_failure=v.get("on_child_failure"),
+        open_children=v.get("open_children"),
+        parent_id=v.get("parent_id"),
+        payload=v["payload"],
+        principal=v.get("principal"),
+        priority=v.get("priority"),
+        progress=v.get("progress"),
+        queue=v["queue"],
+        result=v.get("result"),
+        run_at=instant(v["run_at"]),
+        stalls=v.get("stalls"),
+        started_at=None if (t5 := v.get("started_at")) is None else instant(t5),
+        state=v["state"],
+        timeout_ms=v.get("timeout_ms"),
+    )
+
+
+def job_error(v: Any) -> m.JobError:
+    return m.JobError(
+        code=v["code"],
+        message=v["message"],
+        retryable=v["retryable"],
+    )
+
+
+def job_page(v: Any) -> m.JobPage:
+    return m.JobPage(
+        items=[job(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def jobs_log_line(v: Any) -> m.JobsLogLine:
+    return m.JobsLogLine(
+        at=instant(v["at"]),
+        text=v["text"],
     )
 
 
@@ -985,6 +1165,14 @@ def launch_outcome(v: Any) -> m.LaunchOutcome:
     )
 
 
+def lease(v: Any) -> m.Lease:
+    return m.Lease(
+        owner=v["owner"],
+        token=v["token"],
+        until=instant(v["until"]),
+    )
+
+
 def lifted(v: Any) -> m.Lifted:
     return m.Lifted(
         at=instant(v["at"]),
@@ -1007,16 +1195,6 @@ def link(v: Any) -> m.Link:
         byte_end=v["byte_end"],
         byte_start=v["byte_start"],
         url=v["url"],
-    )
-
-
-def log_line(v: Any) -> m.LogLine:
-    return m.LogLine(
-        actor=v["actor"],
-        at=instant(v["at"]),
-        data=v["data"],
-        kind=v["kind"],
-        seq=v["seq"],
     )
 
 
@@ -1060,6 +1238,31 @@ def money(v: Any) -> m.Money:
     return m.Money(
         currency=v["currency"],
         minor=v["minor"],
+    )
+
+
+def new_job(v: Any) -> m.NewJob:
+    return m.NewJob(
+        attempts=v.get("attempts"),
+        backoff=None if (t1 := v.get("backoff")) is None else backoff(t1),
+        dedupe=None if (t2 := v.get("dedupe")) is None else dedupe_input(t2),
+        delay_ms=v.get("delay_ms"),
+        group=v.get("group"),
+        name=v["name"],
+        on_child_failure=v.get("on_child_failure"),
+        payload=v.get("payload"),
+        priority=v.get("priority"),
+        queue=v["queue"],
+        run_at=None if (t3 := v.get("run_at")) is None else instant(t3),
+        timeout_ms=v.get("timeout_ms"),
+    )
+
+
+def new_node(v: Any) -> m.NewNode:
+    return m.NewNode(
+        after=v.get("after", []),
+        job=new_job(v["job"]),
+        key=v["key"],
     )
 
 
@@ -1321,10 +1524,30 @@ def proof(v: Any) -> m.Proof:
 def queue_stats(v: Any) -> m.QueueStats:
     return m.QueueStats(
         active=v["active"],
+        blocked=v["blocked"],
+        cancelled=v["cancelled"],
         completed=v["completed"],
         dead=v["dead"],
+        delayed=v["delayed"],
+        failed=v["failed"],
+        oldest_ms=v["oldest_ms"],
+        p50_ms=v["p50_ms"],
+        p99_ms=v["p99_ms"],
+        paused=v["paused"],
+        per_minute=v["per_minute"],
         queue=v["queue"],
         waiting=v["waiting"],
+    )
+
+
+def queue_view(v: Any) -> m.QueueView:
+    return m.QueueView(
+        attempts=v["attempts"],
+        concurrency=v["concurrency"],
+        name=v["name"],
+        needs=v["needs"],
+        paused=v["paused"],
+        timeout_ms=v["timeout_ms"],
     )
 
 
@@ -1457,7 +1680,7 @@ def rule_source(v: Any) -> m.RuleSource:
 def run_details(v: Any) -> m.RunDetails:
     return m.RunDetails(
         input=v["input"],
-        log=[] if (t1 := v.get("log")) is None else [log_line(t2) for t2 in t1],
+        log=[] if (t1 := v.get("log")) is None else [agents_log_line(t2) for t2 in t1],
         output=v["output"],
         run=agent_run(v["run"]),
         summary=v["summary"],
@@ -1472,6 +1695,36 @@ def run_lease(v: Any) -> m.RunLease:
     )
 
 
+def schedule(v: Any) -> m.Schedule:
+    return m.Schedule(
+        anchor=instant(v["anchor"]),
+        calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
+        concurrency=v["concurrency"],
+        enabled=v["enabled"],
+        ends_at=None if (t2 := v.get("ends_at")) is None else instant(t2),
+        failures=v.get("failures", 0),
+        fired=v.get("fired", 0),
+        id=v["id"],
+        jitter_ms=v["jitter_ms"],
+        last_at=None if (t3 := v.get("last_at")) is None else instant(t3),
+        max_runs=v.get("max_runs"),
+        missed=v["missed"],
+        missed_window_ms=v["missed_window_ms"],
+        name=v["name"],
+        next_at=None if (t4 := v.get("next_at")) is None else instant(t4),
+        overlap=v["overlap"],
+        pause_after_failures=v["pause_after_failures"],
+        paused_reason=v.get("paused_reason"),
+        principal=v["principal"],
+        priority=v["priority"],
+        retries=v["retries"],
+        rights=v["rights"],
+        starts_at=None if (t5 := v.get("starts_at")) is None else instant(t5),
+        target=target(v["target"]),
+        when=when(v["when"]),
+    )
+
+
 def schedule_entry(v: Any) -> m.ScheduleEntry:
     return m.ScheduleEntry(
         at=instant(v["at"]),
@@ -1479,6 +1732,13 @@ def schedule_entry(v: Any) -> m.ScheduleEntry:
         step_key=v["step_key"],
         title=v["title"],
         until=None if (t1 := v.get("until")) is None else instant(t1),
+    )
+
+
+def schedule_page(v: Any) -> m.SchedulePage:
+    return m.SchedulePage(
+        items=[schedule(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -1759,6 +2019,31 @@ def tagged_link(v: Any) -> m.TaggedLink:
     )
 
 
+_TARGET: dict[str, Callable[[Any], m.Target]] = {
+    "operation": lambda v: target_operation(v),
+    "job": lambda v: target_job(v),
+}
+
+
+def target(v: Any) -> m.Target:
+    return _TARGET[v["kind"]](v)
+
+
+def target_job(v: Any) -> m.TargetJob:
+    return m.TargetJob(
+        name=v["name"],
+        payload=v.get("payload"),
+        queue=v["queue"],
+    )
+
+
+def target_operation(v: Any) -> m.TargetOperation:
+    return m.TargetOperation(
+        input=v.get("input"),
+        operation=v["operation"],
+    )
+
+
 def thresholds(v: Any) -> m.Thresholds:
     return m.Thresholds(
         flag=v.get("flag", 0.5),
@@ -1905,6 +2190,15 @@ def utm(v: Any) -> m.Utm:
         medium=v["medium"],
         source=v["source"],
         term=v.get("term"),
+    )
+
+
+def vectors(v: Any) -> m.Vectors:
+    return m.Vectors(
+        count=v["count"],
+        dims=v["dims"],
+        embedder=v["embedder"],
+        packed=v["packed"],
     )
 
 
@@ -2113,6 +2407,45 @@ def voice_violation(v: Any) -> m.VoiceViolation:
         rule=v["rule"],
         severity=v["severity"],
         span=None if (t1 := v.get("span")) is None else span(t1),
+    )
+
+
+_WHEN: dict[str, Callable[[Any], m.When]] = {
+    "cron": lambda v: when_cron(v),
+    "every": lambda v: when_every(v),
+    "at": lambda v: when_at(v),
+    "local_daily": lambda v: when_local_daily(v),
+}
+
+
+def when(v: Any) -> m.When:
+    return _WHEN[v["kind"]](v)
+
+
+def when_at(v: Any) -> m.WhenAt:
+    return m.WhenAt(
+        instant=instant(v["instant"]),
+    )
+
+
+def when_cron(v: Any) -> m.WhenCron:
+    return m.WhenCron(
+        expr=v["expr"],
+        zone=v["zone"],
+    )
+
+
+def when_every(v: Any) -> m.WhenEvery:
+    return m.WhenEvery(
+        anchor=None if (t1 := v.get("anchor")) is None else instant(t1),
+        ms=v["ms"],
+    )
+
+
+def when_local_daily(v: Any) -> m.WhenLocalDaily:
+    return m.WhenLocalDaily(
+        time=v["time"],
+        zone=v["zone"],
     )
 
 

@@ -6,131 +6,135 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._lazy import Rows
 from .._runtime import AsyncCore
 from .._values import OMIT, Omit
 from . import _codec as c
-from .models import (
-    AgentRun,
-    AgentRunPage,
-    Answer,
-    Assertion,
-    Asset,
-    Attribution,
-    AuditEntryPage,
-    AuditReport,
-    Basis,
-    Brand,
-    BrandPage,
-    BrandsChannel,
-    Caller,
-    Campaign,
-    CampaignBrief,
-    CampaignPage,
-    CampaignReport,
-    CampaignStatus,
-    CandidateStatus,
-    Channel,
-    ChannelOverride,
-    ChunkOptions,
-    Composed,
-    Consent,
-    Dataset,
-    DatasetKind,
-    DatasetPage,
-    DatasetsRole,
-    DayWindow,
-    Document,
-    DocumentPage,
-    DocumentText,
-    Draft,
-    DraftsCategory,
-    DraftsOrigin,
-    DraftsParts,
-    Exemplar,
-    Explanation,
-    Figures,
-    Frequency,
-    Fusion,
-    GeneratedText,
-    Identifier,
-    IdentityView,
-    ImportJob,
-    LaunchOutcome,
-    Lifecycle,
-    MergeCandidate,
-    MergeCandidatePage,
-    MergeEntry,
-    Mode,
-    NewRule,
-    Objective,
-    OfflineTemplate,
-    PeopleOrder,
-    PersonFields,
-    PersonView,
-    PersonViewPage,
-    Plan,
-    Preferences,
-    Prompt,
-    PromptValue,
-    ProofMethod,
-    QueueStats,
-    QuietHours,
-    Recorded,
-    Rendered,
-    ReportPage,
-    Resolved,
-    RowFaultPage,
-    RunDetails,
-    RunStatus,
-    SearchFilters,
-    SearchMode,
-    SearchResult,
-    SegmentCount,
-    Send,
-    SendPage,
-    SendState,
-    SendTotals,
-    SenderProfile,
-    SourceText,
-    Space,
-    SpacePage,
-    Status,
-    StoreFinding,
-    SuppressionCheck,
-    SuppressionReason,
-    SuppressionView,
-    SuppressionViewPage,
-    TaggedLink,
-    Thresholds,
-    TimelineEntryPage,
-    Tone,
-    ToolAnswer,
-    ToolInfo,
-    ToolLine,
-    ToolResultPiece,
-    ToolSource,
-    Trust,
-    Turn,
-    Unmerged,
-    Unsubscribed,
-    UploadedGuide,
-    Utm,
-    Verdict,
-    VerificationMethod,
-    Vocabulary,
-    VoiceBrief,
-    VoiceCategory,
-    VoiceInContext,
-    VoiceProposal,
-    VoiceReport,
-    VoiceScore,
-    VoiceView,
-    Worked,
-    Workspace,
-    WorkspaceStatus,
-)
+
+if TYPE_CHECKING:
+    from .models import (
+        AgentRun,
+        AgentRunPage,
+        Answer,
+        Assertion,
+        Asset,
+        Attribution,
+        AuditEntryPage,
+        AuditReport,
+        Basis,
+        Brand,
+        BrandPage,
+        BrandsChannel,
+        Caller,
+        Campaign,
+        CampaignBrief,
+        CampaignPage,
+        CampaignReport,
+        CampaignStatus,
+        CandidateStatus,
+        Channel,
+        ChannelOverride,
+        ChunkOptions,
+        Composed,
+        Consent,
+        Dataset,
+        DatasetKind,
+        DatasetPage,
+        DatasetsRole,
+        DayWindow,
+        Document,
+        DocumentPage,
+        DocumentText,
+        Draft,
+        DraftsCategory,
+        DraftsOrigin,
+        DraftsParts,
+        Exemplar,
+        Explanation,
+        Figures,
+        Frequency,
+        Fusion,
+        GeneratedText,
+        Identifier,
+        IdentityView,
+        ImportJob,
+        LaunchOutcome,
+        Lifecycle,
+        MergeCandidate,
+        MergeCandidatePage,
+        MergeEntry,
+        Mode,
+        NewRule,
+        Objective,
+        OfflineTemplate,
+        PeopleOrder,
+        PersonFields,
+        PersonView,
+        PersonViewPage,
+        Plan,
+        Preferences,
+        Prompt,
+        PromptValue,
+        ProofMethod,
+        QueueStats,
+        QuietHours,
+        Recorded,
+        Rendered,
+        Resolved,
+        RowFaultPage,
+        RunDetails,
+        RunStatus,
+        SearchFilters,
+        SearchMode,
+        SearchResult,
+        SegmentCount,
+        Send,
+        SendPage,
+        SendState,
+        SendTotals,
+        SenderProfile,
+        SourceText,
+        Space,
+        SpacePage,
+        Status,
+        StoreFinding,
+        SuppressionCheck,
+        SuppressionReason,
+        SuppressionView,
+        SuppressionViewPage,
+        TaggedLink,
+        Thresholds,
+        TimelineEntryPage,
+        Tone,
+        ToolAnswer,
+        ToolInfo,
+        ToolLine,
+        ToolResultPiece,
+        ToolSource,
+        Trust,
+        Turn,
+        Unmerged,
+        Unsubscribed,
+        UploadedGuide,
+        Utm,
+        VectorKind,
+        Vectors,
+        Verdict,
+        VerificationMethod,
+        Vocabulary,
+        VoiceBrief,
+        VoiceCategory,
+        VoiceInContext,
+        VoiceProposal,
+        VoiceReport,
+        VoiceScore,
+        VoiceView,
+        Worked,
+        Workspace,
+        WorkspaceStatus,
+    )
 
 
 class AsyncAgentsOperations:
@@ -360,7 +364,7 @@ class AsyncBrandsOperations:
         Needs `read:content`. Effect: read.
         """
         answer = await self._core.call("brands.senders", {"brand": brand})
-        return [c.sender_profile(t1) for t1 in answer]
+        return Rows([c.sender_profile(t1) for t1 in answer])
 
     async def set_sender(
         self,
@@ -477,7 +481,7 @@ class AsyncCampaignOperations:
         `conflict`.
         """
         answer = await self._core.call("campaign.generate_assets", {"id": id, "step_keys": step_keys})
-        return [c.asset(t1) for t1 in answer]
+        return Rows([c.asset(t1) for t1 in answer])
 
     async def get(
         self,
@@ -664,7 +668,7 @@ class AsyncConsentOperations:
         Needs `read:people`. Effect: read.
         """
         answer = await self._core.call("consent.history", {"person": person, "channel": channel})
-        return [c.consent(t1) for t1 in answer]
+        return Rows([c.consent(t1) for t1 in answer])
 
     async def record(
         self,
@@ -1168,6 +1172,24 @@ class AsyncKnowledgeOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def embed(
+        self,
+        *,
+        texts: Sequence[str],
+        embedder: str | None | Omit = OMIT,
+        kind: VectorKind | Omit = OMIT,
+    ) -> Vectors:
+        """Embeds texts: one vector of length 1 for each, in order.
+
+        Args:
+            texts: The texts, 1 to 4 096.
+            embedder: The embedder. Default: `offline-hash-512`.
+            kind: What the vectors are for. Default: `passage`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.vectors(await self._core.call("knowledge.embed", {"texts": texts, "embedder": embedder, "kind": kind}))
+
     async def ingest_text(
         self,
         *,
@@ -1217,6 +1239,7 @@ class AsyncKnowledgeOperations:
         mode: SearchMode | Omit = OMIT,
         spaces: Sequence[str] | Omit = OMIT,
         text_weight: float | None | Omit = OMIT,
+        vector: str | None | Omit = OMIT,
     ) -> SearchResult:
         """Searches knowledge by words and by vectors.
 
@@ -1225,7 +1248,8 @@ class AsyncKnowledgeOperations:
         why.
 
         Args:
-            query: What to search for, in words.
+            query: What to search for, in words. Empty when `vector` alone is searched for, in
+              mode `vector`.
             filters: What a hit must match.
             fusion: How the lists are joined. Default: `blend`.
             k: Most hits, 1 to 100. Default: 5.
@@ -1236,6 +1260,8 @@ class AsyncKnowledgeOperations:
             spaces: Ids or names of spaces; empty: all. Default: `[]`.
             text_weight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
               beside a lexical embedder.
+            vector: The query as a vector of the spaces' embedder, packed as `knowledge.embed`
+              packs it, in the place of the one made from `query`.
 
         Needs `read:content`. Effect: read.
         """
@@ -1249,6 +1275,7 @@ class AsyncKnowledgeOperations:
             "mode": mode,
             "spaces": spaces,
             "text_weight": text_weight,
+            "vector": vector,
         }))
 
 
@@ -1362,7 +1389,7 @@ class AsyncPeopleIdentitiesOperations:
         Needs `read:people`. Effect: read.
         """
         answer = await self._core.call("people.identities.list", {"person": person})
-        return [c.identity_view(t1) for t1 in answer]
+        return Rows([c.identity_view(t1) for t1 in answer])
 
 
 class AsyncPeopleImportOperations:
@@ -2113,7 +2140,7 @@ class AsyncStoreOperations:
         Needs `manage:organization`. Effect: read.
         """
         answer = await self._core.call("store.check", {})
-        return [c.store_finding(t1) for t1 in answer]
+        return Rows([c.store_finding(t1) for t1 in answer])
 
     async def stats(self) -> Figures:
         """Tells how the store is doing.
@@ -2287,7 +2314,7 @@ class AsyncToolsOperations:
         Needs `execute:agents`. Effect: read.
         """
         answer = await self._core.call("tools.list", {"prefix": prefix, "source": source})
-        return [c.tool_line(t1) for t1 in answer]
+        return Rows([c.tool_line(t1) for t1 in answer])
 
     async def read_result(
         self,

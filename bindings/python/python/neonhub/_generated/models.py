@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from .._display import Shown
 from .._values import OMIT
 
 __all__ = [
@@ -260,6 +261,8 @@ __all__ = [
     "Used",
     "Utm",
     "VarKind",
+    "VectorKind",
+    "Vectors",
     "Verdict",
     "Verification",
     "VerificationMethod",
@@ -291,8 +294,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRun:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentRun(Shown):
     """The standing of one run. Its input, output and steps are in its log."""
 
     agent: str
@@ -376,8 +379,8 @@ class AgentRun:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRunPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentRunPage(Shown):
     """A page of a list."""
 
     items: list[AgentRun]
@@ -393,8 +396,8 @@ class AgentRunPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentsFailure:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentsFailure(Shown):
     """An error as a log keeps it: words, no cause, no personal values."""
 
     code: str
@@ -435,8 +438,8 @@ AgentsOrigin: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AiCitation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AiCitation(Shown):
     """A sentence of an answer that stands in a source."""
 
     quote: str
@@ -467,8 +470,8 @@ AiRole: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AiWarning:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AiWarning(Shown):
     """Something that was left out or cut."""
 
     code: str
@@ -484,8 +487,8 @@ class AiWarning:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Answer(Shown):
     """The answer of the ledger."""
 
     identity: str | None = None
@@ -509,8 +512,8 @@ class Answer:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Approval(Shown):
     """A release: bound to what was released, so that a later change takes it back."""
 
     at: datetime
@@ -551,8 +554,8 @@ Assertion: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Asset(Shown):
     """A text that was written for one step of a plan, with its other versions and every check."""
 
     alternates: list[AssetText]
@@ -600,8 +603,8 @@ class Asset:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetCard:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetCard(Shown):
     """One asset with its checks."""
 
     alternates: int
@@ -657,8 +660,8 @@ class AssetCard:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetFinding:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetFinding(Shown):
     """What a check found in an asset."""
 
     level: str
@@ -678,8 +681,8 @@ class AssetFinding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetPart:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetPart(Shown):
     """A named part of an asset."""
 
     name: str
@@ -708,8 +711,8 @@ AssetStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AssetText(Shown):
     """One version of an asset."""
 
     citations: list[CampaignCitation]
@@ -737,8 +740,8 @@ class AssetText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Attribution(Shown):
     """What a draft was made from, so that a send can be explained."""
 
     citations: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -770,8 +773,8 @@ class Attribution:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditEntry(Shown):
     """One entry of the audit log."""
 
     action: str
@@ -827,8 +830,8 @@ class AuditEntry:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntryPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditEntryPage(Shown):
     """A page of a list."""
 
     items: list[AuditEntry]
@@ -857,8 +860,8 @@ AuditOutcome: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditReport(Shown):
     """The answer of `audit.verify`."""
 
     entries: int
@@ -901,8 +904,8 @@ Basis: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Block(Shown):
     """One block of the text."""
 
     byte_end: int
@@ -933,8 +936,8 @@ One of these; `type` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindCode:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindCode(Shown):
     """Preformatted text."""
 
     type: Literal["code"] = "code"
@@ -945,8 +948,8 @@ class BlockKindCode:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindFootnote:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindFootnote(Shown):
     """A footnote or endnote, placed after the block that refers to it."""
 
     type: Literal["footnote"] = "footnote"
@@ -957,8 +960,8 @@ class BlockKindFootnote:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindHeading:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindHeading(Shown):
     """A heading."""
 
     level: int
@@ -973,8 +976,8 @@ class BlockKindHeading:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindListItem:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindListItem(Shown):
     """One item of a list."""
 
     depth: int
@@ -989,8 +992,8 @@ class BlockKindListItem:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindParagraph:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindParagraph(Shown):
     """Running prose."""
 
     type: Literal["paragraph"] = "paragraph"
@@ -1001,8 +1004,8 @@ class BlockKindParagraph:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockKindTable:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlockKindTable(Shown):
     """A table: one line per row, cells parted by ` | `."""
 
     has_header: bool
@@ -1017,8 +1020,8 @@ class BlockKindTable:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlogSection:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BlogSection(Shown):
     """A section of an outline."""
 
     heading: str
@@ -1034,8 +1037,8 @@ class BlogSection:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brand:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Brand(Shown):
     """A brand."""
 
     domains: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -1079,8 +1082,8 @@ class Brand:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrandPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BrandPage(Shown):
     """A page of a list."""
 
     items: list[Brand]
@@ -1151,8 +1154,8 @@ BrandsChannel: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BriefSender:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BriefSender(Shown):
     """The sender of a campaign's messages."""
 
     email: str
@@ -1176,8 +1179,8 @@ class BriefSender:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BudgetLine(Shown):
     """Money of the campaign."""
 
     cost: CostRange | None = None
@@ -1197,8 +1200,8 @@ class BudgetLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetShare:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BudgetShare(Shown):
     """The part of the budget that one channel gets."""
 
     amount: Money
@@ -1222,8 +1225,8 @@ class BudgetShare:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Calibration(Shown):
     """Where raw exemplar similarity stands for a typical off-brand and on-brand text of this brand."""
 
     off_median: float
@@ -1239,8 +1242,8 @@ class Calibration:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Caller(Shown):
     """Who is calling."""
 
     permissions: list[Permission]
@@ -1260,8 +1263,8 @@ class Caller:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Campaign:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Campaign(Shown):
     """A campaign: a brief, how far it has come, and what was released."""
 
     approval: Approval | None = None
@@ -1305,8 +1308,8 @@ class Campaign:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignBrief:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignBrief(Shown):
     """One brief becomes one campaign.
 
     Read one from a TOML file with `Brief::from_toml`, or fill the fields and call `Brief::check`.
@@ -1401,8 +1404,8 @@ CampaignChannel: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignCitation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignCitation(Shown):
     """A brand chunk that an asset used."""
 
     chunk: str
@@ -1422,8 +1425,8 @@ class CampaignCitation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignLine(Shown):
     """Which campaign a report is about."""
 
     audience_text: str
@@ -1475,8 +1478,8 @@ class CampaignLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPage(Shown):
     """A page of a list."""
 
     items: list[Campaign]
@@ -1499,8 +1502,8 @@ One of these; `form` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsAds:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsAds(Shown):
     """A search ad."""
 
     descriptions: list[str]
@@ -1527,8 +1530,8 @@ class CampaignPartsAds:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsBlog:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsBlog(Shown):
     """A blog outline."""
 
     cta: Cta
@@ -1559,8 +1562,8 @@ class CampaignPartsBlog:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsEmail:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsEmail(Shown):
     """A mail."""
 
     cta: Cta
@@ -1599,8 +1602,8 @@ class CampaignPartsEmail:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsPost:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsPost(Shown):
     """A public post."""
 
     form: Literal["post"] = "post"
@@ -1623,8 +1626,8 @@ class CampaignPartsPost:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPartsSms:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPartsSms(Shown):
     """A text message."""
 
     body: str
@@ -1643,8 +1646,8 @@ class CampaignPartsSms:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignPreferredTerm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPreferredTerm(Shown):
     """A term the brand prefers."""
 
     instead_of: str
@@ -1660,8 +1663,8 @@ class CampaignPreferredTerm:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignReport:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignReport(Shown):
     """What a campaign did, and why.
 
     Written as `report.json`; `Report::to_html` makes the page people read.
@@ -1836,8 +1839,8 @@ Channel: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelOverride:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ChannelOverride(Shown):
     """How one channel differs from the brand's usual voice."""
 
     emoji: bool | None = None
@@ -1857,8 +1860,8 @@ class ChannelOverride:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkOptions:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ChunkOptions(Shown):
     """Sizes of chunks, in tokens."""
 
     max: int = 1000
@@ -1878,8 +1881,8 @@ class ChunkOptions:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cited:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cited(Shown):
     """A sentence quoted from a source."""
 
     chunk: str
@@ -1903,8 +1906,8 @@ class Cited:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComposeNote:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ComposeNote(Shown):
     """Something that was left out or fell short."""
 
     reason: str
@@ -1920,8 +1923,8 @@ class ComposeNote:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Composed:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Composed(Shown):
     """What a composition gave."""
 
     alternates: list[ComposedText]
@@ -1949,8 +1952,8 @@ class Composed:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComposedText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ComposedText(Shown):
     """A composed text with its judgement."""
 
     alignment: VoiceAlignment | None = None
@@ -1986,8 +1989,8 @@ class ComposedText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consent:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Consent(Shown):
     """A row of the consent ledger. Rows are added and never changed."""
 
     basis: Basis
@@ -2068,8 +2071,8 @@ ConsentStepEffect: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactCounts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContactCounts(Shown):
     """What the contacts file gave. `rows` = `imported` + `rejected`."""
 
     imported: int
@@ -2093,8 +2096,8 @@ class ContactCounts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentFacts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContentFacts(Shown):
     """Findings in a rendered message."""
 
     guardrail_blocks: list[str] | None = None
@@ -2130,8 +2133,8 @@ class ContentFacts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextChunk:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContextChunk(Shown):
     """A passage with its citation."""
 
     chunk: str
@@ -2163,8 +2166,8 @@ class ContextChunk:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostRange:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CostRange(Shown):
     """What the plan costs: the sum of what is known, and by name what is not."""
 
     estimate: Money
@@ -2188,8 +2191,8 @@ class CostRange:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Count(Shown):
     """The length of one part beside its limit."""
 
     field: str
@@ -2213,8 +2216,8 @@ class Count:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cta:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cta(Shown):
     """A call to action."""
 
     label: str
@@ -2230,8 +2233,8 @@ class Cta:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Dataset(Shown):
     """A dataset: documents of one kind in one space, with who may read them and what for."""
 
     acl: list[DatasetsRole]
@@ -2276,8 +2279,8 @@ DatasetKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DatasetPage(Shown):
     """A page of a list."""
 
     items: list[Dataset]
@@ -2308,8 +2311,8 @@ DatasetsRole: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayWindow:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DayWindow(Shown):
     """Open from `start` until just before `end`, in minutes after local midnight. An `end` at or
     before `start` lies on the next day; equal values are open for 24 hours.
     """
@@ -2340,8 +2343,8 @@ Decision: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Document(Shown):
     """One version of a document."""
 
     author: str | None = None
@@ -2461,8 +2464,8 @@ class Document:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentPage(Shown):
     """A page of a list."""
 
     items: list[Document]
@@ -2491,8 +2494,8 @@ DocumentState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentText(Shown):
     """The text of a document, or a part of it."""
 
     blocks: list[Block]
@@ -2540,8 +2543,8 @@ class DocumentText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentsFailure:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentsFailure(Shown):
     """Why a document could not be read."""
 
     code: str
@@ -2557,8 +2560,8 @@ class DocumentsFailure:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentsOrigin:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentsOrigin(Shown):
     """Where a block stands in the file."""
 
     file_end: int | None = None
@@ -2582,8 +2585,8 @@ class DocumentsOrigin:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentsWarning:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DocumentsWarning(Shown):
     """A remark about an extraction."""
 
     code: WarningCode
@@ -2599,8 +2602,8 @@ class DocumentsWarning:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Draft(Shown):
     """A message before it has a recipient, or for one person."""
 
     attribution: Attribution | None = None
@@ -2732,8 +2735,8 @@ DraftsOrigin: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftsParts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DraftsParts(Shown):
     """The parts of a message. Texts are templates: `{{ first_name | default("there") }}`."""
 
     alt_texts: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -2761,8 +2764,8 @@ class DraftsParts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftsViolation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DraftsViolation(Shown):
     """A limit that is broken."""
 
     actual: int
@@ -2804,8 +2807,8 @@ DropRule: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Dropped(Shown):
     """An identifier that was left out, and why."""
 
     index: int
@@ -2857,8 +2860,8 @@ Escape: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Event(Shown):
     """Something that happened."""
 
     actor: str
@@ -2898,8 +2901,8 @@ class Event:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exemplar:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Exemplar(Shown):
     """A text that shows how the brand sounds, or how it must not sound."""
 
     on_brand: bool
@@ -2915,8 +2918,8 @@ class Exemplar:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Explanation(Shown):
     """Why a send is where it is."""
 
     attribution: Attribution
@@ -2960,8 +2963,8 @@ class Explanation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedFile:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FailedFile(Shown):
     """A brand file that could not be read."""
 
     file: str
@@ -2977,8 +2980,8 @@ class FailedFile:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Figures(Shown):
     """Figures of the store."""
 
     commits: int
@@ -3013,8 +3016,8 @@ FindingKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frequency:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Frequency(Shown):
     """The most messages a person wants on a channel."""
 
     days: int
@@ -3037,8 +3040,8 @@ One of these; `kind` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionBlend:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FusionBlend(Shown):
     """Scores of each list scaled to 0..=1 over its candidates, then added by weight. The default."""
 
     kind: Literal["blend"] = "blend"
@@ -3049,8 +3052,8 @@ class FusionBlend:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionRrf:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FusionRrf(Shown):
     """Reciprocal ranks added by weight, for lists whose scores cannot be compared."""
 
     k: float = 10.0
@@ -3065,8 +3068,8 @@ class FusionRrf:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratedText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GeneratedText(Shown):
     """What the model answered."""
 
     citations: list[AiCitation] = dataclasses.field(default_factory=lambda: [])
@@ -3118,8 +3121,8 @@ class GeneratedText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Greeting(Shown):
     """A greeting in two forms. The sender renders `personal` when the person's first name is known,
     else `general`; neither a name nor an open variable ever stands in a sent text by accident.
     """
@@ -3159,8 +3162,8 @@ HiddenReason: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HiddenText(Shown):
     """Text that the document holds but does not show."""
 
     before_byte: int
@@ -3184,8 +3187,8 @@ class HiddenText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Hit(Shown):
     """One chunk that was found."""
 
     byte_end: int
@@ -3269,8 +3272,8 @@ class Hit:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identifier:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Identifier(Shown):
     """An identifier as a caller gives it."""
 
     kind: IdentityKind
@@ -3323,8 +3326,8 @@ IdentityKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class IdentityView(Shown):
     """An identity as a reader sees it."""
 
     extension: str | None = None
@@ -3384,8 +3387,8 @@ class IdentityView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportJob:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ImportJob(Shown):
     """An import and its counts. `rows = imported + rejected`."""
 
     candidates: int
@@ -3503,8 +3506,8 @@ One of these; `item` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemEvent:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ItemEvent(Shown):
     """A durable event: each subscriber with a cursor gets it once, in order."""
 
     cursor: int
@@ -3523,8 +3526,8 @@ class ItemEvent:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemProgress:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ItemProgress(Shown):
     """Progress of running work. May be dropped when a subscriber is slow; never stored."""
 
     done: int
@@ -3551,8 +3554,8 @@ class ItemProgress:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnowledgeCounts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnowledgeCounts(Shown):
     """The brand documents."""
 
     chunks: int
@@ -3576,8 +3579,8 @@ class KnowledgeCounts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kpi:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Kpi(Shown):
     """A measure of success."""
 
     metric: str
@@ -3597,8 +3600,8 @@ class Kpi:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchOutcome:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LaunchOutcome(Shown):
     """What a launch made. Sends that were there already are not counted again."""
 
     allowed: int
@@ -3664,8 +3667,8 @@ Lifecycle: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifted:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Lifted(Shown):
     """How a suppression ended before its time."""
 
     at: datetime
@@ -3685,8 +3688,8 @@ class Lifted:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitCheck:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LimitCheck(Shown):
     """A length against its limit."""
 
     count: int
@@ -3710,8 +3713,8 @@ class LimitCheck:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Link(Shown):
     """A link of the visible text."""
 
     byte_end: int
@@ -3731,8 +3734,8 @@ class Link:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LogLine(Shown):
     """One entry of a log for a reader."""
 
     actor: str
@@ -3760,8 +3763,8 @@ class LogLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeCandidate:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MergeCandidate(Shown):
     """Two people that may be one."""
 
     a: str
@@ -3801,8 +3804,8 @@ class MergeCandidate:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeCandidatePage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MergeCandidatePage(Shown):
     """A page of a list."""
 
     items: list[MergeCandidate]
@@ -3818,8 +3821,8 @@ class MergeCandidatePage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MergeEntry(Shown):
     """A merge: one entry that joins two people and moves nothing, so that it can be taken back
     exactly.
     """
@@ -3897,8 +3900,8 @@ Mode: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Money(Shown):
     """An amount in minor units (cents) of one currency."""
 
     currency: str
@@ -3914,8 +3917,8 @@ class Money:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRule:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewRule(Shown):
     """A rule that a person adds."""
 
     kind: RuleKind
@@ -3958,8 +3961,8 @@ Objective: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfflineTemplate:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OfflineTemplate(Shown):
     """A template with seeded choices, filled from `vars`.
 
     Beside the strict template language (see the `prompt` room) a template here has: - `pick([a, b,
@@ -3993,8 +3996,8 @@ class OfflineTemplate:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Part(Shown):
     """What one list gave for a chunk."""
 
     rank: int
@@ -4021,8 +4024,8 @@ One of these; `check` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternMaxSentenceWords:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternMaxSentenceWords(Shown):
     """At most this many words in a sentence."""
 
     check: Literal["max_sentence_words"] = "max_sentence_words"
@@ -4036,8 +4039,8 @@ class PatternMaxSentenceWords:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoCapitals:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoCapitals(Shown):
     """No words in capitals only."""
 
     check: Literal["no_capitals"] = "no_capitals"
@@ -4048,8 +4051,8 @@ class PatternNoCapitals:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoContractions:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoContractions(Shown):
     """No contractions."""
 
     check: Literal["no_contractions"] = "no_contractions"
@@ -4060,8 +4063,8 @@ class PatternNoContractions:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoEmoji:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoEmoji(Shown):
     """No emoji."""
 
     check: Literal["no_emoji"] = "no_emoji"
@@ -4072,8 +4075,8 @@ class PatternNoEmoji:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoExclamation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoExclamation(Shown):
     """No exclamation marks."""
 
     check: Literal["no_exclamation"] = "no_exclamation"
@@ -4084,8 +4087,8 @@ class PatternNoExclamation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoHashtags:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoHashtags(Shown):
     """No hashtags."""
 
     check: Literal["no_hashtags"] = "no_hashtags"
@@ -4096,8 +4099,8 @@ class PatternNoHashtags:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternNoQuestions:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternNoQuestions(Shown):
     """No question marks."""
 
     check: Literal["no_questions"] = "no_questions"
@@ -4108,8 +4111,8 @@ class PatternNoQuestions:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternTerm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PatternTerm(Shown):
     """This phrase must not appear."""
 
     check: Literal["term"] = "term"
@@ -4225,8 +4228,8 @@ Person: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonFields:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PersonFields(Shown):
     """What is said about a person. Absent fields stay as they are."""
 
     country: str | None = None
@@ -4279,8 +4282,8 @@ PersonStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PersonView(Shown):
     """A person as a reader sees it. Merged people are one."""
 
     alias_of: str | None = None
@@ -4356,8 +4359,8 @@ class PersonView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonViewPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PersonViewPage(Shown):
     """A page of a list."""
 
     items: list[PersonView]
@@ -4373,8 +4376,8 @@ class PersonViewPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Plan(Shown):
     """What a campaign will do, in which order, when, and for how much.
 
     Made by `Plan::build` from a brief without any model; the same brief and facts give the same
@@ -4430,8 +4433,8 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanLine(Shown):
     """The plan in short."""
 
     assumptions: list[str]
@@ -4463,8 +4466,8 @@ class PlanLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStep:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanStep(Shown):
     """One node of the plan."""
 
     agent: str
@@ -4520,8 +4523,8 @@ class PlanStep:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Preferences(Shown):
     """What a person wants."""
 
     channels_off: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -4560,8 +4563,8 @@ One of these; `kind` tells which.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalAgent:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalAgent(Shown):
     """An agent that acts for someone."""
 
     acts_for: str
@@ -4584,8 +4587,8 @@ class PrincipalAgent:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalApiKey:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalApiKey(Shown):
     """A key of the API."""
 
     id: str
@@ -4600,8 +4603,8 @@ class PrincipalApiKey:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalSystem:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalSystem(Shown):
     """A built-in job."""
 
     job: str
@@ -4616,8 +4619,8 @@ class PrincipalSystem:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrincipalUser:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PrincipalUser(Shown):
     """A person with an account, or the host app acting as the owner."""
 
     id: str
@@ -4632,8 +4635,8 @@ class PrincipalUser:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Prompt(Shown):
     """One version of a named prompt; a version never changes.
 
     ``` use neonhub_core::prompt::{Prompt, PromptVar, VarKind}; let prompt =
@@ -4677,8 +4680,8 @@ class Prompt:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptValue:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptValue(Shown):
     """A value for a variable, with its label."""
 
     source: Source | None = None
@@ -4698,8 +4701,8 @@ class PromptValue:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptVar:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptVar(Shown):
     """A declared variable of a prompt."""
 
     default: Any = None
@@ -4729,8 +4732,8 @@ class PromptVar:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Proof(Shown):
     """What shows that a consent was given or taken back."""
 
     actor: str
@@ -4799,8 +4802,8 @@ Quality: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStats:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QueueStats(Shown):
     """Counts of one queue."""
 
     active: int
@@ -4828,8 +4831,8 @@ class QueueStats:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuietHours:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuietHours(Shown):
     """Hours of the local day in which a person wants no message, as minutes since midnight; may cross
     midnight.
     """
@@ -4847,8 +4850,8 @@ class QuietHours:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFile:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReadFile(Shown):
     """A brand file that was read."""
 
     chunks: int
@@ -4864,8 +4867,8 @@ class ReadFile:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Reason(Shown):
     """One rule's say."""
 
     code: str
@@ -4897,8 +4900,8 @@ class Reason:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReasonLine(Shown):
     """How often one rule decided."""
 
     count: int
@@ -4922,8 +4925,8 @@ class ReasonLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Recorded(Shown):
     """What was recorded."""
 
     is_new: bool
@@ -4947,8 +4950,8 @@ class Recorded:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rendered(Shown):
     """A rendered prompt and what a run log keeps of it."""
 
     hash: str
@@ -4984,8 +4987,8 @@ class Rendered:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replacement:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Replacement(Shown):
     """One folding of a suggestion."""
 
     count: int
@@ -5005,21 +5008,8 @@ class Replacement:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportPage:
-    """A report as a page."""
-
-    html: str
-    """The whole document, UTF-8."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "html": self.html,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Resolved(Shown):
     """Whom identifiers mean."""
 
     candidate: str | None = None
@@ -5055,8 +5045,8 @@ class Resolved:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Review(Shown):
     """A decision about a draft."""
 
     approved: bool
@@ -5084,8 +5074,8 @@ class Review:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFault:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RowFault(Shown):
     """What is wrong with one field of one row. The reason never holds the value."""
 
     field: str
@@ -5113,8 +5103,8 @@ class RowFault:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFaultPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RowFaultPage(Shown):
     """A page of a list."""
 
     items: list[RowFault]
@@ -5130,8 +5120,8 @@ class RowFaultPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rule(Shown):
     """One rule of a voice, with the place it was read."""
 
     kind: RuleKind
@@ -5186,8 +5176,8 @@ RuleKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSource:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RuleSource(Shown):
     """Where a rule was read."""
 
     chunk: str | None = None
@@ -5207,8 +5197,8 @@ class RuleSource:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunDetails:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunDetails(Shown):
     """A run with what went in and came out."""
 
     input: Any
@@ -5236,8 +5226,8 @@ class RunDetails:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLease:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunLease(Shown):
     """A process's hold on a run. Each append checks the row it stands in, so a stale owner writes
     nothing.
     """
@@ -5280,8 +5270,8 @@ RunStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ScheduleEntry(Shown):
     """One line of the schedule."""
 
     at: datetime
@@ -5309,8 +5299,8 @@ class ScheduleEntry:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchFilters:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SearchFilters(Shown):
     """What a hit must match; what is left out does not matter."""
 
     datasets: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -5367,8 +5357,8 @@ SearchMode: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SearchResult(Shown):
     """The answer of a search."""
 
     hits: list[Hit]
@@ -5384,8 +5374,8 @@ class SearchResult:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentCount:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SegmentCount(Shown):
     """What a text message takes."""
 
     counted: Segmentation
@@ -5401,8 +5391,8 @@ class SegmentCount:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segmentation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Segmentation(Shown):
     """What a text takes on the air."""
 
     encoding: SmsEncoding
@@ -5434,8 +5424,8 @@ class Segmentation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Send(Shown):
     """One message to one person, or one public post."""
 
     accepted_at: datetime | None = None
@@ -5547,8 +5537,8 @@ class Send:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendCounts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SendCounts(Shown):
     """Verdicts on the first step: `allowed` + `deferred` + `denied` = people x personal channels."""
 
     allowed: int
@@ -5580,8 +5570,8 @@ class SendCounts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SendPage(Shown):
     """A page of a list."""
 
     items: list[Send]
@@ -5628,8 +5618,8 @@ SendState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendTotals:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SendTotals(Shown):
     """Keeps of `Send` what lists show."""
 
     allowed: int
@@ -5669,8 +5659,8 @@ class SendTotals:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderProfile:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SenderProfile(Shown):
     """An address, number or account a brand sends from."""
 
     brand: str
@@ -5723,8 +5713,8 @@ Severity: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedPassage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SkippedPassage(Shown):
     """A passage that was not read as voice."""
 
     document: str
@@ -5755,8 +5745,8 @@ SmsEncoding: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Source(Shown):
     """The document, page or record that a part was taken from."""
 
     id: str
@@ -5772,8 +5762,8 @@ class Source:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceText:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SourceText(Shown):
     """A text to answer from, with the id to cite."""
 
     id: str
@@ -5789,8 +5779,8 @@ class SourceText:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Space(Shown):
     """An embedding space: documents that are searched together with one embedder."""
 
     chunking: ChunkOptions
@@ -5826,8 +5816,8 @@ class Space:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpacePage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SpacePage(Shown):
     """A page of a list."""
 
     items: list[Space]
@@ -5856,8 +5846,8 @@ SpaceState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Span(Shown):
     """A byte range of a text; `end` is exclusive."""
 
     end: int
@@ -5873,8 +5863,8 @@ class Span:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpilledResult:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SpilledResult(Shown):
     """What is told of an answer that was kept aside."""
 
     handle: str
@@ -5898,8 +5888,8 @@ class SpilledResult:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Spread(Shown):
     """Mean and standard deviation of a metric."""
 
     mean: float = 0.0
@@ -5930,8 +5920,8 @@ Status: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Step(Shown):
     """One level of the walk."""
 
     brand: str | None = None
@@ -5990,8 +5980,8 @@ StepKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepParams:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StepParams(Shown):
     """The particulars of a step."""
 
     channel: CampaignChannel | None = None
@@ -6036,8 +6026,8 @@ StoppedBy: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFinding:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StoreFinding(Shown):
     """One damaged part of the store."""
 
     id: str
@@ -6057,8 +6047,8 @@ class StoreFinding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Style(Shown):
     """Measurable style of a brand."""
 
     capitals_rate: Spread | None = None
@@ -6106,8 +6096,8 @@ class Style:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Suggestion(Shown):
     """A text that reads the same and travels in the cheaper alphabet. Never applied by itself."""
 
     replacements: list[Replacement]
@@ -6131,8 +6121,8 @@ class Suggestion:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionCheck:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionCheck(Shown):
     """Whether an address is suppressed."""
 
     is_suppressed: bool
@@ -6148,8 +6138,8 @@ class SuppressionCheck:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionFact:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionFact(Shown):
     """What matching reads of a suppression."""
 
     brand: str | None = None
@@ -6221,8 +6211,8 @@ SuppressionReason: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionView(Shown):
     """A suppression as a reader sees it."""
 
     at: datetime
@@ -6270,8 +6260,8 @@ class SuppressionView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionViewPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SuppressionViewPage(Shown):
     """A page of a list."""
 
     items: list[SuppressionView]
@@ -6287,8 +6277,8 @@ class SuppressionViewPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaggedLink:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TaggedLink(Shown):
     """A tagged link."""
 
     is_changed: bool
@@ -6324,8 +6314,8 @@ sends, publishes, spends or remembers declares which of them it accepts.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Thresholds(Shown):
     """When a text passes, is written again, or goes to a person."""
 
     flag: float = 0.5
@@ -6341,8 +6331,8 @@ class Thresholds:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TimelineEntry(Shown):
     """Something that happened to a person."""
 
     at: datetime
@@ -6368,8 +6358,8 @@ class TimelineEntry:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntryPage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TimelineEntryPage(Shown):
     """A page of a list."""
 
     items: list[TimelineEntry]
@@ -6385,8 +6375,8 @@ class TimelineEntryPage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tone:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Tone(Shown):
     """The five tone axes, each 0 (not at all) to 1 (very)."""
 
     bold: float = 0.0
@@ -6414,8 +6404,8 @@ class Tone:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolAnswer:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolAnswer(Shown):
     """The answer of a tool: one of `output` and `spilled` is there."""
 
     output: Any = None
@@ -6435,8 +6425,8 @@ class ToolAnswer:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolInfo:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolInfo(Shown):
     """What a tool is, what it takes and answers, and its bounds."""
 
     concurrency: int | None = None
@@ -6511,8 +6501,8 @@ ToolKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolLine(Shown):
     """One tool of a list."""
 
     doc: str
@@ -6536,8 +6526,8 @@ class ToolLine:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResultPiece:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolResultPiece(Shown):
     """A piece of a tool's answer."""
 
     next: int | None = None
@@ -6574,8 +6564,8 @@ ToolSource: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trait:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Trait(Shown):
     """A fact about a person from outside the fixed fields."""
 
     at: datetime
@@ -6608,8 +6598,8 @@ Trust: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Turn(Shown):
     """One earlier turn of a conversation."""
 
     role: AiRole
@@ -6642,8 +6632,8 @@ Unit: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmerged:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Unmerged(Shown):
     """Two people that were one."""
 
     a: str
@@ -6663,8 +6653,8 @@ class Unmerged:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsubscribed:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Unsubscribed(Shown):
     """What an unsubscribe did."""
 
     channel: str
@@ -6684,8 +6674,8 @@ class Unsubscribed:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadedGuide:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UploadedGuide(Shown):
     """A guide that was taken in."""
 
     chunks: int
@@ -6709,8 +6699,8 @@ class UploadedGuide:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Usage(Shown):
     """Tokens used by one answer."""
 
     exact: bool = False
@@ -6742,8 +6732,8 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Used(Shown):
     """What a run has used."""
 
     input_tokens: int = 0
@@ -6775,8 +6765,8 @@ class Used:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Utm(Shown):
     """The parameters. Values are lower-cased and percent-encoded; personal data is refused."""
 
     campaign: str
@@ -6825,8 +6815,44 @@ VarKind: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+VectorKind: TypeAlias = Literal[
+    "passage",
+    "query",
+]
+"""What the vectors are for.
+
+- `passage`: Texts that are searched for.
+- `query`: A question to search with.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Vectors(Shown):
+    """Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first)."""
+
+    count: int
+    """How many vectors there are."""
+
+    dims: int
+    """Numbers of one vector."""
+
+    embedder: str
+    """The embedder that made them; vectors of two embedders cannot be compared."""
+
+    packed: str
+    """The numbers in base64."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "dims": self.dims,
+            "embedder": self.embedder,
+            "packed": self.packed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verdict(Shown):
     """A verdict of the gate, as kept."""
 
     at: datetime
@@ -6862,8 +6888,8 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verification(Shown):
     """The proof of a claim."""
 
     at: datetime
@@ -6902,8 +6928,8 @@ VerificationMethod: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Vocabulary(Shown):
     """Words of a brand."""
 
     banned: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -6923,8 +6949,8 @@ class Vocabulary:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Voice(Shown):
     """How a brand sounds."""
 
     audience: str = ""
@@ -6984,8 +7010,8 @@ class Voice:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceAlignment:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceAlignment(Shown):
     """How close a text is to a voice."""
 
     outcome: VoiceOutcome
@@ -7009,8 +7035,8 @@ class VoiceAlignment:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceAlignment2:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceAlignment2(Shown):
     """How close a text is to a voice."""
 
     outcome: VoiceOutcome
@@ -7034,8 +7060,8 @@ class VoiceAlignment2:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceBrief:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceBrief(Shown):
     """What is to be said."""
 
     audience_text: str = ""
@@ -7102,8 +7128,8 @@ VoiceCategory: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceDiff:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceDiff(Shown):
     """What a new reading adds to and takes from the voice that held before."""
 
     added: list[Rule]
@@ -7123,8 +7149,8 @@ class VoiceDiff:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceFinding:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceFinding(Shown):
     """One finding."""
 
     field: str
@@ -7164,8 +7190,8 @@ class VoiceFinding:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceInContext:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceInContext(Shown):
     """What a writer needs to know about a brand."""
 
     banned: list[str]
@@ -7213,8 +7239,8 @@ class VoiceInContext:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceLine:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceLine(Shown):
     """What was learnt about the brand's voice."""
 
     banned: list[str]
@@ -7255,8 +7281,8 @@ VoiceOutcome: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceParts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceParts(Shown):
     """Parts of an alignment, each 0..=1."""
 
     exemplar: float | None = None
@@ -7286,8 +7312,8 @@ class VoiceParts:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceParts2:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceParts2(Shown):
     """Parts of an alignment, each 0..=1."""
 
     exemplar: float | None = None
@@ -7317,8 +7343,8 @@ class VoiceParts2:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoicePreferredTerm:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoicePreferredTerm(Shown):
     """A word the brand uses, and what it replaces."""
 
     instead_of: list[str] = dataclasses.field(default_factory=lambda: [])
@@ -7334,8 +7360,8 @@ class VoicePreferredTerm:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceProposal:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceProposal(Shown):
     """A voice as read from documents."""
 
     diff: VoiceDiff
@@ -7355,8 +7381,8 @@ class VoiceProposal:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceReport:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceReport(Shown):
     """Everything the checks found."""
 
     findings: list[VoiceFinding]
@@ -7376,8 +7402,8 @@ class VoiceReport:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceRule:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceRule(Shown):
     """A rule of one version of a voice."""
 
     edited_by: str | None = None
@@ -7405,8 +7431,8 @@ class VoiceRule:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceScore:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceScore(Shown):
     """How close a text is to a brand's voice."""
 
     alignment: VoiceAlignment2 | None = None
@@ -7433,8 +7459,8 @@ VoiceStatus: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceView:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceView(Shown):
     """A voice with its rules."""
 
     brand: str
@@ -7470,8 +7496,8 @@ class VoiceView:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceViolation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceViolation(Shown):
     """A place where a text leaves the voice."""
 
     fix: str
@@ -7536,8 +7562,8 @@ WarningCode: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worked:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Worked(Shown):
     """What the workers did."""
 
     done: int
@@ -7557,8 +7583,8 @@ class Worked:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Workspace(Shown):
     """A workspace and the defaults its records fall back to."""
 
     allow_offline_output: bool = False

@@ -1,0 +1,51 @@
+//! What working jobs costs in memory over a host that holds the hub anyway.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use super::{QUEUE, fill, open};
+use crate::{Goal, Result, Row};
+
+/// Jobs that are worked before memory is read again.
+const JOBS: usize = 5_000;
+
+pub(super) fn rows() -> Result<Vec<Row>> {
+    let folder = tempfile::tempdir()?;
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--child", "runtime-queue", "memory"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("the worker failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let mib: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
+    Ok(vec![Row::new("queue: worker memory over the host", mib, "MiB", Goal::AtMost(12.0))])
+}
+
+/// Plays the host: opens and enqueues, reads its memory, works, and prints the difference in MiB.
+pub(super) fn child(arguments: &[String]) -> Result<()> {
+    let [folder] = arguments else { return Err("the child needs a folder".into()) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let hub = open(Path::new(folder), Arc::default()).await?;
+        let cx = hub.workspace("default").await?;
+        fill(&cx, JOBS).await?;
+        let before = resident()?;
+        hub.start_workers(&[QUEUE]).await?;
+        while cx.queue_stats(QUEUE).await?.waiting > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        println!("{:.1}", (resident()? - before).max(0.0));
+        Ok(hub.close().await?)
+    })
+}
+
+/// Resident memory of this process in MiB.
+// Linux: /proc/self/statm counts pages of 4 KiB (proc(5), 2026).
+fn resident() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: f64 = text.split(' ').nth(1).ok_or("no second number in statm")?.parse()?;
+    Ok(pages * 4_096.0 / 1_048_576.0)
+}

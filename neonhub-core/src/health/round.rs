@@ -1,0 +1,176 @@
+//! Checking everything: on demand, and every five minutes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use serde_json::json;
+
+use super::record::HealthRecord;
+use super::{Health, Status, builtin_checks};
+use crate::bus::Event;
+use crate::store::{Expected, Key, Query, Record as _};
+use crate::{Error, ErrorKind, Hub, Result, Scope};
+
+/// Time between rounds.
+// Rule of the runtime, section 9.7.
+const EVERY: Duration = Duration::from_secs(5 * 60);
+/// A look that takes longer counts as unhealthy.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Failures in a row before it is told.
+// Rule of the runtime, section 9.7.
+const ALERT_AT: u32 = 3;
+/// How long records of parts that are gone are kept.
+// Our choice (rule of the runtime, section 9.7).
+const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What one look found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) subject: String,
+    pub(crate) status: Status,
+    pub(crate) latency_ms: u64,
+}
+
+impl Scope {
+    /// Looks at every part, or at one.
+    pub(crate) async fn check_subjects(&self, only: Option<&str>) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for check in self.hub().checks() {
+            if only.is_none_or(|subject| subject == check.subject()) {
+                found.push(look(self, &check).await);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks at one part.
+    pub(crate) async fn check_subject(&self, subject: &str) -> Result<Found> {
+        self.check_subjects(Some(subject)).await?.pop().ok_or_else(|| {
+            let subjects: Vec<String> = self.hub().checks().iter().map(|c| c.subject()).collect();
+            let close = crate::hub::closest(subject, subjects.iter().map(String::as_str));
+            Error::new(ErrorKind::NotFound, "health.check", "there is no such part")
+                .with_context("closest", close.join(", "))
+        })
+    }
+
+    /// Looks at every part of this workspace, keeps a record of each, and tells of what failed three times in a row.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn check_health(&self) -> Result<()> {
+        for found in self.check_subjects(None).await? {
+            self.hub().telemetry().health_state(&found.subject, found.status.rank());
+            let cx = self.outside().staging("health.round", &found.subject);
+            let old = cx.get::<HealthRecord>(&found.subject).await?;
+            let record = next(&cx, old.as_ref().map(|o| &o.body), &found);
+            if record.failures == ALERT_AT {
+                let data = json!({ "status": record.status, "detail": record.detail });
+                cx.emit(Event::new(&cx, "health.failed", "health", &record.subject, data))?;
+                tracing::error!(
+                    subject = record.subject,
+                    status = record.status,
+                    "a part failed three times in a row"
+                );
+            } else if record.failures == 0 && old.as_ref().is_some_and(|o| o.failures >= ALERT_AT) {
+                cx.emit(Event::new(&cx, "health.restored", "health", &record.subject, json!({})))?;
+            }
+            cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
+            match cx.flush().await {
+                // Another process was first: its look is as good.
+                Err(error) if error.code() == "stale_revision" => {}
+                other => drop(other?),
+            }
+        }
+        self.forget_old().await
+    }
+
+    /// Records of parts that are gone.
+    async fn forget_old(&self) -> Result<()> {
+        let cx = self.outside().staging("health.round", "old");
+        let mut query = Query::by_id().limit(200);
+        loop {
+            let page = cx.query::<HealthRecord>(&query).await?;
+            let Some(last) = page.last() else { break };
+            query = query.after(Key::new(), last.id());
+            for record in page.iter().filter(|r| r.at.plus(KEEP) < cx.now()) {
+                cx.delete::<HealthRecord>(record.id(), Expected::Any)?;
+            }
+        }
+        cx.flush().await.map(drop)
+    }
+}
+
+async fn look(cx: &Scope, check: &Arc<dyn Health>) -> Found {
+    let began = Instant::now();
+    let looked = std::panic::AssertUnwindSafe(check.check(cx)).catch_unwind();
+    let status = match tokio::time::timeout(LIMIT, looked).await {
+        Ok(Ok(Ok(status))) => status,
+        Ok(Ok(Err(error))) => Status::Unhealthy { why: error.code().to_owned() },
+        Ok(Err(_panic)) => Status::Unhealthy { why: "the check panicked".to_owned() },
+        Err(_) => Status::Unhealthy { why: "no answer within 10 s".to_owned() },
+    };
+    let latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Found { subject: check.subject(), status, latency_ms }
+}
+
+fn next(cx: &Scope, old: Option<&HealthRecord>, found: &Found) -> HealthRecord {
+    let status = found.status.word().to_owned();
+    let failed = matches!(found.status, Status::Unhealthy { .. });
+    let since = old.filter(|o| o.status == status).map_or_else(|| cx.now(), |o| o.since);
+    HealthRecord {
+        subject: found.subject.clone(),
+        status,
+        since,
+        checks: old.map_or(0, |o| o.checks) + 1,
+        failures: if failed { old.map_or(0, |o| o.failures) + 1 } else { 0 },
+        latency_ms: found.latency_ms,
+        detail: found.status.why().map(|why| crate::telemetry::redact(why).into_owned()),
+        at: cx.now(),
+    }
+}
+
+impl Hub {
+    pub(crate) fn checks(&self) -> Vec<Arc<dyn Health>> {
+        let mut all = builtin_checks(self);
+        all.extend(self.own_checks());
+        all
+    }
+
+    /// True when a part failed three times in a row in this workspace; the router of agents and models passes such
+    /// a part over.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn is_unavailable(&self, cx: &Scope, subject: &str) -> Result<bool> {
+        Ok(cx.get::<HealthRecord>(subject).await?.is_some_and(|r| r.failures >= ALERT_AT))
+    }
+
+    /// Checks every part and looks for stuck work every five minutes, with some jitter, in all workspaces, until the
+    /// hub closes. Runs in the background on the tokio runtime of the caller.
+    pub fn start_health_checks(&self) {
+        let hub = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let jitter = hub.hub_scope().with_rng(|rng| rng.below(30_000));
+                tokio::select! {
+                    () = hub.closing() => return,
+                    () = tokio::time::sleep(EVERY + Duration::from_millis(jitter)) => {}
+                }
+                hub.running().await;
+                if let Err(error) = hub.health_round().await {
+                    tracing::warn!(code = error.code(), "the round of health checks was cut off");
+                }
+            }
+        });
+    }
+
+    async fn health_round(&self) -> Result<()> {
+        for workspace in self.workspaces().await? {
+            let cx = self.system_scope(workspace, "health");
+            cx.check_health().await?;
+            cx.find_stuck().await?;
+        }
+        Ok(())
+    }
+}

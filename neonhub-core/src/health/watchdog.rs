@@ -1,0 +1,69 @@
+//! The watchdog: queues and subscribers that have work and make no progress.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::builtin::STUCK;
+use crate::bus::{Event, SubscriberCursor};
+use crate::job::Job;
+use crate::store::{Key, Query};
+use crate::{Result, Scope, Timestamp};
+
+/// Something that has work and makes no progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stuck {
+    /// The part: `queue:email.send`, `subscriber:webhooks`.
+    pub subject: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Scope {
+    /// Queues with a due job and subscribers with a failing event that have moved nothing for 15 minutes. Each is told
+    /// as an event `watchdog.stuck`.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn find_stuck(&self) -> Result<Vec<Stuck>> {
+        let mut stuck = Vec::new();
+        for queue in self.hub().queues() {
+            if let Some(since) = self.queue_stuck_since(queue.name()).await? {
+                stuck.push(Stuck { subject: format!("queue:{}", queue.name()), since });
+            }
+        }
+        for subscriber in self.hub().subscribers() {
+            let Some(cursor) = self.get::<SubscriberCursor>(subscriber.name()).await? else { continue };
+            if cursor.attempts > 0 && self.now().since(cursor.moved_at) > STUCK {
+                let subject = format!("subscriber:{}", subscriber.name());
+                stuck.push(Stuck { subject, since: cursor.moved_at });
+            }
+        }
+        if !stuck.is_empty() {
+            let cx = self.outside().staging("health.watchdog", "stuck");
+            for found in &stuck {
+                let data = json!({ "since": found.since });
+                cx.emit(Event::new(&cx, "watchdog.stuck", "health", &found.subject, data))?;
+                tracing::warn!(subject = found.subject, "there is work and no progress");
+            }
+            cx.flush().await?;
+        }
+        Ok(stuck)
+    }
+
+    /// The later of when the oldest due job came due and when a job of the queue was last touched.
+    async fn queue_stuck_since(&self, queue: &str) -> Result<Option<Timestamp>> {
+        let waited = self.queue_stats(queue).await?.oldest_ms;
+        if waited == 0 {
+            return Ok(None);
+        }
+        let oldest = self.now().minus(Duration::from_millis(waited));
+        let ended =
+            Query::index("ended").prefix(Key::text(queue).and_text("completed")).descending().limit(1);
+        let moved = self.query::<Job>(&ended).await?.first().map(|j| j.updated_at);
+        let since = moved.map_or(oldest, |at| at.max(oldest));
+        Ok((self.now().since(since) > STUCK).then_some(since))
+    }
+}

@@ -1,0 +1,196 @@
+//! The life of a hub: pausing, shutting down, what it is for.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Hub;
+use crate::bus::Subscriber;
+use crate::permission::PermissionSet;
+use crate::store::{Key, Query, Record as _};
+use crate::tenancy::{DirectoryEntry, WorkspaceId};
+use crate::{Result, Scope, Timestamp};
+
+/// How long `close` waits for work under way.
+// Our choice (rule of the runtime, section 13).
+const GRACE: Duration = Duration::from_secs(30);
+/// How long work that is cut past the grace may take to notice.
+const CUT: Duration = Duration::from_secs(2);
+
+/// What a process is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HubMode {
+    /// For developers. The default.
+    #[default]
+    Development,
+    /// For trying out before production.
+    Staging,
+    /// For real people: a store in memory and a fixed seed are refused.
+    Production,
+}
+
+/// Tells which rights a principal has now. Streams ask every minute, and when members or roles change.
+#[async_trait]
+pub trait Rights: Debug + Send + Sync + 'static {
+    /// The rights of the scope's principal, as of now.
+    async fn current(&self, cx: &Scope) -> Result<PermissionSet>;
+}
+
+/// What a shutdown did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Calls that were cut because the grace was over.
+    pub cut: u64,
+    /// Jobs that went back to their queues for others.
+    pub released: u64,
+}
+
+impl Hub {
+    /// Shuts down with a grace of 30 s. Closing twice is one close.
+    ///
+    /// # Errors
+    /// As [`Hub::shutdown`].
+    pub async fn close(&self) -> Result<()> {
+        self.shutdown(GRACE).await.map(drop)
+    }
+
+    /// Refuses new calls, stops taking jobs and events, tells streams, lets work under way reach its end or its next
+    /// log entry within the grace, cuts what is left, gives jobs it holds back to their queues, writes out and closes.
+    /// A process that is killed instead loses nothing either: its leases end, and others go on.
+    ///
+    /// # Errors
+    /// What the store answers while it writes out.
+    pub async fn shutdown(&self, grace: Duration) -> Result<Shutdown> {
+        // What workers began may still call operations until its time is over.
+        self.stop_workers(grace).await;
+        self.0.closing.send_replace(true);
+        let _one = self.0.shutting.lock().await;
+        if self.is_closed() {
+            return Ok(Shutdown::default());
+        }
+        let mut busy = self.0.in_flight.subscribe();
+        let mut report = Shutdown::default();
+        if tokio::time::timeout(grace, busy.wait_for(|n| *n == 0)).await.is_err() {
+            report.cut = *busy.borrow();
+            self.0.grace_over.send_replace(true);
+            // A call past this keeps its commit right: the store refuses what comes after the close.
+            let _ = tokio::time::timeout(CUT, busy.wait_for(|n| *n == 0)).await;
+        }
+        report.released = self.release_own_jobs().await?;
+        for workspace in self.workspaces().await? {
+            self.tend_keys(&workspace).await?;
+        }
+        self.bus().keep_rest(self).await?;
+        crate::audit::anchor_all(self).await;
+        self.0.closed.send_replace(true);
+        self.0.store.close().await?;
+        Ok(report)
+    }
+
+    /// True from the first call of `close` or `shutdown` on.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        *self.0.closing.borrow()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.0.closed.borrow()
+    }
+
+    pub(crate) async fn closing(&self) {
+        let _ = self.0.closing.subscribe().wait_for(|c| *c).await;
+    }
+
+    pub(crate) async fn closed(&self) {
+        let _ = self.0.closed.subscribe().wait_for(|c| *c).await;
+    }
+
+    /// Waits until a shutdown cuts what is under way.
+    pub(crate) async fn grace_over(&self) {
+        let _ = self.0.grace_over.subscribe().wait_for(|c| *c).await;
+    }
+
+    /// Stops background work of this process (taking jobs, giving events) until [`Hub::resume`]; calls go on. For
+    /// mobile systems that bound the time of apps in the background.
+    pub fn pause(&self) {
+        self.0.paused.send_replace(true);
+    }
+
+    /// Takes background work up again.
+    pub fn resume(&self) {
+        self.0.paused.send_replace(false);
+    }
+
+    /// True between `pause` and `resume`.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        *self.0.paused.borrow()
+    }
+
+    /// Waits until background work may go on, or the hub closes.
+    pub(crate) async fn running(&self) {
+        let mut paused = self.0.paused.subscribe();
+        tokio::select! {
+            _ = paused.wait_for(|p| !*p) => {}
+            () = self.closing() => {}
+        }
+    }
+
+    /// What the process is for.
+    #[must_use]
+    pub fn mode(&self) -> HubMode {
+        self.0.mode
+    }
+
+    /// When the hub was opened.
+    #[must_use]
+    pub fn opened_at(&self) -> Timestamp {
+        self.0.opened_at
+    }
+
+    pub(crate) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
+        self.0.subscribers.clone()
+    }
+
+    /// The rights of a scope's principal, as of now.
+    pub(crate) async fn rights_of(&self, cx: &Scope) -> Result<PermissionSet> {
+        match &self.0.rights {
+            Some(rights) => Ok(rights.current(cx).await?.intersection(cx.permissions())),
+            None => Ok(cx.permissions()),
+        }
+    }
+
+    /// Every workspace of the store.
+    pub(crate) async fn workspaces(&self) -> Result<Vec<WorkspaceId>> {
+        let root = self.hub_scope();
+        let mut query = Query::by_id().limit(500);
+        let mut all = Vec::new();
+        loop {
+            let page = root.query::<DirectoryEntry>(&query).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            query = query.after(Key::new(), last.id());
+            for entry in &page {
+                self.read_keys(&entry.workspace).await?;
+            }
+            all.extend(page.into_iter().map(|e| e.body.workspace));
+        }
+    }
+
+    /// Jobs this process holds go back to waiting. The fencing token stays, so that a handler that still runs writes
+    /// nothing more.
+    async fn release_own_jobs(&self) -> Result<u64> {
+        let mut released = 0;
+        for workspace in self.workspaces().await? {
+            let cx = self.system_scope(workspace, "shutdown");
+            for queue in self.queues() {
+                released += crate::job::release_own(&cx, queue).await?;
+            }
+        }
+        Ok(released)
+    }
+}

@@ -1,0 +1,79 @@
+//! One store, several languages at the same time: a process of each writes people, and no write may be lost.
+//!
+//! A side is a program `STORE PREFIX COUNT` that resolves `PREFIX-0@shared.example` to `PREFIX-(COUNT-1)@shared.example`
+//! and prints `done COUNT`. A side that is not there is named and left out; one that is there and fails, fails.
+
+use std::process::{Command, Stdio};
+
+use crate::failure::{Doing, Failure, Result};
+use crate::process::Process;
+use crate::python::Tools;
+use crate::workspace::Workspace;
+
+/// People that each side writes.
+const COUNT: usize = 300;
+
+/// A program of one language.
+struct Side {
+    prefix: &'static str,
+    command: Command,
+}
+
+/// Runs all sides at once on one store and counts what arrived.
+pub(crate) fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
+    let folder = workspace.target.join("together");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).doing(format!("empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
+    let store = folder.join("shared.neon");
+    let mut running = Vec::new();
+    for mut side in sides(workspace, tools) {
+        side.command.arg(&store).args([side.prefix, &COUNT.to_string()]).current_dir(&workspace.root);
+        let child = side.command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        running.push((side.prefix, child.doing(format!("start the writer of {}", side.prefix))?));
+    }
+    let names: Vec<&str> = running.iter().map(|(prefix, _)| *prefix).collect();
+    println!("writing at once: {}", names.join(", "));
+    for (prefix, child) in running {
+        let output = child.wait_with_output().doing(format!("wait for the writer of {prefix}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() || !text.contains(&format!("done {COUNT}")) {
+            return Err(Failure::new(format!("the writer of {prefix} ended with {}: {text}", output.status)));
+        }
+    }
+    let reader = workspace.root.join("tests/shared/python_reader.py");
+    let counted =
+        Process::new(tools.python(), &workspace.root).arg(reader).arg(&store).args(&names).read()?;
+    print!("{counted}");
+    for name in &names {
+        if !counted.lines().any(|line| line == format!("{name} {COUNT}")) {
+            return Err(Failure::new(format!("writes of {name} were lost: expected {COUNT}")));
+        }
+    }
+    Ok(())
+}
+
+/// What is there: Python always, twice, so that there are two processes whatever else is built.
+fn sides(workspace: &Workspace, tools: &Tools) -> Vec<Side> {
+    let shared = workspace.root.join("tests/shared");
+    let mut sides = Vec::new();
+    for prefix in ["python", "python-too"] {
+        let mut command = Command::new(tools.python());
+        command.arg(shared.join("python_writer.py"));
+        sides.push(Side { prefix, command });
+    }
+    for (prefix, program, script) in
+        [("node", "node", "node_writer.mjs"), ("kotlin", "sh", "kotlin_writer.sh")]
+    {
+        let path = shared.join(script);
+        if !path.exists() {
+            println!("no tests/shared/{script}: {prefix} does not take part");
+            continue;
+        }
+        let mut command = Command::new(program);
+        command.arg(path).env("CARGO_TARGET_DIR", &workspace.target);
+        sides.push(Side { prefix, command });
+    }
+    sides
+}
