@@ -17,7 +17,7 @@ pub(crate) fn fixed(builder: HubBuilder, store: &str, seed: u64) -> Result<HubBu
         return Ok(builder.root_key(key));
     }
     let path = PathBuf::from(format!("{}.key", store.strip_prefix("sqlite:").unwrap_or(store)));
-    if !path.exists() {
+    if !path.exists() && std::env::var_os("NEONHUB_KEY").is_none() {
         write(&path, key.to_hex().expose()).map_err(|cause| {
             Error::new(
                 ErrorKind::Config,

@@ -4,8 +4,17 @@
 //! below turns it into source text. The texts are committed, and `--check` fails when one of them is stale.
 
 mod catalogue;
+mod contract;
 mod examples;
+mod kotlin;
+mod names;
+mod node;
+mod prose;
 mod python;
+mod shapes;
+mod spaces;
+mod swift;
+mod uniffi;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,11 +36,11 @@ const MARK: &str = concat!("@gener", "ated by `cargo xtask generate`");
 /// How many lines from the top the mark may stand.
 const MARK_LINES: usize = 5;
 
-/// A language: turns the catalogue into the files of its surface.
-type Language = fn(&Catalogue) -> Result<Vec<GeneratedFile>>;
+/// Turns the catalogue into files.
+type Writer = fn(&Catalogue) -> Result<Vec<GeneratedFile>>;
 
-/// Every language with a generated surface.
-const LANGUAGES: [Language; 1] = [python::files];
+/// Every language with a generated surface, and what they share.
+const WRITERS: [Writer; 5] = [contract::files, kotlin::files, node::files, python::files, swift::files];
 
 /// One generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +89,10 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
 pub(crate) fn run(workspace: &Workspace, mode: Mode) -> Result<()> {
     let catalogue = read_catalogue(workspace)?;
     let mut files = Vec::new();
-    for language in LANGUAGES {
-        files.extend(language(&catalogue)?);
+    for write in WRITERS {
+        files.extend(write(&catalogue)?);
     }
+    files.extend(uniffi::files(workspace)?);
     let stale = stale(&workspace.root, &files)?;
     println!("{} operations, {} files, {} stale", catalogue.operations.len(), files.len(), stale.len());
     match mode {

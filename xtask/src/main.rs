@@ -11,11 +11,14 @@ mod crash;
 mod example;
 mod failure;
 mod generate;
+mod kotlin;
+mod node;
 mod postgres;
 mod process;
 mod python;
 mod sources;
 mod steps;
+mod swift;
 mod system;
 mod test;
 mod together;
@@ -32,8 +35,9 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the suites on a PostgreSQL server, the crash groups, the Python suite, and all languages on one
-                             store (PART: check, rust, postgres, example, crash, python or together)
+                             the suites on a PostgreSQL server, the crash groups, the suites of Python, Node and Kotlin
+                             (with the parse of Swift), and all languages on one store
+                             (PART: check, rust, postgres, example, crash, python, node, kotlin or together)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
@@ -45,7 +49,8 @@ Usage: cargo xtask TASK [OPTIONS]
                              NEONHUB_TEST_DATABASE_URL, stop the server
   help                       this text
 
-Needs: Rust, git, Python 3.10 or newer; Node for pyright. The rest is installed into the target folder.
+Needs: Rust, git, Python 3.10 or newer, Node 20 or newer with npm, a JDK 17 and Maven. The rest is installed into
+the target folder.
 Environment: CARGO_TARGET_DIR (build folder), NEONHUB_PYTHON (the Python to make the virtual environment from).
 ";
 

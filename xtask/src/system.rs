@@ -6,8 +6,8 @@ use crate::failure::{Failure, Result};
 use crate::process::Process;
 
 /// Program, Debian package, and the argument that makes it show its version. `strace` shows the system calls that
-/// stand between a commit and its acknowledgement.
-const PROGRAMS: [(&str, &str, &str); 1] = [("strace", "strace", "--version")];
+/// stand between a commit and its acknowledgement; `mvn` builds the Kotlin artifact.
+const PROGRAMS: [(&str, &str, &str); 2] = [("strace", "strace", "--version"), ("mvn", "maven", "--version")];
 
 /// Installs what is missing. Other systems than Linux run without: the tests that need these programs are not built
 /// there.

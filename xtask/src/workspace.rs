@@ -8,12 +8,12 @@ use serde::Deserialize;
 use crate::failure::{Failure, Result};
 use crate::process::Process;
 
-/// Members beside the default ones that build without a foreign runtime. Python's native module is not here:
-/// features unify over one command, and it would link Python into everything.
-const PLAIN_MEMBERS: [&str; 3] = ["neonhub-ffi", "neonhub-bench", "xtask"];
+/// Members beside the default ones that build without a foreign runtime. The native modules of Python and Node are not
+/// here: features unify over one command, and they would link their hosts into everything.
+const PLAIN_MEMBERS: [&str; 4] = ["neonhub-ffi", "neonhub-mobile", "neonhub-bench", "xtask"];
 
 /// Members that need a foreign runtime, built one by one.
-pub(crate) const BINDINGS: [&str; 1] = ["neonhub-python"];
+pub(crate) const BINDINGS: [&str; 2] = ["neonhub-node", "neonhub-python"];
 
 /// Prefix of scratch members that a checkout may hold and the repository does not.
 pub(crate) const SCRATCH: &str = "wip-";
@@ -96,9 +96,15 @@ impl Workspace {
     }
 
     /// Builds every program and example of the shared selection. Examples pull in development dependencies, which
-    /// makes the feature set the one of `cargo test`.
+    /// makes the feature set the one of `cargo test`; libraries are named so that the one for Kotlin is put in place.
     pub(crate) fn build_programs(&self) -> Result<()> {
-        self.cargo_shared("build").args(["--bins", "--examples"]).run()
+        self.cargo_shared("build").args(["--lib", "--bins", "--examples"]).run()
+    }
+
+    /// The native library of the mobile binding, as [`Self::build_programs`] made it.
+    pub(crate) fn mobile_library(&self) -> PathBuf {
+        let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        self.target.join("debug").join(format!("{prefix}neonhub_mobile{suffix}"))
     }
 
     /// Path of a program that [`Self::build_programs`] made.

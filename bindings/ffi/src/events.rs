@@ -5,7 +5,7 @@ use std::sync::Arc;
 use neonhub_core::bus::{Item, Subscription};
 use neonhub_core::{Error, ErrorKind, Result};
 use serde_json::Value;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::error::FfiResult;
@@ -38,6 +38,7 @@ impl EventFilter {
 #[derive(Debug)]
 struct Pipe {
     ready: Mutex<mpsc::Receiver<Result<Value>>>,
+    finished: Arc<Notify>,
     pump: JoinHandle<()>,
 }
 
@@ -62,8 +63,9 @@ impl Drop for EventStream {
 impl EventStream {
     pub(crate) fn start(subscription: Subscription, filter: EventFilter) -> Self {
         let (send, ready) = mpsc::channel(BUFFER);
-        let pump = runtime().spawn(pump(subscription, filter, send));
-        let pipe = Arc::new(Pipe { ready: Mutex::new(ready), pump });
+        let finished = Arc::new(Notify::new());
+        let pump = runtime().spawn(pump(subscription, filter, send, Arc::clone(&finished)));
+        let pipe = Arc::new(Pipe { ready: Mutex::new(ready), finished, pump });
         EventStream { pipe, process: std::process::id() }
     }
 
@@ -96,11 +98,29 @@ impl EventStream {
     fn is_foreign(&self) -> bool {
         self.process != std::process::id()
     }
+
+    /// Ends the stream once everything that has happened so far was given out.
+    pub fn finish(&self) {
+        if !self.is_foreign() {
+            self.pipe.finished.notify_one();
+        }
+    }
 }
 
-async fn pump(mut subscription: Subscription, filter: EventFilter, send: mpsc::Sender<Result<Value>>) {
+async fn pump(
+    mut subscription: Subscription,
+    filter: EventFilter,
+    send: mpsc::Sender<Result<Value>>,
+    finished: Arc<Notify>,
+) {
     loop {
-        let item = match subscription.next().await {
+        // Items first: what is there already goes out before the end.
+        let next = tokio::select! {
+            biased;
+            next = subscription.next() => next,
+            () = finished.notified() => return,
+        };
+        let item = match next {
             Ok(Some(item)) if filter.lets_through(&item) => {
                 serde_json::to_value(&item).map_err(|cause| Error::internal("hub.events", cause))
             }

@@ -16,6 +16,7 @@ mod events;
 pub mod host;
 mod hub;
 mod options;
+pub mod plain;
 mod runtime;
 pub mod testing;
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{Health, Status};
 use crate::bus::{DeadEvent, Subscriber, SubscriberCursor};
 use crate::connector::Connector;
-use crate::job::{self, Queue};
+use crate::job::Queue;
 use crate::store::{Key, Query};
 use crate::vault::KeyRotation;
 use crate::{Hub, Result, Scope};
@@ -74,11 +74,8 @@ impl Health for QueueHealth {
         format!("queue:{}", self.0.name())
     }
     async fn check(&self, cx: &Scope) -> Result<Status> {
-        let stalled = job::expired(cx, &self.0).await?.len();
-        if stalled > 0 {
-            return Ok(Status::Degraded { why: format!("{stalled} jobs are held past their lease") });
-        }
-        if Duration::from_millis(cx.queue_stats(self.0.name()).await?.oldest_ms) > STUCK {
+        let stats = cx.queue_stats(self.0.name()).await?;
+        if !stats.paused && u128::from(stats.oldest_ms) > STUCK.as_millis() {
             let why = "a job is due for more than 15 minutes: start workers for this queue".to_owned();
             return Ok(Status::Degraded { why });
         }

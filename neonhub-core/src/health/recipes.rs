@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::heal::Recipe;
 use crate::bus::SubscriberCursor;
 use crate::vault::RotateDataKey;
-use crate::{Result, Scope, job};
+use crate::{Result, Scope};
 
 pub(crate) fn recipes() -> Vec<Arc<dyn Recipe>> {
     vec![Arc::new(RequeueStalled), Arc::new(RetryNow), Arc::new(FinishRotation)]
@@ -27,9 +27,8 @@ impl Recipe for RequeueStalled {
     }
     async fn apply(&self, cx: &Scope, subject: &str) -> Result<String> {
         let queue = subject.strip_prefix("queue:").unwrap_or_default();
-        let queue = cx.queue_named(queue)?;
-        let released = job::release_expired(cx, &queue).await?;
-        Ok(format!("{released} jobs past their lease are free again"))
+        let freed = cx.release_stalled(queue).await?;
+        Ok(format!("{freed} jobs are free again"))
     }
 }
 

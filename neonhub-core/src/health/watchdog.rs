@@ -53,17 +53,17 @@ impl Scope {
         Ok(stuck)
     }
 
-    /// The later of when the oldest due job came due and when a job of the queue was last touched.
+    /// The later of when the oldest ready job became ready and when a job of the queue was last done.
     async fn queue_stuck_since(&self, queue: &str) -> Result<Option<Timestamp>> {
-        let waited = self.queue_stats(queue).await?.oldest_ms;
-        if waited == 0 {
+        let stats = self.queue_stats(queue).await?;
+        if stats.paused || stats.waiting == 0 {
             return Ok(None);
         }
-        let oldest = self.now().minus(Duration::from_millis(waited));
+        let ready = self.now().minus(Duration::from_millis(stats.oldest_ms));
         let ended =
             Query::index("ended").prefix(Key::text(queue).and_text("completed")).descending().limit(1);
         let moved = self.query::<Job>(&ended).await?.first().map(|j| j.updated_at);
-        let since = moved.map_or(oldest, |at| at.max(oldest));
+        let since = moved.map_or(ready, |at| at.max(ready));
         Ok((self.now().since(since) > STUCK).then_some(since))
     }
 }

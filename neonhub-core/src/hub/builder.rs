@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
 
-use super::env::ROOT_KEY;
 use super::lifecycle::{HubMode, Rights};
 use super::{Hub, Inner};
 use crate::audit::Anchor;
@@ -22,7 +21,7 @@ use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::Principal;
 use crate::seal::RootKey;
-use crate::store::{Batch, Expected, Kind, MemoryStore, Row, SharedStore, Write};
+use crate::store::{Kind, MemoryStore, SharedStore};
 use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, check_slug};
 use crate::tool::Tool;
@@ -31,6 +30,9 @@ use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
 
 /// Slug of the workspace that a new store starts with.
 pub(super) const DEFAULT_WORKSPACE: &str = "default";
+
+/// Name of the variable with the root key, 64 hex digits: the one that is read without being asked to.
+pub(super) const KEY_VARIABLE: &str = "NEONHUB_KEY";
 
 /// Where records are kept.
 enum Place {
@@ -46,24 +48,6 @@ pub(super) enum Home {
 }
 
 impl Home {
-    /// Where the root key comes from when nothing else was said.
-    fn key_provider(&self) -> Result<Arc<dyn KeyProvider>> {
-        if std::env::var_os(ROOT_KEY).is_some() {
-            return Ok(Arc::new(EnvKey::new(ROOT_KEY)));
-        }
-        match self {
-            Home::Memory => Ok(Arc::new(FixedKey(RootKey::generate("memory")?))),
-            Home::File(store) => Ok(Arc::new(FileKey::beside(store))),
-            Home::Server => Err(Error::new(
-                ErrorKind::Config,
-                "hub.open",
-                format!(
-                    "a store on a server needs its root key: set {ROOT_KEY} to 64 hex digits, the same in every process"
-                ),
-            )),
-        }
-    }
-
     fn into_location(self) -> Option<PathBuf> {
         match self {
             Home::File(path) => Some(path),
@@ -212,8 +196,8 @@ impl HubBuilder {
         self
     }
 
-    /// The root key. Default: `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first open. A
-    /// store on a server has no file beside it: there the key must be given.
+    /// The root key. Default: the variable `NEONHUB_KEY`, else a file of mode 0600 beside the store, made on first
+    /// open; a new key in memory. A store on a server has no file beside it: there the key must be given.
     pub fn root_key(self, key: RootKey) -> Self {
         self.key_provider(Arc::new(FixedKey(key)))
     }
@@ -369,7 +353,7 @@ impl HubBuilder {
         store.declare(&kinds).await?;
         let provider = match self.key_provider {
             Some(provider) => provider,
-            None => home.key_provider()?,
+            None => default_key(&home)?,
         };
         let vault = vault::open(&store, provider, self.sealed, self.clock.as_ref()).await?;
         let seq = store.seq().await?;
@@ -527,6 +511,24 @@ fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
         }
     }
     Ok(declared.into_iter().map(Arc::new).collect())
+}
+
+/// The root key's provider when none is given.
+fn default_key(home: &Home) -> Result<Arc<dyn KeyProvider>> {
+    if std::env::var_os(KEY_VARIABLE).is_some() {
+        return Ok(Arc::new(EnvKey::new(KEY_VARIABLE)));
+    }
+    match home {
+        Home::Memory => Ok(Arc::new(FixedKey(RootKey::generate("memory")?))),
+        Home::File(store) => Ok(Arc::new(FileKey::beside(store))),
+        Home::Server => Err(Error::new(
+            ErrorKind::Config,
+            "hub.open",
+            format!(
+                "a store on a server needs its root key: set {KEY_VARIABLE} to 64 hex digits, the same in every process"
+            ),
+        )),
+    }
 }
 
 /// The store of a URL, and where it lives.

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use super::builder::HubBuilder;
+use super::builder::{HubBuilder, KEY_VARIABLE as ROOT_KEY};
 use crate::vault::RootKey;
 use crate::{Error, ErrorKind, Result, Secret};
-
-/// Name of the variable with the root key: 64 hex digits.
-pub(super) const ROOT_KEY: &str = "NEONHUB_KEY";
 
 /// What `HubBuilder::from_env` found beside the store. The crates above find it as a service of the hub.
 #[derive(Clone, Debug, Default)]

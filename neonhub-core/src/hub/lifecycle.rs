@@ -59,30 +59,32 @@ impl Hub {
         self.shutdown(GRACE).await.map(drop)
     }
 
-    /// Refuses new calls, stops taking jobs and events, tells streams, lets work under way reach its end or its next
+    /// Stops taking jobs, refuses new calls and events, tells streams, lets work under way reach its end or its next
     /// log entry within the grace, cuts what is left, gives jobs it holds back to their queues, writes out and closes.
     /// A process that is killed instead loses nothing either: its leases end, and others go on.
     ///
     /// # Errors
     /// What the store answers while it writes out.
     pub async fn shutdown(&self, grace: Duration) -> Result<Shutdown> {
-        // What workers began may still call operations until its time is over.
-        self.stop_workers(grace).await;
-        self.0.closing.send_replace(true);
+        let until = tokio::time::Instant::now() + grace;
         let _one = self.0.shutting.lock().await;
         if self.is_closed() {
             return Ok(Shutdown::default());
         }
+        // Workers stop first: what they began may still call operations until the grace is over.
+        self.stop_workers(grace).await;
+        self.0.closing.send_replace(true);
         let mut busy = self.0.in_flight.subscribe();
         let mut report = Shutdown::default();
-        if tokio::time::timeout(grace, busy.wait_for(|n| *n == 0)).await.is_err() {
+        if tokio::time::timeout_at(until, busy.wait_for(|n| *n == 0)).await.is_err() {
             report.cut = *busy.borrow();
             self.0.grace_over.send_replace(true);
             // A call past this keeps its commit right: the store refuses what comes after the close.
             let _ = tokio::time::timeout(CUT, busy.wait_for(|n| *n == 0)).await;
         }
-        report.released = self.release_own_jobs().await?;
         for workspace in self.workspaces().await? {
+            let cx = self.system_scope(workspace.clone(), "shutdown");
+            report.released += cx.give_back_own().await?;
             self.tend_keys(&workspace).await?;
         }
         self.bus().keep_rest(self).await?;
@@ -124,6 +126,9 @@ impl Hub {
     /// Takes background work up again.
     pub fn resume(&self) {
         self.0.paused.send_replace(false);
+        for workspace in self.vault().known_workspaces() {
+            self.room().ring_all(&workspace);
+        }
     }
 
     /// True between `pause` and `resume`.
@@ -179,18 +184,5 @@ impl Hub {
             }
             all.extend(page.into_iter().map(|e| e.body.workspace));
         }
-    }
-
-    /// Jobs this process holds go back to waiting. The fencing token stays, so that a handler that still runs writes
-    /// nothing more.
-    async fn release_own_jobs(&self) -> Result<u64> {
-        let mut released = 0;
-        for workspace in self.workspaces().await? {
-            let cx = self.system_scope(workspace, "shutdown");
-            for queue in self.queues() {
-                released += crate::job::release_own(&cx, queue).await?;
-            }
-        }
-        Ok(released)
     }
 }

@@ -1,6 +1,5 @@
 //! Operations of the runtime itself.
 
-
 pub use super::scope_ops::{Allowed, Caller, Can, ListPermissions, PermissionLine, WhoAmI};
 use crate::audit::AuditEntry;
 pub use crate::audit::{QueryAudit, VerifyAudit};
@@ -8,7 +7,6 @@ use crate::op::{Entry, IdempotencyRecord, entry};
 use crate::store::Kind;
 use crate::tenancy::{DirectoryEntry, Workspace};
 pub use crate::tenancy::{GetWorkspace, UpdateWorkspace};
-
 
 /// Operations of the runtime.
 pub static CATALOGUE: &[Entry] = &[entry::<WhoAmI>(), entry::<Can>(), entry::<ListPermissions>()];

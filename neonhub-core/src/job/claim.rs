@@ -23,6 +23,9 @@ const TRIES: usize = 4;
 
 /// Takes up to `want` due jobs of a queue, in one commit.
 pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<Stored<Job>>> {
+    if cx.hub().is_paused() {
+        return Ok(Vec::new());
+    }
     for nth in 0..TRIES {
         match attempt(cx, queue, want, nth == 0).await {
             // Another process took one of them first: look again.

@@ -35,7 +35,6 @@ pub use model::{
     JobWorker, Lease, LogLine, OnChildFailure, QueueControl,
 };
 pub use queue_ops::{QueueStats, QueueView};
-pub(crate) use recover::{expired, release_expired, release_own};
 pub use room::JobTurn;
 pub(crate) use room::Room;
 pub use spec::JobSpec;

@@ -29,13 +29,7 @@ enum Loss {
 }
 
 /// Jobs whose lease ran out go back to waiting. Gives how many.
-pub(crate) async fn release_expired(cx: &Scope, queue: &Queue) -> Result<usize> {
-    let lost = expired(cx, queue).await?;
-    release(cx, lost.into_iter().map(|job| (job, Loss::Stall)).collect()).await
-}
-
-/// Jobs whose lease ran out while their worker reports no more, at most a page.
-pub(crate) async fn expired(cx: &Scope, queue: &Queue) -> Result<Vec<Stored<Job>>> {
+pub(super) async fn release_expired(cx: &Scope, queue: &Queue) -> Result<usize> {
     let now = cx.hub().steady_now();
     let query = Query::index("lease_until")
         .from(Key::text(queue.name()))
@@ -56,10 +50,10 @@ pub(crate) async fn expired(cx: &Scope, queue: &Queue) -> Result<Vec<Stored<Job>
             None => *workers.entry(owner.clone()).or_insert(reports(cx, &owner, now).await?),
         };
         if !held {
-            lost.push(job);
+            lost.push((job, Loss::Stall));
         }
     }
-    Ok(lost)
+    release(cx, lost).await
 }
 
 /// True while a worker's reports keep its leases.
@@ -147,25 +141,6 @@ async fn release(cx: &Scope, lost: Vec<(Stored<Job>, Loss)>) -> Result<usize> {
         // Another process released them first.
         Err(error) if error.code() == "stale_revision" => Ok(0),
         Err(error) => Err(error),
-    }
-}
-
-/// Gives back every job of a queue that this worker still holds. Gives how many.
-pub(crate) async fn release_own(cx: &Scope, queue: &Queue) -> Result<u64> {
-    let mut query = Query::index("lease_until").prefix(Key::text(queue.name())).limit(PAGE);
-    let mut released = 0;
-    loop {
-        let held = cx.query::<Job>(&query).await?;
-        let Some(last) = held.last() else { return Ok(released) };
-        query = query.after(
-            last.lease.as_ref().map(|l| Key::text(queue.name()).and_time(l.until)).unwrap_or_default(),
-            last.id.clone(),
-        );
-        let is_mine =
-            |job: &Stored<Job>| job.lease.as_ref().is_some_and(|l| l.owner == cx.hub().worker_name());
-        let own: Vec<_> = held.into_iter().filter(is_mine).collect();
-        released += own.len() as u64;
-        give_back(cx, own).await?;
     }
 }
 

@@ -138,7 +138,7 @@ impl Room {
         }
     }
 
-    pub(super) fn ring_all(&self, workspace: &WorkspaceId) {
+    pub(crate) fn ring_all(&self, workspace: &WorkspaceId) {
         self.bells.values().for_each(|bell| bell.ring(workspace));
     }
 

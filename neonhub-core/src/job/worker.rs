@@ -12,7 +12,7 @@ use super::room::{JobTurn, Room, Taken};
 use super::{Job, JobState, Outcome, Queue, recover};
 use crate::op::Unit;
 use crate::scope::{CancelToken, Writing};
-use crate::store::{Expected, Kind, Record as _, Stored, Write};
+use crate::store::{Expected, Key, Kind, Query, Record as _, Stored, Write};
 use crate::{Error, ErrorKind, Hub, Result, Retry, Scope};
 
 /// How often a worker says that it is alive.
@@ -51,12 +51,30 @@ impl Scope {
         Ok(())
     }
 
+    /// Frees the jobs of a queue whose lease ran out. Gives how many.
+    pub(crate) async fn release_stalled(&self, queue: &str) -> Result<usize> {
+        match self.hub().queue(queue) {
+            Some(queue) => recover::release_expired(self, &queue).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Gives back every job of this workspace that this process holds. Gives how many.
+    pub(crate) async fn give_back_own(&self) -> Result<u64> {
+        let mut given = 0;
+        for queue in self.hub().queues() {
+            let held = Query::index("lease_until").prefix(Key::text(queue.name())).limit(10_000);
+            let mut own = self.query::<Job>(&held).await?;
+            own.retain(|j| j.lease.as_ref().is_some_and(|l| l.owner == self.hub().worker_name()));
+            given += own.len() as u64;
+            recover::give_back(self, own).await?;
+        }
+        Ok(given)
+    }
+
     /// Takes and works what the lanes of a queue hold; `None` when nothing was due.
     async fn work_batch(&self, queue: &Arc<Queue>) -> Result<Option<Drained>> {
         self.cancel_token().check("jobs.work")?;
-        if self.hub().is_paused() {
-            return Ok(None);
-        }
         let _busy = self.hub().enter("jobs.work")?;
         recover::release_expired(self, queue).await?;
         let batch = queue.handler.batch().max(1);
@@ -100,11 +118,15 @@ pub(super) async fn run(cx: &Scope, queue: &Queue, jobs: Vec<Stored<Job>>) -> Wo
     };
     let inner = inner.inside("jobs.work", inner.seed(), Writing::Job(Arc::clone(&unit)), token);
     unit.staged().replace_standing(standing(&jobs));
+    // Another process may have rotated the data key, or made the workspace, since the workers began.
+    if let Err(error) = inner.hub().read_keys(inner.workspace()).await {
+        tracing::warn!(code = error.code(), "the keys of a workspace were not read");
+    }
     let began = Instant::now();
     let outcomes = outcomes(cx, &inner, &unit, queue, &jobs).await;
     let took = began.elapsed();
     for outcome in &outcomes {
-        cx.hub().telemetry().job_done(queue.name(), outcome.word(), took);
+        inner.hub().telemetry().job_done(queue.name(), outcome.word(), took);
     }
     Worked { cx: inner, jobs, outcomes }
 }
@@ -172,10 +194,9 @@ async fn guarded(
                     .with_retry(Retry::Backoff),
             )),
         },
-        // The shutdown gives the jobs back to their queue.
-        () = cx.hub().grace_over() => Err(Broken::Stopped),
         () = cx.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
         () = outer.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
+        () = cx.hub().grace_over() => Err(Broken::Stopped),
         () = reports(cx.hub()) => Err(Broken::Stopped),
     }
 }

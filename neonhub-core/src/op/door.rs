@@ -260,7 +260,7 @@ fn shown<O: Operation>(
 /// Stage 10: the one commit. A call that joined another leaves it to the outer one.
 async fn leave(line: &'static Entry, pass: &Pass, ruling: &Ruling, answer: Option<&Value>) -> Result<()> {
     let slot_write = match (&pass.slot, answer) {
-        (Some(slot), Some(answer)) => Some(slot.write(&pass.scope, answer.clone())?),
+        (Some(slot), Some(answer)) => Some(slot.write(&pass.scope, answer)?),
         _ => None,
     };
     let Writing::Operation(unit) = &pass.scope.0.writing else { return Ok(()) };

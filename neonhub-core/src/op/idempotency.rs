@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::seal::Sealed;
 use crate::store::{Expected, Index, Key, Kind, Record, Row, Write, canonical_json};
 use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 
@@ -13,7 +14,10 @@ use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 // Our choice; the common window of payment providers (Stripe, 2026) is the same 24 h.
 pub(crate) const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The stored answer of one call.
+/// Where answers are sealed.
+pub(crate) const PLACE: (&str, &str) = ("idempotency", "output");
+
+/// The stored answer of one call, sealed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct IdempotencyRecord {
     id: String,
@@ -76,18 +80,27 @@ impl Slot {
             )
             .with_code("idempotency_mismatch"));
         }
-        Ok(Some(found.body.output))
+        open(cx, operation, found.body.output).map(Some)
     }
 
     /// The write that keeps the answer, in the commit of the call itself.
-    pub(crate) fn write(&self, cx: &Scope, output: serde_json::Value) -> Result<Write> {
+    pub(crate) fn write(&self, cx: &Scope, output: &serde_json::Value) -> Result<Write> {
+        // An answer may hold contact values: it is kept sealed.
+        let sealed = cx.sealer().seal(PLACE.0, PLACE.1, &output.to_string())?;
         let record = IdempotencyRecord {
             id: self.id.clone(),
             input_hash: self.input_hash.clone(),
-            output,
+            output: sealed.as_str().into(),
             expires_at: cx.now().plus(KEEP),
         };
         let row = Row::of(&record, cx.now(), cx.label())?;
         Ok(Write::Put { kind: Kind::of::<IdempotencyRecord>(), row, expected: Expected::Any })
     }
+}
+
+/// The answer as it was. Stores of before the vault hold it plain.
+fn open(cx: &Scope, operation: &'static str, kept: serde_json::Value) -> Result<serde_json::Value> {
+    let Some(sealed) = kept.as_str().and_then(Sealed::recognise) else { return Ok(kept) };
+    let text = cx.sealer().open(PLACE.0, PLACE.1, &sealed)?;
+    serde_json::from_str(text.expose()).map_err(|cause| Error::internal(operation, cause))
 }

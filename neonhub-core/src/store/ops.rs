@@ -12,11 +12,11 @@ use super::ndjson::{self, ImportPlan, Imported, OnConflict};
 use super::{Damage, Kind, KindFigures, Record as _, sweep};
 use crate::audit::AuditEntry;
 use crate::bus::Event;
-use crate::hub::KeyCheck;
 use crate::job::Job;
 use crate::op::{Effect, Entry, IdempotencyRecord, Operation, entry};
 use crate::permission::Permission;
 use crate::tenancy::{DirectoryEntry, Workspace};
+use crate::vault::KeyCheck;
 use crate::{Clock as _, Error, ErrorKind, Result, Scope, SystemClock, Timestamp};
 
 /// Operations on the store.

@@ -16,6 +16,9 @@ use crate::{Error, Result, Scope, Timestamp};
 
 /// Workspaces whose queues are counted for one scrape.
 const MAX_WORKSPACES: usize = 1000;
+/// States of jobs, as labels.
+const STATES: [&str; 8] =
+    ["waiting", "delayed", "blocked", "active", "completed", "failed", "dead", "cancelled"];
 /// Longest time a level may be changed for.
 const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
 
@@ -45,21 +48,19 @@ async fn gather(cx: &Scope) -> Result<()> {
     let hub = cx.hub();
     let root = hub.hub_scope();
     let entries = root.query::<DirectoryEntry>(&Query::by_id().limit(MAX_WORKSPACES)).await?;
+    let telemetry = hub.telemetry();
     for queue in hub.queues().iter().map(|q| q.name()) {
-        let (mut waiting, mut active, mut completed, mut dead) = (0, 0, 0, 0);
+        let mut depths = [0; 8];
         for entry in &entries {
-            let stats = hub.system_scope(entry.workspace.clone(), "telemetry").queue_stats(queue).await?;
-            waiting += stats.waiting;
-            active += stats.active;
-            completed += stats.completed;
-            dead += stats.dead;
+            let s = hub.system_scope(entry.workspace.clone(), "telemetry").queue_stats(queue).await?;
+            let found =
+                [s.waiting, s.delayed, s.blocked, s.active, s.completed, s.failed, s.dead, s.cancelled];
+            depths.iter_mut().zip(found).for_each(|(sum, n)| *sum += n);
         }
-        let telemetry = hub.telemetry();
-        telemetry.queue_pending(queue, waiting);
-        for (state, n) in [("waiting", waiting), ("active", active), ("completed", completed), ("dead", dead)]
-        {
-            telemetry.queue_depth(queue, state, n);
+        for (state, jobs) in STATES.iter().zip(depths) {
+            telemetry.queue_depth(queue, state, jobs);
         }
+        telemetry.queue_pending(queue, depths.first().copied().unwrap_or_default());
     }
     Ok(())
 }

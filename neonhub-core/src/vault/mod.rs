@@ -33,7 +33,7 @@ pub(crate) mod root;
 mod rotate;
 mod secret;
 
-use crate::op::{Entry, entry};
+use crate::op::{Entry, IdempotencyRecord, entry};
 use crate::store::Kind;
 
 pub use check::{CheckVault, VaultReport};
@@ -63,8 +63,11 @@ pub static CATALOGUE: &[Entry] = &[
 pub static KINDS: &[Kind] =
     &[Kind::of::<KeyCheck>(), Kind::of::<DataKey>(), Kind::of::<VaultSecret>(), Kind::of::<KeyRotation>()];
 
-/// Sealed columns of the vault itself.
-pub static COLUMNS: &[SealedColumn] = &[SealedColumn::by(Kind::of::<VaultSecret>(), secret::place)];
+/// Sealed columns of the runtime itself.
+pub static COLUMNS: &[SealedColumn] = &[
+    SealedColumn::by(Kind::of::<VaultSecret>(), secret::place),
+    SealedColumn::of::<IdempotencyRecord>("idempotency", "output"),
+];
 
 #[cfg(test)]
 mod tests;

@@ -153,6 +153,14 @@ impl Vault {
         self.root().fits
     }
 
+    /// Workspaces that this process has worked in.
+    pub(crate) fn known_workspaces(&self) -> Vec<WorkspaceId> {
+        let sealers = self.sealers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known: Vec<WorkspaceId> = sealers.keys().cloned().collect();
+        known.sort_unstable();
+        known
+    }
+
     /// Where the root key comes from, for reports.
     pub(crate) fn provider_name(&self) -> String {
         self.root().provider.name()

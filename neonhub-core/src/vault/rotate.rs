@@ -205,7 +205,7 @@ impl Operation for RotateRoot {
     }
 
     fn examples() -> Vec<Self> {
-        vec![RotateRoot { provider: Some(ProviderSpec::File { path: "/etc/neonhub/root.key".into() }) }]
+        vec![RotateRoot::default()]
     }
 }
 

@@ -10,6 +10,9 @@ use serde_json::Value;
 pub(crate) struct Catalogue {
     /// Version of the library.
     pub(crate) version: String,
+    /// The words of all error kinds.
+    #[serde(default)]
+    pub(crate) error_kinds: Vec<String>,
     /// All operations, sorted by name.
     pub(crate) operations: Vec<Operation>,
     /// Schemas of types that cross to the host outside of operations, by name.

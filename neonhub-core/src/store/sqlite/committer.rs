@@ -228,6 +228,12 @@ impl Desk {
         for batch in batches {
             let point = tx.savepoint()?;
             let result = write::apply(&point, batch);
+            if let Err(error) = &result
+                && point.is_autocommit()
+            {
+                // A full disk makes SQLite take the whole transaction back: none of the group is written.
+                return Err(rusqlite::Error::SqliteFailure(cause_of(error), None));
+            }
             if result.is_ok() {
                 point.commit()?;
             } else {
@@ -252,6 +258,15 @@ impl Desk {
             self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
             self.others.send_replace(seq);
         }
+    }
+}
+
+/// The answer of SQLite that stands behind an error of ours.
+fn cause_of(error: &Error) -> rusqlite::ffi::Error {
+    let source = std::error::Error::source(error).and_then(|s| s.downcast_ref::<rusqlite::Error>());
+    match source.and_then(rusqlite::Error::sqlite_error) {
+        Some(cause) => *cause,
+        None => rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
     }
 }
 

@@ -1,9 +1,8 @@
 //! Writes the decoders: one function per class, from plain values to the class.
 
-use super::Surface;
 use super::names;
 use super::text;
-use super::types::{Declaration, Field, Type};
+use crate::generate::shapes::{Declaration, Field, Surface, Type};
 
 /// The module of decoders.
 pub(super) fn write(surface: &Surface<'_>) -> String {
@@ -41,7 +40,7 @@ fn class(name: &str, fields: &[Field]) -> String {
     out.push_str(&format!("    return m.{name}(\n"));
     let mut fresh = Fresh::default();
     for field in members {
-        out.push_str(&format!("        {}={},\n", field.python, member(field, &mut fresh)));
+        out.push_str(&format!("        {}={},\n", names::of(field), member(field, &mut fresh)));
     }
     out + "    )\n"
 }

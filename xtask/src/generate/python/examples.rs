@@ -1,34 +1,9 @@
-//! Writes the examples of every operation: as a contract file for all languages, and the readers that turn them into
-//! the arguments of the typed surface for the Python test of them.
-
-use serde_json::{Map, Value, json};
+//! Writes the readers that turn the examples of the contract into arguments of the typed surface, for the Python test.
 
 use super::codec::{Fresh, member};
 use super::surface::qualified;
-use super::types::Type;
-use super::{Surface, text};
-use crate::failure::Result;
-use crate::generate::{Catalogue, GeneratedFile, MARK};
-
-/// Where the contract file is.
-const FILE: &str = "tests/contract/examples.json";
-
-/// The contract file. JSON has no comments, so the mark is a value.
-pub(super) fn contract(catalogue: &Catalogue) -> Result<GeneratedFile> {
-    let operations: Map<String, Value> =
-        catalogue.operations.iter().map(|o| (o.name.clone(), Value::from(o.examples.clone()))).collect();
-    let about = format!(
-        "{MARK}; do not edit. Inputs that every language must carry to the core unchanged; see README.md."
-    );
-    let made: Map<String, Value> = catalogue
-        .operations
-        .iter()
-        .map(|o| (o.name.clone(), Value::from(crate::generate::examples::made(&o.input))))
-        .collect();
-    let file =
-        json!({ "about": about, "version": catalogue.version, "operations": operations, "made": made });
-    Ok(GeneratedFile { path: FILE.to_owned(), text: serde_json::to_string_pretty(&file)? + "\n" })
-}
+use super::{names, text};
+use crate::generate::shapes::{Surface, Type};
 
 /// The readers: for each operation, a function from an example to keyword arguments.
 pub(super) fn inputs(surface: &Surface<'_>) -> String {
@@ -53,7 +28,7 @@ pub(super) fn inputs(surface: &Surface<'_>) -> String {
             let read = qualified(&member(&given, &mut fresh), &given.ty);
             body.push_str(&format!(
                 "    if {key} in v:\n        given[{}] = {read}\n",
-                text::literal(&field.python)
+                text::literal(&names::of(field))
             ));
         }
         if !call.arguments.is_empty() {

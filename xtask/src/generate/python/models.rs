@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
+use super::names;
 use super::text;
-use super::types::{Annotations, Declaration, Field, Type};
+use super::types::Annotations;
+use crate::generate::prose::{hanging, wrap};
+use crate::generate::shapes::{Declaration, Field, Type};
 
 /// The module of all named types.
 pub(super) fn write(declarations: &[Declaration]) -> String {
@@ -40,9 +43,9 @@ fn one(declaration: &Declaration) -> String {
         Declaration::Class { name, doc, fields } => class(name, doc, fields),
         Declaration::Tagged { name, doc, variants, tag } => {
             let classes: Vec<&str> = variants.iter().map(|(_, class)| class.as_str()).collect();
-            let mut lines = text::wrap(doc, 0);
+            let mut lines = wrap(doc, 0);
             lines.push(String::new());
-            lines.push(format!("One of these; `{}` tells which.", super::names::member(tag)));
+            lines.push(format!("One of these; `{}` tells which.", names::member(tag)));
             format!("{name}: TypeAlias = \"{}\"\n{}", classes.join(" | "), text::doc(&lines, 0))
         }
         Declaration::Keyed { name, doc, words, variants } => {
@@ -51,7 +54,7 @@ fn one(declaration: &Declaration) -> String {
                 types.insert(0, Annotations::default().write(&Type::Words(words.clone())));
             }
             let union = types.join(" | ").replace('"', "'");
-            format!("{name}: TypeAlias = \"{union}\"\n{}", text::doc(&text::wrap(doc, 0), 0))
+            format!("{name}: TypeAlias = \"{union}\"\n{}", text::doc(&wrap(doc, 0), 0))
         }
     }
 }
@@ -62,7 +65,7 @@ fn words_alias(name: &str, doc: &str, words: &[(String, String)]) -> String {
         out.push_str(&format!("    {},\n", text::literal(word)));
     }
     out.push_str("]\n");
-    let mut lines = text::wrap(doc, 0);
+    let mut lines = wrap(doc, 0);
     if words.iter().any(|(_, doc)| !doc.is_empty()) {
         lines.push(String::new());
         for (word, doc) in words {
@@ -72,37 +75,31 @@ fn words_alias(name: &str, doc: &str, words: &[(String, String)]) -> String {
     out + &text::doc(&lines, 0)
 }
 
-/// Lines of a list item, the second one on indented.
-pub(super) fn hanging(text: &str, indent: usize) -> Vec<String> {
-    let wrapped = text::wrap(text, indent + 4).into_iter().enumerate();
-    wrapped.map(|(n, line)| if n == 0 || line.is_empty() { line } else { format!("  {line}") }).collect()
-}
-
 fn class(name: &str, doc: &str, fields: &[Field]) -> String {
-    let annotations = Annotations::beside(fields.iter().map(|field| field.python.as_str()));
+    let annotations = Annotations::beside(fields.iter().map(names::of));
     let mut out = format!(
         "@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)\nclass {name}(Shown):\n"
     );
     let doc = if doc.is_empty() { "See the operation that uses it." } else { doc };
-    out.push_str(&text::doc(&text::wrap(doc, 4), 4));
+    out.push_str(&text::doc(&wrap(doc, 4), 4));
     for field in fields {
         out.push_str(&format!(
             "\n    {}: {}{}\n",
-            field.python,
+            names::of(field),
             annotations.write(&field.ty),
             default(field)
         ));
-        out.push_str(&text::doc(&text::wrap(&field.doc, 4), 4));
+        out.push_str(&text::doc(&wrap(&field.doc, 4), 4));
     }
-    let any = if fields.iter().any(|field| field.python == "dict") { "builtins.dict" } else { "dict" };
-    let text = if fields.iter().any(|field| field.python == "str") { "builtins.str" } else { "str" };
+    let any = if fields.iter().any(|field| field.json == "dict") { "builtins.dict" } else { "dict" };
+    let text = if fields.iter().any(|field| field.json == "str") { "builtins.str" } else { "str" };
     out.push_str(&format!("\n    def _to_plain(self) -> {any}[{text}, Any]:\n"));
     if fields.is_empty() {
         return out + "        return {}\n";
     }
     out.push_str("        return {\n");
     for field in fields {
-        let own = format!("self.{}", field.python);
+        let own = format!("self.{}", names::of(field));
         let is_left_out = !field.is_required && matches!(field.ty, Type::Optional(_) | Type::Any);
         let value = if is_left_out { format!("OMIT if {own} is None else {own}") } else { own };
         out.push_str(&format!("            {}: {value},\n", text::literal(&field.json)));

@@ -1,5 +1,7 @@
 //! Names in Python's case, clear of its keywords.
 
+use crate::generate::shapes::Field;
+
 /// Words that no name can be (Python 3.14 language reference, keywords).
 const KEYWORDS: [&str; 35] = [
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
@@ -8,7 +10,7 @@ const KEYWORDS: [&str; 35] = [
 ];
 
 /// Names that generated modules import: no class may take them.
-const TAKEN: [&str; 10] = [
+pub(super) const TAKEN: [&str; 10] = [
     "Any",
     "Literal",
     "Mapping",
@@ -37,28 +39,9 @@ pub(super) fn member(word: &str) -> String {
     name
 }
 
-/// A class from the name of a Rust type: `Page_for_AuditEntry` becomes `AuditEntryPage`.
-pub(super) fn class(title: &str) -> String {
-    let name = match title.split_once("_for_") {
-        Some((outer, inner)) => inner.split("_and_").map(class).collect::<String>() + &class(outer),
-        None => camel(title),
-    };
-    if TAKEN.contains(&name.as_str()) { format!("{name}_") } else { name }
-}
-
-/// `dm:instagram` becomes `DmInstagram`; capitals inside a word stay.
-pub(super) fn camel(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let mut out = String::new();
-    for word in words {
-        let mut chars = word.chars();
-        out.extend(chars.next().map(|c| c.to_ascii_uppercase()));
-        out.push_str(chars.as_str());
-    }
-    if out.starts_with(|c: char| c.is_ascii_digit()) {
-        out.insert(0, 'N');
-    }
-    out
+/// The member or argument of a field.
+pub(super) fn of(field: &Field) -> String {
+    member(&field.json)
 }
 
 /// `AuditEntryPage` becomes `audit_entry_page`.
@@ -84,9 +67,6 @@ mod tests {
 
     #[test]
     fn names_take_pythons_case() {
-        assert_eq!(class("Page_for_AuditEntry"), "AuditEntryPage");
-        assert_eq!(class("Any"), "Any_");
-        assert_eq!(camel("dm:instagram"), "DmInstagram");
         assert_eq!(snake("AuditEntryPage"), "audit_entry_page");
         assert_eq!(snake("UTMLink"), "utm_link");
         assert_eq!(

@@ -1,12 +1,16 @@
 //! Writes the operations: a class per namespace, blocking or async.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::codec;
 use super::names;
 use super::text;
-use super::types::{Annotations, Field, Type};
-use super::{Call, Surface, codec, models};
+use super::types::Annotations;
 use crate::failure::{Failure, Result};
+use crate::generate::names::camel;
+use crate::generate::prose::{hanging, notes, wrap};
+use crate::generate::shapes::{Call, Field, Surface, Type};
+use crate::generate::spaces::Space;
 
 /// Names of the hub itself, which no namespace may take.
 const HUB: [&str; 14] = [
@@ -33,25 +37,9 @@ pub(super) enum Mode {
     Async,
 }
 
-/// A namespace with its operations and the namespaces below it.
-#[derive(Debug, Default)]
-struct Space<'a> {
-    calls: BTreeMap<&'a str, &'a Call<'a>>,
-    spaces: BTreeMap<&'a str, Space<'a>>,
-}
-
 /// The module of one twin.
 pub(super) fn write(surface: &Surface<'_>, mode: Mode) -> Result<String> {
-    let mut root = Space::default();
-    for call in &surface.calls {
-        let mut space = &mut root;
-        let mut words: Vec<&str> = call.operation.name.split('.').collect();
-        let method = words.pop().unwrap_or_default();
-        for word in words {
-            space = space.spaces.entry(word).or_default();
-        }
-        space.calls.insert(method, call);
-    }
+    let root = Space::of(surface)?;
     if let Some(taken) = root.spaces.keys().chain(root.calls.keys()).find(|name| HUB.contains(name)) {
         return Err(Failure::new(format!(
             "the namespace {taken} hides a method of the hub in Python: rename it"
@@ -123,7 +111,7 @@ fn uses(body: &str, name: &str) -> bool {
 
 fn class_name(path: &str, mode: Mode) -> String {
     let twin = if mode == Mode::Async { "Async" } else { "" };
-    format!("{twin}{}Operations", names::camel(path))
+    format!("{twin}{}Operations", camel(path))
 }
 
 fn space(
@@ -133,9 +121,6 @@ fn space(
     out: &mut String,
     models: &mut BTreeSet<String>,
 ) -> Result<()> {
-    if let Some(name) = space_.calls.keys().find(|name| space_.spaces.contains_key(*name)) {
-        return Err(Failure::new(format!("{path}.{name} is both an operation and a namespace: rename one")));
-    }
     for (name, below) in &space_.spaces {
         let inner = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
         space(below, &inner, mode, out, models)?;
@@ -158,7 +143,7 @@ fn space(
         ));
     }
     let members: Vec<String> = space_.calls.keys().map(|name| names::member(name)).collect();
-    let annotations = Annotations::beside(members.iter().map(String::as_str));
+    let annotations = Annotations::beside(members);
     for (name, call) in &space_.calls {
         out.push_str(&method(name, call, mode, &annotations));
         call.arguments.iter().for_each(|field| named(&field.ty, models));
@@ -215,9 +200,9 @@ pub(super) fn qualified(expression: &str, ty: &Type) -> String {
 fn argument(field: &Field, annotations: &Annotations) -> String {
     let ty = annotations.write(&field.ty);
     if field.is_required {
-        return format!("{}: {ty}", field.python);
+        return format!("{}: {ty}", names::of(field));
     }
-    format!("{}: {ty} | Omit = OMIT", field.python)
+    format!("{}: {ty} | Omit = OMIT", names::of(field))
 }
 
 fn payload(call: &Call<'_>) -> String {
@@ -225,7 +210,7 @@ fn payload(call: &Call<'_>) -> String {
         return "{}".to_owned();
     }
     let pairs =
-        call.arguments.iter().map(|field| format!("{}: {}", text::literal(&field.json), field.python));
+        call.arguments.iter().map(|field| format!("{}: {}", text::literal(&field.json), names::of(field)));
     let pairs: Vec<String> = pairs.collect();
     let line = format!("{{{}}}", pairs.join(", "));
     if line.len() <= 60 {
@@ -236,7 +221,7 @@ fn payload(call: &Call<'_>) -> String {
 }
 
 fn method_doc(call: &Call<'_>) -> Vec<String> {
-    let mut lines = text::wrap(&call.operation.doc, 8);
+    let mut lines = wrap(&call.operation.doc, 8);
     if !call.arguments.is_empty() {
         lines.extend([String::new(), "Args:".to_owned()]);
         for field in &call.arguments {
@@ -245,28 +230,15 @@ fn method_doc(call: &Call<'_>) -> Vec<String> {
             if let Some(default) = default {
                 doc.push_str(&format!(" Default: `{}`.", text::value(default)));
             }
-            let item = models::hanging(&format!("{}: {doc}", field.python), 12);
+            let item = hanging(&format!("{}: {doc}", names::of(field)), 12);
             lines.extend(
                 item.into_iter().map(|line| if line.is_empty() { line } else { format!("    {line}") }),
             );
         }
     }
-    let operation = call.operation;
-    let mut notes = Vec::new();
-    if !operation.needs.is_empty() {
-        notes.push(format!("Needs {}.", quoted(&operation.needs)));
-    }
-    notes.push(format!("Effect: {}.", operation.effect));
-    if !operation.errors.is_empty() {
-        notes.push(format!("Codes of its own: {}.", quoted(&operation.errors)));
-    }
     lines.push(String::new());
-    lines.extend(text::wrap(&notes.join(" "), 8));
+    lines.extend(wrap(&notes(call.operation), 8));
     lines
-}
-
-fn quoted(words: &[String]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Names that an annotation or a decoder of the type uses.

@@ -2,9 +2,6 @@
 
 use serde_json::Value;
 
-/// Width of generated lines.
-const WIDTH: usize = 100;
-
 /// A string literal. The escapes of JSON are escapes of Python; beyond the basic plane JSON text is kept as it is.
 pub(super) fn literal(text: &str) -> String {
     Value::from(text).to_string()
@@ -24,33 +21,6 @@ pub(super) fn value(value: &Value) -> String {
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
     }
-}
-
-/// Text broken into lines of at most the width less the indent; blank lines stay.
-pub(super) fn wrap(text: &str, indent: usize) -> Vec<String> {
-    let width = WIDTH.saturating_sub(indent).max(40);
-    let mut lines = Vec::new();
-    // Links between Rust items lead nowhere here; the words stay.
-    let text = text.replace("[`", "`").replace("`]", "`");
-    for paragraph in text.replace("\r\n", "\n").split("\n\n") {
-        if !lines.is_empty() {
-            lines.push(String::new());
-        }
-        let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        if !line.is_empty() {
-            lines.push(line);
-        }
-    }
-    lines
 }
 
 /// A doc string at an indent, with its line end. Empty text gives nothing.
@@ -80,10 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_is_wrapped_and_quotes_are_safe() {
-        let lines = wrap(&format!("{}\n\nend", "word ".repeat(30)), 4);
-        assert!(lines.iter().all(|line| line.len() <= 96));
-        assert_eq!(lines[lines.len() - 2..], [String::new(), "end".to_owned()]);
+    fn quotes_are_safe() {
         assert_eq!(doc(&["a \\ \"".to_owned()], 0), "\"\"\"a \\\\ \" \"\"\"\n");
     }
 

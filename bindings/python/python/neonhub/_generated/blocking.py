@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .models import (
         AgentRun,
         AgentRunPage,
+        AgentSession,
+        AgentSessionPage,
         Answer,
         Assertion,
         Asset,
@@ -27,18 +29,22 @@ if TYPE_CHECKING:
         Brand,
         BrandPage,
         BrandsChannel,
+        Calendar,
         Caller,
         Campaign,
         CampaignBrief,
         CampaignPage,
         CampaignReport,
         CampaignStatus,
+        Cancelled,
         CandidateStatus,
+        Changed,
         Channel,
         ChannelOverride,
         ChunkOptions,
         Composed,
         Consent,
+        CreateSchedule,
         Dataset,
         DatasetKind,
         DatasetPage,
@@ -54,21 +60,32 @@ if TYPE_CHECKING:
         Exemplar,
         Explanation,
         Figures,
+        Flow,
         Frequency,
         Fusion,
         GeneratedText,
+        HistoryLine,
         Identifier,
         IdentityView,
         ImportJob,
+        Instant,
+        Job,
+        JobPage,
+        JobState,
+        JobsLogLine,
         LaunchOutcome,
         Lifecycle,
         MergeCandidate,
         MergeCandidatePage,
         MergeEntry,
+        Missed,
         Mode,
+        NewJob,
+        NewNode,
         NewRule,
         Objective,
         OfflineTemplate,
+        Overlap,
         PeopleOrder,
         PersonFields,
         PersonView,
@@ -79,13 +96,17 @@ if TYPE_CHECKING:
         PromptValue,
         ProofMethod,
         QueueStats,
+        QueueView,
         QuietHours,
         Recorded,
         Rendered,
+        ReportPage,
         Resolved,
         RowFaultPage,
         RunDetails,
         RunStatus,
+        Schedule,
+        SchedulePage,
         SearchFilters,
         SearchMode,
         SearchResult,
@@ -95,6 +116,7 @@ if TYPE_CHECKING:
         SendState,
         SendTotals,
         SenderProfile,
+        SessionState,
         SourceText,
         Space,
         SpacePage,
@@ -105,6 +127,7 @@ if TYPE_CHECKING:
         SuppressionView,
         SuppressionViewPage,
         TaggedLink,
+        Target,
         Thresholds,
         TimelineEntryPage,
         Tone,
@@ -131,6 +154,7 @@ if TYPE_CHECKING:
         VoiceReport,
         VoiceScore,
         VoiceView,
+        When,
         Worked,
         Workspace,
         WorkspaceStatus,
@@ -1156,6 +1180,241 @@ class JobsOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
+    def cancel(
+        self,
+        *,
+        flow: str | None | Omit = OMIT,
+        id: str | None | Omit = OMIT,
+        reason: str | Omit = OMIT,
+    ) -> builtins.list[Cancelled]:
+        """Cancels a job, or every job of a flow that is not at its end. An active job is told to stop,
+        unless its effect is under way. Needs `manage:jobs`, or to be who enqueued it.
+
+        Args:
+            flow: Id of the flow.
+            id: Id of the job. Not together with `flow`.
+            reason: Why, 1..200 characters. Default: `""`.
+
+        Effect: idempotent. Codes of its own: `too_late`.
+        """
+        answer = self._core.call("jobs.cancel", {"flow": flow, "id": id, "reason": reason})
+        return Rows([c.cancelled(t1) for t1 in answer])
+
+    def discard_dead(
+        self,
+        *,
+        queue: str,
+        error: str | None | Omit = OMIT,
+    ) -> Changed:
+        """Drops the dead jobs of a queue, oldest first, 1000 a call.
+
+        Args:
+            queue: The queue.
+            error: Only those whose last error has this word.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
+
+    def enqueue(
+        self,
+        *,
+        job: NewJob,
+    ) -> Job:
+        """Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode
+        says. Needs the right of the queue.
+
+        Args:
+            job: The job.
+
+        Effect: idempotent.
+        """
+        return c.job(self._core.call("jobs.enqueue", {"job": job}))
+
+    def enqueue_many(
+        self,
+        *,
+        jobs: Sequence[NewJob],
+    ) -> builtins.list[Job]:
+        """Enqueues jobs in one commit, all or none.
+
+        Args:
+            jobs: The jobs, 1..1000.
+
+        Effect: idempotent.
+        """
+        answer = self._core.call("jobs.enqueue_many", {"jobs": jobs})
+        return Rows([c.job(t1) for t1 in answer])
+
+    def flow(
+        self,
+        *,
+        nodes: Sequence[NewNode],
+    ) -> Flow:
+        """Enqueues jobs that wait for one another, in one commit.
+
+        Args:
+            nodes: The jobs: at most 10 000, at most 16 levels, no cycle.
+
+        Effect: idempotent.
+        """
+        return c.flow(self._core.call("jobs.flow", {"nodes": nodes}))
+
+    def get(
+        self,
+        *,
+        id: str,
+    ) -> Job:
+        """Gives a job with its progress.
+
+        Args:
+            id: Its id.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.job(self._core.call("jobs.get", {"id": id}))
+
+    def history(
+        self,
+        *,
+        id: str,
+    ) -> builtins.list[HistoryLine]:
+        """Gives the failed tries and other turns in the life of a job, oldest first; the last 50.
+
+        Args:
+            id: Id of the job.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = self._core.call("jobs.history", {"id": id})
+        return Rows([c.history_line(t1) for t1 in answer])
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        flow: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        parent: str | None | Omit = OMIT,
+        queue: str | None | Omit = OMIT,
+        state: JobState | None | Omit = OMIT,
+    ) -> JobPage:
+        """Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
+        they were made.
+
+        Args:
+            cursor: `next` of the page before.
+            flow: Only of this flow.
+            limit: Most jobs of the page, 1..500. Default 50.
+            parent: Only children of this job.
+            queue: Only of this queue; needs a state.
+            state: Only in this state; needs a queue. `waiting` and `delayed` both list what is
+              queued, in the order it is taken.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.job_page(self._core.call("jobs.list", {
+            "cursor": cursor,
+            "flow": flow,
+            "limit": limit,
+            "parent": parent,
+            "queue": queue,
+            "state": state,
+        }))
+
+    def logs(
+        self,
+        *,
+        id: str,
+    ) -> builtins.list[JobsLogLine]:
+        """Gives what the handler of a job noted, oldest first; the last 100 lines.
+
+        Args:
+            id: Id of the job.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = self._core.call("jobs.logs", {"id": id})
+        return Rows([c.jobs_log_line(t1) for t1 in answer])
+
+    def progress(
+        self,
+        *,
+        id: str,
+        percent: int,
+        note: str | None | Omit = OMIT,
+    ) -> None:
+        """Notes how far an active job is. For handlers outside this process.
+
+        Args:
+            id: Id of the job.
+            percent: Percent, 0..100.
+            note: A line for its log, up to 500 characters.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        self._core.call("jobs.progress", {"id": id, "percent": percent, "note": note})
+
+    def promote(
+        self,
+        *,
+        id: str,
+    ) -> Job:
+        """Has a delayed job run now.
+
+        Args:
+            id: Id of the job.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.job(self._core.call("jobs.promote", {"id": id}))
+
+    def reprioritise(
+        self,
+        *,
+        id: str,
+        priority: int,
+    ) -> Job:
+        """Changes the priority of a job that is queued or blocked.
+
+        Args:
+            id: Id of the job.
+            priority: Higher goes first.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.job(self._core.call("jobs.reprioritise", {"id": id, "priority": priority}))
+
+    def retry(
+        self,
+        *,
+        ids: Sequence[str],
+    ) -> Changed:
+        """Has dead or failed jobs run again from their first try.
+
+        Args:
+            ids: Ids of the jobs, 1..1000. Jobs in another state stay as they are.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(self._core.call("jobs.retry", {"ids": ids}))
+
+    def retry_dead(
+        self,
+        *,
+        queue: str,
+        error: str | None | Omit = OMIT,
+    ) -> Changed:
+        """Has the dead jobs of a queue run again, oldest first, 1000 a call.
+
+        Args:
+            queue: The queue.
+            error: Only those whose last error has this word.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
+
     def work(self) -> Worked:
         """Works every job that is due now in this process, until none is left.
 
@@ -1814,6 +2073,74 @@ class QueuesOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
+    def drain(
+        self,
+        *,
+        queue: str,
+        timeout_ms: int | None | Omit = OMIT,
+    ) -> QueueStats:
+        """Pauses a queue and waits until nothing of it is in work any more.
+
+        Args:
+            queue: The queue.
+            timeout_ms: Milliseconds to wait at most, up to an hour. Default 30 000.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.queue_stats(self._core.call("queues.drain", {"queue": queue, "timeout_ms": timeout_ms}))
+
+    def list(self) -> builtins.list[QueueView]:
+        """Lists the queues that this program works.
+
+        Needs `manage:jobs`. Effect: read.
+        """
+        answer = self._core.call("queues.list", {})
+        return Rows([c.queue_view(t1) for t1 in answer])
+
+    def obliterate(
+        self,
+        *,
+        confirm: str,
+        queue: str,
+    ) -> Changed:
+        """Removes all jobs of a queue, 5000 a call. The queue must be drained.
+
+        Args:
+            confirm: The full name of the queue once more, typed out.
+            queue: The queue.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.changed(self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
+
+    def pause(
+        self,
+        *,
+        queue: str,
+    ) -> QueueStats:
+        """Stops the taking of jobs from a queue, in every process; what is in work goes on.
+
+        Args:
+            queue: The queue.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.queue_stats(self._core.call("queues.pause", {"queue": queue}))
+
+    def resume(
+        self,
+        *,
+        queue: str,
+    ) -> QueueStats:
+        """Has jobs of a paused queue taken again.
+
+        Args:
+            queue: The queue.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.queue_stats(self._core.call("queues.resume", {"queue": queue}))
+
     def stats(
         self,
         *,
@@ -1870,6 +2197,227 @@ class RunsOperations:
         Needs `execute:agents`. Effect: idempotent.
         """
         return c.agent_run(self._core.call("runs.signal", {"id": id, "wait": wait, "payload": payload}))
+
+
+class SchedulesOperations:
+    """Operations of `schedules`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def backfill(
+        self,
+        *,
+        from_: datetime,
+        id: str,
+        to: datetime,
+        overlap: Overlap | None | Omit = OMIT,
+    ) -> builtins.list[AgentSession]:
+        """Makes the sessions of instants that passed, those that are there already left out; they run
+        one after the other.
+
+        Args:
+            from_: First instant.
+            id: Its id.
+            to: Last instant, not after now. At most 1000 instants lie between.
+            overlap: While one is under way. Default `queue_all`.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        answer = self._core.call("schedules.backfill", {"from": from_, "id": id, "to": to, "overlap": overlap})
+        return Rows([c.agent_session(t1) for t1 in answer])
+
+    def create(
+        self,
+        *,
+        name: str,
+        target: Target,
+        when: When,
+        calendar: Calendar | None | Omit = OMIT,
+        concurrency: int | None | Omit = OMIT,
+        ends_at: datetime | None | Omit = OMIT,
+        jitter_ms: int | None | Omit = OMIT,
+        max_runs: int | None | Omit = OMIT,
+        missed: Missed | Omit = OMIT,
+        missed_window_ms: int | None | Omit = OMIT,
+        overlap: Overlap | Omit = OMIT,
+        pause_after_failures: int | None | Omit = OMIT,
+        priority: int | None | Omit = OMIT,
+        retries: int | None | Omit = OMIT,
+        starts_at: datetime | None | Omit = OMIT,
+    ) -> Schedule:
+        """Makes a schedule. A job as its target needs `manage:jobs` as well.
+
+        Args:
+            name: Its name, unique in the workspace, 1..200 characters.
+            target: What it starts.
+            when: When.
+            calendar: Days it leaves out.
+            concurrency: Sessions under way at once with overlap `allow`, 1..1000. Default 10.
+            ends_at: Not after this instant.
+            jitter_ms: Each firing starts up to so many milliseconds later, up to a day. Default
+              0.
+            max_runs: Ends after so many firings, at least 1.
+            missed: Instants that passed while nothing ran. Default `latest`.
+            missed_window_ms: How old a missed instant may be, in milliseconds. Default 24 h.
+            overlap: While the firing before is under way. Default `skip`.
+            pause_after_failures: Pauses itself after so many failed sessions in a row; 0 for
+              never. Default 5.
+            priority: Priority of its jobs. Default 0.
+            retries: Further tries of a failed firing, 0..100. Default 2.
+            starts_at: Not before this instant.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(self._core.call("schedules.create", {
+            "name": name,
+            "target": target,
+            "when": when,
+            "calendar": calendar,
+            "concurrency": concurrency,
+            "ends_at": ends_at,
+            "jitter_ms": jitter_ms,
+            "max_runs": max_runs,
+            "missed": missed,
+            "missed_window_ms": missed_window_ms,
+            "overlap": overlap,
+            "pause_after_failures": pause_after_failures,
+            "priority": priority,
+            "retries": retries,
+            "starts_at": starts_at,
+        }))
+
+    def delete(
+        self,
+        *,
+        id: str,
+    ) -> None:
+        """Removes a schedule. Sessions under way go on; their records stay.
+
+        Args:
+            id: Its id.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        self._core.call("schedules.delete", {"id": id})
+
+    def get(
+        self,
+        *,
+        id: str,
+    ) -> Schedule:
+        """Gives a schedule.
+
+        Args:
+            id: Its id.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.schedule(self._core.call("schedules.get", {"id": id}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        enabled: bool | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> SchedulePage:
+        """Lists schedules: all by name, or those that fire by their next instant.
+
+        Args:
+            cursor: `next` of the page before.
+            enabled: Only those that fire, the next one first. Default: `False`.
+            limit: Most of the page, 1..500. Default 50.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.schedule_page(self._core.call("schedules.list", {"cursor": cursor, "enabled": enabled, "limit": limit}))
+
+    def pause(
+        self,
+        *,
+        id: str,
+        reason: str,
+    ) -> Schedule:
+        """Stops a schedule from firing.
+
+        Args:
+            id: Its id.
+            reason: Why, 1..200 characters.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(self._core.call("schedules.pause", {"id": id, "reason": reason}))
+
+    def preview(
+        self,
+        *,
+        when: When,
+        calendar: Calendar | None | Omit = OMIT,
+        from_: datetime | None | Omit = OMIT,
+        n: int | None | Omit = OMIT,
+    ) -> builtins.list[Instant]:
+        """Shows when a rule comes true, with what changes of clocks do to it.
+
+        Args:
+            when: The rule.
+            calendar: Days it leaves out.
+            from_: From this instant on. Default: now.
+            n: How many, 1..1000. Default 10.
+
+        Effect: pure.
+        """
+        answer = self._core.call("schedules.preview", {"when": when, "calendar": calendar, "from": from_, "n": n})
+        return Rows([c.instant(t1) for t1 in answer])
+
+    def resume(
+        self,
+        *,
+        id: str,
+    ) -> Schedule:
+        """Has a paused schedule fire again, from now on.
+
+        Args:
+            id: Its id.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(self._core.call("schedules.resume", {"id": id}))
+
+    def trigger_now(
+        self,
+        *,
+        id: str,
+        input: Any | Omit = OMIT,
+    ) -> AgentSession:
+        """Fires a schedule now, beside its instants, paused or not.
+
+        Args:
+            id: Its id.
+            input: Input or payload for this firing alone.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.agent_session(self._core.call("schedules.trigger_now", {"id": id, "input": input}))
+
+    def update(
+        self,
+        *,
+        id: str,
+        schedule: CreateSchedule,
+    ) -> Schedule:
+        """Replaces what a schedule says. Its next instant is counted from now: it never fires the
+        past.
+
+        Args:
+            id: Its id.
+            schedule: What it says from now on.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.schedule(self._core.call("schedules.update", {"id": id, "schedule": schedule}))
 
 
 class ScopeOperations:
@@ -2034,6 +2582,71 @@ class SendsOperations:
         Needs `read:content`. Effect: read.
         """
         return c.send_totals(self._core.call("sends.totals", {"campaign": campaign, "step": step}))
+
+
+class SessionsOperations:
+    """Operations of `sessions`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def cancel(
+        self,
+        *,
+        id: str,
+        reason: str,
+    ) -> AgentSession:
+        """Cancels a session with its job.
+
+        Args:
+            id: Its id.
+            reason: Why, 1..200 characters.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `too_late`.
+        """
+        return c.agent_session(self._core.call("sessions.cancel", {"id": id, "reason": reason}))
+
+    def get(
+        self,
+        *,
+        id: str,
+    ) -> AgentSession:
+        """Gives a session.
+
+        Args:
+            id: Its id.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.agent_session(self._core.call("sessions.get", {"id": id}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        schedule: str | None | Omit = OMIT,
+        state: SessionState | None | Omit = OMIT,
+    ) -> AgentSessionPage:
+        """Lists sessions in the order they were made, or those of a schedule and state by their
+        instant.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most of the page, 1..500. Default 50.
+            schedule: Only of this schedule, by instant.
+            state: Only in this state; needs a schedule.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.agent_session_page(self._core.call("sessions.list", {
+            "cursor": cursor,
+            "limit": limit,
+            "schedule": schedule,
+            "state": state,
+        }))
 
 
 class SmsOperations:
@@ -2781,6 +3394,11 @@ class Operations:
         return RunsOperations(self._core)
 
     @property
+    def schedules(self) -> SchedulesOperations:
+        """Operations of `schedules`."""
+        return SchedulesOperations(self._core)
+
+    @property
     def scope(self) -> ScopeOperations:
         """Operations of `scope`."""
         return ScopeOperations(self._core)
@@ -2789,6 +3407,11 @@ class Operations:
     def sends(self) -> SendsOperations:
         """Operations of `sends`."""
         return SendsOperations(self._core)
+
+    @property
+    def sessions(self) -> SessionsOperations:
+        """Operations of `sessions`."""
+        return SessionsOperations(self._core)
 
     @property
     def sms(self) -> SmsOperations:

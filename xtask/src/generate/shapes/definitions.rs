@@ -1,16 +1,17 @@
-//! The definitions of every schema, and the names they have in Python.
+//! The definitions of every schema, and the names they have in a language.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::names;
+use super::Language;
 use crate::failure::{Failure, Result};
+use crate::generate::names;
 
 /// A JSON Schema that is an object.
 pub(super) type Schema = Map<String, Value>;
 
-/// One root schema with its definitions, and the names that they have in Python.
+/// One root schema with its definitions, and the prefix of their names.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) schema: Schema,
@@ -52,8 +53,11 @@ impl Root {
     }
 }
 
-/// Python names for every definition: the Rust name where it means one thing, else with the namespace before it.
-pub(super) fn python_names(roots: &BTreeMap<String, Root>) -> BTreeMap<(String, String), String> {
+/// Names for every definition: that of the Rust type where it means one thing, else with the namespace before it.
+pub(super) fn class_names(
+    roots: &BTreeMap<String, Root>,
+    language: Language,
+) -> BTreeMap<(String, String), String> {
     let mut meanings: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for root in roots.values() {
         for name in root.definitions.keys() {
@@ -65,23 +69,23 @@ pub(super) fn python_names(roots: &BTreeMap<String, Root>) -> BTreeMap<(String, 
         }
     }
     let mut names = BTreeMap::new();
-    let mut taken: BTreeSet<String> = meanings.keys().map(|name| names::class(name)).collect();
+    let mut taken: BTreeSet<String> = meanings.keys().map(|name| language.class(name)).collect();
     for (rust, contents) in meanings {
-        let plain = names::class(&rust);
+        let plain = language.class(&rust);
         let is_unique = contents.len() == 1;
         for (content, namespace) in contents {
-            let mut python = plain.clone();
+            let mut name = plain.clone();
             if !is_unique {
-                python =
+                name =
                     if plain.starts_with(&namespace) { plain.clone() } else { format!("{namespace}{plain}") };
-                let stem = python.clone();
+                let stem = name.clone();
                 let mut n = 2;
-                while !taken.insert(python.clone()) {
-                    python = format!("{stem}{n}");
+                while !taken.insert(name.clone()) {
+                    name = format!("{stem}{n}");
                     n += 1;
                 }
             }
-            names.insert((rust.clone(), content), python);
+            names.insert((rust.clone(), content), name);
         }
     }
     names

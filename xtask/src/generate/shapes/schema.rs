@@ -4,21 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::definitions::{Root, Schema, base, object, python_names};
-use super::names;
-use super::types::{Arguments, Declaration, Field, Type};
+use super::definitions::{Root, Schema, base, class_names, object};
+use super::{Arguments, Declaration, Field, Language, Type};
 use crate::failure::{Failure, Result};
 use crate::generate::Catalogue;
 use crate::generate::catalogue::Operation;
-
-/// Words that an annotation may list; more get a name.
-const MOST_WORDS: usize = 6;
+use crate::generate::names;
 
 /// Reads schemas and collects the named types they use, each once.
 #[derive(Debug)]
 pub(super) struct Registry {
+    language: Language,
     roots: BTreeMap<String, Root>,
-    /// Python name by Rust name and full content.
+    /// Name in the language by Rust name and full content.
     names: BTreeMap<(String, String), String>,
     declared: BTreeMap<String, Declaration>,
     open: BTreeSet<String>,
@@ -27,7 +25,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(catalogue: &Catalogue) -> Result<Self> {
+    pub(super) fn new(catalogue: &Catalogue, language: Language) -> Result<Self> {
         let mut roots = BTreeMap::new();
         for operation in &catalogue.operations {
             let namespace = operation.name.split('.').next().unwrap_or_default();
@@ -37,8 +35,9 @@ impl Registry {
         for (name, schema) in &catalogue.types {
             roots.insert(format!("type {name}"), Root::new(schema, "hub", true)?);
         }
-        let names = python_names(&roots);
+        let names = class_names(&roots, language);
         Ok(Registry {
+            language,
             roots,
             names,
             declared: BTreeMap::new(),
@@ -51,7 +50,7 @@ impl Registry {
     pub(super) fn arguments(&mut self, operation: &Operation) -> Result<Arguments> {
         let key = input_key(operation);
         let schema = self.root(&key)?.schema.clone();
-        let mut fields = self.fields(&key, &schema, &names::class(&operation.name))?;
+        let mut fields = self.fields(&key, &schema, &self.language.class(&operation.name))?;
         fields.sort_by_key(|field| !field.is_required);
         Ok(fields)
     }
@@ -60,7 +59,7 @@ impl Registry {
     pub(super) fn output(&mut self, operation: &Operation) -> Result<Type> {
         let key = output_key(operation);
         let schema = self.root(&key)?.schema.clone();
-        self.read(&key, &schema, &names::class(&operation.name))
+        self.read(&key, &schema, &self.language.class(&operation.name))
     }
 
     /// A type outside of operations.
@@ -218,7 +217,6 @@ impl Registry {
         }
         Ok(Field {
             json: name.to_owned(),
-            python: names::member(name),
             doc: doc(schema),
             ty,
             is_required,
@@ -232,11 +230,12 @@ impl Registry {
         Ok(match ty {
             Type::Optional(inner) => self.with_short_words(key, *inner, member)?.optional(),
             Type::List(inner) => Type::List(Box::new(self.with_short_words(key, *inner, member)?)),
-            Type::Words(words) if words.len() > MOST_WORDS => {
+            // One word alone is a mark, not a choice.
+            Type::Words(words) if words.len() > self.language.most_words.max(1) => {
                 if let Some(name) = self.words.get(&words) {
                     return Ok(Type::Alias(name.clone()));
                 }
-                let plain = names::class(member);
+                let plain = self.language.class(member);
                 let is_taken = |name: &String| {
                     self.declared.contains_key(name) || self.names.values().any(|other| other == name)
                 };
@@ -267,33 +266,40 @@ impl Registry {
             return Ok(Type::Instant);
         }
         let root = self.root(key)?;
-        let python =
-            self.names.get(&(base(name), root.content(name))).cloned().unwrap_or_else(|| names::class(name));
-        if let Some(declared) = self.declared.get(&python) {
+        let class_name = self
+            .names
+            .get(&(base(name), root.content(name)))
+            .cloned()
+            .unwrap_or_else(|| self.language.class(name));
+        if let Some(declared) = self.declared.get(&class_name) {
             return Ok(reference_to(declared));
         }
-        if !self.open.insert(python.clone()) {
+        if !self.open.insert(class_name.clone()) {
             // A type that holds itself is a class.
-            return Ok(Type::Class(python));
+            return Ok(Type::Class(class_name));
         }
         let ty = if schema.get("type") == Some(&Value::from("object"))
             && schema.get("additionalProperties") == Some(&Value::Bool(false))
             && !schema.contains_key("properties")
         {
-            self.declare(Declaration::Class { name: python.clone(), doc: doc(&schema), fields: Vec::new() })
+            self.declare(Declaration::Class {
+                name: class_name.clone(),
+                doc: doc(&schema),
+                fields: Vec::new(),
+            })
         } else {
-            self.read(key, &schema, &python)
+            self.read(key, &schema, &class_name)
         };
-        self.open.remove(&python);
-        self.name_words(ty?, &python, &schema)
+        self.open.remove(&class_name);
+        self.name_words(ty?, &class_name, &schema)
     }
 
     /// Words that stand alone under a name get that name.
-    fn name_words(&mut self, ty: Type, python: &str, schema: &Schema) -> Result<Type> {
+    fn name_words(&mut self, ty: Type, class_name: &str, schema: &Schema) -> Result<Type> {
         match ty {
             Type::Words(words) => {
                 let words = words.into_iter().map(|word| (word, String::new())).collect();
-                self.declare(Declaration::Words { name: python.to_owned(), doc: doc(schema), words })
+                self.declare(Declaration::Words { name: class_name.to_owned(), doc: doc(schema), words })
             }
             other => Ok(other),
         }
@@ -304,7 +310,8 @@ impl Registry {
         let ty = reference_to(&declaration);
         if self.declared.get(&name).is_some_and(|other| *other != declaration) {
             return Err(Failure::new(format!(
-                "two different types would be called {name} in Python: rename one"
+                "two different types would be called {name} in {}: rename one",
+                self.language.name
             )));
         }
         self.declared.insert(name, declaration);
@@ -344,7 +351,10 @@ impl Registry {
         }
         let ty = one_of(types);
         if ty == Type::Any {
-            eprintln!("note: {key}: {place} has no shape of its own in Python and is plain JSON there");
+            eprintln!(
+                "note: {key}: {place} has no shape of its own in {} and is plain JSON there",
+                self.language.name
+            );
         }
         Ok(ty)
     }

@@ -1,0 +1,119 @@
+package ai.neonhub
+
+import ai.neonhub.testing.Faults
+import ai.neonhub.testing.Offline
+import ai.neonhub.testing.On
+import ai.neonhub.testing.ScriptedModel
+import ai.neonhub.testing.TEST_NOW
+import ai.neonhub.testing.forbidNetwork
+import ai.neonhub.testing.memory
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertNull
+import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.hours
+import kotlin.time.Duration.Companion.milliseconds
+import kotlinx.coroutines.runBlocking
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.buildJsonObject
+import kotlinx.serialization.json.jsonPrimitive
+import kotlinx.serialization.json.put
+import kotlinx.serialization.json.putJsonObject
+
+/** Tools written in Kotlin, and the helpers for tests. */
+class ToolsTest {
+    private val schema = buildJsonObject {
+        put("type", "object")
+        putJsonObject("properties") { putJsonObject("sku") { put("type", "string") } }
+        putJsonObject("required") { }
+    }.let { JsonObject(it + ("required" to kotlinx.serialization.json.JsonArray(listOf(JsonPrimitive("sku"))))) }
+
+    private fun test(body: suspend (Hub) -> Unit) = runBlocking { memory().use { body(it) } }
+
+    private fun sku(value: String) = buildJsonObject { put("sku", value) }
+
+    @Test
+    fun `a function is a tool like any other`() = test { hub ->
+        hub.addTool("shop.stock", "How many are there", schema, effect = "read") { call ->
+            buildJsonObject {
+                put("of", call.args.getValue("sku"))
+                put("by", call.principal)
+            }
+        }
+        val answer = hub.tools.call(name = "shop.stock", args = sku("T-1")).output as JsonObject
+        assertEquals("T-1" to "user:owner", answer.text("of") to answer.text("by"))
+        val error = assertFailsWith<NeonHubException.InvalidInput> {
+            hub.tools.call(name = "shop.stock", args = buildJsonObject { })
+        }
+        assertEquals(listOf("sku"), error.faults.map { it.field })
+        assertTrue(hub.removeTool("shop.stock") && !hub.removeTool("shop.stock"))
+    }
+
+    @Test
+    fun `what a tool throws is told by type and words`() = test { hub ->
+        hub.addTool("shop.stock", "How many are there", schema, effect = "read") { error("no such article") }
+        val read = assertFailsWith<NeonHubException.Internal> { hub.tools.call(name = "shop.stock", args = sku("x")) }
+        assertTrue(read.message.endsWith("IllegalStateException: no such article"), read.message)
+        assertFailsWith<NeonHubException.AlreadyExists> { hub.addTool("shop.stock", "Again", schema) { JsonPrimitive(1) } }
+        hub.addTool("shop.stock", "Counts", schema, replace = true) { error("after the write") }
+        assertFailsWith<NeonHubException.OutcomeUnknown> { hub.tools.call(name = "shop.stock", args = sku("x")) }
+        assertFailsWith<NeonHubException.InvalidInput> { hub.addTool("Shop", "", schema) { JsonPrimitive(1) } }
+    }
+
+    @Test
+    fun `a script answers line by line`() = test { hub ->
+        val model = ScriptedModel("first").add("sunny", contains = "weather")
+        model.add(buildJsonObject {
+            putJsonObject("error") {
+                put("kind", "rate_limited")
+                put("retry_after_ms", 1500)
+            }
+        })
+        hub.addModel(model)
+        assertEquals(listOf("first", "sunny"), List(2) { hub.ask("the weather?") })
+        assertEquals(1500.milliseconds, assertFailsWith<NeonHubException.RateLimited> { hub.ask() }.retryAfter)
+        assertEquals("unscripted", assertFailsWith<NeonHubException> { hub.ask() }.code)
+        assertTrue(model.left.isEmpty() && model.requests.size == 4)
+        assertFailsWith<NeonHubException.InvalidInput> { model.add(buildJsonObject { put("words", "b") }) }
+    }
+
+    @Test
+    fun `faults befall calls on demand`() = test { hub ->
+        val faults = Faults().add(On.Tool, nth = 1, error = "unavailable")
+        hub.inject(faults)
+        assertFailsWith<NeonHubException.Unavailable> { hub.tools.call(name = "scope.whoami", args = buildJsonObject { }) }
+        hub.tools.call(name = "scope.whoami", args = buildJsonObject { })
+        assertEquals(listOf("true", "false"), faults.seen.map { it.getValue("faulty").jsonPrimitive.content })
+        faults.clear()
+        faults.add(On.Model, hang = true)
+        assertFailsWith<NeonHubException.Timeout> { hub.withOptions(timeout = 50.milliseconds).ask() }
+        hub.inject(null)
+        hub.addModel(ScriptedModel("free again"))
+        assertEquals("free again", hub.ask())
+    }
+
+    @Test
+    fun `the clock moves by hand`() = test { hub ->
+        val clock = hub.clock!!
+        assertEquals(TEST_NOW, clock.now)
+        clock.advance(2.hours)
+        assertEquals(TEST_NOW.plusSeconds(7200), hub.clock!!.now)
+        clock.now = TEST_NOW
+        assertEquals(TEST_NOW, clock.now)
+        Hub.open().use { assertNull(it.clock) }
+    }
+
+    @Test
+    fun `the network is shut while it is forbidden`() = test { hub ->
+        hub.addModel(ScriptedModel("no socket needed"))
+        val after = forbidNetwork { offline ->
+            assertTrue(offline.isShut)
+            assertEquals("no socket needed", hub.ask())
+            offline
+        }
+        assertFailsWith<IllegalStateException> { after.isShut }
+        Offline().use { assertTrue(it.isShut) }
+    }
+}

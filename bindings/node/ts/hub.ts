@@ -1,0 +1,122 @@
+/** The hub: opening, closing, workspaces, streams, and the parts written in JavaScript. */
+
+import type { Hub as NativeHub } from './addon.js';
+import { ask, bridge, type CallOptions, checked, Core, nativeStream, register } from './bridge.js';
+import type { ItemEvent, ItemProgress } from './generated/models.js';
+import { Operations } from './generated/operations.js';
+import {
+  type Connector,
+  deliverFunction,
+  type ModelFunction,
+  modelFunction,
+  type ModelSettings,
+  modelSettings,
+  probeFunction,
+} from './host.js';
+import { Stream } from './stream.js';
+import { type Tool, toolFunction, toolSettings } from './tool.js';
+import { encode } from './values.js';
+
+/** How to open a hub. */
+export interface OpenOptions {
+  /** Short name of the workspace to work in. Default: `default`. */
+  workspace?: string | undefined;
+  /** Folder that takes every message until a connector is added. Default: beside the file. */
+  outbox?: string | undefined;
+  /** Fixes all chance, for tests and repeatable runs. Below 2^53. */
+  seed?: number | undefined;
+  /** Stops the clock at this instant, for tests and repeatable runs. */
+  now?: Date | string | undefined;
+}
+
+/**
+ * Opens a hub, and makes its file when there is none.
+ *
+ * A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
+ *
+ * @param url A path such as `brand.neon`, `sqlite:PATH`, or `memory:` for a hub that leaves nothing behind.
+ */
+export async function open(url = 'memory:', options: OpenOptions = {}): Promise<Hub> {
+  const settings = JSON.stringify(encode({ url, ...options }, 0));
+  return new Hub(new Core((await ask((call) => bridge.open(call, settings))) as NativeHub));
+}
+
+/** One open hub, seen from one workspace. Close it, or declare it with `await using`. */
+export class Hub extends Operations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    super(core);
+    this.#core = core;
+  }
+
+  /** Stops taking calls, waits for those under way, and closes the store. Closing twice is one close. */
+  async close(): Promise<void> {
+    await ask((call) => this.#core.native.close(call));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** True once the hub was closed. */
+  get closed(): boolean {
+    return this.#core.native.closed;
+  }
+
+  /** The same hub in another workspace. */
+  async inWorkspace(slug: string): Promise<Hub> {
+    const native = await ask((call) => this.#core.native.workspace(call, slug));
+    return new Hub(new Core(native as NativeHub, this.#core.options));
+  }
+
+  /** The same hub with settings for all calls made through it. */
+  withOptions(options: CallOptions): Hub {
+    return new Hub(new Core(this.#core.native, { ...this.#core.options, ...options }));
+  }
+
+  /**
+   * What happened after `cursor` (0: from the start), then what happens, in order, each event once.
+   *
+   * @param options.cursor `cursor` of the last item that was worked off.
+   * @param options.types Only this type, such as `person.created`; `person.*` for all below.
+   */
+  events(options: { cursor?: number; types?: string } = {}): Stream<ItemEvent> {
+    const { cursor = 0, types } = encode(options, 0) as typeof options;
+    return new Stream(nativeStream(this.#core.native, Math.max(0, cursor), types, false), 'Item');
+  }
+
+  /** Progress of running work from now on. A slow reader misses some; nothing is stored. */
+  progress(): Stream<ItemProgress> {
+    return new Stream(nativeStream(this.#core.native, 0, undefined, true), 'Item');
+  }
+
+  /** Adds a model written in JavaScript; it answers from now on. */
+  addModel(complete: ModelFunction, settings: ModelSettings): void {
+    checked(this.#core.native.addModel(modelSettings(settings), register(modelFunction(complete))));
+  }
+
+  /** Adds a connector written in JavaScript; it takes over the channels it names. */
+  addConnector(connector: Connector): void {
+    const settings = JSON.stringify({ name: connector.name, channels: connector.channels });
+    const probe = probeFunction(connector);
+    checked(this.#core.native.addConnector(settings, register(deliverFunction(connector)), probe && register(probe)));
+  }
+
+  /** Adds a tool written in JavaScript, for agents and for `tools.call`. */
+  addTool<Args = Record<string, unknown>>(tool: Tool<Args>, options: { replace?: boolean } = {}): void {
+    const body = register(toolFunction(tool));
+    checked(this.#core.native.addTool(toolSettings(tool), body, options.replace ?? false));
+  }
+
+  /** Takes a tool away. False when there was none of this name. */
+  removeTool(name: string): boolean {
+    return this.#core.native.removeTool(name);
+  }
+
+  /** @internal */
+  get native(): NativeHub {
+    return this.#core.native;
+  }
+}

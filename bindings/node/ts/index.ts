@@ -1,0 +1,18 @@
+/** The SQLite of marketing automation: people, consent, brand knowledge, campaigns and one send gate in your app. */
+
+export type { CallOptions } from './bridge.js';
+export * from './errors.js';
+export * from './generated/errors.js';
+export type * from './generated/models.js';
+export {
+  type Connector,
+  type Delivery,
+  type ModelAnswer,
+  type ModelFunction,
+  ModelRequest,
+  type ModelSettings,
+  OutgoingMessage,
+} from './host.js';
+export { Hub, open, type OpenOptions } from './hub.js';
+export { Stream } from './stream.js';
+export type { Tool, ToolCall, ZodSchema } from './tool.js';

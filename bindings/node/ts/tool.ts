@@ -1,0 +1,102 @@
+/** Tools written in JavaScript. */
+
+import type { HostFunction } from './bridge.js';
+import { InvalidInputError } from './generated/errors.js';
+import { encode } from './values.js';
+
+/** What a tool is told of its call. */
+export interface ToolCall {
+  /** The tool's name. */
+  tool: string;
+  /** The workspace it is called in. */
+  workspace: string;
+  /** Who calls: `user:owner`, `agent:...`. */
+  principal: string;
+  /** Joins everything that one outer call caused. */
+  correlation: string;
+  /** Aborted when nobody waits for the answer any more. */
+  signal: AbortSignal;
+}
+
+/** A schema of zod 4: its own JSON Schema is shown to models, and it checks and types the arguments. */
+export interface ZodSchema<Args> {
+  parse(args: unknown): Args;
+  readonly _zod: unknown;
+}
+
+/** A tool: what models are told of it, its bounds, and its body. */
+export interface Tool<Args = Record<string, unknown>> {
+  /** `[a-z0-9_.]`, 1 to 64 characters. */
+  name: string;
+  /** What it does and when to use it. */
+  doc: string;
+  /** Schema of its arguments: JSON Schema of an object, or a schema of zod 4. Default: any object. */
+  input?: ZodSchema<Args> | Record<string, unknown>;
+  /** JSON Schema of its answer. Default: anything. */
+  output?: Record<string, unknown>;
+  /** Raised when its behaviour changes. */
+  version?: number;
+  /** What it works on. Default: `integration`. */
+  kind?: 'api' | 'database' | 'generation' | 'analysis' | 'integration';
+  /** What it does to the world. Default: `write`; say `read` when it only reads. */
+  effect?: string;
+  /** Rights that a caller needs. */
+  needs?: string[];
+  /** Time of a call in milliseconds. Default: 30 000. */
+  timeout?: number;
+  /** Most calls at the same time in this process. */
+  concurrency?: number;
+  /** Longest answer given out at once, in bytes of JSON. Default: 65 536. */
+  resultCapBytes?: number;
+  /** The body, plain or async; answers any JSON value. */
+  call(args: Args, call: ToolCall): unknown;
+}
+
+function isZod(schema: unknown): schema is ZodSchema<unknown> {
+  return typeof schema === 'object' && schema !== null && '_zod' in schema && 'parse' in schema;
+}
+
+/** The JSON Schema of a schema, by the zod that is installed beside the application. */
+function jsonSchema(schema: unknown): unknown {
+  if (!isZod(schema)) return schema;
+  const zod = require('zod') as { toJSONSchema(schema: unknown, options: object): Record<string, unknown> };
+  const { $schema: _, ...rest } = zod.toJSONSchema(schema, { io: 'input' });
+  return rest;
+}
+
+/** The settings of a tool as the core reads them. */
+export function toolSettings<Args>(tool: Tool<Args>): string {
+  const { name, doc, version, kind, effect, needs, concurrency } = tool;
+  const settings = {
+    name,
+    doc,
+    version,
+    kind,
+    effect,
+    needs,
+    concurrency,
+    input_schema: jsonSchema(tool.input),
+    output_schema: tool.output,
+    timeout_ms: tool.timeout,
+    result_cap_bytes: tool.resultCapBytes,
+  };
+  return JSON.stringify(encode(settings, 0));
+}
+
+/** The body as the core asks it. */
+export function toolFunction<Args>(tool: Tool<Args>): HostFunction {
+  const schema = tool.input;
+  return ({ args, call }, signal) => tool.call(isZod(schema) ? parsed(schema, args) : args, { ...call, signal });
+}
+
+/** The arguments as the schema gives them; its faults are those of the input. */
+function parsed(schema: ZodSchema<unknown>, args: unknown): any {
+  try {
+    return schema.parse(args);
+  } catch (error) {
+    const issues = (error as { issues?: { path: PropertyKey[]; message: string }[] }).issues;
+    if (!issues) throw error;
+    const faults = issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message }));
+    throw new InvalidInputError('the arguments do not fit the schema', { faults, cause: error });
+  }
+}
