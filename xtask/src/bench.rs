@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::{Failure, Result};
+use crate::node;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
 use crate::steps::{Steps, with_table};
@@ -53,6 +54,12 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
             "runtime" if request.has("queue") => Some((Tools::install(&workspace)?, None)),
             _ => None,
         };
+        if request.group == "languages" && request.has("node") {
+            steps.run("node package, release", 1_200, || {
+                node::tools(&workspace)?;
+                node::build(&workspace, &[])
+            })?;
+        }
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
     })

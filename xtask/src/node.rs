@@ -29,10 +29,11 @@ pub(crate) fn tools(workspace: &Workspace) -> Result<()> {
     std::fs::write(stamp, lock).doing("note what was installed")
 }
 
-/// Builds the package as `npm run build` does, without optimisation.
-pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+/// Builds the package as `npm run build` does; the option `--dev` leaves the optimisation out.
+pub(crate) fn build(workspace: &Workspace, options: &[&str]) -> Result<()> {
     Process::new("node", &folder(workspace))
-        .args(["build.mjs", "--dev"])
+        .arg("build.mjs")
+        .args(options)
         .env("CARGO_TARGET_DIR", &workspace.target)
         .run()
 }

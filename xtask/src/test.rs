@@ -119,7 +119,7 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         }
         Part::Node => {
             steps.run("node tools", 60, || node::tools(workspace))?;
-            steps.run("node build", 300, || node::build(workspace))?;
+            steps.run("node build", 300, || node::build(workspace, &["--dev"]))?;
             steps.run("node suite", 300, || node::suite(workspace))?;
             steps.run("node package in an empty folder", 60, || node::fresh(workspace))
         }

@@ -5,6 +5,12 @@
 //! Futures run on the runtime that all bindings share, never on the thread of the caller: UniFFI polls them on the
 //! user interface's thread.
 
+#![allow(
+    clippy::result_large_err,
+    clippy::needless_pass_by_value,
+    reason = "UniFFI takes exported arguments and errors by value and knows no box"
+)]
+
 mod bridge;
 mod error;
 mod events;

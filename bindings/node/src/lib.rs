@@ -6,4 +6,5 @@
 
 mod bridge;
 mod hub;
+#[allow(dead_code, reason = "its free function is called by JavaScript alone")]
 mod testing;

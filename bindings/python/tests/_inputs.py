@@ -134,6 +134,43 @@ def brands_set_sender(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def bus_publish(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "type" in v:
+        given["type"] = v["type"]
+    if "data" in v:
+        given["data"] = v["data"]
+    if "subject_id" in v:
+        given["subject_id"] = v["subject_id"]
+    if "subject_kind" in v:
+        given["subject_kind"] = v["subject_kind"]
+    return given
+
+
+def bus_replay(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "subscriber" in v:
+        given["subscriber"] = v["subscriber"]
+    if "to" in v:
+        given["to"] = v["to"]
+    return given
+
+
+def bus_subscribe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "filter" in v:
+        given["filter"] = (None if (t1 := v["filter"]) is None else c.filter(t1))
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "wait_ms" in v:
+        given["wait_ms"] = v["wait_ms"]
+    return given
+
+
 def campaign_approve(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
@@ -493,6 +530,33 @@ def gate_check(v: dict[str, Any]) -> dict[str, Any]:
         given["at"] = (None if (t1 := v["at"]) is None else instant(t1))
     if "person" in v:
         given["person"] = v["person"]
+    return given
+
+
+def health_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = v["subject"]
+    return given
+
+
+def health_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def health_recover(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = v["subject"]
+    if "recipe" in v:
+        given["recipe"] = v["recipe"]
     return given
 
 
@@ -1240,14 +1304,102 @@ def spaces_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def store_backup(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "target" in v:
+        given["target"] = v["target"]
+    return given
+
+
 def store_check(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "deep" in v:
+        given["deep"] = v["deep"]
+    return given
+
+
+def store_compact(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "blob_grace_s" in v:
+        given["blob_grace_s"] = v["blob_grace_s"]
+    if "feed_days" in v:
+        given["feed_days"] = v["feed_days"]
+    return given
+
+
+def store_drift(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def store_export(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "target" in v:
+        given["target"] = v["target"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    return given
+
+
+def store_import(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dry_run" in v:
+        given["dry_run"] = v["dry_run"]
+    if "on_conflict" in v:
+        given["on_conflict"] = v["on_conflict"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def store_migrate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dry_run" in v:
+        given["dry_run"] = v["dry_run"]
+    return given
+
+
+def store_repair(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "findings" in v:
+        given["findings"] = (None if (t1 := v["findings"]) is None else [c.store_finding(t2) for t2 in t1])
+    return given
+
+
+def store_restore(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "into" in v:
+        given["into"] = v["into"]
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
 
 
 def store_stats(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def store_verify_backup(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "source" in v:
+        given["source"] = v["source"]
+    return given
+
+
+def streams_open(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "topics" in v:
+        given["topics"] = v["topics"]
+    if "wait_ms" in v:
+        given["wait_ms"] = v["wait_ms"]
+    return given
 
 
 def suppression_add(v: dict[str, Any]) -> dict[str, Any]:
@@ -1304,6 +1456,29 @@ def suppression_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def telemetry_metrics(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def telemetry_set_level(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "level" in v:
+        given["level"] = v["level"]
+    if "target" in v:
+        given["target"] = v["target"]
+    if "ttl_ms" in v:
+        given["ttl_ms"] = v["ttl_ms"]
+    return given
+
+
+def telemetry_trace(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
 def tools_call(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "name" in v:
@@ -1350,6 +1525,54 @@ def utm_apply(v: dict[str, Any]) -> dict[str, Any]:
         given["utm"] = c.utm(v["utm"])
     if "internal_hosts" in v:
         given["internal_hosts"] = v["internal_hosts"]
+    return given
+
+
+def vault_check(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def vault_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def vault_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    return given
+
+
+def vault_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "value" in v:
+        given["value"] = v["value"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+    return given
+
+
+def vault_rotate_data_key(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def vault_rotate_root(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "provider" in v:
+        given["provider"] = (None if (t1 := v["provider"]) is None else c.provider_spec(t1))
     return given
 
 
@@ -1518,6 +1741,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "brands.list": brands_list,
     "brands.senders": brands_senders,
     "brands.set_sender": brands_set_sender,
+    "bus.publish": bus_publish,
+    "bus.replay": bus_replay,
+    "bus.subscribe": bus_subscribe,
     "campaign.approve": campaign_approve,
     "campaign.cancel": campaign_cancel,
     "campaign.create": campaign_create,
@@ -1548,6 +1774,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drafts.reject": drafts_reject,
     "email.unsubscribe": email_unsubscribe,
     "gate.check": gate_check,
+    "health.check": health_check,
+    "health.list": health_list,
+    "health.recover": health_recover,
     "jobs.cancel": jobs_cancel,
     "jobs.discard_dead": jobs_discard_dead,
     "jobs.enqueue": jobs_enqueue,
@@ -1618,17 +1847,36 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "spaces.create": spaces_create,
     "spaces.get": spaces_get,
     "spaces.list": spaces_list,
+    "store.backup": store_backup,
     "store.check": store_check,
+    "store.compact": store_compact,
+    "store.drift": store_drift,
+    "store.export": store_export,
+    "store.import": store_import,
+    "store.migrate": store_migrate,
+    "store.repair": store_repair,
+    "store.restore": store_restore,
     "store.stats": store_stats,
+    "store.verify_backup": store_verify_backup,
+    "streams.open": streams_open,
     "suppression.add": suppression_add,
     "suppression.check": suppression_check,
     "suppression.lift": suppression_lift,
     "suppression.list": suppression_list,
+    "telemetry.metrics": telemetry_metrics,
+    "telemetry.set_level": telemetry_set_level,
+    "telemetry.trace": telemetry_trace,
     "tools.call": tools_call,
     "tools.describe": tools_describe,
     "tools.list": tools_list,
     "tools.read_result": tools_read_result,
     "utm.apply": utm_apply,
+    "vault.check": vault_check,
+    "vault.delete": vault_delete,
+    "vault.list": vault_list,
+    "vault.put": vault_put,
+    "vault.rotate_data_key": vault_rotate_data_key,
+    "vault.rotate_root": vault_rotate_root,
     "voice.compose": voice_compose,
     "voice.context": voice_context,
     "voice.extract": voice_extract,

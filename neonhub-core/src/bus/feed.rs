@@ -73,13 +73,13 @@ impl Feed {
             if hub.is_closed() {
                 return Ok(Vec::new());
             }
-            return Ok(read(hub, cursor).await?.into_iter().map(Arc::new).collect());
+            return Ok(read_from(hub, cursor).await?.into_iter().map(Arc::new).collect());
         }
         if cursor > ring.end + KEEP as u64 || ring.commits.is_empty() && cursor > ring.end {
             ring.restart(cursor);
         }
         while ring.end <= cursor && !hub.is_closed() {
-            let page = read(hub, ring.end).await?;
+            let page = read_from(hub, ring.end).await?;
             if page.is_empty() {
                 break;
             }
@@ -106,6 +106,20 @@ impl Feed {
             }
         }
         Ok(())
+    }
+}
+
+/// As [`read`]; from the start means from the first commit that is kept.
+async fn read_from(hub: &Hub, after: u64) -> Result<Vec<CommitEvents>> {
+    match read(hub, after).await {
+        Err(error) if after == 0 && error.code() == "cursor_expired" => {
+            let from = error.context().find(|(k, _)| *k == "rebuild_from");
+            match from.and_then(|(_, seq)| seq.parse().ok()) {
+                Some(from) => read(hub, from).await,
+                None => Err(error),
+            }
+        }
+        other => other,
     }
 }
 

@@ -235,7 +235,7 @@ impl Desk {
 
     /// Takes more from the workspace whose turn it is: what free lanes need, and a little in advance.
     fn claim(&mut self) {
-        if self.is_claiming || self.held.len() >= MAX_HELD {
+        if self.is_claiming || self.held.len() >= MAX_HELD || self.hub.is_paused() {
             return;
         }
         let free =
@@ -479,6 +479,9 @@ async fn keep_time(hub: Hub, mut known: Vec<WorkspaceId>, mut stop: watch::Recei
 }
 
 async fn fire(hub: &Hub, workspace: &WorkspaceId) -> Result<Option<Timestamp>> {
+    if hub.is_paused() {
+        return Ok(None);
+    }
     let cx = hub.scope_of(workspace.clone(), Principal::System { job: "schedules".into() }, Role::Owner);
     cx.fire_due().await?;
     cx.next_firing().await

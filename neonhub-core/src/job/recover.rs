@@ -30,7 +30,7 @@ enum Loss {
 
 /// Jobs whose lease ran out go back to waiting. Gives how many.
 pub(super) async fn release_expired(cx: &Scope, queue: &Queue) -> Result<usize> {
-    let now = cx.hub().steady_now();
+    let (now, me) = (cx.hub().steady_now(), cx.hub().worker_name());
     let query = Query::index("lease_until")
         .from(Key::text(queue.name()))
         .up_to(Key::text(queue.name()).and_time(now))
@@ -40,17 +40,18 @@ pub(super) async fn release_expired(cx: &Scope, queue: &Queue) -> Result<usize> 
     let mut lost = Vec::new();
     for job in expired {
         let Some(owner) = job.lease.as_ref().map(|l| l.owner.clone()) else { continue };
-        if owner == cx.hub().worker_name() && !cx.hub().room().has_taken(&job.id) {
-            // The end of it, or even its taking, failed here half way: nobody works it.
+        // What this process itself lost track of (the taking or the end of it failed half way) is no fault of the job.
+        if owner == me && !cx.hub().room().has_taken(&job.id) {
             lost.push((job, Loss::Crash));
             continue;
         }
-        let held = match workers.get(&owner) {
+        let is_held = match workers.get(&owner) {
             Some(known) => *known,
             None => *workers.entry(owner.clone()).or_insert(reports(cx, &owner, now).await?),
         };
-        if !held {
-            lost.push((job, Loss::Stall));
+        if !is_held {
+            let loss = if owner == me { Loss::Crash } else { Loss::Stall };
+            lost.push((job, loss));
         }
     }
     release(cx, lost).await

@@ -232,7 +232,7 @@ async fn what_a_failed_tool_staged_is_dropped() {
     let commands = [note("a", "bad"), note("b", "good"), Command::tool("c", "no.such", json!({}))];
     let view = Driver::new(Steps::default()).execute(&cx, new(&commands)).await.unwrap();
     assert_eq!(view.output[0], "blocked");
-    assert_eq!(view.output[2], "not_found");
+    assert_eq!(view.output[2], "unknown_tool");
     assert_eq!(notes(&cx).await, ["good"]);
 }
 

@@ -37,4 +37,6 @@ pub use spans::{Span, SpanStatus, Trace};
 pub static CATALOGUE: &[Entry] = &[entry::<ReadMetrics>(), entry::<ReadTrace>(), entry::<SetLevel>()];
 
 #[cfg(test)]
+mod exposition;
+#[cfg(test)]
 mod tests;

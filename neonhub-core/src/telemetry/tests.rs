@@ -1,10 +1,9 @@
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use prometheus_parse::{Scrape, Value as Sample};
 use serde_json::{Value, json};
 
+use super::exposition::{Scrape, parse};
 use super::*;
 use crate::op::CallOptions;
 use crate::run::{Command, Driver, Machine, NewRun, Program, RunEvent};
@@ -31,21 +30,14 @@ const LIST: &[&str] = &[
     "neonhub_health_state",
 ];
 
-fn parse(text: &str) -> Scrape {
-    Scrape::parse(text.lines().map(|l| io::Result::Ok(l.to_owned()))).unwrap()
-}
-
-/// The sample of a name with these labels.
+/// The sample of a name with these labels; of a histogram its count.
 fn sample(scrape: &Scrape, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-    let found = scrape
-        .samples
-        .iter()
-        .find(|s| s.metric == name && labels.iter().all(|(k, v)| s.labels.get(k) == Some(*v)))?;
-    Some(match &found.value {
-        Sample::Counter(n) | Sample::Gauge(n) | Sample::Untyped(n) => *n,
-        Sample::Histogram(buckets) => buckets.last().unwrap().count,
-        Sample::Summary(_) => panic!("no summaries"),
-    })
+    let count = format!("{name}_count");
+    let fits = |s: &&exposition::Sample| {
+        (s.name == name || s.name == count)
+            && labels.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|found| found == v))
+    };
+    scrape.samples.iter().find(fits).map(|s| s.value)
 }
 
 #[test]
@@ -62,7 +54,7 @@ fn a_metric_stops_growing_and_counts_the_rest_as_other() {
     }
     telemetry.rate_limited("bucket-7");
     let scrape = parse(&telemetry.text().unwrap());
-    let series = scrape.samples.iter().filter(|s| s.metric == "rate_limit_hits_total").count();
+    let series = scrape.samples.iter().filter(|s| s.name == "rate_limit_hits_total").count();
     assert_eq!(series, SERIES_LIMIT);
     assert_eq!(sample(&scrape, "rate_limit_hits_total", &[("bucket", "other")]), Some(2001.0));
     assert_eq!(sample(&scrape, "rate_limit_hits_total", &[("bucket", "bucket-7")]), Some(2.0));
@@ -73,7 +65,8 @@ fn odd_label_values_are_escaped() {
     let telemetry = Telemetry::new().unwrap();
     telemetry.http_request("GET", "/a\"b\\c\nd", 200, Duration::from_millis(20));
     let scrape = parse(&telemetry.text().unwrap());
-    assert_eq!(sample(&scrape, "http_requests_total", &[("status", "200")]), Some(1.0));
+    let odd = [("status", "200"), ("path", "/a\"b\\c\nd")];
+    assert_eq!(sample(&scrape, "http_requests_total", &odd), Some(1.0));
 }
 
 /// Asks the model, calls a tool, ends.
@@ -124,9 +117,10 @@ async fn runs_tools_models_and_the_store_are_counted() {
     // Another process, the same store: counters begin anew and never go down within one.
     assert!(view.run.failure.is_some());
     let again = parse(&cx.call(ReadMetrics {}).await.unwrap());
-    for old in scrape.samples.iter().filter(|s| matches!(s.value, Sample::Counter(_))) {
+    let is_counter = |name: &str| scrape.types.get(name).is_some_and(|t| t == "counter");
+    for old in scrape.samples.iter().filter(|s| is_counter(&s.name)) {
         let labels: Vec<(&str, &str)> = old.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert!(sample(&again, &old.metric, &labels) >= sample(&scrape, &old.metric, &labels));
+        assert!(sample(&again, &old.name, &labels) >= Some(old.value), "{}", old.name);
     }
 }
 
@@ -161,7 +155,7 @@ async fn the_trace_of_a_run_comes_from_its_log_and_joins_the_callers() {
     assert_eq!(root.parent_id, Some(parent.span_id()));
     assert_eq!((&who.parent_id, who.status), (&Some(root.span_id.clone()), SpanStatus::Ok));
     assert_eq!((bad.status, root.status), (SpanStatus::Error, SpanStatus::Error));
-    assert_eq!(bad.attributes["error.type"], "not_found");
+    assert_eq!(bad.attributes["error.type"], "unknown_tool");
     assert_eq!(who.attributes["gen_ai.operation.name"], "execute_tool");
     assert!(who.end.unwrap() >= who.start);
 }

@@ -35,6 +35,8 @@ export interface AgentRun {
   startedAt: Date;
   /** Where it stands. */
   status: RunStatus;
+  /** The caller's W3C `traceparent`, when it was started in a trace. */
+  trace: string | null;
   /** What it has used. */
   used: Used;
   /** What it waits for, in one word. */
@@ -650,6 +652,38 @@ export interface BudgetShare {
   weight: number;
 }
 
+/** An event with its place: `seq` is the commit, `sub` the event's number in it. */
+export interface BusEvent {
+  /** Who. */
+  actor: string;
+  /** When. */
+  at: Date;
+  /** The event whose handling caused this one. */
+  causationId: string | null;
+  /** Joins everything one outer call caused. */
+  correlationId: string;
+  /** Facts: ids, counts, words; no contact values. */
+  data: unknown;
+  /** Length of the chain of causes before it. */
+  depth: number | null;
+  /** Id of the event. */
+  id: string;
+  /** Commit, as counted by the change feed. */
+  seq: number;
+  /** Number within the commit, from 0. */
+  sub: number;
+  /** Id of the record it is about. */
+  subjectId: string;
+  /** Kind of the record it is about. */
+  subjectKind: string;
+  /** Dotted word, such as `person.created`. */
+  type: string;
+  /** Version of the shape of its facts. */
+  version: number | null;
+  /** The workspace. */
+  workspaceId: string;
+}
+
 /** Days that a schedule leaves out, in its own time zone. */
 export interface Calendar {
   /** Only on these days of the week, `mon` to `sun`. Empty: all. */
@@ -1205,7 +1239,19 @@ export interface Cited {
   /** The sentence as it stands in the source. */
   quote: string;
   /** Byte range in the chunk's text. */
-  span: Span;
+  span: VoiceSpan;
+}
+
+/** The answer of `store.compact`. */
+export interface Compacted {
+  /** Bytes after. */
+  afterBytes: number;
+  /** Bytes before. */
+  beforeBytes: number;
+  /** Blobs removed. */
+  blobsRemoved: number;
+  /** Feed entries forgotten. */
+  feedRemoved: number;
 }
 
 /** Something that was left out or fell short. */
@@ -1416,6 +1462,16 @@ export interface Cta {
   label: string;
   /** Where it leads. */
   url: string;
+}
+
+/** What a rotation of the data key did. */
+export interface DataKeyRotated {
+  /** True when no value of an older version is left. */
+  isComplete: boolean;
+  /** Values sealed anew, also by a call before that was cut off. */
+  resealed: number;
+  /** The version that seals now. */
+  version: number;
 }
 
 /** A dataset: documents of one kind in one space, with who may read them and what for. */
@@ -1835,10 +1891,14 @@ export interface Event {
   actor: string;
   /** When. */
   at: Date;
+  /** The event whose handling caused this one. */
+  causationId: string | null;
   /** Joins everything one outer call caused. */
   correlationId: string;
   /** Facts: ids, counts, words; no contact values. */
   data: unknown;
+  /** Length of the chain of causes before it. */
+  depth: number | null;
   /** Id of the event. */
   id: string;
   /** Id of the record it is about. */
@@ -1847,6 +1907,16 @@ export interface Event {
   subjectKind: string;
   /** Dotted word, such as `person.created`. */
   type: string;
+  /** Version of the shape of its facts. */
+  version: number | null;
+}
+
+/** Events, and where to go on. */
+export interface EventPage {
+  /** Give it back to go on after these events. */
+  cursor: string;
+  /** The events, oldest first. */
+  items: BusEvent[];
 }
 
 /** A text that shows how the brand sounds, or how it must not sound. */
@@ -1879,6 +1949,14 @@ export interface Explanation {
   verdicts: Verdict[];
 }
 
+/** The answer of `store.export`. */
+export interface ExportReport {
+  /** Records written. */
+  records: number;
+  /** Bytes of the file. */
+  sizeBytes: number;
+}
+
 /** A brand file that could not be read. */
 export interface FailedFile {
   /** Name inside the brand folder. */
@@ -1887,12 +1965,21 @@ export interface FailedFile {
   reason: string;
 }
 
-/** Figures of the store. */
-export interface Figures {
-  /** Commits so far: the position of the change feed. */
-  commits: number;
-  /** Engine: `sqlite` or `memory`. */
-  engine: string;
+/**
+ * Which events are meant: all conditions that are given must hold. The empty filter means every event.
+ *
+ * ``` use neonhub_core::bus::Filter; let filter = Filter::types(["person.*", "*.finished"]);
+ * assert!(filter.types.len() == 2); ```
+ */
+export interface Filter {
+  /** Name of the agent that caused it; `*` stands for any characters. */
+  agent?: string | null | undefined;
+  /** Id of the record it is about. */
+  subjectId?: string | null | undefined;
+  /** Kind of the record it is about. */
+  subjectKind?: string | null | undefined;
+  /** Types, one of which must match; `*` stands for any characters. Empty: any type. Default: `[]`. */
+  types?: string[] | undefined;
 }
 
 /**
@@ -1985,6 +2072,78 @@ export interface Greeting {
   general: string;
   /** Template with the one declared variable `first_name`, such as `Hi {{ first_name }},`. */
   personal: string;
+}
+
+/** One try to heal a part. */
+export interface HealAction {
+  /** How it was after. */
+  after: string;
+  /** When. */
+  at: Date;
+  /** How the part was before: `healthy`, `degraded` or `unhealthy`. */
+  before: string;
+  /** What the recipe did, or why it failed. */
+  detail: string;
+  /** Its id. */
+  id: string;
+  /** The recipe. */
+  recipe: string;
+  /** How it ended. */
+  result: HealResult;
+  /** The part. */
+  subject: string;
+}
+
+/**
+ * How a try to heal ended.
+ *
+ * - `healed`: The part is healthy.
+ * - `unchanged`: It is not.
+ * - `failed`: The recipe itself failed.
+ */
+export type HealResult =
+  | 'healed'
+  | 'unchanged'
+  | 'failed';
+
+/** How one part has been. */
+export interface HealthRecord {
+  /** When it was last checked. */
+  at: Date;
+  /** Checks so far. */
+  checks: number;
+  /** What is wrong. */
+  detail: string | null;
+  /** Failures in a row. */
+  failures: number;
+  /** Time of the last check, in milliseconds. */
+  latencyMs: number;
+  /** Since when. */
+  since: Date;
+  /** `healthy`, `degraded` or `unhealthy`. */
+  status: string;
+  /** The part. */
+  subject: string;
+}
+
+/** A page of a list. */
+export interface HealthRecordPage {
+  /** The items in the stated order. */
+  items: HealthRecord[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
+/** How the hub is. */
+export interface HealthReport {
+  /** The parts. */
+  checks: SubjectHealth[];
+  /** The worst of all parts: `healthy`, `degraded` or `unhealthy`. */
+  status: string;
+  /** Time since the hub was opened, in milliseconds. */
+  uptimeMs: number;
+  /** Version of NeonHub. */
+  version: string;
 }
 
 /**
@@ -2204,6 +2363,20 @@ export type ImportStatus =
   | 'running'
   | 'finished';
 
+/** What an import did, or would do. */
+export interface Imported {
+  /** The first 100 of them. */
+  faults: LineFault[];
+  /** Lines read. */
+  lines: number;
+  /** Lines that were refused. */
+  refused: number;
+  /** Records that were there already and stayed. */
+  skipped: number;
+  /** Records written. */
+  written: number;
+}
+
 /** One instant of a preview. */
 export interface Instant {
   /** The instant. */
@@ -2369,6 +2542,16 @@ export interface JobsLogLine {
   text: string;
 }
 
+/** Figures of one kind. */
+export interface KindFigures {
+  /** Bytes of their bodies. */
+  bytes: number;
+  /** Name of the kind. */
+  kind: string;
+  /** Records. */
+  records: number;
+}
+
 /** The brand documents. */
 export interface KnowledgeCounts {
   /** Chunks that can be cited. */
@@ -2429,17 +2612,15 @@ export interface Lease {
   until: Date;
 }
 
-/**
- * How much a finding weighs.
- *
- * - `info`: Good to know.
- * - `warn`: A person should look.
- * - `block`: Must not go out.
- */
-export type Level =
-  | 'info'
-  | 'warn'
-  | 'block';
+/** A level that was changed. */
+export interface LevelSet {
+  /** The level. */
+  level: TelemetryLevel;
+  /** The target. */
+  target: string;
+  /** When it ends. */
+  until: Date;
+}
 
 /**
  * How well a person is known.
@@ -2479,6 +2660,14 @@ export interface LimitCheck {
   unit: string;
 }
 
+/** A line that was not taken. */
+export interface LineFault {
+  /** Number of the line, from 1. */
+  line: number;
+  /** What is wrong with it. */
+  problem: string;
+}
+
 /** A link of the visible text. */
 export interface Link {
   /** Byte after the last one. */
@@ -2487,6 +2676,22 @@ export interface Link {
   byteStart: number;
   /** Target as written. It was not visited. */
   url: string;
+}
+
+/** What a backup holds. */
+export interface Manifest {
+  /** Engine that it was taken from. */
+  engine: string;
+  /** All items: kinds, records, chain heads, blobs, feed entries. */
+  items: number;
+  /** Records. */
+  records: number;
+  /** Position of the last commit it holds. */
+  seq: number;
+  /** SHA-256 of everything before the last line, hex. */
+  sha256: string;
+  /** Bytes of the file. */
+  sizeBytes: number;
 }
 
 /** Two people that may be one. */
@@ -2552,6 +2757,16 @@ export interface MergeEntry {
 export type MergeStatus =
   | 'active'
   | 'undone';
+
+/** The answer of `store.migrate`. */
+export interface Migrated {
+  /** Version that this build works with. */
+  buildVersion: number;
+  /** Numbers of the migrations that are still to come. */
+  pending: number[];
+  /** Version of the store. */
+  version: number;
+}
 
 /**
  * What happens to instants that passed while nothing ran.
@@ -2689,6 +2904,18 @@ export type OnChildFailure =
   | 'fail'
   | 'ignore'
   | 'continue';
+
+/**
+ * What to do with a record that is there already.
+ *
+ * - `fail`: Report the line and leave the record as it is.
+ * - `skip`: Leave the record as it is, without a word.
+ * - `replace`: Put the line in its place.
+ */
+export type OnConflict =
+  | 'fail'
+  | 'skip'
+  | 'replace';
 
 /**
  * What happens when a firing comes while the one before is under way.
@@ -3189,6 +3416,35 @@ export type ProofMethod =
   | 'verbal';
 
 /**
+ * Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call.
+ *
+ * One of these; `kind` tells which.
+ */
+export type ProviderSpec =
+  | ProviderSpecEnv
+  | ProviderSpecFile;
+
+/** A variable of the environment that holds 64 hex digits. */
+export interface ProviderSpecEnv {
+  kind: 'env';
+  /** Name of the variable. */
+  name: string;
+}
+
+/** A key file of mode 0600; made with a new key when it is missing. */
+export interface ProviderSpecFile {
+  kind: 'file';
+  /** Its path. */
+  path: string;
+}
+
+/** An event that was published. */
+export interface Published {
+  /** Its id. */
+  id: string;
+}
+
+/**
  * How sure it is that the value can be used.
  *
  * - `valid`: Checked against published rules.
@@ -3326,6 +3582,14 @@ export interface Rendered {
   version: number;
 }
 
+/** The answer of `store.repair`. */
+export interface Repaired {
+  /** What was done. */
+  done: string[];
+  /** What is still damaged. */
+  left: StoreFinding[];
+}
+
 /** One folding of a suggestion. */
 export interface Replacement {
   /** How often. */
@@ -3334,6 +3598,14 @@ export interface Replacement {
   from: string;
   /** What would stand for it. */
   to: string;
+}
+
+/** What a replay did. */
+export interface Replayed {
+  /** Events taken. */
+  done: number;
+  /** Events the subscriber failed on. */
+  failed: number;
 }
 
 /** A report as a page. */
@@ -3372,6 +3644,14 @@ export interface Review {
   hash: string;
   /** Why, if something was said. */
   note: string | null;
+}
+
+/** What a rotation of the root did. */
+export interface RootRotated {
+  /** Data keys wrapped anew. */
+  dataKeys: number;
+  /** Where the root key is now. */
+  provider: string;
 }
 
 /** What is wrong with one field of one row. The reason never holds the value. */
@@ -3443,7 +3723,7 @@ export interface RuleSource {
   /** Document. */
   document: string;
   /** Byte range in the extracted text of the document. */
-  span: Span;
+  span: VoiceSpan;
 }
 
 /** A run with what went in and came out. */
@@ -3621,6 +3901,54 @@ export interface SearchResult {
   /** Why there is no hit: `no_documents`, `no_match`, or `below_min_score`. */
   reason: string | null;
 }
+
+/** What is told of a secret: everything but its value. */
+export interface SecretInfo {
+  /** When it was first put. */
+  createdAt: Date;
+  /** When it stops being valid. */
+  expiresAt: Date | null;
+  /** Its id. */
+  id: string;
+  /** Version of the data key it is sealed with. */
+  keyVersion: number;
+  /** What it is for. */
+  kind: SecretKind;
+  /** When it was last read, to the day. */
+  lastUsedAt: Date | null;
+  /** Its name. */
+  name: string;
+  /** When the value was last replaced. */
+  rotatedAt: Date;
+}
+
+/** A page of a list. */
+export interface SecretInfoPage {
+  /** The items in the stated order. */
+  items: SecretInfo[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
+/**
+ * What a secret is for.
+ *
+ * - `token`: A token of OAuth or of a session.
+ * - `api_key`: A key of an API.
+ * - `password`: A password.
+ * - `webhook_secret`: What webhooks are signed with.
+ * - `signing_key`: A key that links or tokens are signed with.
+ * - `person_key`: The key of one person.
+ * - `other`: Anything else.
+ */
+export type SecretKind =
+  | 'token'
+  | 'api_key'
+  | 'password'
+  | 'webhook_secret'
+  | 'signing_key'
+  | 'person_key'
+  | 'other';
 
 /** What a text message takes. */
 export interface SegmentCount {
@@ -3833,7 +4161,7 @@ export interface SkippedPassage {
   /** Why: `instruction` for text that talks to a model. */
   reason: string;
   /** Byte range in its text. */
-  span: Span;
+  span: VoiceSpan;
 }
 
 /**
@@ -3900,13 +4228,17 @@ export type SpaceState =
   | 'migrating'
   | 'retired';
 
-/** A byte range of a text; `end` is exclusive. */
-export interface Span {
-  /** One past the last byte. */
-  end: number;
-  /** First byte. */
-  start: number;
-}
+/**
+ * How a span ended.
+ *
+ * - `open`: It is not at its end.
+ * - `ok`: As it should.
+ * - `error`: With a failure.
+ */
+export type SpanStatus =
+  | 'open'
+  | 'ok'
+  | 'error';
 
 /** What is told of an answer that was kept aside. */
 export interface SpilledResult {
@@ -4028,6 +4360,50 @@ export interface StoreFinding {
   problem: string;
 }
 
+/** Figures of the store. */
+export interface StoreReport {
+  /** Bytes of blobs. */
+  blobBytes: number;
+  /** Blobs. */
+  blobs: number;
+  /** Commits so far: the position of the change feed. */
+  commits: number;
+  /** Bytes on disk, 0 in memory. */
+  diskBytes: number;
+  /** Engine: `sqlite`, `postgres`, `sled` or `memory`. */
+  engine: string;
+  /** Entries that the feed still holds. */
+  feedLength: number;
+  /** Records and bytes per kind. */
+  kinds: KindFigures[];
+  /** The oldest cursor that can still be read from. */
+  oldestCursor: number;
+}
+
+/** One item of a stream. */
+export interface StreamItem {
+  /** Where to go on after this item. Items of a live kind carry that of the durable item before. */
+  cursor: string;
+  /** Its facts. */
+  data: unknown;
+  /**
+   * The last word of the event's type; for a run `completed`, `failed`, `cancelled` or `waiting`;
+   * live: `text`, `text_so_far`, `text_done`, `progress`, `metrics`; about the stream: `heartbeat`,
+   * `lagged`, `shutdown`, `ended`.
+   */
+  kind: string;
+  /** The topic it is about; empty for items about the stream itself. */
+  topic: string;
+}
+
+/** Items, and where to go on. */
+export interface StreamPage {
+  /** Give it back to go on after these items. */
+  cursor: string;
+  /** The items in order. */
+  items: StreamItem[];
+}
+
 /** Measurable style of a brand. */
 export interface Style {
   /** Share of words in capitals only, 0..=1. */
@@ -4050,6 +4426,18 @@ export interface Style {
   readingGrade: Spread | null;
   /** Words per sentence. */
   sentenceWords: Spread | null;
+}
+
+/** How one part is. */
+export interface SubjectHealth {
+  /** What is wrong; for who may `manage:jobs`. */
+  detail: string | null;
+  /** Time of the check, in milliseconds. */
+  latencyMs: number;
+  /** `healthy`, `degraded` or `unhealthy`. */
+  status: string;
+  /** The part. */
+  subject: string;
 }
 
 /** A text that reads the same and travels in the cheaper alphabet. Never applied by itself. */
@@ -4241,6 +4629,42 @@ export interface TargetOperationInput {
   operation: string;
 }
 
+/**
+ * How important a line is. The later in this list, the more there is of it.
+ *
+ * - `fatal`: The process cannot go on: an error with the field `fatal`.
+ * - `error`: Something failed.
+ * - `warn`: Something may fail.
+ * - `info`: Something happened. The default.
+ * - `debug`: For developers.
+ * - `trace`: Everything.
+ */
+export type TelemetryLevel =
+  | 'fatal'
+  | 'error'
+  | 'warn'
+  | 'info'
+  | 'debug'
+  | 'trace';
+
+/** One piece of work of a run. */
+export interface TelemetrySpan {
+  /** Attributes by the names of OpenTelemetry; no words of people or models. */
+  attributes: Record<string, unknown>;
+  /** When it ended. */
+  end: Date | null;
+  /** Operation and subject: `chat gpt-5`, `execute_tool people.resolve`. */
+  name: string;
+  /** The span it is part of. */
+  parentId: string | null;
+  /** 16 hex digits. */
+  spanId: string;
+  /** When it began. */
+  start: Date;
+  /** How it ended. */
+  status: SpanStatus;
+}
+
 /** When a text passes, is written again, or goes to a person. */
 export interface Thresholds {
   /** Below this alignment a text goes to a person at once. Default 0.5. */
@@ -4401,6 +4825,16 @@ export type ToolSource =
   | 'catalogue'
   | 'host';
 
+/** The spans of one run, the run itself first. */
+export interface Trace {
+  /** Version of the attributes' names. */
+  names: string;
+  /** In the order of their start. */
+  spans: TelemetrySpan[];
+  /** 32 hex digits: of the caller's trace when the run was started in one. */
+  traceId: string;
+}
+
 /** A fact about a person from outside the fixed fields. */
 export interface Trait {
   /** When it became so; an older one never overwrites a newer one. */
@@ -4543,6 +4977,22 @@ export type VarKind =
   | 'list'
   | 'object';
 
+/** What a check of the vault found. */
+export interface VaultReport {
+  /** Secrets that end within 14 days, or have ended. */
+  expiring: SecretInfo[];
+  /** True when a rotation was cut off: call `vault.rotate_data_key` again. */
+  isRotationUnfinished: boolean;
+  /** Secrets that were not replaced for 90 days. */
+  old: SecretInfo[];
+  /** Sealed values of an older version of the data key. */
+  oldVersions: number;
+  /** Where the root key comes from. */
+  provider: string;
+  /** Records with a sealed value that does not open, as `kind:id`. */
+  undecryptable: string[];
+}
+
 /**
  * What the vectors are for.
  *
@@ -4610,6 +5060,14 @@ export type VerificationMethod =
   | 'oauth'
   | 'import_attested'
   | 'manual';
+
+/** The answer of `store.verify_backup`. */
+export interface Verified {
+  /** What is wrong with it. */
+  findings: string[];
+  /** What the backup holds; absent when it is damaged. */
+  manifest: Manifest | null;
+}
 
 /** Words of a brand. */
 export interface Vocabulary {
@@ -4744,7 +5202,7 @@ export interface VoiceFinding {
   /** What it is about. */
   kind: FindingKind;
   /** How much it weighs. */
-  level: Level;
+  level: VoiceLevel;
   /** What is wrong, without the value itself. */
   message: string;
   /** Stable word of the rule, such as `pii.iban`. */
@@ -4752,7 +5210,7 @@ export interface VoiceFinding {
   /** Strength: confidence 0..=1, or points on the spam scale for spam rules. */
   score: number;
   /** Byte range in that part; absent when the finding is about something missing. */
-  span: Span | null;
+  span: VoiceSpan | null;
 }
 
 /** What a writer needs to know about a brand. */
@@ -4778,6 +5236,18 @@ export interface VoiceInContext {
   /** Version of the voice; absent when the brand has none. */
   voiceVersion: number | null;
 }
+
+/**
+ * How much a finding weighs.
+ *
+ * - `info`: Good to know.
+ * - `warn`: A person should look.
+ * - `block`: Must not go out.
+ */
+export type VoiceLevel =
+  | 'info'
+  | 'warn'
+  | 'block';
 
 /** What was learnt about the brand's voice. */
 export interface VoiceLine {
@@ -4897,6 +5367,14 @@ export interface VoiceScore {
   voiceVersion: number | null;
 }
 
+/** A byte range of a text; `end` is exclusive. */
+export interface VoiceSpan {
+  /** One past the last byte. */
+  end: number;
+  /** First byte. */
+  start: number;
+}
+
 /**
  * Whether a version of a voice holds.
  *
@@ -4936,7 +5414,7 @@ export interface VoiceViolation {
   /** How strictly it binds. */
   severity: Severity;
   /** Byte range in the scored text; absent when the whole text breaks the rule. */
-  span: Span | null;
+  span: VoiceSpan | null;
 }
 
 /**
@@ -5209,6 +5687,40 @@ export interface BrandsSetSenderInput {
    * behind it.
    */
   unsubscribeUrl?: string | null | undefined;
+}
+
+/** Input of `bus.publish`. */
+export interface BusPublishInput {
+  /** `app.` and 1..80 of `a-z 0-9 _ .`, such as `app.order.paid`. */
+  type: string;
+  /** Facts: ids, counts, words; no contact values. At most 64 KiB. */
+  data?: unknown | undefined;
+  /** Id of the record it is about. Default: none. */
+  subjectId?: string | null | undefined;
+  /** Kind of the record it is about. Default `app`. */
+  subjectKind?: string | null | undefined;
+}
+
+/** Input of `bus.replay`. */
+export interface BusReplayInput {
+  /** First commit. */
+  from: number;
+  /** Name of the subscriber. */
+  subscriber: string;
+  /** Last commit. */
+  to: number;
+}
+
+/** Input of `bus.subscribe`. */
+export interface BusSubscribeInput {
+  /** `cursor` of the answer before. Default: from now on. */
+  cursor?: string | null | undefined;
+  /** Which events. */
+  filter?: Filter | null | undefined;
+  /** Most events, 1..500. Default 100. */
+  limit?: number | null | undefined;
+  /** How long to wait for a first event, 0..25,000 ms. Default 0. */
+  waitMs?: number | null | undefined;
 }
 
 /** Input of `campaign.approve`. */
@@ -5548,6 +6060,30 @@ export interface GateCheckInput {
   at?: Date | null | undefined;
   /** The recipient; none for a public post. */
   person?: string | null | undefined;
+}
+
+/** Input of `health.check`. */
+export interface HealthCheckInput {
+  /** Only this part. */
+  subject?: string | null | undefined;
+}
+
+/** Input of `health.list`. */
+export interface HealthListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most records of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only `healthy`, `degraded` or `unhealthy`. */
+  status?: string | null | undefined;
+}
+
+/** Input of `health.recover`. */
+export interface HealthRecoverInput {
+  /** The part. */
+  subject: string;
+  /** The recipe. Default: the first that fits the part. */
+  recipe?: string | null | undefined;
 }
 
 /** Input of `jobs.cancel`. */
@@ -6242,11 +6778,95 @@ export interface SpacesListInput {
   limit?: number | null | undefined;
 }
 
+/** Input of `store.backup`. */
+export interface StoreBackupInput {
+  /** Path of the new file. */
+  target: string;
+}
+
 /** Input of `store.check`. */
-export type StoreCheckInput = Record<string, never>;
+export interface StoreCheckInput {
+  /** `false` compares tables and indexes with what is declared and reads no record. Default `true`. */
+  deep?: boolean | null | undefined;
+}
+
+/** Input of `store.compact`. */
+export interface StoreCompactInput {
+  /** Age from which unnamed blobs go, in seconds. Default 86400; 0 only while nobody writes. */
+  blobGraceS?: number | null | undefined;
+  /** Age from which feed entries go, in days, 1..3650. Default 7. */
+  feedDays?: number | null | undefined;
+}
+
+/** Input of `store.drift`. */
+export type StoreDriftInput = Record<string, never>;
+
+/** Input of `store.export`. */
+export interface StoreExportInput {
+  /** Path of the new file. */
+  target: string;
+  /** Kinds to write. Default: all that an import takes. */
+  kinds?: string[] | undefined;
+}
+
+/** Input of `store.import`. */
+export interface StoreImportInput {
+  /** Checks everything and writes nothing. Default: `false`. */
+  dryRun?: boolean | undefined;
+  /**
+   * What to do with records that are there already: `fail` reports them, `skip`, or `replace`. Default
+   * `fail`.
+   */
+  onConflict?: OnConflict | undefined;
+  /** Path of the export. Default: `""`. */
+  source?: string | undefined;
+}
+
+/** Input of `store.migrate`. */
+export interface StoreMigrateInput {
+  /** Only tells. Default: `false`. */
+  dryRun?: boolean | undefined;
+}
+
+/** Input of `store.repair`. */
+export interface StoreRepairInput {
+  /** The findings to repair, as `store.check` gave them. Default: all there are. */
+  findings?: StoreFinding[] | undefined;
+}
+
+/** Input of `store.restore`. */
+export interface StoreRestoreInput {
+  /** URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`. */
+  into: string;
+  /** Path of the backup. */
+  source: string;
+}
 
 /** Input of `store.stats`. */
 export type StoreStatsInput = Record<string, never>;
+
+/** Input of `store.verify_backup`. */
+export interface StoreVerifyBackupInput {
+  /** Path of the backup. */
+  source: string;
+}
+
+/** Input of `streams.open`. */
+export interface StreamsOpenInput {
+  /** `cursor` of the item or answer before. Default: from now on, with how each run stands. */
+  cursor?: string | null | undefined;
+  /** Only these kinds; ends and waits of runs arrive all the same. Default: `[]`. */
+  kinds?: string[] | undefined;
+  /** Most items, 1..500. Default 100. */
+  limit?: number | null | undefined;
+  /**
+   * 1..64 topics: `run:<id>`, `agent:<name>`, `campaign:<id>`, `queue:<name>`, `schedule:<id>`,
+   * `metrics:<name>`, `conversation:<id>`, `notifications`, `progress`. Default: `[]`.
+   */
+  topics?: string[] | undefined;
+  /** How long to wait for a first item, 0..25,000 ms. Default 0. */
+  waitMs?: number | null | undefined;
+}
 
 /** Input of `suppression.add`. */
 export interface SuppressionAddInput {
@@ -6298,6 +6918,25 @@ export interface SuppressionListInput {
   reason?: SuppressionReason | null | undefined;
 }
 
+/** Input of `telemetry.metrics`. */
+export type TelemetryMetricsInput = Record<string, never>;
+
+/** Input of `telemetry.set_level`. */
+export interface TelemetrySetLevelInput {
+  /** The level. */
+  level: TelemetryLevel;
+  /** Target and all below it, such as `neonhub_core::job`. */
+  target: string;
+  /** For how long, 1 ms to 24 h. Default one hour. */
+  ttlMs?: number | null | undefined;
+}
+
+/** Input of `telemetry.trace`. */
+export interface TelemetryTraceInput {
+  /** Id of the run. */
+  run: string;
+}
+
 /** Input of `tools.call`. */
 export interface ToolsCallInput {
   /** Its name, or another name of it such as `sendEmail`. */
@@ -6343,6 +6982,46 @@ export interface UtmApplyInput {
   utm: Utm;
   /** Hosts whose links are never tagged. Default: `[]`. */
   internalHosts?: string[] | undefined;
+}
+
+/** Input of `vault.check`. */
+export type VaultCheckInput = Record<string, never>;
+
+/** Input of `vault.delete`. */
+export interface VaultDeleteInput {
+  /** Its name. */
+  name: string;
+}
+
+/** Input of `vault.list`. */
+export interface VaultListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most secrets of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only names that start with this. */
+  prefix?: string | null | undefined;
+}
+
+/** Input of `vault.put`. */
+export interface VaultPutInput {
+  /** What it is for. */
+  kind: SecretKind;
+  /** Name, 1..200 of `a-z A-Z 0-9 . _ : / -`. */
+  name: string;
+  /** The value, 1 byte to 64 KiB. */
+  value: string;
+  /** When it stops being valid, in UTC milliseconds. */
+  expiresAt?: Date | null | undefined;
+}
+
+/** Input of `vault.rotate_data_key`. */
+export type VaultRotateDataKeyInput = Record<string, never>;
+
+/** Input of `vault.rotate_root`. */
+export interface VaultRotateRootInput {
+  /** Where the new key is from now on. Default: the key file that the hub reads, with a new key. */
+  provider?: ProviderSpec | null | undefined;
 }
 
 /** Input of `voice.compose`. */

@@ -23,6 +23,9 @@ import type {
   BrandsListInput,
   BrandsSendersInput,
   BrandsSetSenderInput,
+  BusPublishInput,
+  BusReplayInput,
+  BusSubscribeInput,
   Caller,
   Campaign,
   CampaignApproveInput,
@@ -41,11 +44,13 @@ import type {
   CampaignStartInput,
   Cancelled,
   Changed,
+  Compacted,
   Composed,
   Consent,
   ConsentCheckInput,
   ConsentHistoryInput,
   ConsentRecordInput,
+  DataKeyRotated,
   Dataset,
   DatasetPage,
   DatasetsCreateInput,
@@ -66,14 +71,22 @@ import type {
   DraftsGetInput,
   DraftsRejectInput,
   EmailUnsubscribeInput,
+  EventPage,
   Explanation,
-  Figures,
+  ExportReport,
   Flow,
   GateCheckInput,
   GeneratedText,
+  HealAction,
+  HealthCheckInput,
+  HealthListInput,
+  HealthRecordPage,
+  HealthRecoverInput,
+  HealthReport,
   HistoryLine,
   IdentityView,
   ImportJob,
+  Imported,
   Instant,
   Job,
   JobPage,
@@ -97,9 +110,12 @@ import type {
   KnowledgeIngestTextInput,
   KnowledgeSearchInput,
   LaunchOutcome,
+  LevelSet,
+  Manifest,
   MergeCandidate,
   MergeCandidatePage,
   MergeEntry,
+  Migrated,
   PeopleCandidatesAcceptInput,
   PeopleCandidatesListInput,
   PeopleCandidatesRejectInput,
@@ -123,6 +139,7 @@ import type {
   PreferencesGetInput,
   PreferencesUpdateInput,
   PromptsRenderInput,
+  Published,
   QueueStats,
   QueueView,
   QueuesDrainInput,
@@ -133,8 +150,11 @@ import type {
   QueuesStatsInput,
   Recorded,
   Rendered,
+  Repaired,
+  Replayed,
   ReportPage,
   Resolved,
+  RootRotated,
   RowFaultPage,
   RunDetails,
   RunsCancelInput,
@@ -153,6 +173,8 @@ import type {
   SchedulesUpdateInput,
   ScopeWhoamiInput,
   SearchResult,
+  SecretInfo,
+  SecretInfoPage,
   SegmentCount,
   Send,
   SendPage,
@@ -174,9 +196,21 @@ import type {
   SpacesCreateInput,
   SpacesGetInput,
   SpacesListInput,
+  StoreBackupInput,
   StoreCheckInput,
+  StoreCompactInput,
+  StoreDriftInput,
+  StoreExportInput,
   StoreFinding,
+  StoreImportInput,
+  StoreMigrateInput,
+  StoreRepairInput,
+  StoreReport,
+  StoreRestoreInput,
   StoreStatsInput,
+  StoreVerifyBackupInput,
+  StreamPage,
+  StreamsOpenInput,
   SuppressionAddInput,
   SuppressionCheck,
   SuppressionCheckInput,
@@ -185,6 +219,9 @@ import type {
   SuppressionView,
   SuppressionViewPage,
   TaggedLink,
+  TelemetryMetricsInput,
+  TelemetrySetLevelInput,
+  TelemetryTraceInput,
   TimelineEntryPage,
   ToolAnswer,
   ToolInfo,
@@ -194,12 +231,21 @@ import type {
   ToolsDescribeInput,
   ToolsListInput,
   ToolsReadResultInput,
+  Trace,
   Unmerged,
   Unsubscribed,
   UploadedGuide,
   UtmApplyInput,
+  VaultCheckInput,
+  VaultDeleteInput,
+  VaultListInput,
+  VaultPutInput,
+  VaultReport,
+  VaultRotateDataKeyInput,
+  VaultRotateRootInput,
   Vectors,
   Verdict,
+  Verified,
   VoiceComposeInput,
   VoiceContextInput,
   VoiceExtractInput,
@@ -350,6 +396,44 @@ export class BrandsOperations {
    */
   setSender(input: BrandsSetSenderInput, options?: CallOptions): Promise<SenderProfile> {
     return this.#core.call('brands.set_sender', input, 'BrandsSetSenderInput', 'SenderProfile', options);
+  }
+}
+
+/** Operations of `bus`. */
+export class BusOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Publishes an event of the host, in the namespace `app.`.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `loop_guard`.
+   */
+  publish(input: BusPublishInput, options?: CallOptions): Promise<Published> {
+    return this.#core.call('bus.publish', input, 'BusPublishInput', 'Published', options);
+  }
+
+  /**
+   * Gives a subscriber the events of a range of commits again, beside its cursor, which stays where it
+   * is.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  replay(input: BusReplayInput, options?: CallOptions): Promise<Replayed> {
+    return this.#core.call('bus.replay', input, 'BusReplayInput', 'Replayed', options);
+  }
+
+  /**
+   * Reads events of this workspace that pass a filter, after a cursor, in order, each once.
+   *
+   * Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+   */
+  subscribe(input: BusSubscribeInput = {}, options?: CallOptions): Promise<EventPage> {
+    return this.#core.call('bus.subscribe', input, 'BusSubscribeInput', 'EventPage', options);
   }
 }
 
@@ -711,6 +795,43 @@ export class GateOperations {
    */
   check(input: GateCheckInput, options?: CallOptions): Promise<Verdict> {
     return this.#core.call('gate.check', input, 'GateCheckInput', 'Verdict', options);
+  }
+}
+
+/** Operations of `health`. */
+export class HealthOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Tells how the hub is: every part, or one.
+   *
+   * Effect: read.
+   */
+  check(input: HealthCheckInput = {}, options?: CallOptions): Promise<HealthReport> {
+    return this.#core.call('health.check', input, 'HealthCheckInput', 'HealthReport', options);
+  }
+
+  /**
+   * Lists what the rounds of checks found, by part.
+   *
+   * Needs `manage:jobs`. Effect: read.
+   */
+  list(input: HealthListInput = {}, options?: CallOptions): Promise<HealthRecordPage> {
+    return this.#core.call('health.list', input, 'HealthListInput', 'HealthRecordPage', options);
+  }
+
+  /**
+   * Tries to heal a part: at most three times per hour, then a person should look.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  recover(input: HealthRecoverInput, options?: CallOptions): Promise<HealAction> {
+    return this.#core.call('health.recover', input, 'HealthRecoverInput', 'HealAction', options);
   }
 }
 
@@ -1557,7 +1678,18 @@ export class StoreOperations {
   }
 
   /**
-   * Reads every record of the store and lists what is damaged.
+   * Writes a backup of the whole store to a new file while writers go on. The key is not in it: keep
+   * it elsewhere.
+   *
+   * Needs `own:organization`. Effect: read.
+   */
+  backup(input: StoreBackupInput, options?: CallOptions): Promise<Manifest> {
+    return this.#core.call('store.backup', input, 'StoreBackupInput', 'Manifest', options);
+  }
+
+  /**
+   * Reads the store and lists what is damaged: records that do not match their checksum, holes in the
+   * change feed, blobs that do not match their hash, broken pages and index entries.
    *
    * Needs `manage:organization`. Effect: read.
    */
@@ -1566,12 +1698,111 @@ export class StoreOperations {
   }
 
   /**
-   * Tells how the store is doing.
+   * Forgets old entries of the change feed and blobs that no record names, and gives their space back,
+   * so that the bytes of what was removed are gone from the files.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  compact(input: StoreCompactInput = {}, options?: CallOptions): Promise<Compacted> {
+    return this.#core.call('store.compact', input, 'StoreCompactInput', 'Compacted', options);
+  }
+
+  /**
+   * Compares the tables, columns and indexes that are there with those declared.
+   *
+   * Needs `read:audit`. Effect: read.
+   */
+  drift(input: StoreDriftInput = {}, options?: CallOptions): Promise<string[]> {
+    return this.#core.call('store.drift', input, 'StoreDriftInput', 0, options);
+  }
+
+  /**
+   * Writes the records of this workspace to a new file, one line of JSON each, in the order of kind
+   * and id.
+   *
+   * Needs `export:people`. Effect: read.
+   */
+  export(input: StoreExportInput, options?: CallOptions): Promise<ExportReport> {
+    return this.#core.call('store.export', input, 'StoreExportInput', 'ExportReport', options);
+  }
+
+  /**
+   * Takes records of an export into this workspace. Each line stands alone: a wrong one is reported
+   * with its number and the others go on, so that a repeated import with `on_conflict: skip` goes on
+   * where it stopped.
+   *
+   * Needs `write:people`. Effect: idempotent.
+   */
+  import(input: StoreImportInput = {}, options?: CallOptions): Promise<Imported> {
+    return this.#core.call('store.import', input, 'StoreImportInput', 'Imported', options);
+  }
+
+  /**
+   * Brings the store to this version. Opening does it already where the user may; this tells how it
+   * stands.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  migrate(input: StoreMigrateInput = {}, options?: CallOptions): Promise<Migrated> {
+    return this.#core.call('store.migrate', input, 'StoreMigrateInput', 'Migrated', options);
+  }
+
+  /**
+   * Rebuilds what can be rebuilt from the records themselves: indexes. What has no second source in
+   * the store is left and named, and comes back from a backup.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  repair(input: StoreRepairInput = {}, options?: CallOptions): Promise<Repaired> {
+    return this.#core.call('store.repair', input, 'StoreRepairInput', 'Repaired', options);
+  }
+
+  /**
+   * Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
+   * before every byte of the backup was checked.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  restore(input: StoreRestoreInput, options?: CallOptions): Promise<Manifest> {
+    return this.#core.call('store.restore', input, 'StoreRestoreInput', 'Manifest', options);
+  }
+
+  /**
+   * Tells how much the store holds.
    *
    * Needs `read:analytics`. Effect: read.
    */
-  stats(input: StoreStatsInput = {}, options?: CallOptions): Promise<Figures> {
-    return this.#core.call('store.stats', input, 'StoreStatsInput', 'Figures', options);
+  stats(input: StoreStatsInput = {}, options?: CallOptions): Promise<StoreReport> {
+    return this.#core.call('store.stats', input, 'StoreStatsInput', 'StoreReport', options);
+  }
+
+  /**
+   * Reads a backup to its end and checks every byte of it.
+   *
+   * Needs `own:organization`. Effect: read.
+   */
+  verifyBackup(input: StoreVerifyBackupInput, options?: CallOptions): Promise<Verified> {
+    return this.#core.call('store.verify_backup', input, 'StoreVerifyBackupInput', 'Verified', options);
+  }
+}
+
+/** Operations of `streams`. */
+export class StreamsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Reads a stream of topics in pages: runs, agents, campaigns, queues, schedules, conversations,
+   * notifications.
+   *
+   * Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+   */
+  open(input: StreamsOpenInput = {}, options?: CallOptions): Promise<StreamPage> {
+    return this.#core.call('streams.open', input, 'StreamsOpenInput', 'StreamPage', options);
   }
 }
 
@@ -1620,6 +1851,44 @@ export class SuppressionOperations {
    */
   list(input: SuppressionListInput = {}, options?: CallOptions): Promise<SuppressionViewPage> {
     return this.#core.call('suppression.list', input, 'SuppressionListInput', 'SuppressionViewPage', options);
+  }
+}
+
+/** Operations of `telemetry`. */
+export class TelemetryOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Gives the metrics of this process as Prometheus text, format 0.0.4. They count all workspaces
+   * together.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  metrics(input: TelemetryMetricsInput = {}, options?: CallOptions): Promise<string> {
+    return this.#core.call('telemetry.metrics', input, 'TelemetryMetricsInput', 0, options);
+  }
+
+  /**
+   * Changes how much this process logs for a target, for a while.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  setLevel(input: TelemetrySetLevelInput, options?: CallOptions): Promise<LevelSet> {
+    return this.#core.call('telemetry.set_level', input, 'TelemetrySetLevelInput', 'LevelSet', options);
+  }
+
+  /**
+   * Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  trace(input: TelemetryTraceInput, options?: CallOptions): Promise<Trace> {
+    return this.#core.call('telemetry.trace', input, 'TelemetryTraceInput', 'Trace', options);
   }
 }
 
@@ -1688,6 +1957,77 @@ export class UtmOperations {
    */
   apply(input: UtmApplyInput, options?: CallOptions): Promise<TaggedLink> {
     return this.#core.call('utm.apply', input, 'UtmApplyInput', 'TaggedLink', options);
+  }
+}
+
+/** Operations of `vault`. */
+export class VaultOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Opens every sealed value and names what does not open, what ends within 14 days and what is older
+   * than 90.
+   *
+   * Needs `manage:secrets`. Effect: read.
+   */
+  check(input: VaultCheckInput = {}, options?: CallOptions): Promise<VaultReport> {
+    return this.#core.call('vault.check', input, 'VaultCheckInput', 'VaultReport', options);
+  }
+
+  /**
+   * Removes a secret.
+   *
+   * Needs `manage:secrets`. Effect: idempotent.
+   */
+  delete(input: VaultDeleteInput, options?: CallOptions): Promise<SecretInfo> {
+    return this.#core.call('vault.delete', input, 'VaultDeleteInput', 'SecretInfo', options);
+  }
+
+  /**
+   * Lists secrets by name, without their values.
+   *
+   * Needs `manage:secrets`. Effect: read.
+   */
+  list(input: VaultListInput = {}, options?: CallOptions): Promise<SecretInfoPage> {
+    return this.#core.call('vault.list', input, 'VaultListInput', 'SecretInfoPage', options);
+  }
+
+  /**
+   * Puts a secret, or replaces the one of this name. The value is sealed at once and never given out
+   * again.
+   *
+   * Needs `manage:secrets`. Effect: idempotent.
+   */
+  put(input: VaultPutInput, options?: CallOptions): Promise<SecretInfo> {
+    return this.#core.call('vault.put', input, 'VaultPutInput', 'SecretInfo', options);
+  }
+
+  /**
+   * Makes a new data key for this workspace and seals every value anew, while readers and writers go
+   * on. After a crash, the next call goes on with the same key.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  rotateDataKey(input: VaultRotateDataKeyInput = {}, options?: CallOptions): Promise<DataKeyRotated> {
+    return this.#core.call('vault.rotate_data_key', input, 'VaultRotateDataKeyInput', 'DataKeyRotated', options);
+  }
+
+  /**
+   * Wraps every data key with a new root key, in one commit; no value is touched. Without a provider
+   * the key file is replaced in place.
+   *
+   * Other processes that have the store open go on with the data keys they hold, and need the new root
+   * at their next opening.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  rotateRoot(input: VaultRotateRootInput = {}, options?: CallOptions): Promise<RootRotated> {
+    return this.#core.call('vault.rotate_root', input, 'VaultRotateRootInput', 'RootRotated', options);
   }
 }
 
@@ -1843,6 +2183,11 @@ export class Operations {
     return new BrandsOperations(this.#core);
   }
 
+  /** Operations of `bus`. */
+  get bus(): BusOperations {
+    return new BusOperations(this.#core);
+  }
+
   /** Operations of `campaign`. */
   get campaign(): CampaignOperations {
     return new CampaignOperations(this.#core);
@@ -1876,6 +2221,11 @@ export class Operations {
   /** Operations of `gate`. */
   get gate(): GateOperations {
     return new GateOperations(this.#core);
+  }
+
+  /** Operations of `health`. */
+  get health(): HealthOperations {
+    return new HealthOperations(this.#core);
   }
 
   /** Operations of `jobs`. */
@@ -1948,9 +2298,19 @@ export class Operations {
     return new StoreOperations(this.#core);
   }
 
+  /** Operations of `streams`. */
+  get streams(): StreamsOperations {
+    return new StreamsOperations(this.#core);
+  }
+
   /** Operations of `suppression`. */
   get suppression(): SuppressionOperations {
     return new SuppressionOperations(this.#core);
+  }
+
+  /** Operations of `telemetry`. */
+  get telemetry(): TelemetryOperations {
+    return new TelemetryOperations(this.#core);
   }
 
   /** Operations of `tools`. */
@@ -1961,6 +2321,11 @@ export class Operations {
   /** Operations of `utm`. */
   get utm(): UtmOperations {
     return new UtmOperations(this.#core);
+  }
+
+  /** Operations of `vault`. */
+  get vault(): VaultOperations {
+    return new VaultOperations(this.#core);
   }
 
   /** Operations of `voice`. */

@@ -21,6 +21,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['signals', 'signals', 0, {}],
     ['started_at', 'startedAt', 1],
     ['status', 'status', 0],
+    ['trace', 'trace', 0, null],
     ['used', 'used', 'Used'],
     ['wait_reason', 'waitReason', 0, null],
     ['wake_at', 'wakeAt', 1, null],
@@ -228,6 +229,22 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['pays_for', 'paysFor', 0],
     ['weight', 'weight', 0],
   ],
+  BusEvent: [
+    ['actor', 'actor', 0],
+    ['at', 'at', 1],
+    ['causation_id', 'causationId', 0, null],
+    ['correlation_id', 'correlationId', 0],
+    ['data', 'data', 0],
+    ['depth', 'depth', 0, null],
+    ['id', 'id', 0],
+    ['seq', 'seq', 0],
+    ['sub', 'sub', 0],
+    ['subject_id', 'subjectId', 0],
+    ['subject_kind', 'subjectKind', 0],
+    ['type', 'type', 0],
+    ['version', 'version', 0, null],
+    ['workspace_id', 'workspaceId', 0],
+  ],
   Calendar: [
     ['only_weekdays', 'onlyWeekdays', 0, []],
     ['skip_dates', 'skipDates', 0, []],
@@ -372,7 +389,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['chunk', 'chunk', 0],
     ['document', 'document', 0],
     ['quote', 'quote', 0],
-    ['span', 'span', 'Span'],
+    ['span', 'span', 'VoiceSpan'],
+  ],
+  Compacted: [
+    ['after_bytes', 'afterBytes', 0],
+    ['before_bytes', 'beforeBytes', 0],
+    ['blobs_removed', 'blobsRemoved', 0],
+    ['feed_removed', 'feedRemoved', 0],
   ],
   ComposeNote: [
     ['reason', 'reason', 0],
@@ -466,6 +489,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Cta: [
     ['label', 'label', 0],
     ['url', 'url', 0],
+  ],
+  DataKeyRotated: [
+    ['is_complete', 'isComplete', 0],
+    ['resealed', 'resealed', 0],
+    ['version', 'version', 0],
   ],
   Dataset: [
     ['acl', 'acl', 0],
@@ -590,12 +618,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Event: [
     ['actor', 'actor', 0],
     ['at', 'at', 1],
+    ['causation_id', 'causationId', 0, null],
     ['correlation_id', 'correlationId', 0],
     ['data', 'data', 0],
+    ['depth', 'depth', 0, null],
     ['id', 'id', 0],
     ['subject_id', 'subjectId', 0],
     ['subject_kind', 'subjectKind', 0],
     ['type', 'type', 0],
+    ['version', 'version', 0, null],
+  ],
+  EventPage: [
+    ['cursor', 'cursor', 0],
+    ['items', 'items', { l: 'BusEvent' }],
   ],
   Exemplar: [
     ['on_brand', 'onBrand', 0],
@@ -612,13 +647,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['summary', 'summary', 0],
     ['verdicts', 'verdicts', { l: 'Verdict' }],
   ],
+  ExportReport: [
+    ['records', 'records', 0],
+    ['size_bytes', 'sizeBytes', 0],
+  ],
   FailedFile: [
     ['file', 'file', 0],
     ['reason', 'reason', 0],
   ],
-  Figures: [
-    ['commits', 'commits', 0],
-    ['engine', 'engine', 0],
+  Filter: [
+    ['agent', 'agent', 0, null],
+    ['subject_id', 'subjectId', 0, null],
+    ['subject_kind', 'subjectKind', 0, null],
+    ['types', 'types', 0, []],
   ],
   Flow: [
     ['flow_id', 'flowId', 0],
@@ -652,6 +693,36 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Greeting: [
     ['general', 'general', 0],
     ['personal', 'personal', 0],
+  ],
+  HealAction: [
+    ['after', 'after', 0],
+    ['at', 'at', 1],
+    ['before', 'before', 0],
+    ['detail', 'detail', 0],
+    ['id', 'id', 0],
+    ['recipe', 'recipe', 0],
+    ['result', 'result', 0],
+    ['subject', 'subject', 0],
+  ],
+  HealthRecord: [
+    ['at', 'at', 1],
+    ['checks', 'checks', 0],
+    ['detail', 'detail', 0, null],
+    ['failures', 'failures', 0],
+    ['latency_ms', 'latencyMs', 0],
+    ['since', 'since', 1],
+    ['status', 'status', 0],
+    ['subject', 'subject', 0],
+  ],
+  HealthRecordPage: [
+    ['items', 'items', { l: 'HealthRecord' }],
+    ['next', 'next', 0, null],
+  ],
+  HealthReport: [
+    ['checks', 'checks', { l: 'SubjectHealth' }],
+    ['status', 'status', 0],
+    ['uptime_ms', 'uptimeMs', 0],
+    ['version', 'version', 0],
   ],
   HiddenText: [
     ['before_byte', 'beforeByte', 0],
@@ -731,6 +802,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['unchanged', 'unchanged', 0],
     ['updated', 'updated', 0],
   ],
+  Imported: [
+    ['faults', 'faults', { l: 'LineFault' }],
+    ['lines', 'lines', 0],
+    ['refused', 'refused', 0],
+    ['skipped', 'skipped', 0],
+    ['written', 'written', 0],
+  ],
   Instant: [
     ['at', 'at', 1],
     ['local', 'local', 0],
@@ -795,6 +873,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['at', 'at', 1],
     ['text', 'text', 0],
   ],
+  KindFigures: [
+    ['bytes', 'bytes', 0],
+    ['kind', 'kind', 0],
+    ['records', 'records', 0],
+  ],
   KnowledgeCounts: [
     ['chunks', 'chunks', 0],
     ['documents', 'documents', 0],
@@ -820,6 +903,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['token', 'token', 0],
     ['until', 'until', 1],
   ],
+  LevelSet: [
+    ['level', 'level', 0],
+    ['target', 'target', 0],
+    ['until', 'until', 1],
+  ],
   Lifted: [
     ['at', 'at', 1],
     ['by', 'by', 0],
@@ -831,10 +919,22 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
+  LineFault: [
+    ['line', 'line', 0],
+    ['problem', 'problem', 0],
+  ],
   Link: [
     ['byte_end', 'byteEnd', 0],
     ['byte_start', 'byteStart', 0],
     ['url', 'url', 0],
+  ],
+  Manifest: [
+    ['engine', 'engine', 0],
+    ['items', 'items', 0],
+    ['records', 'records', 0],
+    ['seq', 'seq', 0],
+    ['sha256', 'sha256', 0],
+    ['size_bytes', 'sizeBytes', 0],
   ],
   MergeCandidate: [
     ['a', 'a', 0],
@@ -862,6 +962,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['survivor', 'survivor', 0],
     ['undone_at', 'undoneAt', 1, null],
     ['undone_by', 'undoneBy', 0, null],
+  ],
+  Migrated: [
+    ['build_version', 'buildVersion', 0],
+    ['pending', 'pending', 0],
+    ['version', 'version', 0],
   ],
   Money: [
     ['currency', 'currency', 0],
@@ -1055,6 +1160,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['url', 'url', 0, null],
     ['user_agent', 'userAgent', 0, null],
   ],
+  ProviderSpec: { by: ['kind', 'kind'], of: { 'env': 'ProviderSpecEnv', 'file': 'ProviderSpecFile' } },
+  ProviderSpecEnv: [
+    ['kind', 'kind', 0],
+    ['name', 'name', 0],
+  ],
+  ProviderSpecFile: [
+    ['kind', 'kind', 0],
+    ['path', 'path', 0],
+  ],
+  Published: [
+    ['id', 'id', 0],
+  ],
   QueueStats: [
     ['active', 'active', 0],
     ['blocked', 'blocked', 0],
@@ -1116,10 +1233,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['unknown', 'unknown', 0, []],
     ['version', 'version', 0],
   ],
+  Repaired: [
+    ['done', 'done', 0],
+    ['left', 'left', { l: 'StoreFinding' }],
+  ],
   Replacement: [
     ['count', 'count', 0],
     ['from', 'from', 0],
     ['to', 'to', 0],
+  ],
+  Replayed: [
+    ['done', 'done', 0],
+    ['failed', 'failed', 0],
   ],
   ReportPage: [
     ['html', 'html', 0],
@@ -1139,6 +1264,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['by', 'by', 0],
     ['hash', 'hash', 0],
     ['note', 'note', 0, null],
+  ],
+  RootRotated: [
+    ['data_keys', 'dataKeys', 0],
+    ['provider', 'provider', 0],
   ],
   RowFault: [
     ['field', 'field', 0],
@@ -1161,7 +1290,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   RuleSource: [
     ['chunk', 'chunk', 0, null],
     ['document', 'document', 0],
-    ['span', 'span', 'Span'],
+    ['span', 'span', 'VoiceSpan'],
   ],
   RunDetails: [
     ['input', 'input', 0],
@@ -1227,6 +1356,20 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   SearchResult: [
     ['hits', 'hits', { l: 'Hit' }],
     ['reason', 'reason', 0, null],
+  ],
+  SecretInfo: [
+    ['created_at', 'createdAt', 1],
+    ['expires_at', 'expiresAt', 1, null],
+    ['id', 'id', 0],
+    ['key_version', 'keyVersion', 0],
+    ['kind', 'kind', 0],
+    ['last_used_at', 'lastUsedAt', 1, null],
+    ['name', 'name', 0],
+    ['rotated_at', 'rotatedAt', 1],
+  ],
+  SecretInfoPage: [
+    ['items', 'items', { l: 'SecretInfo' }],
+    ['next', 'next', 0, null],
   ],
   SegmentCount: [
     ['counted', 'counted', 'Segmentation'],
@@ -1303,7 +1446,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   SkippedPassage: [
     ['document', 'document', 0],
     ['reason', 'reason', 0],
-    ['span', 'span', 'Span'],
+    ['span', 'span', 'VoiceSpan'],
   ],
   Source: [
     ['id', 'id', 0],
@@ -1325,10 +1468,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   SpacePage: [
     ['items', 'items', { l: 'Space' }],
     ['next', 'next', 0, null],
-  ],
-  Span: [
-    ['end', 'end', 0],
-    ['start', 'start', 0],
   ],
   SpilledResult: [
     ['handle', 'handle', 0],
@@ -1358,6 +1497,26 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['kind', 'kind', 0],
     ['problem', 'problem', 0],
   ],
+  StoreReport: [
+    ['blob_bytes', 'blobBytes', 0],
+    ['blobs', 'blobs', 0],
+    ['commits', 'commits', 0],
+    ['disk_bytes', 'diskBytes', 0],
+    ['engine', 'engine', 0],
+    ['feed_length', 'feedLength', 0],
+    ['kinds', 'kinds', { l: 'KindFigures' }],
+    ['oldest_cursor', 'oldestCursor', 0],
+  ],
+  StreamItem: [
+    ['cursor', 'cursor', 0],
+    ['data', 'data', 0],
+    ['kind', 'kind', 0],
+    ['topic', 'topic', 0],
+  ],
+  StreamPage: [
+    ['cursor', 'cursor', 0],
+    ['items', 'items', { l: 'StreamItem' }],
+  ],
   Style: [
     ['capitals_rate', 'capitalsRate', 'Spread', null],
     ['casing', 'casing', 0, "sentence"],
@@ -1369,6 +1528,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['person', 'person', 0, "third"],
     ['reading_grade', 'readingGrade', 'Spread', null],
     ['sentence_words', 'sentenceWords', 'Spread', null],
+  ],
+  SubjectHealth: [
+    ['detail', 'detail', 0, null],
+    ['latency_ms', 'latencyMs', 0],
+    ['status', 'status', 0],
+    ['subject', 'subject', 0],
   ],
   Suggestion: [
     ['replacements', 'replacements', { l: 'Replacement' }],
@@ -1420,6 +1585,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['input', 'input', 0, null],
     ['kind', 'kind', 0],
     ['operation', 'operation', 0],
+  ],
+  TelemetrySpan: [
+    ['attributes', 'attributes', 0],
+    ['end', 'end', 1, null],
+    ['name', 'name', 0],
+    ['parent_id', 'parentId', 0, null],
+    ['span_id', 'spanId', 0],
+    ['start', 'start', 1],
+    ['status', 'status', 0],
   ],
   Thresholds: [
     ['flag', 'flag', 0, 0.5],
@@ -1473,6 +1647,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['size_bytes', 'sizeBytes', 0],
     ['text', 'text', 0],
   ],
+  Trace: [
+    ['names', 'names', 0],
+    ['spans', 'spans', { l: 'TelemetrySpan' }],
+    ['trace_id', 'traceId', 0],
+  ],
   Trait: [
     ['at', 'at', 1],
     ['source', 'source', 0],
@@ -1522,6 +1701,14 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['source', 'source', 0],
     ['term', 'term', 0, null],
   ],
+  VaultReport: [
+    ['expiring', 'expiring', { l: 'SecretInfo' }],
+    ['is_rotation_unfinished', 'isRotationUnfinished', 0],
+    ['old', 'old', { l: 'SecretInfo' }],
+    ['old_versions', 'oldVersions', 0],
+    ['provider', 'provider', 0],
+    ['undecryptable', 'undecryptable', 0],
+  ],
   Vectors: [
     ['count', 'count', 0],
     ['dims', 'dims', 0],
@@ -1541,6 +1728,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['at', 'at', 1],
     ['evidence', 'evidence', 0, null],
     ['method', 'method', 0],
+  ],
+  Verified: [
+    ['findings', 'findings', 0],
+    ['manifest', 'manifest', 'Manifest', null],
   ],
   Vocabulary: [
     ['banned', 'banned', 0, []],
@@ -1600,7 +1791,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['message', 'message', 0],
     ['rule', 'rule', 0],
     ['score', 'score', 0],
-    ['span', 'span', 'Span', null],
+    ['span', 'span', 'VoiceSpan', null],
   ],
   VoiceInContext: [
     ['banned', 'banned', 0],
@@ -1660,6 +1851,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['alignment', 'alignment', 'VoiceAlignment2', null],
     ['voice_version', 'voiceVersion', 0, null],
   ],
+  VoiceSpan: [
+    ['end', 'end', 0],
+    ['start', 'start', 0],
+  ],
   VoiceView: [
     ['brand', 'brand', 0],
     ['documents', 'documents', 0],
@@ -1674,7 +1869,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['message', 'message', 0],
     ['rule', 'rule', 0],
     ['severity', 'severity', 0],
-    ['span', 'span', 'Span', null],
+    ['span', 'span', 'VoiceSpan', null],
   ],
   When: { by: ['kind', 'kind'], of: { 'cron': 'WhenCron', 'every': 'WhenEvery', 'at': 'WhenAt', 'local_daily': 'WhenLocalDaily' } },
   WhenAt: [
@@ -1767,6 +1962,23 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['postal_address', 'postalAddress', 0, null],
     ['reply_to', 'replyTo', 0, null],
     ['unsubscribe_url', 'unsubscribeUrl', 0, null],
+  ],
+  BusPublishInput: [
+    ['type', 'type', 0],
+    ['data', 'data', 0, null],
+    ['subject_id', 'subjectId', 0, null],
+    ['subject_kind', 'subjectKind', 0, null],
+  ],
+  BusReplayInput: [
+    ['from', 'from', 0],
+    ['subscriber', 'subscriber', 0],
+    ['to', 'to', 0],
+  ],
+  BusSubscribeInput: [
+    ['cursor', 'cursor', 0, null],
+    ['filter', 'filter', 'Filter', null],
+    ['limit', 'limit', 0, null],
+    ['wait_ms', 'waitMs', 0, null],
   ],
   CampaignApproveInput: [
     ['id', 'id', 0],
@@ -1933,6 +2145,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['draft', 'draft', 0],
     ['at', 'at', 1, null],
     ['person', 'person', 0, null],
+  ],
+  HealthCheckInput: [
+    ['subject', 'subject', 0, null],
+  ],
+  HealthListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['status', 'status', 0, null],
+  ],
+  HealthRecoverInput: [
+    ['subject', 'subject', 0],
+    ['recipe', 'recipe', 0, null],
   ],
   JobsCancelInput: [
     ['flow', 'flow', 0, null],
@@ -2268,8 +2492,47 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
   ],
-  StoreCheckInput: [],
+  StoreBackupInput: [
+    ['target', 'target', 0],
+  ],
+  StoreCheckInput: [
+    ['deep', 'deep', 0, null],
+  ],
+  StoreCompactInput: [
+    ['blob_grace_s', 'blobGraceS', 0, null],
+    ['feed_days', 'feedDays', 0, null],
+  ],
+  StoreDriftInput: [],
+  StoreExportInput: [
+    ['target', 'target', 0],
+    ['kinds', 'kinds', 0, []],
+  ],
+  StoreImportInput: [
+    ['dry_run', 'dryRun', 0, false],
+    ['on_conflict', 'onConflict', 0, "fail"],
+    ['source', 'source', 0, ""],
+  ],
+  StoreMigrateInput: [
+    ['dry_run', 'dryRun', 0, false],
+  ],
+  StoreRepairInput: [
+    ['findings', 'findings', { l: 'StoreFinding' }, []],
+  ],
+  StoreRestoreInput: [
+    ['into', 'into', 0],
+    ['source', 'source', 0],
+  ],
   StoreStatsInput: [],
+  StoreVerifyBackupInput: [
+    ['source', 'source', 0],
+  ],
+  StreamsOpenInput: [
+    ['cursor', 'cursor', 0, null],
+    ['kinds', 'kinds', 0, []],
+    ['limit', 'limit', 0, null],
+    ['topics', 'topics', 0, []],
+    ['wait_ms', 'waitMs', 0, null],
+  ],
   SuppressionAddInput: [
     ['reason', 'reason', 0],
     ['brand', 'brand', 0, null],
@@ -2295,6 +2558,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0, null],
     ['reason', 'reason', 0, null],
   ],
+  TelemetryMetricsInput: [],
+  TelemetrySetLevelInput: [
+    ['level', 'level', 0],
+    ['target', 'target', 0],
+    ['ttl_ms', 'ttlMs', 0, null],
+  ],
+  TelemetryTraceInput: [
+    ['run', 'run', 0],
+  ],
   ToolsCallInput: [
     ['name', 'name', 0],
     ['args', 'args', 0, null],
@@ -2316,6 +2588,25 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['url', 'url', 0],
     ['utm', 'utm', 'Utm'],
     ['internal_hosts', 'internalHosts', 0, []],
+  ],
+  VaultCheckInput: [],
+  VaultDeleteInput: [
+    ['name', 'name', 0],
+  ],
+  VaultListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['prefix', 'prefix', 0, null],
+  ],
+  VaultPutInput: [
+    ['kind', 'kind', 0],
+    ['name', 'name', 0],
+    ['value', 'value', 0],
+    ['expires_at', 'expiresAt', 1, null],
+  ],
+  VaultRotateDataKeyInput: [],
+  VaultRotateRootInput: [
+    ['provider', 'provider', 'ProviderSpec', null],
   ],
   VoiceComposeInput: [
     ['brand', 'brand', 0, ""],

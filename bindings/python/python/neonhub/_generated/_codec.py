@@ -33,6 +33,7 @@ def agent_run(v: Any) -> m.AgentRun:
         signals=v.get("signals", {}),
         started_at=instant(v["started_at"]),
         status=v["status"],
+        trace=v.get("trace"),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
         wake_at=None if (t4 := v.get("wake_at")) is None else instant(t4),
@@ -342,6 +343,25 @@ def budget_share(v: Any) -> m.BudgetShare:
     )
 
 
+def bus_event(v: Any) -> m.BusEvent:
+    return m.BusEvent(
+        actor=v["actor"],
+        at=instant(v["at"]),
+        causation_id=v.get("causation_id"),
+        correlation_id=v["correlation_id"],
+        data=v["data"],
+        depth=v.get("depth"),
+        id=v["id"],
+        seq=v["seq"],
+        sub=v["sub"],
+        subject_id=v["subject_id"],
+        subject_kind=v["subject_kind"],
+        type=v["type"],
+        version=v.get("version"),
+        workspace_id=v["workspace_id"],
+    )
+
+
 def calendar(v: Any) -> m.Calendar:
     return m.Calendar(
         only_weekdays=v.get("only_weekdays", []),
@@ -551,7 +571,16 @@ def cited(v: Any) -> m.Cited:
         chunk=v["chunk"],
         document=v["document"],
         quote=v["quote"],
-        span=span(v["span"]),
+        span=voice_span(v["span"]),
+    )
+
+
+def compacted(v: Any) -> m.Compacted:
+    return m.Compacted(
+        after_bytes=v["after_bytes"],
+        before_bytes=v["before_bytes"],
+        blobs_removed=v["blobs_removed"],
+        feed_removed=v["feed_removed"],
     )
 
 
@@ -678,6 +707,14 @@ def cta(v: Any) -> m.Cta:
     return m.Cta(
         label=v["label"],
         url=v["url"],
+    )
+
+
+def data_key_rotated(v: Any) -> m.DataKeyRotated:
+    return m.DataKeyRotated(
+        is_complete=v["is_complete"],
+        resealed=v["resealed"],
+        version=v["version"],
     )
 
 
@@ -847,12 +884,22 @@ def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
         at=instant(v["at"]),
+        causation_id=v.get("causation_id"),
         correlation_id=v["correlation_id"],
         data=v["data"],
+        depth=v.get("depth"),
         id=v["id"],
         subject_id=v["subject_id"],
         subject_kind=v["subject_kind"],
         type=v["type"],
+        version=v.get("version"),
+    )
+
+
+def event_page(v: Any) -> m.EventPage:
+    return m.EventPage(
+        cursor=v["cursor"],
+        items=[bus_event(t1) for t1 in v["items"]],
     )
 
 
@@ -877,6 +924,13 @@ def explanation(v: Any) -> m.Explanation:
     )
 
 
+def export_report(v: Any) -> m.ExportReport:
+    return m.ExportReport(
+        records=v["records"],
+        size_bytes=v["size_bytes"],
+    )
+
+
 def failed_file(v: Any) -> m.FailedFile:
     return m.FailedFile(
         file=v["file"],
@@ -884,10 +938,12 @@ def failed_file(v: Any) -> m.FailedFile:
     )
 
 
-def figures(v: Any) -> m.Figures:
-    return m.Figures(
-        commits=v["commits"],
-        engine=v["engine"],
+def filter(v: Any) -> m.Filter:
+    return m.Filter(
+        agent=v.get("agent"),
+        subject_id=v.get("subject_id"),
+        subject_kind=v.get("subject_kind"),
+        types=v.get("types", []),
     )
 
 
@@ -945,6 +1001,48 @@ def greeting(v: Any) -> m.Greeting:
     return m.Greeting(
         general=v["general"],
         personal=v["personal"],
+    )
+
+
+def heal_action(v: Any) -> m.HealAction:
+    return m.HealAction(
+        after=v["after"],
+        at=instant(v["at"]),
+        before=v["before"],
+        detail=v["detail"],
+        id=v["id"],
+        recipe=v["recipe"],
+        result=v["result"],
+        subject=v["subject"],
+    )
+
+
+def health_record(v: Any) -> m.HealthRecord:
+    return m.HealthRecord(
+        at=instant(v["at"]),
+        checks=v["checks"],
+        detail=v.get("detail"),
+        failures=v["failures"],
+        latency_ms=v["latency_ms"],
+        since=instant(v["since"]),
+        status=v["status"],
+        subject=v["subject"],
+    )
+
+
+def health_record_page(v: Any) -> m.HealthRecordPage:
+    return m.HealthRecordPage(
+        items=[health_record(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def health_report(v: Any) -> m.HealthReport:
+    return m.HealthReport(
+        checks=[subject_health(t1) for t1 in v["checks"]],
+        status=v["status"],
+        uptime_ms=v["uptime_ms"],
+        version=v["version"],
     )
 
 
@@ -1044,6 +1142,16 @@ def import_job(v: Any) -> m.ImportJob:
     )
 
 
+def imported(v: Any) -> m.Imported:
+    return m.Imported(
+        faults=[line_fault(t1) for t1 in v["faults"]],
+        lines=v["lines"],
+        refused=v["refused"],
+        skipped=v["skipped"],
+        written=v["written"],
+    )
+
+
 def instant(v: Any) -> m.Instant:
     return m.Instant(
         at=instant(v["at"]),
@@ -1136,6 +1244,14 @@ def jobs_log_line(v: Any) -> m.JobsLogLine:
     )
 
 
+def kind_figures(v: Any) -> m.KindFigures:
+    return m.KindFigures(
+        bytes=v["bytes"],
+        kind=v["kind"],
+        records=v["records"],
+    )
+
+
 def knowledge_counts(v: Any) -> m.KnowledgeCounts:
     return m.KnowledgeCounts(
         chunks=v["chunks"],
@@ -1173,6 +1289,14 @@ def lease(v: Any) -> m.Lease:
     )
 
 
+def level_set(v: Any) -> m.LevelSet:
+    return m.LevelSet(
+        level=v["level"],
+        target=v["target"],
+        until=instant(v["until"]),
+    )
+
+
 def lifted(v: Any) -> m.Lifted:
     return m.Lifted(
         at=instant(v["at"]),
@@ -1190,11 +1314,29 @@ def limit_check(v: Any) -> m.LimitCheck:
     )
 
 
+def line_fault(v: Any) -> m.LineFault:
+    return m.LineFault(
+        line=v["line"],
+        problem=v["problem"],
+    )
+
+
 def link(v: Any) -> m.Link:
     return m.Link(
         byte_end=v["byte_end"],
         byte_start=v["byte_start"],
         url=v["url"],
+    )
+
+
+def manifest(v: Any) -> m.Manifest:
+    return m.Manifest(
+        engine=v["engine"],
+        items=v["items"],
+        records=v["records"],
+        seq=v["seq"],
+        sha256=v["sha256"],
+        size_bytes=v["size_bytes"],
     )
 
 
@@ -1231,6 +1373,14 @@ def merge_entry(v: Any) -> m.MergeEntry:
         survivor=v["survivor"],
         undone_at=None if (t1 := v.get("undone_at")) is None else instant(t1),
         undone_by=v.get("undone_by"),
+    )
+
+
+def migrated(v: Any) -> m.Migrated:
+    return m.Migrated(
+        build_version=v["build_version"],
+        pending=v["pending"],
+        version=v["version"],
     )
 
 
@@ -1521,6 +1671,34 @@ def proof(v: Any) -> m.Proof:
     )
 
 
+_PROVIDER_SPEC: dict[str, Callable[[Any], m.ProviderSpec]] = {
+    "env": lambda v: provider_spec_env(v),
+    "file": lambda v: provider_spec_file(v),
+}
+
+
+def provider_spec(v: Any) -> m.ProviderSpec:
+    return _PROVIDER_SPEC[v["kind"]](v)
+
+
+def provider_spec_env(v: Any) -> m.ProviderSpecEnv:
+    return m.ProviderSpecEnv(
+        name=v["name"],
+    )
+
+
+def provider_spec_file(v: Any) -> m.ProviderSpecFile:
+    return m.ProviderSpecFile(
+        path=v["path"],
+    )
+
+
+def published(v: Any) -> m.Published:
+    return m.Published(
+        id=v["id"],
+    )
+
+
 def queue_stats(v: Any) -> m.QueueStats:
     return m.QueueStats(
         active=v["active"],
@@ -1606,11 +1784,25 @@ def rendered(v: Any) -> m.Rendered:
     )
 
 
+def repaired(v: Any) -> m.Repaired:
+    return m.Repaired(
+        done=v["done"],
+        left=[store_finding(t1) for t1 in v["left"]],
+    )
+
+
 def replacement(v: Any) -> m.Replacement:
     return m.Replacement(
         count=v["count"],
         from_=v["from"],
         to=v["to"],
+    )
+
+
+def replayed(v: Any) -> m.Replayed:
+    return m.Replayed(
+        done=v["done"],
+        failed=v["failed"],
     )
 
 
@@ -1639,6 +1831,13 @@ def review(v: Any) -> m.Review:
         by=v["by"],
         hash=v["hash"],
         note=v.get("note"),
+    )
+
+
+def root_rotated(v: Any) -> m.RootRotated:
+    return m.RootRotated(
+        data_keys=v["data_keys"],
+        provider=v["provider"],
     )
 
 
@@ -1673,7 +1872,7 @@ def rule_source(v: Any) -> m.RuleSource:
     return m.RuleSource(
         chunk=v.get("chunk"),
         document=v["document"],
-        span=span(v["span"]),
+        span=voice_span(v["span"]),
     )
 
 
@@ -1760,6 +1959,26 @@ def search_result(v: Any) -> m.SearchResult:
     return m.SearchResult(
         hits=[hit(t1) for t1 in v["hits"]],
         reason=v.get("reason"),
+    )
+
+
+def secret_info(v: Any) -> m.SecretInfo:
+    return m.SecretInfo(
+        created_at=instant(v["created_at"]),
+        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
+        id=v["id"],
+        key_version=v["key_version"],
+        kind=v["kind"],
+        last_used_at=None if (t2 := v.get("last_used_at")) is None else instant(t2),
+        name=v["name"],
+        rotated_at=instant(v["rotated_at"]),
+    )
+
+
+def secret_info_page(v: Any) -> m.SecretInfoPage:
+    return m.SecretInfoPage(
+        items=[secret_info(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -1860,7 +2079,7 @@ def skipped_passage(v: Any) -> m.SkippedPassage:
     return m.SkippedPassage(
         document=v["document"],
         reason=v["reason"],
-        span=span(v["span"]),
+        span=voice_span(v["span"]),
     )
 
 
@@ -1894,13 +2113,6 @@ def space_page(v: Any) -> m.SpacePage:
     return m.SpacePage(
         items=[space(t1) for t1 in v["items"]],
         next=v.get("next"),
-    )
-
-
-def span(v: Any) -> m.Span:
-    return m.Span(
-        end=v["end"],
-        start=v["start"],
     )
 
 
@@ -1947,6 +2159,35 @@ def store_finding(v: Any) -> m.StoreFinding:
     )
 
 
+def store_report(v: Any) -> m.StoreReport:
+    return m.StoreReport(
+        blob_bytes=v["blob_bytes"],
+        blobs=v["blobs"],
+        commits=v["commits"],
+        disk_bytes=v["disk_bytes"],
+        engine=v["engine"],
+        feed_length=v["feed_length"],
+        kinds=[kind_figures(t1) for t1 in v["kinds"]],
+        oldest_cursor=v["oldest_cursor"],
+    )
+
+
+def stream_item(v: Any) -> m.StreamItem:
+    return m.StreamItem(
+        cursor=v["cursor"],
+        data=v["data"],
+        kind=v["kind"],
+        topic=v["topic"],
+    )
+
+
+def stream_page(v: Any) -> m.StreamPage:
+    return m.StreamPage(
+        cursor=v["cursor"],
+        items=[stream_item(t1) for t1 in v["items"]],
+    )
+
+
 def style(v: Any) -> m.Style:
     return m.Style(
         capitals_rate=None if (t1 := v.get("capitals_rate")) is None else spread(t1),
@@ -1959,6 +2200,15 @@ def style(v: Any) -> m.Style:
         person=v.get("person", "third"),
         reading_grade=None if (t5 := v.get("reading_grade")) is None else spread(t5),
         sentence_words=None if (t6 := v.get("sentence_words")) is None else spread(t6),
+    )
+
+
+def subject_health(v: Any) -> m.SubjectHealth:
+    return m.SubjectHealth(
+        detail=v.get("detail"),
+        latency_ms=v["latency_ms"],
+        status=v["status"],
+        subject=v["subject"],
     )
 
 
@@ -2044,6 +2294,18 @@ def target_operation(v: Any) -> m.TargetOperation:
     )
 
 
+def telemetry_span(v: Any) -> m.TelemetrySpan:
+    return m.TelemetrySpan(
+        attributes=v["attributes"],
+        end=None if (t1 := v.get("end")) is None else instant(t1),
+        name=v["name"],
+        parent_id=v.get("parent_id"),
+        span_id=v["span_id"],
+        start=instant(v["start"]),
+        status=v["status"],
+    )
+
+
 def thresholds(v: Any) -> m.Thresholds:
     return m.Thresholds(
         flag=v.get("flag", 0.5),
@@ -2120,6 +2382,14 @@ def tool_result_piece(v: Any) -> m.ToolResultPiece:
     )
 
 
+def trace(v: Any) -> m.Trace:
+    return m.Trace(
+        names=v["names"],
+        spans=[telemetry_span(t1) for t1 in v["spans"]],
+        trace_id=v["trace_id"],
+    )
+
+
 def trait(v: Any) -> m.Trait:
     return m.Trait(
         at=instant(v["at"]),
@@ -2193,6 +2463,17 @@ def utm(v: Any) -> m.Utm:
     )
 
 
+def vault_report(v: Any) -> m.VaultReport:
+    return m.VaultReport(
+        expiring=[secret_info(t1) for t1 in v["expiring"]],
+        is_rotation_unfinished=v["is_rotation_unfinished"],
+        old=[secret_info(t2) for t2 in v["old"]],
+        old_versions=v["old_versions"],
+        provider=v["provider"],
+        undecryptable=v["undecryptable"],
+    )
+
+
 def vectors(v: Any) -> m.Vectors:
     return m.Vectors(
         count=v["count"],
@@ -2219,6 +2500,13 @@ def verification(v: Any) -> m.Verification:
         at=instant(v["at"]),
         evidence=v.get("evidence"),
         method=v["method"],
+    )
+
+
+def verified(v: Any) -> m.Verified:
+    return m.Verified(
+        findings=v["findings"],
+        manifest=None if (t1 := v.get("manifest")) is None else manifest(t1),
     )
 
 
@@ -2299,7 +2587,7 @@ def voice_finding(v: Any) -> m.VoiceFinding:
         message=v["message"],
         rule=v["rule"],
         score=v["score"],
-        span=None if (t1 := v.get("span")) is None else span(t1),
+        span=None if (t1 := v.get("span")) is None else voice_span(t1),
     )
 
 
@@ -2388,6 +2676,13 @@ def voice_score(v: Any) -> m.VoiceScore:
     )
 
 
+def voice_span(v: Any) -> m.VoiceSpan:
+    return m.VoiceSpan(
+        end=v["end"],
+        start=v["start"],
+    )
+
+
 def voice_view(v: Any) -> m.VoiceView:
     return m.VoiceView(
         brand=v["brand"],
@@ -2406,7 +2701,7 @@ def voice_violation(v: Any) -> m.VoiceViolation:
         message=v["message"],
         rule=v["rule"],
         severity=v["severity"],
-        span=None if (t1 := v.get("span")) is None else span(t1),
+        span=None if (t1 := v.get("span")) is None else voice_span(t1),
     )
 
 

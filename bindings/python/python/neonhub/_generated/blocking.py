@@ -42,9 +42,11 @@ if TYPE_CHECKING:
         Channel,
         ChannelOverride,
         ChunkOptions,
+        Compacted,
         Composed,
         Consent,
         CreateSchedule,
+        DataKeyRotated,
         Dataset,
         DatasetKind,
         DatasetPage,
@@ -57,27 +59,36 @@ if TYPE_CHECKING:
         DraftsCategory,
         DraftsOrigin,
         DraftsParts,
+        EventPage,
         Exemplar,
         Explanation,
-        Figures,
+        ExportReport,
+        Filter,
         Flow,
         Frequency,
         Fusion,
         GeneratedText,
+        HealAction,
+        HealthRecordPage,
+        HealthReport,
         HistoryLine,
         Identifier,
         IdentityView,
         ImportJob,
+        Imported,
         Instant,
         Job,
         JobPage,
         JobState,
         JobsLogLine,
         LaunchOutcome,
+        LevelSet,
         Lifecycle,
+        Manifest,
         MergeCandidate,
         MergeCandidatePage,
         MergeEntry,
+        Migrated,
         Missed,
         Mode,
         NewJob,
@@ -85,6 +96,7 @@ if TYPE_CHECKING:
         NewRule,
         Objective,
         OfflineTemplate,
+        OnConflict,
         Overlap,
         PeopleOrder,
         PersonFields,
@@ -95,13 +107,18 @@ if TYPE_CHECKING:
         Prompt,
         PromptValue,
         ProofMethod,
+        ProviderSpec,
+        Published,
         QueueStats,
         QueueView,
         QuietHours,
         Recorded,
         Rendered,
+        Repaired,
+        Replayed,
         ReportPage,
         Resolved,
+        RootRotated,
         RowFaultPage,
         RunDetails,
         RunStatus,
@@ -110,6 +127,9 @@ if TYPE_CHECKING:
         SearchFilters,
         SearchMode,
         SearchResult,
+        SecretInfo,
+        SecretInfoPage,
+        SecretKind,
         SegmentCount,
         Send,
         SendPage,
@@ -122,12 +142,15 @@ if TYPE_CHECKING:
         SpacePage,
         Status,
         StoreFinding,
+        StoreReport,
+        StreamPage,
         SuppressionCheck,
         SuppressionReason,
         SuppressionView,
         SuppressionViewPage,
         TaggedLink,
         Target,
+        TelemetryLevel,
         Thresholds,
         TimelineEntryPage,
         Tone,
@@ -136,16 +159,19 @@ if TYPE_CHECKING:
         ToolLine,
         ToolResultPiece,
         ToolSource,
+        Trace,
         Trust,
         Turn,
         Unmerged,
         Unsubscribed,
         UploadedGuide,
         Utm,
+        VaultReport,
         VectorKind,
         Vectors,
         Verdict,
         VerificationMethod,
+        Verified,
         Vocabulary,
         VoiceBrief,
         VoiceCategory,
@@ -424,6 +450,84 @@ class BrandsOperations:
             "postal_address": postal_address,
             "reply_to": reply_to,
             "unsubscribe_url": unsubscribe_url,
+        }))
+
+
+class BusOperations:
+    """Operations of `bus`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def publish(
+        self,
+        *,
+        type: str,
+        data: Any | Omit = OMIT,
+        subject_id: str | None | Omit = OMIT,
+        subject_kind: str | None | Omit = OMIT,
+    ) -> Published:
+        """Publishes an event of the host, in the namespace `app.`.
+
+        Args:
+            type: `app.` and 1..80 of `a-z 0-9 _ .`, such as `app.order.paid`.
+            data: Facts: ids, counts, words; no contact values. At most 64 KiB.
+            subject_id: Id of the record it is about. Default: none.
+            subject_kind: Kind of the record it is about. Default `app`.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `loop_guard`.
+        """
+        return c.published(self._core.call("bus.publish", {
+            "type": type,
+            "data": data,
+            "subject_id": subject_id,
+            "subject_kind": subject_kind,
+        }))
+
+    def replay(
+        self,
+        *,
+        from_: int,
+        subscriber: str,
+        to: int,
+    ) -> Replayed:
+        """Gives a subscriber the events of a range of commits again, beside its cursor, which stays
+        where it is.
+
+        Args:
+            from_: First commit.
+            subscriber: Name of the subscriber.
+            to: Last commit.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.replayed(self._core.call("bus.replay", {"from": from_, "subscriber": subscriber, "to": to}))
+
+    def subscribe(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        filter: Filter | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        wait_ms: int | None | Omit = OMIT,
+    ) -> EventPage:
+        """Reads events of this workspace that pass a filter, after a cursor, in order, each once.
+
+        Args:
+            cursor: `cursor` of the answer before. Default: from now on.
+            filter: Which events.
+            limit: Most events, 1..500. Default 100.
+            wait_ms: How long to wait for a first event, 0..25,000 ms. Default 0.
+
+        Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+        """
+        return c.event_page(self._core.call("bus.subscribe", {
+            "cursor": cursor,
+            "filter": filter,
+            "limit": limit,
+            "wait_ms": wait_ms,
         }))
 
 
@@ -1170,6 +1274,63 @@ class GateOperations:
         Needs `read:content`. Effect: read.
         """
         return c.verdict(self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
+
+
+class HealthOperations:
+    """Operations of `health`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def check(
+        self,
+        *,
+        subject: str | None | Omit = OMIT,
+    ) -> HealthReport:
+        """Tells how the hub is: every part, or one.
+
+        Args:
+            subject: Only this part.
+
+        Effect: read.
+        """
+        return c.health_report(self._core.call("health.check", {"subject": subject}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        status: str | None | Omit = OMIT,
+    ) -> HealthRecordPage:
+        """Lists what the rounds of checks found, by part.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most records of the page, 1..500. Default 50.
+            status: Only `healthy`, `degraded` or `unhealthy`.
+
+        Needs `manage:jobs`. Effect: read.
+        """
+        return c.health_record_page(self._core.call("health.list", {"cursor": cursor, "limit": limit, "status": status}))
+
+    def recover(
+        self,
+        *,
+        subject: str,
+        recipe: str | None | Omit = OMIT,
+    ) -> HealAction:
+        """Tries to heal a part: at most three times per hour, then a person should look.
+
+        Args:
+            subject: The part.
+            recipe: The recipe. Default: the first that fits the part.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.heal_action(self._core.call("health.recover", {"subject": subject, "recipe": recipe}))
 
 
 class JobsOperations:
@@ -2747,20 +2908,215 @@ class StoreOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
-    def check(self) -> list[StoreFinding]:
-        """Reads every record of the store and lists what is damaged.
+    def backup(
+        self,
+        *,
+        target: str,
+    ) -> Manifest:
+        """Writes a backup of the whole store to a new file while writers go on. The key is not in it:
+        keep it elsewhere.
+
+        Args:
+            target: Path of the new file.
+
+        Needs `own:organization`. Effect: read.
+        """
+        return c.manifest(self._core.call("store.backup", {"target": target}))
+
+    def check(
+        self,
+        *,
+        deep: bool | None | Omit = OMIT,
+    ) -> list[StoreFinding]:
+        """Reads the store and lists what is damaged: records that do not match their checksum, holes
+        in the change feed, blobs that do not match their hash, broken pages and index entries.
+
+        Args:
+            deep: `false` compares tables and indexes with what is declared and reads no record.
+              Default `true`.
 
         Needs `manage:organization`. Effect: read.
         """
-        answer = self._core.call("store.check", {})
+        answer = self._core.call("store.check", {"deep": deep})
         return Rows([c.store_finding(t1) for t1 in answer])
 
-    def stats(self) -> Figures:
-        """Tells how the store is doing.
+    def compact(
+        self,
+        *,
+        blob_grace_s: int | None | Omit = OMIT,
+        feed_days: int | None | Omit = OMIT,
+    ) -> Compacted:
+        """Forgets old entries of the change feed and blobs that no record names, and gives their space
+        back, so that the bytes of what was removed are gone from the files.
+
+        Args:
+            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; 0 only
+              while nobody writes.
+            feed_days: Age from which feed entries go, in days, 1..3650. Default 7.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.compacted(self._core.call("store.compact", {"blob_grace_s": blob_grace_s, "feed_days": feed_days}))
+
+    def drift(self) -> list[str]:
+        """Compares the tables, columns and indexes that are there with those declared.
+
+        Needs `read:audit`. Effect: read.
+        """
+        answer: list[str] = self._core.call("store.drift", {})
+        return answer
+
+    def export(
+        self,
+        *,
+        target: str,
+        kinds: Sequence[str] | Omit = OMIT,
+    ) -> ExportReport:
+        """Writes the records of this workspace to a new file, one line of JSON each, in the order of
+        kind and id.
+
+        Args:
+            target: Path of the new file.
+            kinds: Kinds to write. Default: all that an import takes.
+
+        Needs `export:people`. Effect: read.
+        """
+        return c.export_report(self._core.call("store.export", {"target": target, "kinds": kinds}))
+
+    def import_(
+        self,
+        *,
+        dry_run: bool | Omit = OMIT,
+        on_conflict: OnConflict | Omit = OMIT,
+        source: str | Omit = OMIT,
+    ) -> Imported:
+        """Takes records of an export into this workspace. Each line stands alone: a wrong one is
+        reported with its number and the others go on, so that a repeated import with `on_conflict:
+        skip` goes on where it stopped.
+
+        Args:
+            dry_run: Checks everything and writes nothing. Default: `False`.
+            on_conflict: What to do with records that are there already: `fail` reports them,
+              `skip`, or `replace`. Default `fail`.
+            source: Path of the export. Default: `""`.
+
+        Needs `write:people`. Effect: idempotent.
+        """
+        return c.imported(self._core.call("store.import", {
+            "dry_run": dry_run,
+            "on_conflict": on_conflict,
+            "source": source,
+        }))
+
+    def migrate(
+        self,
+        *,
+        dry_run: bool | Omit = OMIT,
+    ) -> Migrated:
+        """Brings the store to this version. Opening does it already where the user may; this tells how
+        it stands.
+
+        Args:
+            dry_run: Only tells. Default: `False`.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.migrated(self._core.call("store.migrate", {"dry_run": dry_run}))
+
+    def repair(
+        self,
+        *,
+        findings: Sequence[StoreFinding] | Omit = OMIT,
+    ) -> Repaired:
+        """Rebuilds what can be rebuilt from the records themselves: indexes. What has no second source
+        in the store is left and named, and comes back from a backup.
+
+        Args:
+            findings: The findings to repair, as `store.check` gave them. Default: all there
+              are.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.repaired(self._core.call("store.repair", {"findings": findings}))
+
+    def restore(
+        self,
+        *,
+        into: str,
+        source: str,
+    ) -> Manifest:
+        """Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
+        before every byte of the backup was checked.
+
+        Args:
+            into: URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
+            source: Path of the backup.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.manifest(self._core.call("store.restore", {"into": into, "source": source}))
+
+    def stats(self) -> StoreReport:
+        """Tells how much the store holds.
 
         Needs `read:analytics`. Effect: read.
         """
-        return c.figures(self._core.call("store.stats", {}))
+        return c.store_report(self._core.call("store.stats", {}))
+
+    def verify_backup(
+        self,
+        *,
+        source: str,
+    ) -> Verified:
+        """Reads a backup to its end and checks every byte of it.
+
+        Args:
+            source: Path of the backup.
+
+        Needs `own:organization`. Effect: read.
+        """
+        return c.verified(self._core.call("store.verify_backup", {"source": source}))
+
+
+class StreamsOperations:
+    """Operations of `streams`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def open(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        kinds: Sequence[str] | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        topics: Sequence[str] | Omit = OMIT,
+        wait_ms: int | None | Omit = OMIT,
+    ) -> StreamPage:
+        """Reads a stream of topics in pages: runs, agents, campaigns, queues, schedules,
+        conversations, notifications.
+
+        Args:
+            cursor: `cursor` of the item or answer before. Default: from now on, with how each
+              run stands.
+            kinds: Only these kinds; ends and waits of runs arrive all the same. Default: `[]`.
+            limit: Most items, 1..500. Default 100.
+            topics: 1..64 topics: `run:<id>`, `agent:<name>`, `campaign:<id>`, `queue:<name>`,
+              `schedule:<id>`, `metrics:<name>`, `conversation:<id>`, `notifications`, `progress`.
+              Default: `[]`.
+            wait_ms: How long to wait for a first item, 0..25,000 ms. Default 0.
+
+        Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+        """
+        return c.stream_page(self._core.call("streams.open", {
+            "cursor": cursor,
+            "kinds": kinds,
+            "limit": limit,
+            "topics": topics,
+            "wait_ms": wait_ms,
+        }))
 
 
 class SuppressionOperations:
@@ -2870,6 +3226,56 @@ class SuppressionOperations:
         Needs `read:people`. Effect: read.
         """
         return c.suppression_view_page(self._core.call("suppression.list", {"cursor": cursor, "limit": limit, "reason": reason}))
+
+
+class TelemetryOperations:
+    """Operations of `telemetry`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def metrics(self) -> str:
+        """Gives the metrics of this process as Prometheus text, format 0.0.4. They count all
+        workspaces together.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer: str = self._core.call("telemetry.metrics", {})
+        return answer
+
+    def set_level(
+        self,
+        *,
+        level: TelemetryLevel,
+        target: str,
+        ttl_ms: int | None | Omit = OMIT,
+    ) -> LevelSet:
+        """Changes how much this process logs for a target, for a while.
+
+        Args:
+            level: The level.
+            target: Target and all below it, such as `neonhub_core::job`.
+            ttl_ms: For how long, 1 ms to 24 h. Default one hour.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.level_set(self._core.call("telemetry.set_level", {"level": level, "target": target, "ttl_ms": ttl_ms}))
+
+    def trace(
+        self,
+        *,
+        run: str,
+    ) -> Trace:
+        """Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+
+        Args:
+            run: Id of the run.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.trace(self._core.call("telemetry.trace", {"run": run}))
 
 
 class ToolsOperations:
@@ -2983,6 +3389,108 @@ class UtmOperations:
         Needs `read:content`. Effect: pure.
         """
         return c.tagged_link(self._core.call("utm.apply", {"url": url, "utm": utm, "internal_hosts": internal_hosts}))
+
+
+class VaultOperations:
+    """Operations of `vault`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def check(self) -> VaultReport:
+        """Opens every sealed value and names what does not open, what ends within 14 days and what is
+        older than 90.
+
+        Needs `manage:secrets`. Effect: read.
+        """
+        return c.vault_report(self._core.call("vault.check", {}))
+
+    def delete(
+        self,
+        *,
+        name: str,
+    ) -> SecretInfo:
+        """Removes a secret.
+
+        Args:
+            name: Its name.
+
+        Needs `manage:secrets`. Effect: idempotent.
+        """
+        return c.secret_info(self._core.call("vault.delete", {"name": name}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        prefix: str | None | Omit = OMIT,
+    ) -> SecretInfoPage:
+        """Lists secrets by name, without their values.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most secrets of the page, 1..500. Default 50.
+            prefix: Only names that start with this.
+
+        Needs `manage:secrets`. Effect: read.
+        """
+        return c.secret_info_page(self._core.call("vault.list", {"cursor": cursor, "limit": limit, "prefix": prefix}))
+
+    def put(
+        self,
+        *,
+        kind: SecretKind,
+        name: str,
+        value: str,
+        expires_at: datetime | None | Omit = OMIT,
+    ) -> SecretInfo:
+        """Puts a secret, or replaces the one of this name. The value is sealed at once and never given
+        out again.
+
+        Args:
+            kind: What it is for.
+            name: Name, 1..200 of `a-z A-Z 0-9 . _ : / -`.
+            value: The value, 1 byte to 64 KiB.
+            expires_at: When it stops being valid, in UTC milliseconds.
+
+        Needs `manage:secrets`. Effect: idempotent.
+        """
+        return c.secret_info(self._core.call("vault.put", {
+            "kind": kind,
+            "name": name,
+            "value": value,
+            "expires_at": expires_at,
+        }))
+
+    def rotate_data_key(self) -> DataKeyRotated:
+        """Makes a new data key for this workspace and seals every value anew, while readers and
+        writers go on. After a crash, the next call goes on with the same key.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.data_key_rotated(self._core.call("vault.rotate_data_key", {}))
+
+    def rotate_root(
+        self,
+        *,
+        provider: ProviderSpec | None | Omit = OMIT,
+    ) -> RootRotated:
+        """Wraps every data key with a new root key, in one commit; no value is touched. Without a
+        provider the key file is replaced in place.
+
+        Other processes that have the store open go on with the data keys they hold, and need the
+        new root at their next opening.
+
+        Args:
+            provider: Where the new key is from now on. Default: the key file that the hub
+              reads, with a new key.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.root_rotated(self._core.call("vault.rotate_root", {"provider": provider}))
 
 
 class VoiceOperations:
@@ -3324,6 +3832,11 @@ class Operations:
         return BrandsOperations(self._core)
 
     @property
+    def bus(self) -> BusOperations:
+        """Operations of `bus`."""
+        return BusOperations(self._core)
+
+    @property
     def campaign(self) -> CampaignOperations:
         """Operations of `campaign`."""
         return CampaignOperations(self._core)
@@ -3357,6 +3870,11 @@ class Operations:
     def gate(self) -> GateOperations:
         """Operations of `gate`."""
         return GateOperations(self._core)
+
+    @property
+    def health(self) -> HealthOperations:
+        """Operations of `health`."""
+        return HealthOperations(self._core)
 
     @property
     def jobs(self) -> JobsOperations:
@@ -3429,9 +3947,19 @@ class Operations:
         return StoreOperations(self._core)
 
     @property
+    def streams(self) -> StreamsOperations:
+        """Operations of `streams`."""
+        return StreamsOperations(self._core)
+
+    @property
     def suppression(self) -> SuppressionOperations:
         """Operations of `suppression`."""
         return SuppressionOperations(self._core)
+
+    @property
+    def telemetry(self) -> TelemetryOperations:
+        """Operations of `telemetry`."""
+        return TelemetryOperations(self._core)
 
     @property
     def tools(self) -> ToolsOperations:
@@ -3442,6 +3970,11 @@ class Operations:
     def utm(self) -> UtmOperations:
         """Operations of `utm`."""
         return UtmOperations(self._core)
+
+    @property
+    def vault(self) -> VaultOperations:
+        """Operations of `vault`."""
+        return VaultOperations(self._core)
 
     @property
     def voice(self) -> VoiceOperations:

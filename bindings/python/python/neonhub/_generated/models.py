@@ -14,7 +14,10 @@ from .._values import OMIT
 __all__ = [
     "AgentRun",
     "AgentRunPage",
+    "AgentSession",
+    "AgentSessionPage",
     "AgentsFailure",
+    "AgentsLogLine",
     "AgentsOrigin",
     "AiCitation",
     "AiRole",
@@ -33,6 +36,8 @@ __all__ = [
     "AuditEntryPage",
     "AuditOutcome",
     "AuditReport",
+    "Backoff",
+    "BackoffKind",
     "Basis",
     "Block",
     "BlockKind",
@@ -50,6 +55,8 @@ __all__ = [
     "BriefSender",
     "BudgetLine",
     "BudgetShare",
+    "BusEvent",
+    "Calendar",
     "Calibration",
     "Caller",
     "Campaign",
@@ -68,12 +75,15 @@ __all__ = [
     "CampaignReport",
     "CampaignStatus",
     "CampaignStepEffect",
+    "Cancelled",
     "CandidateStatus",
     "Casing",
+    "Changed",
     "Channel",
     "ChannelOverride",
     "ChunkOptions",
     "Cited",
+    "Compacted",
     "ComposeNote",
     "Composed",
     "ComposedText",
@@ -84,13 +94,17 @@ __all__ = [
     "ContextChunk",
     "CostRange",
     "Count",
+    "CreateSchedule",
     "Cta",
+    "DataKeyRotated",
     "Dataset",
     "DatasetKind",
     "DatasetPage",
     "DatasetsRole",
     "DayWindow",
     "Decision",
+    "DedupeInput",
+    "DedupeMode",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -109,46 +123,73 @@ __all__ = [
     "EffectClass",
     "Escape",
     "Event",
+    "EventPage",
     "Exemplar",
     "Explanation",
+    "ExportReport",
     "FailedFile",
-    "Figures",
+    "Filter",
     "FindingKind",
+    "Flow",
     "Frequency",
     "Fusion",
     "FusionBlend",
     "FusionRrf",
     "GeneratedText",
     "Greeting",
+    "HealAction",
+    "HealResult",
+    "HealthRecord",
+    "HealthRecordPage",
+    "HealthReport",
     "HiddenReason",
     "HiddenText",
+    "HistoryLine",
     "Hit",
     "Identifier",
     "IdentityKind",
     "IdentityView",
     "ImportJob",
     "ImportStatus",
+    "Imported",
+    "Instant",
     "Item",
     "ItemEvent",
     "ItemProgress",
+    "Jitter",
+    "Job",
+    "JobError",
+    "JobPage",
+    "JobState",
+    "JobsLogLine",
+    "KindFigures",
     "KnowledgeCounts",
     "Kpi",
     "LaunchOutcome",
-    "Level",
+    "Lease",
+    "LevelSet",
     "Lifecycle",
     "Lifted",
     "LimitCheck",
+    "LineFault",
     "Link",
-    "LogLine",
+    "Manifest",
     "MergeCandidate",
     "MergeCandidatePage",
     "MergeEntry",
     "MergeStatus",
+    "Migrated",
+    "Missed",
     "Mode",
     "Money",
+    "NewJob",
+    "NewNode",
     "NewRule",
     "Objective",
     "OfflineTemplate",
+    "OnChildFailure",
+    "OnConflict",
+    "Overlap",
     "Part",
     "Pattern",
     "PatternMaxSentenceWords",
@@ -181,18 +222,26 @@ __all__ = [
     "PromptVar",
     "Proof",
     "ProofMethod",
+    "ProviderSpec",
+    "ProviderSpecEnv",
+    "ProviderSpecFile",
+    "Published",
     "Quality",
     "QueueStats",
+    "QueueView",
     "QuietHours",
     "ReadFile",
     "Reason",
     "ReasonLine",
     "Recorded",
     "Rendered",
+    "Repaired",
     "Replacement",
+    "Replayed",
     "ReportPage",
     "Resolved",
     "Review",
+    "RootRotated",
     "RowFault",
     "RowFaultPage",
     "Rule",
@@ -201,10 +250,15 @@ __all__ = [
     "RunDetails",
     "RunLease",
     "RunStatus",
+    "Schedule",
     "ScheduleEntry",
+    "SchedulePage",
     "SearchFilters",
     "SearchMode",
     "SearchResult",
+    "SecretInfo",
+    "SecretInfoPage",
+    "SecretKind",
     "SegmentCount",
     "Segmentation",
     "Send",
@@ -213,6 +267,7 @@ __all__ = [
     "SendState",
     "SendTotals",
     "SenderProfile",
+    "SessionState",
     "Severity",
     "SkippedPassage",
     "SmsEncoding",
@@ -221,7 +276,7 @@ __all__ = [
     "Space",
     "SpacePage",
     "SpaceState",
-    "Span",
+    "SpanStatus",
     "SpilledResult",
     "Spread",
     "Status",
@@ -230,7 +285,11 @@ __all__ = [
     "StepParams",
     "StoppedBy",
     "StoreFinding",
+    "StoreReport",
+    "StreamItem",
+    "StreamPage",
     "Style",
+    "SubjectHealth",
     "Suggestion",
     "SuppressionCheck",
     "SuppressionFact",
@@ -240,6 +299,11 @@ __all__ = [
     "SuppressionViewPage",
     "TaggedLink",
     "Taint",
+    "Target",
+    "TargetJob",
+    "TargetOperation",
+    "TelemetryLevel",
+    "TelemetrySpan",
     "Thresholds",
     "TimelineEntry",
     "TimelineEntryPage",
@@ -250,6 +314,7 @@ __all__ = [
     "ToolLine",
     "ToolResultPiece",
     "ToolSource",
+    "Trace",
     "Trait",
     "Trust",
     "Turn",
@@ -261,11 +326,13 @@ __all__ = [
     "Used",
     "Utm",
     "VarKind",
+    "VaultReport",
     "VectorKind",
     "Vectors",
     "Verdict",
     "Verification",
     "VerificationMethod",
+    "Verified",
     "Vocabulary",
     "Voice",
     "VoiceAlignment",
@@ -275,6 +342,7 @@ __all__ = [
     "VoiceDiff",
     "VoiceFinding",
     "VoiceInContext",
+    "VoiceLevel",
     "VoiceLine",
     "VoiceOutcome",
     "VoiceParts",
@@ -284,10 +352,16 @@ __all__ = [
     "VoiceReport",
     "VoiceRule",
     "VoiceScore",
+    "VoiceSpan",
     "VoiceStatus",
     "VoiceView",
     "VoiceViolation",
     "WarningCode",
+    "When",
+    "WhenAt",
+    "WhenCron",
+    "WhenEvery",
+    "WhenLocalDaily",
     "Worked",
     "Workspace",
     "WorkspaceStatus",
@@ -346,6 +420,9 @@ class AgentRun(Shown):
     status: RunStatus
     """Where it stands."""
 
+    trace: str | None = None
+    """The caller's W3C `traceparent`, when it was started in a trace."""
+
     used: Used
     """What it has used."""
 
@@ -373,6 +450,7 @@ class AgentRun(Shown):
             "signals": self.signals,
             "started_at": self.started_at,
             "status": self.status,
+            "trace": OMIT if self.trace is None else self.trace,
             "used": self.used,
             "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
             "wake_at": OMIT if self.wake_at is None else self.wake_at,
@@ -384,6 +462,88 @@ class AgentRunPage(Shown):
     """A page of a list."""
 
     items: list[AgentRun]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSession(Shown):
+    """One firing of a schedule and what came of it."""
+
+    agent: str
+    """What it starts: an operation, or queue and work."""
+
+    attempt: int = 0
+    """Tries so far."""
+
+    cost_micros: int = 0
+    """What models cost, in micros of the workspace's currency."""
+
+    ended_at: datetime | None = None
+    """When it ended."""
+
+    id: str
+    """Its id."""
+
+    job_id: str | None = None
+    """Its job."""
+
+    missed_count: int = 0
+    """Instants before that passed while nothing ran."""
+
+    planned_at: datetime
+    """The instant it was planned for."""
+
+    reason: str | None = None
+    """Why it was skipped, failed or cancelled."""
+
+    run_ids: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Runs it led to."""
+
+    schedule_id: str | None = None
+    """Its schedule."""
+
+    started_at: datetime | None = None
+    """When it started."""
+
+    state: SessionState
+    """State."""
+
+    summary: str | None = None
+    """What it answered, up to 2 000 characters of JSON."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "attempt": self.attempt,
+            "cost_micros": self.cost_micros,
+            "ended_at": OMIT if self.ended_at is None else self.ended_at,
+            "id": self.id,
+            "job_id": OMIT if self.job_id is None else self.job_id,
+            "missed_count": self.missed_count,
+            "planned_at": self.planned_at,
+            "reason": OMIT if self.reason is None else self.reason,
+            "run_ids": self.run_ids,
+            "schedule_id": OMIT if self.schedule_id is None else self.schedule_id,
+            "started_at": OMIT if self.started_at is None else self.started_at,
+            "state": self.state,
+            "summary": OMIT if self.summary is None else self.summary,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSessionPage(Shown):
+    """A page of a list."""
+
+    items: list[AgentSession]
     """The items in the stated order."""
 
     next: str | None = None
@@ -422,6 +582,35 @@ class AgentsFailure(Shown):
             "message": self.message,
             "operation": self.operation,
             "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentsLogLine(Shown):
+    """One entry of a log for a reader."""
+
+    actor: str
+    """Who."""
+
+    at: datetime
+    """When."""
+
+    data: Any
+    """What it says."""
+
+    kind: str
+    """Word of its kind."""
+
+    seq: int
+    """Number in the run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actor": self.actor,
+            "at": self.at,
+            "data": self.data,
+            "kind": self.kind,
+            "seq": self.seq,
         }
 
 
@@ -885,6 +1074,42 @@ class AuditReport(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Backoff(Shown):
+    """Pauses between tries."""
+
+    base_ms: int
+    """First pause in milliseconds, at least 1."""
+
+    cap_ms: int
+    """Longest pause in milliseconds."""
+
+    jitter: Jitter
+    """Whether they are spread by chance."""
+
+    kind: BackoffKind
+    """How they grow."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "base_ms": self.base_ms,
+            "cap_ms": self.cap_ms,
+            "jitter": self.jitter,
+            "kind": self.kind,
+        }
+
+
+BackoffKind: TypeAlias = Literal[
+    "fixed",
+    "exponential",
+]
+"""How pauses between tries grow.
+
+- `fixed`: Always the base.
+- `exponential`: Doubles with each failure.
+"""
+
+
 Basis: TypeAlias = Literal[
     "consent",
     "contract",
@@ -1222,6 +1447,88 @@ class BudgetShare(Shown):
             "channel": self.channel,
             "pays_for": self.pays_for,
             "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BusEvent(Shown):
+    """An event with its place: `seq` is the commit, `sub` the event's number in it."""
+
+    actor: str
+    """Who."""
+
+    at: datetime
+    """When."""
+
+    causation_id: str | None = None
+    """The event whose handling caused this one."""
+
+    correlation_id: str
+    """Joins everything one outer call caused."""
+
+    data: Any
+    """Facts: ids, counts, words; no contact values."""
+
+    depth: int | None = None
+    """Length of the chain of causes before it."""
+
+    id: str
+    """Id of the event."""
+
+    seq: int
+    """Commit, as counted by the change feed."""
+
+    sub: int
+    """Number within the commit, from 0."""
+
+    subject_id: str
+    """Id of the record it is about."""
+
+    subject_kind: str
+    """Kind of the record it is about."""
+
+    type: str
+    """Dotted word, such as `person.created`."""
+
+    version: int | None = None
+    """Version of the shape of its facts."""
+
+    workspace_id: str
+    """The workspace."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "actor": self.actor,
+            "at": self.at,
+            "causation_id": OMIT if self.causation_id is None else self.causation_id,
+            "correlation_id": self.correlation_id,
+            "data": self.data,
+            "depth": OMIT if self.depth is None else self.depth,
+            "id": self.id,
+            "seq": self.seq,
+            "sub": self.sub,
+            "subject_id": self.subject_id,
+            "subject_kind": self.subject_kind,
+            "type": self.type,
+            "version": OMIT if self.version is None else self.version,
+            "workspace_id": self.workspace_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Calendar(Shown):
+    """Days that a schedule leaves out, in its own time zone."""
+
+    only_weekdays: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Only on these days of the week, `mon` to `sun`. Empty: all."""
+
+    skip_dates: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Dates, such as `2026-12-25`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "only_weekdays": self.only_weekdays,
+            "skip_dates": self.skip_dates,
         }
 
 
@@ -1788,6 +2095,23 @@ and can be looked up; `Compensable`: can be undone).
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cancelled(Shown):
+    """What a cancel came to."""
+
+    id: str
+    """Id of the job."""
+
+    state: JobState
+    """Its state now: `active` while its handler is being told to stop."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "state": self.state,
+        }
+
+
 CandidateStatus: TypeAlias = Literal[
     "open",
     "accepted",
@@ -1814,6 +2138,23 @@ Casing: TypeAlias = Literal[
 - `lower`: no capitals.
 - `upper`: ALL CAPITALS.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Changed(Shown):
+    """How many jobs an operation changed."""
+
+    count: int
+    """Jobs."""
+
+    is_more: bool
+    """True when there are more: call again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "is_more": self.is_more,
+        }
 
 
 Channel: TypeAlias = Literal[
@@ -1894,7 +2235,7 @@ class Cited(Shown):
     quote: str
     """The sentence as it stands in the source."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in the chunk's text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -1903,6 +2244,31 @@ class Cited(Shown):
             "document": self.document,
             "quote": self.quote,
             "span": self.span,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Compacted(Shown):
+    """The answer of `store.compact`."""
+
+    after_bytes: int
+    """Bytes after."""
+
+    before_bytes: int
+    """Bytes before."""
+
+    blobs_removed: int
+    """Blobs removed."""
+
+    feed_removed: int
+    """Feed entries forgotten."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after_bytes": self.after_bytes,
+            "before_bytes": self.before_bytes,
+            "blobs_removed": self.blobs_removed,
+            "feed_removed": self.feed_removed,
         }
 
 
@@ -2217,6 +2583,75 @@ class Count(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CreateSchedule(Shown):
+    """Makes a schedule. A job as its target needs `manage:jobs` as well."""
+
+    calendar: Calendar | None = None
+    """Days it leaves out."""
+
+    concurrency: int | None = None
+    """Sessions under way at once with overlap `allow`, 1..1000. Default 10."""
+
+    ends_at: datetime | None = None
+    """Not after this instant."""
+
+    jitter_ms: int | None = None
+    """Each firing starts up to so many milliseconds later, up to a day. Default 0."""
+
+    max_runs: int | None = None
+    """Ends after so many firings, at least 1."""
+
+    missed: Missed = "latest"
+    """Instants that passed while nothing ran. Default `latest`."""
+
+    missed_window_ms: int | None = None
+    """How old a missed instant may be, in milliseconds. Default 24 h."""
+
+    name: str
+    """Its name, unique in the workspace, 1..200 characters."""
+
+    overlap: Overlap = "skip"
+    """While the firing before is under way. Default `skip`."""
+
+    pause_after_failures: int | None = None
+    """Pauses itself after so many failed sessions in a row; 0 for never. Default 5."""
+
+    priority: int | None = None
+    """Priority of its jobs. Default 0."""
+
+    retries: int | None = None
+    """Further tries of a failed firing, 0..100. Default 2."""
+
+    starts_at: datetime | None = None
+    """Not before this instant."""
+
+    target: Target
+    """What it starts."""
+
+    when: When
+    """When."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "calendar": OMIT if self.calendar is None else self.calendar,
+            "concurrency": OMIT if self.concurrency is None else self.concurrency,
+            "ends_at": OMIT if self.ends_at is None else self.ends_at,
+            "jitter_ms": OMIT if self.jitter_ms is None else self.jitter_ms,
+            "max_runs": OMIT if self.max_runs is None else self.max_runs,
+            "missed": self.missed,
+            "missed_window_ms": OMIT if self.missed_window_ms is None else self.missed_window_ms,
+            "name": self.name,
+            "overlap": self.overlap,
+            "pause_after_failures": OMIT if self.pause_after_failures is None else self.pause_after_failures,
+            "priority": OMIT if self.priority is None else self.priority,
+            "retries": OMIT if self.retries is None else self.retries,
+            "starts_at": OMIT if self.starts_at is None else self.starts_at,
+            "target": self.target,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Cta(Shown):
     """A call to action."""
 
@@ -2230,6 +2665,27 @@ class Cta(Shown):
         return {
             "label": self.label,
             "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DataKeyRotated(Shown):
+    """What a rotation of the data key did."""
+
+    is_complete: bool
+    """True when no value of an older version is left."""
+
+    resealed: int
+    """Values sealed anew, also by a call before that was cut off."""
+
+    version: int
+    """The version that seals now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_complete": self.is_complete,
+            "resealed": self.resealed,
+            "version": self.version,
         }
 
 
@@ -2340,6 +2796,40 @@ Decision: TypeAlias = Literal[
 - `allow`: May go out now.
 - `defer`: Not before an instant; then it is judged again.
 - `deny`: Not at all.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DedupeInput(Shown):
+    """How a new job is kept from being there twice."""
+
+    keep_key_for_ms: int | None = None
+    """Holds the key for so many milliseconds after the end of the job."""
+
+    key: str
+    """Only one live job of the queue may hold it; 1..255 bytes."""
+
+    mode: DedupeMode = "reject"
+    """What happens to the live one. Default: it is the answer."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "keep_key_for_ms": OMIT if self.keep_key_for_ms is None else self.keep_key_for_ms,
+            "key": self.key,
+            "mode": self.mode,
+        }
+
+
+DedupeMode: TypeAlias = Literal[
+    "reject",
+    "replace",
+    "extend",
+]
+"""What happens when the dedupe key of a new job is held by a live one.
+
+- `reject`: The live job is the answer.
+- `replace`: The payload of a job that still waits is swapped; its instant stays.
+- `extend`: As replace, and its instant moves too: it runs once things are quiet.
 """
 
 
@@ -2870,11 +3360,17 @@ class Event(Shown):
     at: datetime
     """When."""
 
+    causation_id: str | None = None
+    """The event whose handling caused this one."""
+
     correlation_id: str
     """Joins everything one outer call caused."""
 
     data: Any
     """Facts: ids, counts, words; no contact values."""
+
+    depth: int | None = None
+    """Length of the chain of causes before it."""
 
     id: str
     """Id of the event."""
@@ -2888,16 +3384,39 @@ class Event(Shown):
     type: str
     """Dotted word, such as `person.created`."""
 
+    version: int | None = None
+    """Version of the shape of its facts."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "actor": self.actor,
             "at": self.at,
+            "causation_id": OMIT if self.causation_id is None else self.causation_id,
             "correlation_id": self.correlation_id,
             "data": self.data,
+            "depth": OMIT if self.depth is None else self.depth,
             "id": self.id,
             "subject_id": self.subject_id,
             "subject_kind": self.subject_kind,
             "type": self.type,
+            "version": OMIT if self.version is None else self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EventPage(Shown):
+    """Events, and where to go on."""
+
+    cursor: str
+    """Give it back to go on after these events."""
+
+    items: list[BusEvent]
+    """The events, oldest first."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "items": self.items,
         }
 
 
@@ -2964,6 +3483,23 @@ class Explanation(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ExportReport(Shown):
+    """The answer of `store.export`."""
+
+    records: int
+    """Records written."""
+
+    size_bytes: int
+    """Bytes of the file."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "records": self.records,
+            "size_bytes": self.size_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FailedFile(Shown):
     """A brand file that could not be read."""
 
@@ -2981,19 +3517,32 @@ class FailedFile(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Figures(Shown):
-    """Figures of the store."""
+class Filter(Shown):
+    """Which events are meant: all conditions that are given must hold. The empty filter means every
+    event.
 
-    commits: int
-    """Commits so far: the position of the change feed."""
+    ``` use neonhub_core::bus::Filter; let filter = Filter::types(["person.*", "*.finished"]);
+    assert!(filter.types.len() == 2); ```
+    """
 
-    engine: str
-    """Engine: `sqlite` or `memory`."""
+    agent: str | None = None
+    """Name of the agent that caused it; `*` stands for any characters."""
+
+    subject_id: str | None = None
+    """Id of the record it is about."""
+
+    subject_kind: str | None = None
+    """Kind of the record it is about."""
+
+    types: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Types, one of which must match; `*` stands for any characters. Empty: any type."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "commits": self.commits,
-            "engine": self.engine,
+            "agent": OMIT if self.agent is None else self.agent,
+            "subject_id": OMIT if self.subject_id is None else self.subject_id,
+            "subject_kind": OMIT if self.subject_kind is None else self.subject_kind,
+            "types": self.types,
         }
 
 
@@ -3014,6 +3563,23 @@ FindingKind: TypeAlias = Literal[
 - `brand`: The brand's own rules and the words of the brief.
 - `injection`: Instructions to the model inside text, or system text inside output.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Flow(Shown):
+    """A flow that was made."""
+
+    flow_id: str
+    """Id of the flow."""
+
+    jobs: list[Job]
+    """Its jobs in the order given."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "flow_id": self.flow_id,
+            "jobs": self.jobs,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -3140,6 +3706,143 @@ class Greeting(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealAction(Shown):
+    """One try to heal a part."""
+
+    after: str
+    """How it was after."""
+
+    at: datetime
+    """When."""
+
+    before: str
+    """How the part was before: `healthy`, `degraded` or `unhealthy`."""
+
+    detail: str
+    """What the recipe did, or why it failed."""
+
+    id: str
+    """Its id."""
+
+    recipe: str
+    """The recipe."""
+
+    result: HealResult
+    """How it ended."""
+
+    subject: str
+    """The part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "at": self.at,
+            "before": self.before,
+            "detail": self.detail,
+            "id": self.id,
+            "recipe": self.recipe,
+            "result": self.result,
+            "subject": self.subject,
+        }
+
+
+HealResult: TypeAlias = Literal[
+    "healed",
+    "unchanged",
+    "failed",
+]
+"""How a try to heal ended.
+
+- `healed`: The part is healthy.
+- `unchanged`: It is not.
+- `failed`: The recipe itself failed.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthRecord(Shown):
+    """How one part has been."""
+
+    at: datetime
+    """When it was last checked."""
+
+    checks: int
+    """Checks so far."""
+
+    detail: str | None = None
+    """What is wrong."""
+
+    failures: int
+    """Failures in a row."""
+
+    latency_ms: int
+    """Time of the last check, in milliseconds."""
+
+    since: datetime
+    """Since when."""
+
+    status: str
+    """`healthy`, `degraded` or `unhealthy`."""
+
+    subject: str
+    """The part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "checks": self.checks,
+            "detail": OMIT if self.detail is None else self.detail,
+            "failures": self.failures,
+            "latency_ms": self.latency_ms,
+            "since": self.since,
+            "status": self.status,
+            "subject": self.subject,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthRecordPage(Shown):
+    """A page of a list."""
+
+    items: list[HealthRecord]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthReport(Shown):
+    """How the hub is."""
+
+    checks: list[SubjectHealth]
+    """The parts."""
+
+    status: str
+    """The worst of all parts: `healthy`, `degraded` or `unhealthy`."""
+
+    uptime_ms: int
+    """Time since the hub was opened, in milliseconds."""
+
+    version: str
+    """Version of NeonHub."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "checks": self.checks,
+            "status": self.status,
+            "uptime_ms": self.uptime_ms,
+            "version": self.version,
+        }
+
+
 HiddenReason: TypeAlias = Literal[
     "attribute",
     "display_none",
@@ -3184,6 +3887,27 @@ class HiddenText(Shown):
             "page": OMIT if self.page is None else self.page,
             "reason": self.reason,
             "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HistoryLine(Shown):
+    """One failed try or other turn in the life of a job."""
+
+    at: datetime
+    """When."""
+
+    reason: str
+    """Why: the word of an error, or what was asked."""
+
+    state: JobState
+    """The state it came to."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "reason": self.reason,
+            "state": self.state,
         }
 
 
@@ -3499,6 +4223,60 @@ ImportStatus: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Imported(Shown):
+    """What an import did, or would do."""
+
+    faults: list[LineFault]
+    """The first 100 of them."""
+
+    lines: int
+    """Lines read."""
+
+    refused: int
+    """Lines that were refused."""
+
+    skipped: int
+    """Records that were there already and stayed."""
+
+    written: int
+    """Records written."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "faults": self.faults,
+            "lines": self.lines,
+            "refused": self.refused,
+            "skipped": self.skipped,
+            "written": self.written,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Instant(Shown):
+    """One instant of a preview."""
+
+    at: datetime
+    """The instant."""
+
+    local: str
+    """The local time."""
+
+    note: str | None = None
+    """What a change of clocks did."""
+
+    offset: str
+    """Its offset from UTC."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "local": self.local,
+            "note": OMIT if self.note is None else self.note,
+            "offset": self.offset,
+        }
+
+
 Item: TypeAlias = "ItemEvent | ItemProgress"
 """One item of a subscription.
 
@@ -3551,6 +4329,245 @@ class ItemProgress(Shown):
             "note": self.note,
             "task": self.task,
             "total": self.total,
+        }
+
+
+Jitter: TypeAlias = Literal[
+    "full",
+    "none",
+]
+"""Whether pauses are spread by chance.
+
+- `full`: Anything between 0 and the pause.
+- `none`: Exactly the pause.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Job(Shown):
+    """A piece of durable work. The payload holds ids only, no personal values."""
+
+    attempts: int | None = None
+    """Tries that failed so far."""
+
+    backoff: Backoff | None = None
+    """Pauses between tries; absent: those of the queue."""
+
+    correlation_id: str
+    """Joins it to the call that enqueued it."""
+
+    crashes: int | None = None
+    """Processes that were gone while they held it."""
+
+    dedupe_key: str | None = None
+    """Only one live job of a queue may hold it."""
+
+    error: JobError | None = None
+    """The last failure."""
+
+    finished_at: datetime | None = None
+    """When it ended."""
+
+    flow_id: str | None = None
+    """Its flow."""
+
+    group_key: str | None = None
+    """At most as many active jobs as the queue allows share it, one by default."""
+
+    group_slot: int | None = None
+    """Place in its group while active, from 0."""
+
+    id: str
+    """Its id."""
+
+    keep_key_for_ms: int | None = None
+    """Holds the dedupe key for so long after its end."""
+
+    lease: Lease | None = None
+    """Who holds it, or held it last."""
+
+    max_attempts: int
+    """Tries before it is given up."""
+
+    more_parents: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Further jobs that wait for this one."""
+
+    name: str
+    """Name of the work."""
+
+    on_child_failure: OnChildFailure | None = None
+    """What it does when a child fails."""
+
+    open_children: int | None = None
+    """Children it still waits for."""
+
+    parent_id: str | None = None
+    """The job that waits for this one."""
+
+    payload: Any
+    """Ids the handler needs; at most 256 KiB."""
+
+    principal: str | None = None
+    """Who enqueued it."""
+
+    priority: int | None = None
+    """Higher goes first. A waiting job gains 1 per minute, up to 10."""
+
+    progress: int | None = None
+    """How far it is, in percent; filled in when a job is read by itself."""
+
+    queue: str
+    """Queue it stands in."""
+
+    result: Any = None
+    """What its handler answered."""
+
+    run_at: datetime
+    """Not before this instant."""
+
+    stalls: int | None = None
+    """Leases that ended without an outcome."""
+
+    started_at: datetime | None = None
+    """When it was first taken."""
+
+    state: JobState
+    """State."""
+
+    timeout_ms: int | None = None
+    """Time for one try in milliseconds; absent: that of the queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": OMIT if self.attempts is None else self.attempts,
+            "backoff": OMIT if self.backoff is None else self.backoff,
+            "correlation_id": self.correlation_id,
+            "crashes": OMIT if self.crashes is None else self.crashes,
+            "dedupe_key": OMIT if self.dedupe_key is None else self.dedupe_key,
+            "error": OMIT if self.error is None else self.error,
+            "finished_at": OMIT if self.finished_at is None else self.finished_at,
+            "flow_id": OMIT if self.flow_id is None else self.flow_id,
+            "group_key": OMIT if self.group_key is None else self.group_key,
+            "group_slot": OMIT if self.group_slot is None else self.group_slot,
+            "id": self.id,
+            "keep_key_for_ms": OMIT if self.keep_key_for_ms is None else self.keep_key_for_ms,
+            "lease": OMIT if self.lease is None else self.lease,
+            "max_attempts": self.max_attempts,
+            "more_parents": self.more_parents,
+            "name": self.name,
+            "on_child_failure": OMIT if self.on_child_failure is None else self.on_child_failure,
+            "open_children": OMIT if self.open_children is None else self.open_children,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "payload": self.payload,
+            "principal": OMIT if self.principal is None else self.principal,
+            "priority": OMIT if self.priority is None else self.priority,
+            "progress": OMIT if self.progress is None else self.progress,
+            "queue": self.queue,
+            "result": OMIT if self.result is None else self.result,
+            "run_at": self.run_at,
+            "stalls": OMIT if self.stalls is None else self.stalls,
+            "started_at": OMIT if self.started_at is None else self.started_at,
+            "state": self.state,
+            "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobError(Shown):
+    """Why a try failed. No personal data, no bodies."""
+
+    code: str
+    """The stable word, such as `unavailable`."""
+
+    message: str
+    """What was wrong."""
+
+    retryable: bool
+    """True when another try may help."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobPage(Shown):
+    """A page of a list."""
+
+    items: list[Job]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+JobState: TypeAlias = Literal[
+    "waiting",
+    "delayed",
+    "blocked",
+    "active",
+    "completed",
+    "failed",
+    "dead",
+    "cancelled",
+]
+"""State of a job.
+
+- `waiting`: Ready to be taken.
+- `delayed`: Waits for its instant. It is taken from then on without another write.
+- `blocked`: Waits for its children.
+- `active`: Held by a worker until its lease ends.
+- `completed`: Done.
+- `failed`: Ended because a child failed.
+- `dead`: Given up; kept until someone acts.
+- `cancelled`: Cancelled before it was done.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobsLogLine(Shown):
+    """One line that a handler noted."""
+
+    at: datetime
+    """When."""
+
+    text: str
+    """What; at most 500 characters."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KindFigures(Shown):
+    """Figures of one kind."""
+
+    bytes: int
+    """Bytes of their bodies."""
+
+    kind: str
+    """Name of the kind."""
+
+    records: int
+    """Records."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bytes": self.bytes,
+            "kind": self.kind,
+            "records": self.records,
         }
 
 
@@ -3637,17 +4654,46 @@ class LaunchOutcome(Shown):
         }
 
 
-Level: TypeAlias = Literal[
-    "info",
-    "warn",
-    "block",
-]
-"""How much a finding weighs.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Lease(Shown):
+    """A worker's hold on a job. Every later write of the worker checks it."""
 
-- `info`: Good to know.
-- `warn`: A person should look.
-- `block`: Must not go out.
-"""
+    owner: str
+    """The worker."""
+
+    token: int
+    """Fencing token: one more than the lease before."""
+
+    until: datetime
+    """When it ends unless its worker reports that it is alive."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "owner": self.owner,
+            "token": self.token,
+            "until": self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LevelSet(Shown):
+    """A level that was changed."""
+
+    level: TelemetryLevel
+    """The level."""
+
+    target: str
+    """The target."""
+
+    until: datetime
+    """When it ends."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "level": self.level,
+            "target": self.target,
+            "until": self.until,
+        }
 
 
 Lifecycle: TypeAlias = Literal[
@@ -3714,6 +4760,23 @@ class LimitCheck(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LineFault(Shown):
+    """A line that was not taken."""
+
+    line: int
+    """Number of the line, from 1."""
+
+    problem: str
+    """What is wrong with it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "line": self.line,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Link(Shown):
     """A link of the visible text."""
 
@@ -3735,31 +4798,35 @@ class Link(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class LogLine(Shown):
-    """One entry of a log for a reader."""
+class Manifest(Shown):
+    """What a backup holds."""
 
-    actor: str
-    """Who."""
+    engine: str
+    """Engine that it was taken from."""
 
-    at: datetime
-    """When."""
+    items: int
+    """All items: kinds, records, chain heads, blobs, feed entries."""
 
-    data: Any
-    """What it says."""
-
-    kind: str
-    """Word of its kind."""
+    records: int
+    """Records."""
 
     seq: int
-    """Number in the run."""
+    """Position of the last commit it holds."""
+
+    sha256: str
+    """SHA-256 of everything before the last line, hex."""
+
+    size_bytes: int
+    """Bytes of the file."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "actor": self.actor,
-            "at": self.at,
-            "data": self.data,
-            "kind": self.kind,
+            "engine": self.engine,
+            "items": self.items,
+            "records": self.records,
             "seq": self.seq,
+            "sha256": self.sha256,
+            "size_bytes": self.size_bytes,
         }
 
 
@@ -3887,6 +4954,40 @@ MergeStatus: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Migrated(Shown):
+    """The answer of `store.migrate`."""
+
+    build_version: int
+    """Version that this build works with."""
+
+    pending: list[int]
+    """Numbers of the migrations that are still to come."""
+
+    version: int
+    """Version of the store."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "build_version": self.build_version,
+            "pending": self.pending,
+            "version": self.version,
+        }
+
+
+Missed: TypeAlias = Literal[
+    "skip",
+    "latest",
+    "all",
+]
+"""What happens to instants that passed while nothing ran.
+
+- `skip`: They are left out.
+- `latest`: The last of them fires, with the number of the others.
+- `all`: Each fires, the last 100 at most.
+"""
+
+
 Mode: TypeAlias = Literal[
     "sandbox",
     "production",
@@ -3914,6 +5015,84 @@ class Money(Shown):
         return {
             "currency": self.currency,
             "minor": self.minor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewJob(Shown):
+    """A job to be enqueued."""
+
+    attempts: int | None = None
+    """Tries before it is given up, 1..1000. Default: that of the queue."""
+
+    backoff: Backoff | None = None
+    """Pauses between tries. Default: those of the queue."""
+
+    dedupe: DedupeInput | None = None
+    """Keeps it from being there twice."""
+
+    delay_ms: int | None = None
+    """Milliseconds from now. Not together with `run_at`."""
+
+    group: str | None = None
+    """Jobs of one group are worked one after the other; 1..255 bytes."""
+
+    name: str
+    """Name of the work."""
+
+    on_child_failure: OnChildFailure | None = None
+    """What it does when a child of it fails. Default: it fails too."""
+
+    payload: Any = None
+    """Ids the handler needs; at most 256 KiB."""
+
+    priority: int | None = None
+    """Higher goes first. Default 0."""
+
+    queue: str
+    """Queue or short name, such as `email.send`."""
+
+    run_at: datetime | None = None
+    """Not before this instant."""
+
+    timeout_ms: int | None = None
+    """Milliseconds for one try, up to a day. Default: that of the queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": OMIT if self.attempts is None else self.attempts,
+            "backoff": OMIT if self.backoff is None else self.backoff,
+            "dedupe": OMIT if self.dedupe is None else self.dedupe,
+            "delay_ms": OMIT if self.delay_ms is None else self.delay_ms,
+            "group": OMIT if self.group is None else self.group,
+            "name": self.name,
+            "on_child_failure": OMIT if self.on_child_failure is None else self.on_child_failure,
+            "payload": OMIT if self.payload is None else self.payload,
+            "priority": OMIT if self.priority is None else self.priority,
+            "queue": self.queue,
+            "run_at": OMIT if self.run_at is None else self.run_at,
+            "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewNode(Shown):
+    """One job of a flow."""
+
+    after: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words of the jobs it waits for."""
+
+    job: NewJob
+    """The job."""
+
+    key: str
+    """Its word in the flow."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "job": self.job,
+            "key": self.key,
         }
 
 
@@ -3994,6 +5173,49 @@ class OfflineTemplate(Shown):
             "variants": self.variants,
             "vars": OMIT if self.vars is None else self.vars,
         }
+
+
+OnChildFailure: TypeAlias = Literal[
+    "fail",
+    "ignore",
+    "continue",
+]
+"""What a parent does when a child of it fails.
+
+- `fail`: It fails too, at once, and its other children that still wait are cancelled.
+- `ignore`: The child counts as done; its error stays readable.
+- `continue`: It starts at the first failure, without waiting for the others.
+"""
+
+
+OnConflict: TypeAlias = Literal[
+    "fail",
+    "skip",
+    "replace",
+]
+"""What to do with a record that is there already.
+
+- `fail`: Report the line and leave the record as it is.
+- `skip`: Leave the record as it is, without a word.
+- `replace`: Put the line in its place.
+"""
+
+
+Overlap: TypeAlias = Literal[
+    "skip",
+    "queue_one",
+    "queue_all",
+    "allow",
+    "cancel_previous",
+]
+"""What happens when a firing comes while the one before is under way.
+
+- `skip`: It is skipped.
+- `queue_one`: One waits; further ones are skipped.
+- `queue_all`: All wait their turn.
+- `allow`: Both run, up to `concurrency`.
+- `cancel_previous`: The one before is cancelled.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -4788,6 +6010,58 @@ ProofMethod: TypeAlias = Literal[
 """
 
 
+ProviderSpec: TypeAlias = "ProviderSpecEnv | ProviderSpecFile"
+"""Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ProviderSpecEnv(Shown):
+    """A variable of the environment that holds 64 hex digits."""
+
+    kind: Literal["env"] = "env"
+
+    name: str
+    """Name of the variable."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ProviderSpecFile(Shown):
+    """A key file of mode 0600; made with a new key when it is missing."""
+
+    kind: Literal["file"] = "file"
+
+    path: str
+    """Its path."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "path": self.path,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Published(Shown):
+    """An event that was published."""
+
+    id: str
+    """Its id."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+        }
+
+
 Quality: TypeAlias = Literal[
     "valid",
     "possible",
@@ -4809,25 +6083,94 @@ class QueueStats(Shown):
     active: int
     """Held by workers."""
 
+    blocked: int
+    """Waiting for children."""
+
+    cancelled: int
+    """Cancelled, as far as kept."""
+
     completed: int
     """Done, as far as kept."""
 
     dead: int
     """Given up."""
 
+    delayed: int
+    """Waiting for their instant."""
+
+    failed: int
+    """Ended because a child failed, as far as kept."""
+
+    oldest_ms: int
+    """How long the oldest ready job has been waiting, in milliseconds."""
+
+    p50_ms: int
+    """Milliseconds from start to end of completed jobs that half of the last 200 stayed under."""
+
+    p99_ms: int
+    """Milliseconds that 99 of 100 stayed under."""
+
+    paused: bool
+    """True while nothing is taken from it."""
+
+    per_minute: float
+    """Jobs completed per minute, over the last 200 at most."""
+
     queue: str
     """Queue."""
 
     waiting: int
-    """Ready or delayed."""
+    """Ready to be taken."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
             "active": self.active,
+            "blocked": self.blocked,
+            "cancelled": self.cancelled,
             "completed": self.completed,
             "dead": self.dead,
+            "delayed": self.delayed,
+            "failed": self.failed,
+            "oldest_ms": self.oldest_ms,
+            "p50_ms": self.p50_ms,
+            "p99_ms": self.p99_ms,
+            "paused": self.paused,
+            "per_minute": self.per_minute,
             "queue": self.queue,
             "waiting": self.waiting,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QueueView(Shown):
+    """A queue of this program."""
+
+    attempts: int
+    """Tries before a job is given up."""
+
+    concurrency: int
+    """Jobs in work at once in one process."""
+
+    name: str
+    """Its name."""
+
+    needs: Permission
+    """The right that enqueueing needs."""
+
+    paused: bool
+    """True while nothing is taken from it in this workspace."""
+
+    timeout_ms: int
+    """Milliseconds for one try."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attempts": self.attempts,
+            "concurrency": self.concurrency,
+            "name": self.name,
+            "needs": self.needs,
+            "paused": self.paused,
+            "timeout_ms": self.timeout_ms,
         }
 
 
@@ -4988,6 +6331,23 @@ class Rendered(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Repaired(Shown):
+    """The answer of `store.repair`."""
+
+    done: list[str]
+    """What was done."""
+
+    left: list[StoreFinding]
+    """What is still damaged."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "left": self.left,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Replacement(Shown):
     """One folding of a suggestion."""
 
@@ -5005,6 +6365,36 @@ class Replacement(Shown):
             "count": self.count,
             "from": self.from_,
             "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Replayed(Shown):
+    """What a replay did."""
+
+    done: int
+    """Events taken."""
+
+    failed: int
+    """Events the subscriber failed on."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReportPage(Shown):
+    """A report as a page."""
+
+    html: str
+    """The whole document, UTF-8."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "html": self.html,
         }
 
 
@@ -5071,6 +6461,23 @@ class Review(Shown):
             "by": self.by,
             "hash": self.hash,
             "note": OMIT if self.note is None else self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RootRotated(Shown):
+    """What a rotation of the root did."""
+
+    data_keys: int
+    """Data keys wrapped anew."""
+
+    provider: str
+    """Where the root key is now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "data_keys": self.data_keys,
+            "provider": self.provider,
         }
 
 
@@ -5186,7 +6593,7 @@ class RuleSource(Shown):
     document: str
     """Document."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in the extracted text of the document."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -5204,7 +6611,7 @@ class RunDetails(Shown):
     input: Any
     """Its input."""
 
-    log: list[LogLine] = dataclasses.field(default_factory=lambda: [])
+    log: list[AgentsLogLine] = dataclasses.field(default_factory=lambda: [])
     """Its log, when asked for."""
 
     output: Any
@@ -5271,6 +6678,115 @@ RunStatus: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Schedule(Shown):
+    """Work that starts by itself."""
+
+    anchor: datetime
+    """Where elapsed time counts from."""
+
+    calendar: Calendar | None = None
+    """Days it leaves out."""
+
+    concurrency: int
+    """Sessions under way at once, with `overlap` `allow`."""
+
+    enabled: bool
+    """Whether it fires."""
+
+    ends_at: datetime | None = None
+    """Not after this instant."""
+
+    failures: int = 0
+    """Failed sessions in a row."""
+
+    fired: int = 0
+    """How often it fired."""
+
+    id: str
+    """Its id."""
+
+    jitter_ms: int
+    """Each firing starts up to so many milliseconds later; always the same for one instant."""
+
+    last_at: datetime | None = None
+    """The instant it fired for last."""
+
+    max_runs: int | None = None
+    """Ends after so many firings."""
+
+    missed: Missed
+    """Instants that passed while nothing ran."""
+
+    missed_window_ms: int
+    """How old a missed instant may be, in milliseconds."""
+
+    name: str
+    """Its name, unique in the workspace."""
+
+    next_at: datetime | None = None
+    """Its next instant."""
+
+    overlap: Overlap
+    """While the firing before is under way."""
+
+    pause_after_failures: int
+    """Pauses itself after so many failed sessions in a row; 0 for never."""
+
+    paused_reason: str | None = None
+    """Why it does not."""
+
+    principal: str
+    """Who made it: its work has these rights at most."""
+
+    priority: int
+    """Priority of its jobs."""
+
+    retries: int
+    """Further tries of a failed firing."""
+
+    rights: list[Permission]
+    """The rights of who made it."""
+
+    starts_at: datetime | None = None
+    """Not before this instant."""
+
+    target: Target
+    """What it starts."""
+
+    when: When
+    """When."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "anchor": self.anchor,
+            "calendar": OMIT if self.calendar is None else self.calendar,
+            "concurrency": self.concurrency,
+            "enabled": self.enabled,
+            "ends_at": OMIT if self.ends_at is None else self.ends_at,
+            "failures": self.failures,
+            "fired": self.fired,
+            "id": self.id,
+            "jitter_ms": self.jitter_ms,
+            "last_at": OMIT if self.last_at is None else self.last_at,
+            "max_runs": OMIT if self.max_runs is None else self.max_runs,
+            "missed": self.missed,
+            "missed_window_ms": self.missed_window_ms,
+            "name": self.name,
+            "next_at": OMIT if self.next_at is None else self.next_at,
+            "overlap": self.overlap,
+            "pause_after_failures": self.pause_after_failures,
+            "paused_reason": OMIT if self.paused_reason is None else self.paused_reason,
+            "principal": self.principal,
+            "priority": self.priority,
+            "retries": self.retries,
+            "rights": self.rights,
+            "starts_at": OMIT if self.starts_at is None else self.starts_at,
+            "target": self.target,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ScheduleEntry(Shown):
     """One line of the schedule."""
 
@@ -5296,6 +6812,23 @@ class ScheduleEntry(Shown):
             "step_key": self.step_key,
             "title": self.title,
             "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SchedulePage(Shown):
+    """A page of a list."""
+
+    items: list[Schedule]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -5372,6 +6905,85 @@ class SearchResult(Shown):
             "hits": self.hits,
             "reason": OMIT if self.reason is None else self.reason,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SecretInfo(Shown):
+    """What is told of a secret: everything but its value."""
+
+    created_at: datetime
+    """When it was first put."""
+
+    expires_at: datetime | None = None
+    """When it stops being valid."""
+
+    id: str
+    """Its id."""
+
+    key_version: int
+    """Version of the data key it is sealed with."""
+
+    kind: SecretKind
+    """What it is for."""
+
+    last_used_at: datetime | None = None
+    """When it was last read, to the day."""
+
+    name: str
+    """Its name."""
+
+    rotated_at: datetime
+    """When the value was last replaced."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "created_at": self.created_at,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "key_version": self.key_version,
+            "kind": self.kind,
+            "last_used_at": OMIT if self.last_used_at is None else self.last_used_at,
+            "name": self.name,
+            "rotated_at": self.rotated_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SecretInfoPage(Shown):
+    """A page of a list."""
+
+    items: list[SecretInfo]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+SecretKind: TypeAlias = Literal[
+    "token",
+    "api_key",
+    "password",
+    "webhook_secret",
+    "signing_key",
+    "person_key",
+    "other",
+]
+"""What a secret is for.
+
+- `token`: A token of OAuth or of a session.
+- `api_key`: A key of an API.
+- `password`: A password.
+- `webhook_secret`: What webhooks are signed with.
+- `signing_key`: A key that links or tokens are signed with.
+- `person_key`: The key of one person.
+- `other`: Anything else.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -5700,6 +7312,25 @@ class SenderProfile(Shown):
         }
 
 
+SessionState: TypeAlias = Literal[
+    "pending",
+    "running",
+    "completed",
+    "failed",
+    "cancelled",
+    "skipped",
+]
+"""State of a session.
+
+- `pending`: Its job waits.
+- `running`: Its job is in work.
+- `completed`: Done.
+- `failed`: Its tries are used up.
+- `cancelled`: Cancelled.
+- `skipped`: It never ran.
+"""
+
+
 Severity: TypeAlias = Literal[
     "info",
     "should",
@@ -5723,7 +7354,7 @@ class SkippedPassage(Shown):
     reason: str
     """Why: `instruction` for text that talks to a model."""
 
-    span: Span
+    span: VoiceSpan
     """Byte range in its text."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -5846,21 +7477,17 @@ SpaceState: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Span(Shown):
-    """A byte range of a text; `end` is exclusive."""
+SpanStatus: TypeAlias = Literal[
+    "open",
+    "ok",
+    "error",
+]
+"""How a span ended.
 
-    end: int
-    """One past the last byte."""
-
-    start: int
-    """First byte."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "end": self.end,
-            "start": self.start,
-        }
+- `open`: It is not at its end.
+- `ok`: As it should.
+- `error`: With a failure.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -6048,6 +7675,92 @@ class StoreFinding(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StoreReport(Shown):
+    """Figures of the store."""
+
+    blob_bytes: int
+    """Bytes of blobs."""
+
+    blobs: int
+    """Blobs."""
+
+    commits: int
+    """Commits so far: the position of the change feed."""
+
+    disk_bytes: int
+    """Bytes on disk, 0 in memory."""
+
+    engine: str
+    """Engine: `sqlite`, `postgres`, `sled` or `memory`."""
+
+    feed_length: int
+    """Entries that the feed still holds."""
+
+    kinds: list[KindFigures]
+    """Records and bytes per kind."""
+
+    oldest_cursor: int
+    """The oldest cursor that can still be read from."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blob_bytes": self.blob_bytes,
+            "blobs": self.blobs,
+            "commits": self.commits,
+            "disk_bytes": self.disk_bytes,
+            "engine": self.engine,
+            "feed_length": self.feed_length,
+            "kinds": self.kinds,
+            "oldest_cursor": self.oldest_cursor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StreamItem(Shown):
+    """One item of a stream."""
+
+    cursor: str
+    """Where to go on after this item. Items of a live kind carry that of the durable item before."""
+
+    data: Any
+    """Its facts."""
+
+    kind: str
+    """The last word of the event's type; for a run `completed`, `failed`, `cancelled` or `waiting`;
+    live: `text`, `text_so_far`, `text_done`, `progress`, `metrics`; about the stream: `heartbeat`,
+    `lagged`, `shutdown`, `ended`.
+    """
+
+    topic: str
+    """The topic it is about; empty for items about the stream itself."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "data": self.data,
+            "kind": self.kind,
+            "topic": self.topic,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StreamPage(Shown):
+    """Items, and where to go on."""
+
+    cursor: str
+    """Give it back to go on after these items."""
+
+    items: list[StreamItem]
+    """The items in order."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "items": self.items,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Style(Shown):
     """Measurable style of a brand."""
 
@@ -6093,6 +7806,31 @@ class Style(Shown):
             "person": self.person,
             "reading_grade": OMIT if self.reading_grade is None else self.reading_grade,
             "sentence_words": OMIT if self.sentence_words is None else self.sentence_words,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SubjectHealth(Shown):
+    """How one part is."""
+
+    detail: str | None = None
+    """What is wrong; for who may `manage:jobs`."""
+
+    latency_ms: int
+    """Time of the check, in milliseconds."""
+
+    status: str
+    """`healthy`, `degraded` or `unhealthy`."""
+
+    subject: str
+    """The part."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "detail": OMIT if self.detail is None else self.detail,
+            "latency_ms": self.latency_ms,
+            "status": self.status,
+            "subject": self.subject,
         }
 
 
@@ -6312,6 +8050,113 @@ sends, publishes, spends or remembers declares which of them it accepts.
 - `web`: Read from the web.
 - `third_party_tool`: Returned by a tool of somebody else.
 """
+
+
+Target: TypeAlias = "TargetOperation | TargetJob"
+"""What a schedule starts.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetJob(Shown):
+    """A job of a queue."""
+
+    kind: Literal["job"] = "job"
+
+    name: str
+    """Name of the work."""
+
+    payload: Any = None
+    """Its payload."""
+
+    queue: str
+    """The queue."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "payload": OMIT if self.payload is None else self.payload,
+            "queue": self.queue,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetOperation(Shown):
+    """An operation of the catalogue."""
+
+    input: Any = None
+    """Its input."""
+
+    kind: Literal["operation"] = "operation"
+
+    operation: str
+    """Its name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input": OMIT if self.input is None else self.input,
+            "kind": self.kind,
+            "operation": self.operation,
+        }
+
+
+TelemetryLevel: TypeAlias = Literal[
+    "fatal",
+    "error",
+    "warn",
+    "info",
+    "debug",
+    "trace",
+]
+"""How important a line is. The later in this list, the more there is of it.
+
+- `fatal`: The process cannot go on: an error with the field `fatal`.
+- `error`: Something failed.
+- `warn`: Something may fail.
+- `info`: Something happened. The default.
+- `debug`: For developers.
+- `trace`: Everything.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TelemetrySpan(Shown):
+    """One piece of work of a run."""
+
+    attributes: dict[str, Any]
+    """Attributes by the names of OpenTelemetry; no words of people or models."""
+
+    end: datetime | None = None
+    """When it ended."""
+
+    name: str
+    """Operation and subject: `chat gpt-5`, `execute_tool people.resolve`."""
+
+    parent_id: str | None = None
+    """The span it is part of."""
+
+    span_id: str
+    """16 hex digits."""
+
+    start: datetime
+    """When it began."""
+
+    status: SpanStatus
+    """How it ended."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "attributes": self.attributes,
+            "end": OMIT if self.end is None else self.end,
+            "name": self.name,
+            "parent_id": OMIT if self.parent_id is None else self.parent_id,
+            "span_id": self.span_id,
+            "start": self.start,
+            "status": self.status,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -6565,6 +8410,27 @@ ToolSource: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Trace(Shown):
+    """The spans of one run, the run itself first."""
+
+    names: str
+    """Version of the attributes' names."""
+
+    spans: list[TelemetrySpan]
+    """In the order of their start."""
+
+    trace_id: str
+    """32 hex digits: of the caller's trace when the run was started in one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "names": self.names,
+            "spans": self.spans,
+            "trace_id": self.trace_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Trait(Shown):
     """A fact about a person from outside the fixed fields."""
 
@@ -6815,6 +8681,39 @@ VarKind: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VaultReport(Shown):
+    """What a check of the vault found."""
+
+    expiring: list[SecretInfo]
+    """Secrets that end within 14 days, or have ended."""
+
+    is_rotation_unfinished: bool
+    """True when a rotation was cut off: call `vault.rotate_data_key` again."""
+
+    old: list[SecretInfo]
+    """Secrets that were not replaced for 90 days."""
+
+    old_versions: int
+    """Sealed values of an older version of the data key."""
+
+    provider: str
+    """Where the root key comes from."""
+
+    undecryptable: list[str]
+    """Records with a sealed value that does not open, as `kind:id`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expiring": self.expiring,
+            "is_rotation_unfinished": self.is_rotation_unfinished,
+            "old": self.old,
+            "old_versions": self.old_versions,
+            "provider": self.provider,
+            "undecryptable": self.undecryptable,
+        }
+
+
 VectorKind: TypeAlias = Literal[
     "passage",
     "query",
@@ -6926,6 +8825,23 @@ VerificationMethod: TypeAlias = Literal[
 - `import_attested`: Attested by the host in an import or call.
 - `manual`: Checked by someone of the workspace.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verified(Shown):
+    """The answer of `store.verify_backup`."""
+
+    findings: list[str]
+    """What is wrong with it."""
+
+    manifest: Manifest | None = None
+    """What the backup holds; absent when it is damaged."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "findings": self.findings,
+            "manifest": OMIT if self.manifest is None else self.manifest,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -7162,7 +9078,7 @@ class VoiceFinding(Shown):
     kind: FindingKind
     """What it is about."""
 
-    level: Level
+    level: VoiceLevel
     """How much it weighs."""
 
     message: str
@@ -7174,7 +9090,7 @@ class VoiceFinding(Shown):
     score: float
     """Strength: confidence 0..=1, or points on the spam scale for spam rules."""
 
-    span: Span | None = None
+    span: VoiceSpan | None = None
     """Byte range in that part; absent when the finding is about something missing."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -7237,6 +9153,19 @@ class VoiceInContext(Shown):
             "tone": OMIT if self.tone is None else self.tone,
             "voice_version": OMIT if self.voice_version is None else self.voice_version,
         }
+
+
+VoiceLevel: TypeAlias = Literal[
+    "info",
+    "warn",
+    "block",
+]
+"""How much a finding weighs.
+
+- `info`: Good to know.
+- `warn`: A person should look.
+- `block`: Must not go out.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -7448,6 +9377,23 @@ class VoiceScore(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceSpan(Shown):
+    """A byte range of a text; `end` is exclusive."""
+
+    end: int
+    """One past the last byte."""
+
+    start: int
+    """First byte."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "end": self.end,
+            "start": self.start,
+        }
+
+
 VoiceStatus: TypeAlias = Literal[
     "proposed",
     "active",
@@ -7512,7 +9458,7 @@ class VoiceViolation(Shown):
     severity: Severity
     """How strictly it binds."""
 
-    span: Span | None = None
+    span: VoiceSpan | None = None
     """Byte range in the scored text; absent when the whole text breaks the rule."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -7560,6 +9506,92 @@ WarningCode: TypeAlias = Literal[
   characters.
 - `row_skipped`: A row or field could not be read; the detail names it.
 """
+
+
+When: TypeAlias = "WhenCron | WhenEvery | WhenAt | WhenLocalDaily"
+"""The rule of a schedule.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenAt(Shown):
+    """Once."""
+
+    instant: datetime
+    """The instant."""
+
+    kind: Literal["at"] = "at"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "instant": self.instant,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenCron(Shown):
+    """A cron expression of 5 fields, or 6 with seconds first, in a time zone. A fixed time that the
+    change to summer time leaves out fires right after it; one that comes twice in autumn fires at
+    the first.
+    """
+
+    expr: str
+    """Such as `0 9 * * mon-fri` or `@hourly`; lists, ranges, steps, names, `L`, `W` and `#`."""
+
+    kind: Literal["cron"] = "cron"
+
+    zone: str
+    """IANA time zone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expr": self.expr,
+            "kind": self.kind,
+            "zone": self.zone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenEvery(Shown):
+    """An interval in elapsed time, whatever clocks do."""
+
+    anchor: datetime | None = None
+    """Counts from here. Default: when the schedule was made."""
+
+    kind: Literal["every"] = "every"
+
+    ms: int
+    """Milliseconds, at least 1000."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "anchor": OMIT if self.anchor is None else self.anchor,
+            "kind": self.kind,
+            "ms": self.ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WhenLocalDaily(Shown):
+    """Every day at a local time."""
+
+    kind: Literal["local_daily"] = "local_daily"
+
+    time: str
+    """`HH:MM` or `HH:MM:SS`."""
+
+    zone: str
+    """IANA time zone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "time": self.time,
+            "zone": self.zone,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -35,6 +35,8 @@ public struct AgentRun: Codable, Sendable, Hashable {
     public var startedAt: Date
     /// Where it stands.
     public var status: RunStatus
+    /// The caller's W3C `traceparent`, when it was started in a trace.
+    public var trace: String?
     /// What it has used.
     public var used: Used
     /// What it waits for, in one word.
@@ -59,6 +61,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         signals: [String: JSONValue] = [:],
         startedAt: Date,
         status: RunStatus,
+        trace: String? = nil,
         used: Used,
         waitReason: String? = nil,
         wakeAt: Date? = nil
@@ -79,6 +82,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.signals = signals
         self.startedAt = startedAt
         self.status = status
+        self.trace = trace
         self.used = used
         self.waitReason = waitReason
         self.wakeAt = wakeAt
@@ -101,6 +105,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         case signals = "signals"
         case startedAt = "started_at"
         case status = "status"
+        case trace = "trace"
         case used = "used"
         case waitReason = "wait_reason"
         case wakeAt = "wake_at"
@@ -124,6 +129,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.signals = try values.decodeIfPresent([String: JSONValue].self, forKey: .signals) ?? [:]
         self.startedAt = try values.decode(Date.self, forKey: .startedAt)
         self.status = try values.decode(RunStatus.self, forKey: .status)
+        self.trace = try values.decodeIfPresent(String.self, forKey: .trace)
         self.used = try values.decode(Used.self, forKey: .used)
         self.waitReason = try values.decodeIfPresent(String.self, forKey: .waitReason)
         self.wakeAt = try values.decodeIfPresent(Date.self, forKey: .wakeAt)
@@ -147,6 +153,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         try values.encode(self.signals, forKey: .signals)
         try values.encode(self.startedAt, forKey: .startedAt)
         try values.encode(self.status, forKey: .status)
+        try values.encodeIfPresent(self.trace, forKey: .trace)
         try values.encode(self.used, forKey: .used)
         try values.encodeIfPresent(self.waitReason, forKey: .waitReason)
         try values.encodeIfPresent(self.wakeAt, forKey: .wakeAt)
@@ -1821,6 +1828,123 @@ public struct BudgetShare: Codable, Sendable, Hashable {
     }
 }
 
+/// An event with its place: `seq` is the commit, `sub` the event's number in it.
+public struct BusEvent: Codable, Sendable, Hashable {
+    /// Who.
+    public var actor: String
+    /// When.
+    public var at: Date
+    /// The event whose handling caused this one.
+    public var causationId: String?
+    /// Joins everything one outer call caused.
+    public var correlationId: String
+    /// Facts: ids, counts, words; no contact values.
+    public var data: JSONValue
+    /// Length of the chain of causes before it.
+    public var depth: Int?
+    /// Id of the event.
+    public var id: String
+    /// Commit, as counted by the change feed.
+    public var seq: Int
+    /// Number within the commit, from 0.
+    public var sub: Int
+    /// Id of the record it is about.
+    public var subjectId: String
+    /// Kind of the record it is about.
+    public var subjectKind: String
+    /// Dotted word, such as `person.created`.
+    public var type: String
+    /// Version of the shape of its facts.
+    public var version: Int?
+    /// The workspace.
+    public var workspaceId: String
+
+    public init(
+        actor: String,
+        at: Date,
+        causationId: String? = nil,
+        correlationId: String,
+        data: JSONValue,
+        depth: Int? = nil,
+        id: String,
+        seq: Int,
+        sub: Int,
+        subjectId: String,
+        subjectKind: String,
+        type: String,
+        version: Int? = nil,
+        workspaceId: String
+    ) {
+        self.actor = actor
+        self.at = at
+        self.causationId = causationId
+        self.correlationId = correlationId
+        self.data = data
+        self.depth = depth
+        self.id = id
+        self.seq = seq
+        self.sub = sub
+        self.subjectId = subjectId
+        self.subjectKind = subjectKind
+        self.type = type
+        self.version = version
+        self.workspaceId = workspaceId
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case actor = "actor"
+        case at = "at"
+        case causationId = "causation_id"
+        case correlationId = "correlation_id"
+        case data = "data"
+        case depth = "depth"
+        case id = "id"
+        case seq = "seq"
+        case sub = "sub"
+        case subjectId = "subject_id"
+        case subjectKind = "subject_kind"
+        case type = "type"
+        case version = "version"
+        case workspaceId = "workspace_id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.actor = try values.decode(String.self, forKey: .actor)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.causationId = try values.decodeIfPresent(String.self, forKey: .causationId)
+        self.correlationId = try values.decode(String.self, forKey: .correlationId)
+        self.data = try values.decode(JSONValue.self, forKey: .data)
+        self.depth = try values.decodeIfPresent(Int.self, forKey: .depth)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+        self.sub = try values.decode(Int.self, forKey: .sub)
+        self.subjectId = try values.decode(String.self, forKey: .subjectId)
+        self.subjectKind = try values.decode(String.self, forKey: .subjectKind)
+        self.type = try values.decode(String.self, forKey: .type)
+        self.version = try values.decodeIfPresent(Int.self, forKey: .version)
+        self.workspaceId = try values.decode(String.self, forKey: .workspaceId)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.actor, forKey: .actor)
+        try values.encode(self.at, forKey: .at)
+        try values.encodeIfPresent(self.causationId, forKey: .causationId)
+        try values.encode(self.correlationId, forKey: .correlationId)
+        try values.encode(self.data, forKey: .data)
+        try values.encodeIfPresent(self.depth, forKey: .depth)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.seq, forKey: .seq)
+        try values.encode(self.sub, forKey: .sub)
+        try values.encode(self.subjectId, forKey: .subjectId)
+        try values.encode(self.subjectKind, forKey: .subjectKind)
+        try values.encode(self.type, forKey: .type)
+        try values.encodeIfPresent(self.version, forKey: .version)
+        try values.encode(self.workspaceId, forKey: .workspaceId)
+    }
+}
+
 /// Days that a schedule leaves out, in its own time zone.
 public struct Calendar: Codable, Sendable, Hashable {
     /// Only on these days of the week, `mon` to `sun`. Empty: all.
@@ -3017,13 +3141,13 @@ public struct Cited: Codable, Sendable, Hashable {
     /// The sentence as it stands in the source.
     public var quote: String
     /// Byte range in the chunk's text.
-    public var span: Span
+    public var span: VoiceSpan
 
     public init(
         chunk: String,
         document: String,
         quote: String,
-        span: Span
+        span: VoiceSpan
     ) {
         self.chunk = chunk
         self.document = document
@@ -3043,7 +3167,7 @@ public struct Cited: Codable, Sendable, Hashable {
         self.chunk = try values.decode(String.self, forKey: .chunk)
         self.document = try values.decode(String.self, forKey: .document)
         self.quote = try values.decode(String.self, forKey: .quote)
-        self.span = try values.decode(Span.self, forKey: .span)
+        self.span = try values.decode(VoiceSpan.self, forKey: .span)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -3052,6 +3176,53 @@ public struct Cited: Codable, Sendable, Hashable {
         try values.encode(self.document, forKey: .document)
         try values.encode(self.quote, forKey: .quote)
         try values.encode(self.span, forKey: .span)
+    }
+}
+
+/// The answer of `store.compact`.
+public struct Compacted: Codable, Sendable, Hashable {
+    /// Bytes after.
+    public var afterBytes: Int
+    /// Bytes before.
+    public var beforeBytes: Int
+    /// Blobs removed.
+    public var blobsRemoved: Int
+    /// Feed entries forgotten.
+    public var feedRemoved: Int
+
+    public init(
+        afterBytes: Int,
+        beforeBytes: Int,
+        blobsRemoved: Int,
+        feedRemoved: Int
+    ) {
+        self.afterBytes = afterBytes
+        self.beforeBytes = beforeBytes
+        self.blobsRemoved = blobsRemoved
+        self.feedRemoved = feedRemoved
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case afterBytes = "after_bytes"
+        case beforeBytes = "before_bytes"
+        case blobsRemoved = "blobs_removed"
+        case feedRemoved = "feed_removed"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.afterBytes = try values.decode(Int.self, forKey: .afterBytes)
+        self.beforeBytes = try values.decode(Int.self, forKey: .beforeBytes)
+        self.blobsRemoved = try values.decode(Int.self, forKey: .blobsRemoved)
+        self.feedRemoved = try values.decode(Int.self, forKey: .feedRemoved)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.afterBytes, forKey: .afterBytes)
+        try values.encode(self.beforeBytes, forKey: .beforeBytes)
+        try values.encode(self.blobsRemoved, forKey: .blobsRemoved)
+        try values.encode(self.feedRemoved, forKey: .feedRemoved)
     }
 }
 
@@ -3769,6 +3940,46 @@ public struct Cta: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.label, forKey: .label)
         try values.encode(self.url, forKey: .url)
+    }
+}
+
+/// What a rotation of the data key did.
+public struct DataKeyRotated: Codable, Sendable, Hashable {
+    /// True when no value of an older version is left.
+    public var isComplete: Bool
+    /// Values sealed anew, also by a call before that was cut off.
+    public var resealed: Int
+    /// The version that seals now.
+    public var version: Int
+
+    public init(
+        isComplete: Bool,
+        resealed: Int,
+        version: Int
+    ) {
+        self.isComplete = isComplete
+        self.resealed = resealed
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case isComplete = "is_complete"
+        case resealed = "resealed"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.isComplete = try values.decode(Bool.self, forKey: .isComplete)
+        self.resealed = try values.decode(Int.self, forKey: .resealed)
+        self.version = try values.decode(Int.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.isComplete, forKey: .isComplete)
+        try values.encode(self.resealed, forKey: .resealed)
+        try values.encode(self.version, forKey: .version)
     }
 }
 
@@ -4820,10 +5031,14 @@ public struct Event: Codable, Sendable, Hashable {
     public var actor: String
     /// When.
     public var at: Date
+    /// The event whose handling caused this one.
+    public var causationId: String?
     /// Joins everything one outer call caused.
     public var correlationId: String
     /// Facts: ids, counts, words; no contact values.
     public var data: JSONValue
+    /// Length of the chain of causes before it.
+    public var depth: Int?
     /// Id of the event.
     public var id: String
     /// Id of the record it is about.
@@ -4832,60 +5047,110 @@ public struct Event: Codable, Sendable, Hashable {
     public var subjectKind: String
     /// Dotted word, such as `person.created`.
     public var type: String
+    /// Version of the shape of its facts.
+    public var version: Int?
 
     public init(
         actor: String,
         at: Date,
+        causationId: String? = nil,
         correlationId: String,
         data: JSONValue,
+        depth: Int? = nil,
         id: String,
         subjectId: String,
         subjectKind: String,
-        type: String
+        type: String,
+        version: Int? = nil
     ) {
         self.actor = actor
         self.at = at
+        self.causationId = causationId
         self.correlationId = correlationId
         self.data = data
+        self.depth = depth
         self.id = id
         self.subjectId = subjectId
         self.subjectKind = subjectKind
         self.type = type
+        self.version = version
     }
 
     enum CodingKeys: String, CodingKey {
         case actor = "actor"
         case at = "at"
+        case causationId = "causation_id"
         case correlationId = "correlation_id"
         case data = "data"
+        case depth = "depth"
         case id = "id"
         case subjectId = "subject_id"
         case subjectKind = "subject_kind"
         case type = "type"
+        case version = "version"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.actor = try values.decode(String.self, forKey: .actor)
         self.at = try values.decode(Date.self, forKey: .at)
+        self.causationId = try values.decodeIfPresent(String.self, forKey: .causationId)
         self.correlationId = try values.decode(String.self, forKey: .correlationId)
         self.data = try values.decode(JSONValue.self, forKey: .data)
+        self.depth = try values.decodeIfPresent(Int.self, forKey: .depth)
         self.id = try values.decode(String.self, forKey: .id)
         self.subjectId = try values.decode(String.self, forKey: .subjectId)
         self.subjectKind = try values.decode(String.self, forKey: .subjectKind)
         self.type = try values.decode(String.self, forKey: .type)
+        self.version = try values.decodeIfPresent(Int.self, forKey: .version)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.actor, forKey: .actor)
         try values.encode(self.at, forKey: .at)
+        try values.encodeIfPresent(self.causationId, forKey: .causationId)
         try values.encode(self.correlationId, forKey: .correlationId)
         try values.encode(self.data, forKey: .data)
+        try values.encodeIfPresent(self.depth, forKey: .depth)
         try values.encode(self.id, forKey: .id)
         try values.encode(self.subjectId, forKey: .subjectId)
         try values.encode(self.subjectKind, forKey: .subjectKind)
         try values.encode(self.type, forKey: .type)
+        try values.encodeIfPresent(self.version, forKey: .version)
+    }
+}
+
+/// Events, and where to go on.
+public struct EventPage: Codable, Sendable, Hashable {
+    /// Give it back to go on after these events.
+    public var cursor: String
+    /// The events, oldest first.
+    public var items: [BusEvent]
+
+    public init(
+        cursor: String,
+        items: [BusEvent]
+    ) {
+        self.cursor = cursor
+        self.items = items
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case cursor = "cursor"
+        case items = "items"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cursor = try values.decode(String.self, forKey: .cursor)
+        self.items = try values.decode([BusEvent].self, forKey: .items)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.cursor, forKey: .cursor)
+        try values.encode(self.items, forKey: .items)
     }
 }
 
@@ -5004,6 +5269,39 @@ public struct Explanation: Codable, Sendable, Hashable {
     }
 }
 
+/// The answer of `store.export`.
+public struct ExportReport: Codable, Sendable, Hashable {
+    /// Records written.
+    public var records: Int
+    /// Bytes of the file.
+    public var sizeBytes: Int
+
+    public init(
+        records: Int,
+        sizeBytes: Int
+    ) {
+        self.records = records
+        self.sizeBytes = sizeBytes
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case records = "records"
+        case sizeBytes = "size_bytes"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.records = try values.decode(Int.self, forKey: .records)
+        self.sizeBytes = try values.decode(Int.self, forKey: .sizeBytes)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.records, forKey: .records)
+        try values.encode(self.sizeBytes, forKey: .sizeBytes)
+    }
+}
+
 /// A brand file that could not be read.
 public struct FailedFile: Codable, Sendable, Hashable {
     /// Name inside the brand folder.
@@ -5037,36 +5335,54 @@ public struct FailedFile: Codable, Sendable, Hashable {
     }
 }
 
-/// Figures of the store.
-public struct Figures: Codable, Sendable, Hashable {
-    /// Commits so far: the position of the change feed.
-    public var commits: Int
-    /// Engine: `sqlite` or `memory`.
-    public var engine: String
+/// Which events are meant: all conditions that are given must hold. The empty filter means every
+/// event.
+///
+/// ``` use neonhub_core::bus::Filter; let filter = Filter::types(["person.*", "*.finished"]);
+/// assert!(filter.types.len() == 2); ```
+public struct Filter: Codable, Sendable, Hashable {
+    /// Name of the agent that caused it; `*` stands for any characters.
+    public var agent: String?
+    /// Id of the record it is about.
+    public var subjectId: String?
+    /// Kind of the record it is about.
+    public var subjectKind: String?
+    /// Types, one of which must match; `*` stands for any characters. Empty: any type.
+    public var types: [String]
 
     public init(
-        commits: Int,
-        engine: String
+        agent: String? = nil,
+        subjectId: String? = nil,
+        subjectKind: String? = nil,
+        types: [String] = []
     ) {
-        self.commits = commits
-        self.engine = engine
+        self.agent = agent
+        self.subjectId = subjectId
+        self.subjectKind = subjectKind
+        self.types = types
     }
 
     enum CodingKeys: String, CodingKey {
-        case commits = "commits"
-        case engine = "engine"
+        case agent = "agent"
+        case subjectId = "subject_id"
+        case subjectKind = "subject_kind"
+        case types = "types"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.commits = try values.decode(Int.self, forKey: .commits)
-        self.engine = try values.decode(String.self, forKey: .engine)
+        self.agent = try values.decodeIfPresent(String.self, forKey: .agent)
+        self.subjectId = try values.decodeIfPresent(String.self, forKey: .subjectId)
+        self.subjectKind = try values.decodeIfPresent(String.self, forKey: .subjectKind)
+        self.types = try values.decodeIfPresent([String].self, forKey: .types) ?? []
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.commits, forKey: .commits)
-        try values.encode(self.engine, forKey: .engine)
+        try values.encodeIfPresent(self.agent, forKey: .agent)
+        try values.encodeIfPresent(self.subjectId, forKey: .subjectId)
+        try values.encodeIfPresent(self.subjectKind, forKey: .subjectKind)
+        try values.encode(self.types, forKey: .types)
     }
 }
 
@@ -5341,6 +5657,246 @@ public struct Greeting: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.general, forKey: .general)
         try values.encode(self.personal, forKey: .personal)
+    }
+}
+
+/// One try to heal a part.
+public struct HealAction: Codable, Sendable, Hashable {
+    /// How it was after.
+    public var after: String
+    /// When.
+    public var at: Date
+    /// How the part was before: `healthy`, `degraded` or `unhealthy`.
+    public var before: String
+    /// What the recipe did, or why it failed.
+    public var detail: String
+    /// Its id.
+    public var id: String
+    /// The recipe.
+    public var recipe: String
+    /// How it ended.
+    public var result: HealResult
+    /// The part.
+    public var subject: String
+
+    public init(
+        after: String,
+        at: Date,
+        before: String,
+        detail: String,
+        id: String,
+        recipe: String,
+        result: HealResult,
+        subject: String
+    ) {
+        self.after = after
+        self.at = at
+        self.before = before
+        self.detail = detail
+        self.id = id
+        self.recipe = recipe
+        self.result = result
+        self.subject = subject
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case after = "after"
+        case at = "at"
+        case before = "before"
+        case detail = "detail"
+        case id = "id"
+        case recipe = "recipe"
+        case result = "result"
+        case subject = "subject"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.after = try values.decode(String.self, forKey: .after)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.before = try values.decode(String.self, forKey: .before)
+        self.detail = try values.decode(String.self, forKey: .detail)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.recipe = try values.decode(String.self, forKey: .recipe)
+        self.result = try values.decode(HealResult.self, forKey: .result)
+        self.subject = try values.decode(String.self, forKey: .subject)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.after, forKey: .after)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.before, forKey: .before)
+        try values.encode(self.detail, forKey: .detail)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.recipe, forKey: .recipe)
+        try values.encode(self.result, forKey: .result)
+        try values.encode(self.subject, forKey: .subject)
+    }
+}
+
+/// How a try to heal ended.
+public enum HealResult: String, Codable, Sendable, CaseIterable {
+    /// The part is healthy.
+    case healed = "healed"
+    /// It is not.
+    case unchanged = "unchanged"
+    /// The recipe itself failed.
+    case failed = "failed"
+}
+
+/// How one part has been.
+public struct HealthRecord: Codable, Sendable, Hashable {
+    /// When it was last checked.
+    public var at: Date
+    /// Checks so far.
+    public var checks: Int
+    /// What is wrong.
+    public var detail: String?
+    /// Failures in a row.
+    public var failures: Int
+    /// Time of the last check, in milliseconds.
+    public var latencyMs: Int
+    /// Since when.
+    public var since: Date
+    /// `healthy`, `degraded` or `unhealthy`.
+    public var status: String
+    /// The part.
+    public var subject: String
+
+    public init(
+        at: Date,
+        checks: Int,
+        detail: String? = nil,
+        failures: Int,
+        latencyMs: Int,
+        since: Date,
+        status: String,
+        subject: String
+    ) {
+        self.at = at
+        self.checks = checks
+        self.detail = detail
+        self.failures = failures
+        self.latencyMs = latencyMs
+        self.since = since
+        self.status = status
+        self.subject = subject
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case checks = "checks"
+        case detail = "detail"
+        case failures = "failures"
+        case latencyMs = "latency_ms"
+        case since = "since"
+        case status = "status"
+        case subject = "subject"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.checks = try values.decode(Int.self, forKey: .checks)
+        self.detail = try values.decodeIfPresent(String.self, forKey: .detail)
+        self.failures = try values.decode(Int.self, forKey: .failures)
+        self.latencyMs = try values.decode(Int.self, forKey: .latencyMs)
+        self.since = try values.decode(Date.self, forKey: .since)
+        self.status = try values.decode(String.self, forKey: .status)
+        self.subject = try values.decode(String.self, forKey: .subject)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.checks, forKey: .checks)
+        try values.encodeIfPresent(self.detail, forKey: .detail)
+        try values.encode(self.failures, forKey: .failures)
+        try values.encode(self.latencyMs, forKey: .latencyMs)
+        try values.encode(self.since, forKey: .since)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.subject, forKey: .subject)
+    }
+}
+
+/// A page of a list.
+public struct HealthRecordPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [HealthRecord]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [HealthRecord],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([HealthRecord].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// How the hub is.
+public struct HealthReport: Codable, Sendable, Hashable {
+    /// The parts.
+    public var checks: [SubjectHealth]
+    /// The worst of all parts: `healthy`, `degraded` or `unhealthy`.
+    public var status: String
+    /// Time since the hub was opened, in milliseconds.
+    public var uptimeMs: Int
+    /// Version of NeonHub.
+    public var version: String
+
+    public init(
+        checks: [SubjectHealth],
+        status: String,
+        uptimeMs: Int,
+        version: String
+    ) {
+        self.checks = checks
+        self.status = status
+        self.uptimeMs = uptimeMs
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case checks = "checks"
+        case status = "status"
+        case uptimeMs = "uptime_ms"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.checks = try values.decode([SubjectHealth].self, forKey: .checks)
+        self.status = try values.decode(String.self, forKey: .status)
+        self.uptimeMs = try values.decode(Int.self, forKey: .uptimeMs)
+        self.version = try values.decode(String.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.checks, forKey: .checks)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.uptimeMs, forKey: .uptimeMs)
+        try values.encode(self.version, forKey: .version)
     }
 }
 
@@ -5971,6 +6527,60 @@ public enum ImportStatus: String, Codable, Sendable, CaseIterable {
     case finished = "finished"
 }
 
+/// What an import did, or would do.
+public struct Imported: Codable, Sendable, Hashable {
+    /// The first 100 of them.
+    public var faults: [LineFault]
+    /// Lines read.
+    public var lines: Int
+    /// Lines that were refused.
+    public var refused: Int
+    /// Records that were there already and stayed.
+    public var skipped: Int
+    /// Records written.
+    public var written: Int
+
+    public init(
+        faults: [LineFault],
+        lines: Int,
+        refused: Int,
+        skipped: Int,
+        written: Int
+    ) {
+        self.faults = faults
+        self.lines = lines
+        self.refused = refused
+        self.skipped = skipped
+        self.written = written
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case faults = "faults"
+        case lines = "lines"
+        case refused = "refused"
+        case skipped = "skipped"
+        case written = "written"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.faults = try values.decode([LineFault].self, forKey: .faults)
+        self.lines = try values.decode(Int.self, forKey: .lines)
+        self.refused = try values.decode(Int.self, forKey: .refused)
+        self.skipped = try values.decode(Int.self, forKey: .skipped)
+        self.written = try values.decode(Int.self, forKey: .written)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.faults, forKey: .faults)
+        try values.encode(self.lines, forKey: .lines)
+        try values.encode(self.refused, forKey: .refused)
+        try values.encode(self.skipped, forKey: .skipped)
+        try values.encode(self.written, forKey: .written)
+    }
+}
+
 /// One instant of a preview.
 public struct Instant: Codable, Sendable, Hashable {
     /// The instant.
@@ -6492,6 +7102,46 @@ public struct JobsLogLine: Codable, Sendable, Hashable {
     }
 }
 
+/// Figures of one kind.
+public struct KindFigures: Codable, Sendable, Hashable {
+    /// Bytes of their bodies.
+    public var bytes: Int
+    /// Name of the kind.
+    public var kind: String
+    /// Records.
+    public var records: Int
+
+    public init(
+        bytes: Int,
+        kind: String,
+        records: Int
+    ) {
+        self.bytes = bytes
+        self.kind = kind
+        self.records = records
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case bytes = "bytes"
+        case kind = "kind"
+        case records = "records"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.bytes = try values.decode(Int.self, forKey: .bytes)
+        self.kind = try values.decode(String.self, forKey: .kind)
+        self.records = try values.decode(Int.self, forKey: .records)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.bytes, forKey: .bytes)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.records, forKey: .records)
+    }
+}
+
 /// The brand documents.
 public struct KnowledgeCounts: Codable, Sendable, Hashable {
     /// Chunks that can be cited.
@@ -6687,14 +7337,44 @@ public struct Lease: Codable, Sendable, Hashable {
     }
 }
 
-/// How much a finding weighs.
-public enum Level: String, Codable, Sendable, CaseIterable {
-    /// Good to know.
-    case info = "info"
-    /// A person should look.
-    case warn = "warn"
-    /// Must not go out.
-    case block = "block"
+/// A level that was changed.
+public struct LevelSet: Codable, Sendable, Hashable {
+    /// The level.
+    public var level: TelemetryLevel
+    /// The target.
+    public var target: String
+    /// When it ends.
+    public var until: Date
+
+    public init(
+        level: TelemetryLevel,
+        target: String,
+        until: Date
+    ) {
+        self.level = level
+        self.target = target
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case level = "level"
+        case target = "target"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.level = try values.decode(TelemetryLevel.self, forKey: .level)
+        self.target = try values.decode(String.self, forKey: .target)
+        self.until = try values.decode(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.level, forKey: .level)
+        try values.encode(self.target, forKey: .target)
+        try values.encode(self.until, forKey: .until)
+    }
 }
 
 /// How well a person is known.
@@ -6798,6 +7478,39 @@ public struct LimitCheck: Codable, Sendable, Hashable {
     }
 }
 
+/// A line that was not taken.
+public struct LineFault: Codable, Sendable, Hashable {
+    /// Number of the line, from 1.
+    public var line: Int
+    /// What is wrong with it.
+    public var problem: String
+
+    public init(
+        line: Int,
+        problem: String
+    ) {
+        self.line = line
+        self.problem = problem
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case line = "line"
+        case problem = "problem"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.line = try values.decode(Int.self, forKey: .line)
+        self.problem = try values.decode(String.self, forKey: .problem)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.line, forKey: .line)
+        try values.encode(self.problem, forKey: .problem)
+    }
+}
+
 /// A link of the visible text.
 public struct Link: Codable, Sendable, Hashable {
     /// Byte after the last one.
@@ -6835,6 +7548,67 @@ public struct Link: Codable, Sendable, Hashable {
         try values.encode(self.byteEnd, forKey: .byteEnd)
         try values.encode(self.byteStart, forKey: .byteStart)
         try values.encode(self.url, forKey: .url)
+    }
+}
+
+/// What a backup holds.
+public struct Manifest: Codable, Sendable, Hashable {
+    /// Engine that it was taken from.
+    public var engine: String
+    /// All items: kinds, records, chain heads, blobs, feed entries.
+    public var items: Int
+    /// Records.
+    public var records: Int
+    /// Position of the last commit it holds.
+    public var seq: Int
+    /// SHA-256 of everything before the last line, hex.
+    public var sha256: String
+    /// Bytes of the file.
+    public var sizeBytes: Int
+
+    public init(
+        engine: String,
+        items: Int,
+        records: Int,
+        seq: Int,
+        sha256: String,
+        sizeBytes: Int
+    ) {
+        self.engine = engine
+        self.items = items
+        self.records = records
+        self.seq = seq
+        self.sha256 = sha256
+        self.sizeBytes = sizeBytes
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case engine = "engine"
+        case items = "items"
+        case records = "records"
+        case seq = "seq"
+        case sha256 = "sha256"
+        case sizeBytes = "size_bytes"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.engine = try values.decode(String.self, forKey: .engine)
+        self.items = try values.decode(Int.self, forKey: .items)
+        self.records = try values.decode(Int.self, forKey: .records)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+        self.sha256 = try values.decode(String.self, forKey: .sha256)
+        self.sizeBytes = try values.decode(Int.self, forKey: .sizeBytes)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.engine, forKey: .engine)
+        try values.encode(self.items, forKey: .items)
+        try values.encode(self.records, forKey: .records)
+        try values.encode(self.seq, forKey: .seq)
+        try values.encode(self.sha256, forKey: .sha256)
+        try values.encode(self.sizeBytes, forKey: .sizeBytes)
     }
 }
 
@@ -7049,6 +7823,46 @@ public enum MergeStatus: String, Codable, Sendable, CaseIterable {
     case active = "active"
     /// It was taken back.
     case undone = "undone"
+}
+
+/// The answer of `store.migrate`.
+public struct Migrated: Codable, Sendable, Hashable {
+    /// Version that this build works with.
+    public var buildVersion: Int
+    /// Numbers of the migrations that are still to come.
+    public var pending: [Int]
+    /// Version of the store.
+    public var version: Int
+
+    public init(
+        buildVersion: Int,
+        pending: [Int],
+        version: Int
+    ) {
+        self.buildVersion = buildVersion
+        self.pending = pending
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case buildVersion = "build_version"
+        case pending = "pending"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.buildVersion = try values.decode(Int.self, forKey: .buildVersion)
+        self.pending = try values.decode([Int].self, forKey: .pending)
+        self.version = try values.decode(Int.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.buildVersion, forKey: .buildVersion)
+        try values.encode(self.pending, forKey: .pending)
+        try values.encode(self.version, forKey: .version)
+    }
 }
 
 /// What happens to instants that passed while nothing ran.
@@ -7370,6 +8184,16 @@ public enum OnChildFailure: String, Codable, Sendable, CaseIterable {
     case ignore = "ignore"
     /// It starts at the first failure, without waiting for the others.
     case `continue` = "continue"
+}
+
+/// What to do with a record that is there already.
+public enum OnConflict: String, Codable, Sendable, CaseIterable {
+    /// Report the line and leave the record as it is.
+    case fail = "fail"
+    /// Leave the record as it is, without a word.
+    case skip = "skip"
+    /// Put the line in its place.
+    case replace = "replace"
 }
 
 /// What happens when a firing comes while the one before is under way.
@@ -8650,6 +9474,115 @@ public enum ProofMethod: String, Codable, Sendable, CaseIterable {
     case verbal = "verbal"
 }
 
+/// Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call.
+public indirect enum ProviderSpec: Codable, Sendable, Hashable {
+    case env(ProviderSpecEnv)
+    case file(ProviderSpecFile)
+
+    private enum Tag: String, CodingKey {
+        case word = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "env": self = .env(try ProviderSpecEnv(from: decoder))
+        case "file": self = .file(try ProviderSpecFile(from: decoder))
+        default: throw unknownVariant("ProviderSpec", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .env(let value):
+            try tag.encode("env", forKey: .word)
+            try value.encode(to: encoder)
+        case .file(let value):
+            try tag.encode("file", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A variable of the environment that holds 64 hex digits.
+public struct ProviderSpecEnv: Codable, Sendable, Hashable {
+    /// Name of the variable.
+    public var name: String
+
+    public init(
+        name: String
+    ) {
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
+/// A key file of mode 0600; made with a new key when it is missing.
+public struct ProviderSpecFile: Codable, Sendable, Hashable {
+    /// Its path.
+    public var path: String
+
+    public init(
+        path: String
+    ) {
+        self.path = path
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case path = "path"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.path = try values.decode(String.self, forKey: .path)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.path, forKey: .path)
+    }
+}
+
+/// An event that was published.
+public struct Published: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+    }
+}
+
 /// How sure it is that the value can be used.
 public enum Quality: String, Codable, Sendable, CaseIterable {
     /// Checked against published rules.
@@ -9128,6 +10061,39 @@ public struct Rendered: Codable, Sendable, Hashable {
     }
 }
 
+/// The answer of `store.repair`.
+public struct Repaired: Codable, Sendable, Hashable {
+    /// What was done.
+    public var done: [String]
+    /// What is still damaged.
+    public var left: [StoreFinding]
+
+    public init(
+        done: [String],
+        left: [StoreFinding]
+    ) {
+        self.done = done
+        self.left = left
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case done = "done"
+        case left = "left"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.done = try values.decode([String].self, forKey: .done)
+        self.left = try values.decode([StoreFinding].self, forKey: .left)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.done, forKey: .done)
+        try values.encode(self.left, forKey: .left)
+    }
+}
+
 /// One folding of a suggestion.
 public struct Replacement: Codable, Sendable, Hashable {
     /// How often.
@@ -9165,6 +10131,39 @@ public struct Replacement: Codable, Sendable, Hashable {
         try values.encode(self.count, forKey: .count)
         try values.encode(self.from, forKey: .from)
         try values.encode(self.to, forKey: .to)
+    }
+}
+
+/// What a replay did.
+public struct Replayed: Codable, Sendable, Hashable {
+    /// Events taken.
+    public var done: Int
+    /// Events the subscriber failed on.
+    public var failed: Int
+
+    public init(
+        done: Int,
+        failed: Int
+    ) {
+        self.done = done
+        self.failed = failed
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case done = "done"
+        case failed = "failed"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.done = try values.decode(Int.self, forKey: .done)
+        self.failed = try values.decode(Int.self, forKey: .failed)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.done, forKey: .done)
+        try values.encode(self.failed, forKey: .failed)
     }
 }
 
@@ -9313,6 +10312,39 @@ public struct Review: Codable, Sendable, Hashable {
         try values.encode(self.by, forKey: .by)
         try values.encode(self.hash, forKey: .hash)
         try values.encodeIfPresent(self.note, forKey: .note)
+    }
+}
+
+/// What a rotation of the root did.
+public struct RootRotated: Codable, Sendable, Hashable {
+    /// Data keys wrapped anew.
+    public var dataKeys: Int
+    /// Where the root key is now.
+    public var provider: String
+
+    public init(
+        dataKeys: Int,
+        provider: String
+    ) {
+        self.dataKeys = dataKeys
+        self.provider = provider
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case dataKeys = "data_keys"
+        case provider = "provider"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.dataKeys = try values.decode(Int.self, forKey: .dataKeys)
+        self.provider = try values.decode(String.self, forKey: .provider)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.dataKeys, forKey: .dataKeys)
+        try values.encode(self.provider, forKey: .provider)
     }
 }
 
@@ -9488,12 +10520,12 @@ public struct RuleSource: Codable, Sendable, Hashable {
     /// Document.
     public var document: String
     /// Byte range in the extracted text of the document.
-    public var span: Span
+    public var span: VoiceSpan
 
     public init(
         chunk: String? = nil,
         document: String,
-        span: Span
+        span: VoiceSpan
     ) {
         self.chunk = chunk
         self.document = document
@@ -9510,7 +10542,7 @@ public struct RuleSource: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.chunk = try values.decodeIfPresent(String.self, forKey: .chunk)
         self.document = try values.decode(String.self, forKey: .document)
-        self.span = try values.decode(Span.self, forKey: .span)
+        self.span = try values.decode(VoiceSpan.self, forKey: .span)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -10038,6 +11070,132 @@ public struct SearchResult: Codable, Sendable, Hashable {
         try values.encode(self.hits, forKey: .hits)
         try values.encodeIfPresent(self.reason, forKey: .reason)
     }
+}
+
+/// What is told of a secret: everything but its value.
+public struct SecretInfo: Codable, Sendable, Hashable {
+    /// When it was first put.
+    public var createdAt: Date
+    /// When it stops being valid.
+    public var expiresAt: Date?
+    /// Its id.
+    public var id: String
+    /// Version of the data key it is sealed with.
+    public var keyVersion: Int
+    /// What it is for.
+    public var kind: SecretKind
+    /// When it was last read, to the day.
+    public var lastUsedAt: Date?
+    /// Its name.
+    public var name: String
+    /// When the value was last replaced.
+    public var rotatedAt: Date
+
+    public init(
+        createdAt: Date,
+        expiresAt: Date? = nil,
+        id: String,
+        keyVersion: Int,
+        kind: SecretKind,
+        lastUsedAt: Date? = nil,
+        name: String,
+        rotatedAt: Date
+    ) {
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.id = id
+        self.keyVersion = keyVersion
+        self.kind = kind
+        self.lastUsedAt = lastUsedAt
+        self.name = name
+        self.rotatedAt = rotatedAt
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case createdAt = "created_at"
+        case expiresAt = "expires_at"
+        case id = "id"
+        case keyVersion = "key_version"
+        case kind = "kind"
+        case lastUsedAt = "last_used_at"
+        case name = "name"
+        case rotatedAt = "rotated_at"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.expiresAt = try values.decodeIfPresent(Date.self, forKey: .expiresAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.keyVersion = try values.decode(Int.self, forKey: .keyVersion)
+        self.kind = try values.decode(SecretKind.self, forKey: .kind)
+        self.lastUsedAt = try values.decodeIfPresent(Date.self, forKey: .lastUsedAt)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.rotatedAt = try values.decode(Date.self, forKey: .rotatedAt)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encodeIfPresent(self.expiresAt, forKey: .expiresAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.keyVersion, forKey: .keyVersion)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encodeIfPresent(self.lastUsedAt, forKey: .lastUsedAt)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.rotatedAt, forKey: .rotatedAt)
+    }
+}
+
+/// A page of a list.
+public struct SecretInfoPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [SecretInfo]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [SecretInfo],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([SecretInfo].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// What a secret is for.
+public enum SecretKind: String, Codable, Sendable, CaseIterable {
+    /// A token of OAuth or of a session.
+    case token = "token"
+    /// A key of an API.
+    case apiKey = "api_key"
+    /// A password.
+    case password = "password"
+    /// What webhooks are signed with.
+    case webhookSecret = "webhook_secret"
+    /// A key that links or tokens are signed with.
+    case signingKey = "signing_key"
+    /// The key of one person.
+    case personKey = "person_key"
+    /// Anything else.
+    case other = "other"
 }
 
 /// What a text message takes.
@@ -10640,12 +11798,12 @@ public struct SkippedPassage: Codable, Sendable, Hashable {
     /// Why: `instruction` for text that talks to a model.
     public var reason: String
     /// Byte range in its text.
-    public var span: Span
+    public var span: VoiceSpan
 
     public init(
         document: String,
         reason: String,
-        span: Span
+        span: VoiceSpan
     ) {
         self.document = document
         self.reason = reason
@@ -10662,7 +11820,7 @@ public struct SkippedPassage: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.document = try values.decode(String.self, forKey: .document)
         self.reason = try values.decode(String.self, forKey: .reason)
-        self.span = try values.decode(Span.self, forKey: .span)
+        self.span = try values.decode(VoiceSpan.self, forKey: .span)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -10858,37 +12016,14 @@ public enum SpaceState: String, Codable, Sendable, CaseIterable {
     case retired = "retired"
 }
 
-/// A byte range of a text; `end` is exclusive.
-public struct Span: Codable, Sendable, Hashable {
-    /// One past the last byte.
-    public var end: Int
-    /// First byte.
-    public var start: Int
-
-    public init(
-        end: Int,
-        start: Int
-    ) {
-        self.end = end
-        self.start = start
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case end = "end"
-        case start = "start"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.end = try values.decode(Int.self, forKey: .end)
-        self.start = try values.decode(Int.self, forKey: .start)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.end, forKey: .end)
-        try values.encode(self.start, forKey: .start)
-    }
+/// How a span ended.
+public enum SpanStatus: String, Codable, Sendable, CaseIterable {
+    /// It is not at its end.
+    case open = "open"
+    /// As it should.
+    case ok = "ok"
+    /// With a failure.
+    case error = "error"
 }
 
 /// What is told of an answer that was kept aside.
@@ -11170,6 +12305,163 @@ public struct StoreFinding: Codable, Sendable, Hashable {
     }
 }
 
+/// Figures of the store.
+public struct StoreReport: Codable, Sendable, Hashable {
+    /// Bytes of blobs.
+    public var blobBytes: Int
+    /// Blobs.
+    public var blobs: Int
+    /// Commits so far: the position of the change feed.
+    public var commits: Int
+    /// Bytes on disk, 0 in memory.
+    public var diskBytes: Int
+    /// Engine: `sqlite`, `postgres`, `sled` or `memory`.
+    public var engine: String
+    /// Entries that the feed still holds.
+    public var feedLength: Int
+    /// Records and bytes per kind.
+    public var kinds: [KindFigures]
+    /// The oldest cursor that can still be read from.
+    public var oldestCursor: Int
+
+    public init(
+        blobBytes: Int,
+        blobs: Int,
+        commits: Int,
+        diskBytes: Int,
+        engine: String,
+        feedLength: Int,
+        kinds: [KindFigures],
+        oldestCursor: Int
+    ) {
+        self.blobBytes = blobBytes
+        self.blobs = blobs
+        self.commits = commits
+        self.diskBytes = diskBytes
+        self.engine = engine
+        self.feedLength = feedLength
+        self.kinds = kinds
+        self.oldestCursor = oldestCursor
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blobBytes = "blob_bytes"
+        case blobs = "blobs"
+        case commits = "commits"
+        case diskBytes = "disk_bytes"
+        case engine = "engine"
+        case feedLength = "feed_length"
+        case kinds = "kinds"
+        case oldestCursor = "oldest_cursor"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blobBytes = try values.decode(Int.self, forKey: .blobBytes)
+        self.blobs = try values.decode(Int.self, forKey: .blobs)
+        self.commits = try values.decode(Int.self, forKey: .commits)
+        self.diskBytes = try values.decode(Int.self, forKey: .diskBytes)
+        self.engine = try values.decode(String.self, forKey: .engine)
+        self.feedLength = try values.decode(Int.self, forKey: .feedLength)
+        self.kinds = try values.decode([KindFigures].self, forKey: .kinds)
+        self.oldestCursor = try values.decode(Int.self, forKey: .oldestCursor)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blobBytes, forKey: .blobBytes)
+        try values.encode(self.blobs, forKey: .blobs)
+        try values.encode(self.commits, forKey: .commits)
+        try values.encode(self.diskBytes, forKey: .diskBytes)
+        try values.encode(self.engine, forKey: .engine)
+        try values.encode(self.feedLength, forKey: .feedLength)
+        try values.encode(self.kinds, forKey: .kinds)
+        try values.encode(self.oldestCursor, forKey: .oldestCursor)
+    }
+}
+
+/// One item of a stream.
+public struct StreamItem: Codable, Sendable, Hashable {
+    /// Where to go on after this item. Items of a live kind carry that of the durable item before.
+    public var cursor: String
+    /// Its facts.
+    public var data: JSONValue
+    /// The last word of the event's type; for a run `completed`, `failed`, `cancelled` or
+    /// `waiting`; live: `text`, `text_so_far`, `text_done`, `progress`, `metrics`; about the
+    /// stream: `heartbeat`, `lagged`, `shutdown`, `ended`.
+    public var kind: String
+    /// The topic it is about; empty for items about the stream itself.
+    public var topic: String
+
+    public init(
+        cursor: String,
+        data: JSONValue,
+        kind: String,
+        topic: String
+    ) {
+        self.cursor = cursor
+        self.data = data
+        self.kind = kind
+        self.topic = topic
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case cursor = "cursor"
+        case data = "data"
+        case kind = "kind"
+        case topic = "topic"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cursor = try values.decode(String.self, forKey: .cursor)
+        self.data = try values.decode(JSONValue.self, forKey: .data)
+        self.kind = try values.decode(String.self, forKey: .kind)
+        self.topic = try values.decode(String.self, forKey: .topic)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.cursor, forKey: .cursor)
+        try values.encode(self.data, forKey: .data)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.topic, forKey: .topic)
+    }
+}
+
+/// Items, and where to go on.
+public struct StreamPage: Codable, Sendable, Hashable {
+    /// Give it back to go on after these items.
+    public var cursor: String
+    /// The items in order.
+    public var items: [StreamItem]
+
+    public init(
+        cursor: String,
+        items: [StreamItem]
+    ) {
+        self.cursor = cursor
+        self.items = items
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case cursor = "cursor"
+        case items = "items"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cursor = try values.decode(String.self, forKey: .cursor)
+        self.items = try values.decode([StreamItem].self, forKey: .items)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.cursor, forKey: .cursor)
+        try values.encode(self.items, forKey: .items)
+    }
+}
+
 /// Measurable style of a brand.
 public struct Style: Codable, Sendable, Hashable {
     /// Share of words in capitals only, 0..=1.
@@ -11256,6 +12548,53 @@ public struct Style: Codable, Sendable, Hashable {
         try values.encode(self.person, forKey: .person)
         try values.encodeIfPresent(self.readingGrade, forKey: .readingGrade)
         try values.encodeIfPresent(self.sentenceWords, forKey: .sentenceWords)
+    }
+}
+
+/// How one part is.
+public struct SubjectHealth: Codable, Sendable, Hashable {
+    /// What is wrong; for who may `manage:jobs`.
+    public var detail: String?
+    /// Time of the check, in milliseconds.
+    public var latencyMs: Int
+    /// `healthy`, `degraded` or `unhealthy`.
+    public var status: String
+    /// The part.
+    public var subject: String
+
+    public init(
+        detail: String? = nil,
+        latencyMs: Int,
+        status: String,
+        subject: String
+    ) {
+        self.detail = detail
+        self.latencyMs = latencyMs
+        self.status = status
+        self.subject = subject
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case detail = "detail"
+        case latencyMs = "latency_ms"
+        case status = "status"
+        case subject = "subject"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.detail = try values.decodeIfPresent(String.self, forKey: .detail)
+        self.latencyMs = try values.decode(Int.self, forKey: .latencyMs)
+        self.status = try values.decode(String.self, forKey: .status)
+        self.subject = try values.decode(String.self, forKey: .subject)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.detail, forKey: .detail)
+        try values.encode(self.latencyMs, forKey: .latencyMs)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.subject, forKey: .subject)
     }
 }
 
@@ -11713,6 +13052,90 @@ public struct TargetOperation: Codable, Sendable, Hashable {
     }
 }
 
+/// How important a line is. The later in this list, the more there is of it.
+public enum TelemetryLevel: String, Codable, Sendable, CaseIterable {
+    /// The process cannot go on: an error with the field `fatal`.
+    case fatal = "fatal"
+    /// Something failed.
+    case error = "error"
+    /// Something may fail.
+    case warn = "warn"
+    /// Something happened. The default.
+    case info = "info"
+    /// For developers.
+    case debug = "debug"
+    /// Everything.
+    case trace = "trace"
+}
+
+/// One piece of work of a run.
+public struct TelemetrySpan: Codable, Sendable, Hashable {
+    /// Attributes by the names of OpenTelemetry; no words of people or models.
+    public var attributes: [String: JSONValue]
+    /// When it ended.
+    public var end: Date?
+    /// Operation and subject: `chat gpt-5`, `execute_tool people.resolve`.
+    public var name: String
+    /// The span it is part of.
+    public var parentId: String?
+    /// 16 hex digits.
+    public var spanId: String
+    /// When it began.
+    public var start: Date
+    /// How it ended.
+    public var status: SpanStatus
+
+    public init(
+        attributes: [String: JSONValue],
+        end: Date? = nil,
+        name: String,
+        parentId: String? = nil,
+        spanId: String,
+        start: Date,
+        status: SpanStatus
+    ) {
+        self.attributes = attributes
+        self.end = end
+        self.name = name
+        self.parentId = parentId
+        self.spanId = spanId
+        self.start = start
+        self.status = status
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case attributes = "attributes"
+        case end = "end"
+        case name = "name"
+        case parentId = "parent_id"
+        case spanId = "span_id"
+        case start = "start"
+        case status = "status"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.attributes = try values.decode([String: JSONValue].self, forKey: .attributes)
+        self.end = try values.decodeIfPresent(Date.self, forKey: .end)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.parentId = try values.decodeIfPresent(String.self, forKey: .parentId)
+        self.spanId = try values.decode(String.self, forKey: .spanId)
+        self.start = try values.decode(Date.self, forKey: .start)
+        self.status = try values.decode(SpanStatus.self, forKey: .status)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.attributes, forKey: .attributes)
+        try values.encodeIfPresent(self.end, forKey: .end)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.parentId, forKey: .parentId)
+        try values.encode(self.spanId, forKey: .spanId)
+        try values.encode(self.start, forKey: .start)
+        try values.encode(self.status, forKey: .status)
+    }
+}
+
 /// When a text passes, is written again, or goes to a person.
 public struct Thresholds: Codable, Sendable, Hashable {
     /// Below this alignment a text goes to a person at once. Default 0.5.
@@ -12143,6 +13566,46 @@ public enum ToolSource: String, Codable, Sendable, CaseIterable {
     case host = "host"
 }
 
+/// The spans of one run, the run itself first.
+public struct Trace: Codable, Sendable, Hashable {
+    /// Version of the attributes' names.
+    public var names: String
+    /// In the order of their start.
+    public var spans: [TelemetrySpan]
+    /// 32 hex digits: of the caller's trace when the run was started in one.
+    public var traceId: String
+
+    public init(
+        names: String,
+        spans: [TelemetrySpan],
+        traceId: String
+    ) {
+        self.names = names
+        self.spans = spans
+        self.traceId = traceId
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case names = "names"
+        case spans = "spans"
+        case traceId = "trace_id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.names = try values.decode(String.self, forKey: .names)
+        self.spans = try values.decode([TelemetrySpan].self, forKey: .spans)
+        self.traceId = try values.decode(String.self, forKey: .traceId)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.names, forKey: .names)
+        try values.encode(self.spans, forKey: .spans)
+        try values.encode(self.traceId, forKey: .traceId)
+    }
+}
+
 /// A fact about a person from outside the fixed fields.
 public struct Trait: Codable, Sendable, Hashable {
     /// When it became so; an older one never overwrites a newer one.
@@ -12565,6 +14028,67 @@ public enum VarKind: String, Codable, Sendable, CaseIterable {
     case object = "object"
 }
 
+/// What a check of the vault found.
+public struct VaultReport: Codable, Sendable, Hashable {
+    /// Secrets that end within 14 days, or have ended.
+    public var expiring: [SecretInfo]
+    /// True when a rotation was cut off: call `vault.rotate_data_key` again.
+    public var isRotationUnfinished: Bool
+    /// Secrets that were not replaced for 90 days.
+    public var old: [SecretInfo]
+    /// Sealed values of an older version of the data key.
+    public var oldVersions: Int
+    /// Where the root key comes from.
+    public var provider: String
+    /// Records with a sealed value that does not open, as `kind:id`.
+    public var undecryptable: [String]
+
+    public init(
+        expiring: [SecretInfo],
+        isRotationUnfinished: Bool,
+        old: [SecretInfo],
+        oldVersions: Int,
+        provider: String,
+        undecryptable: [String]
+    ) {
+        self.expiring = expiring
+        self.isRotationUnfinished = isRotationUnfinished
+        self.old = old
+        self.oldVersions = oldVersions
+        self.provider = provider
+        self.undecryptable = undecryptable
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case expiring = "expiring"
+        case isRotationUnfinished = "is_rotation_unfinished"
+        case old = "old"
+        case oldVersions = "old_versions"
+        case provider = "provider"
+        case undecryptable = "undecryptable"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.expiring = try values.decode([SecretInfo].self, forKey: .expiring)
+        self.isRotationUnfinished = try values.decode(Bool.self, forKey: .isRotationUnfinished)
+        self.old = try values.decode([SecretInfo].self, forKey: .old)
+        self.oldVersions = try values.decode(Int.self, forKey: .oldVersions)
+        self.provider = try values.decode(String.self, forKey: .provider)
+        self.undecryptable = try values.decode([String].self, forKey: .undecryptable)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.expiring, forKey: .expiring)
+        try values.encode(self.isRotationUnfinished, forKey: .isRotationUnfinished)
+        try values.encode(self.old, forKey: .old)
+        try values.encode(self.oldVersions, forKey: .oldVersions)
+        try values.encode(self.provider, forKey: .provider)
+        try values.encode(self.undecryptable, forKey: .undecryptable)
+    }
+}
+
 /// What the vectors are for.
 public enum VectorKind: String, Codable, Sendable, CaseIterable {
     /// Texts that are searched for.
@@ -12742,6 +14266,39 @@ public enum VerificationMethod: String, Codable, Sendable, CaseIterable {
     case importAttested = "import_attested"
     /// Checked by someone of the workspace.
     case manual = "manual"
+}
+
+/// The answer of `store.verify_backup`.
+public struct Verified: Codable, Sendable, Hashable {
+    /// What is wrong with it.
+    public var findings: [String]
+    /// What the backup holds; absent when it is damaged.
+    public var manifest: Manifest?
+
+    public init(
+        findings: [String],
+        manifest: Manifest? = nil
+    ) {
+        self.findings = findings
+        self.manifest = manifest
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case findings = "findings"
+        case manifest = "manifest"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.findings = try values.decode([String].self, forKey: .findings)
+        self.manifest = try values.decodeIfPresent(Manifest.self, forKey: .manifest)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.findings, forKey: .findings)
+        try values.encodeIfPresent(self.manifest, forKey: .manifest)
+    }
 }
 
 /// Words of a brand.
@@ -13145,7 +14702,7 @@ public struct VoiceFinding: Codable, Sendable, Hashable {
     /// What it is about.
     public var kind: FindingKind
     /// How much it weighs.
-    public var level: Level
+    public var level: VoiceLevel
     /// What is wrong, without the value itself.
     public var message: String
     /// Stable word of the rule, such as `pii.iban`.
@@ -13153,17 +14710,17 @@ public struct VoiceFinding: Codable, Sendable, Hashable {
     /// Strength: confidence 0..=1, or points on the spam scale for spam rules.
     public var score: Double
     /// Byte range in that part; absent when the finding is about something missing.
-    public var span: Span?
+    public var span: VoiceSpan?
 
     public init(
         field: String,
         fix: String,
         kind: FindingKind,
-        level: Level,
+        level: VoiceLevel,
         message: String,
         rule: String,
         score: Double,
-        span: Span? = nil
+        span: VoiceSpan? = nil
     ) {
         self.field = field
         self.fix = fix
@@ -13191,11 +14748,11 @@ public struct VoiceFinding: Codable, Sendable, Hashable {
         self.field = try values.decode(String.self, forKey: .field)
         self.fix = try values.decode(String.self, forKey: .fix)
         self.kind = try values.decode(FindingKind.self, forKey: .kind)
-        self.level = try values.decode(Level.self, forKey: .level)
+        self.level = try values.decode(VoiceLevel.self, forKey: .level)
         self.message = try values.decode(String.self, forKey: .message)
         self.rule = try values.decode(String.self, forKey: .rule)
         self.score = try values.decode(Double.self, forKey: .score)
-        self.span = try values.decodeIfPresent(Span.self, forKey: .span)
+        self.span = try values.decodeIfPresent(VoiceSpan.self, forKey: .span)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -13298,6 +14855,16 @@ public struct VoiceInContext: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.tone, forKey: .tone)
         try values.encodeIfPresent(self.voiceVersion, forKey: .voiceVersion)
     }
+}
+
+/// How much a finding weighs.
+public enum VoiceLevel: String, Codable, Sendable, CaseIterable {
+    /// Good to know.
+    case info = "info"
+    /// A person should look.
+    case warn = "warn"
+    /// Must not go out.
+    case block = "block"
 }
 
 /// What was learnt about the brand's voice.
@@ -13674,6 +15241,39 @@ public struct VoiceScore: Codable, Sendable, Hashable {
     }
 }
 
+/// A byte range of a text; `end` is exclusive.
+public struct VoiceSpan: Codable, Sendable, Hashable {
+    /// One past the last byte.
+    public var end: Int
+    /// First byte.
+    public var start: Int
+
+    public init(
+        end: Int,
+        start: Int
+    ) {
+        self.end = end
+        self.start = start
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case end = "end"
+        case start = "start"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.end = try values.decode(Int.self, forKey: .end)
+        self.start = try values.decode(Int.self, forKey: .start)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.end, forKey: .end)
+        try values.encode(self.start, forKey: .start)
+    }
+}
+
 /// Whether a version of a voice holds.
 public enum VoiceStatus: String, Codable, Sendable, CaseIterable {
     /// Read from documents; used until a version is made active.
@@ -13761,14 +15361,14 @@ public struct VoiceViolation: Codable, Sendable, Hashable {
     /// How strictly it binds.
     public var severity: Severity
     /// Byte range in the scored text; absent when the whole text breaks the rule.
-    public var span: Span?
+    public var span: VoiceSpan?
 
     public init(
         fix: String,
         message: String,
         rule: String,
         severity: Severity,
-        span: Span? = nil
+        span: VoiceSpan? = nil
     ) {
         self.fix = fix
         self.message = message
@@ -13791,7 +15391,7 @@ public struct VoiceViolation: Codable, Sendable, Hashable {
         self.message = try values.decode(String.self, forKey: .message)
         self.rule = try values.decode(String.self, forKey: .rule)
         self.severity = try values.decode(Severity.self, forKey: .severity)
-        self.span = try values.decodeIfPresent(Span.self, forKey: .span)
+        self.span = try values.decodeIfPresent(VoiceSpan.self, forKey: .span)
     }
 
     public func encode(to encoder: any Encoder) throws {

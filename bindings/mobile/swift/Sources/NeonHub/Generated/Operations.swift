@@ -247,6 +247,78 @@ public struct BrandsOperations: Sendable {
     }
 }
 
+/// Operations of `bus`.
+public struct BusOperations: Sendable {
+    let core: Core
+
+    /// Publishes an event of the host, in the namespace `app.`.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `loop_guard`.
+    ///
+    /// - Parameters:
+    ///   - type: `app.` and 1..80 of `a-z 0-9 _ .`, such as `app.order.paid`.
+    ///   - data: Facts: ids, counts, words; no contact values. At most 64 KiB.
+    ///   - subjectId: Id of the record it is about. Default: none.
+    ///   - subjectKind: Kind of the record it is about. Default `app`.
+    public func publish(
+        type: String,
+        data: JSONValue? = nil,
+        subjectId: String? = nil,
+        subjectKind: String? = nil
+    ) async throws -> Published {
+        var args = core.args()
+        args.give("type", type)
+        args.offer("data", data)
+        args.offer("subject_id", subjectId)
+        args.offer("subject_kind", subjectKind)
+        return try await core.call("bus.publish", args, Published.self)
+    }
+
+    /// Gives a subscriber the events of a range of commits again, beside its cursor, which stays
+    /// where it is.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - from: First commit.
+    ///   - subscriber: Name of the subscriber.
+    ///   - to: Last commit.
+    public func replay(
+        from: Int,
+        subscriber: String,
+        to: Int
+    ) async throws -> Replayed {
+        var args = core.args()
+        args.give("from", from)
+        args.give("subscriber", subscriber)
+        args.give("to", to)
+        return try await core.call("bus.replay", args, Replayed.self)
+    }
+
+    /// Reads events of this workspace that pass a filter, after a cursor, in order, each once.
+    ///
+    /// Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+    ///
+    /// - Parameters:
+    ///   - cursor: `cursor` of the answer before. Default: from now on.
+    ///   - filter: Which events.
+    ///   - limit: Most events, 1..500. Default 100.
+    ///   - waitMs: How long to wait for a first event, 0..25,000 ms. Default 0.
+    public func subscribe(
+        cursor: String? = nil,
+        filter: Filter? = nil,
+        limit: Int? = nil,
+        waitMs: Int? = nil
+    ) async throws -> EventPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("filter", filter)
+        args.offer("limit", limit)
+        args.offer("wait_ms", waitMs)
+        return try await core.call("bus.subscribe", args, EventPage.self)
+    }
+}
+
 /// Operations of `campaign`.
 public struct CampaignOperations: Sendable {
     let core: Core
@@ -963,6 +1035,62 @@ public struct GateOperations: Sendable {
         args.offer("at", at)
         args.offer("person", person)
         return try await core.call("gate.check", args, Verdict.self)
+    }
+}
+
+/// Operations of `health`.
+public struct HealthOperations: Sendable {
+    let core: Core
+
+    /// Tells how the hub is: every part, or one.
+    ///
+    /// Effect: read.
+    ///
+    /// - Parameters:
+    ///   - subject: Only this part.
+    public func check(
+        subject: String? = nil
+    ) async throws -> HealthReport {
+        var args = core.args()
+        args.offer("subject", subject)
+        return try await core.call("health.check", args, HealthReport.self)
+    }
+
+    /// Lists what the rounds of checks found, by part.
+    ///
+    /// Needs `manage:jobs`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most records of the page, 1..500. Default 50.
+    ///   - status: Only `healthy`, `degraded` or `unhealthy`.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        status: String? = nil
+    ) async throws -> HealthRecordPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("status", status)
+        return try await core.call("health.list", args, HealthRecordPage.self)
+    }
+
+    /// Tries to heal a part: at most three times per hour, then a person should look.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - subject: The part.
+    ///   - recipe: The recipe. Default: the first that fits the part.
+    public func recover(
+        subject: String,
+        recipe: String? = nil
+    ) async throws -> HealAction {
+        var args = core.args()
+        args.give("subject", subject)
+        args.offer("recipe", recipe)
+        return try await core.call("health.recover", args, HealAction.self)
     }
 }
 
@@ -2465,20 +2593,209 @@ public struct SpacesOperations: Sendable {
 public struct StoreOperations: Sendable {
     let core: Core
 
-    /// Reads every record of the store and lists what is damaged.
+    /// Writes a backup of the whole store to a new file while writers go on. The key is not in it:
+    /// keep it elsewhere.
+    ///
+    /// Needs `own:organization`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - target: Path of the new file.
+    public func backup(
+        target: String
+    ) async throws -> Manifest {
+        var args = core.args()
+        args.give("target", target)
+        return try await core.call("store.backup", args, Manifest.self)
+    }
+
+    /// Reads the store and lists what is damaged: records that do not match their checksum, holes
+    /// in the change feed, blobs that do not match their hash, broken pages and index entries.
     ///
     /// Needs `manage:organization`. Effect: read.
-    public func check() async throws -> [StoreFinding] {
-        let args = core.args()
+    ///
+    /// - Parameters:
+    ///   - deep: `false` compares tables and indexes with what is declared and reads no record.
+    ///     Default `true`.
+    public func check(
+        deep: Bool? = nil
+    ) async throws -> [StoreFinding] {
+        var args = core.args()
+        args.offer("deep", deep)
         return try await core.call("store.check", args, [StoreFinding].self)
     }
 
-    /// Tells how the store is doing.
+    /// Forgets old entries of the change feed and blobs that no record names, and gives their space
+    /// back, so that the bytes of what was removed are gone from the files.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - blobGraceS: Age from which unnamed blobs go, in seconds. Default 86400; 0 only while
+    ///     nobody writes.
+    ///   - feedDays: Age from which feed entries go, in days, 1..3650. Default 7.
+    public func compact(
+        blobGraceS: Int? = nil,
+        feedDays: Int? = nil
+    ) async throws -> Compacted {
+        var args = core.args()
+        args.offer("blob_grace_s", blobGraceS)
+        args.offer("feed_days", feedDays)
+        return try await core.call("store.compact", args, Compacted.self)
+    }
+
+    /// Compares the tables, columns and indexes that are there with those declared.
+    ///
+    /// Needs `read:audit`. Effect: read.
+    public func drift() async throws -> [String] {
+        let args = core.args()
+        return try await core.call("store.drift", args, [String].self)
+    }
+
+    /// Writes the records of this workspace to a new file, one line of JSON each, in the order of
+    /// kind and id.
+    ///
+    /// Needs `export:people`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - target: Path of the new file.
+    ///   - kinds: Kinds to write. Default: all that an import takes.
+    public func export(
+        target: String,
+        kinds: [String]? = nil
+    ) async throws -> ExportReport {
+        var args = core.args()
+        args.give("target", target)
+        args.offer("kinds", kinds)
+        return try await core.call("store.export", args, ExportReport.self)
+    }
+
+    /// Takes records of an export into this workspace. Each line stands alone: a wrong one is
+    /// reported with its number and the others go on, so that a repeated import with `on_conflict:
+    /// skip` goes on where it stopped.
+    ///
+    /// Needs `write:people`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - dryRun: Checks everything and writes nothing. Default: `false`.
+    ///   - onConflict: What to do with records that are there already: `fail` reports them,
+    ///     `skip`, or `replace`. Default `fail`.
+    ///   - source: Path of the export. Default: `""`.
+    public func `import`(
+        dryRun: Bool? = nil,
+        onConflict: OnConflict? = nil,
+        source: String? = nil
+    ) async throws -> Imported {
+        var args = core.args()
+        args.offer("dry_run", dryRun)
+        args.offer("on_conflict", onConflict)
+        args.offer("source", source)
+        return try await core.call("store.import", args, Imported.self)
+    }
+
+    /// Brings the store to this version. Opening does it already where the user may; this tells how
+    /// it stands.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - dryRun: Only tells. Default: `false`.
+    public func migrate(
+        dryRun: Bool? = nil
+    ) async throws -> Migrated {
+        var args = core.args()
+        args.offer("dry_run", dryRun)
+        return try await core.call("store.migrate", args, Migrated.self)
+    }
+
+    /// Rebuilds what can be rebuilt from the records themselves: indexes. What has no second source
+    /// in the store is left and named, and comes back from a backup.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - findings: The findings to repair, as `store.check` gave them. Default: all there
+    ///     are.
+    public func repair(
+        findings: [StoreFinding]? = nil
+    ) async throws -> Repaired {
+        var args = core.args()
+        args.offer("findings", findings)
+        return try await core.call("store.repair", args, Repaired.self)
+    }
+
+    /// Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
+    /// before every byte of the backup was checked.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - into: URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
+    ///   - source: Path of the backup.
+    public func restore(
+        into: String,
+        source: String
+    ) async throws -> Manifest {
+        var args = core.args()
+        args.give("into", into)
+        args.give("source", source)
+        return try await core.call("store.restore", args, Manifest.self)
+    }
+
+    /// Tells how much the store holds.
     ///
     /// Needs `read:analytics`. Effect: read.
-    public func stats() async throws -> Figures {
+    public func stats() async throws -> StoreReport {
         let args = core.args()
-        return try await core.call("store.stats", args, Figures.self)
+        return try await core.call("store.stats", args, StoreReport.self)
+    }
+
+    /// Reads a backup to its end and checks every byte of it.
+    ///
+    /// Needs `own:organization`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - source: Path of the backup.
+    public func verifyBackup(
+        source: String
+    ) async throws -> Verified {
+        var args = core.args()
+        args.give("source", source)
+        return try await core.call("store.verify_backup", args, Verified.self)
+    }
+}
+
+/// Operations of `streams`.
+public struct StreamsOperations: Sendable {
+    let core: Core
+
+    /// Reads a stream of topics in pages: runs, agents, campaigns, queues, schedules,
+    /// conversations, notifications.
+    ///
+    /// Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+    ///
+    /// - Parameters:
+    ///   - cursor: `cursor` of the item or answer before. Default: from now on, with how each
+    ///     run stands.
+    ///   - kinds: Only these kinds; ends and waits of runs arrive all the same. Default: `[]`.
+    ///   - limit: Most items, 1..500. Default 100.
+    ///   - topics: 1..64 topics: `run:<id>`, `agent:<name>`, `campaign:<id>`, `queue:<name>`,
+    ///     `schedule:<id>`, `metrics:<name>`, `conversation:<id>`, `notifications`, `progress`.
+    ///     Default: `[]`.
+    ///   - waitMs: How long to wait for a first item, 0..25,000 ms. Default 0.
+    public func open(
+        cursor: String? = nil,
+        kinds: [String]? = nil,
+        limit: Int? = nil,
+        topics: [String]? = nil,
+        waitMs: Int? = nil
+    ) async throws -> StreamPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("kinds", kinds)
+        args.offer("limit", limit)
+        args.offer("topics", topics)
+        args.offer("wait_ms", waitMs)
+        return try await core.call("streams.open", args, StreamPage.self)
     }
 }
 
@@ -2586,6 +2903,54 @@ public struct SuppressionOperations: Sendable {
     }
 }
 
+/// Operations of `telemetry`.
+public struct TelemetryOperations: Sendable {
+    let core: Core
+
+    /// Gives the metrics of this process as Prometheus text, format 0.0.4. They count all
+    /// workspaces together.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    public func metrics() async throws -> String {
+        let args = core.args()
+        return try await core.call("telemetry.metrics", args, String.self)
+    }
+
+    /// Changes how much this process logs for a target, for a while.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - level: The level.
+    ///   - target: Target and all below it, such as `neonhub_core::job`.
+    ///   - ttlMs: For how long, 1 ms to 24 h. Default one hour.
+    public func setLevel(
+        level: TelemetryLevel,
+        target: String,
+        ttlMs: Int? = nil
+    ) async throws -> LevelSet {
+        var args = core.args()
+        args.give("level", level)
+        args.give("target", target)
+        args.offer("ttl_ms", ttlMs)
+        return try await core.call("telemetry.set_level", args, LevelSet.self)
+    }
+
+    /// Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - run: Id of the run.
+    public func trace(
+        run: String
+    ) async throws -> Trace {
+        var args = core.args()
+        args.give("run", run)
+        return try await core.call("telemetry.trace", args, Trace.self)
+    }
+}
+
 /// Operations of `tools`.
 public struct ToolsOperations: Sendable {
     let core: Core
@@ -2689,6 +3054,106 @@ public struct UtmOperations: Sendable {
         args.give("utm", utm)
         args.offer("internal_hosts", internalHosts)
         return try await core.call("utm.apply", args, TaggedLink.self)
+    }
+}
+
+/// Operations of `vault`.
+public struct VaultOperations: Sendable {
+    let core: Core
+
+    /// Opens every sealed value and names what does not open, what ends within 14 days and what is
+    /// older than 90.
+    ///
+    /// Needs `manage:secrets`. Effect: read.
+    public func check() async throws -> VaultReport {
+        let args = core.args()
+        return try await core.call("vault.check", args, VaultReport.self)
+    }
+
+    /// Removes a secret.
+    ///
+    /// Needs `manage:secrets`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    public func delete(
+        name: String
+    ) async throws -> SecretInfo {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("vault.delete", args, SecretInfo.self)
+    }
+
+    /// Lists secrets by name, without their values.
+    ///
+    /// Needs `manage:secrets`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most secrets of the page, 1..500. Default 50.
+    ///   - prefix: Only names that start with this.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        prefix: String? = nil
+    ) async throws -> SecretInfoPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("prefix", prefix)
+        return try await core.call("vault.list", args, SecretInfoPage.self)
+    }
+
+    /// Puts a secret, or replaces the one of this name. The value is sealed at once and never given
+    /// out again.
+    ///
+    /// Needs `manage:secrets`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - kind: What it is for.
+    ///   - name: Name, 1..200 of `a-z A-Z 0-9 . _ : / -`.
+    ///   - value: The value, 1 byte to 64 KiB.
+    ///   - expiresAt: When it stops being valid, in UTC milliseconds.
+    public func put(
+        kind: SecretKind,
+        name: String,
+        value: String,
+        expiresAt: Date? = nil
+    ) async throws -> SecretInfo {
+        var args = core.args()
+        args.give("kind", kind)
+        args.give("name", name)
+        args.give("value", value)
+        args.offer("expires_at", expiresAt)
+        return try await core.call("vault.put", args, SecretInfo.self)
+    }
+
+    /// Makes a new data key for this workspace and seals every value anew, while readers and
+    /// writers go on. After a crash, the next call goes on with the same key.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    public func rotateDataKey() async throws -> DataKeyRotated {
+        let args = core.args()
+        return try await core.call("vault.rotate_data_key", args, DataKeyRotated.self)
+    }
+
+    /// Wraps every data key with a new root key, in one commit; no value is touched. Without a
+    /// provider the key file is replaced in place.
+    ///
+    /// Other processes that have the store open go on with the data keys they hold, and need the
+    /// new root at their next opening.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - provider: Where the new key is from now on. Default: the key file that the hub
+    ///     reads, with a new key.
+    public func rotateRoot(
+        provider: ProviderSpec? = nil
+    ) async throws -> RootRotated {
+        var args = core.args()
+        args.offer("provider", provider)
+        return try await core.call("vault.rotate_root", args, RootRotated.self)
     }
 }
 
@@ -3001,6 +3466,9 @@ extension Hub {
     /// Operations of `brands`.
     public var brands: BrandsOperations { BrandsOperations(core: core) }
 
+    /// Operations of `bus`.
+    public var bus: BusOperations { BusOperations(core: core) }
+
     /// Operations of `campaign`.
     public var campaign: CampaignOperations { CampaignOperations(core: core) }
 
@@ -3021,6 +3489,9 @@ extension Hub {
 
     /// Operations of `gate`.
     public var gate: GateOperations { GateOperations(core: core) }
+
+    /// Operations of `health`.
+    public var health: HealthOperations { HealthOperations(core: core) }
 
     /// Operations of `jobs`.
     public var jobs: JobsOperations { JobsOperations(core: core) }
@@ -3064,14 +3535,23 @@ extension Hub {
     /// Operations of `store`.
     public var store: StoreOperations { StoreOperations(core: core) }
 
+    /// Operations of `streams`.
+    public var streams: StreamsOperations { StreamsOperations(core: core) }
+
     /// Operations of `suppression`.
     public var suppression: SuppressionOperations { SuppressionOperations(core: core) }
+
+    /// Operations of `telemetry`.
+    public var telemetry: TelemetryOperations { TelemetryOperations(core: core) }
 
     /// Operations of `tools`.
     public var tools: ToolsOperations { ToolsOperations(core: core) }
 
     /// Operations of `utm`.
     public var utm: UtmOperations { UtmOperations(core: core) }
+
+    /// Operations of `vault`.
+    public var vault: VaultOperations { VaultOperations(core: core) }
 
     /// Operations of `voice`.
     public var voice: VoiceOperations { VoiceOperations(core: core) }

@@ -21,6 +21,7 @@ import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.Exemplar
+import ai.neonhub.models.Filter
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.Identifier
@@ -33,22 +34,27 @@ import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
+import ai.neonhub.models.OnConflict
 import ai.neonhub.models.Overlap
 import ai.neonhub.models.PeopleOrder
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
 import ai.neonhub.models.ProofMethod
+import ai.neonhub.models.ProviderSpec
 import ai.neonhub.models.QuietHours
 import ai.neonhub.models.RunStatus
 import ai.neonhub.models.SearchFilters
 import ai.neonhub.models.SearchMode
+import ai.neonhub.models.SecretKind
 import ai.neonhub.models.SendState
 import ai.neonhub.models.SessionState
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Status
+import ai.neonhub.models.StoreFinding
 import ai.neonhub.models.SuppressionReason
 import ai.neonhub.models.Target
+import ai.neonhub.models.TelemetryLevel
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.Tone
 import ai.neonhub.models.ToolSource
@@ -125,6 +131,23 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         postalAddress = given.may("postal_address", String.serializer()),
         replyTo = given.may("reply_to", String.serializer()),
         unsubscribeUrl = given.may("unsubscribe_url", String.serializer()),
+    ) },
+    "bus.publish" to { hub, given -> hub.bus.publish(
+        type = given.need("type", String.serializer()),
+        data = given.may("data", JsonElement.serializer()),
+        subjectId = given.may("subject_id", String.serializer()),
+        subjectKind = given.may("subject_kind", String.serializer()),
+    ) },
+    "bus.replay" to { hub, given -> hub.bus.replay(
+        from = given.need("from", Long.serializer()),
+        subscriber = given.need("subscriber", String.serializer()),
+        to = given.need("to", Long.serializer()),
+    ) },
+    "bus.subscribe" to { hub, given -> hub.bus.subscribe(
+        cursor = given.may("cursor", String.serializer()),
+        filter = given.may("filter", Filter.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        waitMs = given.may("wait_ms", Long.serializer()),
     ) },
     "campaign.approve" to { hub, given -> hub.campaign.approve(
         id = given.need("id", String.serializer()),
@@ -291,6 +314,18 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         draft = given.need("draft", String.serializer()),
         at = given.may("at", InstantSerializer),
         person = given.may("person", String.serializer()),
+    ) },
+    "health.check" to { hub, given -> hub.health.check(
+        subject = given.may("subject", String.serializer()),
+    ) },
+    "health.list" to { hub, given -> hub.health.list(
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        status = given.may("status", String.serializer()),
+    ) },
+    "health.recover" to { hub, given -> hub.health.recover(
+        subject = given.need("subject", String.serializer()),
+        recipe = given.may("recipe", String.serializer()),
     ) },
     "jobs.cancel" to { hub, given -> hub.jobs.cancel(
         flow = given.may("flow", String.serializer()),
@@ -626,8 +661,47 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
     ) },
-    "store.check" to { hub, _ -> hub.store.check() },
+    "store.backup" to { hub, given -> hub.store.backup(
+        target = given.need("target", String.serializer()),
+    ) },
+    "store.check" to { hub, given -> hub.store.check(
+        deep = given.may("deep", Boolean.serializer()),
+    ) },
+    "store.compact" to { hub, given -> hub.store.compact(
+        blobGraceS = given.may("blob_grace_s", Long.serializer()),
+        feedDays = given.may("feed_days", Long.serializer()),
+    ) },
+    "store.drift" to { hub, _ -> hub.store.drift() },
+    "store.export" to { hub, given -> hub.store.export(
+        target = given.need("target", String.serializer()),
+        kinds = given.may("kinds", ListSerializer(String.serializer())),
+    ) },
+    "store.import" to { hub, given -> hub.store.import(
+        dryRun = given.may("dry_run", Boolean.serializer()),
+        onConflict = given.may("on_conflict", OnConflict.serializer()),
+        source = given.may("source", String.serializer()),
+    ) },
+    "store.migrate" to { hub, given -> hub.store.migrate(
+        dryRun = given.may("dry_run", Boolean.serializer()),
+    ) },
+    "store.repair" to { hub, given -> hub.store.repair(
+        findings = given.may("findings", ListSerializer(StoreFinding.serializer())),
+    ) },
+    "store.restore" to { hub, given -> hub.store.restore(
+        into = given.need("into", String.serializer()),
+        source = given.need("source", String.serializer()),
+    ) },
     "store.stats" to { hub, _ -> hub.store.stats() },
+    "store.verify_backup" to { hub, given -> hub.store.verifyBackup(
+        source = given.need("source", String.serializer()),
+    ) },
+    "streams.open" to { hub, given -> hub.streams.open(
+        cursor = given.may("cursor", String.serializer()),
+        kinds = given.may("kinds", ListSerializer(String.serializer())),
+        limit = given.may("limit", Long.serializer()),
+        topics = given.may("topics", ListSerializer(String.serializer())),
+        waitMs = given.may("wait_ms", Long.serializer()),
+    ) },
     "suppression.add" to { hub, given -> hub.suppression.add(
         reason = given.need("reason", SuppressionReason.serializer()),
         brand = given.may("brand", String.serializer()),
@@ -653,6 +727,15 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         limit = given.may("limit", Long.serializer()),
         reason = given.may("reason", SuppressionReason.serializer()),
     ) },
+    "telemetry.metrics" to { hub, _ -> hub.telemetry.metrics() },
+    "telemetry.set_level" to { hub, given -> hub.telemetry.setLevel(
+        level = given.need("level", TelemetryLevel.serializer()),
+        target = given.need("target", String.serializer()),
+        ttlMs = given.may("ttl_ms", Long.serializer()),
+    ) },
+    "telemetry.trace" to { hub, given -> hub.telemetry.trace(
+        run = given.need("run", String.serializer()),
+    ) },
     "tools.call" to { hub, given -> hub.tools.call(
         name = given.need("name", String.serializer()),
         args = given.may("args", JsonElement.serializer()),
@@ -674,6 +757,25 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         url = given.need("url", String.serializer()),
         utm = given.need("utm", Utm.serializer()),
         internalHosts = given.may("internal_hosts", ListSerializer(String.serializer())),
+    ) },
+    "vault.check" to { hub, _ -> hub.vault.check() },
+    "vault.delete" to { hub, given -> hub.vault.delete(
+        name = given.need("name", String.serializer()),
+    ) },
+    "vault.list" to { hub, given -> hub.vault.list(
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        prefix = given.may("prefix", String.serializer()),
+    ) },
+    "vault.put" to { hub, given -> hub.vault.put(
+        kind = given.need("kind", SecretKind.serializer()),
+        name = given.need("name", String.serializer()),
+        value = given.need("value", String.serializer()),
+        expiresAt = given.may("expires_at", InstantSerializer),
+    ) },
+    "vault.rotate_data_key" to { hub, _ -> hub.vault.rotateDataKey() },
+    "vault.rotate_root" to { hub, given -> hub.vault.rotateRoot(
+        provider = given.may("provider", ProviderSpec.serializer()),
     ) },
     "voice.compose" to { hub, given -> hub.voice.compose(
         brand = given.may("brand", String.serializer()),

@@ -36,6 +36,7 @@ import kotlinx.serialization.json.JsonElement
  * @property signals Answers to waits that the run has not taken yet, by name of the wait.
  * @property startedAt When it was made.
  * @property status Where it stands.
+ * @property trace The caller's W3C `traceparent`, when it was started in a trace.
  * @property used What it has used.
  * @property waitReason What it waits for, in one word.
  * @property wakeAt When a timer wakes it.
@@ -58,6 +59,7 @@ public data class AgentRun(
     val signals: Map<String, JsonElement> = emptyMap(),
     @SerialName("started_at") val startedAt: Instant,
     val status: RunStatus,
+    val trace: String? = null,
     val used: Used,
     @SerialName("wait_reason") val waitReason: String? = null,
     @SerialName("wake_at") val wakeAt: Instant? = null,
@@ -755,6 +757,42 @@ public data class BudgetShare(
 )
 
 /**
+ * An event with its place: `seq` is the commit, `sub` the event's number in it.
+ *
+ * @property actor Who.
+ * @property at When.
+ * @property causationId The event whose handling caused this one.
+ * @property correlationId Joins everything one outer call caused.
+ * @property data Facts: ids, counts, words; no contact values.
+ * @property depth Length of the chain of causes before it.
+ * @property id Id of the event.
+ * @property seq Commit, as counted by the change feed.
+ * @property sub Number within the commit, from 0.
+ * @property subjectId Id of the record it is about.
+ * @property subjectKind Kind of the record it is about.
+ * @property type Dotted word, such as `person.created`.
+ * @property version Version of the shape of its facts.
+ * @property workspaceId The workspace.
+ */
+@Serializable
+public data class BusEvent(
+    val actor: String,
+    val at: Instant,
+    @SerialName("causation_id") val causationId: String? = null,
+    @SerialName("correlation_id") val correlationId: String,
+    val data: JsonElement,
+    val depth: Long? = null,
+    val id: String,
+    val seq: Long,
+    val sub: Long,
+    @SerialName("subject_id") val subjectId: String,
+    @SerialName("subject_kind") val subjectKind: String,
+    val type: String,
+    val version: Long? = null,
+    @SerialName("workspace_id") val workspaceId: String,
+)
+
+/**
  * Days that a schedule leaves out, in its own time zone.
  *
  * @property onlyWeekdays Only on these days of the week, `mon` to `sun`. Empty: all.
@@ -1264,7 +1302,23 @@ public data class Cited(
     val chunk: String,
     val document: String,
     val quote: String,
-    val span: Span,
+    val span: VoiceSpan,
+)
+
+/**
+ * The answer of `store.compact`.
+ *
+ * @property afterBytes Bytes after.
+ * @property beforeBytes Bytes before.
+ * @property blobsRemoved Blobs removed.
+ * @property feedRemoved Feed entries forgotten.
+ */
+@Serializable
+public data class Compacted(
+    @SerialName("after_bytes") val afterBytes: Long,
+    @SerialName("before_bytes") val beforeBytes: Long,
+    @SerialName("blobs_removed") val blobsRemoved: Long,
+    @SerialName("feed_removed") val feedRemoved: Long,
 )
 
 /**
@@ -1518,6 +1572,20 @@ public data class CreateSchedule(
 public data class Cta(
     val label: String,
     val url: String,
+)
+
+/**
+ * What a rotation of the data key did.
+ *
+ * @property isComplete True when no value of an older version is left.
+ * @property resealed Values sealed anew, also by a call before that was cut off.
+ * @property version The version that seals now.
+ */
+@Serializable
+public data class DataKeyRotated(
+    @SerialName("is_complete") val isComplete: Boolean,
+    val resealed: Long,
+    val version: Long,
 )
 
 /**
@@ -2013,23 +2081,41 @@ public enum class Escape(public val word: String) {
  *
  * @property actor Who.
  * @property at When.
+ * @property causationId The event whose handling caused this one.
  * @property correlationId Joins everything one outer call caused.
  * @property data Facts: ids, counts, words; no contact values.
+ * @property depth Length of the chain of causes before it.
  * @property id Id of the event.
  * @property subjectId Id of the record it is about.
  * @property subjectKind Kind of the record it is about.
  * @property type Dotted word, such as `person.created`.
+ * @property version Version of the shape of its facts.
  */
 @Serializable
 public data class Event(
     val actor: String,
     val at: Instant,
+    @SerialName("causation_id") val causationId: String? = null,
     @SerialName("correlation_id") val correlationId: String,
     val data: JsonElement,
+    val depth: Long? = null,
     val id: String,
     @SerialName("subject_id") val subjectId: String,
     @SerialName("subject_kind") val subjectKind: String,
     val type: String,
+    val version: Long? = null,
+)
+
+/**
+ * Events, and where to go on.
+ *
+ * @property cursor Give it back to go on after these events.
+ * @property items The events, oldest first.
+ */
+@Serializable
+public data class EventPage(
+    val cursor: String,
+    val items: List<BusEvent>,
 )
 
 /**
@@ -2071,6 +2157,18 @@ public data class Explanation(
 )
 
 /**
+ * The answer of `store.export`.
+ *
+ * @property records Records written.
+ * @property sizeBytes Bytes of the file.
+ */
+@Serializable
+public data class ExportReport(
+    val records: Long,
+    @SerialName("size_bytes") val sizeBytes: Long,
+)
+
+/**
  * A brand file that could not be read.
  *
  * @property file Name inside the brand folder.
@@ -2083,15 +2181,24 @@ public data class FailedFile(
 )
 
 /**
- * Figures of the store.
+ * Which events are meant: all conditions that are given must hold. The empty filter means every
+ * event.
  *
- * @property commits Commits so far: the position of the change feed.
- * @property engine Engine: `sqlite` or `memory`.
+ * ``` use neonhub_core::bus::Filter; let filter = Filter::types(["person.*", "*.finished"]);
+ * assert!(filter.types.len() == 2); ```
+ *
+ * @property agent Name of the agent that caused it; `*` stands for any characters.
+ * @property subjectId Id of the record it is about.
+ * @property subjectKind Kind of the record it is about.
+ * @property types Types, one of which must match; `*` stands for any characters. Empty: any
+ *   type.
  */
 @Serializable
-public data class Figures(
-    val commits: Long,
-    val engine: String,
+public data class Filter(
+    val agent: String? = null,
+    @SerialName("subject_id") val subjectId: String? = null,
+    @SerialName("subject_kind") val subjectKind: String? = null,
+    val types: List<String> = emptyList(),
 )
 
 /** What a finding is about. */
@@ -2201,6 +2308,97 @@ public data class GeneratedText(
 public data class Greeting(
     val general: String,
     val personal: String,
+)
+
+/**
+ * One try to heal a part.
+ *
+ * @property after How it was after.
+ * @property at When.
+ * @property before How the part was before: `healthy`, `degraded` or `unhealthy`.
+ * @property detail What the recipe did, or why it failed.
+ * @property id Its id.
+ * @property recipe The recipe.
+ * @property result How it ended.
+ * @property subject The part.
+ */
+@Serializable
+public data class HealAction(
+    val after: String,
+    val at: Instant,
+    val before: String,
+    val detail: String,
+    val id: String,
+    val recipe: String,
+    val result: HealResult,
+    val subject: String,
+)
+
+/** How a try to heal ended. */
+@Serializable
+public enum class HealResult(public val word: String) {
+    /** The part is healthy. */
+    @SerialName("healed") Healed("healed"),
+    /** It is not. */
+    @SerialName("unchanged") Unchanged("unchanged"),
+    /** The recipe itself failed. */
+    @SerialName("failed") Failed("failed"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * How one part has been.
+ *
+ * @property at When it was last checked.
+ * @property checks Checks so far.
+ * @property detail What is wrong.
+ * @property failures Failures in a row.
+ * @property latencyMs Time of the last check, in milliseconds.
+ * @property since Since when.
+ * @property status `healthy`, `degraded` or `unhealthy`.
+ * @property subject The part.
+ */
+@Serializable
+public data class HealthRecord(
+    val at: Instant,
+    val checks: Long,
+    val detail: String? = null,
+    val failures: Long,
+    @SerialName("latency_ms") val latencyMs: Long,
+    val since: Instant,
+    val status: String,
+    val subject: String,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class HealthRecordPage(
+    val items: List<HealthRecord>,
+    val next: String? = null,
+)
+
+/**
+ * How the hub is.
+ *
+ * @property checks The parts.
+ * @property status The worst of all parts: `healthy`, `degraded` or `unhealthy`.
+ * @property uptimeMs Time since the hub was opened, in milliseconds.
+ * @property version Version of NeonHub.
+ */
+@Serializable
+public data class HealthReport(
+    val checks: List<SubjectHealth>,
+    val status: String,
+    @SerialName("uptime_ms") val uptimeMs: Long,
+    val version: String,
 )
 
 /** Why text is not visible. */
@@ -2451,6 +2649,24 @@ public enum class ImportStatus(public val word: String) {
 }
 
 /**
+ * What an import did, or would do.
+ *
+ * @property faults The first 100 of them.
+ * @property lines Lines read.
+ * @property refused Lines that were refused.
+ * @property skipped Records that were there already and stayed.
+ * @property written Records written.
+ */
+@Serializable
+public data class Imported(
+    val faults: List<LineFault>,
+    val lines: Long,
+    val refused: Long,
+    val skipped: Long,
+    val written: Long,
+)
+
+/**
  * One instant of a preview.
  *
  * @property at The instant.
@@ -2646,6 +2862,20 @@ public data class JobsLogLine(
 )
 
 /**
+ * Figures of one kind.
+ *
+ * @property bytes Bytes of their bodies.
+ * @property kind Name of the kind.
+ * @property records Records.
+ */
+@Serializable
+public data class KindFigures(
+    val bytes: Long,
+    val kind: String,
+    val records: Long,
+)
+
+/**
  * The brand documents.
  *
  * @property chunks Chunks that can be cited.
@@ -2711,19 +2941,19 @@ public data class Lease(
     val until: Instant,
 )
 
-/** How much a finding weighs. */
+/**
+ * A level that was changed.
+ *
+ * @property level The level.
+ * @property target The target.
+ * @property until When it ends.
+ */
 @Serializable
-public enum class Level(public val word: String) {
-    /** Good to know. */
-    @SerialName("info") Info("info"),
-    /** A person should look. */
-    @SerialName("warn") Warn("warn"),
-    /** Must not go out. */
-    @SerialName("block") Block("block"),
-    ;
-
-    override fun toString(): String = word
-}
+public data class LevelSet(
+    val level: TelemetryLevel,
+    val target: String,
+    val until: Instant,
+)
 
 /** How well a person is known. */
 @Serializable
@@ -2774,6 +3004,18 @@ public data class LimitCheck(
 )
 
 /**
+ * A line that was not taken.
+ *
+ * @property line Number of the line, from 1.
+ * @property problem What is wrong with it.
+ */
+@Serializable
+public data class LineFault(
+    val line: Long,
+    val problem: String,
+)
+
+/**
  * A link of the visible text.
  *
  * @property byteEnd Byte after the last one.
@@ -2785,6 +3027,26 @@ public data class Link(
     @SerialName("byte_end") val byteEnd: Long,
     @SerialName("byte_start") val byteStart: Long,
     val url: String,
+)
+
+/**
+ * What a backup holds.
+ *
+ * @property engine Engine that it was taken from.
+ * @property items All items: kinds, records, chain heads, blobs, feed entries.
+ * @property records Records.
+ * @property seq Position of the last commit it holds.
+ * @property sha256 SHA-256 of everything before the last line, hex.
+ * @property sizeBytes Bytes of the file.
+ */
+@Serializable
+public data class Manifest(
+    val engine: String,
+    val items: Long,
+    val records: Long,
+    val seq: Long,
+    val sha256: String,
+    @SerialName("size_bytes") val sizeBytes: Long,
 )
 
 /**
@@ -2865,6 +3127,20 @@ public enum class MergeStatus(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * The answer of `store.migrate`.
+ *
+ * @property buildVersion Version that this build works with.
+ * @property pending Numbers of the migrations that are still to come.
+ * @property version Version of the store.
+ */
+@Serializable
+public data class Migrated(
+    @SerialName("build_version") val buildVersion: Long,
+    val pending: List<Long>,
+    val version: Long,
+)
 
 /** What happens to instants that passed while nothing ran. */
 @Serializable
@@ -3020,6 +3296,20 @@ public enum class OnChildFailure(public val word: String) {
     @SerialName("ignore") Ignore("ignore"),
     /** It starts at the first failure, without waiting for the others. */
     @SerialName("continue") Continue("continue"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/** What to do with a record that is there already. */
+@Serializable
+public enum class OnConflict(public val word: String) {
+    /** Report the line and leave the record as it is. */
+    @SerialName("fail") Fail("fail"),
+    /** Leave the record as it is, without a word. */
+    @SerialName("skip") Skip("skip"),
+    /** Put the line in its place. */
+    @SerialName("replace") Replace("replace"),
     ;
 
     override fun toString(): String = word
@@ -3570,6 +3860,43 @@ public enum class ProofMethod(public val word: String) {
     override fun toString(): String = word
 }
 
+/** Names a provider in the input of `vault.rotate_root`. The key itself is never part of a call. */
+@Serializable
+@JsonClassDiscriminator("kind")
+public sealed interface ProviderSpec
+
+/**
+ * A variable of the environment that holds 64 hex digits.
+ *
+ * @property name Name of the variable.
+ */
+@Serializable
+@SerialName("env")
+public data class ProviderSpecEnv(
+    val name: String,
+) : ProviderSpec
+
+/**
+ * A key file of mode 0600; made with a new key when it is missing.
+ *
+ * @property path Its path.
+ */
+@Serializable
+@SerialName("file")
+public data class ProviderSpecFile(
+    val path: String,
+) : ProviderSpec
+
+/**
+ * An event that was published.
+ *
+ * @property id Its id.
+ */
+@Serializable
+public data class Published(
+    val id: String,
+)
+
 /** How sure it is that the value can be used. */
 @Serializable
 public enum class Quality(public val word: String) {
@@ -3741,6 +4068,18 @@ public data class Rendered(
 )
 
 /**
+ * The answer of `store.repair`.
+ *
+ * @property done What was done.
+ * @property left What is still damaged.
+ */
+@Serializable
+public data class Repaired(
+    val done: List<String>,
+    val left: List<StoreFinding>,
+)
+
+/**
  * One folding of a suggestion.
  *
  * @property count How often.
@@ -3752,6 +4091,18 @@ public data class Replacement(
     val count: Long,
     val from: String,
     val to: String,
+)
+
+/**
+ * What a replay did.
+ *
+ * @property done Events taken.
+ * @property failed Events the subscriber failed on.
+ */
+@Serializable
+public data class Replayed(
+    val done: Long,
+    val failed: Long,
 )
 
 /**
@@ -3802,6 +4153,18 @@ public data class Review(
     val by: String,
     val hash: String,
     val note: String? = null,
+)
+
+/**
+ * What a rotation of the root did.
+ *
+ * @property dataKeys Data keys wrapped anew.
+ * @property provider Where the root key is now.
+ */
+@Serializable
+public data class RootRotated(
+    @SerialName("data_keys") val dataKeys: Long,
+    val provider: String,
 )
 
 /**
@@ -3892,7 +4255,7 @@ public enum class RuleKind(public val word: String) {
 public data class RuleSource(
     val chunk: String? = null,
     val document: String,
-    val span: Span,
+    val span: VoiceSpan,
 )
 
 /**
@@ -4093,6 +4456,65 @@ public data class SearchResult(
     val hits: List<Hit>,
     val reason: String? = null,
 )
+
+/**
+ * What is told of a secret: everything but its value.
+ *
+ * @property createdAt When it was first put.
+ * @property expiresAt When it stops being valid.
+ * @property id Its id.
+ * @property keyVersion Version of the data key it is sealed with.
+ * @property kind What it is for.
+ * @property lastUsedAt When it was last read, to the day.
+ * @property name Its name.
+ * @property rotatedAt When the value was last replaced.
+ */
+@Serializable
+public data class SecretInfo(
+    @SerialName("created_at") val createdAt: Instant,
+    @SerialName("expires_at") val expiresAt: Instant? = null,
+    val id: String,
+    @SerialName("key_version") val keyVersion: Long,
+    val kind: SecretKind,
+    @SerialName("last_used_at") val lastUsedAt: Instant? = null,
+    val name: String,
+    @SerialName("rotated_at") val rotatedAt: Instant,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class SecretInfoPage(
+    val items: List<SecretInfo>,
+    val next: String? = null,
+)
+
+/** What a secret is for. */
+@Serializable
+public enum class SecretKind(public val word: String) {
+    /** A token of OAuth or of a session. */
+    @SerialName("token") Token("token"),
+    /** A key of an API. */
+    @SerialName("api_key") ApiKey("api_key"),
+    /** A password. */
+    @SerialName("password") Password("password"),
+    /** What webhooks are signed with. */
+    @SerialName("webhook_secret") WebhookSecret("webhook_secret"),
+    /** A key that links or tokens are signed with. */
+    @SerialName("signing_key") SigningKey("signing_key"),
+    /** The key of one person. */
+    @SerialName("person_key") PersonKey("person_key"),
+    /** Anything else. */
+    @SerialName("other") Other("other"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * What a text message takes.
@@ -4347,7 +4769,7 @@ public enum class Severity(public val word: String) {
 public data class SkippedPassage(
     val document: String,
     val reason: String,
-    val span: Span,
+    val span: VoiceSpan,
 )
 
 /** How a text message travels. */
@@ -4436,17 +4858,19 @@ public enum class SpaceState(public val word: String) {
     override fun toString(): String = word
 }
 
-/**
- * A byte range of a text; `end` is exclusive.
- *
- * @property end One past the last byte.
- * @property start First byte.
- */
+/** How a span ended. */
 @Serializable
-public data class Span(
-    val end: Long,
-    val start: Long,
-)
+public enum class SpanStatus(public val word: String) {
+    /** It is not at its end. */
+    @SerialName("open") Open("open"),
+    /** As it should. */
+    @SerialName("ok") Ok("ok"),
+    /** With a failure. */
+    @SerialName("error") Error("error"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * What is told of an answer that was kept aside.
@@ -4595,6 +5019,61 @@ public data class StoreFinding(
 )
 
 /**
+ * Figures of the store.
+ *
+ * @property blobBytes Bytes of blobs.
+ * @property blobs Blobs.
+ * @property commits Commits so far: the position of the change feed.
+ * @property diskBytes Bytes on disk, 0 in memory.
+ * @property engine Engine: `sqlite`, `postgres`, `sled` or `memory`.
+ * @property feedLength Entries that the feed still holds.
+ * @property kinds Records and bytes per kind.
+ * @property oldestCursor The oldest cursor that can still be read from.
+ */
+@Serializable
+public data class StoreReport(
+    @SerialName("blob_bytes") val blobBytes: Long,
+    val blobs: Long,
+    val commits: Long,
+    @SerialName("disk_bytes") val diskBytes: Long,
+    val engine: String,
+    @SerialName("feed_length") val feedLength: Long,
+    val kinds: List<KindFigures>,
+    @SerialName("oldest_cursor") val oldestCursor: Long,
+)
+
+/**
+ * One item of a stream.
+ *
+ * @property cursor Where to go on after this item. Items of a live kind carry that of the
+ *   durable item before.
+ * @property data Its facts.
+ * @property kind The last word of the event's type; for a run `completed`, `failed`,
+ *   `cancelled` or `waiting`; live: `text`, `text_so_far`, `text_done`, `progress`,
+ *   `metrics`; about the stream: `heartbeat`, `lagged`, `shutdown`, `ended`.
+ * @property topic The topic it is about; empty for items about the stream itself.
+ */
+@Serializable
+public data class StreamItem(
+    val cursor: String,
+    val data: JsonElement,
+    val kind: String,
+    val topic: String,
+)
+
+/**
+ * Items, and where to go on.
+ *
+ * @property cursor Give it back to go on after these items.
+ * @property items The items in order.
+ */
+@Serializable
+public data class StreamPage(
+    val cursor: String,
+    val items: List<StreamItem>,
+)
+
+/**
  * Measurable style of a brand.
  *
  * @property capitalsRate Share of words in capitals only, 0..=1.
@@ -4621,6 +5100,22 @@ public data class Style(
     val person: Person = Person.Third,
     @SerialName("reading_grade") val readingGrade: Spread? = null,
     @SerialName("sentence_words") val sentenceWords: Spread? = null,
+)
+
+/**
+ * How one part is.
+ *
+ * @property detail What is wrong; for who may `manage:jobs`.
+ * @property latencyMs Time of the check, in milliseconds.
+ * @property status `healthy`, `degraded` or `unhealthy`.
+ * @property subject The part.
+ */
+@Serializable
+public data class SubjectHealth(
+    val detail: String? = null,
+    @SerialName("latency_ms") val latencyMs: Long,
+    val status: String,
+    val subject: String,
 )
 
 /**
@@ -4821,6 +5316,49 @@ public data class TargetOperation(
     val operation: String,
 ) : Target
 
+/** How important a line is. The later in this list, the more there is of it. */
+@Serializable
+public enum class TelemetryLevel(public val word: String) {
+    /** The process cannot go on: an error with the field `fatal`. */
+    @SerialName("fatal") Fatal("fatal"),
+    /** Something failed. */
+    @SerialName("error") Error("error"),
+    /** Something may fail. */
+    @SerialName("warn") Warn("warn"),
+    /** Something happened. The default. */
+    @SerialName("info") Info("info"),
+    /** For developers. */
+    @SerialName("debug") Debug("debug"),
+    /** Everything. */
+    @SerialName("trace") Trace("trace"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One piece of work of a run.
+ *
+ * @property attributes Attributes by the names of OpenTelemetry; no words of people or
+ *   models.
+ * @property end When it ended.
+ * @property name Operation and subject: `chat gpt-5`, `execute_tool people.resolve`.
+ * @property parentId The span it is part of.
+ * @property spanId 16 hex digits.
+ * @property start When it began.
+ * @property status How it ended.
+ */
+@Serializable
+public data class TelemetrySpan(
+    val attributes: Map<String, JsonElement>,
+    val end: Instant? = null,
+    val name: String,
+    @SerialName("parent_id") val parentId: String? = null,
+    @SerialName("span_id") val spanId: String,
+    val start: Instant,
+    val status: SpanStatus,
+)
+
 /**
  * When a text passes, is written again, or goes to a person.
  *
@@ -4992,6 +5530,20 @@ public enum class ToolSource(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * The spans of one run, the run itself first.
+ *
+ * @property names Version of the attributes' names.
+ * @property spans In the order of their start.
+ * @property traceId 32 hex digits: of the caller's trace when the run was started in one.
+ */
+@Serializable
+public data class Trace(
+    val names: String,
+    val spans: List<TelemetrySpan>,
+    @SerialName("trace_id") val traceId: String,
+)
 
 /**
  * A fact about a person from outside the fixed fields.
@@ -5174,6 +5726,27 @@ public enum class VarKind(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * What a check of the vault found.
+ *
+ * @property expiring Secrets that end within 14 days, or have ended.
+ * @property isRotationUnfinished True when a rotation was cut off: call
+ *   `vault.rotate_data_key` again.
+ * @property old Secrets that were not replaced for 90 days.
+ * @property oldVersions Sealed values of an older version of the data key.
+ * @property provider Where the root key comes from.
+ * @property undecryptable Records with a sealed value that does not open, as `kind:id`.
+ */
+@Serializable
+public data class VaultReport(
+    val expiring: List<SecretInfo>,
+    @SerialName("is_rotation_unfinished") val isRotationUnfinished: Boolean,
+    val old: List<SecretInfo>,
+    @SerialName("old_versions") val oldVersions: Long,
+    val provider: String,
+    val undecryptable: List<String>,
+)
+
 /** What the vectors are for. */
 @Serializable
 public enum class VectorKind(public val word: String) {
@@ -5259,6 +5832,18 @@ public enum class VerificationMethod(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * The answer of `store.verify_backup`.
+ *
+ * @property findings What is wrong with it.
+ * @property manifest What the backup holds; absent when it is damaged.
+ */
+@Serializable
+public data class Verified(
+    val findings: List<String>,
+    val manifest: Manifest? = null,
+)
 
 /**
  * Words of a brand.
@@ -5420,11 +6005,11 @@ public data class VoiceFinding(
     val field: String,
     val fix: String,
     val kind: FindingKind,
-    val level: Level,
+    val level: VoiceLevel,
     val message: String,
     val rule: String,
     val score: Double,
-    val span: Span? = null,
+    val span: VoiceSpan? = null,
 )
 
 /**
@@ -5455,6 +6040,20 @@ public data class VoiceInContext(
     val tone: Tone? = null,
     @SerialName("voice_version") val voiceVersion: Long? = null,
 )
+
+/** How much a finding weighs. */
+@Serializable
+public enum class VoiceLevel(public val word: String) {
+    /** Good to know. */
+    @SerialName("info") Info("info"),
+    /** A person should look. */
+    @SerialName("warn") Warn("warn"),
+    /** Must not go out. */
+    @SerialName("block") Block("block"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * What was learnt about the brand's voice.
@@ -5598,6 +6197,18 @@ public data class VoiceScore(
     @SerialName("voice_version") val voiceVersion: Long? = null,
 )
 
+/**
+ * A byte range of a text; `end` is exclusive.
+ *
+ * @property end One past the last byte.
+ * @property start First byte.
+ */
+@Serializable
+public data class VoiceSpan(
+    val end: Long,
+    val start: Long,
+)
+
 /** Whether a version of a voice holds. */
 @Serializable
 public enum class VoiceStatus(public val word: String) {
@@ -5647,7 +6258,7 @@ public data class VoiceViolation(
     val message: String,
     val rule: String,
     val severity: Severity,
-    val span: Span? = null,
+    val span: VoiceSpan? = null,
 )
 
 /** What a warning is about. */

@@ -30,9 +30,11 @@ import ai.neonhub.models.Changed
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
+import ai.neonhub.models.Compacted
 import ai.neonhub.models.Composed
 import ai.neonhub.models.Consent
 import ai.neonhub.models.CreateSchedule
+import ai.neonhub.models.DataKeyRotated
 import ai.neonhub.models.Dataset
 import ai.neonhub.models.DatasetKind
 import ai.neonhub.models.DatasetPage
@@ -45,27 +47,36 @@ import ai.neonhub.models.Draft
 import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
+import ai.neonhub.models.EventPage
 import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Explanation
-import ai.neonhub.models.Figures
+import ai.neonhub.models.ExportReport
+import ai.neonhub.models.Filter
 import ai.neonhub.models.Flow
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.GeneratedText
+import ai.neonhub.models.HealAction
+import ai.neonhub.models.HealthRecordPage
+import ai.neonhub.models.HealthReport
 import ai.neonhub.models.HistoryLine
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.IdentityView
 import ai.neonhub.models.ImportJob
+import ai.neonhub.models.Imported
 import ai.neonhub.models.Instant_
 import ai.neonhub.models.Job
 import ai.neonhub.models.JobPage
 import ai.neonhub.models.JobState
 import ai.neonhub.models.JobsLogLine
 import ai.neonhub.models.LaunchOutcome
+import ai.neonhub.models.LevelSet
 import ai.neonhub.models.Lifecycle
+import ai.neonhub.models.Manifest
 import ai.neonhub.models.MergeCandidate
 import ai.neonhub.models.MergeCandidatePage
 import ai.neonhub.models.MergeEntry
+import ai.neonhub.models.Migrated
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
 import ai.neonhub.models.NewJob
@@ -73,6 +84,7 @@ import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
+import ai.neonhub.models.OnConflict
 import ai.neonhub.models.Overlap
 import ai.neonhub.models.PeopleOrder
 import ai.neonhub.models.PersonFields
@@ -83,13 +95,18 @@ import ai.neonhub.models.Preferences
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
 import ai.neonhub.models.ProofMethod
+import ai.neonhub.models.ProviderSpec
+import ai.neonhub.models.Published
 import ai.neonhub.models.QueueStats
 import ai.neonhub.models.QueueView
 import ai.neonhub.models.QuietHours
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
+import ai.neonhub.models.Repaired
+import ai.neonhub.models.Replayed
 import ai.neonhub.models.ReportPage
 import ai.neonhub.models.Resolved
+import ai.neonhub.models.RootRotated
 import ai.neonhub.models.RowFaultPage
 import ai.neonhub.models.RunDetails
 import ai.neonhub.models.RunStatus
@@ -98,6 +115,9 @@ import ai.neonhub.models.SchedulePage
 import ai.neonhub.models.SearchFilters
 import ai.neonhub.models.SearchMode
 import ai.neonhub.models.SearchResult
+import ai.neonhub.models.SecretInfo
+import ai.neonhub.models.SecretInfoPage
+import ai.neonhub.models.SecretKind
 import ai.neonhub.models.SegmentCount
 import ai.neonhub.models.Send
 import ai.neonhub.models.SendPage
@@ -110,12 +130,15 @@ import ai.neonhub.models.Space
 import ai.neonhub.models.SpacePage
 import ai.neonhub.models.Status
 import ai.neonhub.models.StoreFinding
+import ai.neonhub.models.StoreReport
+import ai.neonhub.models.StreamPage
 import ai.neonhub.models.SuppressionCheck
 import ai.neonhub.models.SuppressionReason
 import ai.neonhub.models.SuppressionView
 import ai.neonhub.models.SuppressionViewPage
 import ai.neonhub.models.TaggedLink
 import ai.neonhub.models.Target
+import ai.neonhub.models.TelemetryLevel
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.TimelineEntryPage
 import ai.neonhub.models.Tone
@@ -124,16 +147,19 @@ import ai.neonhub.models.ToolInfo
 import ai.neonhub.models.ToolLine
 import ai.neonhub.models.ToolResultPiece
 import ai.neonhub.models.ToolSource
+import ai.neonhub.models.Trace
 import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Unmerged
 import ai.neonhub.models.Unsubscribed
 import ai.neonhub.models.UploadedGuide
 import ai.neonhub.models.Utm
+import ai.neonhub.models.VaultReport
 import ai.neonhub.models.VectorKind
 import ai.neonhub.models.Vectors
 import ai.neonhub.models.Verdict
 import ai.neonhub.models.VerificationMethod
+import ai.neonhub.models.Verified
 import ai.neonhub.models.Vocabulary
 import ai.neonhub.models.VoiceBrief
 import ai.neonhub.models.VoiceCategory
@@ -378,6 +404,73 @@ public class BrandsOperations internal constructor(private val core: Core) {
         offer("postal_address", postalAddress, String.serializer())
         offer("reply_to", replyTo, String.serializer())
         offer("unsubscribe_url", unsubscribeUrl, String.serializer())
+    }
+}
+
+/** Operations of `bus`. */
+public class BusOperations internal constructor(private val core: Core) {
+    /**
+     * Publishes an event of the host, in the namespace `app.`.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `loop_guard`.
+     *
+     * @param type `app.` and 1..80 of `a-z 0-9 _ .`, such as `app.order.paid`.
+     * @param data Facts: ids, counts, words; no contact values. At most 64 KiB.
+     * @param subjectId Id of the record it is about. Default: none.
+     * @param subjectKind Kind of the record it is about. Default `app`.
+     */
+    public suspend fun publish(
+        type: String,
+        data: JsonElement? = null,
+        subjectId: String? = null,
+        subjectKind: String? = null,
+    ): Published = core.call("bus.publish", Published.serializer()) {
+        give("type", type, String.serializer())
+        offer("data", data, JsonElement.serializer())
+        offer("subject_id", subjectId, String.serializer())
+        offer("subject_kind", subjectKind, String.serializer())
+    }
+
+    /**
+     * Gives a subscriber the events of a range of commits again, beside its cursor, which stays
+     * where it is.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param from First commit.
+     * @param subscriber Name of the subscriber.
+     * @param to Last commit.
+     */
+    public suspend fun replay(
+        from: Long,
+        subscriber: String,
+        to: Long,
+    ): Replayed = core.call("bus.replay", Replayed.serializer()) {
+        give("from", from, Long.serializer())
+        give("subscriber", subscriber, String.serializer())
+        give("to", to, Long.serializer())
+    }
+
+    /**
+     * Reads events of this workspace that pass a filter, after a cursor, in order, each once.
+     *
+     * Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+     *
+     * @param cursor `cursor` of the answer before. Default: from now on.
+     * @param filter Which events.
+     * @param limit Most events, 1..500. Default 100.
+     * @param waitMs How long to wait for a first event, 0..25,000 ms. Default 0.
+     */
+    public suspend fun subscribe(
+        cursor: String? = null,
+        filter: Filter? = null,
+        limit: Long? = null,
+        waitMs: Long? = null,
+    ): EventPage = core.call("bus.subscribe", EventPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("filter", filter, Filter.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("wait_ms", waitMs, Long.serializer())
     }
 }
 
@@ -1052,6 +1145,57 @@ public class GateOperations internal constructor(private val core: Core) {
         give("draft", draft, String.serializer())
         offer("at", at, InstantSerializer)
         offer("person", person, String.serializer())
+    }
+}
+
+/** Operations of `health`. */
+public class HealthOperations internal constructor(private val core: Core) {
+    /**
+     * Tells how the hub is: every part, or one.
+     *
+     * Effect: read.
+     *
+     * @param subject Only this part.
+     */
+    public suspend fun check(
+        subject: String? = null,
+    ): HealthReport = core.call("health.check", HealthReport.serializer()) {
+        offer("subject", subject, String.serializer())
+    }
+
+    /**
+     * Lists what the rounds of checks found, by part.
+     *
+     * Needs `manage:jobs`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most records of the page, 1..500. Default 50.
+     * @param status Only `healthy`, `degraded` or `unhealthy`.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+        status: String? = null,
+    ): HealthRecordPage = core.call("health.list", HealthRecordPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("status", status, String.serializer())
+    }
+
+    /**
+     * Tries to heal a part: at most three times per hour, then a person should look.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param subject The part.
+     * @param recipe The recipe. Default: the first that fits the part.
+     */
+    public suspend fun recover(
+        subject: String,
+        recipe: String? = null,
+    ): HealAction = core.call("health.recover", HealAction.serializer()) {
+        give("subject", subject, String.serializer())
+        offer("recipe", recipe, String.serializer())
     }
 }
 
@@ -2453,18 +2597,195 @@ public class SpacesOperations internal constructor(private val core: Core) {
 /** Operations of `store`. */
 public class StoreOperations internal constructor(private val core: Core) {
     /**
-     * Reads every record of the store and lists what is damaged.
+     * Writes a backup of the whole store to a new file while writers go on. The key is not in it:
+     * keep it elsewhere.
      *
-     * Needs `manage:organization`. Effect: read.
+     * Needs `own:organization`. Effect: read.
+     *
+     * @param target Path of the new file.
      */
-    public suspend fun check(): List<StoreFinding> = core.call("store.check", ListSerializer(StoreFinding.serializer())) { }
+    public suspend fun backup(
+        target: String,
+    ): Manifest = core.call("store.backup", Manifest.serializer()) {
+        give("target", target, String.serializer())
+    }
 
     /**
-     * Tells how the store is doing.
+     * Reads the store and lists what is damaged: records that do not match their checksum, holes in
+     * the change feed, blobs that do not match their hash, broken pages and index entries.
+     *
+     * Needs `manage:organization`. Effect: read.
+     *
+     * @param deep `false` compares tables and indexes with what is declared and reads no
+     *   record. Default `true`.
+     */
+    public suspend fun check(
+        deep: Boolean? = null,
+    ): List<StoreFinding> = core.call("store.check", ListSerializer(StoreFinding.serializer())) {
+        offer("deep", deep, Boolean.serializer())
+    }
+
+    /**
+     * Forgets old entries of the change feed and blobs that no record names, and gives their space
+     * back, so that the bytes of what was removed are gone from the files.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param blobGraceS Age from which unnamed blobs go, in seconds. Default 86400; 0 only
+     *   while nobody writes.
+     * @param feedDays Age from which feed entries go, in days, 1..3650. Default 7.
+     */
+    public suspend fun compact(
+        blobGraceS: Long? = null,
+        feedDays: Long? = null,
+    ): Compacted = core.call("store.compact", Compacted.serializer()) {
+        offer("blob_grace_s", blobGraceS, Long.serializer())
+        offer("feed_days", feedDays, Long.serializer())
+    }
+
+    /**
+     * Compares the tables, columns and indexes that are there with those declared.
+     *
+     * Needs `read:audit`. Effect: read.
+     */
+    public suspend fun drift(): List<String> = core.call("store.drift", ListSerializer(String.serializer())) { }
+
+    /**
+     * Writes the records of this workspace to a new file, one line of JSON each, in the order of
+     * kind and id.
+     *
+     * Needs `export:people`. Effect: read.
+     *
+     * @param target Path of the new file.
+     * @param kinds Kinds to write. Default: all that an import takes.
+     */
+    public suspend fun export(
+        target: String,
+        kinds: List<String>? = null,
+    ): ExportReport = core.call("store.export", ExportReport.serializer()) {
+        give("target", target, String.serializer())
+        offer("kinds", kinds, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Takes records of an export into this workspace. Each line stands alone: a wrong one is
+     * reported with its number and the others go on, so that a repeated import with `on_conflict:
+     * skip` goes on where it stopped.
+     *
+     * Needs `write:people`. Effect: idempotent.
+     *
+     * @param dryRun Checks everything and writes nothing. Default: `false`.
+     * @param onConflict What to do with records that are there already: `fail` reports them,
+     *   `skip`, or `replace`. Default `fail`.
+     * @param source Path of the export. Default: `""`.
+     */
+    public suspend fun import(
+        dryRun: Boolean? = null,
+        onConflict: OnConflict? = null,
+        source: String? = null,
+    ): Imported = core.call("store.import", Imported.serializer()) {
+        offer("dry_run", dryRun, Boolean.serializer())
+        offer("on_conflict", onConflict, OnConflict.serializer())
+        offer("source", source, String.serializer())
+    }
+
+    /**
+     * Brings the store to this version. Opening does it already where the user may; this tells how
+     * it stands.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param dryRun Only tells. Default: `false`.
+     */
+    public suspend fun migrate(
+        dryRun: Boolean? = null,
+    ): Migrated = core.call("store.migrate", Migrated.serializer()) {
+        offer("dry_run", dryRun, Boolean.serializer())
+    }
+
+    /**
+     * Rebuilds what can be rebuilt from the records themselves: indexes. What has no second source
+     * in the store is left and named, and comes back from a backup.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param findings The findings to repair, as `store.check` gave them. Default: all there
+     *   are.
+     */
+    public suspend fun repair(
+        findings: List<StoreFinding>? = null,
+    ): Repaired = core.call("store.repair", Repaired.serializer()) {
+        offer("findings", findings, ListSerializer(StoreFinding.serializer()))
+    }
+
+    /**
+     * Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
+     * before every byte of the backup was checked.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param into URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
+     * @param source Path of the backup.
+     */
+    public suspend fun restore(
+        into: String,
+        source: String,
+    ): Manifest = core.call("store.restore", Manifest.serializer()) {
+        give("into", into, String.serializer())
+        give("source", source, String.serializer())
+    }
+
+    /**
+     * Tells how much the store holds.
      *
      * Needs `read:analytics`. Effect: read.
      */
-    public suspend fun stats(): Figures = core.call("store.stats", Figures.serializer()) { }
+    public suspend fun stats(): StoreReport = core.call("store.stats", StoreReport.serializer()) { }
+
+    /**
+     * Reads a backup to its end and checks every byte of it.
+     *
+     * Needs `own:organization`. Effect: read.
+     *
+     * @param source Path of the backup.
+     */
+    public suspend fun verifyBackup(
+        source: String,
+    ): Verified = core.call("store.verify_backup", Verified.serializer()) {
+        give("source", source, String.serializer())
+    }
+}
+
+/** Operations of `streams`. */
+public class StreamsOperations internal constructor(private val core: Core) {
+    /**
+     * Reads a stream of topics in pages: runs, agents, campaigns, queues, schedules, conversations,
+     * notifications.
+     *
+     * Needs `read:analytics`. Effect: read. Codes of its own: `cursor_expired`.
+     *
+     * @param cursor `cursor` of the item or answer before. Default: from now on, with how each
+     *   run stands.
+     * @param kinds Only these kinds; ends and waits of runs arrive all the same. Default: `[]`.
+     * @param limit Most items, 1..500. Default 100.
+     * @param topics 1..64 topics: `run:<id>`, `agent:<name>`, `campaign:<id>`, `queue:<name>`,
+     *   `schedule:<id>`, `metrics:<name>`, `conversation:<id>`, `notifications`, `progress`.
+     *   Default: `[]`.
+     * @param waitMs How long to wait for a first item, 0..25,000 ms. Default 0.
+     */
+    public suspend fun open(
+        cursor: String? = null,
+        kinds: List<String>? = null,
+        limit: Long? = null,
+        topics: List<String>? = null,
+        waitMs: Long? = null,
+    ): StreamPage = core.call("streams.open", StreamPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("kinds", kinds, ListSerializer(String.serializer()))
+        offer("limit", limit, Long.serializer())
+        offer("topics", topics, ListSerializer(String.serializer()))
+        offer("wait_ms", waitMs, Long.serializer())
+    }
 }
 
 /** Operations of `suppression`. */
@@ -2566,6 +2887,49 @@ public class SuppressionOperations internal constructor(private val core: Core) 
     }
 }
 
+/** Operations of `telemetry`. */
+public class TelemetryOperations internal constructor(private val core: Core) {
+    /**
+     * Gives the metrics of this process as Prometheus text, format 0.0.4. They count all workspaces
+     * together.
+     *
+     * Needs `read:analytics`. Effect: read.
+     */
+    public suspend fun metrics(): String = core.call("telemetry.metrics", String.serializer()) { }
+
+    /**
+     * Changes how much this process logs for a target, for a while.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param level The level.
+     * @param target Target and all below it, such as `neonhub_core::job`.
+     * @param ttlMs For how long, 1 ms to 24 h. Default one hour.
+     */
+    public suspend fun setLevel(
+        level: TelemetryLevel,
+        target: String,
+        ttlMs: Long? = null,
+    ): LevelSet = core.call("telemetry.set_level", LevelSet.serializer()) {
+        give("level", level, TelemetryLevel.serializer())
+        give("target", target, String.serializer())
+        offer("ttl_ms", ttlMs, Long.serializer())
+    }
+
+    /**
+     * Gives the trace of a run, projected from its log, by the names of OpenTelemetry.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param run Id of the run.
+     */
+    public suspend fun trace(
+        run: String,
+    ): Trace = core.call("telemetry.trace", Trace.serializer()) {
+        give("run", run, String.serializer())
+    }
+}
+
 /** Operations of `tools`. */
 public class ToolsOperations internal constructor(private val core: Core) {
     /**
@@ -2660,6 +3024,98 @@ public class UtmOperations internal constructor(private val core: Core) {
         give("url", url, String.serializer())
         give("utm", utm, Utm.serializer())
         offer("internal_hosts", internalHosts, ListSerializer(String.serializer()))
+    }
+}
+
+/** Operations of `vault`. */
+public class VaultOperations internal constructor(private val core: Core) {
+    /**
+     * Opens every sealed value and names what does not open, what ends within 14 days and what is
+     * older than 90.
+     *
+     * Needs `manage:secrets`. Effect: read.
+     */
+    public suspend fun check(): VaultReport = core.call("vault.check", VaultReport.serializer()) { }
+
+    /**
+     * Removes a secret.
+     *
+     * Needs `manage:secrets`. Effect: idempotent.
+     *
+     * @param name Its name.
+     */
+    public suspend fun delete(
+        name: String,
+    ): SecretInfo = core.call("vault.delete", SecretInfo.serializer()) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Lists secrets by name, without their values.
+     *
+     * Needs `manage:secrets`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most secrets of the page, 1..500. Default 50.
+     * @param prefix Only names that start with this.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+        prefix: String? = null,
+    ): SecretInfoPage = core.call("vault.list", SecretInfoPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("prefix", prefix, String.serializer())
+    }
+
+    /**
+     * Puts a secret, or replaces the one of this name. The value is sealed at once and never given
+     * out again.
+     *
+     * Needs `manage:secrets`. Effect: idempotent.
+     *
+     * @param kind What it is for.
+     * @param name Name, 1..200 of `a-z A-Z 0-9 . _ : / -`.
+     * @param value The value, 1 byte to 64 KiB.
+     * @param expiresAt When it stops being valid, in UTC milliseconds.
+     */
+    public suspend fun put(
+        kind: SecretKind,
+        name: String,
+        value: String,
+        expiresAt: Instant? = null,
+    ): SecretInfo = core.call("vault.put", SecretInfo.serializer()) {
+        give("kind", kind, SecretKind.serializer())
+        give("name", name, String.serializer())
+        give("value", value, String.serializer())
+        offer("expires_at", expiresAt, InstantSerializer)
+    }
+
+    /**
+     * Makes a new data key for this workspace and seals every value anew, while readers and writers
+     * go on. After a crash, the next call goes on with the same key.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     */
+    public suspend fun rotateDataKey(): DataKeyRotated = core.call("vault.rotate_data_key", DataKeyRotated.serializer()) { }
+
+    /**
+     * Wraps every data key with a new root key, in one commit; no value is touched. Without a
+     * provider the key file is replaced in place.
+     *
+     * Other processes that have the store open go on with the data keys they hold, and need the new
+     * root at their next opening.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param provider Where the new key is from now on. Default: the key file that the hub
+     *   reads, with a new key.
+     */
+    public suspend fun rotateRoot(
+        provider: ProviderSpec? = null,
+    ): RootRotated = core.call("vault.rotate_root", RootRotated.serializer()) {
+        offer("provider", provider, ProviderSpec.serializer())
     }
 }
 
@@ -2958,6 +3414,9 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `brands`. */
     public val brands: BrandsOperations get() = BrandsOperations(core)
 
+    /** Operations of `bus`. */
+    public val bus: BusOperations get() = BusOperations(core)
+
     /** Operations of `campaign`. */
     public val campaign: CampaignOperations get() = CampaignOperations(core)
 
@@ -2978,6 +3437,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `gate`. */
     public val gate: GateOperations get() = GateOperations(core)
+
+    /** Operations of `health`. */
+    public val health: HealthOperations get() = HealthOperations(core)
 
     /** Operations of `jobs`. */
     public val jobs: JobsOperations get() = JobsOperations(core)
@@ -3021,14 +3483,23 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `store`. */
     public val store: StoreOperations get() = StoreOperations(core)
 
+    /** Operations of `streams`. */
+    public val streams: StreamsOperations get() = StreamsOperations(core)
+
     /** Operations of `suppression`. */
     public val suppression: SuppressionOperations get() = SuppressionOperations(core)
+
+    /** Operations of `telemetry`. */
+    public val telemetry: TelemetryOperations get() = TelemetryOperations(core)
 
     /** Operations of `tools`. */
     public val tools: ToolsOperations get() = ToolsOperations(core)
 
     /** Operations of `utm`. */
     public val utm: UtmOperations get() = UtmOperations(core)
+
+    /** Operations of `vault`. */
+    public val vault: VaultOperations get() = VaultOperations(core)
 
     /** Operations of `voice`. */
     public val voice: VoiceOperations get() = VoiceOperations(core)
