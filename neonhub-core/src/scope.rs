@@ -270,7 +270,7 @@ impl Scope {
     }
 
     /// This scope for a principal whose rights are looked up at every call: a member or a key.
-    pub(crate) fn under(&self, authority: Authority, rights: &crate::tenancy::Rights) -> Scope {
+    pub(crate) fn under(&self, authority: Authority, rights: &crate::tenancy::Held) -> Scope {
         self.with(|inner| {
             inner.authority = authority;
             inner.permissions = inner.ceiling.intersection(rights.permissions);
@@ -280,7 +280,7 @@ impl Scope {
     }
 
     /// The rights that hold now. An agent keeps its role; its rights shrink with those of whom it acts for.
-    pub(crate) fn with_current(&self, rights: &crate::tenancy::Rights) -> Scope {
+    pub(crate) fn with_current(&self, rights: &crate::tenancy::Held) -> Scope {
         let permissions = self.0.ceiling.intersection(rights.permissions);
         if permissions == self.0.permissions && self.0.rate == rights.rate {
             return self.clone();

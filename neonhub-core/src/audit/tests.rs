@@ -285,3 +285,45 @@ proptest! {
         })?;
     }
 }
+
+/// A file in the shape of builds that knew two indexes of the log: without the columns, the indexes and their names.
+#[cfg(feature = "sqlite")]
+fn without_later_indexes(file: &std::path::Path) {
+    let c = rusqlite::Connection::open(file).unwrap();
+    for name in ["target", "actor"] {
+        c.execute_batch(&format!(
+            "DROP INDEX audit_entry__{name}; ALTER TABLE audit_entry DROP COLUMN ix_{name};"
+        ))
+        .unwrap();
+    }
+    let changed = c.execute("UPDATE _kind SET indexes = 'at action' WHERE name = 'audit_entry'", []).unwrap();
+    assert_eq!(changed, 1);
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_an_older_build_is_found_by_actor_and_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.neon");
+    let open = || async {
+        let hub = Hub::builder().store(file.to_str().unwrap()).seed(4).build().await.unwrap();
+        hub.workspace("default").await.unwrap()
+    };
+    let cx = open().await;
+    act(&cx, 3).await;
+    cx.hub().close().await.unwrap();
+    drop(cx);
+    without_later_indexes(&file);
+    let cx = open().await;
+    let found = async |input: serde_json::Value| {
+        let page = cx.call_by_name("audit.query", input, CallOptions::new()).await.unwrap();
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!(found(json!({ "actor": "user:owner" })).await, 3);
+    let target = json!({ "target_kind": "workspace", "target_id": cx.workspace() });
+    assert_eq!(found(target).await, 3);
+    assert!(verified(&cx).await.ok);
+    assert_eq!(cx.store().drift().await.unwrap(), Vec::<String>::new());
+    act(&cx, 1).await;
+    assert_eq!(found(json!({ "actor": "user:owner" })).await, 4);
+}

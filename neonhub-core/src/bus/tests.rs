@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hub::Rights;
+use crate::tenancy::Rights;
 use crate::llm::{Reply, Scripted};
 use crate::op::CallOptions;
 use crate::permission::PermissionSet;

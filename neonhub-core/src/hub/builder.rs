@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
 
-use super::lifecycle::{HubMode, Rights};
+use super::lifecycle::HubMode;
 use super::{Hub, Inner};
 use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
@@ -23,7 +23,7 @@ use crate::scope::Principal;
 use crate::seal::RootKey;
 use crate::store::{Kind, MemoryStore, SharedStore};
 use crate::telemetry::{ErrorSink, Telemetry};
-use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId, check_slug};
+use crate::tenancy::{DirectoryEntry, Mode, Rights, Workspace, WorkspaceId, check_slug};
 use crate::tool::Tool;
 use crate::vault::{self, EnvKey, FileKey, FixedKey, KeyProvider, SealedColumn};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
@@ -291,7 +291,7 @@ impl HubBuilder {
         self
     }
 
-    /// Tells which rights a principal has now, for streams that are open for long. Default: those it came with.
+    /// Tells which rights a principal of the host has now. Default: those its scope was made with.
     pub fn rights(mut self, rights: Arc<dyn Rights>) -> Self {
         self.rights = Some(rights);
         self

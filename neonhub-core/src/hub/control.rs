@@ -17,7 +17,7 @@ use crate::resilience::{Breaker, LimitOverride};
 use crate::scope::Authority;
 use crate::store::{Key, Kind, Query, Record, Stored};
 use crate::tenancy::{
-    ApiKey, CustomRole, Membership, Residency, Rights, Workspace, WorkspaceId, WorkspaceStatus,
+    ApiKey, CustomRole, Held, Membership, Residency, Workspace, WorkspaceId, WorkspaceStatus,
 };
 use crate::{Result, Scope};
 
@@ -54,7 +54,7 @@ pub(crate) struct Control {
     feed: watch::Receiver<u64>,
     seen: Mutex<(u64, Instant)>,
     workspaces: Kept<WorkspaceId, WorkspaceControl>,
-    rights: Kept<(WorkspaceId, Authority), Rights>,
+    rights: Kept<(WorkspaceId, Authority), Held>,
 }
 
 impl Control {
@@ -113,11 +113,15 @@ impl Scope {
         Ok(loaded)
     }
 
-    /// The rights this scope's authority has now; `None` for those the host vouches for.
-    pub(crate) async fn current_rights(&self) -> Result<Option<Arc<Rights>>> {
+    /// The rights this scope's authority has now; `None` for those the host vouches for and tells nothing new about.
+    pub(crate) async fn current_rights(&self) -> Result<Option<Arc<Held>>> {
         let authority = self.authority();
         if *authority == Authority::Host {
-            return Ok(None);
+            return match self.hub().host_rights() {
+                // What a host knows is the host's to keep in memory: it alone hears of changes.
+                Some(_) => crate::tenancy::rights_of(self, authority).await.map(|held| Some(Arc::new(held))),
+                None => Ok(None),
+            };
         }
         let control = self.hub().control();
         let epoch = control.epoch();

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 pub use builder::HubBuilder;
 pub(crate) use control::{Control, WorkspaceControl};
 pub use env::EnvSettings;
-pub use lifecycle::{HubMode, Rights, Shutdown};
+pub use lifecycle::{HubMode, Shutdown};
 pub use ops::{CATALOGUE, KINDS};
 
 use crate::audit::Anchor;
@@ -36,7 +36,7 @@ use crate::scope::{Principal, Scope};
 use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
 use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
-use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
+use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
@@ -199,6 +199,11 @@ impl Hub {
             Error::new(ErrorKind::NotFound, "catalogue.call", format!("there is no operation {name:?}"))
                 .with_context("closest", close.join(", "))
         })
+    }
+
+    /// What tells the rights of principals the host vouches for.
+    pub(crate) fn host_rights(&self) -> Option<&dyn Rights> {
+        self.0.rights.as_deref()
     }
 
     /// The declared kind with this name.

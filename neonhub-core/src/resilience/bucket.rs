@@ -104,8 +104,7 @@ impl Scope {
                 *known = load(self, bucket).await?;
             }
             let now = self.now();
-            let next =
-                rate.take(known.turn, now, 1).map_err(|wait| refused(self.operation(), bucket, wait))?;
+            let next = rate.take(known.turn, now, 1).map_err(|wait| refused(self, bucket, wait))?;
             if next <= known.horizon {
                 known.turn = next;
                 return Ok(());
@@ -121,7 +120,7 @@ impl Scope {
                 Err(error) => return Err(error),
             }
         }
-        Err(refused(self.operation(), bucket, Duration::from_millis(50)))
+        Err(refused(self, bucket, Duration::from_millis(50)))
     }
 
     /// Calls left in a bucket, as this process knows it.
@@ -152,12 +151,13 @@ async fn store(cx: &Scope, bucket: &str, horizon: i64, rev: u64) -> Result<()> {
     cx.store().commit(batch).await.map(|_| ())
 }
 
-fn refused(operation: &'static str, bucket: &str, wait: Duration) -> Error {
+fn refused(cx: &Scope, bucket: &str, wait: Duration) -> Error {
     // The first part of the name alone: the rest may name a person's address.
-    let kind = bucket.split('|').next().unwrap_or_default().to_owned();
+    let kind = bucket.split('|').next().unwrap_or_default();
+    cx.hub().telemetry().rate_limited(kind);
     Error::new(
         ErrorKind::RateLimited,
-        operation,
+        cx.operation(),
         "the limit is used up: call again after the time that is named",
     )
     .with_context("bucket", kind)

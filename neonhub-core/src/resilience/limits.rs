@@ -34,7 +34,8 @@ impl Scope {
 
     /// The rate of a bucket: an override of the bucket, of its kind, a key's own, the profile's.
     pub(crate) async fn rate_of(&self, counted: Counted, bucket: &str) -> Result<Option<Rate>> {
-        let standard = self.own_rate().or_else(|| self.hub().limits().rate(counted));
+        let own = self.own_rate().filter(|_| counted == Counted::Principal);
+        let standard = own.or_else(|| self.hub().limits().rate(counted));
         let control = self.control().await?;
         let now = self.now();
         let set = [bucket, counted.word()]

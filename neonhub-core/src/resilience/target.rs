@@ -111,6 +111,7 @@ impl Scope {
         let now = self.now();
         let quota = self.hub().targets().with(self, plan, |t| t.quota.filter(|until| *until > now));
         if let Some(until) = quota {
+            self.hub().telemetry().rate_limited("target");
             let wait = Duration::from_millis(u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0));
             return Err(Error::new(
                 ErrorKind::RateLimited,
@@ -197,11 +198,13 @@ impl Scope {
         if !moved {
             return Ok(());
         }
-        if breaker.state == super::BreakerState::Open {
+        // Another process moved it at the same time: its word stands, is counted there, and is read before the next call.
+        let is_ours = self.keep_breaker(plan, &breaker, rev).await?;
+        if is_ours && breaker.state == super::BreakerState::Open {
             tracing::warn!(target_name = %plan.target, trips = breaker.trips, "a circuit breaker opened");
+            self.hub().telemetry().breaker_tripped(&plan.target);
         }
-        // Another process moved it at the same time: its word stands, and is read before the next call.
-        self.keep_breaker(plan, &breaker, rev).await.map(|_| ())
+        Ok(())
     }
 
     /// Reads the stored breaker when control records may have changed since.

@@ -147,6 +147,8 @@ async fn an_open_breaker_refuses_without_a_try_and_a_trial_closes_it() {
     let error = done.unwrap_err();
     assert_eq!((error.code(), tries), ("breaker_open", 0));
     assert_eq!(error.retry(), Retry::After(Duration::from_secs(10)));
+    let trips = json!([{ "labels": { "target": "model:a" }, "value": 1.0 }]);
+    assert_eq!(cx.hub().telemetry().samples("circuit_breaker_failures_total"), trips, "one per trip");
     // Another process on the store sees it.
     let other = open(store, &clock, LimitProfile::embedded()).await;
     assert_eq!(fails(&other, once(), 0, down).await.0.unwrap_err().code(), "breaker_open");
@@ -193,6 +195,8 @@ async fn the_stricter_of_table_and_headers_holds() {
     cx.quota_used_up("connection:a", clock.now().plus(Duration::from_secs(9)));
     let error = fails(&cx, plan(), 0, down).await.0.unwrap_err();
     assert_eq!(error.retry(), Retry::After(Duration::from_secs(9)));
+    let hits = json!([{ "labels": { "bucket": "target" }, "value": 1.0 }]);
+    assert_eq!(cx.hub().telemetry().samples("rate_limit_hits_total"), hits);
     clock.advance(Duration::from_secs(9));
     fails(&cx, plan(), 0, down).await.0.unwrap();
 }
@@ -211,6 +215,8 @@ async fn hosted_calls_are_counted_by_principal_and_survive_a_restart() {
     }
     let error = who(&cx).await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::RateLimited, Retry::After(Duration::from_secs(1))));
+    let hits = json!([{ "labels": { "bucket": "principal" }, "value": 1.0 }]);
+    assert_eq!(cx.hub().telemetry().samples("rate_limit_hits_total"), hits);
     let bob = crate::Principal::User { id: "bob".into() };
     let bob = cx.hub().scope("default", bob, crate::Role::Member).await.unwrap();
     assert_eq!(who(&bob).await.unwrap()["calls_left"], 59, "each principal has its own");

@@ -1,6 +1,5 @@
 //! What is known of all workspaces: their slugs, and which one an API key belongs to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{ApiKey, prefix_of};
 use super::member::{MemberStatus, Membership};
-use super::{DirectoryEntry, Rights, Workspace, WorkspaceId, rights_of};
+use super::{DirectoryEntry, Held, Workspace, WorkspaceId, rights_of};
 use crate::permission::Role;
 use crate::scope::{Authority, Principal};
 use crate::store::{Batch, Expected, Kind, Record, Row, Stored, Write};
@@ -98,7 +97,7 @@ impl Hub {
     }
 
     async fn authorised(&self, base: Scope, authority: Authority, operation: &'static str) -> Result<Scope> {
-        let rights: Arc<Rights> = Arc::new(rights_of(&base, &authority).await?);
+        let rights: Held = rights_of(&base, &authority).await?;
         rights.check(operation, self.now())?;
         Ok(base.under(authority, &rights))
     }

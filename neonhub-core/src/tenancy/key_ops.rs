@@ -159,6 +159,8 @@ impl Operation for RevokeKey {
         if key.revoked_at.is_none_or(|at| at > cx.now()) {
             key.body.revoked_at = Some(cx.now());
             cx.save(&key)?;
+            let data = serde_json::json!({ "name": key.name });
+            cx.emit(crate::bus::Event::new(cx, "api_key.revoked", "api_key", key.id.as_str(), data))?;
             cx.concern("api_key", key.id.as_str());
         }
         Ok(key.body.into())

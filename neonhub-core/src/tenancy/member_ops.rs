@@ -2,13 +2,30 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::key::ApiKey;
 use super::member::{CustomRole, MemberStatus, Membership, MembershipId, RoleId, check_grant, role_rights};
+use crate::bus::Event;
 use crate::op::{Audit, Effect, Operation, Page};
 use crate::permission::{Permission, PermissionSet, Role};
 use crate::store::{Expected, Key, Query, Stored};
 use crate::{Error, ErrorKind, Result, Scope};
+
+/// Tells of a change of a member in its commit. Open streams look at their rights again when they hear of it.
+fn tell(cx: &Scope, kind: &str, member: &Membership) -> Result<()> {
+    let data = json!({ "user": member.user, "role": member.role, "status": member.status });
+    cx.emit(Event::new(cx, kind, "membership", member.id.as_str(), data))?;
+    cx.concern("membership", member.id.as_str());
+    Ok(())
+}
+
+fn tell_role(cx: &Scope, role: &CustomRole) -> Result<()> {
+    let data = json!({ "name": role.name, "permissions": role.permissions });
+    cx.emit(Event::new(cx, "role.changed", "custom_role", role.id.as_str(), data))?;
+    cx.concern("custom_role", role.id.as_str());
+    Ok(())
+}
 
 /// Asks a user to join this workspace with a role.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +59,7 @@ impl Operation for InviteMember {
             }
             (found.body.status, found.body.role) = (MemberStatus::Invited, self.role);
             cx.save(&found)?;
-            cx.concern("membership", found.id.as_str());
+            tell(cx, "member.invited", &found.body)?;
             return Ok(found.body);
         }
         let member = Membership {
@@ -52,7 +69,7 @@ impl Operation for InviteMember {
             status: MemberStatus::Invited,
         };
         cx.create(&member)?;
-        cx.concern("membership", member.id.as_str());
+        tell(cx, "member.invited", &member)?;
         Ok(member)
     }
     fn examples() -> Vec<Self> {
@@ -138,7 +155,7 @@ impl Operation for SetRole {
         keep_an_owner(cx, &found).await?;
         found.body.role = self.role;
         cx.save(&found)?;
-        cx.concern("membership", found.id.as_str());
+        tell(cx, "member.role_changed", &found.body)?;
         Ok(found.body)
     }
     fn examples() -> Vec<Self> {
@@ -174,7 +191,7 @@ impl Operation for RemoveMember {
                 cx.save(&key)?;
             }
         }
-        cx.concern("membership", found.id.as_str());
+        tell(cx, "member.removed", &found.body)?;
         Ok(found.body)
     }
     fn examples() -> Vec<Self> {
@@ -215,13 +232,13 @@ impl Operation for PutRole {
             if found.permissions != self.permissions {
                 found.body.permissions = self.permissions;
                 cx.save(&found)?;
-                cx.concern("custom_role", found.id.as_str());
+                tell_role(cx, &found.body)?;
             }
             return Ok(found.body);
         }
         let role = CustomRole { id: RoleId::new(cx), name: self.name, permissions: self.permissions };
         cx.create(&role)?;
-        cx.concern("custom_role", role.id.as_str());
+        tell_role(cx, &role)?;
         Ok(role)
     }
     fn examples() -> Vec<Self> {

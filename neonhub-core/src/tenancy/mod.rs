@@ -28,7 +28,8 @@ pub use workspace_ops::{
 };
 
 pub(crate) use directory::check_slug;
-pub(crate) use rights::{Rights, rights_of};
+pub use rights::Rights;
+pub(crate) use rights::{Held, rights_of};
 
 /// Operations of this room.
 pub static CATALOGUE: &[Entry] = &[
