@@ -46,6 +46,8 @@ pub struct Entry {
     pub while_suspended: bool,
     /// True when it is no call of its own: what it calls is counted.
     pub uncounted: bool,
+    /// True when it only passes a call on.
+    pub forwards: bool,
     /// Time a call may take.
     pub deadline: Duration,
     /// Not shown by bindings and tools.
@@ -84,6 +86,7 @@ pub const fn entry<O: Operation>() -> Entry {
         since: O::SINCE,
         while_suspended: O::WHILE_SUSPENDED,
         uncounted: O::UNCOUNTED,
+        forwards: O::FORWARDS,
         effect: O::EFFECT,
         audit: O::AUDIT,
         deadline: O::DEADLINE,

@@ -235,6 +235,8 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + JsonSchema + Send + 
     const WHILE_SUSPENDED: bool = false;
     /// True when it is no call of its own: what it calls is counted.
     const UNCOUNTED: bool = false;
+    /// True when it only passes a call on: whether an agent may act on the outside is asked about what it calls.
+    const FORWARDS: bool = false;
     /// Codes it may fail with beyond those of every operation.
     const ERRORS: &'static [&'static str] = &[];
 

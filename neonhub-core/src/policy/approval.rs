@@ -9,8 +9,8 @@ use crate::{Result, Scope};
 /// A call that needs a person's yes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// The operation.
-    pub operation: &'static str,
+    /// The operation, or the tool that is none.
+    pub operation: String,
     /// SHA-256 over the operation's name and the canonical JSON of its input, hex: the yes is for exactly this call.
     pub args_hash: String,
     /// How many must agree.

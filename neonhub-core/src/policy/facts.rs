@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::hub::WorkspaceControl;
 use crate::op::Entry;
+use crate::run::EffectClass;
 use crate::scope::Principal;
 use crate::{Permission, Scope};
 
@@ -34,6 +35,21 @@ pub(super) fn of_effect(
     facts.insert("operation".into(), operation.into());
     facts.insert("effect".into(), "write".into());
     facts.insert("channel".into(), channel.into());
+    Value::Object(facts)
+}
+
+/// The facts of a call of a tool that is no operation.
+pub(super) fn of_tool(
+    tool: &str,
+    class: EffectClass,
+    cx: &Scope,
+    control: &WorkspaceControl,
+    args: Value,
+) -> Value {
+    let mut facts = of_scope(cx, control);
+    facts.insert("operation".into(), tool.into());
+    facts.insert("effect".into(), class.word().into());
+    facts.insert("input".into(), args);
     Value::Object(facts)
 }
 

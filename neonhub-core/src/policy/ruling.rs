@@ -8,6 +8,7 @@ use super::model::{DecisionId, PolicyDecision, PolicyEffect, Verdict};
 use super::{Ask, Decision};
 use crate::op::{Effect, Entry};
 use crate::resilience::Rate;
+use crate::run::EffectClass;
 use crate::scope::Principal;
 use crate::store::{Expected, Kind, Row, Write, canonical_json};
 use crate::{Error, ErrorKind, Result, Scope};
@@ -29,11 +30,15 @@ pub(crate) struct Refusal {
 }
 
 /// What the catalogue says when no policy speaks: agents act on the outside only with a person's yes.
-pub(crate) fn default_of(effect: Effect, principal: &Principal) -> Verdict {
-    match (effect, principal) {
-        (Effect::Write, Principal::Agent { .. }) => Verdict::RequireApproval,
+fn default_of(acts_outside: bool, principal: &Principal) -> Verdict {
+    match (acts_outside, principal) {
+        (true, Principal::Agent { .. }) => Verdict::RequireApproval,
         _ => Verdict::Allow,
     }
+}
+
+fn default_for(line: &Entry, principal: &Principal) -> Verdict {
+    default_of(line.effect == Effect::Write && !line.forwards, principal)
 }
 
 /// Judges a call. `input` is asked for only when a policy may speak about the operation.
@@ -44,7 +49,7 @@ pub(crate) async fn rule(
 ) -> Result<Ruling, Box<Refusal>> {
     let plain = |error| Box::new(Refusal { error, ruling: Ruling::default() });
     let control = cx.control().await.map_err(plain)?;
-    let default = default_of(line.effect, cx.principal());
+    let default = default_for(line, cx.principal());
     let set = &control.policies;
     if default == Verdict::Allow && set.candidates(line.name).is_empty() {
         return Ok(Ruling::default());
@@ -69,7 +74,7 @@ pub(crate) fn preview(
     input: serde_json::Map<String, Value>,
 ) -> Decision {
     let facts = facts::of_call(line, cx, control, Value::Object(input));
-    control.policies.decide(line.name, &facts, cx.now(), default_of(line.effect, cx.principal()))
+    control.policies.decide(line.name, &facts, cx.now(), default_for(line, cx.principal()))
 }
 
 /// Judges an effect that is about to be dispatched. Nothing asks a person here: the operation that led to it was
@@ -86,6 +91,26 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
     enforce(operation, cx, &mut ruling, args_hash).await
 }
 
+/// Judges a call of a tool that is no operation, by the tool's own name.
+pub(crate) async fn rule_tool(
+    operation: &'static str,
+    cx: &Scope,
+    tool: &str,
+    class: EffectClass,
+    args: &Value,
+) -> Result<()> {
+    let control = cx.control().await?;
+    let default = default_of(class == EffectClass::Write, cx.principal());
+    if default == Verdict::Allow && control.policies.candidates(tool).is_empty() {
+        return Ok(());
+    }
+    let facts = facts::of_tool(tool, class, cx, &control, args.clone());
+    let decision = control.policies.decide(tool, &facts, cx.now(), default);
+    let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
+    let args_hash = || hash(&[tool.as_bytes(), canonical_json(args).unwrap_or_default().as_bytes()]);
+    enforce(operation, cx, &mut ruling, args_hash).await
+}
+
 async fn enforce(
     operation: &'static str,
     cx: &Scope,
@@ -96,8 +121,8 @@ async fn enforce(
     match decision.verdict {
         Verdict::Deny => return Err(refused(operation, decision)),
         Verdict::RequireApproval => {
-            let ask = ask(operation, decision, args_hash());
-            ruling.approval = Some(approve(cx, decision, &ask).await?);
+            let ask = ask(decision, args_hash());
+            ruling.approval = Some(approve(operation, cx, decision, &ask).await?);
         }
         _ => {}
     }
@@ -128,9 +153,9 @@ fn refused(operation: &'static str, decision: &Decision) -> Error {
 }
 
 /// The question that all asking policies together put: the largest quorum, all approvers, the shortest life.
-fn ask(operation: &'static str, decision: &Decision, args_hash: String) -> Ask {
+fn ask(decision: &Decision, args_hash: String) -> Ask {
     let mut ask = Ask {
-        operation,
+        operation: decision.operation.clone(),
         args_hash,
         quorum: 1,
         approvers: Vec::new(),
@@ -149,13 +174,13 @@ fn ask(operation: &'static str, decision: &Decision, args_hash: String) -> Ask {
     ask
 }
 
-async fn approve(cx: &Scope, decision: &Decision, ask: &Ask) -> Result<String> {
+async fn approve(operation: &'static str, cx: &Scope, decision: &Decision, ask: &Ask) -> Result<String> {
     let why = decision.deciding().map_or_else(
         || "an agent acts on the outside only with a person's yes".to_owned(),
         |rule| rule.reason.clone(),
     );
     let mut error =
-        Error::new(ErrorKind::Blocked, ask.operation, format!("a person must approve this first: {why}"))
+        Error::new(ErrorKind::Blocked, operation, format!("a person must approve this first: {why}"))
             .with_code("approval_required")
             .with_context("args_hash", &ask.args_hash);
     if !ask.policies.is_empty() {

@@ -313,7 +313,7 @@ async fn agents_act_on_the_outside_with_a_persons_yes_for_exactly_this_call() {
     assert_eq!(error.code(), "approval_required");
     assert!(error.context().any(|(k, v)| k == "approval" && v == "apr_1"));
     let asked = yes.0.lock().unwrap()[0].clone();
-    assert_eq!((asked.quorum, asked.operation), (2, "workspaces.update"));
+    assert_eq!((asked.quorum, asked.operation.as_str()), (2, "workspaces.update"));
     call(&cx, "workspaces.update", json!({ "name": "A" })).await.unwrap();
     let other = call(&cx, "workspaces.update", json!({ "name": "B" })).await.unwrap_err();
     assert_eq!(other.code(), "approval_required", "the yes was for another name");
