@@ -32,6 +32,8 @@ fn expanded(value: &Value) -> Value {
 }
 
 async fn open() -> Hub {
+    // Examples name files; they belong into a folder of their own.
+    std::env::set_current_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let clock = ManualClock::at(Timestamp::parse("now", "2026-11-21T09:00:00Z").unwrap());
     neonhub::builder().store("memory:").seed(1).clock(std::sync::Arc::new(clock)).build().await.unwrap()
 }

@@ -43,7 +43,8 @@ async fn work(cx: &Scope, heard: &Heard) {
     );
     for (name, value) in [("model.key", TOKEN), ("smtp.password", WORD)] {
         let input = json!({ "name": name, "kind": "api_key", "value": value });
-        cx.call_by_name("vault.put", input, keyed()).await.unwrap();
+        let once_each = CallOptions::new().idempotency_key(name);
+        cx.call_by_name("vault.put", input, once_each).await.unwrap();
         assert_eq!(cx.secret(name).await.unwrap().expose(), value);
     }
     for (name, input) in [
@@ -106,7 +107,11 @@ async fn planted_secrets_and_addresses_are_found_nowhere() {
     Levels::global().set_default(Level::Trace);
     LogLayer::new(LogFormat::Json, move |line: &str| lines.add(line)).install().unwrap();
     let panics = heard.clone();
-    std::panic::set_hook(Box::new(move |panic| panics.add(panic.to_string())));
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.add(panic.to_string());
+        before(panic);
+    }));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("scan.neon");
     let hub = neonhub::builder()

@@ -9,6 +9,8 @@ use neonhub::{ErrorKind, Hub, ManualClock, PermissionSet, Scope, Timestamp};
 use serde_json::{Value, json};
 
 async fn hub() -> Hub {
+    // Examples name files; they belong into a folder of their own.
+    std::env::set_current_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let clock = ManualClock::at(Timestamp::parse("now", "2026-11-21T15:00:00Z").unwrap());
     neonhub::builder().clock(std::sync::Arc::new(clock)).seed(5).build().await.unwrap()
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::twelve::{self, Row};
 use super::{Backoff, Handler};
 use crate::permission::{NEVER_AGENT, Permission, PermissionSet};
+use crate::telemetry::redact;
 use crate::{Error, Fault, Result};
 
 /// A kind of work of a queue: its name, and the shape of its payload.
@@ -38,7 +39,8 @@ fn check<P: DeserializeOwned>(payload: &Value) -> Result<()> {
     let fault = |cause: serde_path_to_error::Error<serde_json::Error>| {
         let path = cause.path().to_string();
         let field = if path == "." { "payload".to_owned() } else { format!("payload.{path}") };
-        Error::faults("jobs.enqueue", vec![Fault { field, message: cause.inner().to_string() }])
+        let message = redact(&cause.inner().to_string()).into_owned();
+        Error::faults("jobs.enqueue", vec![Fault { field, message }])
     };
     serde_path_to_error::deserialize::<_, P>(payload).map(|_| ()).map_err(fault)
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Entry;
+use crate::telemetry::redact;
 use crate::{Error, ErrorKind, Fault, Result};
 
 /// Deepest nesting of an input.
@@ -11,7 +12,8 @@ pub const MAX_DEPTH: usize = 64;
 /// Most items of one list of an input.
 pub const MAX_ITEMS: usize = 10_000;
 
-/// The error for JSON that does not fit the input type, with the path of the fault.
+/// The error for JSON that does not fit the input type, with the path of the fault. Its text repeats what was given,
+/// so what looks like a secret or an address is taken out of it.
 pub(crate) fn bad_input(
     operation: &'static str,
     cause: &serde_path_to_error::Error<serde_json::Error>,
@@ -21,7 +23,7 @@ pub(crate) fn bad_input(
     // `serde_json` ends with the position in a document that the caller never saw.
     let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let field = if path == "." { backticked(&text).unwrap_or("input").to_owned() } else { path };
-    Error::faults(operation, vec![Fault { field, message: text }])
+    Error::faults(operation, vec![Fault { field, message: redact(&text).into_owned() }])
 }
 
 fn backticked(text: &str) -> Option<&str> {

@@ -18,10 +18,16 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// No feature, then each public one. Optional dependencies are not features of their own here.
+/// No feature, then each that selects something in its own crate. One that only passes its name on to one crate below
+/// is proven there. Optional dependencies are not features of their own here.
 fn shapes(package: &Package) -> Vec<Option<&str>> {
-    let named = package.features.keys().map(String::as_str).filter(|name| *name != "default");
-    std::iter::once(None).chain(named.map(Some)).collect()
+    let own =
+        package.features.iter().filter(|(name, selects)| *name != "default" && !passes_on(name, selects));
+    std::iter::once(None).chain(own.map(|(name, _)| Some(name.as_str()))).collect()
+}
+
+fn passes_on(name: &str, selects: &[String]) -> bool {
+    matches!(selects, [only] if only.split_once('/').is_some_and(|(_, below)| below == name))
 }
 
 #[cfg(test)]
@@ -31,14 +37,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_feature_but_the_default_is_a_shape() {
-        let names = ["default", "smtp", "sqlite"];
+    fn what_only_passes_on_is_no_shape() {
+        let features: [(&str, &[&str]); 4] = [
+            ("default", &["smtp"]),
+            ("smtp", &["dep:lettre"]),
+            ("sqlite", &["core/sqlite"]),
+            ("testing", &["smtp", "core/testing"]),
+        ];
+        let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let package = Package {
             id: "p".to_owned(),
             name: "p".to_owned(),
             manifest_path: "p/Cargo.toml".into(),
-            features: names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect::<BTreeMap<_, _>>(),
+            features: features
+                .iter()
+                .map(|(name, selects)| ((*name).to_owned(), text(selects)))
+                .collect::<BTreeMap<_, _>>(),
         };
-        assert_eq!(shapes(&package), [None, Some("smtp"), Some("sqlite")]);
+        assert_eq!(shapes(&package), [None, Some("smtp"), Some("testing")]);
     }
 }
