@@ -307,7 +307,8 @@ impl Stream {
     }
 
     fn take_event(&mut self, event: &BusEvent) {
-        let concerns_rights = ["role.", "member.", "api_key."].iter().any(|p| event.event.kind.starts_with(p));
+        let concerns_rights =
+            ["role.", "member.", "api_key."].iter().any(|p| event.event.kind.starts_with(p));
         if concerns_rights || event.event.subject_kind == "workspace" {
             self.next_look = Instant::now();
         }

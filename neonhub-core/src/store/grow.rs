@@ -64,7 +64,12 @@ pub(super) fn added<'f>(kind: &Kind, found: impl IntoIterator<Item = &'f str>) -
 pub(super) fn keys(kind: &Kind, id: &str, body: &str) -> Vec<Option<Key>> {
     let made = kind.keys.0.map_or_else(|| Ok(Vec::new()), |of| of(body));
     let mut keys = made.unwrap_or_else(|cause| {
-        tracing::warn!(kind = kind.name, id, code = cause.code(), "a damaged record is left out of a new index");
+        tracing::warn!(
+            kind = kind.name,
+            id,
+            code = cause.code(),
+            "a damaged record is left out of a new index"
+        );
         Vec::new()
     });
     keys.resize(kind.indexes.len(), None);

@@ -19,7 +19,8 @@ const PAGE: i64 = 500;
 /// # Errors
 /// `Config` when the table has others than this build declares, or this user may not change it.
 pub(super) async fn add_indexes(tx: &Transaction<'_>, schema: &str, kind: &Kind, found: &str) -> Result<()> {
-    let new = grow::added(kind, found.split_whitespace()).ok_or_else(|| super::schema::drifted(kind, found))?;
+    let new =
+        grow::added(kind, found.split_whitespace()).ok_or_else(|| super::schema::drifted(kind, found))?;
     let sql = |cause: SqlError| refused(kind, &cause);
     let table = format!("\"{schema}\".\"{}\"", kind.name);
     let old = kind.indexes.len() - new.len();

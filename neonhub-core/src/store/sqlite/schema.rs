@@ -124,7 +124,8 @@ fn add_indexes(c: &Connection, kind: &Kind, found: &str) -> Result<()> {
     let table = kind.name;
     let mut sets = Vec::with_capacity(new.len());
     for (n, index) in new.iter().enumerate() {
-        c.execute_batch(&format!("ALTER TABLE \"{table}\" ADD COLUMN ix_{} BLOB", index.name)).map_err(sql)?;
+        c.execute_batch(&format!("ALTER TABLE \"{table}\" ADD COLUMN ix_{} BLOB", index.name))
+            .map_err(sql)?;
         sets.push(format!("ix_{} = ?{}", index.name, n + 2));
     }
     let read = format!("SELECT rowid, id, body FROM \"{table}\" WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
@@ -142,7 +143,8 @@ fn add_indexes(c: &Connection, kind: &Kind, found: &str) -> Result<()> {
         for (rowid, id, body) in &page {
             let keys = grow::keys(kind, id, body);
             let values = keys.iter().skip(kind.indexes.len() - new.len());
-            let values = values.map(|key| key.as_ref().map_or(Value::Null, |k| Value::Blob(k.as_bytes().to_vec())));
+            let values =
+                values.map(|key| key.as_ref().map_or(Value::Null, |k| Value::Blob(k.as_bytes().to_vec())));
             let values = std::iter::once(Value::Integer(*rowid)).chain(values);
             write.execute(rusqlite::params_from_iter(values)).map_err(sql)?;
         }
