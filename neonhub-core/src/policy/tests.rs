@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{Hub, Scope, Timestamp};
 
+#[allow(clippy::needless_pass_by_value, reason = "so that cases can be written as literals")]
 fn policy(name: &str, effect: Value, more: Value) -> Policy {
     let mut body = json!({
         "id": format!("pol_{:0>26}", name.bytes().filter(u8::is_ascii_digit).map(char::from).collect::<String>()),
@@ -29,7 +30,7 @@ fn asks() -> Value {
 
 #[test]
 fn the_strongest_effect_wins_and_all_that_fired_are_told() {
-    let all = vec![
+    let all = [
         policy("a1", json!({ "do": "allow" }), json!({})),
         policy("l2", json!({ "do": "limit", "bucket": "b", "max": 5, "per_ms": 1000 }), json!({})),
         policy("r3", json!({ "do": "redact", "fields": ["email"] }), json!({})),

@@ -8,9 +8,12 @@ use super::transfer::index_words;
 use super::{Index, Key, Kind, Record};
 use crate::{Error, ErrorKind, Result};
 
+/// The key for each declared index of a body, in order.
+type MakeKeys = fn(&str) -> Result<Vec<Option<Key>>>;
+
 /// Makes the keys of a stored body. Kinds that this build does not declare have none.
 #[derive(Clone, Copy)]
-pub(crate) struct KeysOf(Option<fn(&str) -> Result<Vec<Option<Key>>>>);
+pub(crate) struct KeysOf(Option<MakeKeys>);
 
 impl KeysOf {
     pub(crate) const UNKNOWN: KeysOf = KeysOf(None);
