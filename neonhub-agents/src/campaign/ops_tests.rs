@@ -9,7 +9,7 @@ use super::super::*;
 async fn hub() -> (Hub, Scope) {
     let clock = ManualClock::at(Timestamp::parse("now", "2026-11-24T10:00:00Z").unwrap());
     let builder = Hub::builder().store("memory:").clock(Arc::new(clock)).seed(7);
-    let hub = install(builder).kinds(crate::brand::KINDS).build().await.unwrap();
+    let hub = install(builder).kinds(crate::brand::KINDS).kinds(crate::people::KINDS).build().await.unwrap();
     let owner = hub.workspace("default").await.unwrap();
     (hub, owner)
 }
