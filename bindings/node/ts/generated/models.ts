@@ -1163,7 +1163,7 @@ export interface CampaignReport {
  *
  * Written as `report.json`; `Report::to_html` makes the page people read.
  */
-export interface CampaignReportInput {
+export interface CampaignReportValue {
   /** Each asset with its checks. */
   assetCards: AssetCardInput[];
   /** Assets by channel. */
@@ -6501,7 +6501,7 @@ export interface CampaignPlanInput {
 /** Input of `campaign.render_report`. */
 export interface CampaignRenderReportInput {
   /** What `campaign.report` said; the host may have added its `timings_ms`. */
-  report: CampaignReportInput;
+  report: CampaignReportValue;
 }
 
 /** Input of `campaign.report`. */

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::names;
 use crate::failure::{Failure, Result};
 use crate::generate::shapes::{Declaration, Field, Surface, Type};
 
@@ -19,6 +20,8 @@ pub(super) struct Forms {
     answers: BTreeSet<String>,
     /// Types that differ by side.
     differing: BTreeSet<String>,
+    /// Names of the inputs of operations.
+    calls: BTreeSet<String>,
 }
 
 impl Forms {
@@ -48,9 +51,13 @@ impl Forms {
                 break;
             }
         }
-        let taken = forms.both().find(|name| declared.contains_key(format!("{name}Input").as_str()));
+        forms.calls = surface.calls.iter().map(names::input).collect();
+        let taken = forms
+            .both()
+            .map(|name| forms.name(name, Side::Input))
+            .find(|name| declared.contains_key(name.as_str()));
         match taken {
-            Some(name) => Err(Failure::new(format!("{name}Input is a type already: rename it"))),
+            Some(name) => Err(Failure::new(format!("{name} is a type already: rename it"))),
             None => Ok(forms),
         }
     }
@@ -71,10 +78,13 @@ impl Forms {
         }
     }
 
-    /// The name of a declared type on a side.
+    /// The name of a declared type on a side. The input of an operation has the first right to `...Input`.
     pub(super) fn name(&self, name: &str, side: Side) -> String {
-        let has_two = side == Side::Input && self.both().any(|other| other == name);
-        if has_two { format!("{name}Input") } else { name.to_owned() }
+        if side != Side::Input || self.both().all(|other| other != name) {
+            return name.to_owned();
+        }
+        let input = format!("{name}Input");
+        if self.calls.contains(&input) { format!("{name}Value") } else { input }
     }
 
     /// The sides that a declared type is written for.

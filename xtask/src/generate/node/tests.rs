@@ -54,6 +54,27 @@ fn answers_have_every_member_and_inputs_may_leave_some_out() {
 }
 
 #[test]
+fn the_input_of_an_operation_keeps_its_name_beside_a_type_called_alike() {
+    let defs = json!({ "CampaignReport": brief(), "Timestamp": { "type": "integer" } });
+    let report = json!({ "$ref": "#/$defs/CampaignReport", "$defs": defs });
+    let id = json!({ "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } });
+    let draw = json!({ "type": "object", "required": ["report"], "$defs": defs,
+        "properties": { "report": { "$ref": "#/$defs/CampaignReport" } } });
+    let catalogue = catalogue(json!([
+        operation("campaign.report", id, report),
+        operation("campaign.draw", draw, json!({ "type": "null" })),
+    ]));
+    let models = text(&catalogue, "/models.ts");
+    for part in [
+        "export interface CampaignReportInput {\n  id: string;\n}\n",
+        "export interface CampaignDrawInput {\n  report: CampaignReportValue;\n}\n",
+        "export interface CampaignReportValue {\n",
+    ] {
+        assert!(models.contains(part), "{part} is missing in\n{models}");
+    }
+}
+
+#[test]
 fn the_table_renames_members_and_leaves_open_maps_alone() {
     let answer =
         json!({ "$ref": "#/$defs/Brief", "$defs": { "Brief": brief(), "Timestamp": { "type": "integer" } } });
