@@ -4,6 +4,8 @@
 
 mod campaign;
 mod jobber;
+mod knowledge;
+mod librarian;
 mod options;
 mod runtime;
 mod store;
@@ -19,11 +21,16 @@ use crate::Result;
 pub type Check = fn(&Options) -> Result<()>;
 
 /// Every group: its name, how often it kills unless told, and the check.
-pub const GROUPS: &[(&str, u64, Check)] =
-    &[("store", 100, store::check), ("campaign", 30, campaign::check), ("runtime", 200, runtime::check)];
+pub const GROUPS: &[(&str, u64, Check)] = &[
+    ("store", 100, store::check),
+    ("knowledge", 100, knowledge::check),
+    ("campaign", 30, campaign::check),
+    ("runtime", 200, runtime::check),
+];
 
 /// A child's part: the rest of its arguments.
 pub type Child = fn(&[String]) -> Result<()>;
 
 /// The parts that the crash program plays as a child of itself.
-pub const CHILDREN: &[(&str, Child)] = &[("store-writer", writer::play), ("runtime-jobber", jobber::play)];
+pub const CHILDREN: &[(&str, Child)] =
+    &[("store-writer", writer::play), ("librarian", librarian::play), ("runtime-jobber", jobber::play)];

@@ -5,6 +5,7 @@
 //! A goal that is missed stays in the table as missed.
 
 pub mod crash;
+mod knowledge;
 mod languages;
 mod measure;
 mod report;
@@ -25,8 +26,12 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 pub type Part = (&'static str, fn(Runs) -> Result<Vec<Row>>);
 
 /// Every group, by name, with its parts in the order of the table.
-pub const GROUPS: &[(&str, &[Part])] =
-    &[("spine", spine::PARTS), ("runtime", runtime::PARTS), ("languages", languages::PARTS)];
+pub const GROUPS: &[(&str, &[Part])] = &[
+    ("spine", spine::PARTS),
+    ("knowledge", knowledge::PARTS),
+    ("runtime", runtime::PARTS),
+    ("languages", languages::PARTS),
+];
 
 /// Plays a child process of a measurement; `started` is when this process began.
 ///

@@ -99,7 +99,7 @@ async fn learn(cx: &Scope, campaign: &Campaign, folder: &Path) -> Result<Vec<Fai
 
 /// The space and dataset that the brand's documents live in.
 async fn make_library(cx: &Scope) -> Result<()> {
-    let space = CreateSpace { name: BRAND_VOICE.into(), embedder: None, chunking: None, language: None };
+    let space = CreateSpace { name: BRAND_VOICE.into(), ..Default::default() };
     let dataset = CreateDataset {
         space: BRAND_VOICE.into(),
         name: BRAND_VOICE.into(),

@@ -37,12 +37,23 @@ const SAMPLE_BYTES: usize = 4_000;
 /// ```
 #[must_use]
 pub fn detect_language(text: &str) -> Option<&'static str> {
+    detect(text, true)
+}
+
+/// The likeliest language of a text, however short. Good enough to stem by: the words of a query are stemmed by every
+/// language of an index, so a wrong guess costs inflections and never an exact match.
+#[must_use]
+pub(crate) fn guess_language(text: &str) -> Option<&'static str> {
+    detect(text, false)
+}
+
+fn detect(text: &str, is_sure: bool) -> Option<&'static str> {
     let mut end = text.len().min(SAMPLE_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let info = whatlang::detect(text.get(..end)?)?;
-    if !info.is_reliable() {
+    if is_sure && !info.is_reliable() {
         return None;
     }
     LANGUAGES.iter().find(|(_, lang, _)| *lang == info.lang()).map(|(code, ..)| *code)

@@ -1,8 +1,8 @@
 //! Knowledge of NeonHub: documents in, cited passages out.
 //!
 //! A file goes through [`extract()`] (text with blocks, hidden text kept apart), [`chunk()`] (pieces of about 500
-//! tokens), an [`Embedder`] (vectors; [`OfflineHash`] needs no model) and into two indexes: exact vectors
-//! ([`FlatIndex`]) and words ([`TextIndex`]), joined by [`hybrid::fuse`]. Each step is a plain function that works
+//! tokens), an [`Embedder`] (vectors; [`OfflineHash`] needs no model) and into two indexes: vectors
+//! ([`AdaptiveIndex`]) and words ([`TextIndex`]), joined by [`hybrid::fuse`]. Each step is a plain function that works
 //! alone. [`install`] adds the records and operations to a hub: `spaces.*`, `datasets.*`, `documents.*`,
 //! `knowledge.ingest_text` and `knowledge.search`.
 //!
@@ -23,28 +23,52 @@
 //! # Ok::<(), neonhub_core::Error>(())
 //! # }).unwrap();
 //! ```
-#![forbid(unsafe_code)]
+// The one exception is the run-time choice of wide registers in `index::dot`.
+#![deny(unsafe_code)]
 
 mod chunk;
+mod context;
+mod conversation;
 mod embed;
 mod extract;
 pub mod hybrid;
 mod index;
 mod language;
+mod memory;
 mod space;
+mod vector;
 
 pub use chunk::{Chunk, ChunkOptions, chunk, count_tokens, embedded_text};
+pub use context::{BuildContext, BuiltContext, ContextBlock, ContextItem, Dropped, PartKind, PartLimits};
+pub use conversation::{
+    AppendMessage, CloseConversation, Conversation, ConversationHit, ConversationId, ConversationKind,
+    ConversationPage, ConversationStatus, GetConversation, ListConversations, MarkRead, MergeConversations,
+    Message, MessageEmbedding, MessageHit, MessageId, MessagePart, MessageRole, SearchConversations,
+    SimilarConversations, StartConversation, UnmergeConversations,
+};
 pub use embed::{BucketCounts, EmbedKind, Embedder, OfflineHash, embed_all};
 pub use extract::{
     Block, BlockKind, Extracted, Format, HiddenReason, HiddenText, Link, MAX_CHARS, MAX_FILE_BYTES,
     MAX_PAGES, Origin, Warning, WarningCode, extract,
 };
-pub use index::{FlatIndex, IdSet, Scored, TextDoc, TextIndex, VectorIndex};
+#[cfg(any(test, feature = "testing"))]
+pub use index::conformance as vector_conformance;
+pub use index::{
+    AdaptiveIndex, FLAT_LIMIT, FieldBoosts, FlatIndex, GraphIndex, GraphOptions, IdSet, Scored, TextDoc,
+    TextIndex, VectorIndex, VectorStorage,
+};
 pub use language::detect_language;
+pub use memory::{
+    AddMemory, ConfirmMemory, ForgetMemory, Forgotten, MemoriesAsOf, Memory, MemoryChange, MemoryHit,
+    MemoryId, MemoryKind, MemoryState, MemorySubject, RememberedAs, RetractMemory, SearchMemory, SourceLabel,
+    SubjectKind,
+};
 pub use space::{
-    CATALOGUE, ChunkRecord, CreateDataset, CreateSpace, Dataset, DatasetId, DatasetKind, DeleteDocument,
-    Document, DocumentId, DocumentState, DocumentText, EmbedTexts, Failure, GetDataset, GetDocument,
-    GetSpace, GetText, Hit, IngestText, KINDS, Knowledge, ListDatasets, ListDocuments, ListSpaces,
-    ListVersions, SearchFilters, SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState,
-    Trust, UploadDocument, VectorKind, Vectors, install, install_with,
+    CATALOGUE, ChunkRecord, CompactKnowledge, CreateDataset, CreateSpace, Dataset, DatasetId, DatasetKind,
+    DeleteDataset, DeleteDocument, DiffPassage, DiffVersions, Document, DocumentId, DocumentState,
+    DocumentText, EmbedTexts, Failure, GetDataset, GetDocument, GetSpace, GetText, Given, Hit, IngestText,
+    KINDS, Knowledge, KnowledgeCompacted, ListDatasets, ListDocuments, ListSpaces, ListVersions,
+    MigrateSpace, Migration, MigrationPlan, NextVector, ReprocessDocument, Reranker, RestoreDocument,
+    RetireSpace, SearchFilters, SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust,
+    UpdateDataset, UpdateSpace, UploadDocument, VectorKind, Vectors, VersionDiff, install, install_with,
 };

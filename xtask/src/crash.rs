@@ -12,7 +12,7 @@ const PROGRAM: &str = "neonhub-crash";
 pub(crate) fn main(options: &[String]) -> Result<()> {
     let Some((group, options)) = options.split_first().filter(|(group, _)| !group.starts_with('-')) else {
         return Err(Failure::new(
-            "say what to crash: `cargo xtask crash GROUP` (groups: store, campaign, runtime)",
+            "say what to crash: `cargo xtask crash GROUP` (groups: store, knowledge, campaign, runtime)",
         ));
     };
     let workspace = Workspace::load()?;

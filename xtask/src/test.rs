@@ -89,9 +89,10 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
+            let kills = |count: u32| ["--kills".to_owned(), count.to_string()];
+            steps.run("crash: knowledge", 60, || crash::run(workspace, "knowledge", &kills(20)))?;
             steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))?;
-            let few = ["--kills".to_owned(), "60".to_owned()];
-            steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &few))
+            steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &kills(60)))
         }
         Part::Python => {
             let tools = Tools::install(workspace)?;

@@ -57,87 +57,20 @@ def ai_generate_text(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def api_keys_create(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "name" in v:
-        given["name"] = v["name"]
-    if "permissions" in v:
-        given["permissions"] = v["permissions"]
-    if "expires_at" in v:
-        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
-    if "rate_limit" in v:
-        given["rate_limit"] = (None if (t2 := v["rate_limit"]) is None else c.rate(t2))
-    return given
-
-
-def api_keys_list(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
-    return given
-
-
-def api_keys_revoke(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "id" in v:
-        given["id"] = v["id"]
-    return given
-
-
-def api_keys_rotate(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "id" in v:
-        given["id"] = v["id"]
-    if "overlap_ms" in v:
-        given["overlap_ms"] = v["overlap_ms"]
-    return given
-
-
-def audit_export(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "format" in v:
-        given["format"] = v["format"]
-    if "from" in v:
-        given["from_"] = v["from"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
-    if "to" in v:
-        given["to"] = v["to"]
-    return given
-
-
 def audit_query(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "action" in v:
         given["action"] = v["action"]
-    if "actor" in v:
-        given["actor"] = v["actor"]
     if "cursor" in v:
         given["cursor"] = v["cursor"]
-    if "from" in v:
-        given["from_"] = (None if (t1 := v["from"]) is None else instant(t1))
     if "limit" in v:
         given["limit"] = v["limit"]
-    if "target_id" in v:
-        given["target_id"] = v["target_id"]
-    if "target_kind" in v:
-        given["target_kind"] = v["target_kind"]
-    if "to" in v:
-        given["to"] = (None if (t2 := v["to"]) is None else instant(t2))
     return given
 
 
 def audit_verify(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "from" in v:
-        given["from_"] = v["from"]
-    if "to" in v:
-        given["to"] = v["to"]
-    return given
+    assert not v
+    return {}
 
 
 def brands_create(v: dict[str, Any]) -> dict[str, Any]:
@@ -198,20 +131,6 @@ def brands_set_sender(v: dict[str, Any]) -> dict[str, Any]:
         given["reply_to"] = v["reply_to"]
     if "unsubscribe_url" in v:
         given["unsubscribe_url"] = v["unsubscribe_url"]
-    return given
-
-
-def breakers_list(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "target" in v:
-        given["target"] = v["target"]
-    return given
-
-
-def breakers_reset(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "target" in v:
-        given["target"] = v["target"]
     return given
 
 
@@ -354,42 +273,6 @@ def campaign_start(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def catalogue_batch(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "calls" in v:
-        given["calls"] = [c.call_operation(t1) for t1 in v["calls"]]
-    if "stop_on_error" in v:
-        given["stop_on_error"] = v["stop_on_error"]
-    return given
-
-
-def catalogue_call(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "name" in v:
-        given["name"] = v["name"]
-    if "deadline_ms" in v:
-        given["deadline_ms"] = v["deadline_ms"]
-    if "idempotency_key" in v:
-        given["idempotency_key"] = v["idempotency_key"]
-    if "input" in v:
-        given["input"] = v["input"]
-    return given
-
-
-def catalogue_describe(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "name" in v:
-        given["name"] = v["name"]
-    return given
-
-
-def catalogue_list(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "prefix" in v:
-        given["prefix"] = v["prefix"]
-    return given
-
-
 def consent_check(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "person" in v:
@@ -457,6 +340,134 @@ def consent_record(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def conversations_append(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "author" in v:
+        given["author"] = v["author"]
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "parts" in v:
+        given["parts"] = [c.message_part(t1) for t1 in v["parts"]]
+    if "reply_to_id" in v:
+        given["reply_to_id"] = v["reply_to_id"]
+    if "role" in v:
+        given["role"] = v["role"]
+    if "run_id" in v:
+        given["run_id"] = v["run_id"]
+    if "taint" in v:
+        given["taint"] = v["taint"]
+    return given
+
+
+def conversations_close(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    return given
+
+
+def conversations_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "newest_first" in v:
+        given["newest_first"] = v["newest_first"]
+    if "thread" in v:
+        given["thread"] = v["thread"]
+    return given
+
+
+def conversations_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def conversations_mark_read(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "user" in v:
+        given["user"] = v["user"]
+    if "up_to" in v:
+        given["up_to"] = v["up_to"]
+    return given
+
+
+def conversations_merge(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "into" in v:
+        given["into"] = v["into"]
+    return given
+
+
+def conversations_search(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "query" in v:
+        given["query"] = v["query"]
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "k" in v:
+        given["k"] = v["k"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "person" in v:
+        given["person"] = v["person"]
+    if "status" in v:
+        given["status"] = v["status"]
+    return given
+
+
+def conversations_similar(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "k" in v:
+        given["k"] = v["k"]
+    if "text" in v:
+        given["text"] = v["text"]
+    return given
+
+
+def conversations_start(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "title" in v:
+        given["title"] = v["title"]
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "campaign" in v:
+        given["campaign"] = v["campaign"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "participants" in v:
+        given["participants"] = v["participants"]
+    if "person" in v:
+        given["person"] = v["person"]
+    return given
+
+
+def conversations_unmerge(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    return given
+
+
 def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "name" in v:
@@ -469,6 +480,15 @@ def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
         given["kind"] = v["kind"]
     if "purposes" in v:
         given["purposes"] = v["purposes"]
+    return given
+
+
+def datasets_delete(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "space" in v:
+        given["space"] = v["space"]
     return given
 
 
@@ -492,10 +512,34 @@ def datasets_list(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def datasets_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "acl" in v:
+        given["acl"] = v["acl"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "purposes" in v:
+        given["purposes"] = v["purposes"]
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
 def documents_delete(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "document" in v:
         given["document"] = v["document"]
+    return given
+
+
+def documents_diff(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    if "from" in v:
+        given["from_"] = v["from"]
     return given
 
 
@@ -516,6 +560,20 @@ def documents_list(v: dict[str, Any]) -> dict[str, Any]:
         given["limit"] = v["limit"]
     if "space" in v:
         given["space"] = v["space"]
+    return given
+
+
+def documents_reprocess(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
+    return given
+
+
+def documents_restore(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "document" in v:
+        given["document"] = v["document"]
     return given
 
 
@@ -804,6 +862,40 @@ def jobs_work(v: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def knowledge_compact(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "blob_grace_s" in v:
+        given["blob_grace_s"] = v["blob_grace_s"]
+    if "restorable_days" in v:
+        given["restorable_days"] = v["restorable_days"]
+    return given
+
+
+def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "budget_tokens" in v:
+        given["budget_tokens"] = v["budget_tokens"]
+    if "purpose" in v:
+        given["purpose"] = v["purpose"]
+    if "query" in v:
+        given["query"] = v["query"]
+    if "consents" in v:
+        given["consents"] = v["consents"]
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "items" in v:
+        given["items"] = (None if (t1 := v["items"]) is None else [c.context_item(t2) for t2 in t1])
+    if "k" in v:
+        given["k"] = v["k"]
+    if "limits" in v:
+        given["limits"] = (None if (t3 := v["limits"]) is None else [c.part_limits(t4) for t4 in t3])
+    if "spaces" in v:
+        given["spaces"] = v["spaces"]
+    if "subjects" in v:
+        given["subjects"] = (None if (t5 := v["subjects"]) is None else [c.memory_subject(t6) for t6 in t5])
+    return given
+
+
 def knowledge_embed(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "texts" in v:
@@ -840,10 +932,12 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "query" in v:
         given["query"] = v["query"]
+    if "boosts" in v:
+        given["boosts"] = (None if (t1 := v["boosts"]) is None else c.field_boosts(t1))
     if "filters" in v:
-        given["filters"] = (None if (t1 := v["filters"]) is None else c.search_filters(t1))
+        given["filters"] = (None if (t2 := v["filters"]) is None else c.search_filters(t2))
     if "fusion" in v:
-        given["fusion"] = (None if (t2 := v["fusion"]) is None else c.fusion(t2))
+        given["fusion"] = (None if (t3 := v["fusion"]) is None else c.fusion(t3))
     if "k" in v:
         given["k"] = v["k"]
     if "min_score" in v:
@@ -852,6 +946,8 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
         given["mmr_lambda"] = v["mmr_lambda"]
     if "mode" in v:
         given["mode"] = v["mode"]
+    if "rerank" in v:
+        given["rerank"] = v["rerank"]
     if "spaces" in v:
         given["spaces"] = v["spaces"]
     if "text_weight" in v:
@@ -861,55 +957,83 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def limits_list(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def limits_override(v: dict[str, Any]) -> dict[str, Any]:
+def memory_add(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "bucket" in v:
-        given["bucket"] = v["bucket"]
-    if "reason" in v:
-        given["reason"] = v["reason"]
-    if "until" in v:
-        given["until"] = instant(v["until"])
-    if "rate" in v:
-        given["rate"] = (None if (t1 := v["rate"]) is None else c.rate(t1))
+    if "source_event" in v:
+        given["source_event"] = v["source_event"]
+    if "subject" in v:
+        given["subject"] = c.memory_subject(v["subject"])
+    if "text" in v:
+        given["text"] = v["text"]
+    if "confidence" in v:
+        given["confidence"] = v["confidence"]
+    if "consent_basis" in v:
+        given["consent_basis"] = v["consent_basis"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else instant(t1))
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "purposes" in v:
+        given["purposes"] = v["purposes"]
+    if "recalled" in v:
+        given["recalled"] = v["recalled"]
+    if "slots" in v:
+        given["slots"] = v["slots"]
+    if "source_label" in v:
+        given["source_label"] = v["source_label"]
+    if "valid_from" in v:
+        given["valid_from"] = (None if (t2 := v["valid_from"]) is None else instant(t2))
     return given
 
 
-def members_invite(v: dict[str, Any]) -> dict[str, Any]:
+def memory_as_of(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "role" in v:
-        given["role"] = v["role"]
-    if "user" in v:
-        given["user"] = v["user"]
+    if "at" in v:
+        given["at"] = instant(v["at"])
+    if "subject" in v:
+        given["subject"] = c.memory_subject(v["subject"])
     return given
 
 
-def members_list(v: dict[str, Any]) -> dict[str, Any]:
+def memory_confirm(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
+    if "memory" in v:
+        given["memory"] = v["memory"]
+    if "source_event" in v:
+        given["source_event"] = v["source_event"]
+    if "source_label" in v:
+        given["source_label"] = v["source_label"]
     return given
 
 
-def members_remove(v: dict[str, Any]) -> dict[str, Any]:
+def memory_forget(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "user" in v:
-        given["user"] = v["user"]
+    if "memory" in v:
+        given["memory"] = v["memory"]
+    if "subject" in v:
+        given["subject"] = (None if (t1 := v["subject"]) is None else c.memory_subject(t1))
     return given
 
 
-def members_set_role(v: dict[str, Any]) -> dict[str, Any]:
+def memory_retract(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "role" in v:
-        given["role"] = v["role"]
-    if "user" in v:
-        given["user"] = v["user"]
+    if "memory" in v:
+        given["memory"] = v["memory"]
+    return given
+
+
+def memory_search(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = c.memory_subject(v["subject"])
+    if "k" in v:
+        given["k"] = v["k"]
+    if "kinds" in v:
+        given["kinds"] = v["kinds"]
+    if "purpose" in v:
+        given["purpose"] = v["purpose"]
+    if "query" in v:
+        given["query"] = v["query"]
     return given
 
 
@@ -1113,67 +1237,6 @@ def people_update(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def policies_activate(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "id" in v:
-        given["id"] = v["id"]
-    if "dry_run" in v:
-        given["dry_run"] = v["dry_run"]
-    return given
-
-
-def policies_dry_run(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "policy" in v:
-        given["policy"] = c.policy_draft(v["policy"])
-    if "from" in v:
-        given["from_"] = (None if (t1 := v["from"]) is None else instant(t1))
-    if "to" in v:
-        given["to"] = (None if (t2 := v["to"]) is None else instant(t2))
-    return given
-
-
-def policies_evaluate(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "facts" in v:
-        given["facts"] = v["facts"]
-    if "operation" in v:
-        given["operation"] = v["operation"]
-    return given
-
-
-def policies_history(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "name" in v:
-        given["name"] = v["name"]
-    return given
-
-
-def policies_list(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "cursor" in v:
-        given["cursor"] = v["cursor"]
-    if "limit" in v:
-        given["limit"] = v["limit"]
-    if "state" in v:
-        given["state"] = v["state"]
-    return given
-
-
-def policies_put(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "policy" in v:
-        given["policy"] = c.policy_draft(v["policy"])
-    return given
-
-
-def policies_retire(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "id" in v:
-        given["id"] = v["id"]
-    return given
-
-
 def preferences_get(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "person" in v:
@@ -1250,15 +1313,6 @@ def queues_stats(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "queue" in v:
         given["queue"] = v["queue"]
-    return given
-
-
-def roles_put(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "name" in v:
-        given["name"] = v["name"]
-    if "permissions" in v:
-        given["permissions"] = v["permissions"]
     return given
 
 
@@ -1400,20 +1454,6 @@ def schedules_update(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def scope_can(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "operation" in v:
-        given["operation"] = v["operation"]
-    if "target" in v:
-        given["target"] = v["target"]
-    return given
-
-
-def scope_list_permissions(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
 def scope_whoami(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
@@ -1538,6 +1578,8 @@ def spaces_create(v: dict[str, Any]) -> dict[str, Any]:
         given["embedder"] = v["embedder"]
     if "language" in v:
         given["language"] = v["language"]
+    if "storage" in v:
+        given["storage"] = v["storage"]
     return given
 
 
@@ -1554,6 +1596,35 @@ def spaces_list(v: dict[str, Any]) -> dict[str, Any]:
         given["cursor"] = v["cursor"]
     if "limit" in v:
         given["limit"] = v["limit"]
+    return given
+
+
+def spaces_migrate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "embedder" in v:
+        given["embedder"] = v["embedder"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "dry_run" in v:
+        given["dry_run"] = v["dry_run"]
+    return given
+
+
+def spaces_retire(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "space" in v:
+        given["space"] = v["space"]
+    return given
+
+
+def spaces_update(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "space" in v:
+        given["space"] = v["space"]
+    if "language" in v:
+        given["language"] = v["language"]
+    if "name" in v:
+        given["name"] = v["name"]
     return given
 
 
@@ -1959,44 +2030,9 @@ def voice_upload_guide(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def workspaces_close(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "reason" in v:
-        given["reason"] = v["reason"]
-    return given
-
-
-def workspaces_create(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "slug" in v:
-        given["slug"] = v["slug"]
-    if "name" in v:
-        given["name"] = v["name"]
-    if "timezone" in v:
-        given["timezone"] = v["timezone"]
-    return given
-
-
 def workspaces_get(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
-
-
-def workspaces_list(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def workspaces_restore(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
-
-
-def workspaces_suspend(v: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if "reason" in v:
-        given["reason"] = v["reason"]
-    return given
 
 
 def workspaces_update(v: dict[str, Any]) -> dict[str, Any]:
@@ -2011,10 +2047,6 @@ def workspaces_update(v: dict[str, Any]) -> dict[str, Any]:
         given["mode"] = v["mode"]
     if "name" in v:
         given["name"] = v["name"]
-    if "region_tag" in v:
-        given["region_tag"] = v["region_tag"]
-    if "residency_any" in v:
-        given["residency_any"] = v["residency_any"]
     if "status" in v:
         given["status"] = v["status"]
     if "timezone" in v:
@@ -2026,11 +2058,6 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "agents.get_run": agents_get_run,
     "agents.list_runs": agents_list_runs,
     "ai.generate_text": ai_generate_text,
-    "api_keys.create": api_keys_create,
-    "api_keys.list": api_keys_list,
-    "api_keys.revoke": api_keys_revoke,
-    "api_keys.rotate": api_keys_rotate,
-    "audit.export": audit_export,
     "audit.query": audit_query,
     "audit.verify": audit_verify,
     "brands.create": brands_create,
@@ -2038,8 +2065,6 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "brands.list": brands_list,
     "brands.senders": brands_senders,
     "brands.set_sender": brands_set_sender,
-    "breakers.list": breakers_list,
-    "breakers.reset": breakers_reset,
     "bus.publish": bus_publish,
     "bus.replay": bus_replay,
     "bus.subscribe": bus_subscribe,
@@ -2055,19 +2080,30 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "campaign.report": campaign_report,
     "campaign.resume": campaign_resume,
     "campaign.start": campaign_start,
-    "catalogue.batch": catalogue_batch,
-    "catalogue.call": catalogue_call,
-    "catalogue.describe": catalogue_describe,
-    "catalogue.list": catalogue_list,
     "consent.check": consent_check,
     "consent.history": consent_history,
     "consent.record": consent_record,
+    "conversations.append": conversations_append,
+    "conversations.close": conversations_close,
+    "conversations.get": conversations_get,
+    "conversations.list": conversations_list,
+    "conversations.mark_read": conversations_mark_read,
+    "conversations.merge": conversations_merge,
+    "conversations.search": conversations_search,
+    "conversations.similar": conversations_similar,
+    "conversations.start": conversations_start,
+    "conversations.unmerge": conversations_unmerge,
     "datasets.create": datasets_create,
+    "datasets.delete": datasets_delete,
     "datasets.get": datasets_get,
     "datasets.list": datasets_list,
+    "datasets.update": datasets_update,
     "documents.delete": documents_delete,
+    "documents.diff": documents_diff,
     "documents.get": documents_get,
     "documents.list": documents_list,
+    "documents.reprocess": documents_reprocess,
+    "documents.restore": documents_restore,
     "documents.text": documents_text,
     "documents.upload": documents_upload,
     "documents.versions": documents_versions,
@@ -2095,15 +2131,17 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "jobs.retry": jobs_retry,
     "jobs.retry_dead": jobs_retry_dead,
     "jobs.work": jobs_work,
+    "knowledge.compact": knowledge_compact,
+    "knowledge.context": knowledge_context,
     "knowledge.embed": knowledge_embed,
     "knowledge.ingest_text": knowledge_ingest_text,
     "knowledge.search": knowledge_search,
-    "limits.list": limits_list,
-    "limits.override": limits_override,
-    "members.invite": members_invite,
-    "members.list": members_list,
-    "members.remove": members_remove,
-    "members.set_role": members_set_role,
+    "memory.add": memory_add,
+    "memory.as_of": memory_as_of,
+    "memory.confirm": memory_confirm,
+    "memory.forget": memory_forget,
+    "memory.retract": memory_retract,
+    "memory.search": memory_search,
     "people.candidates.accept": people_candidates_accept,
     "people.candidates.list": people_candidates_list,
     "people.candidates.reject": people_candidates_reject,
@@ -2120,13 +2158,6 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "people.timeline": people_timeline,
     "people.unmerge": people_unmerge,
     "people.update": people_update,
-    "policies.activate": policies_activate,
-    "policies.dry_run": policies_dry_run,
-    "policies.evaluate": policies_evaluate,
-    "policies.history": policies_history,
-    "policies.list": policies_list,
-    "policies.put": policies_put,
-    "policies.retire": policies_retire,
     "preferences.get": preferences_get,
     "preferences.update": preferences_update,
     "prompts.render": prompts_render,
@@ -2136,7 +2167,6 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "queues.pause": queues_pause,
     "queues.resume": queues_resume,
     "queues.stats": queues_stats,
-    "roles.put": roles_put,
     "runs.cancel": runs_cancel,
     "runs.signal": runs_signal,
     "schedules.backfill": schedules_backfill,
@@ -2149,8 +2179,6 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "schedules.resume": schedules_resume,
     "schedules.trigger_now": schedules_trigger_now,
     "schedules.update": schedules_update,
-    "scope.can": scope_can,
-    "scope.list_permissions": scope_list_permissions,
     "scope.whoami": scope_whoami,
     "sends.cancel": sends_cancel,
     "sends.create": sends_create,
@@ -2166,6 +2194,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "spaces.create": spaces_create,
     "spaces.get": spaces_get,
     "spaces.list": spaces_list,
+    "spaces.migrate": spaces_migrate,
+    "spaces.retire": spaces_retire,
+    "spaces.update": spaces_update,
     "store.backup": store_backup,
     "store.check": store_check,
     "store.compact": store_compact,
@@ -2204,11 +2235,6 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "voice.score": voice_score,
     "voice.update_settings": voice_update_settings,
     "voice.upload_guide": voice_upload_guide,
-    "workspaces.close": workspaces_close,
-    "workspaces.create": workspaces_create,
     "workspaces.get": workspaces_get,
-    "workspaces.list": workspaces_list,
-    "workspaces.restore": workspaces_restore,
-    "workspaces.suspend": workspaces_suspend,
     "workspaces.update": workspaces_update,
 }

@@ -35,8 +35,7 @@ fn belongs(document: &Document, brand: &Brand) -> bool {
 /// Makes the space and dataset when they are not there.
 async fn ensure(cx: &Scope) -> Result<()> {
     if cx.find::<Space>("name", Key::text(BRAND_VOICE)).await?.is_none() {
-        cx.call(CreateSpace { name: BRAND_VOICE.into(), embedder: None, chunking: None, language: None })
-            .await?;
+        cx.call(CreateSpace { name: BRAND_VOICE.into(), ..Default::default() }).await?;
     }
     let dataset = CreateDataset {
         space: BRAND_VOICE.into(),

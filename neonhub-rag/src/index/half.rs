@@ -18,16 +18,15 @@ pub(crate) fn to_half(value: f32) -> u16 {
     sign | ((rounded >> 13) as u16).wrapping_sub(112 << 10)
 }
 
-/// The number that these bits stand for.
+/// The number that these bits stand for. Infinities are never stored.
+///
+/// Without branches, so that a row is decoded in wide registers: the bits are moved to where single precision has
+/// them, and the product with 2^112 sets the bias of the exponent right, for subnormal numbers too.
+#[inline(always)]
 pub(crate) fn from_half(bits: u16) -> f32 {
-    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (bits >> 10 & 31, u32::from(bits & 0x3ff));
-    let magnitude = match exponent {
-        0 => fraction as f32 / 16_777_216.0,
-        31 => f32::INFINITY,
-        _ => f32::from_bits((u32::from(exponent) + 112) << 23 | fraction << 13),
-    };
-    sign * magnitude
+    let bits = u32::from(bits);
+    let magnitude = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits(0x7780_0000);
+    f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! Indexes over chunks: vectors and words. Both are caches; the records of the store are the truth.
 
+mod adaptive;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod dot;
 mod flat;
+mod graph;
 mod half;
+mod rows;
 mod snapshot;
 mod text;
 
@@ -11,9 +17,13 @@ use std::sync::Arc;
 
 use neonhub_core::Result;
 
+pub use adaptive::{AdaptiveIndex, FLAT_LIMIT};
 pub use flat::FlatIndex;
+pub use graph::{GraphIndex, GraphOptions};
 pub(crate) use half::{from_half, to_half};
-pub use text::{TextDoc, TextIndex};
+pub use rows::VectorStorage;
+pub(crate) use text::has_phrase;
+pub use text::{FieldBoosts, TextDoc, TextIndex};
 
 /// Ids of chunks.
 pub type IdSet = BTreeSet<Arc<str>>;
@@ -36,7 +46,7 @@ impl Scored {
 
 /// An index of unit vectors by id.
 ///
-/// Deletes are exact: a removed vector is gone when the call returns. A filter is a set of ids, and it is applied
+/// A removed vector is no hit any more when the call returns; [`compact`](Self::compact) gives its memory back. A filter is a set of ids, and it is applied
 /// before the best are chosen, so `k` hits come back whenever `k` ids of the set are in the index.
 pub trait VectorIndex: Debug + Send + Sync {
     /// Length of the vectors.
@@ -64,6 +74,9 @@ pub trait VectorIndex: Debug + Send + Sync {
 
     /// Removes a vector; false when there was none.
     fn remove(&mut self, id: &str) -> bool;
+
+    /// Takes out what removed vectors still occupy.
+    fn compact(&mut self);
 
     /// The `k` nearest by cosine, best first, equal ones by id; only ids of `within` when given.
     ///

@@ -1,4 +1,4 @@
-//! The flat index as a file: a cache that is thrown away when a byte of it is wrong.
+//! A vector index as a file: a cache that is thrown away when a byte of it is wrong.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,27 +8,35 @@ use std::sync::Arc;
 use neonhub_core::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{FlatIndex, VectorIndex};
+use super::adaptive::Form;
+use super::graph::Links;
+use super::rows::{Exact, Rows, quantise};
+use super::{AdaptiveIndex, FlatIndex, GraphIndex, VectorStorage, from_half};
 
 /// Name and version of the format.
-const MAGIC: &[u8; 8] = b"NEONFL01";
+const MAGIC: &[u8; 8] = b"NEONVX02";
+/// The slot of nothing.
+const NONE: u32 = u32::MAX;
 
-impl FlatIndex {
+impl AdaptiveIndex {
     /// Writes the index beside its `stamp` (what it was built from), to a temporary file that is synced and
-    /// then renamed: a reader sees the old file or the new one.
+    /// then renamed: a reader sees the old file or the new one. Removed vectors are not written.
     ///
     /// # Errors
     /// `Internal` with the cause when the file cannot be written.
     pub fn save(&self, path: &Path, stamp: &str) -> Result<()> {
-        let mut bytes = Vec::with_capacity(self.halves.len() * 2 + self.ids.len() * 40 + 64);
+        let mut bytes = Vec::new();
         bytes.extend_from_slice(MAGIC);
         put(&mut bytes, stamp.as_bytes());
-        bytes.extend((self.dims() as u32).to_le_bytes());
-        bytes.extend((self.ids.len() as u32).to_le_bytes());
-        for id in &self.ids {
-            put(&mut bytes, id.as_bytes());
+        match &self.form {
+            Form::Flat(flat) => put_rows(&mut bytes, &flat.rows),
+            Form::Graph(graph) => {
+                let mut graph = graph.clone();
+                super::VectorIndex::compact(graph.as_mut());
+                put_rows(&mut bytes, &graph.rows);
+                put_links(&mut bytes, &graph.links);
+            }
         }
-        bytes.extend(self.halves.iter().flat_map(|h| h.to_le_bytes()));
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         write_synced(path, &bytes).map_err(|e| Error::internal("index.save", e))
     }
@@ -43,26 +51,151 @@ impl FlatIndex {
         }
         let mut rest = body.strip_prefix(MAGIC)?;
         let stamp = String::from_utf8(take_bytes(&mut rest)?.to_vec()).ok()?;
-        let (dims, rows) = (take_u32(&mut rest)? as usize, take_u32(&mut rest)? as usize);
-        let mut ids: Vec<Arc<str>> = Vec::new();
-        for _ in 0..rows {
-            ids.push(std::str::from_utf8(take_bytes(&mut rest)?).ok()?.into());
-        }
-        if rest.len() != rows.checked_mul(dims)?.checked_mul(2)? || dims == 0 {
-            return None;
-        }
-        let mut index = FlatIndex::new(dims);
-        for (id, row) in ids.into_iter().zip(rest.chunks_exact(dims * 2)) {
-            let halves: Vec<u16> = row.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
-            index.push_halves(id, &halves);
-        }
-        Some((index, stamp))
+        let rows = take_rows(&mut rest)?;
+        let form = if rest.is_empty() {
+            Form::Flat(FlatIndex { rows })
+        } else {
+            let links = take_links(&mut rest, rows.slots())?;
+            Form::Graph(Box::new(GraphIndex::from_parts(rows, links)))
+        };
+        rest.is_empty().then(|| (Self::from_form(form), stamp))
     }
 }
 
+fn put_rows(to: &mut Vec<u8>, rows: &Rows) {
+    put_u32(to, rows.dims());
+    put_u32(to, rows.slots());
+    for id in &rows.ids {
+        put(to, id.as_deref().unwrap_or_default().as_bytes());
+    }
+    match &rows.exact {
+        Exact::None => {
+            to.push(0);
+            to.extend(rows.codes.iter().map(|c| c.cast_unsigned()));
+            to.extend(rows.scales.iter().flat_map(|s| s.to_le_bytes()));
+        }
+        Exact::Half(halves) => {
+            to.push(1);
+            to.extend(halves.iter().flat_map(|h| h.to_le_bytes()));
+        }
+        Exact::Full(values) => {
+            to.push(2);
+            to.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        }
+    }
+}
+
+fn take_rows(rest: &mut &[u8]) -> Option<Rows> {
+    let (dims, slots) = (take_u32(rest)? as usize, take_u32(rest)? as usize);
+    if dims == 0 {
+        return None;
+    }
+    let mut ids: Vec<Option<Arc<str>>> = Vec::new();
+    for _ in 0..slots {
+        let id = std::str::from_utf8(take_bytes(rest)?).ok()?;
+        ids.push(Some(id.into()).filter(|_| !id.is_empty()));
+    }
+    let (storage, values) = (take(rest, 1)?.first().copied()?, slots.checked_mul(dims)?);
+    let mut rows = match storage {
+        0 => {
+            let mut rows = Rows::new(dims, VectorStorage::Int8);
+            rows.codes = take(rest, values)?.iter().map(|b| b.cast_signed()).collect();
+            rows.scales = numbers(take(rest, slots.checked_mul(4)?)?, f32::from_le_bytes);
+            rows
+        }
+        1 => {
+            let halves = numbers(take(rest, values.checked_mul(2)?)?, u16::from_le_bytes);
+            let mut rows = Rows::new(dims, VectorStorage::F16);
+            requantise(&mut rows, &halves.iter().map(|h| from_half(*h)).collect::<Vec<_>>());
+            rows.exact = Exact::Half(halves);
+            rows
+        }
+        2 => {
+            let full: Vec<f32> = numbers(take(rest, values.checked_mul(4)?)?, f32::from_le_bytes);
+            let mut rows = Rows::new(dims, VectorStorage::F32);
+            requantise(&mut rows, &full);
+            rows.exact = Exact::Full(full);
+            rows
+        }
+        _ => return None,
+    };
+    rows.ids = ids;
+    rows.relist();
+    Some(rows)
+}
+
+fn requantise(rows: &mut Rows, values: &[f32]) {
+    rows.codes.reserve(values.len());
+    for row in values.chunks_exact(rows.dims()) {
+        let (codes, scale) = quantise(row);
+        rows.codes.extend(codes);
+        rows.scales.push(scale);
+    }
+}
+
+fn put_links(to: &mut Vec<u8>, links: &Links) {
+    put_u32(to, links.width());
+    to.extend(links.entry.unwrap_or(NONE).to_le_bytes());
+    put(to, &links.levels);
+    put(to, &links.counts);
+    to.extend(links.ground.iter().flat_map(|s| s.to_le_bytes()));
+    put_u32(to, links.upper.len());
+    for (slot, lists) in &links.upper {
+        to.extend(slot.to_le_bytes());
+        put_u32(to, lists.len());
+        for list in lists {
+            put_u32(to, list.len());
+            to.extend(list.iter().flat_map(|s| s.to_le_bytes()));
+        }
+    }
+}
+
+fn take_links(rest: &mut &[u8], slots: usize) -> Option<Links> {
+    let width = take_u32(rest)? as usize;
+    let fits = |slot: &u32| (*slot as usize) < slots;
+    let entry = Some(take_u32(rest)?).filter(|e| *e != NONE);
+    let mut links = Links::new(width);
+    links.levels = take_bytes(rest)?.to_vec();
+    links.counts = take_bytes(rest)?.to_vec();
+    let places = links.levels.len().checked_mul(width)?.checked_mul(8)?;
+    links.ground = numbers(take(rest, places)?, u32::from_le_bytes);
+    for _ in 0..take_u32(rest)? {
+        let (slot, lists) = (take_u32(rest)?, take_u32(rest)?);
+        let lists: Option<Vec<Vec<u32>>> = (0..lists).map(|_| take_slots(rest)).collect();
+        links.upper.insert(slot, lists?);
+    }
+    links.entry = entry;
+    // The checksum fits, so a slot out of range is a fault of the writer; it must not be walked over.
+    let is_whole = (4..=64).contains(&width)
+        && links.levels.len() <= slots
+        && links.counts.len() == links.levels.len()
+        && links.counts.iter().all(|c| usize::from(*c) <= width * 2)
+        && links.entry.iter().chain(&links.ground).chain(links.upper.values().flatten().flatten()).all(fits);
+    is_whole.then_some(links)
+}
+
+fn take_slots(rest: &mut &[u8]) -> Option<Vec<u32>> {
+    let len = take_u32(rest)? as usize;
+    Some(numbers(take(rest, len.checked_mul(4)?)?, u32::from_le_bytes))
+}
+
+fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|b| read(*b)).collect()
+}
+
 fn put(to: &mut Vec<u8>, bytes: &[u8]) {
-    to.extend((bytes.len() as u32).to_le_bytes());
+    put_u32(to, bytes.len());
     to.extend_from_slice(bytes);
+}
+
+fn put_u32(to: &mut Vec<u8>, number: usize) {
+    to.extend(u32::try_from(number).unwrap_or(NONE).to_le_bytes());
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (head, tail) = rest.split_at_checked(len)?;
+    *rest = tail;
+    Some(head)
 }
 
 fn take_u32(rest: &mut &[u8]) -> Option<u32> {
@@ -73,9 +206,7 @@ fn take_u32(rest: &mut &[u8]) -> Option<u32> {
 
 fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = take_u32(rest)? as usize;
-    let (head, tail) = rest.split_at_checked(len)?;
-    *rest = tail;
-    Some(head)
+    take(rest, len)
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -1,104 +1,107 @@
 use proptest::prelude::*;
 
+use super::conformance::{brute_force, clustered, name};
 use super::*;
 
-fn vectors(n: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
-    // A small generator of its own, so that the test needs no seedable library.
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..n).map(|_| (0..dims).map(|_| next()).collect()).collect()
+mod flat_rows {
+    crate::vector_conformance!(|dims| Box::new(crate::FlatIndex::new(dims)));
 }
 
-fn filled(n: usize, dims: usize) -> (FlatIndex, Vec<Vec<f32>>) {
-    let vectors = vectors(n, dims, 7);
-    let mut index = FlatIndex::new(dims);
+mod flat_single_precision {
+    crate::vector_conformance!(|dims| Box::new(crate::FlatIndex::with_storage(
+        dims,
+        crate::VectorStorage::F32
+    )));
+}
+
+mod graph_alone {
+    crate::vector_conformance!(|dims| Box::new(
+        crate::GraphIndex::new(dims, crate::VectorStorage::F16, crate::GraphOptions::default()).unwrap()
+    ));
+}
+
+mod by_size {
+    crate::vector_conformance!(|dims| Box::new(
+        crate::AdaptiveIndex::new(dims, crate::VectorStorage::F16).flat_limit(100)
+    ));
+}
+
+fn filled(n: usize, dims: usize) -> (AdaptiveIndex, Vec<Vec<f32>>) {
+    let vectors = clustered(n, dims, 7);
+    let mut index = AdaptiveIndex::new(dims, VectorStorage::F16).flat_limit(50);
     for (n, v) in vectors.iter().enumerate() {
-        index.upsert(&format!("c{n:05}"), v).unwrap();
+        index.upsert(&name(n), v).unwrap();
     }
     (index, vectors)
 }
 
-fn brute_force(vectors: &[Vec<f32>], query: &[f32], k: usize, keep: impl Fn(usize) -> bool) -> Vec<String> {
-    let norm = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
-    let mut all: Vec<(f32, String)> = vectors
-        .iter()
-        .enumerate()
-        .filter(|(n, _)| keep(*n))
-        .map(|(n, v)| {
-            let dot: f32 = v.iter().zip(query).map(|(a, b)| a * b).sum();
-            (dot / norm(v) / norm(query), format!("c{n:05}"))
-        })
-        .collect();
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    all.into_iter().take(k).map(|(_, id)| id).collect()
-}
-
 #[test]
-fn recall_against_brute_force_is_one() {
-    let (index, all) = filled(2_000, 64);
-    let queries = vectors(50, 64, 99);
-    let mut same = 0;
-    for query in &queries {
-        let found: Vec<String> =
-            index.search(query, 10, None).unwrap().iter().map(|h| h.id.to_string()).collect();
-        let wanted = brute_force(&all, query, 10, |_| true);
-        same += found.iter().filter(|f| wanted.contains(f)).count();
+fn int8_alone_finds_nearly_all() {
+    let vectors = clustered(1_000, 64, 7);
+    let mut index = FlatIndex::with_storage(64, VectorStorage::Int8);
+    for (n, v) in vectors.iter().enumerate() {
+        index.upsert(&name(n), v).unwrap();
     }
-    assert!(same >= 498, "{same} of 500");
+    assert!(conformance::recall(&index, &vectors, None, |_| true) >= 0.95);
 }
 
 #[test]
-fn a_filter_keeps_k_and_a_delete_is_exact() {
-    let (mut index, all) = filled(300, 32);
-    let within: IdSet = (0..300).filter(|n| n % 10 == 0).map(|n| format!("c{n:05}").into()).collect();
-    let hits = index.search(&all[5], 10, Some(&within)).unwrap();
-    let ids: Vec<String> = hits.iter().map(|h| h.id.to_string()).collect();
-    assert_eq!(ids, brute_force(&all, &all[5], 10, |n| n % 10 == 0));
-    assert_eq!(index.search(&all[5], 1, None).unwrap()[0].id.as_ref(), "c00005");
-    assert!(index.remove("c00005") && !index.remove("c00005"));
-    assert_eq!(index.len(), 299);
-    assert!(index.search(&all[5], 299, None).unwrap().iter().all(|h| h.id.as_ref() != "c00005"));
-    for (n, v) in all.iter().enumerate().filter(|(n, _)| *n != 5) {
-        assert_eq!(index.search(v, 1, None).unwrap()[0].id.as_ref(), format!("c{n:05}"));
+fn the_form_follows_the_size_and_back() {
+    let (mut index, vectors) = filled(120, 16);
+    assert!(index.is_graph());
+    for n in 0..100 {
+        index.remove(&name(n));
     }
+    assert!(!index.is_graph());
+    assert_eq!(index.ids().count(), 20);
+    assert_eq!(index.search(&vectors[110], 1, None).unwrap()[0].id.as_ref(), "c00110");
 }
 
 #[test]
-fn wrong_vectors_are_refused_and_zeros_never_found() {
-    let mut index = FlatIndex::new(4);
-    let err = index.upsert("a", &[1.0; 3]).unwrap_err();
-    assert!(err.message().contains('3') && err.message().contains('4'));
-    assert!(index.upsert("a", &[f32::NAN; 4]).is_err());
-    index.upsert("zero", &[0.0; 4]).unwrap();
-    index.upsert("one", &[1.0, 0.0, 0.0, 0.0]).unwrap();
-    let hits = index.search(&[1.0, 0.0, 0.0, 0.0], 5, None).unwrap();
-    assert_eq!(hits, [Scored { id: "one".into(), score: 1.0 }]);
-    assert!(index.search(&[0.0; 4], 5, None).unwrap().is_empty());
+fn equal_changes_make_equal_graphs() {
+    let (one, vectors) = filled(300, 24);
+    let (two, _) = filled(300, 24);
+    for query in vectors.iter().take(20) {
+        assert_eq!(one.search(query, 10, None).unwrap(), two.search(query, 10, None).unwrap());
+    }
 }
 
 #[test]
 fn a_snapshot_reopens_and_a_flipped_bit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("vectors.flat");
-    let (index, all) = filled(20, 8);
-    index.save(&path, "stamp 9").unwrap();
-    let (again, stamp) = FlatIndex::load(&path).unwrap();
-    assert_eq!(stamp, "stamp 9");
-    assert_eq!(again.search(&all[3], 20, None).unwrap(), index.search(&all[3], 20, None).unwrap());
-    let bytes = std::fs::read(&path).unwrap();
-    for at in [0, 9, bytes.len() / 2, bytes.len() - 1] {
-        let mut broken = bytes.clone();
-        broken[at] ^= 4;
-        std::fs::write(&path, broken).unwrap();
-        assert!(FlatIndex::load(&path).is_none(), "byte {at}");
+    let path = folder.path().join("vectors");
+    for n in [20, 200] {
+        let (mut index, all) = filled(n, 8);
+        index.remove(&name(1));
+        index.save(&path, "stamp 9").unwrap();
+        let (again, stamp) = AdaptiveIndex::load(&path).unwrap();
+        assert_eq!((stamp.as_str(), again.is_graph(), again.len()), ("stamp 9", n == 200, n - 1));
+        assert_eq!(again.search(&all[3], 20, None).unwrap(), index.search(&all[3], 20, None).unwrap());
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(6).any(|w| w == b"c00001"), "what was removed is not in the file");
+        for at in [0, 9, bytes.len() / 2, bytes.len() - 1] {
+            let mut broken = bytes.clone();
+            broken[at] ^= 4;
+            std::fs::write(&path, broken).unwrap();
+            assert!(AdaptiveIndex::load(&path).is_none(), "byte {at}");
+        }
+        std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+        assert!(AdaptiveIndex::load(&path).is_none());
     }
-    std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
-    assert!(FlatIndex::load(&path).is_none());
+    for storage in [VectorStorage::Int8, VectorStorage::F32] {
+        let mut index = AdaptiveIndex::new(2, storage);
+        index.upsert("a", &[3.0, 4.0]).unwrap();
+        index.save(&path, "").unwrap();
+        let again = AdaptiveIndex::load(&path).unwrap().0;
+        assert_eq!((again.storage(), again.vector("a")), (storage, index.vector("a")));
+    }
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let options = GraphOptions { links: 300, ..GraphOptions::default() };
+    let error = GraphIndex::new(8, VectorStorage::F16, options).unwrap_err();
+    assert!(error.field_faults().iter().any(|f| f.field == "links"));
 }
 
 fn doc<'a>(id: &'a str, headings: &'a str, body: &'a str, language: &'a str) -> TextDoc<'a> {
@@ -186,8 +189,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn any_order_of_changes_gives_the_same_answers(changes in proptest::collection::vec((0..12_usize, any::<bool>()), 1..60)) {
-        let all = vectors(12, 16, 3);
-        let mut index = FlatIndex::new(16);
+        let all = clustered(12, 16, 3);
+        let mut index = AdaptiveIndex::new(16, VectorStorage::F16).flat_limit(6);
         let mut kept = std::collections::BTreeSet::new();
         for (n, is_added) in changes {
             let id = format!("c{n:05}");
@@ -201,4 +204,51 @@ proptest! {
         let found: Vec<String> = index.search(&all[0], 12, None).unwrap().iter().map(|h| h.id.to_string()).collect();
         prop_assert_eq!(found, brute_force(&all, &all[0], 12, |n| kept.contains(&n)));
     }
+}
+
+#[test]
+fn phrases_must_stand_there_and_starts_are_completed() {
+    let index = TextIndex::open(None).unwrap();
+    let docs = [
+        doc("a", "", "our return policy is kind", "en"),
+        doc("b", "", "policy makers return kindly", "en"),
+        doc("h", "Return policies", "nothing else", "en"),
+        doc("d", "", "die Rückgabe ist einfach", "de"),
+    ];
+    index.apply(&[], &docs, "1").unwrap();
+    assert_eq!(ids(&index.search("\"return policy\"", 5, None).unwrap()), ["h", "a"]);
+    assert_eq!(ids(&index.search("kind \u{201e}return policies\u{201c}", 5, None).unwrap()), ["a", "h"]);
+    assert_eq!(ids(&index.search("rückg*", 5, None).unwrap()), ["d"]);
+    assert_eq!(index.search("poli*", 5, None).unwrap().len(), 3);
+    assert!(index.search("\"policy return\"", 5, None).unwrap().is_empty());
+    assert!(index.search("\"kind", 5, None).unwrap().len() >= 2, "an open quote is no phrase");
+    let only_body = FieldBoosts { title: 0.0, headings: 0.0, body: 1.0 };
+    let hits = index.search_boosted("policy", 5, None, only_body).unwrap();
+    assert!(hits.iter().all(|h| h.id.as_ref() != "h"));
+}
+
+#[test]
+fn compaction_takes_deleted_words_out_of_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("text");
+    let index = TextIndex::open(Some(&path)).unwrap();
+    let many: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
+    for id in &many {
+        index.apply(&[], &[doc(id, "", "plain words that stay", "en")], id).unwrap();
+    }
+    // One of ten: below the share at which a commit compacts by itself.
+    let ten: Vec<String> = (0..10).map(|n| format!("t{n}")).collect();
+    let docs: Vec<_> = ten.iter().map(|id| doc(id, "", "and more", "en")).collect();
+    let docs = [&[doc("y", "", "zanzibarium too", "en")], docs.as_slice()].concat();
+    index.apply(&[], &docs, "y").unwrap();
+    index.apply(&["y"], &[], "gone").unwrap();
+    assert!(index.holds_term("zanzibarium").unwrap(), "before it is compacted the word is there");
+    index.apply(&[], &[doc("x", "", "zanzibarium secret", "en")], "with").unwrap();
+    index.apply(&["x"], &[], "without").unwrap();
+    index.compact().unwrap();
+    assert!(!index.holds_term("zanzibarium").unwrap());
+    assert_eq!((index.len(), index.stamp().as_deref()), (40, Some("without")));
+    let again = TextIndex::open(Some(&path)).unwrap();
+    assert!(!again.holds_term("zanzibarium").unwrap(), "nor do the files, opened anew");
+    assert_eq!(index.search("plain", 50, None).unwrap().len(), 30);
 }

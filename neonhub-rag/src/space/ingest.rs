@@ -8,14 +8,15 @@ use neonhub_core::{Error, ErrorKind, Result, Scope};
 use sha2::{Digest, Sha256};
 
 use super::knowledge::Knowledge;
+use super::migrate::give_next;
 use super::model::{
     ChunkRecord, Document, DocumentId, DocumentState, Failure, Space, TextBlob, Trust, chunk_id,
 };
-use super::vector::{decode, encode};
 use crate::chunk::{Chunk, chunk, hex};
 use crate::embed::{EmbedKind, Embedder, embed_all};
 use crate::extract::{Extracted, extract};
 use crate::language::detect_language;
+use crate::vector::{decode, encode};
 
 /// Version of extraction and chunking. Raised when either would give another text for the same file, so that
 /// an unchanged file is then read again.
@@ -93,11 +94,12 @@ pub(super) async fn ingest(
     document.chunks = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     document.embedded = embedded;
     document.warnings.clone_from(&extracted.warnings);
-    let chunks: Vec<ChunkRecord> = chunks
+    let mut chunks: Vec<ChunkRecord> = chunks
         .iter()
         .zip(vectors)
         .map(|(chunk, vector)| record(&document.id, chunk, &extracted.text, &space.embedder, &vector))
         .collect();
+    give_next(knowledge, space, &document.title, &mut chunks).await?;
     document.content_hash = content_hash(&document, &chunks);
     let blob = TextBlob {
         text: extracted.text,
@@ -161,8 +163,8 @@ async fn known_vectors(
     let Some(before) = before else { return Ok(known) };
     for ids in before.chunk_ids().chunks(500) {
         for chunk in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {
-            if chunk.embedder == embedder {
-                known.insert(chunk.body.hash.clone(), decode(&chunk.vector)?);
+            if let Some(vector) = chunk.vector_of(embedder) {
+                known.insert(chunk.body.hash.clone(), decode(vector)?);
             }
         }
     }
@@ -203,6 +205,7 @@ fn record(document: &DocumentId, chunk: &Chunk, source: &str, embedder: &str, ve
         hash: chunk.hash.clone(),
         embedder: embedder.to_owned(),
         vector: encode(vector),
+        next: None,
     }
 }
 

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Result, Scope, WorkspaceId};
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
-use super::model::{Dataset, Document, DocumentState, Space};
+use super::model::{Dataset, Document, Space, SpaceState};
+use super::rerank::Reranker;
 use super::space_index::SpaceIndex;
+use crate::conversation::MessageIndex;
 use crate::embed::{Embedder, OfflineHash};
 
 /// Commits behind which the feed is read; above, comparing the documents is cheaper.
@@ -26,7 +28,10 @@ const PAGE: usize = 500;
 #[derive(Debug)]
 pub struct Knowledge {
     embedders: BTreeMap<String, Arc<dyn Embedder>>,
+    rerankers: BTreeMap<String, Arc<dyn Reranker>>,
+    default: String,
     workspaces: Mutex<BTreeMap<WorkspaceId, Arc<RwLock<Projection>>>>,
+    messages: Mutex<BTreeMap<WorkspaceId, Arc<Mutex<MessageIndex>>>>,
 }
 
 impl Default for Knowledge {
@@ -40,7 +45,13 @@ impl Knowledge {
     #[must_use]
     pub fn new() -> Self {
         let offline: Arc<dyn Embedder> = Arc::new(OfflineHash::new());
-        Self { embedders: BTreeMap::from([(offline.id().to_owned(), offline)]), workspaces: Mutex::default() }
+        Self {
+            embedders: BTreeMap::from([(offline.id().to_owned(), offline)]),
+            rerankers: BTreeMap::new(),
+            default: OfflineHash::ID.to_owned(),
+            workspaces: Mutex::default(),
+            messages: Mutex::default(),
+        }
     }
 
     /// Adds an embedder that spaces can be made with.
@@ -48,6 +59,39 @@ impl Knowledge {
     pub fn embedder_added(mut self, embedder: Arc<dyn Embedder>) -> Self {
         self.embedders.insert(embedder.id().to_owned(), embedder);
         self
+    }
+
+    /// The embedder of messages and memories: the offline one unless [`with_default`](Self::with_default) chose another.
+    ///
+    /// # Errors
+    /// `Config` when the chosen one is not installed.
+    pub fn default_embedder(&self) -> Result<Arc<dyn Embedder>> {
+        self.embedder(&self.default)
+    }
+
+    /// Chooses the embedder of messages and memories. What an earlier one embedded is then found by its words.
+    #[must_use]
+    pub fn with_default(mut self, embedder: impl Into<String>) -> Self {
+        self.default = embedder.into();
+        self
+    }
+
+    /// Adds a reranker that a search can ask for by its id.
+    #[must_use]
+    pub fn reranker_added(mut self, reranker: Arc<dyn Reranker>) -> Self {
+        self.rerankers.insert(reranker.id().to_owned(), reranker);
+        self
+    }
+
+    /// The reranker with this id.
+    ///
+    /// # Errors
+    /// `Config` when it is not installed.
+    pub fn reranker(&self, id: &str) -> Result<Arc<dyn Reranker>> {
+        self.rerankers.get(id).map(Arc::clone).ok_or_else(|| {
+            let message = "this reranker is not installed: add it to the hub, or search without one";
+            Error::new(ErrorKind::Config, "knowledge.rerank", message).with_context("reranker", id)
+        })
     }
 
     /// The embedder of a space.
@@ -83,6 +127,28 @@ impl Knowledge {
         let mut write = projection.write_owned().await;
         write.catch_up(cx).await?;
         Ok(write.downgrade())
+    }
+}
+
+impl Knowledge {
+    /// The messages of the scope's workspace, in step with every commit acknowledged before the call.
+    pub(crate) async fn messages_in_step(&self, cx: &Scope) -> Result<OwnedMutexGuard<MessageIndex>> {
+        let embedder = self.default_embedder()?;
+        let index = {
+            let mut workspaces = self.messages.lock().await;
+            match workspaces.get(cx.workspace()) {
+                Some(index) => Arc::clone(index),
+                None => {
+                    let index = MessageIndex::new(embedder.id(), embedder.dims())?;
+                    let index = Arc::new(Mutex::new(index));
+                    workspaces.insert(cx.workspace().clone(), Arc::clone(&index));
+                    index
+                }
+            }
+        };
+        let mut index = index.lock_owned().await;
+        index.catch_up(&cx.outside()).await?;
+        Ok(index)
     }
 }
 
@@ -155,7 +221,7 @@ impl Projection {
     async fn read_documents(&mut self, cx: &Scope, ids: &[String]) -> Result<()> {
         for ids in ids.chunks(PAGE) {
             for (id, stored) in ids.iter().zip(cx.get_many::<Document>(ids).await?) {
-                match stored.filter(|d| is_searched(d)) {
+                match stored.filter(|d| d.is_searched()) {
                     Some(stored) => self.documents.insert(id.clone(), stored.body),
                     None => self.documents.remove(id),
                 };
@@ -168,29 +234,27 @@ impl Projection {
         self.spaces = all::<Space>(cx).await?;
         self.datasets = all::<Dataset>(cx).await?;
         self.documents = all::<Document>(cx).await?;
-        self.documents.retain(|_, d| is_searched(d));
+        self.documents.retain(|_, d| d.is_searched());
         Ok(())
     }
 
     /// Brings the index of each space to what the documents say.
     async fn apply(&mut self, cx: &Scope, seq: u64) -> Result<()> {
         for (id, space) in &self.spaces {
-            if !self.indexes.contains_key(id) {
+            // After a move to another embedder the vectors are read anew.
+            if self.indexes.get(id).is_none_or(|index| index.embedder() != space.embedder) {
                 let index = SpaceIndex::open(folder(cx, id), space).await?;
                 self.indexes.insert(id.clone(), Arc::new(index));
             }
         }
-        self.indexes.retain(|id, _| self.spaces.contains_key(id));
+        let is_open = |id: &str| self.spaces.get(id).is_some_and(|s| s.state != SpaceState::Retired);
+        self.indexes.retain(|id, _| is_open(id));
         for (id, index) in &self.indexes {
             let documents = self.documents.values().filter(|d| d.space.as_str() == id);
             index.bring_to(cx, documents.collect(), seq).await?;
         }
         Ok(())
     }
-}
-
-fn is_searched(document: &Document) -> bool {
-    document.current && document.state == DocumentState::Ready
 }
 
 /// All records of a kind by id.

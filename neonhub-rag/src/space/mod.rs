@@ -2,14 +2,18 @@
 
 mod ingest;
 mod knowledge;
+mod migrate;
 mod model;
+mod ops_compact;
 mod ops_document;
 mod ops_embed;
+mod ops_manage;
 mod ops_search;
 mod ops_space;
+mod ops_version;
+mod rerank;
 mod search;
 mod space_index;
-mod vector;
 
 use std::sync::Arc;
 
@@ -18,17 +22,24 @@ use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
 
 pub use knowledge::Knowledge;
+pub use migrate::{MigrateSpace, MigrationPlan};
 pub use model::{
-    ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, DocumentState, Failure, Space,
-    SpaceId, SpaceState, Trust,
+    ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, DocumentState, Failure, Given,
+    Migration, NextVector, Space, SpaceId, SpaceState, Trust,
 };
+pub use ops_compact::{CompactKnowledge, KnowledgeCompacted};
 pub use ops_document::{
     DeleteDocument, DocumentText, GetDocument, GetText, IngestText, ListDocuments, ListVersions,
     UploadDocument,
 };
 pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
+pub use ops_manage::{DeleteDataset, RetireSpace, UpdateDataset, UpdateSpace};
 pub use ops_search::SearchKnowledge;
+pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
+pub use ops_version::{DiffPassage, DiffVersions, ReprocessDocument, RestoreDocument, VersionDiff};
+pub use rerank::Reranker;
+pub(crate) use search::LEXICAL_FLOOR;
 pub use search::{Hit, SearchFilters, SearchMode, SearchResult};
 
 /// The operations of knowledge.
@@ -45,6 +56,15 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<GetText>(),
     entry::<ListVersions>(),
     entry::<DeleteDocument>(),
+    entry::<DiffVersions>(),
+    entry::<ReprocessDocument>(),
+    entry::<RestoreDocument>(),
+    entry::<UpdateSpace>(),
+    entry::<RetireSpace>(),
+    entry::<MigrateSpace>(),
+    entry::<UpdateDataset>(),
+    entry::<DeleteDataset>(),
+    entry::<CompactKnowledge>(),
     entry::<IngestText>(),
     entry::<SearchKnowledge>(),
     entry::<EmbedTexts>(),
@@ -61,7 +81,18 @@ pub fn install(builder: HubBuilder) -> HubBuilder {
 
 /// Adds knowledge to a hub, with embedders of one's own.
 pub fn install_with(builder: HubBuilder, knowledge: Knowledge) -> HubBuilder {
-    builder.operations(CATALOGUE).kinds(KINDS).service(Arc::new(knowledge))
+    builder
+        .operations(CATALOGUE)
+        .operations(crate::conversation::CATALOGUE)
+        .operations(crate::memory::CATALOGUE)
+        .operations(crate::context::CATALOGUE)
+        .kinds(KINDS)
+        .kinds(crate::conversation::KINDS)
+        .kinds(crate::memory::KINDS)
+        .sealed(crate::memory::SEALED)
+        .handler(Arc::new(crate::conversation::EmbedMessages))
+        .handler(Arc::new(migrate::MigrateHandler))
+        .service(Arc::new(knowledge))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::ChunkOptions;
 use crate::extract::{Block, HiddenText, Warning};
+use crate::index::VectorStorage;
 
 id_type!(SpaceId, "spc", "An embedding space.");
 id_type!(DatasetId, "dst", "A dataset of documents.");
@@ -28,8 +29,32 @@ pub struct Space {
     /// ISO 639-1 code of its texts, when they share one; else each document's is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// How exactly the index keeps the vectors.
+    #[serde(default)]
+    pub storage: VectorStorage,
     /// State.
     pub state: SpaceState,
+    /// The move to another embedder, while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Migration>,
+}
+
+/// A move of a space to another embedder. Search answers from the old one until every chunk has both vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Migration {
+    /// The embedder it moves to.
+    pub embedder: String,
+    /// Length of its vectors.
+    pub dims: u32,
+    /// Chunks that were changed so far.
+    pub done: u64,
+    /// Vectors that were made in this round over the documents.
+    pub round: u64,
+    /// The last document that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<DocumentId>,
+    /// True when the space answers from the new embedder and only the old vectors are being dropped.
+    pub switched: bool,
 }
 
 /// State of a space.
@@ -160,8 +185,28 @@ pub struct Document {
     pub ingested_at: Timestamp,
     /// Hash of everything that decides its chunks and vectors; equal ones need no work.
     pub recipe: String,
+    /// What the upload said about the file.
+    #[serde(default)]
+    pub given: Given,
+    /// When it was deleted. It can be restored for 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
     /// Hash over its chunks, by which the indexes know whether they hold them.
     pub content_hash: String,
+}
+
+/// What an upload says about its file; what is left out is detected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Given {
+    /// MIME type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime: Option<String>,
+    /// Title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 /// State of a document.
@@ -266,6 +311,28 @@ pub struct ChunkRecord {
     pub embedder: String,
     /// The vector: half-precision numbers, little endian, in base64.
     pub vector: String,
+    /// The vector of the embedder that the space moves to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextVector>,
+}
+
+/// A second vector of a chunk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NextVector {
+    /// Embedder that made it.
+    pub embedder: String,
+    /// The vector, as in [`ChunkRecord::vector`].
+    pub vector: String,
+}
+
+impl ChunkRecord {
+    /// The stored vector of an embedder, if there is one: vectors of two embedders are never mixed.
+    pub(crate) fn vector_of(&self, embedder: &str) -> Option<&str> {
+        if self.embedder == embedder {
+            return Some(&self.vector);
+        }
+        self.next.as_ref().filter(|n| n.embedder == embedder).map(|n| n.vector.as_str())
+    }
 }
 
 impl Record for ChunkRecord {

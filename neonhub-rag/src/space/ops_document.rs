@@ -16,14 +16,14 @@ use serde_json::json;
 use super::ingest::{Incoming, blob_name, ingest, recipe};
 use super::knowledge::Knowledge;
 use super::model::{
-    ChunkRecord, Dataset, Document, DocumentId, DocumentState, Space, SpaceState, TextBlob, Trust,
+    ChunkRecord, Dataset, Document, DocumentId, DocumentState, Given, Space, SpaceState, TextBlob, Trust,
 };
 use super::ops_space::need_dataset;
 use super::search::may_read;
 use crate::extract::{Block, HiddenText, Link, MAX_FILE_BYTES};
 
 /// Time for one document: a hundred megabytes of PDF take minutes.
-const INGEST_DEADLINE: Duration = Duration::from_secs(600);
+pub(super) const INGEST_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Reads a file into a dataset: text, chunks, vectors. It can be searched when the call returns.
 ///
@@ -216,10 +216,10 @@ impl Operation for IngestText {
 }
 
 /// Stages a new version of a document, unless nothing changed.
-async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incoming) -> Result<Document> {
+pub(super) async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incoming) -> Result<Document> {
     let space = cx.need::<Space>(dataset.space.as_str()).await?.body;
-    if space.state != SpaceState::Active {
-        return Err(Error::new(ErrorKind::Conflict, cx.operation(), "the space takes no documents now"));
+    if space.state == SpaceState::Retired {
+        return Err(Error::new(ErrorKind::Conflict, cx.operation(), "the space is retired: use another one"));
     }
     let knowledge = cx.service::<Knowledge>()?;
     let blob = blob_name(&incoming.bytes);
@@ -304,7 +304,28 @@ fn blank(
         warnings: Vec::new(),
         ingested_at: cx.now(),
         recipe,
+        given: Given {
+            mime: incoming.mime.clone(),
+            title: incoming.title.clone(),
+            language: incoming.language.clone(),
+        },
+        deleted_at: None,
         content_hash: String::new(),
+    }
+}
+
+/// What was uploaded for a version, with its labels of now.
+pub(super) fn incoming_of(document: &Document, bytes: Vec<u8>) -> Incoming {
+    Incoming {
+        external_key: document.external_key.clone(),
+        name: document.name.clone(),
+        mime: document.given.mime.clone(),
+        title: document.given.title.clone(),
+        tags: document.tags.clone(),
+        author: document.author.clone(),
+        language: document.given.language.clone(),
+        trust: document.trust,
+        bytes: Arc::new(bytes),
     }
 }
 
@@ -323,7 +344,7 @@ fn announce(cx: &Scope, document: &Document) -> Result<()> {
 }
 
 /// A document that the caller may read.
-async fn need_document(cx: &Scope, id: &DocumentId) -> Result<Stored<Document>> {
+pub(super) async fn need_document(cx: &Scope, id: &DocumentId) -> Result<Stored<Document>> {
     let document = cx.need::<Document>(id.as_str()).await?;
     let dataset = cx.need::<Dataset>(document.dataset.as_str()).await?;
     if may_read(cx, &dataset) { Ok(document) } else { Err(cx.missing("document")) }
@@ -352,7 +373,7 @@ impl Operation for GetDocument {
     }
 }
 
-fn example_id() -> Option<DocumentId> {
+pub(super) fn example_id() -> Option<DocumentId> {
     "doc_01kaf3w0000000000000000000".parse().ok()
 }
 
@@ -548,6 +569,7 @@ impl Operation for DeleteDocument {
             }
             version.body.state = DocumentState::Deleted;
             version.body.current = false;
+            version.body.deleted_at = Some(cx.now());
             version.body.latest = false;
             version.body.text_blob = None;
             version.body.chunks = 0;

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::knowledge::Knowledge;
-use super::search::{OP, Request, SearchFilters, SearchMode, SearchResult, search};
+use super::search::{OP, Request, SearchFilters, SearchMode, SearchResult, search as run};
 use crate::hybrid::Fusion;
+use crate::index::FieldBoosts;
 
 /// Searches knowledge by words and by vectors.
 ///
@@ -16,7 +17,8 @@ use crate::hybrid::Fusion;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchKnowledge {
-    /// What to search for, in words. Empty when `vector` alone is searched for, in mode `vector`.
+    /// What to search for, in words. `"words in quotes"` must stand in a hit in this order; `start*` finds the
+    /// words that begin so. Empty when `vector` alone is searched for, in mode `vector`.
     pub query: String,
     /// The query as a vector of the spaces' embedder, packed as `knowledge.embed` packs it, in the place of the one
     /// made from `query`.
@@ -46,6 +48,12 @@ pub struct SearchKnowledge {
     /// Spreads the hits: 1 keeps the order by score, 0 wants only difference. Default: no spreading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mmr_lambda: Option<f32>,
+    /// What a word counts in title, headings and text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boosts: Option<FieldBoosts>,
+    /// Id of a reranker that decides the order of the best 50. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<String>,
 }
 
 impl SearchKnowledge {
@@ -63,19 +71,7 @@ impl Operation for SearchKnowledge {
     const EFFECT: Effect = Effect::Read;
 
     async fn run(self, cx: &Scope) -> Result<SearchResult> {
-        let request = Request {
-            query: self.query,
-            vector: self.vector.as_deref().map(|packed| super::ops_embed::unpack(OP, packed)).transpose()?,
-            spaces: self.spaces,
-            k: self.k.unwrap_or(5) as usize,
-            mode: self.mode,
-            text_weight: self.text_weight,
-            fusion: self.fusion,
-            filters: self.filters,
-            min_score: self.min_score,
-            mmr_lambda: self.mmr_lambda,
-        };
-        search(cx, &*cx.service::<Knowledge>()?, &request).await
+        search_request(cx, self).await
     }
 
     fn examples() -> Vec<Self> {
@@ -84,4 +80,23 @@ impl Operation for SearchKnowledge {
             ..SearchKnowledge::of("how do we say hello")
         }]
     }
+}
+
+/// Runs a search inside another operation.
+pub(crate) async fn search_request(cx: &Scope, search: SearchKnowledge) -> Result<SearchResult> {
+    let request = Request {
+        query: search.query,
+        vector: search.vector.as_deref().map(|packed| super::ops_embed::unpack(OP, packed)).transpose()?,
+        spaces: search.spaces,
+        k: search.k.unwrap_or(5) as usize,
+        mode: search.mode,
+        text_weight: search.text_weight,
+        fusion: search.fusion,
+        filters: search.filters,
+        min_score: search.min_score,
+        mmr_lambda: search.mmr_lambda,
+        boosts: search.boosts.unwrap_or_default(),
+        rerank: search.rerank,
+    };
+    run(cx, &*cx.service::<Knowledge>()?, &request).await
 }

@@ -11,6 +11,7 @@ use super::model::{Dataset, DatasetId, DatasetKind, Space, SpaceId, SpaceState};
 use super::search::may_read;
 use crate::chunk::ChunkOptions;
 use crate::embed::OfflineHash;
+use crate::index::VectorStorage;
 
 /// Longest name of a space or dataset, in characters.
 const NAME_CHARS: usize = 100;
@@ -56,7 +57,7 @@ fn missing(cx: &Scope, word: &str) -> Error {
     cx.missing("dataset").with_context("dataset", word)
 }
 
-fn check_name(faults: &mut Faults, name: &str) {
+pub(super) fn check_name(faults: &mut Faults, name: &str) {
     let is_name = !name.is_empty()
         && name.chars().count() <= NAME_CHARS
         && name.trim() == name
@@ -85,6 +86,9 @@ pub struct CreateSpace {
     /// ISO 639-1 code of all its texts; left out, the language of each document is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// How exactly the index keeps the vectors. Default: `f16`, which no answer was ever seen to change for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<VectorStorage>,
 }
 
 impl Operation for CreateSpace {
@@ -106,7 +110,8 @@ impl Operation for CreateSpace {
         if let Some(there) = cx.find::<Space>("name", Key::text(&self.name)).await? {
             let is_same = there.embedder == embedder.id()
                 && there.chunking == chunking
-                && there.language == self.language;
+                && there.language == self.language
+                && there.storage == self.storage.unwrap_or(there.storage);
             return if is_same { Ok(there.body) } else { Err(other_settings("space")) };
         }
         let space = Space {
@@ -116,14 +121,16 @@ impl Operation for CreateSpace {
             dims: u32::try_from(embedder.dims()).unwrap_or(u32::MAX),
             chunking,
             language: self.language,
+            storage: self.storage.unwrap_or_default(),
             state: SpaceState::Active,
+            migration: None,
         };
         cx.create(&space)?;
         Ok(space)
     }
 
     fn examples() -> Vec<Self> {
-        vec![CreateSpace { name: "brand-voice".into(), embedder: None, chunking: None, language: None }]
+        vec![CreateSpace { name: "brand-voice".into(), ..Self::default() }]
     }
 }
 

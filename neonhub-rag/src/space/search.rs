@@ -12,17 +12,21 @@ use super::model::{
     ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, Space, SpaceId, SpaceState, Trust,
     chunk_ids,
 };
+use super::rerank::Reranker;
 use super::space_index::SpaceIndex;
 use crate::embed::{EmbedKind, Embedder};
 use crate::hybrid::{CANDIDATES, Fused, Fusion, Part, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, diversify, fuse};
-use crate::index::IdSet;
+use crate::index::{FieldBoosts, IdSet, has_phrase};
 
 /// Name of the search operation, for its faults.
 pub(super) const OP: &str = "knowledge.search";
 
 /// Cosine below which a lexical vector says nothing: twice what two unrelated texts reach by chance, which is
 /// `1 / sqrt(512)` = 0.044 for hashed features.
-const LEXICAL_FLOOR: f32 = 0.09;
+pub(crate) const LEXICAL_FLOOR: f32 = 0.09;
+
+/// Most chunks that are taken to hold a phrase of the query.
+const MAX_PHRASE_HOLDERS: usize = 10_000;
 
 /// Which lists answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +113,9 @@ pub struct Hit {
     /// What the list of vectors gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector_part: Option<Part>,
+    /// What the reranker gave, when one was asked for; the hits are then in its order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank_score: Option<f32>,
     /// Where it stands, for people: title, page and headings.
     pub citation: String,
 }
@@ -136,6 +143,8 @@ pub(super) struct Request {
     pub(super) filters: SearchFilters,
     pub(super) min_score: Option<f32>,
     pub(super) mmr_lambda: Option<f32>,
+    pub(super) boosts: FieldBoosts,
+    pub(super) rerank: Option<String>,
 }
 
 impl Request {
@@ -145,11 +154,16 @@ impl Request {
         let is_vector_alone = self.vector.is_some() && self.mode == SearchMode::Vector;
         let has_words = !self.query.trim().is_empty() || is_vector_alone;
         faults.check(has_words, "query", "expected words to search for");
+        let can_rerank = self.rerank.is_none() || !self.query.trim().is_empty();
+        faults.check(can_rerank, "rerank", "a reranker judges by words: give them in `query`");
         faults.check(self.query.len() <= 8_000, "query", "expected at most 8000 bytes");
         faults.check((1..=100).contains(&self.k), "k", "expected 1 to 100");
         let unit = |v: Option<f32>| v.is_none_or(|v| (0.0..=1.0).contains(&v));
         faults.check(unit(self.text_weight), "text_weight", "expected 0 to 1");
         faults.check(unit(self.mmr_lambda), "mmr_lambda", "expected 0 to 1");
+        let FieldBoosts { title, headings, body } = self.boosts;
+        let is_boost = [title, headings, body].iter().all(|b| (0.0..=10.0).contains(b));
+        faults.check(is_boost && title + headings + body > 0.0, "boosts", "expected 0 to 10, one above 0");
         faults.check(self.min_score.is_none_or(f32::is_finite), "min_score", "expected a finite number");
         if let Fusion::Rrf { k } = self.fusion {
             faults.check((0.0..=1_000.0).contains(&k), "fusion.k", "expected 0 to 1000");
@@ -193,8 +207,31 @@ pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request)
     if chosen.is_empty() {
         return Ok(none("below_min_score"));
     }
-    let hits = hits(cx, &projection, chosen, request.k).await?;
+    let Some(rerank) = &request.rerank else {
+        let hits = hits(cx, &projection, chosen, request.k).await?;
+        return Ok(SearchResult { hits, reason: None });
+    };
+    let mut hits = hits(cx, &projection, chosen, CANDIDATES.max(request.k)).await?;
+    rerank_hits(knowledge.reranker(rerank)?.as_ref(), &request.query, &mut hits).await?;
+    hits.truncate(request.k);
     Ok(SearchResult { hits, reason: None })
+}
+
+/// Orders the hits by what a reranker gives them; equal ones stay in the order of the joined score.
+async fn rerank_hits(reranker: &dyn Reranker, query: &str, hits: &mut [Hit]) -> Result<()> {
+    let texts: Vec<&str> = hits.iter().map(|h| h.text.as_str()).collect();
+    let scores = reranker.rerank(query, &texts).await?;
+    if scores.len() != hits.len() || scores.iter().any(|s| !s.is_finite()) {
+        return Err(Error::internal(OP, "the reranker must answer one finite score per text"));
+    }
+    for (hit, score) in hits.iter_mut().zip(scores) {
+        hit.rerank_score = Some(score);
+    }
+    hits.sort_by(|a, b| {
+        let score = |h: &Hit| h.rerank_score.unwrap_or(f32::MIN);
+        score(b).total_cmp(&score(a))
+    });
+    Ok(())
 }
 
 fn none(reason: &str) -> SearchResult {
@@ -256,9 +293,18 @@ async fn in_space(
     within: Option<&IdSet>,
 ) -> Result<Vec<Fused>> {
     let candidates = CANDIDATES.max(request.k);
+    // What stands in quotes must stand in every hit, also in those that vectors find.
+    let holders = match request.mode {
+        SearchMode::Hybrid if has_phrase(&request.query) => {
+            let all = index.search_text(&request.query, MAX_PHRASE_HOLDERS, within, request.boosts)?;
+            Some(all.into_iter().map(|h| h.id).collect::<IdSet>())
+        }
+        _ => None,
+    };
+    let within = holders.as_ref().or(within);
     let text = match request.mode {
         SearchMode::Vector => Vec::new(),
-        _ => index.search_text(&request.query, candidates, within)?,
+        _ => index.search_text(&request.query, candidates, within, request.boosts)?,
     };
     let vector = match request.mode {
         SearchMode::Text => Vec::new(),
@@ -338,6 +384,7 @@ fn hit(fused: &Fused, chunk: ChunkRecord, document: &Document) -> Hit {
         score: fused.score,
         text_part: fused.text,
         vector_part: fused.vector,
+        rerank_score: None,
     }
 }
 

@@ -8,13 +8,18 @@ use neonhub_core::{Error, Result, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::model::{ChunkRecord, Document, Space, chunk_ids};
-use super::vector::decode;
-use crate::index::{FlatIndex, IdSet, Scored, TextDoc, TextIndex, VectorIndex};
+use crate::index::{
+    AdaptiveIndex, FieldBoosts, IdSet, Scored, TextDoc, TextIndex, VectorIndex, VectorStorage,
+};
+use crate::vector::decode;
 
 /// Chunks of one commit of the text index: bounds its memory during a rebuild.
 const CHUNKS_PER_COMMIT: u32 = 2_000;
 /// Vectors up to which the snapshot is written after each change; larger ones wait for a tenth of change.
 const SMALL: usize = 2_000;
+
+/// Vectors of a graph that are linked after each commit, beside those that each change links.
+const SETTLED: usize = 64;
 
 /// The indexes of one space.
 #[derive(Clone, Debug)]
@@ -25,14 +30,14 @@ pub(super) struct SpaceIndex {
 #[derive(Debug)]
 struct Inner {
     text: TextIndex,
-    vectors: FlatIndex,
+    vectors: AdaptiveIndex,
     snapshot: Option<PathBuf>,
     /// Documents whose vectors are in the index.
     held: Held,
     /// Vectors changed since the snapshot.
     unsaved: usize,
-    /// The words are there but the vectors are not: they are read from the records first.
-    lacks_vectors: bool,
+    /// What the vectors hold, when that is not what the words hold: the difference is read from the records.
+    behind: Option<Held>,
 }
 
 /// What an index holds, as written into each of its commits.
@@ -51,7 +56,7 @@ struct Loaded {
     record: ChunkRecord,
     title: String,
     language: Option<String>,
-    vector: Vec<f32>,
+    vector: Option<Vec<f32>>,
 }
 
 /// One commit: documents out, documents in.
@@ -65,15 +70,15 @@ impl SpaceIndex {
     /// Opens the caches of a space, or starts empty ones in memory when the folder belongs to no file store or
     /// cannot be used.
     pub(super) async fn open(folder: Option<PathBuf>, space: &Space) -> Result<Self> {
-        let (embedder, dims) = (space.embedder.clone(), space.dims as usize);
+        let (embedder, dims, storage) = (space.embedder.clone(), space.dims as usize, space.storage);
         blocking(move || {
             let inner = match folder {
-                Some(folder) => Inner::on_disk(&folder, &embedder, dims).or_else(|cause| {
+                Some(folder) => Inner::on_disk(&folder, &embedder, dims, storage).or_else(|cause| {
                     // A read-only place must not end search: the records are all there.
                     tracing::warn!(error = %cause, "index kept in memory: its folder cannot be used");
-                    Inner::in_memory(&embedder, dims)
+                    Inner::in_memory(&embedder, dims, storage)
                 })?,
-                None => Inner::in_memory(&embedder, dims)?,
+                None => Inner::in_memory(&embedder, dims, storage)?,
             };
             Ok(Self { inner: Arc::new(Mutex::new(inner)) })
         })
@@ -102,14 +107,14 @@ impl SpaceIndex {
         if inner.snapshot.is_none() {
             return Ok(false);
         }
-        *inner = Inner::in_memory(&inner.held.embedder, inner.vectors.dims())?;
+        *inner = Inner::in_memory(&inner.held.embedder, inner.vectors.dims(), inner.vectors.storage())?;
         Ok(true)
     }
 
     async fn bring(&self, cx: &Scope, documents: &[&Document], seq: u64) -> Result<()> {
         let (mut held, removed, missing) = self.difference(documents);
-        if self.lock().lacks_vectors {
-            self.load_vectors(cx, documents, &held).await?;
+        if let Some(behind) = self.behind() {
+            self.load_vectors(cx, documents, &held, &behind).await?;
         }
         held.seq = seq;
         if removed.is_empty() && missing.is_empty() {
@@ -118,7 +123,7 @@ impl SpaceIndex {
         let mut step = Step { removed, added: Vec::new(), held };
         let mut chunks = 0;
         for document in missing {
-            step.added.extend(load(cx, document).await?);
+            step.added.extend(load(cx, document, &step.held.embedder).await?);
             let entry = (document.content_hash.clone(), document.chunks);
             step.held.documents.insert(document.id.to_string(), entry);
             chunks += document.chunks;
@@ -135,16 +140,36 @@ impl SpaceIndex {
         Ok(())
     }
 
-    /// Reads the vectors of the documents that stay.
-    async fn load_vectors(&self, cx: &Scope, documents: &[&Document], held: &Held) -> Result<()> {
-        for document in documents.iter().filter(|d| held.documents.contains_key(d.id.as_str())) {
-            let chunks = load(cx, document).await?;
+    fn behind(&self) -> Option<Held> {
+        self.lock().behind.clone()
+    }
+
+    /// Replays what the vectors lack against the words: the snapshot is not written after each commit.
+    async fn load_vectors(
+        &self,
+        cx: &Scope,
+        documents: &[&Document],
+        held: &Held,
+        behind: &Held,
+    ) -> Result<()> {
+        for (id, (_, chunks)) in
+            behind.documents.iter().filter(|(id, is)| held.documents.get(*id) != Some(is))
+        {
             let mut inner = self.lock();
-            for chunk in chunks.iter().filter(|c| c.record.embedder == held.embedder) {
-                inner.vectors.upsert(&chunk.record.id, &chunk.vector)?;
+            for chunk in chunk_ids(id, *chunks) {
+                inner.vectors.remove(&chunk);
             }
         }
-        self.lock().lacks_vectors = false;
+        let is_missing =
+            |id: &str| held.documents.get(id).is_some_and(|entry| behind.documents.get(id) != Some(entry));
+        for document in documents.iter().filter(|d| is_missing(d.id.as_str())) {
+            let chunks = load(cx, document, &held.embedder).await?;
+            let mut inner = self.lock();
+            for chunk in &chunks {
+                inner.add_vector(chunk)?;
+            }
+        }
+        self.lock().behind = None;
         Ok(())
     }
 
@@ -171,9 +196,26 @@ impl SpaceIndex {
         blocking(move || this.lock().commit(&step)).await
     }
 
+    /// The embedder of its vectors.
+    pub(super) fn embedder(&self) -> String {
+        self.lock().held.embedder.clone()
+    }
+
+    /// Writes the files anew without what was removed.
+    pub(super) async fn compact(&self) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.lock().compact()).await
+    }
+
     /// The best chunks by words.
-    pub(super) fn search_text(&self, query: &str, k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {
-        self.lock().text.search(query, k, within)
+    pub(super) fn search_text(
+        &self,
+        query: &str,
+        k: usize,
+        within: Option<&IdSet>,
+        boosts: FieldBoosts,
+    ) -> Result<Vec<Scored>> {
+        self.lock().text.search_boosted(query, k, within, boosts)
     }
 
     /// The best chunks by vector.
@@ -193,40 +235,56 @@ impl SpaceIndex {
 }
 
 impl Inner {
-    fn in_memory(embedder: &str, dims: usize) -> Result<Self> {
-        let held = Held { embedder: embedder.to_owned(), ..Held::default() };
+    fn in_memory(embedder: &str, dims: usize, storage: VectorStorage) -> Result<Self> {
         Ok(Self {
             text: TextIndex::open(None)?,
-            vectors: FlatIndex::new(dims),
+            vectors: AdaptiveIndex::new(dims, storage),
             snapshot: None,
-            held,
+            held: Held { embedder: embedder.to_owned(), ..Held::default() },
             unsaved: 0,
-            lacks_vectors: false,
+            behind: None,
         })
     }
 
-    fn on_disk(folder: &std::path::Path, embedder: &str, dims: usize) -> Result<Self> {
+    fn on_disk(
+        folder: &std::path::Path,
+        embedder: &str,
+        dims: usize,
+        storage: VectorStorage,
+    ) -> Result<Self> {
         let text = TextIndex::open(Some(&folder.join("text")))?;
-        let snapshot = folder.join("vectors.flat");
-        let read = |stamp: &str| serde_json::from_str::<Held>(stamp).ok();
-        let held = text.stamp().as_deref().and_then(read).filter(|h| h.embedder == embedder);
-        let Some(held) = held else {
-            let held = Held { embedder: embedder.to_owned(), ..Held::default() };
-            let vectors = FlatIndex::new(dims);
-            let inner =
-                Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0, lacks_vectors: false };
+        let snapshot = folder.join("vectors");
+        let read = |stamp: &str| serde_json::from_str::<Held>(stamp).ok().filter(|h| h.embedder == embedder);
+        let empty = || Held { embedder: embedder.to_owned(), ..Held::default() };
+        let Some(held) = text.stamp().as_deref().and_then(read) else {
+            let inner = Self { text, snapshot: Some(snapshot), ..Self::in_memory(embedder, dims, storage)? };
             if !inner.text.is_empty() {
                 inner.text.clear(&inner.stamp(&inner.held)?)?;
             }
             return Ok(inner);
         };
-        // The snapshot is written after the words, and not each time: it counts when it names the same state.
-        let vectors = FlatIndex::load(&snapshot)
-            .filter(|(index, stamp)| index.dims() == dims && read(stamp).as_ref() == Some(&held))
-            .map(|(index, _)| index);
-        let lacks_vectors = vectors.is_none();
-        let vectors = vectors.unwrap_or_else(|| FlatIndex::new(dims));
-        Ok(Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0, lacks_vectors })
+        // The snapshot is written after the words, and not each time: it may lack some documents.
+        let loaded = AdaptiveIndex::load(&snapshot)
+            .filter(|(index, _)| index.dims() == dims && index.storage() == storage)
+            .and_then(|(index, stamp)| Some((index, read(&stamp)?)));
+        let (vectors, of_vectors) = loaded.unwrap_or_else(|| (AdaptiveIndex::new(dims, storage), empty()));
+        let behind = (of_vectors.documents != held.documents).then_some(of_vectors);
+        Ok(Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0, behind })
+    }
+
+    fn add_vector(&mut self, chunk: &Loaded) -> Result<()> {
+        // A chunk without a vector of this embedder is still found by its words.
+        chunk.vector.as_ref().map_or(Ok(()), |vector| self.vectors.upsert(&chunk.record.id, vector))
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        self.text.compact()?;
+        self.vectors.compact();
+        self.vectors.settle(usize::MAX);
+        self.unsaved = usize::MAX / 10;
+        let stamp = self.stamp(&self.held)?;
+        self.save(&stamp);
+        Ok(())
     }
 
     fn stamp(&self, held: &Held) -> Result<String> {
@@ -257,9 +315,10 @@ impl Inner {
         for id in &removed {
             self.vectors.remove(id);
         }
-        for chunk in step.added.iter().filter(|c| c.record.embedder == step.held.embedder) {
-            self.vectors.upsert(&chunk.record.id, &chunk.vector)?;
+        for chunk in &step.added {
+            self.add_vector(chunk)?;
         }
+        self.vectors.settle(SETTLED);
         self.held = step.held.clone();
         self.unsaved += removed.len() + docs.len();
         self.save(&stamp);
@@ -279,12 +338,13 @@ impl Inner {
     }
 }
 
-async fn load(cx: &Scope, document: &Document) -> Result<Vec<Loaded>> {
+/// The chunks of a document, each with its vector of this embedder if it has one.
+async fn load(cx: &Scope, document: &Document, embedder: &str) -> Result<Vec<Loaded>> {
     let mut out = Vec::new();
     for ids in document.chunk_ids().chunks(500) {
         for record in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {
             out.push(Loaded {
-                vector: decode(&record.vector)?,
+                vector: record.vector_of(embedder).map(decode).transpose()?,
                 record: record.body,
                 title: document.title.clone(),
                 language: document.language.clone(),

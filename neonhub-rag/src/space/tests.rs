@@ -7,6 +7,8 @@ use neonhub_core::{
 use super::*;
 use crate::embed::{EmbedKind, Embedder};
 
+mod compaction;
+
 fn builder(url: &str) -> HubBuilder {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
     install(Hub::builder().store(url).clock(clock).seed(1))
@@ -23,7 +25,7 @@ async fn ready(url: &str) -> Scope {
 }
 
 async fn brand(cx: &Scope) {
-    let space = CreateSpace { name: "brand-voice".into(), embedder: None, chunking: None, language: None };
+    let space = CreateSpace { name: "brand-voice".into(), ..Default::default() };
     cx.call(space).await.unwrap();
     cx.call(CreateDataset { space: "brand-voice".into(), name: "brand-voice".into(), ..Default::default() })
         .await
@@ -224,15 +226,9 @@ async fn rights_and_other_workspaces_are_respected() {
 async fn names_are_given_once_and_must_agree() {
     let cx = ready("memory:").await;
     brand(&cx).await;
-    let other = CreateSpace {
-        name: "brand-voice".into(),
-        embedder: None,
-        chunking: None,
-        language: Some("de".into()),
-    };
+    let other = CreateSpace { name: "brand-voice".into(), language: Some("de".into()), ..Default::default() };
     assert_eq!(cx.call(other).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
-    let absent =
-        CreateSpace { name: "x".into(), embedder: Some("nope".into()), chunking: None, language: None };
+    let absent = CreateSpace { name: "x".into(), embedder: Some("nope".into()), ..Default::default() };
     let err = cx.call(absent).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Config);
     assert!(err.message().contains("offline-hash-512"));
@@ -277,12 +273,7 @@ async fn an_embedder_of_ones_own_serves_a_space() {
     let knowledge = Knowledge::new().embedder_added(Arc::new(Lengths));
     let hub = install_with(Hub::builder().seed(1), knowledge).build().await.unwrap();
     let cx = hub.workspace("default").await.unwrap();
-    let space = CreateSpace {
-        name: "own".into(),
-        embedder: Some("lengths-4".into()),
-        chunking: None,
-        language: None,
-    };
+    let space = CreateSpace { name: "own".into(), embedder: Some("lengths-4".into()), ..Default::default() };
     assert_eq!(cx.call(space).await.unwrap().dims, 4);
     cx.call(CreateDataset { space: "own".into(), name: "d".into(), ..Default::default() }).await.unwrap();
     for n in 1..6 {
@@ -332,7 +323,7 @@ async fn indexes_beside_the_store_survive_damage_loss_and_changes_made_without_t
     let cx = open(&url).await;
     let wanted = find(&cx, "topic3 plain words").await;
     cx.hub().close().await.unwrap();
-    for entry in walk(&caches).iter().filter(|p| p.ends_with("vectors.flat")) {
+    for entry in walk(&caches).iter().filter(|p| p.ends_with("vectors")) {
         std::fs::remove_file(entry).unwrap();
     }
     let cx = open(&url).await;
@@ -426,7 +417,7 @@ async fn what_was_rolled_back_never_enters_an_index() {
 
 #[test]
 fn every_operation_has_an_example_that_round_trips() {
-    assert_eq!(CATALOGUE.len(), 15);
+    assert_eq!(CATALOGUE.len(), 24);
     for name in ["spaces.create", "documents.text", "knowledge.search"] {
         assert!(CATALOGUE.iter().any(|e| e.name == name));
     }
@@ -482,6 +473,120 @@ async fn hybrid_is_never_worse_than_text_alone() {
 }
 
 #[tokio::test]
+async fn a_space_moves_to_another_embedder_while_it_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
+    let hub = || {
+        install_with(Hub::builder().store(&url).seed(1), Knowledge::new().embedder_added(Arc::new(Lengths)))
+    };
+    let cx = hub().build().await.unwrap().workspace("default").await.unwrap();
+    brand(&cx).await;
+    for n in 0..5 {
+        put(&cx, &format!("{n}.md"), &section(&format!("Part {n}"), "warm")).await;
+    }
+    let migrate =
+        |dry_run| MigrateSpace { space: "brand-voice".into(), embedder: "lengths-4".into(), dry_run };
+    let plan = cx.call(migrate(true)).await.unwrap();
+    assert_eq!((plan.documents, plan.job, plan.space.state), (5, None, SpaceState::Active));
+    let before = find(&cx, "warm rule").await;
+    let plan = cx.call(migrate(false)).await.unwrap();
+    assert_eq!((plan.space.state, plan.job.is_some()), (SpaceState::Migrating, true));
+    assert_eq!(cx.call(migrate(false)).await.unwrap().job, plan.job, "asked again, it is the same job");
+    assert_eq!(find(&cx, "warm rule").await, before, "the old vectors answer");
+    put(&cx, "late.md", "Came in during the move.").await;
+    cx.work_until_idle().await.unwrap();
+    let space = cx.call(GetSpace { space: "brand-voice".into() }).await.unwrap();
+    assert_eq!((space.embedder.as_str(), space.dims, space.state), ("lengths-4", 4, SpaceState::Active));
+    let by_vector = SearchKnowledge { mode: SearchMode::Vector, k: Some(50), ..SearchKnowledge::of("warm") };
+    let hits = cx.call(by_vector.clone()).await.unwrap().hits;
+    assert!(hits.iter().any(|h| h.name == "late.md"));
+    assert_eq!(hits.iter().map(|h| &h.document).collect::<std::collections::BTreeSet<_>>().len(), 6);
+    let chunk = cx.get::<ChunkRecord>(&hits[0].chunk).await.unwrap().unwrap();
+    assert_eq!((chunk.embedder.as_str(), chunk.next.is_none()), ("lengths-4", true));
+    assert_eq!(cx.call(migrate(false)).await.unwrap().job, None, "twice is once");
+    cx.hub().close().await.unwrap();
+    let cx = hub().build().await.unwrap().workspace("default").await.unwrap();
+    assert_eq!(cx.call(by_vector).await.unwrap().hits, hits);
+}
+
+#[tokio::test]
+async fn versions_are_compared_read_again_and_brought_back() {
+    let cx = ready("memory:").await;
+    let sections: Vec<String> = ["alpha", "beta", "gamma"].iter().map(|w| section(w, w)).collect();
+    put(&cx, "a.md", &sections.concat()).await;
+    let second =
+        put(&cx, "a.md", &format!("{}{}{}", sections[0], section("delta", "delta"), sections[2])).await;
+    let diff = cx.call(DiffVersions { document: second.id.clone(), from: None }).await.unwrap();
+    assert!(diff.kept >= 1 && diff.added.iter().any(|p| p.text.contains("delta")));
+    assert!(diff.removed.iter().any(|p| p.text.contains("beta")));
+    assert_eq!(cx.call(ReprocessDocument { document: second.id.clone() }).await.unwrap(), second);
+    let err = cx.call(RestoreDocument { document: second.id.clone() }).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Conflict);
+    cx.call(DeleteDocument { document: second.id.clone() }).await.unwrap();
+    assert!(find(&cx, "delta rule").await.hits.is_empty());
+    assert!(cx.call(ReprocessDocument { document: second.id.clone() }).await.is_err());
+    let back = cx.call(RestoreDocument { document: second.id }).await.unwrap();
+    assert_eq!((back.version, back.state), (3, DocumentState::Ready));
+    assert_eq!(names(&cx, "delta rule").await[0], "a.md");
+}
+
+#[tokio::test]
+async fn spaces_and_datasets_are_changed_and_ended() {
+    let cx = ready("memory:").await;
+    put(&cx, "a.md", "Melons are round.").await;
+    let renamed =
+        UpdateSpace { space: "brand-voice".into(), name: Some("voice".into()), ..Default::default() };
+    assert_eq!(cx.call(renamed).await.unwrap().name, "voice");
+    let closed =
+        UpdateDataset { dataset: "brand-voice".into(), acl: Some(vec![Role::Owner]), ..Default::default() };
+    cx.call(closed).await.unwrap();
+    assert!(cx.with_role(Role::Viewer).call(SearchKnowledge::of("melons")).await.unwrap().hits.is_empty());
+    assert_eq!(names(&cx, "melons").await, ["a.md"]);
+    cx.call(DeleteDataset { dataset: "brand-voice".into(), space: None }).await.unwrap();
+    assert_eq!(find(&cx, "melons").await.reason.as_deref(), Some("no_documents"));
+    assert!(cx.call(ListDatasets::default()).await.unwrap().items.is_empty());
+    cx.call(RetireSpace { space: "voice".into() }).await.unwrap();
+    assert_eq!(find(&cx, "melons").await.reason.as_deref(), Some("no_documents"));
+    let again =
+        UpdateSpace { space: "voice".into(), name: Some(" x".into()), language: Some("english".into()) };
+    assert_eq!(cx.call(again).await.unwrap_err().field_faults().len(), 2);
+}
+
+/// Prefers long passages.
+#[derive(Debug)]
+struct ByLength;
+
+#[async_trait::async_trait]
+impl Reranker for ByLength {
+    fn id(&self) -> &str {
+        "by-length"
+    }
+    async fn rerank(&self, _: &str, passages: &[&str]) -> neonhub_core::Result<Vec<f32>> {
+        Ok(passages.iter().map(|p| p.len() as f32).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_reranker_decides_and_phrases_hold_in_both_lists() {
+    let knowledge = Knowledge::new().reranker_added(Arc::new(ByLength));
+    let hub = install_with(Hub::builder().seed(1), knowledge).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    brand(&cx).await;
+    put(&cx, "short.md", "Return policy.").await;
+    put(&cx, "long.md", "We are proud of what a customer calls our return policy, and of the parcels.").await;
+    put(&cx, "other.md", "Our policy on return flights.").await;
+    let plain = SearchKnowledge::of("\"return policy\"");
+    let hits = cx.call(plain.clone()).await.unwrap().hits;
+    assert_eq!(hits.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["short.md", "long.md"]);
+    let reranked = SearchKnowledge { rerank: Some("by-length".into()), ..plain };
+    let hits = cx.call(reranked.clone()).await.unwrap().hits;
+    assert_eq!(hits[0].name, "long.md");
+    assert!(hits[0].rerank_score.unwrap() > hits[1].rerank_score.unwrap());
+    let unknown = SearchKnowledge { rerank: Some("nope".into()), ..reranked };
+    assert_eq!(cx.call(unknown).await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
 async fn a_vector_of_the_host_finds_what_its_words_find() {
     let cx = ready("memory:").await;
     put(&cx, "tone.md", "Our tone is warm towards everyone we write to.").await;
@@ -499,4 +604,8 @@ async fn a_vector_of_the_host_finds_what_its_words_find() {
     assert_eq!(by_vector, by_words);
     let short = cx.call(by("", Some("AACAPwAAgD8=".into()))).await.unwrap_err();
     assert!(short.to_string().contains("2 values"), "{short}");
+    let reranked =
+        SearchKnowledge { rerank: Some("by-length".into()), ..by("", Some("AACAPwAAgD8=".into())) };
+    let wordless = cx.call(reranked).await.unwrap_err();
+    assert_eq!(wordless.field_faults()[0].field, "rerank");
 }

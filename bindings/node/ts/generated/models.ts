@@ -163,20 +163,6 @@ export interface AiWarning {
   message: string;
 }
 
-/** The answer of `scope.can`. */
-export interface Allowed {
-  /** True when the call would pass rights, tenant and policies. */
-  allowed: boolean;
-  /** The rights that are missing. */
-  missing: Permission[];
-  /** The policies that decided, `name@version`. */
-  policies: string[];
-  /** What policies say. */
-  verdict: PoliciesVerdict;
-  /** The state of the workspace, when it stands in the way. */
-  workspace: string | null;
-}
-
 /** The answer of the ledger. */
 export interface Answer {
   /** The address that the deciding row covers, when it names one. */
@@ -377,34 +363,20 @@ export interface AuditEntry {
   action: string;
   /** Who. */
   actor: Principal;
-  /** SHA-256 of the target after, hex. */
-  afterHash: string | null;
-  /** The approval that let it through. */
-  approvalId: string | null;
   /** When. */
   at: Date;
-  /** SHA-256 of the target before, hex. */
-  beforeHash: string | null;
   /** Joins everything one outer call caused. */
   correlationId: string;
   /** SHA-256 over `prev_hash` and the canonical JSON of this entry without `hash`, hex. */
   hash: string;
   /** Id of the record: the number with leading zeros. */
   id: string;
-  /** Keyed hash of the address the call came from, when the host gave it. */
-  ipHash: string | null;
-  /** Whom the actor acted for. */
-  onBehalfOf: string | null;
   /** How it ended. */
   outcome: AuditOutcome;
-  /** Versions of policies that spoke, `name@version`. */
-  policyVersions: string[];
   /** Hash of the entry before, hex. */
   prevHash: string;
   /** Why it was refused or failed: an error code. */
   reason: string | null;
-  /** The agent's run. */
-  runId: string | null;
   /** Number in the chain of the workspace, from 1. */
   seq: number;
   /** Id of what it was done to. */
@@ -421,24 +393,6 @@ export interface AuditEntryPage {
   next: string | null;
 }
 
-/** A page of exported entries. */
-export interface AuditExport {
-  /** Checkpoints outside the store whose last entry is among these. */
-  checkpoints: Checkpoint[];
-  /** How many. */
-  entries: number;
-  /** First and last number; 0 when there are none. */
-  first: number;
-  /** How they are written. */
-  format: ExportFormat;
-  /** Last number. */
-  last: number;
-  /** Where the next page starts; absent on the last one. */
-  next: string | null;
-  /** The entries. */
-  text: string;
-}
-
 /**
  * How the act ended.
  *
@@ -453,8 +407,6 @@ export type AuditOutcome =
 
 /** The answer of `audit.verify`. */
 export interface AuditReport {
-  /** Checkpoints outside the store that the chain was held against. */
-  anchors: number;
   /** Entries read. */
   entries: number;
   /** Number of the first bad entry. */
@@ -656,34 +608,6 @@ export type BrandsChannel =
   | 'x'
   | 'youtube';
 
-/** The breaker of one target, as it is stored and shared by processes. */
-export interface Breaker {
-  /** Failures in a row. */
-  failures: number;
-  /** The kind of the last failure. */
-  last: string | null;
-  /** Where it stands. */
-  state: BreakerState;
-  /** The target, such as `model:openai` or `connection:smtp`. */
-  target: string;
-  /** How often it opened. */
-  trips: number;
-  /** Open: refused until then. Half open: the trial counts as lost then. */
-  until: Date | null;
-}
-
-/**
- * Where a breaker stands.
- *
- * - `closed`: Calls pass.
- * - `open`: Calls are refused until an instant.
- * - `half_open`: One call is on trial, the rest are refused.
- */
-export type BreakerState =
-  | 'closed'
-  | 'open'
-  | 'half_open';
-
 /** The sender of a campaign's messages. */
 export interface BriefSender {
   /** Address in the From header. */
@@ -726,6 +650,16 @@ export interface BudgetShare {
   paysFor: string;
   /** Its weight among the weights of all channels of the plan. */
   weight: number;
+}
+
+/** A finished context. */
+export interface BuiltContext {
+  /** Blocks in the order the model should get them. */
+  blocks: ContextBlock[];
+  /** What was left out, and why. */
+  dropped: KnowledgeDropped[];
+  /** Tokens of all blocks, never more than the budget. */
+  tokens: number;
 }
 
 /** An event with its place: `seq` is the commit, `sub` the event's number in it. */
@@ -784,54 +718,12 @@ export interface Calibration {
   onMedian: number;
 }
 
-/** The end of one call of a batch: `output` or `error`. */
-export interface CallEnd {
-  /** Why it failed. */
-  error: CallError | null;
-  /** True when it succeeded. */
-  ok: boolean;
-  /** What it answered. */
-  output: unknown;
-}
-
-/** An error as data. */
-export interface CallError {
-  /** The finer word, or the kind again. */
-  code: string;
-  /** Facts of the failure, name by name. */
-  context: unknown;
-  /** Kind, such as `not_found`. */
-  kind: string;
-  /** What was expected and what to do. */
-  message: string;
-  /** When to call again, in milliseconds from now. */
-  retryAfterMs: number | null;
-  /** True when the same call may succeed later. */
-  retryable: boolean;
-}
-
-/** Calls an operation by its name. The call is judged, limited and audited as the operation itself is. */
-export interface CallOperation {
-  /** Shortens the operation's deadline, in milliseconds, at least 1. */
-  deadlineMs?: number | null | undefined;
-  /** A repeated call with the same key and input gives the first answer for 24 h. */
-  idempotencyKey?: string | null | undefined;
-  /** Its input. Default: `{}`. */
-  input?: Record<string, unknown> | undefined;
-  /** Name of the operation. */
-  name: string;
-}
-
 /** Who is calling. */
 export interface Caller {
-  /** How many calls are admitted now; absent when nothing is counted. */
-  callsLeft: number | null;
   /** What it may do. */
   permissions: Permission[];
   /** The principal. */
   principal: Principal;
-  /** Its roles. */
-  roles: string[];
   /** The workspace. */
   workspace: string;
 }
@@ -1278,6 +1170,14 @@ export type Casing =
   | 'lower'
   | 'upper';
 
+/** How many jobs an operation changed. */
+export interface Changed {
+  /** Jobs. */
+  count: number;
+  /** True when there are more: call again. */
+  isMore: boolean;
+}
+
 /**
  * Where a text is for.
  *
@@ -1318,22 +1218,6 @@ export interface ChannelOverrideInput {
   thresholds?: ThresholdsInput | null | undefined;
   /** Tone on this channel. */
   tone?: ToneInput | null | undefined;
-}
-
-/** The state of a chain at one entry. */
-export interface Checkpoint {
-  /** When. */
-  at: Date;
-  /** First entry that the root is over. */
-  from: number;
-  /** Hash of the last entry, hex. */
-  head: string;
-  /** Root of the hash tree over the entries (RFC 6962), hex. */
-  root: string;
-  /** Last entry. */
-  seq: number;
-  /** The workspace. */
-  workspace: string;
 }
 
 /** Sizes of chunks, in tokens. */
@@ -1496,6 +1380,24 @@ export interface ContentFacts {
   violations: DraftsViolation[];
 }
 
+/** One block of a finished context. */
+export interface ContextBlock {
+  /** Where it stands, for people. */
+  citation: string | null;
+  /** True when its end was cut off. */
+  cut: boolean;
+  /** Where it comes from: id of a chunk, memory or message, or the name that was given. */
+  id: string;
+  /** The part it belongs to. */
+  part: PartKind;
+  /** How far it can be trusted. The label goes on to what is made from it. */
+  taint: Taint;
+  /** The text as the model gets it. Text of others stands between marks that say so. */
+  text: string;
+  /** Its size in tokens. */
+  tokens: number;
+}
+
 /** A passage with its citation. */
 export interface ContextChunk {
   /** Id of the chunk, for citations. */
@@ -1511,6 +1413,96 @@ export interface ContextChunk {
   /** Title of the document. */
   title: string;
 }
+
+/** A text that the caller puts into a context. */
+export interface ContextItem {
+  /** Name or id, for the answer and for citations. */
+  id: string;
+  /** The part it belongs to. */
+  part: PartKind;
+  /** Larger is kept longer. Default: 1. */
+  score?: number | undefined;
+  /** How far it can be trusted. Default: `first_party`. */
+  taint?: Taint | undefined;
+  /** The text. */
+  text: string;
+}
+
+/** A conversation. */
+export interface Conversation {
+  /** True when messages of another conversation were merged into it. */
+  absorbed: boolean;
+  /** The agent that takes part. */
+  agent: string | null;
+  /** The campaign it is about. */
+  campaign: string | null;
+  /** When it began. */
+  createdAt: Date;
+  /** Its id. */
+  id: string;
+  /** What it is for. */
+  kind: ConversationKind;
+  /** When the last message came, or when it began. */
+  lastAt: Date;
+  /** The conversation that took its messages. */
+  mergedInto: string | null;
+  /** Number of messages. */
+  messages: number;
+  /** Names or ids of who takes part. */
+  participants: string[];
+  /** The person it is with. Reading it then needs `read:people`. */
+  person: string | null;
+  /** Status. */
+  status: ConversationStatus;
+  /** Title. */
+  title: string;
+}
+
+/** One conversation that was found. */
+export interface ConversationHit {
+  /** The conversation. */
+  conversation: Conversation;
+  /** The messages that it rests on, the nearest first. */
+  messages: string[];
+  /** Likeness, -1 to 1. */
+  score: number;
+}
+
+/**
+ * What a conversation is for.
+ *
+ * - `support`: Help for a customer.
+ * - `campaign`: Work on a campaign.
+ * - `planning`: Plans.
+ * - `ad_hoc`: Anything else.
+ */
+export type ConversationKind =
+  | 'support'
+  | 'campaign'
+  | 'planning'
+  | 'ad_hoc';
+
+/** A conversation with some of its messages. */
+export interface ConversationPage {
+  /** The conversation. */
+  conversation: Conversation;
+  /** Its messages. */
+  messages: Message[];
+  /** Where the next page starts; absent on the last one. */
+  next: string | null;
+}
+
+/**
+ * Status of a conversation.
+ *
+ * - `open`: Going on.
+ * - `pending`: Waits for an answer.
+ * - `closed`: Ended; a new message opens it again.
+ */
+export type ConversationStatus =
+  | 'open'
+  | 'pending'
+  | 'closed';
 
 /** What the plan costs: the sum of what is known, and by name what is not. */
 export interface CostRange {
@@ -1590,16 +1582,6 @@ export interface Cta {
   url: string;
 }
 
-/** A role of a workspace's own: any subset of the rights. */
-export interface CustomRole {
-  /** Its id. */
-  id: string;
-  /** Name. */
-  name: string;
-  /** What it holds. */
-  permissions: Permission[];
-}
-
 /** What a rotation of the data key did. */
 export interface DataKeyRotated {
   /** True when no value of an older version is left. */
@@ -1671,6 +1653,18 @@ export interface DayWindow {
   startMinute: number;
 }
 
+/**
+ * A verdict's direction.
+ *
+ * - `allow`: May go out now.
+ * - `defer`: Not before an instant; then it is judged again.
+ * - `deny`: Not at all.
+ */
+export type Decision =
+  | 'allow'
+  | 'defer'
+  | 'deny';
+
 /** How a new job is kept from being there twice. */
 export interface DedupeInput {
   /** Holds the key for so many milliseconds after the end of the job. */
@@ -1693,6 +1687,16 @@ export type DedupeMode =
   | 'replace'
   | 'extend';
 
+/** One passage that stands in one of the versions only. */
+export interface DiffPassage {
+  /** Id of the chunk. */
+  chunk: string;
+  /** Headings above it, outermost first. */
+  headingPath: string[];
+  /** Its text. Quoted material, never an instruction. */
+  text: string;
+}
+
 /** One version of a document. */
 export interface Document {
   /** Author. */
@@ -1709,12 +1713,16 @@ export interface Document {
   current: boolean;
   /** The dataset it belongs to. */
   dataset: string;
+  /** When it was deleted. It can be restored for 30 days. */
+  deletedAt: Date | null;
   /** Number of chunks that had to be embedded; the others were taken from the version before. */
   embedded: number;
   /** What joins the versions of one document; the file name unless given. */
   externalKey: string;
   /** Why it failed. */
   failure: DocumentsFailure | null;
+  /** What the upload said about the file. */
+  given: Given | null;
   /** Its id. Each version has its own. */
   id: string;
   /** When this version came in. */
@@ -1969,26 +1977,6 @@ export type DropRule =
   | 'shared_phone'
   | 'held_by_other';
 
-/** An identifier that was left out, and why. */
-export interface Dropped {
-  /** Its place in the input, from 0. */
-  index: number;
-  /** What to do. */
-  message: string;
-  /** The rule. */
-  rule: DropRule;
-}
-
-/** What a policy would have changed. */
-export interface DryRun {
-  /** Those that would have come out differently, oldest first, at most 1 000. */
-  changed: PoliciesChanged[];
-  /** How many there are in all. */
-  changes: number;
-  /** Recorded decisions that were tried. */
-  tried: number;
-}
-
 /**
  * What kind of effect a tool has, and so what a resumed run does about a call without outcome.
  *
@@ -2080,18 +2068,8 @@ export interface Explanation {
   /** One sentence: what happened and which rule decided. */
   summary: string;
   /** Verdicts, oldest first. */
-  verdicts: GateVerdict[];
+  verdicts: Verdict[];
 }
-
-/**
- * How entries are written.
- *
- * - `ndjson`: One canonical JSON object a line (RFC 8785): with it anyone can check the chain.
- * - `csv`: A table with a header (RFC 4180).
- */
-export type ExportFormat =
-  | 'ndjson'
-  | 'csv';
 
 /** The answer of `store.export`. */
 export interface ExportReport {
@@ -2107,6 +2085,16 @@ export interface FailedFile {
   file: string;
   /** Why, and what to do. */
   reason: string;
+}
+
+/** What a word counts by the place it stands in. Each 0 to 10. */
+export interface FieldBoosts {
+  /** In the text. Default: 1. */
+  body?: number | undefined;
+  /** In a heading above the text. Default: 1.5. */
+  headings?: number | undefined;
+  /** In the title of the document. Default: 1.3. */
+  title?: number | undefined;
 }
 
 /**
@@ -2152,6 +2140,12 @@ export interface Flow {
   jobs: Job[];
 }
 
+/** What was forgotten. */
+export interface Forgotten {
+  /** Ids of the memories that are gone. */
+  memories: string[];
+}
+
 /** The most messages a person wants on a channel. */
 export interface Frequency {
   /** In so many days. */
@@ -2181,36 +2175,6 @@ export interface FusionRrf {
   kind: 'rrf';
 }
 
-/**
- * A verdict's direction.
- *
- * - `allow`: May go out now.
- * - `defer`: Not before an instant; then it is judged again.
- * - `deny`: Not at all.
- */
-export type GateDecision =
-  | 'allow'
-  | 'defer'
-  | 'deny';
-
-/** A verdict of the gate, as kept. */
-export interface GateVerdict {
-  /** The instant it was made. */
-  at: Date;
-  /** Its direction. */
-  decision: GateDecision;
-  /** Hash of the content it was about. */
-  draftHash: string;
-  /** Version of rules, limits and laws. */
-  gate: string;
-  /** Every reason, in the order of the rules. Warnings have the decision `allow`. */
-  reasons: Reason[];
-  /** The rule that decided, for deferrals and denials. */
-  rule: string | null;
-  /** For a deferral: when the gate is asked again. */
-  until: Date | null;
-}
-
 /** What the model answered. */
 export interface GeneratedText {
   /** Sources behind the words. */
@@ -2235,6 +2199,16 @@ export interface GeneratedText {
   variants: string[];
   /** What was left out or cut. */
   warnings: AiWarning[];
+}
+
+/** What an upload says about its file; what is left out is detected. */
+export interface Given {
+  /** Language. */
+  language: string | null;
+  /** MIME type. */
+  mime: string | null;
+  /** Title. */
+  title: string | null;
 }
 
 /**
@@ -2385,6 +2359,8 @@ export interface Hit {
   name: string;
   /** Page, from 1. */
   page: number | null;
+  /** What the reranker gave, when one was asked for; the hits are then in its order. */
+  rerankScore: number | null;
   /** Joined score; larger is better, at most 1 for `blend`. */
   score: number;
   /** Its space. */
@@ -2708,50 +2684,12 @@ export type JobState =
   | 'dead'
   | 'cancelled';
 
-/** How many jobs an operation changed. */
-export interface JobsChanged {
-  /** Jobs. */
-  count: number;
-  /** True when there are more: call again. */
-  isMore: boolean;
-}
-
 /** One line that a handler noted. */
 export interface JobsLogLine {
   /** When. */
   at: Date;
   /** What; at most 500 characters. */
   text: string;
-}
-
-/** What may be shown of a key. */
-export interface KeyView {
-  /** Until when it is valid. */
-  expiresAt: Date | null;
-  /** Its id. */
-  id: string;
-  /** When it was last used, to the hour. */
-  lastUsedAt: Date | null;
-  /** Name. */
-  name: string;
-  /** The principal that made it. */
-  owner: string;
-  /** What it may do. */
-  permissions: Permission[];
-  /** The first characters of the secret. */
-  prefix: string;
-  /** A rate of its own. */
-  rateLimit: Rate | null;
-  /** When it was revoked. */
-  revokedAt: Date | null;
-}
-
-/** A page of a list. */
-export interface KeyViewPage {
-  /** The items in the stated order. */
-  items: KeyView[];
-  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
-  next: string | null;
 }
 
 /** Figures of one kind. */
@@ -2764,6 +2702,16 @@ export interface KindFigures {
   records: number;
 }
 
+/** What was compacted. */
+export interface KnowledgeCompacted {
+  /** Blobs that no record named any more. */
+  blobs: number;
+  /** Versions of deleted documents that were dropped. */
+  documents: number;
+  /** Number of spaces whose files were written anew. */
+  spaces: number;
+}
+
 /** The brand documents. */
 export interface KnowledgeCounts {
   /** Chunks that can be cited. */
@@ -2774,6 +2722,16 @@ export interface KnowledgeCounts {
   failed: FailedFile[];
   /** Files that were read, by name. */
   files: ReadFile[];
+}
+
+/** Something that was left out. */
+export interface KnowledgeDropped {
+  /** Its id. */
+  id: string;
+  /** The part it would have belonged to. */
+  part: PartKind;
+  /** Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits. */
+  reason: string;
 }
 
 /** A measure of success. */
@@ -2872,32 +2830,6 @@ export interface LimitCheck {
   unit: string;
 }
 
-/** A limit that was set aside for a time, with the reason. */
-export interface LimitOverride {
-  /** Id: the name of the bucket or of all buckets of a kind. */
-  id: string;
-  /** The rate in its place; none: not limited. */
-  rate: Rate | null;
-  /** Why. */
-  reason: string;
-  /** Until when. */
-  until: Date;
-}
-
-/** One limit. */
-export interface LimitRow {
-  /** Name of the bucket, or the kind of buckets: `principal`, `agent`, `source`, `webhook`. */
-  bucket: string;
-  /** Where it comes from: the name of the profile, or `override`. */
-  from: string;
-  /** The rate that holds now; none: not limited. */
-  rate: Rate | null;
-  /** Of an override: why. */
-  reason: string | null;
-  /** Of an override: until when. */
-  until: Date | null;
-}
-
 /** A line that was not taken. */
 export interface LineFault {
   /** Number of the line, from 1. */
@@ -2932,36 +2864,104 @@ export interface Manifest {
   sizeBytes: number;
 }
 
-/**
- * Where a membership stands.
- *
- * - `invited`: Asked to join; becomes active when the user first calls.
- * - `active`: May call.
- * - `removed`: May not any more.
- */
-export type MemberStatus =
-  | 'invited'
-  | 'active'
-  | 'removed';
-
-/** A user's place in a workspace. */
-export interface Membership {
+/** One thing that is remembered. */
+export interface Memory {
+  /** When it left quarantine. */
+  activatedAt: Date | null;
+  /** How sure it is, 0 to 1. */
+  confidence: number;
+  /** The consent or contract that allows to keep it. */
+  consentBasis: string | null;
+  /** When it came in. */
+  createdAt: Date;
+  /** When it may no longer be used. */
+  expiresAt: Date | null;
   /** Its id. */
   id: string;
-  /** Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one. */
-  role: string;
-  /** Where it stands. */
-  status: MemberStatus;
-  /** The user, by the id the host knows it by. */
-  user: string;
+  /** What kind of thing it is. */
+  kind: MemoryKind;
+  /** Purposes it may be used for; empty: any. */
+  purposes: string[];
+  /** When it was taken back. */
+  retractedAt: Date | null;
+  /** In fields, such as `{"tone": "warm"}`. */
+  slots: Record<string, string>;
+  /** Ids of the events it was learned from; each counts once. */
+  sourceEvents: string[];
+  /** Where it comes from. */
+  sourceLabel: SourceLabel;
+  /** State. */
+  state: MemoryState;
+  /** Who or what it is about. */
+  subject: MemorySubject;
+  /** When it was closed by a newer one; `valid_to` says from when it is not so. */
+  supersededAt: Date | null;
+  /** The memory that took its place. */
+  supersededBy: string | null;
+  /** In words. */
+  text: string;
+  /** From when it is so. */
+  validFrom: Date;
+  /** Until when it was so; open when left out. */
+  validTo: Date | null;
 }
 
-/** A page of a list. */
-export interface MembershipPage {
-  /** The items in the stated order. */
-  items: Membership[];
-  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
-  next: string | null;
+/** The answer of a change. */
+export interface MemoryChange {
+  /** Memories that it closed, because they said otherwise. */
+  closed: string[];
+  /** The memory; absent when nothing was learned. */
+  memory: Memory | null;
+  /** What became of it. */
+  outcome: RememberedAs;
+}
+
+/** One memory that was found. */
+export interface MemoryHit {
+  /** The memory. Its text is marked as recalled: it must not be learned again. */
+  memory: Memory;
+  /** Always true: give it back with `memory.add` when a text holds recalled words. */
+  recalled: boolean;
+  /** Cosine to the query, -1 to 1; 0 without a query. */
+  score: number;
+}
+
+/**
+ * What kind of thing is remembered.
+ *
+ * - `fact`: Something that is so.
+ * - `preference`: What is liked or wanted.
+ * - `interaction`: What happened between two sides.
+ * - `summary`: A shorter form of something longer.
+ * - `constraint`: What must or must not be done.
+ * - `relationship`: How two things stand to each other.
+ */
+export type MemoryKind =
+  | 'fact'
+  | 'preference'
+  | 'interaction'
+  | 'summary'
+  | 'constraint'
+  | 'relationship';
+
+/**
+ * State of a memory.
+ *
+ * - `quarantined`: Heard once, not confirmed: no search gives it.
+ * - `active`: Holds.
+ * - `retracted`: Taken back.
+ */
+export type MemoryState =
+  | 'quarantined'
+  | 'active'
+  | 'retracted';
+
+/** Who or what a memory is about. */
+export interface MemorySubject {
+  /** Its id or name, 1 to 200 characters. */
+  id: string;
+  /** Brand, agent or user. */
+  kind: SubjectKind;
 }
 
 /** Two people that may be one. */
@@ -3028,6 +3028,87 @@ export type MergeStatus =
   | 'active'
   | 'undone';
 
+/** A message. */
+export interface Message {
+  /** Name or id of who wrote it. */
+  author: string;
+  /** The conversation it stands in now. */
+  conversation: string;
+  /** When it was written. */
+  createdAt: Date;
+  /** When it was last changed. */
+  editedAt: Date | null;
+  /** Its id. */
+  id: string;
+  /** The conversation it came from, when that was merged into this one. */
+  mergedFrom: string | null;
+  /** What it holds. */
+  parts: MessagePart[];
+  /** When each user read it. */
+  readAt: Record<string, Date>;
+  /** The message it answers. */
+  replyToId: string | null;
+  /** In whose role it speaks. */
+  role: MessageRole;
+  /** The run that wrote it. */
+  runId: string | null;
+  /** How far its text can be trusted. */
+  taint: Taint;
+  /** The first message of its thread. */
+  threadId: string | null;
+}
+
+/** One message that was found. */
+export interface MessageHit {
+  /** The message. Quoted material, never an instruction. */
+  message: Message;
+  /** Joined score; larger is better, at most 1. */
+  score: number;
+  /** Title of its conversation. */
+  title: string;
+}
+
+/**
+ * One part of a message.
+ *
+ * One of these; `type` tells which.
+ */
+export type MessagePart =
+  | MessagePartText
+  | MessagePartFile;
+
+/** A file that the store keeps. */
+export interface MessagePartFile {
+  /** SHA-256 of the file, as hex. */
+  blob: string;
+  /** MIME type. */
+  mime: string;
+  /** File name. */
+  name: string;
+  type: 'file';
+}
+
+/** Words. */
+export interface MessagePartText {
+  /** The words. */
+  text: string;
+  type: 'text';
+}
+
+/**
+ * In whose role a message speaks.
+ *
+ * - `system`: Instructions of the application.
+ * - `user`: A person.
+ * - `assistant`: A model.
+ * - `tool`: The answer of a tool.
+ */
+export type MessageRole =
+  | 'system'
+  | 'user'
+  | 'assistant'
+  | 'tool';
+
 /** The answer of `store.migrate`. */
 export interface Migrated {
   /** Version that this build works with. */
@@ -3036,6 +3117,39 @@ export interface Migrated {
   pending: number[];
   /** Version of the store. */
   version: number;
+}
+
+/**
+ * A move of a space to another embedder. Search answers from the old one until every chunk has both
+ * vectors.
+ */
+export interface Migration {
+  /** The last document that was done. */
+  cursor: string | null;
+  /** Length of its vectors. */
+  dims: number;
+  /** Chunks that were changed so far. */
+  done: number;
+  /** The embedder it moves to. */
+  embedder: string;
+  /** Vectors that were made in this round over the documents. */
+  round: number;
+  /** True when the space answers from the new embedder and only the old vectors are being dropped. */
+  switched: boolean;
+}
+
+/** The work of a move. */
+export interface MigrationPlan {
+  /** Characters to embed, about four to a token. */
+  chars: number;
+  /** Chunks to embed. */
+  chunks: number;
+  /** Documents to embed. */
+  documents: number;
+  /** The job that does it; absent in a dry run and when there is nothing to do. */
+  job: string | null;
+  /** The space as it is now. */
+  space: Space;
 }
 
 /**
@@ -3096,14 +3210,6 @@ export interface NewJob {
   runAt?: Date | null | undefined;
   /** Milliseconds for one try, up to a day. Default: that of the queue. */
   timeoutMs?: number | null | undefined;
-}
-
-/** A new key with its secret. */
-export interface NewKey {
-  /** The key. */
-  key: KeyView;
-  /** The secret, shown this once. */
-  secret: string;
 }
 
 /** One job of a flow. */
@@ -3195,54 +3301,6 @@ export type OnConflict =
   | 'skip'
   | 'replace';
 
-/** Everything about an operation. */
-export interface OperationDetails {
-  /** Audit rows it leaves: `none`, `business` or `security`. */
-  audit: string;
-  /** Time a call may take, in milliseconds. */
-  deadlineMs: number;
-  /** Codes it may fail with beyond those of every operation. */
-  errors: string[];
-  /** Example inputs. */
-  examples: unknown[];
-  /** Idempotency keys: `none`, `optional` or `required`. */
-  idempotency: string;
-  /** JSON Schema of the input. */
-  inputSchema: unknown;
-  /** Fields of the answer that are hidden without `read:pii`. */
-  masks: string[];
-  /** The largest input as JSON, in bytes. */
-  maxInputBytes: number;
-  /** The largest answer as JSON, in bytes. */
-  maxOutputBytes: number;
-  /** Its line in the catalogue. */
-  operation: OperationLine;
-  /** JSON Schema of the answer. */
-  outputSchema: unknown;
-  /** The version of NeonHub it came with. */
-  since: string;
-}
-
-/** One line of the catalogue. */
-export interface OperationLine {
-  /** What it does, in a sentence. */
-  about: string;
-  /** `free`, `cheap`, `model` or `money`. */
-  cost: string;
-  /** `pure`, `read`, `idempotent`, `write` or `compensable`. */
-  effect: string;
-  /** Dotted name. */
-  name: string;
-  /** Rights it needs. */
-  needs: Permission[];
-  /** `stable` or `preview`. */
-  stability: string;
-  /** The operation that takes it back. */
-  undo: string | null;
-  /** Raised when the shape of input or answer changes. */
-  version: number;
-}
-
 /**
  * What happens when a firing comes while the one before is under way.
  *
@@ -3267,6 +3325,42 @@ export interface Part {
   score: number;
   /** What it adds to the joined score. */
   share: number;
+}
+
+/**
+ * A part of a context. The order is the one in which the budget is given out.
+ *
+ * - `instructions`: What to do.
+ * - `output_schema`: The form of the answer.
+ * - `brand_voice`: How the brand writes.
+ * - `task_input`: What it is about.
+ * - `verified_facts`: What is known to be so.
+ * - `retrieved`: Passages of documents.
+ * - `memory`: What is remembered.
+ * - `conversation`: The last messages.
+ * - `examples`: Good answers of the past.
+ */
+export type PartKind =
+  | 'instructions'
+  | 'output_schema'
+  | 'brand_voice'
+  | 'task_input'
+  | 'verified_facts'
+  | 'retrieved'
+  | 'memory'
+  | 'conversation'
+  | 'examples';
+
+/** Limits of one part. */
+export interface PartLimits {
+  /** Most tokens. Default: the budget. */
+  max?: number | null | undefined;
+  /** Tokens that it gets before any other part takes more than its own least. Default: 0. */
+  min?: number | undefined;
+  /** Which part. */
+  part: PartKind;
+  /** Most of the budget, 0 to 1. Default: 1. */
+  share?: number | null | undefined;
 }
 
 /**
@@ -3324,6 +3418,16 @@ export interface PatternNoQuestions {
 export interface PatternTerm {
   check: 'term';
   value: string;
+}
+
+/** An identifier that was left out, and why. */
+export interface PeopleDropped {
+  /** Its place in the input, from 0. */
+  index: number;
+  /** What to do. */
+  message: string;
+  /** The rule. */
+  rule: DropRule;
 }
 
 /**
@@ -3409,18 +3513,6 @@ export type Permission =
   | 'manage:jobs'
   | 'read:audit'
   | 'own:organization';
-
-/** One word. */
-export interface PermissionLine {
-  /** What it lets a principal do. */
-  meaning: string;
-  /** Operations that need it. */
-  operations: string[];
-  /** Built-in roles that hold it. */
-  roles: DatasetsRole[];
-  /** The word. */
-  word: Permission;
-}
 
 /**
  * Who speaks and who is spoken to.
@@ -3604,278 +3696,6 @@ export interface PlanStep {
   undo: string | null;
 }
 
-/** One decision that would have come out differently. */
-export interface PoliciesChanged {
-  /** When. */
-  at: Date;
-  /** What would have decided. */
-  by: PolicyRef | null;
-  /** The recorded decision. */
-  decision: string;
-  /** The operation. */
-  operation: string;
-  /** Who called. */
-  subject: string;
-  /** What it was. */
-  was: PoliciesVerdict;
-  /** What it would have been. */
-  wouldBe: PoliciesVerdict;
-}
-
-/** The answer of the engine. */
-export interface PoliciesDecision {
-  /** True when no policy spoke and the default of the catalogue decided. */
-  byDefault: boolean;
-  /** True when a policy could not be judged. */
-  failed: boolean;
-  /** The operation asked about. */
-  operation: string;
-  /** Every policy whose scope fits, strongest first; among equals by priority, then name. */
-  rules: PoliciesRule[];
-  /** The outcome. */
-  verdict: PoliciesVerdict;
-}
-
-/** What one policy said. */
-export interface PoliciesRule {
-  /** What it does when it fires. */
-  effect: PolicyEffect;
-  /** Why it could not be judged: then the whole decision is a refusal. */
-  fault: string | null;
-  /** True when it counted. */
-  fired: boolean;
-  /** Which. */
-  policy: PolicyRef;
-  /** Why, in its author's words. */
-  reason: string;
-  /** Whether its condition held. */
-  truth: Truth;
-}
-
-/**
- * The outcome of a decision, weakest first.
- *
- * - `annotate`: Nothing but a note.
- * - `allow`: May go on.
- * - `limit`: May go on while its bucket has room.
- * - `redact`: May go on; fields of the answer are hidden.
- * - `require_approval`: A person must agree first.
- * - `deny`: May not.
- */
-export type PoliciesVerdict =
-  | 'annotate'
-  | 'allow'
-  | 'limit'
-  | 'redact'
-  | 'require_approval'
-  | 'deny';
-
-/** One version of a policy. */
-export interface Policy {
-  /** What it does. */
-  effect: PolicyEffect;
-  /** Id of this version. */
-  id: string;
-  /** Name, the same in all versions. */
-  name: string;
-  /** Among effects of one strength the higher speaks first. */
-  priority: number;
-  /** Why, for the people it concerns. */
-  reason: string;
-  /** Which calls it speaks about. */
-  scope: PolicyScope | null;
-  /** Where it comes from: a law, a pack, a decision. */
-  source: string;
-  /** Where it stands. */
-  state: PolicyState;
-  /** In force from this instant on. */
-  validFrom: Date | null;
-  /** In force before this instant. */
-  validTo: Date | null;
-  /** Number of the version, from 1. */
-  version: number;
-  /** The condition; empty: always. */
-  when: string;
-}
-
-/** What a policy says, before it has a version. */
-export interface PolicyDraft {
-  /** What it does. */
-  effect: PolicyEffectInput;
-  /** Name, 1..80 lower-case letters, digits, `.`, `_`, `-`. */
-  name: string;
-  /** Among effects of one strength the higher speaks first. Default: `0`. */
-  priority?: number | undefined;
-  /** Why, 1..500 characters, for the people it concerns. */
-  reason: string;
-  /** Which calls it speaks about. */
-  scope?: PolicyScopeInput | null | undefined;
-  /** Where it comes from: a law, a pack, a decision. */
-  source?: string | null | undefined;
-  /** In force from this instant on. */
-  validFrom?: Date | null | undefined;
-  /** In force before this instant. */
-  validTo?: Date | null | undefined;
-  /** The condition, such as `input.budget > money("500", "EUR")`; empty: always. */
-  when?: string | null | undefined;
-}
-
-/**
- * What a policy does when its condition holds.
- *
- * One of these; `do` tells which.
- */
-export type PolicyEffect =
-  | PolicyEffectAllow
-  | PolicyEffectDeny
-  | PolicyEffectRequireApproval
-  | PolicyEffectLimit
-  | PolicyEffectRedact
-  | PolicyEffectAnnotate;
-
-/**
- * What a policy does when its condition holds.
- *
- * One of these; `do` tells which.
- */
-export type PolicyEffectInput =
-  | PolicyEffectAllow
-  | PolicyEffectDeny
-  | PolicyEffectRequireApprovalInput
-  | PolicyEffectLimit
-  | PolicyEffectRedact
-  | PolicyEffectAnnotate;
-
-/** Allows; it also takes the place of the catalogue's default for acts of agents on the outside. */
-export interface PolicyEffectAllow {
-  do: 'allow';
-}
-
-/** Only leaves a note in the decision. */
-export interface PolicyEffectAnnotate {
-  do: 'annotate';
-}
-
-/** Refuses. An unknown condition refuses too. */
-export interface PolicyEffectDeny {
-  do: 'deny';
-}
-
-/** Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits. */
-export interface PolicyEffectLimit {
-  /** Name of the bucket: policies that name the same share it. */
-  bucket: string;
-  do: 'limit';
-  /** Calls per `per_ms`, 1..=1 000 000. */
-  max: number;
-  /** The window in milliseconds, 1 000..=31 days. */
-  perMs: number;
-}
-
-/** Hides fields of the answer: text becomes `***`, the rest `null`. */
-export interface PolicyEffectRedact {
-  do: 'redact';
-  /** Names of fields wherever they stand, or dotted paths from the top. */
-  fields: string[];
-}
-
-/** Needs a person's yes first. An unknown condition needs it too. */
-export interface PolicyEffectRequireApproval {
-  /** Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`. */
-  approvers: string[];
-  do: 'require_approval';
-  /** How many must agree, 1..=10. */
-  quorum: number;
-  /** How long the question stands, in milliseconds. Default 72 h. */
-  ttlMs: number;
-}
-
-/** Needs a person's yes first. An unknown condition needs it too. */
-export interface PolicyEffectRequireApprovalInput {
-  /**
-   * Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`.
-   * Default: `[]`.
-   */
-  approvers?: string[] | undefined;
-  do: 'require_approval';
-  /** How many must agree, 1..=10. Default: `1`. */
-  quorum?: number | undefined;
-  /** How long the question stands, in milliseconds. Default 72 h. */
-  ttlMs?: number | undefined;
-}
-
-/** A page of a list. */
-export interface PolicyPage {
-  /** The items in the stated order. */
-  items: Policy[];
-  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
-  next: string | null;
-}
-
-/** Names one version of a policy. */
-export interface PolicyRef {
-  /** Id of the version. */
-  id: string;
-  /** Name of the policy. */
-  name: string;
-  /** Number of the version. */
-  version: number;
-}
-
-/**
- * Which calls a policy speaks about. An empty list leaves that part open; a list that names channels
- * or regions leaves out calls that are about none.
- */
-export interface PolicyScope {
-  /**
-   * Names of the calling agent; `*` for every agent. With a list, callers that are no agent are left
-   * out.
-   */
-  agents: string[];
-  /** Channels. */
-  channels: string[];
-  /** Names of operations; `*` stands for any characters: `campaigns.*`. */
-  operations: string[];
-  /** Regions. */
-  regions: string[];
-  /** Roles of the principal, any of them. */
-  roles: string[];
-}
-
-/**
- * Which calls a policy speaks about. An empty list leaves that part open; a list that names channels
- * or regions leaves out calls that are about none.
- */
-export interface PolicyScopeInput {
-  /**
-   * Names of the calling agent; `*` for every agent. With a list, callers that are no agent are left
-   * out. Default: `[]`.
-   */
-  agents?: string[] | undefined;
-  /** Channels. Default: `[]`. */
-  channels?: string[] | undefined;
-  /** Names of operations; `*` stands for any characters: `campaigns.*`. Default: `[]`. */
-  operations?: string[] | undefined;
-  /** Regions. Default: `[]`. */
-  regions?: string[] | undefined;
-  /** Roles of the principal, any of them. Default: `[]`. */
-  roles?: string[] | undefined;
-}
-
-/**
- * Where a version of a policy stands.
- *
- * - `draft`: Written, without effect.
- * - `dry_run`: Evaluated and recorded beside the active ones, without effect.
- * - `active`: In force.
- * - `retired`: No longer in force.
- */
-export type PolicyState =
-  | 'draft'
-  | 'dry_run'
-  | 'active'
-  | 'retired';
-
 /** What a person wants. */
 export interface Preferences {
   /** Channels switched off. */
@@ -3919,8 +3739,6 @@ export interface PrincipalApiKey {
   /** Id of the key. */
   id: string;
   kind: 'api_key';
-  /** The user it acts for, when the host says so. */
-  onBehalfOf: string | null;
 }
 
 /** A built-in job. */
@@ -4128,14 +3946,6 @@ export interface QuietHours {
   to: number;
 }
 
-/** So many calls per window; the whole window may come at once. */
-export interface Rate {
-  /** Calls, 1..=1 000 000. */
-  max: number;
-  /** Per this many milliseconds, 1..=31 days. */
-  perMs: number;
-}
-
 /** A brand file that was read. */
 export interface ReadFile {
   /** Chunks it gave. */
@@ -4149,7 +3959,7 @@ export interface Reason {
   /** Stable word for the cause, such as `no_grant`. */
   code: string;
   /** Its direction. */
-  decision: GateDecision;
+  decision: Decision;
   /** Ids of records and values used; no contact values. */
   evidence: unknown;
   /** One sentence for people. */
@@ -4183,6 +3993,22 @@ export interface Recorded {
   /** The suppression that came with a revoke from an address. */
   suppression: string | null;
 }
+
+/**
+ * What became of something that wanted to be remembered.
+ *
+ * - `added`: It is new and holds.
+ * - `quarantined`: It is new and waits for confirmation.
+ * - `reinforced`: It was there; it is surer now.
+ * - `confirmed`: It waited, and this confirmed it.
+ * - `ignored`: It was recalled, so it was not learned.
+ */
+export type RememberedAs =
+  | 'added'
+  | 'quarantined'
+  | 'reinforced'
+  | 'confirmed'
+  | 'ignored';
 
 /** A rendered prompt and what a run log keeps of it. */
 export interface Rendered {
@@ -4234,14 +4060,6 @@ export interface ReportPage {
   html: string;
 }
 
-/** Where a workspace's data may go. */
-export interface Residency {
-  /** True to let targets without a tag pass as well. */
-  any: boolean;
-  /** The region its targets must be tagged with, such as `eu`; none: anywhere. */
-  region: string | null;
-}
-
 /** Whom identifiers mean. */
 export interface Resolved {
   /** The candidate this call left. */
@@ -4249,7 +4067,7 @@ export interface Resolved {
   /** True when the person was made by this call. */
   created: boolean;
   /** Identifiers that were left out. */
-  dropped: Dropped[];
+  dropped: PeopleDropped[];
   /** The identities that stand for the identifiers now. */
   identities: string[];
   /** The identities that were known before. */
@@ -4302,6 +4120,20 @@ export interface RowFaultPage {
   items: RowFault[];
   /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
   next: string | null;
+}
+
+/** One rule of a voice, with the place it was read. */
+export interface Rule {
+  /** What it is about. */
+  kind: RuleKind;
+  /** How a program checks it, when it can. */
+  pattern: Pattern | null;
+  /** How strictly it binds. */
+  severity: Severity;
+  /** Where it was read. */
+  source: RuleSource;
+  /** The rule in words. */
+  text: string;
 }
 
 /**
@@ -4641,7 +4473,7 @@ export interface Send {
   /** A test send: it counts nowhere and goes to the test list only. */
   test: boolean;
   /** Verdicts, oldest first; the last 20 are kept. */
-  verdicts: GateVerdict[];
+  verdicts: Verdict[];
 }
 
 /** Verdicts on the first step: `allowed` + `deferred` + `denied` = people x personal channels. */
@@ -4796,6 +4628,20 @@ export interface Source {
   title?: string | null | undefined;
 }
 
+/**
+ * Where a memory comes from.
+ *
+ * - `first_party`: The owner of the workspace or a system of theirs. Holds at once.
+ * - `user`: Something a user wrote.
+ * - `retrieved`: Something found in a document or on the web.
+ * - `model`: Something a model concluded.
+ */
+export type SourceLabel =
+  | 'first_party'
+  | 'user'
+  | 'retrieved'
+  | 'model';
+
 /** A text to answer from, with the id to cite. */
 export interface SourceText {
   /** The id to cite. */
@@ -4816,10 +4662,14 @@ export interface Space {
   id: string;
   /** ISO 639-1 code of its texts, when they share one; else each document's is detected. */
   language: string | null;
+  /** The move to another embedder, while it lasts. */
+  migration: Migration | null;
   /** Name, unique in the workspace, such as `brand-voice`. */
   name: string;
   /** State. */
   state: SpaceState;
+  /** How exactly the index keeps the vectors. */
+  storage: VectorStorage;
 }
 
 /** A page of a list. */
@@ -5053,6 +4903,18 @@ export interface SubjectHealth {
   /** The part. */
   subject: string;
 }
+
+/**
+ * Kind of a subject.
+ *
+ * - `brand`: A brand.
+ * - `agent`: An agent.
+ * - `user`: A user of the workspace. Needs a consent basis.
+ */
+export type SubjectKind =
+  | 'brand'
+  | 'agent'
+  | 'user';
 
 /** A text that reads the same and travels in the cheaper alphabet. Never applied by itself. */
 export interface Suggestion {
@@ -5471,18 +5333,6 @@ export type Trust =
   | 'user'
   | 'web';
 
-/**
- * True, false, or unknown for want of a fact.
- *
- * - `true`: It holds.
- * - `false`: It does not hold.
- * - `unknown`: A fact it needs is missing.
- */
-export type Truth =
-  | 'true'
-  | 'false'
-  | 'unknown';
-
 /** One earlier turn of a conversation. */
 export interface Turn {
   /** `user` or `assistant`. */
@@ -5629,6 +5479,18 @@ export type VectorKind =
   | 'passage'
   | 'query';
 
+/**
+ * How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+ *
+ * - `int8`: The int8 row alone: 1 byte per value; scores are good to about 0.01.
+ * - `f16`: Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
+ * - `f32`: Single precision: 5 bytes per value; scores are exact.
+ */
+export type VectorStorage =
+  | 'int8'
+  | 'f16'
+  | 'f32';
+
 /** Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first). */
 export interface Vectors {
   /** How many vectors there are. */
@@ -5639,6 +5501,24 @@ export interface Vectors {
   embedder: string;
   /** The numbers in base64. */
   packed: string;
+}
+
+/** A verdict of the gate, as kept. */
+export interface Verdict {
+  /** The instant it was made. */
+  at: Date;
+  /** Its direction. */
+  decision: Decision;
+  /** Hash of the content it was about. */
+  draftHash: string;
+  /** Version of rules, limits and laws. */
+  gate: string;
+  /** Every reason, in the order of the rules. Warnings have the decision `allow`. */
+  reasons: Reason[];
+  /** The rule that decided, for deferrals and denials. */
+  rule: string | null;
+  /** For a deferral: when the gate is asked again. */
+  until: Date | null;
 }
 
 /** The proof of a claim. */
@@ -5675,6 +5555,20 @@ export interface Verified {
   findings: string[];
   /** What the backup holds; absent when it is damaged. */
   manifest: Manifest | null;
+}
+
+/** What changed between two versions. */
+export interface VersionDiff {
+  /** Passages that are new. */
+  added: DiffPassage[];
+  /** The older version. */
+  from: string;
+  /** Number of passages that stand in both. */
+  kept: number;
+  /** Passages that are gone. */
+  removed: DiffPassage[];
+  /** The newer version. */
+  to: string;
 }
 
 /** Words of a brand. */
@@ -5794,11 +5688,11 @@ export type VoiceCategory =
 /** What a new reading adds to and takes from the voice that held before. */
 export interface VoiceDiff {
   /** Rules that are new. */
-  added: VoiceRule2[];
+  added: Rule[];
   /** Number of rules that stay. */
   kept: number;
   /** Rules that are no longer found. */
-  removed: VoiceRule2[];
+  removed: Rule[];
 }
 
 /** One finding. */
@@ -5962,23 +5856,9 @@ export interface VoiceRule {
   /** Place in reading order, from 0. */
   position: number;
   /** The rule and where it was read. */
-  rule: VoiceRule2;
+  rule: Rule;
   /** The version it belongs to. */
   voice: string;
-}
-
-/** One rule of a voice, with the place it was read. */
-export interface VoiceRule2 {
-  /** What it is about. */
-  kind: RuleKind;
-  /** How a program checks it, when it can. */
-  pattern: Pattern | null;
-  /** How strictly it binds. */
-  severity: Severity;
-  /** Where it was read. */
-  source: RuleSource;
-  /** The rule in words. */
-  text: string;
 }
 
 /** How close a text is to a brand's voice. */
@@ -6170,28 +6050,12 @@ export interface Workspace {
   mode: Mode;
   /** Display name. */
   name: string;
-  /** The workspace that its organization began with; none: itself. */
-  organization: string | null;
-  /** Where its data may go. */
-  residency: Residency | null;
   /** Short name, unique in the store; the directory of the hub leads from it to the workspace. */
   slug: string;
   /** State. */
   status: WorkspaceStatus;
   /** IANA zone used where a person has none. */
   timezone: string;
-}
-
-/** One workspace. */
-export interface WorkspaceLine {
-  /** Its id. */
-  id: string;
-  /** Display name. */
-  name: string;
-  /** Short name. */
-  slug: string;
-  /** State. */
-  status: WorkspaceStatus;
 }
 
 /**
@@ -6252,81 +6116,18 @@ export interface AiGenerateTextInput {
   turns?: Turn[] | undefined;
 }
 
-/** Input of `api_keys.create`. */
-export interface ApiKeysCreateInput {
-  /** Name, 1..100 characters. */
-  name: string;
-  /** What it may do; nothing beyond the caller's own rights. `own:organization` makes a root key. */
-  permissions: Permission[];
-  /** Until when it is valid; left out: until it is revoked. */
-  expiresAt?: Date | null | undefined;
-  /** A rate of its own, in place of the profile's. */
-  rateLimit?: Rate | null | undefined;
-}
-
-/** Input of `api_keys.list`. */
-export interface ApiKeysListInput {
-  /** `next` of the page before. */
-  cursor?: string | null | undefined;
-  /** Most keys of the page, 1..500. Default 50. */
-  limit?: number | null | undefined;
-}
-
-/** Input of `api_keys.revoke`. */
-export interface ApiKeysRevokeInput {
-  /** Id of the key. */
-  id: string;
-}
-
-/** Input of `api_keys.rotate`. */
-export interface ApiKeysRotateInput {
-  /** Id of the key. */
-  id: string;
-  /** How long the old one stays valid, in milliseconds, at most 30 days. Default 24 h. */
-  overlapMs?: number | null | undefined;
-}
-
-/** Input of `audit.export`. */
-export interface AuditExportInput {
-  /** `next` of the page before, with the same range. */
-  cursor?: string | null | undefined;
-  /** `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`. */
-  format?: ExportFormat | undefined;
-  /** First entry, from 1. Default: the first. */
-  from?: number | null | undefined;
-  /** Most entries of the page, 1..=5 000. Default 1 000. */
-  limit?: number | null | undefined;
-  /** Last entry. Default: the last. */
-  to?: number | null | undefined;
-}
-
 /** Input of `audit.query`. */
 export interface AuditQueryInput {
   /** Only this action, such as `people.resolve`. */
   action?: string | null | undefined;
-  /** Only this actor, in short form: `user:ada`, `agent:campaign`. */
-  actor?: string | null | undefined;
   /** `next` of the page before. */
   cursor?: string | null | undefined;
-  /** Only from this instant on. */
-  from?: Date | null | undefined;
   /** Most entries of the page, 1..500. Default 50. */
   limit?: number | null | undefined;
-  /** With `target_kind`: only what was done to this record. */
-  targetId?: string | null | undefined;
-  /** Only what was done to records of this kind, such as `policy`. */
-  targetKind?: string | null | undefined;
-  /** Only up to this instant. */
-  to?: Date | null | undefined;
 }
 
 /** Input of `audit.verify`. */
-export interface AuditVerifyInput {
-  /** First entry, from 1. Default: the first. */
-  from?: number | null | undefined;
-  /** Last entry. Default: the last, and then also that none is missing after it. */
-  to?: number | null | undefined;
-}
+export type AuditVerifyInput = Record<string, never>;
 
 /** Input of `brands.create`. */
 export interface BrandsCreateInput {
@@ -6388,18 +6189,6 @@ export interface BrandsSetSenderInput {
    * behind it.
    */
   unsubscribeUrl?: string | null | undefined;
-}
-
-/** Input of `breakers.list`. */
-export interface BreakersListInput {
-  /** Only targets that start so, such as `model:`. */
-  target?: string | null | undefined;
-}
-
-/** Input of `breakers.reset`. */
-export interface BreakersResetInput {
-  /** The target, such as `model:openai`. */
-  target: string;
 }
 
 /** Input of `bus.publish`. */
@@ -6526,38 +6315,6 @@ export interface CampaignStartInput {
   id: string;
 }
 
-/** Input of `catalogue.batch`. */
-export interface CatalogueBatchInput {
-  /** The calls, 1..=100. */
-  calls: CallOperation[];
-  /** True to leave out what comes after the first that fails. Default: `false`. */
-  stopOnError?: boolean | undefined;
-}
-
-/** Input of `catalogue.call`. */
-export interface CatalogueCallInput {
-  /** Name of the operation. */
-  name: string;
-  /** Shortens the operation's deadline, in milliseconds, at least 1. */
-  deadlineMs?: number | null | undefined;
-  /** A repeated call with the same key and input gives the first answer for 24 h. */
-  idempotencyKey?: string | null | undefined;
-  /** Its input. Default: `{}`. */
-  input?: Record<string, unknown> | undefined;
-}
-
-/** Input of `catalogue.describe`. */
-export interface CatalogueDescribeInput {
-  /** Its name. */
-  name: string;
-}
-
-/** Input of `catalogue.list`. */
-export interface CatalogueListInput {
-  /** Only names that start so, such as `people.`. */
-  prefix?: string | null | undefined;
-}
-
 /** Input of `consent.check`. */
 export interface ConsentCheckInput {
   /** The person. */
@@ -6622,6 +6379,127 @@ export interface ConsentRecordInput {
   userAgent?: string | null | undefined;
 }
 
+/** Input of `conversations.append`. */
+export interface ConversationsAppendInput {
+  /** Name or id of who wrote it. */
+  author: string;
+  /** The conversation. */
+  conversation: string;
+  /** What it holds, 1 to 50 parts with up to 100 000 characters in all. */
+  parts: MessagePart[];
+  /** The message it answers; it then belongs to the thread of that one. */
+  replyToId?: string | null | undefined;
+  /** In whose role it speaks. Default: `user`. */
+  role?: MessageRole | undefined;
+  /** The run that wrote it. */
+  runId?: string | null | undefined;
+  /**
+   * How far its text can be trusted. Default: by the role, `user` for a user and `model` for an
+   * assistant.
+   */
+  taint?: Taint | null | undefined;
+}
+
+/** Input of `conversations.close`. */
+export interface ConversationsCloseInput {
+  /** The conversation. */
+  conversation: string;
+}
+
+/** Input of `conversations.get`. */
+export interface ConversationsGetInput {
+  /** The conversation. */
+  conversation: string;
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most messages of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Newest messages first. Default: oldest first. */
+  newestFirst?: boolean | undefined;
+  /** Only the messages of the thread that this message began. */
+  thread?: string | null | undefined;
+}
+
+/** Input of `conversations.list`. */
+export interface ConversationsListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Only of this kind. */
+  kind?: ConversationKind | null | undefined;
+  /** Most conversations of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only with this person. Not together with `kind`. */
+  person?: string | null | undefined;
+  /** Only of this status. A page may then hold fewer than `limit`, and more may follow. */
+  status?: ConversationStatus | null | undefined;
+}
+
+/** Input of `conversations.mark_read`. */
+export interface ConversationsMarkReadInput {
+  /** The conversation. */
+  conversation: string;
+  /** Name or id of the user. */
+  user: string;
+  /** The last message that was read. Default: the newest. */
+  upTo?: string | null | undefined;
+}
+
+/** Input of `conversations.merge`. */
+export interface ConversationsMergeInput {
+  /** The conversation whose messages move. */
+  from: string;
+  /** The conversation that stays. */
+  into: string;
+}
+
+/** Input of `conversations.search`. */
+export interface ConversationsSearchInput {
+  /** What to search for, in words. */
+  query: string;
+  /** Only this conversation. */
+  conversation?: string | null | undefined;
+  /** Most hits, 1 to 100. Default: 10. */
+  k?: number | null | undefined;
+  /** Only conversations of this kind. */
+  kind?: ConversationKind | null | undefined;
+  /** Only conversations with this person. */
+  person?: string | null | undefined;
+  /** Only conversations of this status. */
+  status?: ConversationStatus | null | undefined;
+}
+
+/** Input of `conversations.similar`. */
+export interface ConversationsSimilarInput {
+  /** The conversation to compare with. One of `conversation` and `text` is needed. */
+  conversation?: string | null | undefined;
+  /** Most hits, 1 to 100. Default: 5. */
+  k?: number | null | undefined;
+  /** The text to compare with. */
+  text?: string | null | undefined;
+}
+
+/** Input of `conversations.start`. */
+export interface ConversationsStartInput {
+  /** Title, 1 to 200 characters. */
+  title: string;
+  /** The agent that takes part. */
+  agent?: string | null | undefined;
+  /** The campaign it is about. */
+  campaign?: string | null | undefined;
+  /** What it is for. Default: `ad_hoc`. */
+  kind?: ConversationKind | undefined;
+  /** Names or ids of who takes part, up to 100. Default: `[]`. */
+  participants?: string[] | undefined;
+  /** The person it is with. Reading it then needs `read:people`. */
+  person?: string | null | undefined;
+}
+
+/** Input of `conversations.unmerge`. */
+export interface ConversationsUnmergeInput {
+  /** The conversation that was merged away. */
+  from: string;
+}
+
 /** Input of `datasets.create`. */
 export interface DatasetsCreateInput {
   /** Name, unique in the space, such as `brand-voice`. */
@@ -6634,6 +6512,14 @@ export interface DatasetsCreateInput {
   kind?: DatasetKind | undefined;
   /** Purposes it may be used for, such as `voice`; empty: any. Default: `[]`. */
   purposes?: string[] | undefined;
+}
+
+/** Input of `datasets.delete`. */
+export interface DatasetsDeleteInput {
+  /** Id or name of the dataset. */
+  dataset: string;
+  /** Id or name of its space, when the name stands in several. */
+  space?: string | null | undefined;
 }
 
 /** Input of `datasets.get`. */
@@ -6654,10 +6540,32 @@ export interface DatasetsListInput {
   space?: string | null | undefined;
 }
 
+/** Input of `datasets.update`. */
+export interface DatasetsUpdateInput {
+  /** Id or name of the dataset. */
+  dataset: string;
+  /** Roles that may read it; an empty list: everyone with `read:content`. */
+  acl?: DatasetsRole[] | null | undefined;
+  /** New name. */
+  name?: string | null | undefined;
+  /** Purposes it may be used for; an empty list: any. */
+  purposes?: string[] | null | undefined;
+  /** Id or name of its space, when the name stands in several. */
+  space?: string | null | undefined;
+}
+
 /** Input of `documents.delete`. */
 export interface DocumentsDeleteInput {
   /** Id of any version of the document. */
   document: string;
+}
+
+/** Input of `documents.diff`. */
+export interface DocumentsDiffInput {
+  /** The newer version. */
+  document: string;
+  /** The older version. Default: the one before. */
+  from?: string | null | undefined;
 }
 
 /** Input of `documents.get`. */
@@ -6676,6 +6584,18 @@ export interface DocumentsListInput {
   limit?: number | null | undefined;
   /** Id or name of its space, when the name of the dataset stands in several. */
   space?: string | null | undefined;
+}
+
+/** Input of `documents.reprocess`. */
+export interface DocumentsReprocessInput {
+  /** The document version whose file is read. */
+  document: string;
+}
+
+/** Input of `documents.restore`. */
+export interface DocumentsRestoreInput {
+  /** The version to bring back. */
+  document: string;
 }
 
 /** Input of `documents.text`. */
@@ -6945,6 +6865,44 @@ export interface JobsRetryDeadInput {
 /** Input of `jobs.work`. */
 export type JobsWorkInput = Record<string, never>;
 
+/** Input of `knowledge.compact`. */
+export interface KnowledgeCompactInput {
+  /**
+   * Age from which unnamed blobs go, in seconds. Default 86400; below 3600 it needs `own:organization`
+   * and 0 is only for while nobody writes.
+   */
+  blobGraceS?: number | null | undefined;
+  /**
+   * Days for which deleted documents can still be restored, 0 to 30. Default 30; with 0 every deleted
+   * document goes for good.
+   */
+  restorableDays?: number | null | undefined;
+}
+
+/** Input of `knowledge.context`. */
+export interface KnowledgeContextInput {
+  /** Most tokens in all, 100 to 2 000 000. */
+  budgetTokens: number;
+  /** What it is to be used for, such as `email` or `support`. */
+  purpose: string;
+  /** What to look for in knowledge and memory. */
+  query: string;
+  /** The consent bases that hold now. When given, a memory with another basis is dropped. */
+  consents?: string[] | null | undefined;
+  /** The conversation to take the newest messages of. */
+  conversation?: string | null | undefined;
+  /** Texts of the caller. Default: `[]`. */
+  items?: ContextItem[] | undefined;
+  /** Passages to look for, 0 to 100. Default: 10. */
+  k?: number | null | undefined;
+  /** Limits of the parts, each part at most once. Default: `[]`. */
+  limits?: PartLimits[] | undefined;
+  /** Ids or names of the spaces to look in; empty: all. Default: `[]`. */
+  spaces?: string[] | undefined;
+  /** Whose memories to take. Default: `[]`. */
+  subjects?: MemorySubject[] | undefined;
+}
+
 /** Input of `knowledge.embed`. */
 export interface KnowledgeEmbedInput {
   /** The texts, 1 to 4 096. */
@@ -6977,8 +6935,13 @@ export interface KnowledgeIngestTextInput {
 
 /** Input of `knowledge.search`. */
 export interface KnowledgeSearchInput {
-  /** What to search for, in words. Empty when `vector` alone is searched for, in mode `vector`. */
+  /**
+   * What to search for, in words. `"words in quotes"` must stand in a hit in this order; `start*`
+   * finds the words that begin so. Empty when `vector` alone is searched for, in mode `vector`.
+   */
   query: string;
+  /** What a word counts in title, headings and text. */
+  boosts?: FieldBoosts | null | undefined;
   /** What a hit must match. */
   filters?: SearchFilters | null | undefined;
   /** How the lists are joined. Default: `blend`. */
@@ -6991,6 +6954,8 @@ export interface KnowledgeSearchInput {
   mmrLambda?: number | null | undefined;
   /** Which lists answer. Default: `hybrid`. */
   mode?: SearchMode | undefined;
+  /** Id of a reranker that decides the order of the best 50. Default: none. */
+  rerank?: string | null | undefined;
   /** Ids or names of spaces; empty: all. Default: `[]`. */
   spaces?: string[] | undefined;
   /** Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85 beside a lexical embedder. */
@@ -7002,52 +6967,81 @@ export interface KnowledgeSearchInput {
   vector?: string | null | undefined;
 }
 
-/** Input of `limits.list`. */
-export type LimitsListInput = Record<string, never>;
-
-/** Input of `limits.override`. */
-export interface LimitsOverrideInput {
-  /** A kind such as `principal`, or one bucket of it such as `principal|user:ada`. */
-  bucket: string;
-  /** Why, 1..500 characters; kept in the audit log. */
-  reason: string;
-  /** Until when; at most a year from now. An instant that has passed ends an override. */
-  until: Date;
-  /** The rate in its place; left out: not limited. */
-  rate?: Rate | null | undefined;
-}
-
-/** Input of `members.invite`. */
-export interface MembersInviteInput {
+/** Input of `memory.add`. */
+export interface MemoryAddInput {
+  /** Id of the event, message or run it was learned from. */
+  sourceEvent: string;
+  /** Who or what it is about. */
+  subject: MemorySubject;
+  /** In words, 1 to 4 000 characters. */
+  text: string;
+  /** How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5. */
+  confidence?: number | null | undefined;
+  /** The consent or contract that allows to keep it. Needed about a user. */
+  consentBasis?: string | null | undefined;
+  /** When it may no longer be used. Default: never. */
+  expiresAt?: Date | null | undefined;
+  /** What kind of thing it is. Default: `fact`. */
+  kind?: MemoryKind | undefined;
+  /** Purposes it may be used for; empty: any. Default: `[]`. */
+  purposes?: string[] | undefined;
+  /** True when the text was itself recalled from memory: it is then not learned. Default: `false`. */
+  recalled?: boolean | undefined;
   /**
-   * `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing beyond the caller's own
-   * rights.
+   * In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text: only they can be
+   * contradicted. Default: `{}`.
    */
-  role: string;
-  /** The user, by the id the host knows it by, 1..200 bytes. */
-  user: string;
+  slots?: Record<string, string> | undefined;
+  /** Where it comes from. Default: `model`, the least trusted. */
+  sourceLabel?: SourceLabel | undefined;
+  /** From when it is so. Default: now. */
+  validFrom?: Date | null | undefined;
 }
 
-/** Input of `members.list`. */
-export interface MembersListInput {
-  /** `next` of the page before. */
-  cursor?: string | null | undefined;
-  /** Most members of the page, 1..500. Default 50. */
-  limit?: number | null | undefined;
+/** Input of `memory.as_of`. */
+export interface MemoryAsOfInput {
+  /** The instant. */
+  at: Date;
+  /** Who or what it is about. */
+  subject: MemorySubject;
 }
 
-/** Input of `members.remove`. */
-export interface MembersRemoveInput {
-  /** The user. */
-  user: string;
+/** Input of `memory.confirm`. */
+export interface MemoryConfirmInput {
+  /** The memory. */
+  memory: string;
+  /** Id of the event that says the same. */
+  sourceEvent: string;
+  /** Who says so. Default: `first_party`. */
+  sourceLabel?: SourceLabel | undefined;
 }
 
-/** Input of `members.set_role`. */
-export interface MembersSetRoleInput {
-  /** The new role; neither it nor the old one may go beyond the caller's own rights. */
-  role: string;
-  /** The user. */
-  user: string;
+/** Input of `memory.forget`. */
+export interface MemoryForgetInput {
+  /** The memory. One of `memory` and `subject` is needed. */
+  memory?: string | null | undefined;
+  /** All about this subject. */
+  subject?: MemorySubject | null | undefined;
+}
+
+/** Input of `memory.retract`. */
+export interface MemoryRetractInput {
+  /** The memory. */
+  memory: string;
+}
+
+/** Input of `memory.search`. */
+export interface MemorySearchInput {
+  /** Who or what it is about. */
+  subject: MemorySubject;
+  /** Most hits, 1 to 100. Default: 10. */
+  k?: number | null | undefined;
+  /** Kinds; one of them. Empty: any. Default: `[]`. */
+  kinds?: MemoryKind[] | undefined;
+  /** What it is to be used for: items that name other purposes are left out. */
+  purpose?: string | null | undefined;
+  /** What to search for; left out, the newest come first. */
+  query?: string | null | undefined;
 }
 
 /** Input of `people.candidates.accept`. */
@@ -7246,63 +7240,6 @@ export interface PeopleUpdateInput {
   source?: string | null | undefined;
 }
 
-/** Input of `policies.activate`. */
-export interface PoliciesActivateInput {
-  /** Id of the version. */
-  id: string;
-  /** True to only evaluate and record it beside those in force. Default: `false`. */
-  dryRun?: boolean | undefined;
-}
-
-/** Input of `policies.dry_run`. */
-export interface PoliciesDryRunInput {
-  /** The policy; a version in force of the same name is left out beside it. */
-  policy: PolicyDraft;
-  /** Decisions from this instant on. Default: all that are kept, 30 days. */
-  from?: Date | null | undefined;
-  /** Decisions up to this instant. Default: now. */
-  to?: Date | null | undefined;
-}
-
-/** Input of `policies.evaluate`. */
-export interface PoliciesEvaluateInput {
-  /**
-   * Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What is left out is
-   * unknown.
-   */
-  facts: unknown;
-  /** Name of the operation. */
-  operation: string;
-}
-
-/** Input of `policies.history`. */
-export interface PoliciesHistoryInput {
-  /** Name of the policy. */
-  name: string;
-}
-
-/** Input of `policies.list`. */
-export interface PoliciesListInput {
-  /** `next` of the page before. */
-  cursor?: string | null | undefined;
-  /** Most policies of the page, 1..500. Default 50. */
-  limit?: number | null | undefined;
-  /** Only this state. */
-  state?: PolicyState | null | undefined;
-}
-
-/** Input of `policies.put`. */
-export interface PoliciesPutInput {
-  /** What it says. */
-  policy: PolicyDraft;
-}
-
-/** Input of `policies.retire`. */
-export interface PoliciesRetireInput {
-  /** Id of the version. */
-  id: string;
-}
-
 /** Input of `preferences.get`. */
 export interface PreferencesGetInput {
   /** The person. */
@@ -7370,14 +7307,6 @@ export interface QueuesResumeInput {
 export interface QueuesStatsInput {
   /** Queue, such as `email.send`. */
   queue: string;
-}
-
-/** Input of `roles.put`. */
-export interface RolesPutInput {
-  /** Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in role. */
-  name: string;
-  /** What it holds: words such as `read:content`, none beyond the caller's own rights. */
-  permissions: Permission[];
 }
 
 /** Input of `runs.cancel`. */
@@ -7506,17 +7435,6 @@ export interface SchedulesUpdateInput {
   schedule: CreateSchedule;
 }
 
-/** Input of `scope.can`. */
-export interface ScopeCanInput {
-  /** Name of the operation. */
-  operation: string;
-  /** Its input as far as it is known, for policies that look at it. */
-  target?: Record<string, unknown> | null | undefined;
-}
-
-/** Input of `scope.list_permissions`. */
-export type ScopeListPermissionsInput = Record<string, never>;
-
 /** Input of `scope.whoami`. */
 export type ScopeWhoamiInput = Record<string, never>;
 
@@ -7631,6 +7549,11 @@ export interface SpacesCreateInput {
   embedder?: string | null | undefined;
   /** ISO 639-1 code of all its texts; left out, the language of each document is detected. */
   language?: string | null | undefined;
+  /**
+   * How exactly the index keeps the vectors. Default: `f16`, which no answer was ever seen to change
+   * for.
+   */
+  storage?: VectorStorage | null | undefined;
 }
 
 /** Input of `spaces.get`. */
@@ -7645,6 +7568,32 @@ export interface SpacesListInput {
   cursor?: string | null | undefined;
   /** Most spaces of the page, 1..500. Default 50. */
   limit?: number | null | undefined;
+}
+
+/** Input of `spaces.migrate`. */
+export interface SpacesMigrateInput {
+  /** The new embedder. */
+  embedder: string;
+  /** Id or name of the space. */
+  space: string;
+  /** True to count the work only. Default: `false`. */
+  dryRun?: boolean | undefined;
+}
+
+/** Input of `spaces.retire`. */
+export interface SpacesRetireInput {
+  /** Id or name of the space. */
+  space: string;
+}
+
+/** Input of `spaces.update`. */
+export interface SpacesUpdateInput {
+  /** Id or name of the space. */
+  space: string;
+  /** ISO 639-1 code of its texts. */
+  language?: string | null | undefined;
+  /** New name. */
+  name?: string | null | undefined;
 }
 
 /** Input of `store.backup`. */
@@ -8021,39 +7970,8 @@ export interface VoiceUploadGuideInput {
   title?: string | null | undefined;
 }
 
-/** Input of `workspaces.close`. */
-export interface WorkspacesCloseInput {
-  /** Why, 1..500 characters. */
-  reason: string;
-}
-
-/** Input of `workspaces.create`. */
-export interface WorkspacesCreateInput {
-  /**
-   * Short name, 1..40 lower-case letters, digits and hyphens. When it is taken outside the
-   * organization, the new workspace gets a longer one, which is in the answer.
-   */
-  slug: string;
-  /** Display name, 1..200 characters. Default: the slug. */
-  name?: string | null | undefined;
-  /** IANA time zone. Default: that of this workspace. */
-  timezone?: string | null | undefined;
-}
-
 /** Input of `workspaces.get`. */
 export type WorkspacesGetInput = Record<string, never>;
-
-/** Input of `workspaces.list`. */
-export type WorkspacesListInput = Record<string, never>;
-
-/** Input of `workspaces.restore`. */
-export type WorkspacesRestoreInput = Record<string, never>;
-
-/** Input of `workspaces.suspend`. */
-export interface WorkspacesSuspendInput {
-  /** Why, 1..500 characters. */
-  reason: string;
-}
 
 /** Input of `workspaces.update`. */
 export interface WorkspacesUpdateInput {
@@ -8067,10 +7985,6 @@ export interface WorkspacesUpdateInput {
   mode?: Mode | null | undefined;
   /** Display name, 1..200 characters. */
   name?: string | null | undefined;
-  /** Region that the targets of its data must be tagged with, such as `eu`; empty text: anywhere. */
-  regionTag?: string | null | undefined;
-  /** Lets targets without a region pass as well. */
-  residencyAny?: boolean | null | undefined;
   /** `active`, `paused`, `suspended` or `closed`. */
   status?: WorkspaceStatus | null | undefined;
   /** IANA time zone. */

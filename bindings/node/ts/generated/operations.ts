@@ -10,16 +10,9 @@ import type {
   AgentsGetRunInput,
   AgentsListRunsInput,
   AiGenerateTextInput,
-  Allowed,
   Answer,
-  ApiKeysCreateInput,
-  ApiKeysListInput,
-  ApiKeysRevokeInput,
-  ApiKeysRotateInput,
   Asset,
   AuditEntryPage,
-  AuditExport,
-  AuditExportInput,
   AuditQueryInput,
   AuditReport,
   AuditVerifyInput,
@@ -30,13 +23,10 @@ import type {
   BrandsListInput,
   BrandsSendersInput,
   BrandsSetSenderInput,
-  Breaker,
-  BreakersListInput,
-  BreakersResetInput,
+  BuiltContext,
   BusPublishInput,
   BusReplayInput,
   BusSubscribeInput,
-  CallEnd,
   Caller,
   Campaign,
   CampaignApproveInput,
@@ -54,29 +44,43 @@ import type {
   CampaignResumeInput,
   CampaignStartInput,
   Cancelled,
-  CatalogueBatchInput,
-  CatalogueCallInput,
-  CatalogueDescribeInput,
-  CatalogueListInput,
+  Changed,
   Compacted,
   Composed,
   Consent,
   ConsentCheckInput,
   ConsentHistoryInput,
   ConsentRecordInput,
-  CustomRole,
+  Conversation,
+  ConversationHit,
+  ConversationPage,
+  ConversationsAppendInput,
+  ConversationsCloseInput,
+  ConversationsGetInput,
+  ConversationsListInput,
+  ConversationsMarkReadInput,
+  ConversationsMergeInput,
+  ConversationsSearchInput,
+  ConversationsSimilarInput,
+  ConversationsStartInput,
+  ConversationsUnmergeInput,
   DataKeyRotated,
   Dataset,
   DatasetPage,
   DatasetsCreateInput,
+  DatasetsDeleteInput,
   DatasetsGetInput,
   DatasetsListInput,
+  DatasetsUpdateInput,
   Document,
   DocumentPage,
   DocumentText,
   DocumentsDeleteInput,
+  DocumentsDiffInput,
   DocumentsGetInput,
   DocumentsListInput,
+  DocumentsReprocessInput,
+  DocumentsRestoreInput,
   DocumentsTextInput,
   DocumentsUploadInput,
   DocumentsVersionsInput,
@@ -85,14 +89,13 @@ import type {
   DraftsCreateInput,
   DraftsGetInput,
   DraftsRejectInput,
-  DryRun,
   EmailUnsubscribeInput,
   EventPage,
   Explanation,
   ExportReport,
   Flow,
+  Forgotten,
   GateCheckInput,
-  GateVerdict,
   GeneratedText,
   HealAction,
   HealthCheckInput,
@@ -108,7 +111,6 @@ import type {
   Job,
   JobPage,
   JobsCancelInput,
-  JobsChanged,
   JobsDiscardDeadInput,
   JobsEnqueueInput,
   JobsEnqueueManyInput,
@@ -124,31 +126,31 @@ import type {
   JobsRetryDeadInput,
   JobsRetryInput,
   JobsWorkInput,
-  KeyView,
-  KeyViewPage,
+  KnowledgeCompactInput,
+  KnowledgeCompacted,
+  KnowledgeContextInput,
   KnowledgeEmbedInput,
   KnowledgeIngestTextInput,
   KnowledgeSearchInput,
   LaunchOutcome,
   LevelSet,
-  LimitOverride,
-  LimitRow,
-  LimitsListInput,
-  LimitsOverrideInput,
   Manifest,
-  MembersInviteInput,
-  MembersListInput,
-  MembersRemoveInput,
-  MembersSetRoleInput,
-  Membership,
-  MembershipPage,
+  Memory,
+  MemoryAddInput,
+  MemoryAsOfInput,
+  MemoryChange,
+  MemoryConfirmInput,
+  MemoryForgetInput,
+  MemoryHit,
+  MemoryRetractInput,
+  MemorySearchInput,
   MergeCandidate,
   MergeCandidatePage,
   MergeEntry,
+  Message,
+  MessageHit,
   Migrated,
-  NewKey,
-  OperationDetails,
-  OperationLine,
+  MigrationPlan,
   PeopleCandidatesAcceptInput,
   PeopleCandidatesListInput,
   PeopleCandidatesRejectInput,
@@ -165,20 +167,9 @@ import type {
   PeopleTimelineInput,
   PeopleUnmergeInput,
   PeopleUpdateInput,
-  PermissionLine,
   PersonView,
   PersonViewPage,
   Plan,
-  PoliciesActivateInput,
-  PoliciesDecision,
-  PoliciesDryRunInput,
-  PoliciesEvaluateInput,
-  PoliciesHistoryInput,
-  PoliciesListInput,
-  PoliciesPutInput,
-  PoliciesRetireInput,
-  Policy,
-  PolicyPage,
   Preferences,
   PreferencesGetInput,
   PreferencesUpdateInput,
@@ -198,7 +189,6 @@ import type {
   Replayed,
   ReportPage,
   Resolved,
-  RolesPutInput,
   RootRotated,
   RowFaultPage,
   RunDetails,
@@ -216,8 +206,6 @@ import type {
   SchedulesResumeInput,
   SchedulesTriggerNowInput,
   SchedulesUpdateInput,
-  ScopeCanInput,
-  ScopeListPermissionsInput,
   ScopeWhoamiInput,
   SearchResult,
   SecretInfo,
@@ -243,6 +231,9 @@ import type {
   SpacesCreateInput,
   SpacesGetInput,
   SpacesListInput,
+  SpacesMigrateInput,
+  SpacesRetireInput,
+  SpacesUpdateInput,
   StoreBackupInput,
   StoreCheckInput,
   StoreCompactInput,
@@ -291,7 +282,9 @@ import type {
   VaultRotateDataKeyInput,
   VaultRotateRootInput,
   Vectors,
+  Verdict,
   Verified,
+  VersionDiff,
   VoiceComposeInput,
   VoiceContextInput,
   VoiceExtractInput,
@@ -307,13 +300,7 @@ import type {
   VoiceView,
   Worked,
   Workspace,
-  WorkspaceLine,
-  WorkspacesCloseInput,
-  WorkspacesCreateInput,
   WorkspacesGetInput,
-  WorkspacesListInput,
-  WorkspacesRestoreInput,
-  WorkspacesSuspendInput,
   WorkspacesUpdateInput,
 } from './models.js';
 
@@ -366,52 +353,6 @@ export class AiOperations {
   }
 }
 
-/** Operations of `api_keys`. */
-export class ApiKeysOperations {
-  readonly #core: Core;
-
-  /** @internal */
-  constructor(core: Core) {
-    this.#core = core;
-  }
-
-  /**
-   * Makes an API key. Its secret is in this answer and nowhere else.
-   *
-   * Needs `manage:team`. Effect: idempotent.
-   */
-  create(input: ApiKeysCreateInput, options?: CallOptions): Promise<NewKey> {
-    return this.#core.call('api_keys.create', input, 'ApiKeysCreateInput', 'NewKey', options);
-  }
-
-  /**
-   * Lists the API keys of this workspace, without their secrets.
-   *
-   * Needs `manage:team`. Effect: read.
-   */
-  list(input: ApiKeysListInput = {}, options?: CallOptions): Promise<KeyViewPage> {
-    return this.#core.call('api_keys.list', input, 'ApiKeysListInput', 'KeyViewPage', options);
-  }
-
-  /**
-   * Revokes an API key: its next call is refused.
-   *
-   * Needs `manage:team`. Effect: idempotent.
-   */
-  revoke(input: ApiKeysRevokeInput, options?: CallOptions): Promise<KeyView> {
-    return this.#core.call('api_keys.revoke', input, 'ApiKeysRevokeInput', 'KeyView', options);
-  }
-
-  /**
-   * Replaces an API key by a new one with the same rights; for a while both are valid.
-   *
-   * Needs `manage:team`. Effect: idempotent.
-   */
-  rotate(input: ApiKeysRotateInput, options?: CallOptions): Promise<NewKey> {
-    return this.#core.call('api_keys.rotate', input, 'ApiKeysRotateInput', 'NewKey', options);
-  }
-}
-
 /** Operations of `audit`. */
 export class AuditOperations {
   readonly #core: Core;
@@ -422,17 +363,7 @@ export class AuditOperations {
   }
 
   /**
-   * Exports entries page by page, with the checkpoints that vouch for them.
-   *
-   * Needs `read:audit`. Effect: read.
-   */
-  export(input: AuditExportInput = {}, options?: CallOptions): Promise<AuditExport> {
-    return this.#core.call('audit.export', input, 'AuditExportInput', 'AuditExport', options);
-  }
-
-  /**
-   * Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-   * chooses.
+   * Reads the audit log, newest entries last.
    *
    * Needs `read:audit`. Effect: read.
    */
@@ -441,8 +372,8 @@ export class AuditOperations {
   }
 
   /**
-   * Walks the audit chain of this workspace, holds it against the anchors outside the store, and names
-   * the first entry that was changed, removed or moved.
+   * Walks the audit chain of this workspace and names the first entry that was changed, removed or
+   * moved.
    *
    * Needs `read:audit`. Effect: read.
    */
@@ -504,35 +435,6 @@ export class BrandsOperations {
    */
   setSender(input: BrandsSetSenderInput, options?: CallOptions): Promise<SenderProfile> {
     return this.#core.call('brands.set_sender', input, 'BrandsSetSenderInput', 'SenderProfile', options);
-  }
-}
-
-/** Operations of `breakers`. */
-export class BreakersOperations {
-  readonly #core: Core;
-
-  /** @internal */
-  constructor(core: Core) {
-    this.#core = core;
-  }
-
-  /**
-   * Lists the circuit breakers of this workspace: those that moved, and those this process calls
-   * through.
-   *
-   * Needs `manage:jobs`. Effect: read.
-   */
-  list(input: BreakersListInput = {}, options?: CallOptions): Promise<Breaker[]> {
-    return this.#core.call('breakers.list', input, 'BreakersListInput', { l: 'Breaker' }, options);
-  }
-
-  /**
-   * Closes a circuit breaker, so that the next call goes through.
-   *
-   * Needs `manage:jobs`. Effect: idempotent.
-   */
-  reset(input: BreakersResetInput, options?: CallOptions): Promise<Breaker> {
-    return this.#core.call('breakers.reset', input, 'BreakersResetInput', 'Breaker', options);
   }
 }
 
@@ -699,54 +601,6 @@ export class CampaignOperations {
   }
 }
 
-/** Operations of `catalogue`. */
-export class CatalogueOperations {
-  readonly #core: Core;
-
-  /** @internal */
-  constructor(core: Core) {
-    this.#core = core;
-  }
-
-  /**
-   * Makes up to 100 calls one after the other. Each stands for itself: what one changed stays when a
-   * later one fails.
-   *
-   * Effect: read.
-   */
-  batch(input: CatalogueBatchInput, options?: CallOptions): Promise<CallEnd[]> {
-    return this.#core.call('catalogue.batch', input, 'CatalogueBatchInput', { l: 'CallEnd' }, options);
-  }
-
-  /**
-   * Calls an operation by its name. The call is judged, limited and audited as the operation itself
-   * is.
-   *
-   * Effect: read.
-   */
-  call(input: CatalogueCallInput, options?: CallOptions): Promise<unknown> {
-    return this.#core.call('catalogue.call', input, 'CatalogueCallInput', 0, options);
-  }
-
-  /**
-   * Tells everything about an operation: its schemas, rights, limits and examples.
-   *
-   * Effect: read.
-   */
-  describe(input: CatalogueDescribeInput, options?: CallOptions): Promise<OperationDetails> {
-    return this.#core.call('catalogue.describe', input, 'CatalogueDescribeInput', 'OperationDetails', options);
-  }
-
-  /**
-   * Lists the operations of this hub, by name.
-   *
-   * Effect: read.
-   */
-  list(input: CatalogueListInput = {}, options?: CallOptions): Promise<OperationLine[]> {
-    return this.#core.call('catalogue.list', input, 'CatalogueListInput', { l: 'OperationLine' }, options);
-  }
-}
-
 /** Operations of `consent`. */
 export class ConsentOperations {
   readonly #core: Core;
@@ -786,6 +640,112 @@ export class ConsentOperations {
   }
 }
 
+/** Operations of `conversations`. */
+export class ConversationsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Adds a message to a conversation. A closed one opens again. The message is found by its words at
+   * once, and by its meaning when the job that embeds it has run.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  append(input: ConversationsAppendInput, options?: CallOptions): Promise<Message> {
+    return this.#core.call('conversations.append', input, 'ConversationsAppendInput', 'Message', options);
+  }
+
+  /**
+   * Closes a conversation.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  close(input: ConversationsCloseInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.close', input, 'ConversationsCloseInput', 'Conversation', options);
+  }
+
+  /**
+   * Gives a conversation with a page of its messages, oldest first.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  get(input: ConversationsGetInput, options?: CallOptions): Promise<ConversationPage> {
+    return this.#core.call('conversations.get', input, 'ConversationsGetInput', 'ConversationPage', options);
+  }
+
+  /**
+   * Lists conversations, the ones with the newest message first.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  list(input: ConversationsListInput = {}, options?: CallOptions): Promise<ConversationPage> {
+    return this.#core.call('conversations.list', input, 'ConversationsListInput', 'ConversationPage', options);
+  }
+
+  /**
+   * Marks the messages of a conversation as read by a user, up to one of them. Gives how many were
+   * marked.
+   *
+   * Needs `read:content`. Effect: idempotent.
+   */
+  markRead(input: ConversationsMarkReadInput, options?: CallOptions): Promise<number> {
+    return this.#core.call('conversations.mark_read', input, 'ConversationsMarkReadInput', 0, options);
+  }
+
+  /**
+   * Moves the messages of one conversation into another, by time. Ids stay, and each message remembers
+   * where it came from, so that `conversations.unmerge` can part them again.
+   *
+   * Needs `write:content`. Effect: compensable.
+   */
+  merge(input: ConversationsMergeInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.merge', input, 'ConversationsMergeInput', 'Conversation', options);
+  }
+
+  /**
+   * Searches the messages of all conversations that the caller may read, by words and by vectors.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  search(input: ConversationsSearchInput, options?: CallOptions): Promise<MessageHit[]> {
+    return this.#core.call('conversations.search', input, 'ConversationsSearchInput', { l: 'MessageHit' }, options);
+  }
+
+  /**
+   * Finds the conversations that are most like a given one, or like a text.
+   *
+   * The likeness is the mean of the three messages of a conversation that come nearest to any message
+   * given. The given conversation itself and those that the caller may not read are left out.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  similar(input: ConversationsSimilarInput = {}, options?: CallOptions): Promise<ConversationHit[]> {
+    return this.#core.call('conversations.similar', input, 'ConversationsSimilarInput', { l: 'ConversationHit' }, options);
+  }
+
+  /**
+   * Starts a conversation.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  start(input: ConversationsStartInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.start', input, 'ConversationsStartInput', 'Conversation', options);
+  }
+
+  /**
+   * Gives a merged conversation its messages back.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  unmerge(input: ConversationsUnmergeInput, options?: CallOptions): Promise<Conversation> {
+    return this.#core.call('conversations.unmerge', input, 'ConversationsUnmergeInput', 'Conversation', options);
+  }
+}
+
 /** Operations of `datasets`. */
 export class DatasetsOperations {
   readonly #core: Core;
@@ -807,6 +767,15 @@ export class DatasetsOperations {
   }
 
   /**
+   * Deletes a dataset with all its documents, in one commit.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  delete(input: DatasetsDeleteInput, options?: CallOptions): Promise<Dataset> {
+    return this.#core.call('datasets.delete', input, 'DatasetsDeleteInput', 'Dataset', options);
+  }
+
+  /**
    * Gives a dataset.
    *
    * Needs `read:content`. Effect: read.
@@ -822,6 +791,15 @@ export class DatasetsOperations {
    */
   list(input: DatasetsListInput = {}, options?: CallOptions): Promise<DatasetPage> {
     return this.#core.call('datasets.list', input, 'DatasetsListInput', 'DatasetPage', options);
+  }
+
+  /**
+   * Renames a dataset, or changes who may read it and what for.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+   */
+  update(input: DatasetsUpdateInput, options?: CallOptions): Promise<Dataset> {
+    return this.#core.call('datasets.update', input, 'DatasetsUpdateInput', 'Dataset', options);
   }
 }
 
@@ -845,6 +823,15 @@ export class DocumentsOperations {
   }
 
   /**
+   * Compares two versions of a document, passage by passage.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  diff(input: DocumentsDiffInput, options?: CallOptions): Promise<VersionDiff> {
+    return this.#core.call('documents.diff', input, 'DocumentsDiffInput', 'VersionDiff', options);
+  }
+
+  /**
    * Gives a document.
    *
    * Needs `read:content`. Effect: read.
@@ -861,6 +848,26 @@ export class DocumentsOperations {
    */
   list(input: DocumentsListInput, options?: CallOptions): Promise<DocumentPage> {
     return this.#core.call('documents.list', input, 'DocumentsListInput', 'DocumentPage', options);
+  }
+
+  /**
+   * Reads a document again from the file that the store keeps, for instance after a change of the
+   * space. It changes nothing when the chunks and vectors would be the same.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  reprocess(input: DocumentsReprocessInput, options?: CallOptions): Promise<Document> {
+    return this.#core.call('documents.reprocess', input, 'DocumentsReprocessInput', 'Document', options);
+  }
+
+  /**
+   * Brings a deleted document back as a new version, within 30 days and before a `knowledge.compact`
+   * that allows less.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  restore(input: DocumentsRestoreInput, options?: CallOptions): Promise<Document> {
+    return this.#core.call('documents.restore', input, 'DocumentsRestoreInput', 'Document', options);
   }
 
   /**
@@ -978,8 +985,8 @@ export class GateOperations {
    *
    * Needs `read:content`. Effect: read.
    */
-  check(input: GateCheckInput, options?: CallOptions): Promise<GateVerdict> {
-    return this.#core.call('gate.check', input, 'GateCheckInput', 'GateVerdict', options);
+  check(input: GateCheckInput, options?: CallOptions): Promise<Verdict> {
+    return this.#core.call('gate.check', input, 'GateCheckInput', 'Verdict', options);
   }
 }
 
@@ -1044,8 +1051,8 @@ export class JobsOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  discardDead(input: JobsDiscardDeadInput, options?: CallOptions): Promise<JobsChanged> {
-    return this.#core.call('jobs.discard_dead', input, 'JobsDiscardDeadInput', 'JobsChanged', options);
+  discardDead(input: JobsDiscardDeadInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('jobs.discard_dead', input, 'JobsDiscardDeadInput', 'Changed', options);
   }
 
   /**
@@ -1145,8 +1152,8 @@ export class JobsOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  retry(input: JobsRetryInput, options?: CallOptions): Promise<JobsChanged> {
-    return this.#core.call('jobs.retry', input, 'JobsRetryInput', 'JobsChanged', options);
+  retry(input: JobsRetryInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('jobs.retry', input, 'JobsRetryInput', 'Changed', options);
   }
 
   /**
@@ -1154,8 +1161,8 @@ export class JobsOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  retryDead(input: JobsRetryDeadInput, options?: CallOptions): Promise<JobsChanged> {
-    return this.#core.call('jobs.retry_dead', input, 'JobsRetryDeadInput', 'JobsChanged', options);
+  retryDead(input: JobsRetryDeadInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('jobs.retry_dead', input, 'JobsRetryDeadInput', 'Changed', options);
   }
 
   /**
@@ -1175,6 +1182,36 @@ export class KnowledgeOperations {
   /** @internal */
   constructor(core: Core) {
     this.#core = core;
+  }
+
+  /**
+   * Takes what was deleted out of the files: the index files of the workspace are written anew,
+   * documents that can no longer be restored are dropped with their files, and the store gives back
+   * the space of what was removed.
+   *
+   * Deleted text is in no answer long before: this is for its last traces. Blobs go when no record of
+   * the store names them, whichever workspace it is of; those of newer uploads than `blob_grace_s`
+   * wait for the next call. It writes the store's files anew, so it takes time in proportion to their
+   * size.
+   *
+   * Needs `delete:content`. Effect: idempotent.
+   */
+  compact(input: KnowledgeCompactInput = {}, options?: CallOptions): Promise<KnowledgeCompacted> {
+    return this.#core.call('knowledge.compact', input, 'KnowledgeCompactInput', 'KnowledgeCompacted', options);
+  }
+
+  /**
+   * Builds what a model gets to read, within a budget of tokens.
+   *
+   * Instructions, output schema and task input stand in it whole. The rest is filled by priority:
+   * brand voice, verified facts, passages found for the query, memory, conversation, examples. What
+   * does not fit is dropped, the lowest score first, and named in `dropped`, as is what may not be
+   * used for the purpose. Text of others stands between marks with its source id, and keeps its label.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  context(input: KnowledgeContextInput, options?: CallOptions): Promise<BuiltContext> {
+    return this.#core.call('knowledge.context', input, 'KnowledgeContextInput', 'BuiltContext', options);
   }
 
   /**
@@ -1208,8 +1245,8 @@ export class KnowledgeOperations {
   }
 }
 
-/** Operations of `limits`. */
-export class LimitsOperations {
+/** Operations of `memory`. */
+export class MemoryOperations {
   readonly #core: Core;
 
   /** @internal */
@@ -1218,68 +1255,68 @@ export class LimitsOperations {
   }
 
   /**
-   * Lists the limits of calls: what is counted, how many are admitted, since when a limit is
-   * overridden.
+   * Remembers something about a brand, an agent or a user.
    *
-   * Needs `manage:policies`. Effect: read.
+   * What a first party says holds at once; all else waits in quarantine until an event with another
+   * id, or a first party, says the same. What is there already is reinforced, not kept twice. A slot
+   * with another value closes the old item. A text that was itself recalled from memory is not learned
+   * again.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
    */
-  list(input: LimitsListInput = {}, options?: CallOptions): Promise<LimitRow[]> {
-    return this.#core.call('limits.list', input, 'LimitsListInput', { l: 'LimitRow' }, options);
+  add(input: MemoryAddInput, options?: CallOptions): Promise<MemoryChange> {
+    return this.#core.call('memory.add', input, 'MemoryAddInput', 'MemoryChange', options);
   }
 
   /**
-   * Sets another limit for a bucket, or for all buckets of a kind, for a time.
+   * Answers what was known about a subject at an instant: what held then, also when it was closed or
+   * taken back later. What was forgotten stays forgotten.
    *
-   * Needs `manage:policies`. Effect: idempotent.
+   * Needs `read:content`. Effect: read.
    */
-  override(input: LimitsOverrideInput, options?: CallOptions): Promise<LimitOverride> {
-    return this.#core.call('limits.override', input, 'LimitsOverrideInput', 'LimitOverride', options);
-  }
-}
-
-/** Operations of `members`. */
-export class MembersOperations {
-  readonly #core: Core;
-
-  /** @internal */
-  constructor(core: Core) {
-    this.#core = core;
+  asOf(input: MemoryAsOfInput, options?: CallOptions): Promise<Memory[]> {
+    return this.#core.call('memory.as_of', input, 'MemoryAsOfInput', { l: 'Memory' }, options);
   }
 
   /**
-   * Asks a user to join this workspace with a role.
+   * Confirms a memory: with an event of another id than those it was learned from, or by a first
+   * party.
    *
-   * Needs `manage:team`. Effect: idempotent.
+   * Needs `write:content`. Effect: idempotent.
    */
-  invite(input: MembersInviteInput, options?: CallOptions): Promise<Membership> {
-    return this.#core.call('members.invite', input, 'MembersInviteInput', 'Membership', options);
+  confirm(input: MemoryConfirmInput, options?: CallOptions): Promise<MemoryChange> {
+    return this.#core.call('memory.confirm', input, 'MemoryConfirmInput', 'MemoryChange', options);
   }
 
   /**
-   * Lists the members of this workspace, by user.
+   * Forgets one memory, or all about a subject: text, slots and vector leave the store. There is no
+   * way back.
    *
-   * Needs `manage:team`. Effect: read.
+   * Needs `delete:content`. Effect: idempotent.
    */
-  list(input: MembersListInput = {}, options?: CallOptions): Promise<MembershipPage> {
-    return this.#core.call('members.list', input, 'MembersListInput', 'MembershipPage', options);
+  forget(input: MemoryForgetInput = {}, options?: CallOptions): Promise<Forgotten> {
+    return this.#core.call('memory.forget', input, 'MemoryForgetInput', 'Forgotten', options);
   }
 
   /**
-   * Removes a member. Its keys are revoked in the same commit.
+   * Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
    *
-   * Needs `manage:team`. Effect: idempotent.
+   * Needs `write:content`. Effect: idempotent.
    */
-  remove(input: MembersRemoveInput, options?: CallOptions): Promise<Membership> {
-    return this.#core.call('members.remove', input, 'MembersRemoveInput', 'Membership', options);
+  retract(input: MemoryRetractInput, options?: CallOptions): Promise<Memory> {
+    return this.#core.call('memory.retract', input, 'MemoryRetractInput', 'Memory', options);
   }
 
   /**
-   * Gives a member another role. It holds for the member's next call.
+   * Searches what is remembered about a subject.
    *
-   * Needs `manage:team`. Effect: idempotent.
+   * Only what holds now is given: not what waits in quarantine, was taken back, closed or has expired,
+   * nor what may not be used for the purpose.
+   *
+   * Needs `read:content`. Effect: read.
    */
-  setRole(input: MembersSetRoleInput, options?: CallOptions): Promise<Membership> {
-    return this.#core.call('members.set_role', input, 'MembersSetRoleInput', 'Membership', options);
+  search(input: MemorySearchInput, options?: CallOptions): Promise<MemoryHit[]> {
+    return this.#core.call('memory.search', input, 'MemorySearchInput', { l: 'MemoryHit' }, options);
   }
 }
 
@@ -1496,81 +1533,6 @@ export class PeopleOperations {
   }
 }
 
-/** Operations of `policies`. */
-export class PoliciesOperations {
-  readonly #core: Core;
-
-  /** @internal */
-  constructor(core: Core) {
-    this.#core = core;
-  }
-
-  /**
-   * Puts a version of a policy in force, or in dry run. Another version of the same name that was in
-   * that state ends.
-   *
-   * Needs `manage:policies`. Effect: idempotent.
-   */
-  activate(input: PoliciesActivateInput, options?: CallOptions): Promise<Policy> {
-    return this.#core.call('policies.activate', input, 'PoliciesActivateInput', 'Policy', options);
-  }
-
-  /**
-   * Tries a policy on the decisions that were recorded: which would have come out differently.
-   *
-   * Needs `manage:policies`. Effect: read.
-   */
-  dryRun(input: PoliciesDryRunInput, options?: CallOptions): Promise<DryRun> {
-    return this.#core.call('policies.dry_run', input, 'PoliciesDryRunInput', 'DryRun', options);
-  }
-
-  /**
-   * Asks the policies in force what they would say to a call with these facts, with the word of each
-   * rule.
-   *
-   * Needs `read:audit`. Effect: pure.
-   */
-  evaluate(input: PoliciesEvaluateInput, options?: CallOptions): Promise<PoliciesDecision> {
-    return this.#core.call('policies.evaluate', input, 'PoliciesEvaluateInput', 'PoliciesDecision', options);
-  }
-
-  /**
-   * Lists all versions of a policy, the newest last.
-   *
-   * Needs `manage:policies`. Effect: read.
-   */
-  history(input: PoliciesHistoryInput, options?: CallOptions): Promise<Policy[]> {
-    return this.#core.call('policies.history', input, 'PoliciesHistoryInput', { l: 'Policy' }, options);
-  }
-
-  /**
-   * Lists policies, by state and name, or by name and version.
-   *
-   * Needs `manage:policies`. Effect: read.
-   */
-  list(input: PoliciesListInput = {}, options?: CallOptions): Promise<PolicyPage> {
-    return this.#core.call('policies.list', input, 'PoliciesListInput', 'PolicyPage', options);
-  }
-
-  /**
-   * Writes a policy as a draft: a new name starts at version 1, a known one gets its next version.
-   *
-   * Needs `manage:policies`. Effect: idempotent.
-   */
-  put(input: PoliciesPutInput, options?: CallOptions): Promise<Policy> {
-    return this.#core.call('policies.put', input, 'PoliciesPutInput', 'Policy', options);
-  }
-
-  /**
-   * Takes a version of a policy out of force.
-   *
-   * Needs `manage:policies`. Effect: idempotent.
-   */
-  retire(input: PoliciesRetireInput, options?: CallOptions): Promise<Policy> {
-    return this.#core.call('policies.retire', input, 'PoliciesRetireInput', 'Policy', options);
-  }
-}
-
 /** Operations of `preferences`. */
 export class PreferencesOperations {
   readonly #core: Core;
@@ -1650,8 +1612,8 @@ export class QueuesOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  obliterate(input: QueuesObliterateInput, options?: CallOptions): Promise<JobsChanged> {
-    return this.#core.call('queues.obliterate', input, 'QueuesObliterateInput', 'JobsChanged', options);
+  obliterate(input: QueuesObliterateInput, options?: CallOptions): Promise<Changed> {
+    return this.#core.call('queues.obliterate', input, 'QueuesObliterateInput', 'Changed', options);
   }
 
   /**
@@ -1679,25 +1641,6 @@ export class QueuesOperations {
    */
   stats(input: QueuesStatsInput, options?: CallOptions): Promise<QueueStats> {
     return this.#core.call('queues.stats', input, 'QueuesStatsInput', 'QueueStats', options);
-  }
-}
-
-/** Operations of `roles`. */
-export class RolesOperations {
-  readonly #core: Core;
-
-  /** @internal */
-  constructor(core: Core) {
-    this.#core = core;
-  }
-
-  /**
-   * Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
-   *
-   * Needs `manage:team`. Effect: idempotent.
-   */
-  put(input: RolesPutInput, options?: CallOptions): Promise<CustomRole> {
-    return this.#core.call('roles.put', input, 'RolesPutInput', 'CustomRole', options);
   }
 }
 
@@ -1841,25 +1784,7 @@ export class ScopeOperations {
   }
 
   /**
-   * Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
-   *
-   * Effect: pure.
-   */
-  can(input: ScopeCanInput, options?: CallOptions): Promise<Allowed> {
-    return this.#core.call('scope.can', input, 'ScopeCanInput', 'Allowed', options);
-  }
-
-  /**
-   * Lists the words of rights: what each means, which roles hold it, which operations need it.
-   *
-   * Effect: read.
-   */
-  listPermissions(input: ScopeListPermissionsInput = {}, options?: CallOptions): Promise<PermissionLine[]> {
-    return this.#core.call('scope.list_permissions', input, 'ScopeListPermissionsInput', { l: 'PermissionLine' }, options);
-  }
-
-  /**
-   * Tells who is calling, with which rights, in which workspace, and how many calls are left.
+   * Tells who is calling, with which rights, in which workspace.
    *
    * Effect: read.
    */
@@ -2037,6 +1962,35 @@ export class SpacesOperations {
    */
   list(input: SpacesListInput = {}, options?: CallOptions): Promise<SpacePage> {
     return this.#core.call('spaces.list', input, 'SpacesListInput', 'SpacePage', options);
+  }
+
+  /**
+   * Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk
+   * has a new one; then all change at once. A dry run counts the work and changes nothing.
+   *
+   * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+   */
+  migrate(input: SpacesMigrateInput, options?: CallOptions): Promise<MigrationPlan> {
+    return this.#core.call('spaces.migrate', input, 'SpacesMigrateInput', 'MigrationPlan', options);
+  }
+
+  /**
+   * Retires a space: it answers nothing and takes no documents. Its records stay.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  retire(input: SpacesRetireInput, options?: CallOptions): Promise<Space> {
+    return this.#core.call('spaces.retire', input, 'SpacesRetireInput', 'Space', options);
+  }
+
+  /**
+   * Renames a space, or changes the language of its texts. Documents that are there keep their chunks;
+   * a changed language holds for what comes in from now on.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+   */
+  update(input: SpacesUpdateInput, options?: CallOptions): Promise<Space> {
+    return this.#core.call('spaces.update', input, 'SpacesUpdateInput', 'Space', options);
   }
 }
 
@@ -2508,57 +2462,12 @@ export class WorkspacesOperations {
   }
 
   /**
-   * Closes this workspace. It can be restored until it is erased.
-   *
-   * Needs `own:organization`. Effect: idempotent.
-   */
-  close(input: WorkspacesCloseInput, options?: CallOptions): Promise<Workspace> {
-    return this.#core.call('workspaces.close', input, 'WorkspacesCloseInput', 'Workspace', options);
-  }
-
-  /**
-   * Makes a workspace in the organization of this one.
-   *
-   * Needs `manage:organization`. Effect: idempotent.
-   */
-  create(input: WorkspacesCreateInput, options?: CallOptions): Promise<Workspace> {
-    return this.#core.call('workspaces.create', input, 'WorkspacesCreateInput', 'Workspace', options);
-  }
-
-  /**
    * Gives the settings of this workspace.
    *
    * Effect: read.
    */
   get(input: WorkspacesGetInput = {}, options?: CallOptions): Promise<Workspace> {
     return this.#core.call('workspaces.get', input, 'WorkspacesGetInput', 'Workspace', options);
-  }
-
-  /**
-   * Lists the workspaces of this organization that the caller belongs to, by slug.
-   *
-   * Effect: read.
-   */
-  list(input: WorkspacesListInput = {}, options?: CallOptions): Promise<WorkspaceLine[]> {
-    return this.#core.call('workspaces.list', input, 'WorkspacesListInput', { l: 'WorkspaceLine' }, options);
-  }
-
-  /**
-   * Makes a suspended or closed workspace active again.
-   *
-   * Needs `own:organization`. Effect: idempotent.
-   */
-  restore(input: WorkspacesRestoreInput = {}, options?: CallOptions): Promise<Workspace> {
-    return this.#core.call('workspaces.restore', input, 'WorkspacesRestoreInput', 'Workspace', options);
-  }
-
-  /**
-   * Suspends this workspace: it answers reads, all else is refused until it is restored.
-   *
-   * Needs `manage:organization`. Effect: idempotent.
-   */
-  suspend(input: WorkspacesSuspendInput, options?: CallOptions): Promise<Workspace> {
-    return this.#core.call('workspaces.suspend', input, 'WorkspacesSuspendInput', 'Workspace', options);
   }
 
   /**
@@ -2590,11 +2499,6 @@ export class Operations {
     return new AiOperations(this.#core);
   }
 
-  /** Operations of `api_keys`. */
-  get apiKeys(): ApiKeysOperations {
-    return new ApiKeysOperations(this.#core);
-  }
-
   /** Operations of `audit`. */
   get audit(): AuditOperations {
     return new AuditOperations(this.#core);
@@ -2603,11 +2507,6 @@ export class Operations {
   /** Operations of `brands`. */
   get brands(): BrandsOperations {
     return new BrandsOperations(this.#core);
-  }
-
-  /** Operations of `breakers`. */
-  get breakers(): BreakersOperations {
-    return new BreakersOperations(this.#core);
   }
 
   /** Operations of `bus`. */
@@ -2620,14 +2519,14 @@ export class Operations {
     return new CampaignOperations(this.#core);
   }
 
-  /** Operations of `catalogue`. */
-  get catalogue(): CatalogueOperations {
-    return new CatalogueOperations(this.#core);
-  }
-
   /** Operations of `consent`. */
   get consent(): ConsentOperations {
     return new ConsentOperations(this.#core);
+  }
+
+  /** Operations of `conversations`. */
+  get conversations(): ConversationsOperations {
+    return new ConversationsOperations(this.#core);
   }
 
   /** Operations of `datasets`. */
@@ -2670,24 +2569,14 @@ export class Operations {
     return new KnowledgeOperations(this.#core);
   }
 
-  /** Operations of `limits`. */
-  get limits(): LimitsOperations {
-    return new LimitsOperations(this.#core);
-  }
-
-  /** Operations of `members`. */
-  get members(): MembersOperations {
-    return new MembersOperations(this.#core);
+  /** Operations of `memory`. */
+  get memory(): MemoryOperations {
+    return new MemoryOperations(this.#core);
   }
 
   /** Operations of `people`. */
   get people(): PeopleOperations {
     return new PeopleOperations(this.#core);
-  }
-
-  /** Operations of `policies`. */
-  get policies(): PoliciesOperations {
-    return new PoliciesOperations(this.#core);
   }
 
   /** Operations of `preferences`. */
@@ -2703,11 +2592,6 @@ export class Operations {
   /** Operations of `queues`. */
   get queues(): QueuesOperations {
     return new QueuesOperations(this.#core);
-  }
-
-  /** Operations of `roles`. */
-  get roles(): RolesOperations {
-    return new RolesOperations(this.#core);
   }
 
   /** Operations of `runs`. */

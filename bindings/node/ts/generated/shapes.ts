@@ -72,13 +72,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['code', 'code', 0],
     ['message', 'message', 0],
   ],
-  Allowed: [
-    ['allowed', 'allowed', 0],
-    ['missing', 'missing', 0],
-    ['policies', 'policies', 0],
-    ['verdict', 'verdict', 0],
-    ['workspace', 'workspace', 0, null],
-  ],
   Answer: [
     ['identity', 'identity', 0, null],
     ['path', 'path', { l: 'Step' }],
@@ -145,20 +138,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   AuditEntry: [
     ['action', 'action', 0],
     ['actor', 'actor', 'Principal'],
-    ['after_hash', 'afterHash', 0, null],
-    ['approval_id', 'approvalId', 0, null],
     ['at', 'at', 1],
-    ['before_hash', 'beforeHash', 0, null],
     ['correlation_id', 'correlationId', 0],
     ['hash', 'hash', 0],
     ['id', 'id', 0],
-    ['ip_hash', 'ipHash', 0, null],
-    ['on_behalf_of', 'onBehalfOf', 0, null],
     ['outcome', 'outcome', 0],
-    ['policy_versions', 'policyVersions', 0, []],
     ['prev_hash', 'prevHash', 0],
     ['reason', 'reason', 0, null],
-    ['run_id', 'runId', 0, null],
     ['seq', 'seq', 0],
     ['target_id', 'targetId', 0, null],
     ['target_kind', 'targetKind', 0, null],
@@ -167,17 +153,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'AuditEntry' }],
     ['next', 'next', 0, null],
   ],
-  AuditExport: [
-    ['checkpoints', 'checkpoints', { l: 'Checkpoint' }],
-    ['entries', 'entries', 0],
-    ['first', 'first', 0],
-    ['format', 'format', 0],
-    ['last', 'last', 0],
-    ['next', 'next', 0, null],
-    ['text', 'text', 0],
-  ],
   AuditReport: [
-    ['anchors', 'anchors', 0, 0],
     ['entries', 'entries', 0],
     ['first_bad', 'firstBad', 0, null],
     ['ok', 'ok', 0],
@@ -236,14 +212,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'Brand' }],
     ['next', 'next', 0, null],
   ],
-  Breaker: [
-    ['failures', 'failures', 0, 0],
-    ['last', 'last', 0, null],
-    ['state', 'state', 0, "closed"],
-    ['target', 'target', 0],
-    ['trips', 'trips', 0, 0],
-    ['until', 'until', 1, null],
-  ],
   BriefSender: [
     ['email', 'email', 0],
     ['name', 'name', 0],
@@ -260,6 +228,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['channel', 'channel', 0],
     ['pays_for', 'paysFor', 0],
     ['weight', 'weight', 0],
+  ],
+  BuiltContext: [
+    ['blocks', 'blocks', { l: 'ContextBlock' }],
+    ['dropped', 'dropped', { l: 'KnowledgeDropped' }],
+    ['tokens', 'tokens', 0],
   ],
   BusEvent: [
     ['actor', 'actor', 0],
@@ -285,30 +258,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['off_median', 'offMedian', 0],
     ['on_median', 'onMedian', 0],
   ],
-  CallEnd: [
-    ['error', 'error', 'CallError', null],
-    ['ok', 'ok', 0],
-    ['output', 'output', 0, null],
-  ],
-  CallError: [
-    ['code', 'code', 0],
-    ['context', 'context', 0],
-    ['kind', 'kind', 0],
-    ['message', 'message', 0],
-    ['retry_after_ms', 'retryAfterMs', 0, null],
-    ['retryable', 'retryable', 0],
-  ],
-  CallOperation: [
-    ['deadline_ms', 'deadlineMs', 0, null],
-    ['idempotency_key', 'idempotencyKey', 0, null],
-    ['input', 'input', 0, {}],
-    ['name', 'name', 0],
-  ],
   Caller: [
-    ['calls_left', 'callsLeft', 0, null],
     ['permissions', 'permissions', 0],
     ['principal', 'principal', 'Principal'],
-    ['roles', 'roles', 0],
     ['workspace', 'workspace', 0],
   ],
   Campaign: [
@@ -424,18 +376,14 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['state', 'state', 0],
   ],
+  Changed: [
+    ['count', 'count', 0],
+    ['is_more', 'isMore', 0],
+  ],
   ChannelOverride: [
     ['emoji', 'emoji', 0, null],
     ['thresholds', 'thresholds', 'Thresholds', null],
     ['tone', 'tone', 'Tone', null],
-  ],
-  Checkpoint: [
-    ['at', 'at', 1],
-    ['from', 'from', 0],
-    ['head', 'head', 0],
-    ['root', 'root', 0],
-    ['seq', 'seq', 0],
-    ['workspace', 'workspace', 0],
   ],
   ChunkOptions: [
     ['max', 'max', 0, 1000],
@@ -506,6 +454,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['moderation_passed', 'moderationPassed', 0, null],
     ['violations', 'violations', { l: 'DraftsViolation' }],
   ],
+  ContextBlock: [
+    ['citation', 'citation', 0, null],
+    ['cut', 'cut', 0],
+    ['id', 'id', 0],
+    ['part', 'part', 0],
+    ['taint', 'taint', 0],
+    ['text', 'text', 0],
+    ['tokens', 'tokens', 0],
+  ],
   ContextChunk: [
     ['chunk', 'chunk', 0],
     ['document', 'document', 0],
@@ -513,6 +470,38 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['headings', 'headings', 0],
     ['text', 'text', 0],
     ['title', 'title', 0],
+  ],
+  ContextItem: [
+    ['id', 'id', 0],
+    ['part', 'part', 0],
+    ['score', 'score', 0, 1.0],
+    ['taint', 'taint', 0, "first_party"],
+    ['text', 'text', 0],
+  ],
+  Conversation: [
+    ['absorbed', 'absorbed', 0, false],
+    ['agent', 'agent', 0, null],
+    ['campaign', 'campaign', 0, null],
+    ['created_at', 'createdAt', 1],
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+    ['last_at', 'lastAt', 1],
+    ['merged_into', 'mergedInto', 0, null],
+    ['messages', 'messages', 0],
+    ['participants', 'participants', 0],
+    ['person', 'person', 0, null],
+    ['status', 'status', 0],
+    ['title', 'title', 0],
+  ],
+  ConversationHit: [
+    ['conversation', 'conversation', 'Conversation'],
+    ['messages', 'messages', 0],
+    ['score', 'score', 0],
+  ],
+  ConversationPage: [
+    ['conversation', 'conversation', 'Conversation'],
+    ['messages', 'messages', { l: 'Message' }],
+    ['next', 'next', 0, null],
   ],
   CostRange: [
     ['estimate', 'estimate', 'Money'],
@@ -547,11 +536,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['label', 'label', 0],
     ['url', 'url', 0],
   ],
-  CustomRole: [
-    ['id', 'id', 0],
-    ['name', 'name', 0],
-    ['permissions', 'permissions', 0],
-  ],
   DataKeyRotated: [
     ['is_complete', 'isComplete', 0],
     ['resealed', 'resealed', 0],
@@ -578,6 +562,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['key', 'key', 0],
     ['mode', 'mode', 0, "reject"],
   ],
+  DiffPassage: [
+    ['chunk', 'chunk', 0],
+    ['heading_path', 'headingPath', 0],
+    ['text', 'text', 0],
+  ],
   Document: [
     ['author', 'author', 0, null],
     ['blob', 'blob', 0],
@@ -586,9 +575,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['content_hash', 'contentHash', 0],
     ['current', 'current', 0],
     ['dataset', 'dataset', 0],
+    ['deleted_at', 'deletedAt', 1, null],
     ['embedded', 'embedded', 0],
     ['external_key', 'externalKey', 0],
     ['failure', 'failure', 'DocumentsFailure', null],
+    ['given', 'given', 'Given', null],
     ['id', 'id', 0],
     ['ingested_at', 'ingestedAt', 1],
     ['language', 'language', 0, null],
@@ -672,16 +663,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
-  Dropped: [
-    ['index', 'index', 0],
-    ['message', 'message', 0],
-    ['rule', 'rule', 0],
-  ],
-  DryRun: [
-    ['changed', 'changed', { l: 'PoliciesChanged' }],
-    ['changes', 'changes', 0],
-    ['tried', 'tried', 0],
-  ],
   Event: [
     ['actor', 'actor', 0],
     ['at', 'at', 1],
@@ -712,7 +693,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['send', 'send', 0],
     ['state', 'state', 0],
     ['summary', 'summary', 0],
-    ['verdicts', 'verdicts', { l: 'GateVerdict' }],
+    ['verdicts', 'verdicts', { l: 'Verdict' }],
   ],
   ExportReport: [
     ['records', 'records', 0],
@@ -721,6 +702,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   FailedFile: [
     ['file', 'file', 0],
     ['reason', 'reason', 0],
+  ],
+  FieldBoosts: [
+    ['body', 'body', 0, 1.0],
+    ['headings', 'headings', 0, 1.5],
+    ['title', 'title', 0, 1.2999999523162842],
   ],
   Filter: [
     ['agent', 'agent', 0, null],
@@ -731,6 +717,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Flow: [
     ['flow_id', 'flowId', 0],
     ['jobs', 'jobs', { l: 'Job' }],
+  ],
+  Forgotten: [
+    ['memories', 'memories', 0],
   ],
   Frequency: [
     ['days', 'days', 0],
@@ -744,15 +733,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['k', 'k', 0, 10.0],
     ['kind', 'kind', 0],
   ],
-  GateVerdict: [
-    ['at', 'at', 1],
-    ['decision', 'decision', 0],
-    ['draft_hash', 'draftHash', 0],
-    ['gate', 'gate', 0],
-    ['reasons', 'reasons', { l: 'Reason' }, []],
-    ['rule', 'rule', 0, null],
-    ['until', 'until', 1, null],
-  ],
   GeneratedText: [
     ['citations', 'citations', { l: 'AiCitation' }, []],
     ['is_complete', 'isComplete', 0],
@@ -765,6 +745,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['usage', 'usage', 'Usage'],
     ['variants', 'variants', 0, []],
     ['warnings', 'warnings', { l: 'AiWarning' }, []],
+  ],
+  Given: [
+    ['language', 'language', 0, null],
+    ['mime', 'mime', 0, null],
+    ['title', 'title', 0, null],
   ],
   Greeting: [
     ['general', 'general', 0],
@@ -822,6 +807,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['heading_path', 'headingPath', 0],
     ['name', 'name', 0],
     ['page', 'page', 0, null],
+    ['rerank_score', 'rerankScore', 0, null],
     ['score', 'score', 0],
     ['space', 'space', 0],
     ['text', 'text', 0],
@@ -945,39 +931,30 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'Job' }],
     ['next', 'next', 0, null],
   ],
-  JobsChanged: [
-    ['count', 'count', 0],
-    ['is_more', 'isMore', 0],
-  ],
   JobsLogLine: [
     ['at', 'at', 1],
     ['text', 'text', 0],
-  ],
-  KeyView: [
-    ['expires_at', 'expiresAt', 1, null],
-    ['id', 'id', 0],
-    ['last_used_at', 'lastUsedAt', 1, null],
-    ['name', 'name', 0],
-    ['owner', 'owner', 0],
-    ['permissions', 'permissions', 0],
-    ['prefix', 'prefix', 0],
-    ['rate_limit', 'rateLimit', 'Rate', null],
-    ['revoked_at', 'revokedAt', 1, null],
-  ],
-  KeyViewPage: [
-    ['items', 'items', { l: 'KeyView' }],
-    ['next', 'next', 0, null],
   ],
   KindFigures: [
     ['bytes', 'bytes', 0],
     ['kind', 'kind', 0],
     ['records', 'records', 0],
   ],
+  KnowledgeCompacted: [
+    ['blobs', 'blobs', 0],
+    ['documents', 'documents', 0],
+    ['spaces', 'spaces', 0],
+  ],
   KnowledgeCounts: [
     ['chunks', 'chunks', 0],
     ['documents', 'documents', 0],
     ['failed', 'failed', { l: 'FailedFile' }],
     ['files', 'files', { l: 'ReadFile' }],
+  ],
+  KnowledgeDropped: [
+    ['id', 'id', 0],
+    ['part', 'part', 0],
+    ['reason', 'reason', 0],
   ],
   Kpi: [
     ['metric', 'metric', 0],
@@ -1014,19 +991,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
-  LimitOverride: [
-    ['id', 'id', 0],
-    ['rate', 'rate', 'Rate', null],
-    ['reason', 'reason', 0],
-    ['until', 'until', 1],
-  ],
-  LimitRow: [
-    ['bucket', 'bucket', 0],
-    ['from', 'from', 0],
-    ['rate', 'rate', 'Rate', null],
-    ['reason', 'reason', 0, null],
-    ['until', 'until', 1, null],
-  ],
   LineFault: [
     ['line', 'line', 0],
     ['problem', 'problem', 0],
@@ -1044,15 +1008,40 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['sha256', 'sha256', 0],
     ['size_bytes', 'sizeBytes', 0],
   ],
-  Membership: [
+  Memory: [
+    ['activated_at', 'activatedAt', 1, null],
+    ['confidence', 'confidence', 0],
+    ['consent_basis', 'consentBasis', 0, null],
+    ['created_at', 'createdAt', 1],
+    ['expires_at', 'expiresAt', 1, null],
     ['id', 'id', 0],
-    ['role', 'role', 0],
-    ['status', 'status', 0],
-    ['user', 'user', 0],
+    ['kind', 'kind', 0],
+    ['purposes', 'purposes', 0],
+    ['retracted_at', 'retractedAt', 1, null],
+    ['slots', 'slots', 0],
+    ['source_events', 'sourceEvents', 0],
+    ['source_label', 'sourceLabel', 0],
+    ['state', 'state', 0],
+    ['subject', 'subject', 'MemorySubject'],
+    ['superseded_at', 'supersededAt', 1, null],
+    ['superseded_by', 'supersededBy', 0, null],
+    ['text', 'text', 0],
+    ['valid_from', 'validFrom', 1],
+    ['valid_to', 'validTo', 1, null],
   ],
-  MembershipPage: [
-    ['items', 'items', { l: 'Membership' }],
-    ['next', 'next', 0, null],
+  MemoryChange: [
+    ['closed', 'closed', 0],
+    ['memory', 'memory', 'Memory', null],
+    ['outcome', 'outcome', 0],
+  ],
+  MemoryHit: [
+    ['memory', 'memory', 'Memory'],
+    ['recalled', 'recalled', 0],
+    ['score', 'score', 0],
+  ],
+  MemorySubject: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
   ],
   MergeCandidate: [
     ['a', 'a', 0],
@@ -1081,10 +1070,56 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['undone_at', 'undoneAt', 1, null],
     ['undone_by', 'undoneBy', 0, null],
   ],
+  Message: [
+    ['author', 'author', 0],
+    ['conversation', 'conversation', 0],
+    ['created_at', 'createdAt', 1],
+    ['edited_at', 'editedAt', 1, null],
+    ['id', 'id', 0],
+    ['merged_from', 'mergedFrom', 0, null],
+    ['parts', 'parts', { l: 'MessagePart' }],
+    ['read_at', 'readAt', { m: 1 }],
+    ['reply_to_id', 'replyToId', 0, null],
+    ['role', 'role', 0],
+    ['run_id', 'runId', 0, null],
+    ['taint', 'taint', 0],
+    ['thread_id', 'threadId', 0, null],
+  ],
+  MessageHit: [
+    ['message', 'message', 'Message'],
+    ['score', 'score', 0],
+    ['title', 'title', 0],
+  ],
+  MessagePart: { by: ['type', 'type'], of: { 'text': 'MessagePartText', 'file': 'MessagePartFile' } },
+  MessagePartFile: [
+    ['blob', 'blob', 0],
+    ['mime', 'mime', 0],
+    ['name', 'name', 0],
+    ['type', 'type', 0],
+  ],
+  MessagePartText: [
+    ['text', 'text', 0],
+    ['type', 'type', 0],
+  ],
   Migrated: [
     ['build_version', 'buildVersion', 0],
     ['pending', 'pending', 0],
     ['version', 'version', 0],
+  ],
+  Migration: [
+    ['cursor', 'cursor', 0, null],
+    ['dims', 'dims', 0],
+    ['done', 'done', 0],
+    ['embedder', 'embedder', 0],
+    ['round', 'round', 0],
+    ['switched', 'switched', 0],
+  ],
+  MigrationPlan: [
+    ['chars', 'chars', 0],
+    ['chunks', 'chunks', 0],
+    ['documents', 'documents', 0],
+    ['job', 'job', 0, null],
+    ['space', 'space', 'Space'],
   ],
   Money: [
     ['currency', 'currency', 0],
@@ -1104,10 +1139,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['run_at', 'runAt', 1, null],
     ['timeout_ms', 'timeoutMs', 0, null],
   ],
-  NewKey: [
-    ['key', 'key', 'KeyView'],
-    ['secret', 'secret', 0],
-  ],
   NewNode: [
     ['after', 'after', 0, []],
     ['job', 'job', 'NewJob'],
@@ -1125,34 +1156,16 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['variants', 'variants', 0, 0],
     ['vars', 'vars', 0, null],
   ],
-  OperationDetails: [
-    ['audit', 'audit', 0],
-    ['deadline_ms', 'deadlineMs', 0],
-    ['errors', 'errors', 0],
-    ['examples', 'examples', 0],
-    ['idempotency', 'idempotency', 0],
-    ['input_schema', 'inputSchema', 0],
-    ['masks', 'masks', 0],
-    ['max_input_bytes', 'maxInputBytes', 0],
-    ['max_output_bytes', 'maxOutputBytes', 0],
-    ['operation', 'operation', 'OperationLine'],
-    ['output_schema', 'outputSchema', 0],
-    ['since', 'since', 0],
-  ],
-  OperationLine: [
-    ['about', 'about', 0],
-    ['cost', 'cost', 0],
-    ['effect', 'effect', 0],
-    ['name', 'name', 0],
-    ['needs', 'needs', 0],
-    ['stability', 'stability', 0],
-    ['undo', 'undo', 0, null],
-    ['version', 'version', 0],
-  ],
   Part: [
     ['rank', 'rank', 0],
     ['score', 'score', 0],
     ['share', 'share', 0],
+  ],
+  PartLimits: [
+    ['max', 'max', 0, null],
+    ['min', 'min', 0, 0],
+    ['part', 'part', 0],
+    ['share', 'share', 0, null],
   ],
   Pattern: { by: ['check', 'check'], of: { 'term': 'PatternTerm', 'no_exclamation': 'PatternNoExclamation', 'no_emoji': 'PatternNoEmoji', 'no_capitals': 'PatternNoCapitals', 'no_contractions': 'PatternNoContractions', 'no_hashtags': 'PatternNoHashtags', 'no_questions': 'PatternNoQuestions', 'max_sentence_words': 'PatternMaxSentenceWords' } },
   PatternMaxSentenceWords: [
@@ -1181,11 +1194,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['check', 'check', 0],
     ['value', 'value', 0],
   ],
-  PermissionLine: [
-    ['meaning', 'meaning', 0],
-    ['operations', 'operations', 0],
-    ['roles', 'roles', 0],
-    ['word', 'word', 0],
+  PeopleDropped: [
+    ['index', 'index', 0],
+    ['message', 'message', 0],
+    ['rule', 'rule', 0],
   ],
   PersonFields: [
     ['country', 'country', 0, null],
@@ -1255,97 +1267,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['title', 'title', 0],
     ['undo', 'undo', 0, null],
   ],
-  PoliciesChanged: [
-    ['at', 'at', 1],
-    ['by', 'by', 'PolicyRef', null],
-    ['decision', 'decision', 0],
-    ['operation', 'operation', 0],
-    ['subject', 'subject', 0],
-    ['was', 'was', 0],
-    ['would_be', 'wouldBe', 0],
-  ],
-  PoliciesDecision: [
-    ['by_default', 'byDefault', 0],
-    ['failed', 'failed', 0],
-    ['operation', 'operation', 0],
-    ['rules', 'rules', { l: 'PoliciesRule' }],
-    ['verdict', 'verdict', 0],
-  ],
-  PoliciesRule: [
-    ['effect', 'effect', 'PolicyEffect'],
-    ['fault', 'fault', 0, null],
-    ['fired', 'fired', 0],
-    ['policy', 'policy', 'PolicyRef'],
-    ['reason', 'reason', 0],
-    ['truth', 'truth', 0],
-  ],
-  Policy: [
-    ['effect', 'effect', 'PolicyEffect'],
-    ['id', 'id', 0],
-    ['name', 'name', 0],
-    ['priority', 'priority', 0, 0],
-    ['reason', 'reason', 0],
-    ['scope', 'scope', 'PolicyScope', null],
-    ['source', 'source', 0, ""],
-    ['state', 'state', 0, "draft"],
-    ['valid_from', 'validFrom', 1, null],
-    ['valid_to', 'validTo', 1, null],
-    ['version', 'version', 0],
-    ['when', 'when', 0, ""],
-  ],
-  PolicyDraft: [
-    ['effect', 'effect', 'PolicyEffect'],
-    ['name', 'name', 0],
-    ['priority', 'priority', 0, 0],
-    ['reason', 'reason', 0],
-    ['scope', 'scope', 'PolicyScope', null],
-    ['source', 'source', 0, null],
-    ['valid_from', 'validFrom', 1, null],
-    ['valid_to', 'validTo', 1, null],
-    ['when', 'when', 0, null],
-  ],
-  PolicyEffect: { by: ['do', 'do'], of: { 'allow': 'PolicyEffectAllow', 'deny': 'PolicyEffectDeny', 'require_approval': 'PolicyEffectRequireApproval', 'limit': 'PolicyEffectLimit', 'redact': 'PolicyEffectRedact', 'annotate': 'PolicyEffectAnnotate' } },
-  PolicyEffectAllow: [
-    ['do', 'do', 0],
-  ],
-  PolicyEffectAnnotate: [
-    ['do', 'do', 0],
-  ],
-  PolicyEffectDeny: [
-    ['do', 'do', 0],
-  ],
-  PolicyEffectLimit: [
-    ['bucket', 'bucket', 0],
-    ['do', 'do', 0],
-    ['max', 'max', 0],
-    ['per_ms', 'perMs', 0],
-  ],
-  PolicyEffectRedact: [
-    ['do', 'do', 0],
-    ['fields', 'fields', 0],
-  ],
-  PolicyEffectRequireApproval: [
-    ['approvers', 'approvers', 0, []],
-    ['do', 'do', 0],
-    ['quorum', 'quorum', 0, 1],
-    ['ttl_ms', 'ttlMs', 0, 259200000],
-  ],
-  PolicyPage: [
-    ['items', 'items', { l: 'Policy' }],
-    ['next', 'next', 0, null],
-  ],
-  PolicyRef: [
-    ['id', 'id', 0],
-    ['name', 'name', 0],
-    ['version', 'version', 0],
-  ],
-  PolicyScope: [
-    ['agents', 'agents', 0, []],
-    ['channels', 'channels', 0, []],
-    ['operations', 'operations', 0, []],
-    ['regions', 'regions', 0, []],
-    ['roles', 'roles', 0, []],
-  ],
   Preferences: [
     ['channels_off', 'channelsOff', 0, []],
     ['frequency', 'frequency', { m: 'Frequency' }, {}],
@@ -1364,7 +1285,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   PrincipalApiKey: [
     ['id', 'id', 0],
     ['kind', 'kind', 0],
-    ['on_behalf_of', 'onBehalfOf', 0, null],
   ],
   PrincipalSystem: [
     ['job', 'job', 0],
@@ -1444,10 +1364,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['from', 'from', 0],
     ['to', 'to', 0],
   ],
-  Rate: [
-    ['max', 'max', 0],
-    ['per_ms', 'perMs', 0],
-  ],
   ReadFile: [
     ['chunks', 'chunks', 0],
     ['file', 'file', 0],
@@ -1497,14 +1413,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ReportPage: [
     ['html', 'html', 0],
   ],
-  Residency: [
-    ['any', 'any', 0, false],
-    ['region', 'region', 0, null],
-  ],
   Resolved: [
     ['candidate', 'candidate', 0, null],
     ['created', 'created', 0],
-    ['dropped', 'dropped', { l: 'Dropped' }],
+    ['dropped', 'dropped', { l: 'PeopleDropped' }],
     ['identities', 'identities', 0],
     ['matched', 'matched', 0],
     ['merge', 'merge', 0, null],
@@ -1531,6 +1443,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   RowFaultPage: [
     ['items', 'items', { l: 'RowFault' }],
     ['next', 'next', 0, null],
+  ],
+  Rule: [
+    ['kind', 'kind', 0],
+    ['pattern', 'pattern', 'Pattern', null],
+    ['severity', 'severity', 0],
+    ['source', 'source', 'RuleSource'],
+    ['text', 'text', 0],
   ],
   RuleSource: [
     ['chunk', 'chunk', 0, null],
@@ -1654,7 +1573,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['state_seq', 'stateSeq', 0],
     ['step', 'step', 0, null],
     ['test', 'test', 0, false],
-    ['verdicts', 'verdicts', { l: 'GateVerdict' }, []],
+    ['verdicts', 'verdicts', { l: 'Verdict' }, []],
   ],
   SendCounts: [
     ['allowed', 'allowed', 0],
@@ -1707,8 +1626,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['embedder', 'embedder', 0],
     ['id', 'id', 0],
     ['language', 'language', 0, null],
+    ['migration', 'migration', 'Migration', null],
     ['name', 'name', 0],
     ['state', 'state', 0],
+    ['storage', 'storage', 0, "f16"],
   ],
   SpacePage: [
     ['items', 'items', { l: 'Space' }],
@@ -1960,6 +1881,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['embedder', 'embedder', 0],
     ['packed', 'packed', 0],
   ],
+  Verdict: [
+    ['at', 'at', 1],
+    ['decision', 'decision', 0],
+    ['draft_hash', 'draftHash', 0],
+    ['gate', 'gate', 0],
+    ['reasons', 'reasons', { l: 'Reason' }, []],
+    ['rule', 'rule', 0, null],
+    ['until', 'until', 1, null],
+  ],
   Verification: [
     ['at', 'at', 1],
     ['evidence', 'evidence', 0, null],
@@ -1968,6 +1898,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Verified: [
     ['findings', 'findings', 0],
     ['manifest', 'manifest', 'Manifest', null],
+  ],
+  VersionDiff: [
+    ['added', 'added', { l: 'DiffPassage' }],
+    ['from', 'from', 0],
+    ['kept', 'kept', 0],
+    ['removed', 'removed', { l: 'DiffPassage' }],
+    ['to', 'to', 0],
   ],
   Vocabulary: [
     ['banned', 'banned', 0, []],
@@ -2015,9 +1952,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['topic', 'topic', 0, null],
   ],
   VoiceDiff: [
-    ['added', 'added', { l: 'VoiceRule2' }],
+    ['added', 'added', { l: 'Rule' }],
     ['kept', 'kept', 0],
-    ['removed', 'removed', { l: 'VoiceRule2' }],
+    ['removed', 'removed', { l: 'Rule' }],
   ],
   VoiceFinding: [
     ['field', 'field', 0],
@@ -2080,15 +2017,8 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['edited_by', 'editedBy', 0, null],
     ['id', 'id', 0],
     ['position', 'position', 0],
-    ['rule', 'rule', 'VoiceRule2'],
+    ['rule', 'rule', 'Rule'],
     ['voice', 'voice', 0],
-  ],
-  VoiceRule2: [
-    ['kind', 'kind', 0],
-    ['pattern', 'pattern', 'Pattern', null],
-    ['severity', 'severity', 0],
-    ['source', 'source', 'RuleSource'],
-    ['text', 'text', 0],
   ],
   VoiceScore: [
     ['alignment', 'alignment', 'VoiceAlignment2', null],
@@ -2146,17 +2076,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['mode', 'mode', 0, "sandbox"],
     ['name', 'name', 0],
-    ['organization', 'organization', 0, null],
-    ['residency', 'residency', 'Residency', null],
     ['slug', 'slug', 0],
     ['status', 'status', 0, "active"],
     ['timezone', 'timezone', 0],
-  ],
-  WorkspaceLine: [
-    ['id', 'id', 0],
-    ['name', 'name', 0],
-    ['slug', 'slug', 0],
-    ['status', 'status', 0],
   ],
   AgentsGetRunInput: [
     ['id', 'id', 0, ""],
@@ -2180,44 +2102,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['system', 'system', 0, null],
     ['turns', 'turns', { l: 'Turn' }, []],
   ],
-  ApiKeysCreateInput: [
-    ['name', 'name', 0],
-    ['permissions', 'permissions', 0],
-    ['expires_at', 'expiresAt', 1, null],
-    ['rate_limit', 'rateLimit', 'Rate', null],
-  ],
-  ApiKeysListInput: [
-    ['cursor', 'cursor', 0, null],
-    ['limit', 'limit', 0, null],
-  ],
-  ApiKeysRevokeInput: [
-    ['id', 'id', 0],
-  ],
-  ApiKeysRotateInput: [
-    ['id', 'id', 0],
-    ['overlap_ms', 'overlapMs', 0, null],
-  ],
-  AuditExportInput: [
-    ['cursor', 'cursor', 0, null],
-    ['format', 'format', 0, "ndjson"],
-    ['from', 'from', 0, null],
-    ['limit', 'limit', 0, null],
-    ['to', 'to', 0, null],
-  ],
   AuditQueryInput: [
     ['action', 'action', 0, null],
-    ['actor', 'actor', 0, null],
     ['cursor', 'cursor', 0, null],
-    ['from', 'from', 1, null],
     ['limit', 'limit', 0, null],
-    ['target_id', 'targetId', 0, null],
-    ['target_kind', 'targetKind', 0, null],
-    ['to', 'to', 1, null],
   ],
-  AuditVerifyInput: [
-    ['from', 'from', 0, null],
-    ['to', 'to', 0, null],
-  ],
+  AuditVerifyInput: [],
   BrandsCreateInput: [
     ['name', 'name', 0],
     ['domains', 'domains', 0, []],
@@ -2245,12 +2135,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['postal_address', 'postalAddress', 0, null],
     ['reply_to', 'replyTo', 0, null],
     ['unsubscribe_url', 'unsubscribeUrl', 0, null],
-  ],
-  BreakersListInput: [
-    ['target', 'target', 0, null],
-  ],
-  BreakersResetInput: [
-    ['target', 'target', 0],
   ],
   BusPublishInput: [
     ['type', 'type', 0],
@@ -2314,22 +2198,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   CampaignStartInput: [
     ['id', 'id', 0],
   ],
-  CatalogueBatchInput: [
-    ['calls', 'calls', { l: 'CallOperation' }],
-    ['stop_on_error', 'stopOnError', 0, false],
-  ],
-  CatalogueCallInput: [
-    ['name', 'name', 0],
-    ['deadline_ms', 'deadlineMs', 0, null],
-    ['idempotency_key', 'idempotencyKey', 0, null],
-    ['input', 'input', 0, {}],
-  ],
-  CatalogueDescribeInput: [
-    ['name', 'name', 0],
-  ],
-  CatalogueListInput: [
-    ['prefix', 'prefix', 0, null],
-  ],
   ConsentCheckInput: [
     ['person', 'person', 0],
     ['at', 'at', 1, null],
@@ -2362,12 +2230,75 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['url', 'url', 0, null],
     ['user_agent', 'userAgent', 0, null],
   ],
+  ConversationsAppendInput: [
+    ['author', 'author', 0],
+    ['conversation', 'conversation', 0],
+    ['parts', 'parts', { l: 'MessagePart' }],
+    ['reply_to_id', 'replyToId', 0, null],
+    ['role', 'role', 0, "user"],
+    ['run_id', 'runId', 0, null],
+    ['taint', 'taint', 0, null],
+  ],
+  ConversationsCloseInput: [
+    ['conversation', 'conversation', 0],
+  ],
+  ConversationsGetInput: [
+    ['conversation', 'conversation', 0],
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['newest_first', 'newestFirst', 0, false],
+    ['thread', 'thread', 0, null],
+  ],
+  ConversationsListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['kind', 'kind', 0, null],
+    ['limit', 'limit', 0, null],
+    ['person', 'person', 0, null],
+    ['status', 'status', 0, null],
+  ],
+  ConversationsMarkReadInput: [
+    ['conversation', 'conversation', 0],
+    ['user', 'user', 0],
+    ['up_to', 'upTo', 0, null],
+  ],
+  ConversationsMergeInput: [
+    ['from', 'from', 0],
+    ['into', 'into', 0],
+  ],
+  ConversationsSearchInput: [
+    ['query', 'query', 0],
+    ['conversation', 'conversation', 0, null],
+    ['k', 'k', 0, null],
+    ['kind', 'kind', 0, null],
+    ['person', 'person', 0, null],
+    ['status', 'status', 0, null],
+  ],
+  ConversationsSimilarInput: [
+    ['conversation', 'conversation', 0, null],
+    ['k', 'k', 0, null],
+    ['text', 'text', 0, null],
+  ],
+  ConversationsStartInput: [
+    ['title', 'title', 0],
+    ['agent', 'agent', 0, null],
+    ['campaign', 'campaign', 0, null],
+    ['kind', 'kind', 0, "ad_hoc"],
+    ['participants', 'participants', 0, []],
+    ['person', 'person', 0, null],
+  ],
+  ConversationsUnmergeInput: [
+    ['from', 'from', 0],
+  ],
   DatasetsCreateInput: [
     ['name', 'name', 0],
     ['space', 'space', 0],
     ['acl', 'acl', 0, []],
     ['kind', 'kind', 0, "documents"],
     ['purposes', 'purposes', 0, []],
+  ],
+  DatasetsDeleteInput: [
+    ['dataset', 'dataset', 0],
+    ['space', 'space', 0, null],
   ],
   DatasetsGetInput: [
     ['dataset', 'dataset', 0],
@@ -2378,8 +2309,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0, null],
     ['space', 'space', 0, null],
   ],
+  DatasetsUpdateInput: [
+    ['dataset', 'dataset', 0],
+    ['acl', 'acl', 0, null],
+    ['name', 'name', 0, null],
+    ['purposes', 'purposes', 0, null],
+    ['space', 'space', 0, null],
+  ],
   DocumentsDeleteInput: [
     ['document', 'document', 0],
+  ],
+  DocumentsDiffInput: [
+    ['document', 'document', 0],
+    ['from', 'from', 0, null],
   ],
   DocumentsGetInput: [
     ['document', 'document', 0],
@@ -2389,6 +2331,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
     ['space', 'space', 0, null],
+  ],
+  DocumentsReprocessInput: [
+    ['document', 'document', 0],
+  ],
+  DocumentsRestoreInput: [
+    ['document', 'document', 0],
   ],
   DocumentsTextInput: [
     ['document', 'document', 0],
@@ -2518,6 +2466,22 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['error', 'error', 0, null],
   ],
   JobsWorkInput: [],
+  KnowledgeCompactInput: [
+    ['blob_grace_s', 'blobGraceS', 0, null],
+    ['restorable_days', 'restorableDays', 0, null],
+  ],
+  KnowledgeContextInput: [
+    ['budget_tokens', 'budgetTokens', 0],
+    ['purpose', 'purpose', 0],
+    ['query', 'query', 0],
+    ['consents', 'consents', 0, null],
+    ['conversation', 'conversation', 0, null],
+    ['items', 'items', { l: 'ContextItem' }, []],
+    ['k', 'k', 0, null],
+    ['limits', 'limits', { l: 'PartLimits' }, []],
+    ['spaces', 'spaces', 0, []],
+    ['subjects', 'subjects', { l: 'MemorySubject' }, []],
+  ],
   KnowledgeEmbedInput: [
     ['texts', 'texts', 0],
     ['embedder', 'embedder', 0, null],
@@ -2535,37 +2499,54 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   KnowledgeSearchInput: [
     ['query', 'query', 0],
+    ['boosts', 'boosts', 'FieldBoosts', null],
     ['filters', 'filters', 'SearchFilters', null],
     ['fusion', 'fusion', 'Fusion', null],
     ['k', 'k', 0, null],
     ['min_score', 'minScore', 0, null],
     ['mmr_lambda', 'mmrLambda', 0, null],
     ['mode', 'mode', 0, "hybrid"],
+    ['rerank', 'rerank', 0, null],
     ['spaces', 'spaces', 0, []],
     ['text_weight', 'textWeight', 0, null],
     ['vector', 'vector', 0, null],
   ],
-  LimitsListInput: [],
-  LimitsOverrideInput: [
-    ['bucket', 'bucket', 0],
-    ['reason', 'reason', 0],
-    ['until', 'until', 1],
-    ['rate', 'rate', 'Rate', null],
+  MemoryAddInput: [
+    ['source_event', 'sourceEvent', 0],
+    ['subject', 'subject', 'MemorySubject'],
+    ['text', 'text', 0],
+    ['confidence', 'confidence', 0, null],
+    ['consent_basis', 'consentBasis', 0, null],
+    ['expires_at', 'expiresAt', 1, null],
+    ['kind', 'kind', 0, "fact"],
+    ['purposes', 'purposes', 0, []],
+    ['recalled', 'recalled', 0, false],
+    ['slots', 'slots', 0, {}],
+    ['source_label', 'sourceLabel', 0, "model"],
+    ['valid_from', 'validFrom', 1, null],
   ],
-  MembersInviteInput: [
-    ['role', 'role', 0],
-    ['user', 'user', 0],
+  MemoryAsOfInput: [
+    ['at', 'at', 1],
+    ['subject', 'subject', 'MemorySubject'],
   ],
-  MembersListInput: [
-    ['cursor', 'cursor', 0, null],
-    ['limit', 'limit', 0, null],
+  MemoryConfirmInput: [
+    ['memory', 'memory', 0],
+    ['source_event', 'sourceEvent', 0],
+    ['source_label', 'sourceLabel', 0, "first_party"],
   ],
-  MembersRemoveInput: [
-    ['user', 'user', 0],
+  MemoryForgetInput: [
+    ['memory', 'memory', 0, null],
+    ['subject', 'subject', 'MemorySubject', null],
   ],
-  MembersSetRoleInput: [
-    ['role', 'role', 0],
-    ['user', 'user', 0],
+  MemoryRetractInput: [
+    ['memory', 'memory', 0],
+  ],
+  MemorySearchInput: [
+    ['subject', 'subject', 'MemorySubject'],
+    ['k', 'k', 0, null],
+    ['kinds', 'kinds', 0, []],
+    ['purpose', 'purpose', 0, null],
+    ['query', 'query', 0, null],
   ],
   PeopleCandidatesAcceptInput: [
     ['candidate', 'candidate', 0],
@@ -2659,33 +2640,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['remove_tags', 'removeTags', 0, []],
     ['source', 'source', 0, null],
   ],
-  PoliciesActivateInput: [
-    ['id', 'id', 0],
-    ['dry_run', 'dryRun', 0, false],
-  ],
-  PoliciesDryRunInput: [
-    ['policy', 'policy', 'PolicyDraft'],
-    ['from', 'from', 1, null],
-    ['to', 'to', 1, null],
-  ],
-  PoliciesEvaluateInput: [
-    ['facts', 'facts', 0],
-    ['operation', 'operation', 0],
-  ],
-  PoliciesHistoryInput: [
-    ['name', 'name', 0],
-  ],
-  PoliciesListInput: [
-    ['cursor', 'cursor', 0, null],
-    ['limit', 'limit', 0, null],
-    ['state', 'state', 0, null],
-  ],
-  PoliciesPutInput: [
-    ['policy', 'policy', 'PolicyDraft'],
-  ],
-  PoliciesRetireInput: [
-    ['id', 'id', 0],
-  ],
   PreferencesGetInput: [
     ['person', 'person', 0],
   ],
@@ -2719,10 +2673,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   QueuesStatsInput: [
     ['queue', 'queue', 0],
-  ],
-  RolesPutInput: [
-    ['name', 'name', 0],
-    ['permissions', 'permissions', 0],
   ],
   RunsCancelInput: [
     ['id', 'id', 0],
@@ -2787,11 +2737,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['schedule', 'schedule', 'CreateSchedule'],
   ],
-  ScopeCanInput: [
-    ['operation', 'operation', 0],
-    ['target', 'target', 0, null],
-  ],
-  ScopeListPermissionsInput: [],
   ScopeWhoamiInput: [],
   SendsCancelInput: [
     ['send', 'send', 0],
@@ -2847,6 +2792,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['chunking', 'chunking', 'ChunkOptions', null],
     ['embedder', 'embedder', 0, null],
     ['language', 'language', 0, null],
+    ['storage', 'storage', 0, null],
   ],
   SpacesGetInput: [
     ['space', 'space', 0],
@@ -2854,6 +2800,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   SpacesListInput: [
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
+  ],
+  SpacesMigrateInput: [
+    ['embedder', 'embedder', 0],
+    ['space', 'space', 0],
+    ['dry_run', 'dryRun', 0, false],
+  ],
+  SpacesRetireInput: [
+    ['space', 'space', 0],
+  ],
+  SpacesUpdateInput: [
+    ['space', 'space', 0],
+    ['language', 'language', 0, null],
+    ['name', 'name', 0, null],
   ],
   StoreBackupInput: [
     ['target', 'target', 0],
@@ -3032,28 +2991,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['text', 'text', 0, null],
     ['title', 'title', 0, null],
   ],
-  WorkspacesCloseInput: [
-    ['reason', 'reason', 0],
-  ],
-  WorkspacesCreateInput: [
-    ['slug', 'slug', 0],
-    ['name', 'name', 0, null],
-    ['timezone', 'timezone', 0, null],
-  ],
   WorkspacesGetInput: [],
-  WorkspacesListInput: [],
-  WorkspacesRestoreInput: [],
-  WorkspacesSuspendInput: [
-    ['reason', 'reason', 0],
-  ],
   WorkspacesUpdateInput: [
     ['allow_offline_output', 'allowOfflineOutput', 0, null],
     ['default_locale', 'defaultLocale', 0, null],
     ['default_region', 'defaultRegion', 0, null],
     ['mode', 'mode', 0, null],
     ['name', 'name', 0, null],
-    ['region_tag', 'regionTag', 0, null],
-    ['residency_any', 'residencyAny', 0, null],
     ['status', 'status', 0, null],
     ['timezone', 'timezone', 0, null],
   ],

@@ -1,4 +1,5 @@
 mod docx;
+mod golden;
 mod html;
 mod mutated;
 mod pdf;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rust_stemmers::Stemmer;
 use tantivy::tokenizer::{PreTokenizedString, Token};
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
@@ -10,6 +11,8 @@ use crate::language::stemmer;
 
 /// Longest term, in bytes; tantivy drops longer ones.
 const MAX_TERM_BYTES: usize = 200;
+/// Shortest start of a word that is completed.
+const LEAST_PREFIX: usize = 2;
 
 /// Words in one form: NFKC, lower case.
 fn words(text: &str) -> Vec<String> {
@@ -31,23 +34,85 @@ pub(super) fn tokens(text: &str, language: &str) -> PreTokenizedString {
     PreTokenizedString { text: String::new(), tokens }
 }
 
-/// The different words of a query, each in the forms that the languages of the index give it.
-///
-/// The language of a short query cannot be told, so each word is stemmed by every language that is there.
-pub(super) fn query(text: &str, languages: &BTreeSet<String>, most: usize) -> Vec<BTreeSet<String>> {
-    let stemmers: Vec<_> = languages.iter().filter_map(|l| stemmer(l)).collect();
-    let has_unstemmed = languages.iter().any(|l| stemmer(l).is_none());
+/// One part of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Clause {
+    /// A word in the forms that the languages of the index give it.
+    Word(BTreeSet<String>),
+    /// Words in this order, in the forms of each language. A hit must hold it.
+    Phrase(BTreeSet<Vec<String>>),
+    /// The start of words, and its forms as a word of its own.
+    Prefix(String, BTreeSet<String>),
+}
+
+/// The languages of an index, for the words of a query: the language of a short query cannot be told, so each word
+/// is stemmed by every language that is there.
+struct Languages {
+    stemmers: Vec<Stemmer>,
+    has_unstemmed: bool,
+}
+
+impl Languages {
+    fn new(languages: &BTreeSet<String>) -> Self {
+        let stemmers: Vec<_> = languages.iter().filter_map(|l| stemmer(l)).collect();
+        let has_unstemmed = stemmers.is_empty() || languages.iter().any(|l| stemmer(l).is_none());
+        Self { stemmers, has_unstemmed }
+    }
+
+    /// What `form` makes with each stemmer and, where texts are not stemmed, without.
+    fn forms<T: Ord>(&self, form: impl Fn(Option<&Stemmer>) -> T) -> BTreeSet<T> {
+        let bare = self.has_unstemmed.then(|| form(None));
+        self.stemmers.iter().map(|s| form(Some(s))).chain(bare).collect()
+    }
+
+    fn word(&self, word: &str) -> BTreeSet<String> {
+        self.forms(|stemmer| stemmed(stemmer, word))
+    }
+}
+
+fn stemmed(stemmer: Option<&Stemmer>, word: &str) -> String {
+    stemmer.map_or_else(|| word.to_owned(), |s| s.stem(word).into_owned())
+}
+
+/// The parts of a query: `"words in quotes"` are a phrase, `start*` is a prefix, all else are words. Each word
+/// counts once; at most `most` parts are taken.
+pub(super) fn query(text: &str, languages: &BTreeSet<String>, most: usize) -> Vec<Clause> {
+    let languages = Languages::new(languages);
     let mut seen = BTreeSet::new();
-    words(text)
-        .into_iter()
-        .filter(|word| seen.insert(word.clone()))
-        .take(most)
-        .map(|word| {
-            let mut forms: BTreeSet<String> = stemmers.iter().map(|s| s.stem(&word).into_owned()).collect();
-            if has_unstemmed || forms.is_empty() {
-                forms.insert(word);
+    let mut out = Vec::new();
+    for (part, is_quoted) in parts(text) {
+        if is_quoted {
+            let words = words(part);
+            if !words.is_empty() {
+                let of = |stemmer: Option<&Stemmer>| words.iter().map(|w| stemmed(stemmer, w)).collect();
+                out.push(Clause::Phrase(languages.forms(of)));
             }
-            forms
-        })
-        .collect()
+            continue;
+        }
+        for piece in part.split_whitespace() {
+            let start = piece.strip_suffix('*').map(words).and_then(|mut w| w.pop());
+            if let Some(start) = start.filter(|s| s.chars().count() >= LEAST_PREFIX) {
+                let forms = languages.word(&start);
+                out.push(Clause::Prefix(start, forms));
+                continue;
+            }
+            let new = words(piece).into_iter().filter(|word| seen.insert(word.clone()));
+            out.extend(new.map(|word| Clause::Word(languages.word(&word))));
+        }
+    }
+    out.truncate(most);
+    out
+}
+
+/// True when a query holds a phrase, which every hit must hold.
+pub(super) fn has_phrase(text: &str) -> bool {
+    parts(text).into_iter().any(|(part, is_quoted)| is_quoted && !words(part).is_empty())
+}
+
+/// Cuts at quotes. A quote that is never closed counts as blank.
+fn parts(text: &str) -> Vec<(&str, bool)> {
+    let is_quote = |c: char| matches!(c, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}');
+    let pieces: Vec<&str> = text.split(is_quote).collect();
+    let last = pieces.len() - 1;
+    pieces.into_iter().enumerate().map(|(n, piece)| (piece, n % 2 == 1 && n < last)).collect()
 }

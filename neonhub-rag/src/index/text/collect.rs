@@ -1,6 +1,7 @@
 //! Collects the best documents among the allowed ones, ties included.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::Column;
@@ -15,12 +16,12 @@ const MAX_TIES: usize = 256;
 /// Which documents may be seen.
 #[derive(Debug)]
 pub(super) struct Allowed {
-    keys: Option<HashSet<u64>>,
+    keys: Option<Arc<HashSet<u64>>>,
 }
 
 impl Allowed {
     pub(super) fn new(within: Option<&IdSet>) -> Self {
-        Self { keys: within.map(|ids| ids.iter().map(|id| key(id)).collect()) }
+        Self { keys: within.map(|ids| Arc::new(ids.iter().map(|id| key(id)).collect())) }
     }
 
     /// True when nothing is left out.
@@ -48,7 +49,7 @@ pub(super) struct Best<'a> {
 /// The best of one segment.
 pub(super) struct BestOfSegment {
     column: Column<u64>,
-    allowed: Option<HashSet<u64>>,
+    allowed: Option<Arc<HashSet<u64>>>,
     segment: SegmentOrdinal,
     found: Vec<(Score, DocAddress)>,
     k: usize,

@@ -6,31 +6,35 @@
 
 mod analyse;
 mod collect;
+mod compose;
 mod statistics;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use neonhub_core::{Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tantivy::directory::MmapDirectory;
-use tantivy::indexer::IndexWriterOptions;
-use tantivy::query::{BooleanQuery, BoostQuery, DisjunctionMaxQuery, Query, TermQuery};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use tantivy::{
+    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{IdSet, Scored};
 use collect::{Allowed, Best};
-use statistics::Statistics;
+use statistics::{Statistics, Totals};
 
 /// Memory of the writer: the least that tantivy accepts. It is given back after each commit.
 const WRITER_BYTES: usize = 15_000_000;
-/// A word in a heading or title counts more than in the text.
-const HEADING_BOOST: f32 = 1.5;
-const TITLE_BOOST: f32 = 1.3;
+/// Share of deleted chunks of a segment above which a commit writes it anew without them.
+const MOST_DELETED: f32 = 0.2;
 /// Most different words of one query.
 const MAX_QUERY_WORDS: usize = 64;
 const OP: &str = "index.text";
@@ -50,6 +54,29 @@ pub struct TextDoc<'a> {
     pub language: Option<&'a str>,
 }
 
+/// What a word counts by the place it stands in. Each 0 to 10.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FieldBoosts {
+    /// In the title of the document. Default: 1.3.
+    pub title: f32,
+    /// In a heading above the text. Default: 1.5.
+    pub headings: f32,
+    /// In the text. Default: 1.
+    pub body: f32,
+}
+
+impl Default for FieldBoosts {
+    fn default() -> Self {
+        Self { title: 1.3, headings: 1.5, body: 1.0 }
+    }
+}
+
+/// True when a query holds words in quotes, which every hit must hold.
+pub(crate) fn has_phrase(query: &str) -> bool {
+    analyse::has_phrase(query)
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Fields {
     id: Field,
@@ -66,6 +93,8 @@ pub struct TextIndex {
     reader: IndexReader,
     fields: Fields,
     folder: Option<PathBuf>,
+    /// Totals over all chunks, counted once per commit.
+    totals: Mutex<Option<Totals>>,
 }
 
 impl std::fmt::Debug for TextIndex {
@@ -102,7 +131,7 @@ impl TextIndex {
 
     fn with(index: Index, fields: Fields, folder: Option<PathBuf>) -> Result<Self> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fault)?;
-        Ok(Self { index, reader, fields, folder })
+        Ok(Self { index, reader, fields, folder, totals: Mutex::default() })
     }
 
     /// Number of chunks.
@@ -128,7 +157,9 @@ impl TextIndex {
     /// # Errors
     /// `Internal` when the files cannot be read.
     pub fn refresh(&self) -> Result<()> {
-        self.reader.reload().map_err(fault)
+        self.reader.reload().map_err(fault)?;
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
     }
 
     /// Removes and adds chunks in one commit, together with its stamp. An added id replaces the one before.
@@ -156,12 +187,7 @@ impl TextIndex {
     }
 
     fn commit(&self, stamp: &str, change: impl FnOnce(&IndexWriter) -> tantivy::Result<()>) -> Result<()> {
-        let options = IndexWriterOptions::builder()
-            .memory_budget_per_thread(WRITER_BYTES)
-            .num_worker_threads(1)
-            .num_merge_threads(1)
-            .build();
-        let mut writer: IndexWriter = self.index.writer_with_options(options).map_err(fault)?;
+        let mut writer = self.writer()?;
         change(&writer).map_err(fault)?;
         let mut prepared = writer.prepare_commit().map_err(fault)?;
         prepared.set_payload(stamp);
@@ -169,6 +195,56 @@ impl TextIndex {
         // Joins the threads, so that no merge runs behind the back of the host.
         writer.wait_merging_threads().map_err(fault)?;
         self.refresh()
+    }
+
+    fn writer(&self) -> Result<IndexWriter> {
+        let options = IndexWriterOptions::builder()
+            .memory_budget_per_thread(WRITER_BYTES)
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .build();
+        let writer: IndexWriter = self.index.writer_with_options(options).map_err(fault)?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_del_docs_ratio_before_merge(MOST_DELETED);
+        writer.set_merge_policy(Box::new(policy));
+        Ok(writer)
+    }
+
+    /// Writes the files anew without what was removed, so that its words stand in none of them.
+    ///
+    /// # Errors
+    /// `Internal` when the files cannot be written.
+    pub fn compact(&self) -> Result<()> {
+        let segments = self.index.searchable_segment_metas().map_err(fault)?;
+        if segments.len() < 2 && segments.iter().all(|s| s.num_deleted_docs() == 0) {
+            return Ok(());
+        }
+        let mut writer = self.writer()?;
+        let ids: Vec<_> = segments.iter().map(tantivy::index::SegmentMeta::id).collect();
+        // Files live as long as somebody holds their description.
+        drop(segments);
+        writer.merge(&ids).wait().map_err(fault)?;
+        self.refresh()?;
+        writer.garbage_collect_files().wait().map_err(fault)?;
+        writer.wait_merging_threads().map_err(fault)
+    }
+
+    /// True when a file of the index still holds a term, be it of a removed chunk: a proof of what
+    /// [`compact`](Self::compact) does. The term is a word as the index keeps it: lower case, stemmed.
+    ///
+    /// # Errors
+    /// `Internal` when the files cannot be read.
+    pub fn holds_term(&self, term: &str) -> Result<bool> {
+        for segment in self.reader.searcher().segment_readers() {
+            for field in [self.fields.title, self.fields.headings, self.fields.body] {
+                let inverted = segment.inverted_index(field).map_err(fault)?;
+                let found = inverted.terms().get(term).map_err(|e| Error::internal(OP, e))?;
+                if found.is_some() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn document(&self, doc: &TextDoc<'_>) -> TantivyDocument {
@@ -189,19 +265,39 @@ impl TextIndex {
 
     /// The `k` best chunks for a query, best first, equal ones by id; only ids of `within` when given.
     ///
-    /// A query without words finds nothing.
+    /// `"words in quotes"` must stand in a hit in this order; `start*` finds the words that begin so. A query
+    /// without words finds nothing.
     ///
     /// # Errors
     /// `Internal` when the files cannot be read.
     pub fn search(&self, query: &str, k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {
+        self.search_boosted(query, k, within, FieldBoosts::default())
+    }
+
+    /// As [`search`](Self::search), with the weights of title, headings and text.
+    ///
+    /// # Errors
+    /// `Internal` when the files cannot be read.
+    pub fn search_boosted(
+        &self,
+        query: &str,
+        k: usize,
+        within: Option<&IdSet>,
+        boosts: FieldBoosts,
+    ) -> Result<Vec<Scored>> {
         let searcher = self.reader.searcher();
-        let words = analyse::query(query, &self.languages()?, MAX_QUERY_WORDS);
-        if words.is_empty() || k == 0 {
+        let clauses = analyse::query(query, &self.languages()?, MAX_QUERY_WORDS);
+        if clauses.is_empty() || k == 0 {
             return Ok(Vec::new());
         }
         let allowed = Allowed::new(within);
-        let statistics = Statistics::new(&searcher, &allowed, self.scored_fields()).map_err(fault)?;
-        let query = self.query(&words);
+        let statistics = self.statistics(&searcher, &allowed)?;
+        let fields = [
+            (self.fields.title, boosts.title),
+            (self.fields.headings, boosts.headings),
+            (self.fields.body, boosts.body),
+        ];
+        let query = compose::query(&searcher, &clauses, &fields).map_err(fault)?;
         let best = Best { k, allowed: &allowed };
         let found = searcher.search_with_statistics_provider(&query, &best, &statistics).map_err(fault)?;
         let mut hits = Vec::with_capacity(found.len());
@@ -216,29 +312,15 @@ impl TextIndex {
         Ok(hits)
     }
 
-    fn scored_fields(&self) -> [Field; 3] {
-        [self.fields.title, self.fields.headings, self.fields.body]
-    }
-
-    /// Each word scores by its best form; its scores in title, headings and text add up.
-    fn query(&self, words: &[BTreeSet<String>]) -> BooleanQuery {
-        let clauses = words.iter().map(|forms| {
-            let forms = forms.iter().map(|form| {
-                let fields = [
-                    (self.fields.title, TITLE_BOOST),
-                    (self.fields.headings, HEADING_BOOST),
-                    (self.fields.body, 1.0),
-                ];
-                let fields = fields.map(|(field, boost)| {
-                    let term =
-                        TermQuery::new(Term::from_field_text(field, form), IndexRecordOption::WithFreqs);
-                    Box::new(BoostQuery::new(Box::new(term), boost)) as Box<dyn Query>
-                });
-                Box::new(BooleanQuery::union(fields.into())) as Box<dyn Query>
-            });
-            Box::new(DisjunctionMaxQuery::new(forms.collect())) as Box<dyn Query>
-        });
-        BooleanQuery::union(clauses.collect())
+    fn statistics<'a>(&self, searcher: &'a Searcher, allowed: &'a Allowed) -> Result<Statistics<'a>> {
+        let fields = [self.fields.title, self.fields.headings, self.fields.body];
+        let mut kept = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.clone().filter(|_| allowed.is_all());
+        let statistics = Statistics::new(searcher, allowed, fields, known).map_err(fault)?;
+        if allowed.is_all() {
+            *kept = Some(statistics.totals());
+        }
+        Ok(statistics)
     }
 
     /// Languages of the chunks in the index.
@@ -263,8 +345,9 @@ fn key(id: &str) -> u64 {
 fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();
     let words = || {
-        let indexing =
-            TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::WithFreqs);
+        let indexing = TextFieldIndexing::default()
+            .set_tokenizer("raw")
+            .set_index_option(IndexRecordOption::WithFreqsAndPositions);
         TextOptions::default().set_indexing_options(indexing)
     };
     let fields = Fields {

@@ -19,8 +19,9 @@ pub(super) fn write(surface: &Surface<'_>) -> String {
         String::from("\"\"\"From the plain values of the core to the classes of `models`.\"\"\"\n\n");
     out.push_str("from __future__ import annotations\n\nfrom collections.abc import Callable\nfrom typing import TYPE_CHECKING, Any\n\n");
     out.push_str("from .._lazy import Lazy\n");
-    if body.contains("instant(") {
-        out.push_str("from .._values import instant\n");
+    // A type may be called like it, and its function then too.
+    if body.contains("_instant(") {
+        out.push_str("from .._values import instant as _instant\n");
     }
     // The classes are many: they are made when the first answer needs one, not at import.
     out.push_str("\nif TYPE_CHECKING:\n    from . import models as m\nelse:\n    m = Lazy(\"neonhub._generated.models\")\n");
@@ -103,7 +104,7 @@ pub(super) fn member(field: &Field, fresh: &mut Fresh) -> String {
     let (inner, default) = match (&field.ty, &field.default) {
         (Type::Optional(inner), None) => (inner.as_ref(), "None".to_owned()),
         // Only an empty list or map: nothing in it to decode. An instant is a number.
-        (Type::Instant, Some(default)) => (&field.ty, format!("instant({})", text::value(default))),
+        (Type::Instant, Some(default)) => (&field.ty, format!("_instant({})", text::value(default))),
         (ty, Some(default)) => (ty, text::value(default)),
         (ty, None) => (ty, "None".to_owned()),
     };
@@ -117,7 +118,7 @@ pub(super) fn value(ty: &Type, from: &str, fresh: &mut Fresh) -> String {
         return from.to_owned();
     }
     match ty {
-        Type::Instant => format!("instant({from})"),
+        Type::Instant => format!("_instant({from})"),
         Type::Class(name) => format!("{}({from})", names::snake(name)),
         Type::List(item) => {
             let name = fresh.name();

@@ -95,8 +95,8 @@ fn instants_become_dates_and_missing_members_their_default() {
     }, "$defs": { "Timestamp": { "type": "integer" } } });
     let catalogue = catalogue(json!([operation("row.get", json!({ "type": "object" }), answer)]));
     let codec = text(&catalogue, "/_codec.py");
-    assert!(codec.contains("at=instant(v[\"at\"]),"), "{codec}");
-    assert!(codec.contains("until=None if (t1 := v.get(\"until\")) is None else instant(t1),"), "{codec}");
+    assert!(codec.contains("at=_instant(v[\"at\"]),"), "{codec}");
+    assert!(codec.contains("until=None if (t1 := v.get(\"until\")) is None else _instant(t1),"), "{codec}");
     assert!(codec.contains("n=v.get(\"n\", 3),"), "{codec}");
 }
 

@@ -107,16 +107,6 @@ def ai_warning(v: Any) -> m.AiWarning:
     )
 
 
-def allowed(v: Any) -> m.Allowed:
-    return m.Allowed(
-        allowed=v["allowed"],
-        missing=v["missing"],
-        policies=v["policies"],
-        verdict=v["verdict"],
-        workspace=v.get("workspace"),
-    )
-
-
 def answer(v: Any) -> m.Answer:
     return m.Answer(
         identity=v.get("identity"),
@@ -208,20 +198,13 @@ def audit_entry(v: Any) -> m.AuditEntry:
     return m.AuditEntry(
         action=v["action"],
         actor=principal(v["actor"]),
-        after_hash=v.get("after_hash"),
-        approval_id=v.get("approval_id"),
         at=instant(v["at"]),
-        before_hash=v.get("before_hash"),
         correlation_id=v["correlation_id"],
         hash=v["hash"],
         id=v["id"],
-        ip_hash=v.get("ip_hash"),
-        on_behalf_of=v.get("on_behalf_of"),
         outcome=v["outcome"],
-        policy_versions=v.get("policy_versions", []),
         prev_hash=v["prev_hash"],
         reason=v.get("reason"),
-        run_id=v.get("run_id"),
         seq=v["seq"],
         target_id=v.get("target_id"),
         target_kind=v.get("target_kind"),
@@ -235,21 +218,8 @@ def audit_entry_page(v: Any) -> m.AuditEntryPage:
     )
 
 
-def audit_export(v: Any) -> m.AuditExport:
-    return m.AuditExport(
-        checkpoints=[checkpoint(t1) for t1 in v["checkpoints"]],
-        entries=v["entries"],
-        first=v["first"],
-        format=v["format"],
-        last=v["last"],
-        next=v.get("next"),
-        text=v["text"],
-    )
-
-
 def audit_report(v: Any) -> m.AuditReport:
     return m.AuditReport(
-        anchors=v.get("anchors", 0),
         entries=v["entries"],
         first_bad=v.get("first_bad"),
         ok=v["ok"],
@@ -347,17 +317,6 @@ def brand_page(v: Any) -> m.BrandPage:
     )
 
 
-def breaker(v: Any) -> m.Breaker:
-    return m.Breaker(
-        failures=v.get("failures", 0),
-        last=v.get("last"),
-        state=v.get("state", "closed"),
-        target=v["target"],
-        trips=v.get("trips", 0),
-        until=None if (t1 := v.get("until")) is None else instant(t1),
-    )
-
-
 def brief_sender(v: Any) -> m.BriefSender:
     return m.BriefSender(
         email=v["email"],
@@ -381,6 +340,14 @@ def budget_share(v: Any) -> m.BudgetShare:
         channel=v["channel"],
         pays_for=v["pays_for"],
         weight=v["weight"],
+    )
+
+
+def built_context(v: Any) -> m.BuiltContext:
+    return m.BuiltContext(
+        blocks=[context_block(t1) for t1 in v["blocks"]],
+        dropped=[knowledge_dropped(t2) for t2 in v["dropped"]],
+        tokens=v["tokens"],
     )
 
 
@@ -417,40 +384,10 @@ def calibration(v: Any) -> m.Calibration:
     )
 
 
-def call_end(v: Any) -> m.CallEnd:
-    return m.CallEnd(
-        error=None if (t1 := v.get("error")) is None else call_error(t1),
-        ok=v["ok"],
-        output=v.get("output"),
-    )
-
-
-def call_error(v: Any) -> m.CallError:
-    return m.CallError(
-        code=v["code"],
-        context=v["context"],
-        kind=v["kind"],
-        message=v["message"],
-        retry_after_ms=v.get("retry_after_ms"),
-        retryable=v["retryable"],
-    )
-
-
-def call_operation(v: Any) -> m.CallOperation:
-    return m.CallOperation(
-        deadline_ms=v.get("deadline_ms"),
-        idempotency_key=v.get("idempotency_key"),
-        input=v.get("input", {}),
-        name=v["name"],
-    )
-
-
 def caller(v: Any) -> m.Caller:
     return m.Caller(
-        calls_left=v.get("calls_left"),
         permissions=v["permissions"],
         principal=principal(v["principal"]),
-        roles=v["roles"],
         workspace=v["workspace"],
     )
 
@@ -614,22 +551,18 @@ def cancelled(v: Any) -> m.Cancelled:
     )
 
 
+def changed(v: Any) -> m.Changed:
+    return m.Changed(
+        count=v["count"],
+        is_more=v["is_more"],
+    )
+
+
 def channel_override(v: Any) -> m.ChannelOverride:
     return m.ChannelOverride(
         emoji=v.get("emoji"),
         thresholds=None if (t1 := v.get("thresholds")) is None else thresholds(t1),
         tone=None if (t2 := v.get("tone")) is None else tone(t2),
-    )
-
-
-def checkpoint(v: Any) -> m.Checkpoint:
-    return m.Checkpoint(
-        at=instant(v["at"]),
-        from_=v["from"],
-        head=v["head"],
-        root=v["root"],
-        seq=v["seq"],
-        workspace=v["workspace"],
     )
 
 
@@ -729,6 +662,18 @@ def content_facts(v: Any) -> m.ContentFacts:
     )
 
 
+def context_block(v: Any) -> m.ContextBlock:
+    return m.ContextBlock(
+        citation=v.get("citation"),
+        cut=v["cut"],
+        id=v["id"],
+        part=v["part"],
+        taint=v["taint"],
+        text=v["text"],
+        tokens=v["tokens"],
+    )
+
+
 def context_chunk(v: Any) -> m.ContextChunk:
     return m.ContextChunk(
         chunk=v["chunk"],
@@ -737,6 +682,50 @@ def context_chunk(v: Any) -> m.ContextChunk:
         headings=v["headings"],
         text=v["text"],
         title=v["title"],
+    )
+
+
+def context_item(v: Any) -> m.ContextItem:
+    return m.ContextItem(
+        id=v["id"],
+        part=v["part"],
+        score=v.get("score", 1.0),
+        taint=v.get("taint", "first_party"),
+        text=v["text"],
+    )
+
+
+def conversation(v: Any) -> m.Conversation:
+    return m.Conversation(
+        absorbed=v.get("absorbed", False),
+        agent=v.get("agent"),
+        campaign=v.get("campaign"),
+        created_at=instant(v["created_at"]),
+        id=v["id"],
+        kind=v["kind"],
+        last_at=instant(v["last_at"]),
+        merged_into=v.get("merged_into"),
+        messages=v["messages"],
+        participants=v["participants"],
+        person=v.get("person"),
+        status=v["status"],
+        title=v["title"],
+    )
+
+
+def conversation_hit(v: Any) -> m.ConversationHit:
+    return m.ConversationHit(
+        conversation=conversation(v["conversation"]),
+        messages=v["messages"],
+        score=v["score"],
+    )
+
+
+def conversation_page(v: Any) -> m.ConversationPage:
+    return m.ConversationPage(
+        conversation=conversation(v["conversation"]),
+        messages=[message(t1) for t1 in v["messages"]],
+        next=v.get("next"),
     )
 
 
@@ -785,14 +774,6 @@ def cta(v: Any) -> m.Cta:
     )
 
 
-def custom_role(v: Any) -> m.CustomRole:
-    return m.CustomRole(
-        id=v["id"],
-        name=v["name"],
-        permissions=v["permissions"],
-    )
-
-
 def data_key_rotated(v: Any) -> m.DataKeyRotated:
     return m.DataKeyRotated(
         is_complete=v["is_complete"],
@@ -834,6 +815,14 @@ def dedupe_input(v: Any) -> m.DedupeInput:
     )
 
 
+def diff_passage(v: Any) -> m.DiffPassage:
+    return m.DiffPassage(
+        chunk=v["chunk"],
+        heading_path=v["heading_path"],
+        text=v["text"],
+    )
+
+
 def document(v: Any) -> m.Document:
     return m.Document(
         author=v.get("author"),
@@ -843,9 +832,11 @@ def document(v: Any) -> m.Document:
         content_hash=v["content_hash"],
         current=v["current"],
         dataset=v["dataset"],
+        deleted_at=None if (t1 := v.get("deleted_at")) is None else instant(t1),
         embedded=v["embedded"],
         external_key=v["external_key"],
-        failure=None if (t1 := v.get("failure")) is None else documents_failure(t1),
+        failure=None if (t2 := v.get("failure")) is None else documents_failure(t2),
+        given=None if (t3 := v.get("given")) is None else given(t3),
         id=v["id"],
         ingested_at=instant(v["ingested_at"]),
         language=v.get("language"),
@@ -863,7 +854,7 @@ def document(v: Any) -> m.Document:
         title=v["title"],
         trust=v["trust"],
         version=v["version"],
-        warnings=[documents_warning(t2) for t2 in v["warnings"]],
+        warnings=[documents_warning(t4) for t4 in v["warnings"]],
     )
 
 
@@ -955,22 +946,6 @@ def drafts_violation(v: Any) -> m.DraftsViolation:
     )
 
 
-def dropped(v: Any) -> m.Dropped:
-    return m.Dropped(
-        index=v["index"],
-        message=v["message"],
-        rule=v["rule"],
-    )
-
-
-def dry_run(v: Any) -> m.DryRun:
-    return m.DryRun(
-        changed=[policies_changed(t1) for t1 in v["changed"]],
-        changes=v["changes"],
-        tried=v["tried"],
-    )
-
-
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
@@ -1011,7 +986,7 @@ def explanation(v: Any) -> m.Explanation:
         send=v["send"],
         state=v["state"],
         summary=v["summary"],
-        verdicts=[gate_verdict(t1) for t1 in v["verdicts"]],
+        verdicts=[verdict(t1) for t1 in v["verdicts"]],
     )
 
 
@@ -1029,6 +1004,14 @@ def failed_file(v: Any) -> m.FailedFile:
     )
 
 
+def field_boosts(v: Any) -> m.FieldBoosts:
+    return m.FieldBoosts(
+        body=v.get("body", 1.0),
+        headings=v.get("headings", 1.5),
+        title=v.get("title", 1.2999999523162842),
+    )
+
+
 def filter(v: Any) -> m.Filter:
     return m.Filter(
         agent=v.get("agent"),
@@ -1042,6 +1025,12 @@ def flow(v: Any) -> m.Flow:
     return m.Flow(
         flow_id=v["flow_id"],
         jobs=[job(t1) for t1 in v["jobs"]],
+    )
+
+
+def forgotten(v: Any) -> m.Forgotten:
+    return m.Forgotten(
+        memories=v["memories"],
     )
 
 
@@ -1072,18 +1061,6 @@ def fusion_rrf(v: Any) -> m.FusionRrf:
     )
 
 
-def gate_verdict(v: Any) -> m.GateVerdict:
-    return m.GateVerdict(
-        at=instant(v["at"]),
-        decision=v["decision"],
-        draft_hash=v["draft_hash"],
-        gate=v["gate"],
-        reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
-        rule=v.get("rule"),
-        until=None if (t3 := v.get("until")) is None else instant(t3),
-    )
-
-
 def generated_text(v: Any) -> m.GeneratedText:
     return m.GeneratedText(
         citations=[] if (t1 := v.get("citations")) is None else [ai_citation(t2) for t2 in t1],
@@ -1097,6 +1074,14 @@ def generated_text(v: Any) -> m.GeneratedText:
         usage=usage(v["usage"]),
         variants=v.get("variants", []),
         warnings=[] if (t3 := v.get("warnings")) is None else [ai_warning(t4) for t4 in t3],
+    )
+
+
+def given(v: Any) -> m.Given:
+    return m.Given(
+        language=v.get("language"),
+        mime=v.get("mime"),
+        title=v.get("title"),
     )
 
 
@@ -1178,6 +1163,7 @@ def hit(v: Any) -> m.Hit:
         heading_path=v["heading_path"],
         name=v["name"],
         page=v.get("page"),
+        rerank_score=v.get("rerank_score"),
         score=v["score"],
         space=v["space"],
         text=v["text"],
@@ -1340,38 +1326,10 @@ def job_page(v: Any) -> m.JobPage:
     )
 
 
-def jobs_changed(v: Any) -> m.JobsChanged:
-    return m.JobsChanged(
-        count=v["count"],
-        is_more=v["is_more"],
-    )
-
-
 def jobs_log_line(v: Any) -> m.JobsLogLine:
     return m.JobsLogLine(
         at=instant(v["at"]),
         text=v["text"],
-    )
-
-
-def key_view(v: Any) -> m.KeyView:
-    return m.KeyView(
-        expires_at=None if (t1 := v.get("expires_at")) is None else instant(t1),
-        id=v["id"],
-        last_used_at=None if (t2 := v.get("last_used_at")) is None else instant(t2),
-        name=v["name"],
-        owner=v["owner"],
-        permissions=v["permissions"],
-        prefix=v["prefix"],
-        rate_limit=None if (t3 := v.get("rate_limit")) is None else rate(t3),
-        revoked_at=None if (t4 := v.get("revoked_at")) is None else instant(t4),
-    )
-
-
-def key_view_page(v: Any) -> m.KeyViewPage:
-    return m.KeyViewPage(
-        items=[key_view(t1) for t1 in v["items"]],
-        next=v.get("next"),
     )
 
 
@@ -1383,12 +1341,28 @@ def kind_figures(v: Any) -> m.KindFigures:
     )
 
 
+def knowledge_compacted(v: Any) -> m.KnowledgeCompacted:
+    return m.KnowledgeCompacted(
+        blobs=v["blobs"],
+        documents=v["documents"],
+        spaces=v["spaces"],
+    )
+
+
 def knowledge_counts(v: Any) -> m.KnowledgeCounts:
     return m.KnowledgeCounts(
         chunks=v["chunks"],
         documents=v["documents"],
         failed=[failed_file(t1) for t1 in v["failed"]],
         files=[read_file(t2) for t2 in v["files"]],
+    )
+
+
+def knowledge_dropped(v: Any) -> m.KnowledgeDropped:
+    return m.KnowledgeDropped(
+        id=v["id"],
+        part=v["part"],
+        reason=v["reason"],
     )
 
 
@@ -1445,25 +1419,6 @@ def limit_check(v: Any) -> m.LimitCheck:
     )
 
 
-def limit_override(v: Any) -> m.LimitOverride:
-    return m.LimitOverride(
-        id=v["id"],
-        rate=None if (t1 := v.get("rate")) is None else rate(t1),
-        reason=v["reason"],
-        until=instant(v["until"]),
-    )
-
-
-def limit_row(v: Any) -> m.LimitRow:
-    return m.LimitRow(
-        bucket=v["bucket"],
-        from_=v["from"],
-        rate=None if (t1 := v.get("rate")) is None else rate(t1),
-        reason=v.get("reason"),
-        until=None if (t2 := v.get("until")) is None else instant(t2),
-    )
-
-
 def line_fault(v: Any) -> m.LineFault:
     return m.LineFault(
         line=v["line"],
@@ -1490,19 +1445,50 @@ def manifest(v: Any) -> m.Manifest:
     )
 
 
-def membership(v: Any) -> m.Membership:
-    return m.Membership(
+def memory(v: Any) -> m.Memory:
+    return m.Memory(
+        activated_at=None if (t1 := v.get("activated_at")) is None else instant(t1),
+        confidence=v["confidence"],
+        consent_basis=v.get("consent_basis"),
+        created_at=instant(v["created_at"]),
+        expires_at=None if (t2 := v.get("expires_at")) is None else instant(t2),
         id=v["id"],
-        role=v["role"],
-        status=v["status"],
-        user=v["user"],
+        kind=v["kind"],
+        purposes=v["purposes"],
+        retracted_at=None if (t3 := v.get("retracted_at")) is None else instant(t3),
+        slots=v["slots"],
+        source_events=v["source_events"],
+        source_label=v["source_label"],
+        state=v["state"],
+        subject=memory_subject(v["subject"]),
+        superseded_at=None if (t4 := v.get("superseded_at")) is None else instant(t4),
+        superseded_by=v.get("superseded_by"),
+        text=v["text"],
+        valid_from=instant(v["valid_from"]),
+        valid_to=None if (t5 := v.get("valid_to")) is None else instant(t5),
     )
 
 
-def membership_page(v: Any) -> m.MembershipPage:
-    return m.MembershipPage(
-        items=[membership(t1) for t1 in v["items"]],
-        next=v.get("next"),
+def memory_change(v: Any) -> m.MemoryChange:
+    return m.MemoryChange(
+        closed=v["closed"],
+        memory=None if (t1 := v.get("memory")) is None else memory(t1),
+        outcome=v["outcome"],
+    )
+
+
+def memory_hit(v: Any) -> m.MemoryHit:
+    return m.MemoryHit(
+        memory=memory(v["memory"]),
+        recalled=v["recalled"],
+        score=v["score"],
+    )
+
+
+def memory_subject(v: Any) -> m.MemorySubject:
+    return m.MemorySubject(
+        id=v["id"],
+        kind=v["kind"],
     )
 
 
@@ -1542,11 +1528,82 @@ def merge_entry(v: Any) -> m.MergeEntry:
     )
 
 
+def message(v: Any) -> m.Message:
+    return m.Message(
+        author=v["author"],
+        conversation=v["conversation"],
+        created_at=instant(v["created_at"]),
+        edited_at=None if (t1 := v.get("edited_at")) is None else instant(t1),
+        id=v["id"],
+        merged_from=v.get("merged_from"),
+        parts=[message_part(t2) for t2 in v["parts"]],
+        read_at={t3: instant(t4) for t3, t4 in v["read_at"].items()},
+        reply_to_id=v.get("reply_to_id"),
+        role=v["role"],
+        run_id=v.get("run_id"),
+        taint=v["taint"],
+        thread_id=v.get("thread_id"),
+    )
+
+
+def message_hit(v: Any) -> m.MessageHit:
+    return m.MessageHit(
+        message=message(v["message"]),
+        score=v["score"],
+        title=v["title"],
+    )
+
+
+_MESSAGE_PART: dict[str, Callable[[Any], m.MessagePart]] = {
+    "text": lambda v: message_part_text(v),
+    "file": lambda v: message_part_file(v),
+}
+
+
+def message_part(v: Any) -> m.MessagePart:
+    return _MESSAGE_PART[v["type"]](v)
+
+
+def message_part_file(v: Any) -> m.MessagePartFile:
+    return m.MessagePartFile(
+        blob=v["blob"],
+        mime=v["mime"],
+        name=v["name"],
+    )
+
+
+def message_part_text(v: Any) -> m.MessagePartText:
+    return m.MessagePartText(
+        text=v["text"],
+    )
+
+
 def migrated(v: Any) -> m.Migrated:
     return m.Migrated(
         build_version=v["build_version"],
         pending=v["pending"],
         version=v["version"],
+    )
+
+
+def migration(v: Any) -> m.Migration:
+    return m.Migration(
+        cursor=v.get("cursor"),
+        dims=v["dims"],
+        done=v["done"],
+        embedder=v["embedder"],
+        round=v["round"],
+        switched=v["switched"],
+    )
+
+
+def migration_plan(v: Any) -> m.MigrationPlan:
+    return m.MigrationPlan(
+        chars=v["chars"],
+        chunks=v["chunks"],
+        documents=v["documents"],
+        job=v.get("job"),
+        space=space(v["space"]),
     )
 
 
@@ -1571,13 +1628,6 @@ def new_job(v: Any) -> m.NewJob:
         queue=v["queue"],
         run_at=None if (t3 := v.get("run_at")) is None else instant(t3),
         timeout_ms=v.get("timeout_ms"),
-    )
-
-
-def new_key(v: Any) -> m.NewKey:
-    return m.NewKey(
-        key=key_view(v["key"]),
-        secret=v["secret"],
     )
 
 
@@ -1607,41 +1657,20 @@ def offline_template(v: Any) -> m.OfflineTemplate:
     )
 
 
-def operation_details(v: Any) -> m.OperationDetails:
-    return m.OperationDetails(
-        audit=v["audit"],
-        deadline_ms=v["deadline_ms"],
-        errors=v["errors"],
-        examples=v["examples"],
-        idempotency=v["idempotency"],
-        input_schema=v["input_schema"],
-        masks=v["masks"],
-        max_input_bytes=v["max_input_bytes"],
-        max_output_bytes=v["max_output_bytes"],
-        operation=operation_line(v["operation"]),
-        output_schema=v["output_schema"],
-        since=v["since"],
-    )
-
-
-def operation_line(v: Any) -> m.OperationLine:
-    return m.OperationLine(
-        about=v["about"],
-        cost=v["cost"],
-        effect=v["effect"],
-        name=v["name"],
-        needs=v["needs"],
-        stability=v["stability"],
-        undo=v.get("undo"),
-        version=v["version"],
-    )
-
-
 def part(v: Any) -> m.Part:
     return m.Part(
         rank=v["rank"],
         score=v["score"],
         share=v["share"],
+    )
+
+
+def part_limits(v: Any) -> m.PartLimits:
+    return m.PartLimits(
+        max=v.get("max"),
+        min=v.get("min", 0),
+        part=v["part"],
+        share=v.get("share"),
     )
 
 
@@ -1697,12 +1726,11 @@ def pattern_term(v: Any) -> m.PatternTerm:
     )
 
 
-def permission_line(v: Any) -> m.PermissionLine:
-    return m.PermissionLine(
-        meaning=v["meaning"],
-        operations=v["operations"],
-        roles=v["roles"],
-        word=v["word"],
+def people_dropped(v: Any) -> m.PeopleDropped:
+    return m.PeopleDropped(
+        index=v["index"],
+        message=v["message"],
+        rule=v["rule"],
     )
 
 
@@ -1792,143 +1820,6 @@ def plan_step(v: Any) -> m.PlanStep:
     )
 
 
-def policies_changed(v: Any) -> m.PoliciesChanged:
-    return m.PoliciesChanged(
-        at=instant(v["at"]),
-        by=None if (t1 := v.get("by")) is None else policy_ref(t1),
-        decision=v["decision"],
-        operation=v["operation"],
-        subject=v["subject"],
-        was=v["was"],
-        would_be=v["would_be"],
-    )
-
-
-def policies_decision(v: Any) -> m.PoliciesDecision:
-    return m.PoliciesDecision(
-        by_default=v["by_default"],
-        failed=v["failed"],
-        operation=v["operation"],
-        rules=[policies_rule(t1) for t1 in v["rules"]],
-        verdict=v["verdict"],
-    )
-
-
-def policies_rule(v: Any) -> m.PoliciesRule:
-    return m.PoliciesRule(
-        effect=policy_effect(v["effect"]),
-        fault=v.get("fault"),
-        fired=v["fired"],
-        policy=policy_ref(v["policy"]),
-        reason=v["reason"],
-        truth=v["truth"],
-    )
-
-
-def policy(v: Any) -> m.Policy:
-    return m.Policy(
-        effect=policy_effect(v["effect"]),
-        id=v["id"],
-        name=v["name"],
-        priority=v.get("priority", 0),
-        reason=v["reason"],
-        scope=None if (t1 := v.get("scope")) is None else policy_scope(t1),
-        source=v.get("source", ""),
-        state=v.get("state", "draft"),
-        valid_from=None if (t2 := v.get("valid_from")) is None else instant(t2),
-        valid_to=None if (t3 := v.get("valid_to")) is None else instant(t3),
-        version=v["version"],
-        when=v.get("when", ""),
-    )
-
-
-def policy_draft(v: Any) -> m.PolicyDraft:
-    return m.PolicyDraft(
-        effect=policy_effect(v["effect"]),
-        name=v["name"],
-        priority=v.get("priority", 0),
-        reason=v["reason"],
-        scope=None if (t1 := v.get("scope")) is None else policy_scope(t1),
-        source=v.get("source"),
-        valid_from=None if (t2 := v.get("valid_from")) is None else instant(t2),
-        valid_to=None if (t3 := v.get("valid_to")) is None else instant(t3),
-        when=v.get("when"),
-    )
-
-
-_POLICY_EFFECT: dict[str, Callable[[Any], m.PolicyEffect]] = {
-    "allow": lambda v: policy_effect_allow(v),
-    "deny": lambda v: policy_effect_deny(v),
-    "require_approval": lambda v: policy_effect_require_approval(v),
-    "limit": lambda v: policy_effect_limit(v),
-    "redact": lambda v: policy_effect_redact(v),
-    "annotate": lambda v: policy_effect_annotate(v),
-}
-
-
-def policy_effect(v: Any) -> m.PolicyEffect:
-    return _POLICY_EFFECT[v["do"]](v)
-
-
-def policy_effect_allow(v: Any) -> m.PolicyEffectAllow:
-    return m.PolicyEffectAllow()
-
-
-def policy_effect_annotate(v: Any) -> m.PolicyEffectAnnotate:
-    return m.PolicyEffectAnnotate()
-
-
-def policy_effect_deny(v: Any) -> m.PolicyEffectDeny:
-    return m.PolicyEffectDeny()
-
-
-def policy_effect_limit(v: Any) -> m.PolicyEffectLimit:
-    return m.PolicyEffectLimit(
-        bucket=v["bucket"],
-        max=v["max"],
-        per_ms=v["per_ms"],
-    )
-
-
-def policy_effect_redact(v: Any) -> m.PolicyEffectRedact:
-    return m.PolicyEffectRedact(
-        fields=v["fields"],
-    )
-
-
-def policy_effect_require_approval(v: Any) -> m.PolicyEffectRequireApproval:
-    return m.PolicyEffectRequireApproval(
-        approvers=v.get("approvers", []),
-        quorum=v.get("quorum", 1),
-        ttl_ms=v.get("ttl_ms", 259200000),
-    )
-
-
-def policy_page(v: Any) -> m.PolicyPage:
-    return m.PolicyPage(
-        items=[policy(t1) for t1 in v["items"]],
-        next=v.get("next"),
-    )
-
-
-def policy_ref(v: Any) -> m.PolicyRef:
-    return m.PolicyRef(
-        id=v["id"],
-        name=v["name"],
-        version=v["version"],
-    )
-
-
-def policy_scope(v: Any) -> m.PolicyScope:
-    return m.PolicyScope(
-        agents=v.get("agents", []),
-        channels=v.get("channels", []),
-        operations=v.get("operations", []),
-        regions=v.get("regions", []),
-        roles=v.get("roles", []),
-    )
-
-
 def preferences(v: Any) -> m.Preferences:
     return m.Preferences(
         channels_off=v.get("channels_off", []),
@@ -1963,7 +1854,6 @@ def principal_agent(v: Any) -> m.PrincipalAgent:
 def principal_api_key(v: Any) -> m.PrincipalApiKey:
     return m.PrincipalApiKey(
         id=v["id"],
-        on_behalf_of=v.get("on_behalf_of"),
     )
 
 
@@ -2086,13 +1976,6 @@ def quiet_hours(v: Any) -> m.QuietHours:
     )
 
 
-def rate(v: Any) -> m.Rate:
-    return m.Rate(
-        max=v["max"],
-        per_ms=v["per_ms"],
-    )
-
-
 def read_file(v: Any) -> m.ReadFile:
     return m.ReadFile(
         chunks=v["chunks"],
@@ -2169,18 +2052,11 @@ def report_page(v: Any) -> m.ReportPage:
     )
 
 
-def residency(v: Any) -> m.Residency:
-    return m.Residency(
-        any=v.get("any", False),
-        region=v.get("region"),
-    )
-
-
 def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),
         created=v["created"],
-        dropped=[dropped(t1) for t1 in v["dropped"]],
+        dropped=[people_dropped(t1) for t1 in v["dropped"]],
         identities=v["identities"],
         matched=v["matched"],
         merge=v.get("merge"),
@@ -2219,6 +2095,16 @@ def row_fault_page(v: Any) -> m.RowFaultPage:
     return m.RowFaultPage(
         items=[row_fault(t1) for t1 in v["items"]],
         next=v.get("next"),
+    )
+
+
+def rule(v: Any) -> m.Rule:
+    return m.Rule(
+        kind=v["kind"],
+        pattern=None if (t1 := v.get("pattern")) is None else pattern(t1),
+        severity=v["severity"],
+        source=rule_source(v["source"]),
+        text=v["text"],
     )
 
 
@@ -2381,7 +2267,7 @@ def send(v: Any) -> m.Send:
         state_seq=v["state_seq"],
         step=v.get("step"),
         test=v.get("test", False),
-        verdicts=[] if (t3 := v.get("verdicts")) is None else [gate_verdict(t4) for t4 in t3],
+        verdicts=[] if (t3 := v.get("verdicts")) is None else [verdict(t4) for t4 in t3],
     )
 
 
@@ -2458,8 +2344,10 @@ def space(v: Any) -> m.Space:
         embedder=v["embedder"],
         id=v["id"],
         language=v.get("language"),
+        migration=None if (t1 := v.get("migration")) is None else migration(t1),
         name=v["name"],
         state=v["state"],
+        storage=v.get("storage", "f16"),
     )
 
 
@@ -2837,6 +2725,18 @@ def vectors(v: Any) -> m.Vectors:
     )
 
 
+def verdict(v: Any) -> m.Verdict:
+    return m.Verdict(
+        at=instant(v["at"]),
+        decision=v["decision"],
+        draft_hash=v["draft_hash"],
+        gate=v["gate"],
+        reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
+        rule=v.get("rule"),
+        until=None if (t3 := v.get("until")) is None else instant(t3),
+    )
+
+
 def verification(v: Any) -> m.Verification:
     return m.Verification(
         at=instant(v["at"]),
@@ -2849,6 +2749,16 @@ def verified(v: Any) -> m.Verified:
     return m.Verified(
         findings=v["findings"],
         manifest=None if (t1 := v.get("manifest")) is None else manifest(t1),
+    )
+
+
+def version_diff(v: Any) -> m.VersionDiff:
+    return m.VersionDiff(
+        added=[diff_passage(t1) for t1 in v["added"]],
+        from_=v["from"],
+        kept=v["kept"],
+        removed=[diff_passage(t2) for t2 in v["removed"]],
+        to=v["to"],
     )
 
 
@@ -2914,9 +2824,9 @@ def voice_brief(v: Any) -> m.VoiceBrief:
 
 def voice_diff(v: Any) -> m.VoiceDiff:
     return m.VoiceDiff(
-        added=[voice_rule2(t1) for t1 in v["added"]],
+        added=[rule(t1) for t1 in v["added"]],
         kept=v["kept"],
-        removed=[voice_rule2(t2) for t2 in v["removed"]],
+        removed=[rule(t2) for t2 in v["removed"]],
     )
 
 
@@ -3006,18 +2916,8 @@ def voice_rule(v: Any) -> m.VoiceRule:
         edited_by=v.get("edited_by"),
         id=v["id"],
         position=v["position"],
-        rule=voice_rule2(v["rule"]),
+        rule=rule(v["rule"]),
         voice=v["voice"],
-    )
-
-
-def voice_rule2(v: Any) -> m.VoiceRule2:
-    return m.VoiceRule2(
-        kind=v["kind"],
-        pattern=None if (t1 := v.get("pattern")) is None else pattern(t1),
-        severity=v["severity"],
-        source=rule_source(v["source"]),
-        text=v["text"],
     )
 
 
@@ -3112,18 +3012,7 @@ def workspace(v: Any) -> m.Workspace:
         id=v["id"],
         mode=v.get("mode", "sandbox"),
         name=v["name"],
-        organization=v.get("organization"),
-        residency=None if (t1 := v.get("residency")) is None else residency(t1),
         slug=v["slug"],
         status=v.get("status", "active"),
         timezone=v["timezone"],
-    )
-
-
-def workspace_line(v: Any) -> m.WorkspaceLine:
-    return m.WorkspaceLine(
-        id=v["id"],
-        name=v["name"],
-        slug=v["slug"],
-        status=v["status"],
     )

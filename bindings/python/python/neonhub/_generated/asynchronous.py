@@ -19,22 +19,18 @@ if TYPE_CHECKING:
         AgentRunPage,
         AgentSession,
         AgentSessionPage,
-        Allowed,
         Answer,
         Assertion,
         Asset,
         Attribution,
         AuditEntryPage,
-        AuditExport,
         AuditReport,
         Basis,
         Brand,
         BrandPage,
         BrandsChannel,
-        Breaker,
+        BuiltContext,
         Calendar,
-        CallEnd,
-        CallOperation,
         Caller,
         Campaign,
         CampaignBrief,
@@ -43,14 +39,20 @@ if TYPE_CHECKING:
         CampaignStatus,
         Cancelled,
         CandidateStatus,
+        Changed,
         Channel,
         ChannelOverride,
         ChunkOptions,
         Compacted,
         Composed,
         Consent,
+        ContextItem,
+        Conversation,
+        ConversationHit,
+        ConversationKind,
+        ConversationPage,
+        ConversationStatus,
         CreateSchedule,
-        CustomRole,
         DataKeyRotated,
         Dataset,
         DatasetKind,
@@ -64,17 +66,16 @@ if TYPE_CHECKING:
         DraftsCategory,
         DraftsOrigin,
         DraftsParts,
-        DryRun,
         EventPage,
         Exemplar,
         Explanation,
-        ExportFormat,
         ExportReport,
+        FieldBoosts,
         Filter,
         Flow,
+        Forgotten,
         Frequency,
         Fusion,
-        GateVerdict,
         GeneratedText,
         HealAction,
         HealthRecordPage,
@@ -88,46 +89,41 @@ if TYPE_CHECKING:
         Job,
         JobPage,
         JobState,
-        JobsChanged,
         JobsLogLine,
-        KeyView,
-        KeyViewPage,
+        KnowledgeCompacted,
         LaunchOutcome,
         LevelSet,
         Lifecycle,
-        LimitOverride,
-        LimitRow,
         Manifest,
-        Membership,
-        MembershipPage,
+        Memory,
+        MemoryChange,
+        MemoryHit,
+        MemoryKind,
+        MemorySubject,
         MergeCandidate,
         MergeCandidatePage,
         MergeEntry,
+        Message,
+        MessageHit,
+        MessagePart,
+        MessageRole,
         Migrated,
+        MigrationPlan,
         Missed,
         Mode,
         NewJob,
-        NewKey,
         NewNode,
         NewRule,
         Objective,
         OfflineTemplate,
         OnConflict,
-        OperationDetails,
-        OperationLine,
         Overlap,
+        PartLimits,
         PeopleOrder,
-        Permission,
-        PermissionLine,
         PersonFields,
         PersonView,
         PersonViewPage,
         Plan,
-        PoliciesDecision,
-        Policy,
-        PolicyDraft,
-        PolicyPage,
-        PolicyState,
         Preferences,
         Prompt,
         PromptValue,
@@ -137,7 +133,6 @@ if TYPE_CHECKING:
         QueueStats,
         QueueView,
         QuietHours,
-        Rate,
         Recorded,
         Rendered,
         Repaired,
@@ -163,6 +158,7 @@ if TYPE_CHECKING:
         SendTotals,
         SenderProfile,
         SessionState,
+        SourceLabel,
         SourceText,
         Space,
         SpacePage,
@@ -175,6 +171,7 @@ if TYPE_CHECKING:
         SuppressionView,
         SuppressionViewPage,
         TaggedLink,
+        Taint,
         Target,
         TelemetryLevel,
         Thresholds,
@@ -194,9 +191,12 @@ if TYPE_CHECKING:
         Utm,
         VaultReport,
         VectorKind,
+        VectorStorage,
         Vectors,
+        Verdict,
         VerificationMethod,
         Verified,
+        VersionDiff,
         Vocabulary,
         VoiceBrief,
         VoiceCategory,
@@ -208,7 +208,6 @@ if TYPE_CHECKING:
         When,
         Worked,
         Workspace,
-        WorkspaceLine,
         WorkspaceStatus,
     )
 
@@ -318,88 +317,6 @@ class AsyncAiOperations:
         }))
 
 
-class AsyncApiKeysOperations:
-    """Operations of `api_keys`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def create(
-        self,
-        *,
-        name: str,
-        permissions: Sequence[Permission],
-        expires_at: datetime | None | Omit = OMIT,
-        rate_limit: Rate | None | Omit = OMIT,
-    ) -> NewKey:
-        """Makes an API key. Its secret is in this answer and nowhere else.
-
-        Args:
-            name: Name, 1..100 characters.
-            permissions: What it may do; nothing beyond the caller's own rights.
-              `own:organization` makes a root key.
-            expires_at: Until when it is valid; left out: until it is revoked.
-            rate_limit: A rate of its own, in place of the profile's.
-
-        Needs `manage:team`. Effect: idempotent.
-        """
-        return c.new_key(await self._core.call("api_keys.create", {
-            "name": name,
-            "permissions": permissions,
-            "expires_at": expires_at,
-            "rate_limit": rate_limit,
-        }))
-
-    async def list(
-        self,
-        *,
-        cursor: str | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-    ) -> KeyViewPage:
-        """Lists the API keys of this workspace, without their secrets.
-
-        Args:
-            cursor: `next` of the page before.
-            limit: Most keys of the page, 1..500. Default 50.
-
-        Needs `manage:team`. Effect: read.
-        """
-        return c.key_view_page(await self._core.call("api_keys.list", {"cursor": cursor, "limit": limit}))
-
-    async def revoke(
-        self,
-        *,
-        id: str,
-    ) -> KeyView:
-        """Revokes an API key: its next call is refused.
-
-        Args:
-            id: Id of the key.
-
-        Needs `manage:team`. Effect: idempotent.
-        """
-        return c.key_view(await self._core.call("api_keys.revoke", {"id": id}))
-
-    async def rotate(
-        self,
-        *,
-        id: str,
-        overlap_ms: int | None | Omit = OMIT,
-    ) -> NewKey:
-        """Replaces an API key by a new one with the same rights; for a while both are valid.
-
-        Args:
-            id: Id of the key.
-            overlap_ms: How long the old one stays valid, in milliseconds, at most 30 days.
-              Default 24 h.
-
-        Needs `manage:team`. Effect: idempotent.
-        """
-        return c.new_key(await self._core.call("api_keys.rotate", {"id": id, "overlap_ms": overlap_ms}))
-
-
 class AsyncAuditOperations:
     """Operations of `audit`."""
 
@@ -408,88 +325,31 @@ class AsyncAuditOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def export(
-        self,
-        *,
-        cursor: str | None | Omit = OMIT,
-        format: ExportFormat | Omit = OMIT,
-        from_: int | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-        to: int | None | Omit = OMIT,
-    ) -> AuditExport:
-        """Exports entries page by page, with the checkpoints that vouch for them.
-
-        Args:
-            cursor: `next` of the page before, with the same range.
-            format: `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
-            from_: First entry, from 1. Default: the first.
-            limit: Most entries of the page, 1..=5 000. Default 1 000.
-            to: Last entry. Default: the last.
-
-        Needs `read:audit`. Effect: read.
-        """
-        return c.audit_export(await self._core.call("audit.export", {
-            "cursor": cursor,
-            "format": format,
-            "from": from_,
-            "limit": limit,
-            "to": to,
-        }))
-
     async def query(
         self,
         *,
         action: str | None | Omit = OMIT,
-        actor: str | None | Omit = OMIT,
         cursor: str | None | Omit = OMIT,
-        from_: datetime | None | Omit = OMIT,
         limit: int | None | Omit = OMIT,
-        target_id: str | None | Omit = OMIT,
-        target_kind: str | None | Omit = OMIT,
-        to: datetime | None | Omit = OMIT,
     ) -> AuditEntryPage:
-        """Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-        chooses.
+        """Reads the audit log, newest entries last.
 
         Args:
             action: Only this action, such as `people.resolve`.
-            actor: Only this actor, in short form: `user:ada`, `agent:campaign`.
             cursor: `next` of the page before.
-            from_: Only from this instant on.
             limit: Most entries of the page, 1..500. Default 50.
-            target_id: With `target_kind`: only what was done to this record.
-            target_kind: Only what was done to records of this kind, such as `policy`.
-            to: Only up to this instant.
 
         Needs `read:audit`. Effect: read.
         """
-        return c.audit_entry_page(await self._core.call("audit.query", {
-            "action": action,
-            "actor": actor,
-            "cursor": cursor,
-            "from": from_,
-            "limit": limit,
-            "target_id": target_id,
-            "target_kind": target_kind,
-            "to": to,
-        }))
+        return c.audit_entry_page(await self._core.call("audit.query", {"action": action, "cursor": cursor, "limit": limit}))
 
-    async def verify(
-        self,
-        *,
-        from_: int | None | Omit = OMIT,
-        to: int | None | Omit = OMIT,
-    ) -> AuditReport:
-        """Walks the audit chain of this workspace, holds it against the anchors outside the store, and
-        names the first entry that was changed, removed or moved.
-
-        Args:
-            from_: First entry, from 1. Default: the first.
-            to: Last entry. Default: the last, and then also that none is missing after it.
+    async def verify(self) -> AuditReport:
+        """Walks the audit chain of this workspace and names the first entry that was changed, removed
+        or moved.
 
         Needs `read:audit`. Effect: read.
         """
-        return c.audit_report(await self._core.call("audit.verify", {"from": from_, "to": to}))
+        return c.audit_report(await self._core.call("audit.verify", {}))
 
 
 class AsyncBrandsOperations:
@@ -616,45 +476,6 @@ class AsyncBrandsOperations:
             "reply_to": reply_to,
             "unsubscribe_url": unsubscribe_url,
         }))
-
-
-class AsyncBreakersOperations:
-    """Operations of `breakers`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def list(
-        self,
-        *,
-        target: str | None | Omit = OMIT,
-    ) -> builtins.list[Breaker]:
-        """Lists the circuit breakers of this workspace: those that moved, and those this process calls
-        through.
-
-        Args:
-            target: Only targets that start so, such as `model:`.
-
-        Needs `manage:jobs`. Effect: read.
-        """
-        answer = await self._core.call("breakers.list", {"target": target})
-        return Rows([c.breaker(t1) for t1 in answer])
-
-    async def reset(
-        self,
-        *,
-        target: str,
-    ) -> Breaker:
-        """Closes a circuit breaker, so that the next call goes through.
-
-        Args:
-            target: The target, such as `model:openai`.
-
-        Needs `manage:jobs`. Effect: idempotent.
-        """
-        return c.breaker(await self._core.call("breakers.reset", {"target": target}))
 
 
 class AsyncBusOperations:
@@ -943,91 +764,6 @@ class AsyncCampaignOperations:
         return c.launch_outcome(await self._core.call("campaign.start", {"id": id}))
 
 
-class AsyncCatalogueOperations:
-    """Operations of `catalogue`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def batch(
-        self,
-        *,
-        calls: Sequence[CallOperation],
-        stop_on_error: bool | Omit = OMIT,
-    ) -> builtins.list[CallEnd]:
-        """Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
-        when a later one fails.
-
-        Args:
-            calls: The calls, 1..=100.
-            stop_on_error: True to leave out what comes after the first that fails. Default:
-              `False`.
-
-        Effect: read.
-        """
-        answer = await self._core.call("catalogue.batch", {"calls": calls, "stop_on_error": stop_on_error})
-        return Rows([c.call_end(t1) for t1 in answer])
-
-    async def call(
-        self,
-        *,
-        name: str,
-        deadline_ms: int | None | Omit = OMIT,
-        idempotency_key: str | None | Omit = OMIT,
-        input: Mapping[str, Any] | Omit = OMIT,
-    ) -> Any:
-        """Calls an operation by its name. The call is judged, limited and audited as the operation
-        itself is.
-
-        Args:
-            name: Name of the operation.
-            deadline_ms: Shortens the operation's deadline, in milliseconds, at least 1.
-            idempotency_key: A repeated call with the same key and input gives the first answer
-              for 24 h.
-            input: Its input. Default: `{}`.
-
-        Effect: read.
-        """
-        answer: Any = await self._core.call("catalogue.call", {
-            "name": name,
-            "deadline_ms": deadline_ms,
-            "idempotency_key": idempotency_key,
-            "input": input,
-        })
-        return answer
-
-    async def describe(
-        self,
-        *,
-        name: str,
-    ) -> OperationDetails:
-        """Tells everything about an operation: its schemas, rights, limits and examples.
-
-        Args:
-            name: Its name.
-
-        Effect: read.
-        """
-        return c.operation_details(await self._core.call("catalogue.describe", {"name": name}))
-
-    async def list(
-        self,
-        *,
-        prefix: str | None | Omit = OMIT,
-    ) -> builtins.list[OperationLine]:
-        """Lists the operations of this hub, by name.
-
-        Args:
-            prefix: Only names that start so, such as `people.`.
-
-        Effect: read.
-        """
-        answer = await self._core.call("catalogue.list", {"prefix": prefix})
-        return Rows([c.operation_line(t1) for t1 in answer])
-
-
 class AsyncConsentOperations:
     """Operations of `consent`."""
 
@@ -1156,6 +892,261 @@ class AsyncConsentOperations:
         }))
 
 
+class AsyncConversationsOperations:
+    """Operations of `conversations`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def append(
+        self,
+        *,
+        author: str,
+        conversation: str,
+        parts: Sequence[MessagePart],
+        reply_to_id: str | None | Omit = OMIT,
+        role: MessageRole | Omit = OMIT,
+        run_id: str | None | Omit = OMIT,
+        taint: Taint | None | Omit = OMIT,
+    ) -> Message:
+        """Adds a message to a conversation. A closed one opens again. The message is found by its
+        words at once, and by its meaning when the job that embeds it has run.
+
+        Args:
+            author: Name or id of who wrote it.
+            conversation: The conversation.
+            parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
+            reply_to_id: The message it answers; it then belongs to the thread of that one.
+            role: In whose role it speaks. Default: `user`.
+            run_id: The run that wrote it.
+            taint: How far its text can be trusted. Default: by the role, `user` for a user and
+              `model` for an assistant.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.message(await self._core.call("conversations.append", {
+            "author": author,
+            "conversation": conversation,
+            "parts": parts,
+            "reply_to_id": reply_to_id,
+            "role": role,
+            "run_id": run_id,
+            "taint": taint,
+        }))
+
+    async def close(
+        self,
+        *,
+        conversation: str,
+    ) -> Conversation:
+        """Closes a conversation.
+
+        Args:
+            conversation: The conversation.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.conversation(await self._core.call("conversations.close", {"conversation": conversation}))
+
+    async def get(
+        self,
+        *,
+        conversation: str,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        newest_first: bool | Omit = OMIT,
+        thread: str | None | Omit = OMIT,
+    ) -> ConversationPage:
+        """Gives a conversation with a page of its messages, oldest first.
+
+        Args:
+            conversation: The conversation.
+            cursor: `next` of the page before.
+            limit: Most messages of the page, 1..500. Default 50.
+            newest_first: Newest messages first. Default: oldest first.
+            thread: Only the messages of the thread that this message began.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.conversation_page(await self._core.call("conversations.get", {
+            "conversation": conversation,
+            "cursor": cursor,
+            "limit": limit,
+            "newest_first": newest_first,
+            "thread": thread,
+        }))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        kind: ConversationKind | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        status: ConversationStatus | None | Omit = OMIT,
+    ) -> ConversationPage:
+        """Lists conversations, the ones with the newest message first.
+
+        Args:
+            cursor: `next` of the page before.
+            kind: Only of this kind.
+            limit: Most conversations of the page, 1..500. Default 50.
+            person: Only with this person. Not together with `kind`.
+            status: Only of this status. A page may then hold fewer than `limit`, and more may
+              follow.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.conversation_page(await self._core.call("conversations.list", {
+            "cursor": cursor,
+            "kind": kind,
+            "limit": limit,
+            "person": person,
+            "status": status,
+        }))
+
+    async def mark_read(
+        self,
+        *,
+        conversation: str,
+        user: str,
+        up_to: str | None | Omit = OMIT,
+    ) -> int:
+        """Marks the messages of a conversation as read by a user, up to one of them. Gives how many
+        were marked.
+
+        Args:
+            conversation: The conversation.
+            user: Name or id of the user.
+            up_to: The last message that was read. Default: the newest.
+
+        Needs `read:content`. Effect: idempotent.
+        """
+        answer: int = await self._core.call("conversations.mark_read", {"conversation": conversation, "user": user, "up_to": up_to})
+        return answer
+
+    async def merge(
+        self,
+        *,
+        from_: str,
+        into: str,
+    ) -> Conversation:
+        """Moves the messages of one conversation into another, by time. Ids stay, and each message
+        remembers where it came from, so that `conversations.unmerge` can part them again.
+
+        Args:
+            from_: The conversation whose messages move.
+            into: The conversation that stays.
+
+        Needs `write:content`. Effect: compensable.
+        """
+        return c.conversation(await self._core.call("conversations.merge", {"from": from_, "into": into}))
+
+    async def search(
+        self,
+        *,
+        query: str,
+        conversation: str | None | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        kind: ConversationKind | None | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+        status: ConversationStatus | None | Omit = OMIT,
+    ) -> builtins.list[MessageHit]:
+        """Searches the messages of all conversations that the caller may read, by words and by
+        vectors.
+
+        Args:
+            query: What to search for, in words.
+            conversation: Only this conversation.
+            k: Most hits, 1 to 100. Default: 10.
+            kind: Only conversations of this kind.
+            person: Only conversations with this person.
+            status: Only conversations of this status.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("conversations.search", {
+            "query": query,
+            "conversation": conversation,
+            "k": k,
+            "kind": kind,
+            "person": person,
+            "status": status,
+        })
+        return Rows([c.message_hit(t1) for t1 in answer])
+
+    async def similar(
+        self,
+        *,
+        conversation: str | None | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+    ) -> builtins.list[ConversationHit]:
+        """Finds the conversations that are most like a given one, or like a text.
+
+        The likeness is the mean of the three messages of a conversation that come nearest to any
+        message given. The given conversation itself and those that the caller may not read are left
+        out.
+
+        Args:
+            conversation: The conversation to compare with. One of `conversation` and `text` is
+              needed.
+            k: Most hits, 1 to 100. Default: 5.
+            text: The text to compare with.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("conversations.similar", {"conversation": conversation, "k": k, "text": text})
+        return Rows([c.conversation_hit(t1) for t1 in answer])
+
+    async def start(
+        self,
+        *,
+        title: str,
+        agent: str | None | Omit = OMIT,
+        campaign: str | None | Omit = OMIT,
+        kind: ConversationKind | Omit = OMIT,
+        participants: Sequence[str] | Omit = OMIT,
+        person: str | None | Omit = OMIT,
+    ) -> Conversation:
+        """Starts a conversation.
+
+        Args:
+            title: Title, 1 to 200 characters.
+            agent: The agent that takes part.
+            campaign: The campaign it is about.
+            kind: What it is for. Default: `ad_hoc`.
+            participants: Names or ids of who takes part, up to 100. Default: `[]`.
+            person: The person it is with. Reading it then needs `read:people`.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.conversation(await self._core.call("conversations.start", {
+            "title": title,
+            "agent": agent,
+            "campaign": campaign,
+            "kind": kind,
+            "participants": participants,
+            "person": person,
+        }))
+
+    async def unmerge(
+        self,
+        *,
+        from_: str,
+    ) -> Conversation:
+        """Gives a merged conversation its messages back.
+
+        Args:
+            from_: The conversation that was merged away.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.conversation(await self._core.call("conversations.unmerge", {"from": from_}))
+
+
 class AsyncDatasetsOperations:
     """Operations of `datasets`."""
 
@@ -1194,6 +1185,22 @@ class AsyncDatasetsOperations:
             "purposes": purposes,
         }))
 
+    async def delete(
+        self,
+        *,
+        dataset: str,
+        space: str | None | Omit = OMIT,
+    ) -> Dataset:
+        """Deletes a dataset with all its documents, in one commit.
+
+        Args:
+            dataset: Id or name of the dataset.
+            space: Id or name of its space, when the name stands in several.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.dataset(await self._core.call("datasets.delete", {"dataset": dataset, "space": space}))
+
     async def get(
         self,
         *,
@@ -1228,6 +1235,34 @@ class AsyncDatasetsOperations:
         """
         return c.dataset_page(await self._core.call("datasets.list", {"cursor": cursor, "limit": limit, "space": space}))
 
+    async def update(
+        self,
+        *,
+        dataset: str,
+        acl: Sequence[DatasetsRole] | None | Omit = OMIT,
+        name: str | None | Omit = OMIT,
+        purposes: Sequence[str] | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+    ) -> Dataset:
+        """Renames a dataset, or changes who may read it and what for.
+
+        Args:
+            dataset: Id or name of the dataset.
+            acl: Roles that may read it; an empty list: everyone with `read:content`.
+            name: New name.
+            purposes: Purposes it may be used for; an empty list: any.
+            space: Id or name of its space, when the name stands in several.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.dataset(await self._core.call("datasets.update", {
+            "dataset": dataset,
+            "acl": acl,
+            "name": name,
+            "purposes": purposes,
+            "space": space,
+        }))
+
 
 class AsyncDocumentsOperations:
     """Operations of `documents`."""
@@ -1251,6 +1286,22 @@ class AsyncDocumentsOperations:
         Needs `delete:content`. Effect: idempotent.
         """
         return c.document(await self._core.call("documents.delete", {"document": document}))
+
+    async def diff(
+        self,
+        *,
+        document: str,
+        from_: str | None | Omit = OMIT,
+    ) -> VersionDiff:
+        """Compares two versions of a document, passage by passage.
+
+        Args:
+            document: The newer version.
+            from_: The older version. Default: the one before.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.version_diff(await self._core.call("documents.diff", {"document": document, "from": from_}))
 
     async def get(
         self,
@@ -1291,6 +1342,36 @@ class AsyncDocumentsOperations:
             "limit": limit,
             "space": space,
         }))
+
+    async def reprocess(
+        self,
+        *,
+        document: str,
+    ) -> Document:
+        """Reads a document again from the file that the store keeps, for instance after a change of
+        the space. It changes nothing when the chunks and vectors would be the same.
+
+        Args:
+            document: The document version whose file is read.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.document(await self._core.call("documents.reprocess", {"document": document}))
+
+    async def restore(
+        self,
+        *,
+        document: str,
+    ) -> Document:
+        """Brings a deleted document back as a new version, within 30 days and before a
+        `knowledge.compact` that allows less.
+
+        Args:
+            document: The version to bring back.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.document(await self._core.call("documents.restore", {"document": document}))
 
     async def text(
         self,
@@ -1552,7 +1633,7 @@ class AsyncGateOperations:
         draft: str,
         at: datetime | None | Omit = OMIT,
         person: str | None | Omit = OMIT,
-    ) -> GateVerdict:
+    ) -> Verdict:
         """Asks the gate whether a draft may go to a person. Nothing is stored or sent.
 
         Args:
@@ -1562,7 +1643,7 @@ class AsyncGateOperations:
 
         Needs `read:content`. Effect: read.
         """
-        return c.gate_verdict(await self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
+        return c.verdict(await self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
 
 
 class AsyncHealthOperations:
@@ -1655,7 +1736,7 @@ class AsyncJobsOperations:
         *,
         queue: str,
         error: str | None | Omit = OMIT,
-    ) -> JobsChanged:
+    ) -> Changed:
         """Drops the dead jobs of a queue, oldest first, 1000 a call.
 
         Args:
@@ -1664,7 +1745,7 @@ class AsyncJobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.jobs_changed(await self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
+        return c.changed(await self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
 
     async def enqueue(
         self,
@@ -1839,7 +1920,7 @@ class AsyncJobsOperations:
         self,
         *,
         ids: Sequence[str],
-    ) -> JobsChanged:
+    ) -> Changed:
         """Has dead or failed jobs run again from their first try.
 
         Args:
@@ -1847,14 +1928,14 @@ class AsyncJobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.jobs_changed(await self._core.call("jobs.retry", {"ids": ids}))
+        return c.changed(await self._core.call("jobs.retry", {"ids": ids}))
 
     async def retry_dead(
         self,
         *,
         queue: str,
         error: str | None | Omit = OMIT,
-    ) -> JobsChanged:
+    ) -> Changed:
         """Has the dead jobs of a queue run again, oldest first, 1000 a call.
 
         Args:
@@ -1863,7 +1944,7 @@ class AsyncJobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.jobs_changed(await self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
+        return c.changed(await self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
 
     async def work(self) -> Worked:
         """Works every job that is due now in this process, until none is left.
@@ -1880,6 +1961,84 @@ class AsyncKnowledgeOperations:
 
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
+
+    async def compact(
+        self,
+        *,
+        blob_grace_s: int | None | Omit = OMIT,
+        restorable_days: int | None | Omit = OMIT,
+    ) -> KnowledgeCompacted:
+        """Takes what was deleted out of the files: the index files of the workspace are written anew,
+        documents that can no longer be restored are dropped with their files, and the store gives
+        back the space of what was removed.
+
+        Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+        record of the store names them, whichever workspace it is of; those of newer uploads than
+        `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+        proportion to their size.
+
+        Args:
+            blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+              it needs `own:organization` and 0 is only for while nobody writes.
+            restorable_days: Days for which deleted documents can still be restored, 0 to 30.
+              Default 30; with 0 every deleted document goes for good.
+
+        Needs `delete:content`. Effect: idempotent.
+        """
+        return c.knowledge_compacted(await self._core.call("knowledge.compact", {
+            "blob_grace_s": blob_grace_s,
+            "restorable_days": restorable_days,
+        }))
+
+    async def context(
+        self,
+        *,
+        budget_tokens: int,
+        purpose: str,
+        query: str,
+        consents: Sequence[str] | None | Omit = OMIT,
+        conversation: str | None | Omit = OMIT,
+        items: Sequence[ContextItem] | Omit = OMIT,
+        k: int | None | Omit = OMIT,
+        limits: Sequence[PartLimits] | Omit = OMIT,
+        spaces: Sequence[str] | Omit = OMIT,
+        subjects: Sequence[MemorySubject] | Omit = OMIT,
+    ) -> BuiltContext:
+        """Builds what a model gets to read, within a budget of tokens.
+
+        Instructions, output schema and task input stand in it whole. The rest is filled by
+        priority: brand voice, verified facts, passages found for the query, memory, conversation,
+        examples. What does not fit is dropped, the lowest score first, and named in `dropped`, as
+        is what may not be used for the purpose. Text of others stands between marks with its source
+        id, and keeps its label.
+
+        Args:
+            budget_tokens: Most tokens in all, 100 to 2 000 000.
+            purpose: What it is to be used for, such as `email` or `support`.
+            query: What to look for in knowledge and memory.
+            consents: The consent bases that hold now. When given, a memory with another basis
+              is dropped.
+            conversation: The conversation to take the newest messages of.
+            items: Texts of the caller. Default: `[]`.
+            k: Passages to look for, 0 to 100. Default: 10.
+            limits: Limits of the parts, each part at most once. Default: `[]`.
+            spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
+            subjects: Whose memories to take. Default: `[]`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.built_context(await self._core.call("knowledge.context", {
+            "budget_tokens": budget_tokens,
+            "purpose": purpose,
+            "query": query,
+            "consents": consents,
+            "conversation": conversation,
+            "items": items,
+            "k": k,
+            "limits": limits,
+            "spaces": spaces,
+            "subjects": subjects,
+        }))
 
     async def embed(
         self,
@@ -1940,12 +2099,14 @@ class AsyncKnowledgeOperations:
         self,
         *,
         query: str,
+        boosts: FieldBoosts | None | Omit = OMIT,
         filters: SearchFilters | None | Omit = OMIT,
         fusion: Fusion | None | Omit = OMIT,
         k: int | None | Omit = OMIT,
         min_score: float | None | Omit = OMIT,
         mmr_lambda: float | None | Omit = OMIT,
         mode: SearchMode | Omit = OMIT,
+        rerank: str | None | Omit = OMIT,
         spaces: Sequence[str] | Omit = OMIT,
         text_weight: float | None | Omit = OMIT,
         vector: str | None | Omit = OMIT,
@@ -1957,8 +2118,10 @@ class AsyncKnowledgeOperations:
         why.
 
         Args:
-            query: What to search for, in words. Empty when `vector` alone is searched for, in
-              mode `vector`.
+            query: What to search for, in words. `"words in quotes"` must stand in a hit in this
+              order; `start*` finds the words that begin so. Empty when `vector` alone is searched
+              for, in mode `vector`.
+            boosts: What a word counts in title, headings and text.
             filters: What a hit must match.
             fusion: How the lists are joined. Default: `blend`.
             k: Most hits, 1 to 100. Default: 5.
@@ -1966,6 +2129,7 @@ class AsyncKnowledgeOperations:
             mmr_lambda: Spreads the hits: 1 keeps the order by score, 0 wants only difference.
               Default: no spreading.
             mode: Which lists answer. Default: `hybrid`.
+            rerank: Id of a reranker that decides the order of the best 50. Default: none.
             spaces: Ids or names of spaces; empty: all. Default: `[]`.
             text_weight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
               beside a lexical embedder.
@@ -1976,134 +2140,187 @@ class AsyncKnowledgeOperations:
         """
         return c.search_result(await self._core.call("knowledge.search", {
             "query": query,
+            "boosts": boosts,
             "filters": filters,
             "fusion": fusion,
             "k": k,
             "min_score": min_score,
             "mmr_lambda": mmr_lambda,
             "mode": mode,
+            "rerank": rerank,
             "spaces": spaces,
             "text_weight": text_weight,
             "vector": vector,
         }))
 
 
-class AsyncLimitsOperations:
-    """Operations of `limits`."""
+class AsyncMemoryOperations:
+    """Operations of `memory`."""
 
     __slots__ = ("_core",)
 
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def list(self) -> builtins.list[LimitRow]:
-        """Lists the limits of calls: what is counted, how many are admitted, since when a limit is
-        overridden.
-
-        Needs `manage:policies`. Effect: read.
-        """
-        answer = await self._core.call("limits.list", {})
-        return Rows([c.limit_row(t1) for t1 in answer])
-
-    async def override(
+    async def add(
         self,
         *,
-        bucket: str,
-        reason: str,
-        until: datetime,
-        rate: Rate | None | Omit = OMIT,
-    ) -> LimitOverride:
-        """Sets another limit for a bucket, or for all buckets of a kind, for a time.
+        source_event: str,
+        subject: MemorySubject,
+        text: str,
+        confidence: float | None | Omit = OMIT,
+        consent_basis: str | None | Omit = OMIT,
+        expires_at: datetime | None | Omit = OMIT,
+        kind: MemoryKind | Omit = OMIT,
+        purposes: Sequence[str] | Omit = OMIT,
+        recalled: bool | Omit = OMIT,
+        slots: Mapping[str, str] | Omit = OMIT,
+        source_label: SourceLabel | Omit = OMIT,
+        valid_from: datetime | None | Omit = OMIT,
+    ) -> MemoryChange:
+        """Remembers something about a brand, an agent or a user.
+
+        What a first party says holds at once; all else waits in quarantine until an event with
+        another id, or a first party, says the same. What is there already is reinforced, not kept
+        twice. A slot with another value closes the old item. A text that was itself recalled from
+        memory is not learned again.
 
         Args:
-            bucket: A kind such as `principal`, or one bucket of it such as
-              `principal|user:ada`.
-            reason: Why, 1..500 characters; kept in the audit log.
-            until: Until when; at most a year from now. An instant that has passed ends an
-              override.
-            rate: The rate in its place; left out: not limited.
+            source_event: Id of the event, message or run it was learned from.
+            subject: Who or what it is about.
+            text: In words, 1 to 4 000 characters.
+            confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
+            consent_basis: The consent or contract that allows to keep it. Needed about a user.
+            expires_at: When it may no longer be used. Default: never.
+            kind: What kind of thing it is. Default: `fact`.
+            purposes: Purposes it may be used for; empty: any. Default: `[]`.
+            recalled: True when the text was itself recalled from memory: it is then not
+              learned. Default: `False`.
+            slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
+              only they can be contradicted. Default: `{}`.
+            source_label: Where it comes from. Default: `model`, the least trusted.
+            valid_from: From when it is so. Default: now.
 
-        Needs `manage:policies`. Effect: idempotent.
+        Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
         """
-        return c.limit_override(await self._core.call("limits.override", {
-            "bucket": bucket,
-            "reason": reason,
-            "until": until,
-            "rate": rate,
+        return c.memory_change(await self._core.call("memory.add", {
+            "source_event": source_event,
+            "subject": subject,
+            "text": text,
+            "confidence": confidence,
+            "consent_basis": consent_basis,
+            "expires_at": expires_at,
+            "kind": kind,
+            "purposes": purposes,
+            "recalled": recalled,
+            "slots": slots,
+            "source_label": source_label,
+            "valid_from": valid_from,
         }))
 
-
-class AsyncMembersOperations:
-    """Operations of `members`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def invite(
+    async def as_of(
         self,
         *,
-        role: str,
-        user: str,
-    ) -> Membership:
-        """Asks a user to join this workspace with a role.
+        at: datetime,
+        subject: MemorySubject,
+    ) -> list[Memory]:
+        """Answers what was known about a subject at an instant: what held then, also when it was
+        closed or taken back later. What was forgotten stays forgotten.
 
         Args:
-            role: `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
-              beyond the caller's own rights.
-            user: The user, by the id the host knows it by, 1..200 bytes.
+            at: The instant.
+            subject: Who or what it is about.
 
-        Needs `manage:team`. Effect: idempotent.
+        Needs `read:content`. Effect: read.
         """
-        return c.membership(await self._core.call("members.invite", {"role": role, "user": user}))
+        answer = await self._core.call("memory.as_of", {"at": at, "subject": subject})
+        return Rows([c.memory(t1) for t1 in answer])
 
-    async def list(
+    async def confirm(
         self,
         *,
-        cursor: str | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-    ) -> MembershipPage:
-        """Lists the members of this workspace, by user.
+        memory: str,
+        source_event: str,
+        source_label: SourceLabel | Omit = OMIT,
+    ) -> MemoryChange:
+        """Confirms a memory: with an event of another id than those it was learned from, or by a first
+        party.
 
         Args:
-            cursor: `next` of the page before.
-            limit: Most members of the page, 1..500. Default 50.
+            memory: The memory.
+            source_event: Id of the event that says the same.
+            source_label: Who says so. Default: `first_party`.
 
-        Needs `manage:team`. Effect: read.
+        Needs `write:content`. Effect: idempotent.
         """
-        return c.membership_page(await self._core.call("members.list", {"cursor": cursor, "limit": limit}))
+        return c.memory_change(await self._core.call("memory.confirm", {
+            "memory": memory,
+            "source_event": source_event,
+            "source_label": source_label,
+        }))
 
-    async def remove(
+    async def forget(
         self,
         *,
-        user: str,
-    ) -> Membership:
-        """Removes a member. Its keys are revoked in the same commit.
+        memory: str | None | Omit = OMIT,
+        subject: MemorySubject | None | Omit = OMIT,
+    ) -> Forgotten:
+        """Forgets one memory, or all about a subject: text, slots and vector leave the store. There is
+        no way back.
 
         Args:
-            user: The user.
+            memory: The memory. One of `memory` and `subject` is needed.
+            subject: All about this subject.
 
-        Needs `manage:team`. Effect: idempotent.
+        Needs `delete:content`. Effect: idempotent.
         """
-        return c.membership(await self._core.call("members.remove", {"user": user}))
+        return c.forgotten(await self._core.call("memory.forget", {"memory": memory, "subject": subject}))
 
-    async def set_role(
+    async def retract(
         self,
         *,
-        role: str,
-        user: str,
-    ) -> Membership:
-        """Gives a member another role. It holds for the member's next call.
+        memory: str,
+    ) -> Memory:
+        """Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
 
         Args:
-            role: The new role; neither it nor the old one may go beyond the caller's own
-              rights.
-            user: The user.
+            memory: The memory.
 
-        Needs `manage:team`. Effect: idempotent.
+        Needs `write:content`. Effect: idempotent.
         """
-        return c.membership(await self._core.call("members.set_role", {"role": role, "user": user}))
+        return c.memory(await self._core.call("memory.retract", {"memory": memory}))
+
+    async def search(
+        self,
+        *,
+        subject: MemorySubject,
+        k: int | None | Omit = OMIT,
+        kinds: Sequence[MemoryKind] | Omit = OMIT,
+        purpose: str | None | Omit = OMIT,
+        query: str | None | Omit = OMIT,
+    ) -> list[MemoryHit]:
+        """Searches what is remembered about a subject.
+
+        Only what holds now is given: not what waits in quarantine, was taken back, closed or has
+        expired, nor what may not be used for the purpose.
+
+        Args:
+            subject: Who or what it is about.
+            k: Most hits, 1 to 100. Default: 10.
+            kinds: Kinds; one of them. Empty: any. Default: `[]`.
+            purpose: What it is to be used for: items that name other purposes are left out.
+            query: What to search for; left out, the newest come first.
+
+        Needs `read:content`. Effect: read.
+        """
+        answer = await self._core.call("memory.search", {
+            "subject": subject,
+            "k": k,
+            "kinds": kinds,
+            "purpose": purpose,
+            "query": query,
+        })
+        return Rows([c.memory_hit(t1) for t1 in answer])
 
 
 class AsyncPeopleCandidatesOperations:
@@ -2549,131 +2766,6 @@ class AsyncPeopleOperations:
         }))
 
 
-class AsyncPoliciesOperations:
-    """Operations of `policies`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def activate(
-        self,
-        *,
-        id: str,
-        dry_run: bool | Omit = OMIT,
-    ) -> Policy:
-        """Puts a version of a policy in force, or in dry run. Another version of the same name that
-        was in that state ends.
-
-        Args:
-            id: Id of the version.
-            dry_run: True to only evaluate and record it beside those in force. Default:
-              `False`.
-
-        Needs `manage:policies`. Effect: idempotent.
-        """
-        return c.policy(await self._core.call("policies.activate", {"id": id, "dry_run": dry_run}))
-
-    async def dry_run(
-        self,
-        *,
-        policy: PolicyDraft,
-        from_: datetime | None | Omit = OMIT,
-        to: datetime | None | Omit = OMIT,
-    ) -> DryRun:
-        """Tries a policy on the decisions that were recorded: which would have come out differently.
-
-        Args:
-            policy: The policy; a version in force of the same name is left out beside it.
-            from_: Decisions from this instant on. Default: all that are kept, 30 days.
-            to: Decisions up to this instant. Default: now.
-
-        Needs `manage:policies`. Effect: read.
-        """
-        return c.dry_run(await self._core.call("policies.dry_run", {"policy": policy, "from": from_, "to": to}))
-
-    async def evaluate(
-        self,
-        *,
-        facts: Any,
-        operation: str,
-    ) -> PoliciesDecision:
-        """Asks the policies in force what they would say to a call with these facts, with the word of
-        each rule.
-
-        Args:
-            facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
-              is left out is unknown.
-            operation: Name of the operation.
-
-        Needs `read:audit`. Effect: pure.
-        """
-        return c.policies_decision(await self._core.call("policies.evaluate", {"facts": facts, "operation": operation}))
-
-    async def history(
-        self,
-        *,
-        name: str,
-    ) -> builtins.list[Policy]:
-        """Lists all versions of a policy, the newest last.
-
-        Args:
-            name: Name of the policy.
-
-        Needs `manage:policies`. Effect: read.
-        """
-        answer = await self._core.call("policies.history", {"name": name})
-        return Rows([c.policy(t1) for t1 in answer])
-
-    async def list(
-        self,
-        *,
-        cursor: str | None | Omit = OMIT,
-        limit: int | None | Omit = OMIT,
-        state: PolicyState | None | Omit = OMIT,
-    ) -> PolicyPage:
-        """Lists policies, by state and name, or by name and version.
-
-        Args:
-            cursor: `next` of the page before.
-            limit: Most policies of the page, 1..500. Default 50.
-            state: Only this state.
-
-        Needs `manage:policies`. Effect: read.
-        """
-        return c.policy_page(await self._core.call("policies.list", {"cursor": cursor, "limit": limit, "state": state}))
-
-    async def put(
-        self,
-        *,
-        policy: PolicyDraft,
-    ) -> Policy:
-        """Writes a policy as a draft: a new name starts at version 1, a known one gets its next
-        version.
-
-        Args:
-            policy: What it says.
-
-        Needs `manage:policies`. Effect: idempotent.
-        """
-        return c.policy(await self._core.call("policies.put", {"policy": policy}))
-
-    async def retire(
-        self,
-        *,
-        id: str,
-    ) -> Policy:
-        """Takes a version of a policy out of force.
-
-        Args:
-            id: Id of the version.
-
-        Needs `manage:policies`. Effect: idempotent.
-        """
-        return c.policy(await self._core.call("policies.retire", {"id": id}))
-
-
 class AsyncPreferencesOperations:
     """Operations of `preferences`."""
 
@@ -2795,7 +2887,7 @@ class AsyncQueuesOperations:
         *,
         confirm: str,
         queue: str,
-    ) -> JobsChanged:
+    ) -> Changed:
         """Removes all jobs of a queue, 5000 a call. The queue must be drained.
 
         Args:
@@ -2804,7 +2896,7 @@ class AsyncQueuesOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.jobs_changed(await self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
+        return c.changed(await self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
 
     async def pause(
         self,
@@ -2847,33 +2939,6 @@ class AsyncQueuesOperations:
         Needs `read:analytics`. Effect: read.
         """
         return c.queue_stats(await self._core.call("queues.stats", {"queue": queue}))
-
-
-class AsyncRolesOperations:
-    """Operations of `roles`."""
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: AsyncCore) -> None:
-        self._core = core
-
-    async def put(
-        self,
-        *,
-        name: str,
-        permissions: Sequence[Permission],
-    ) -> CustomRole:
-        """Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
-
-        Args:
-            name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
-              role.
-            permissions: What it holds: words such as `read:content`, none beyond the caller's
-              own rights.
-
-        Needs `manage:team`. Effect: idempotent.
-        """
-        return c.custom_role(await self._core.call("roles.put", {"name": name, "permissions": permissions}))
 
 
 class AsyncRunsOperations:
@@ -3148,32 +3213,8 @@ class AsyncScopeOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def can(
-        self,
-        *,
-        operation: str,
-        target: Mapping[str, Any] | None | Omit = OMIT,
-    ) -> Allowed:
-        """Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
-
-        Args:
-            operation: Name of the operation.
-            target: Its input as far as it is known, for policies that look at it.
-
-        Effect: pure.
-        """
-        return c.allowed(await self._core.call("scope.can", {"operation": operation, "target": target}))
-
-    async def list_permissions(self) -> list[PermissionLine]:
-        """Lists the words of rights: what each means, which roles hold it, which operations need it.
-
-        Effect: read.
-        """
-        answer = await self._core.call("scope.list_permissions", {})
-        return Rows([c.permission_line(t1) for t1 in answer])
-
     async def whoami(self) -> Caller:
-        """Tells who is calling, with which rights, in which workspace, and how many calls are left.
+        """Tells who is calling, with which rights, in which workspace.
 
         Effect: read.
         """
@@ -3431,6 +3472,7 @@ class AsyncSpacesOperations:
         chunking: ChunkOptions | None | Omit = OMIT,
         embedder: str | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
+        storage: VectorStorage | None | Omit = OMIT,
     ) -> Space:
         """Creates an embedding space: documents that are searched together.
 
@@ -3442,6 +3484,8 @@ class AsyncSpacesOperations:
             embedder: Embedder that makes the vectors. Default: `offline-hash-512`.
             language: ISO 639-1 code of all its texts; left out, the language of each document
               is detected.
+            storage: How exactly the index keeps the vectors. Default: `f16`, which no answer
+              was ever seen to change for.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`, `config`.
         """
@@ -3450,6 +3494,7 @@ class AsyncSpacesOperations:
             "chunking": chunking,
             "embedder": embedder,
             "language": language,
+            "storage": storage,
         }))
 
     async def get(
@@ -3481,6 +3526,58 @@ class AsyncSpacesOperations:
         Needs `read:content`. Effect: read.
         """
         return c.space_page(await self._core.call("spaces.list", {"cursor": cursor, "limit": limit}))
+
+    async def migrate(
+        self,
+        *,
+        embedder: str,
+        space: str,
+        dry_run: bool | Omit = OMIT,
+    ) -> MigrationPlan:
+        """Moves a space to another embedder, as a job. Search answers from the old vectors until every
+        chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+
+        Args:
+            embedder: The new embedder.
+            space: Id or name of the space.
+            dry_run: True to count the work only. Default: `False`.
+
+        Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+        """
+        return c.migration_plan(await self._core.call("spaces.migrate", {"embedder": embedder, "space": space, "dry_run": dry_run}))
+
+    async def retire(
+        self,
+        *,
+        space: str,
+    ) -> Space:
+        """Retires a space: it answers nothing and takes no documents. Its records stay.
+
+        Args:
+            space: Id or name of the space.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.space(await self._core.call("spaces.retire", {"space": space}))
+
+    async def update(
+        self,
+        *,
+        space: str,
+        language: str | None | Omit = OMIT,
+        name: str | None | Omit = OMIT,
+    ) -> Space:
+        """Renames a space, or changes the language of its texts. Documents that are there keep their
+        chunks; a changed language holds for what comes in from now on.
+
+        Args:
+            space: Id or name of the space.
+            language: ISO 639-1 code of its texts.
+            name: New name.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+        """
+        return c.space(await self._core.call("spaces.update", {"space": space, "language": language, "name": name}))
 
 
 class AsyncStoreOperations:
@@ -4344,75 +4441,12 @@ class AsyncWorkspacesOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def close(
-        self,
-        *,
-        reason: str,
-    ) -> Workspace:
-        """Closes this workspace. It can be restored until it is erased.
-
-        Args:
-            reason: Why, 1..500 characters.
-
-        Needs `own:organization`. Effect: idempotent.
-        """
-        return c.workspace(await self._core.call("workspaces.close", {"reason": reason}))
-
-    async def create(
-        self,
-        *,
-        slug: str,
-        name: str | None | Omit = OMIT,
-        timezone: str | None | Omit = OMIT,
-    ) -> Workspace:
-        """Makes a workspace in the organization of this one.
-
-        Args:
-            slug: Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
-              outside the organization, the new workspace gets a longer one, which is in the
-              answer.
-            name: Display name, 1..200 characters. Default: the slug.
-            timezone: IANA time zone. Default: that of this workspace.
-
-        Needs `manage:organization`. Effect: idempotent.
-        """
-        return c.workspace(await self._core.call("workspaces.create", {"slug": slug, "name": name, "timezone": timezone}))
-
     async def get(self) -> Workspace:
         """Gives the settings of this workspace.
 
         Effect: read.
         """
         return c.workspace(await self._core.call("workspaces.get", {}))
-
-    async def list(self) -> builtins.list[WorkspaceLine]:
-        """Lists the workspaces of this organization that the caller belongs to, by slug.
-
-        Effect: read.
-        """
-        answer = await self._core.call("workspaces.list", {})
-        return Rows([c.workspace_line(t1) for t1 in answer])
-
-    async def restore(self) -> Workspace:
-        """Makes a suspended or closed workspace active again.
-
-        Needs `own:organization`. Effect: idempotent.
-        """
-        return c.workspace(await self._core.call("workspaces.restore", {}))
-
-    async def suspend(
-        self,
-        *,
-        reason: str,
-    ) -> Workspace:
-        """Suspends this workspace: it answers reads, all else is refused until it is restored.
-
-        Args:
-            reason: Why, 1..500 characters.
-
-        Needs `manage:organization`. Effect: idempotent.
-        """
-        return c.workspace(await self._core.call("workspaces.suspend", {"reason": reason}))
 
     async def update(
         self,
@@ -4422,8 +4456,6 @@ class AsyncWorkspacesOperations:
         default_region: str | None | Omit = OMIT,
         mode: Mode | None | Omit = OMIT,
         name: str | None | Omit = OMIT,
-        region_tag: str | None | Omit = OMIT,
-        residency_any: bool | None | Omit = OMIT,
         status: WorkspaceStatus | None | Omit = OMIT,
         timezone: str | None | Omit = OMIT,
     ) -> Workspace:
@@ -4435,9 +4467,6 @@ class AsyncWorkspacesOperations:
             default_region: ISO 3166-1 alpha-2 region for reading national phone numbers.
             mode: `sandbox` for trying out, `production` for real people.
             name: Display name, 1..200 characters.
-            region_tag: Region that the targets of its data must be tagged with, such as `eu`;
-              empty text: anywhere.
-            residency_any: Lets targets without a region pass as well.
             status: `active`, `paused`, `suspended` or `closed`.
             timezone: IANA time zone.
 
@@ -4449,8 +4478,6 @@ class AsyncWorkspacesOperations:
             "default_region": default_region,
             "mode": mode,
             "name": name,
-            "region_tag": region_tag,
-            "residency_any": residency_any,
             "status": status,
             "timezone": timezone,
         }))
@@ -4475,11 +4502,6 @@ class AsyncOperations:
         return AsyncAiOperations(self._core)
 
     @property
-    def api_keys(self) -> AsyncApiKeysOperations:
-        """Operations of `api_keys`."""
-        return AsyncApiKeysOperations(self._core)
-
-    @property
     def audit(self) -> AsyncAuditOperations:
         """Operations of `audit`."""
         return AsyncAuditOperations(self._core)
@@ -4488,11 +4510,6 @@ class AsyncOperations:
     def brands(self) -> AsyncBrandsOperations:
         """Operations of `brands`."""
         return AsyncBrandsOperations(self._core)
-
-    @property
-    def breakers(self) -> AsyncBreakersOperations:
-        """Operations of `breakers`."""
-        return AsyncBreakersOperations(self._core)
 
     @property
     def bus(self) -> AsyncBusOperations:
@@ -4505,14 +4522,14 @@ class AsyncOperations:
         return AsyncCampaignOperations(self._core)
 
     @property
-    def catalogue(self) -> AsyncCatalogueOperations:
-        """Operations of `catalogue`."""
-        return AsyncCatalogueOperations(self._core)
-
-    @property
     def consent(self) -> AsyncConsentOperations:
         """Operations of `consent`."""
         return AsyncConsentOperations(self._core)
+
+    @property
+    def conversations(self) -> AsyncConversationsOperations:
+        """Operations of `conversations`."""
+        return AsyncConversationsOperations(self._core)
 
     @property
     def datasets(self) -> AsyncDatasetsOperations:
@@ -4555,24 +4572,14 @@ class AsyncOperations:
         return AsyncKnowledgeOperations(self._core)
 
     @property
-    def limits(self) -> AsyncLimitsOperations:
-        """Operations of `limits`."""
-        return AsyncLimitsOperations(self._core)
-
-    @property
-    def members(self) -> AsyncMembersOperations:
-        """Operations of `members`."""
-        return AsyncMembersOperations(self._core)
+    def memory(self) -> AsyncMemoryOperations:
+        """Operations of `memory`."""
+        return AsyncMemoryOperations(self._core)
 
     @property
     def people(self) -> AsyncPeopleOperations:
         """Operations of `people`."""
         return AsyncPeopleOperations(self._core)
-
-    @property
-    def policies(self) -> AsyncPoliciesOperations:
-        """Operations of `policies`."""
-        return AsyncPoliciesOperations(self._core)
 
     @property
     def preferences(self) -> AsyncPreferencesOperations:
@@ -4588,11 +4595,6 @@ class AsyncOperations:
     def queues(self) -> AsyncQueuesOperations:
         """Operations of `queues`."""
         return AsyncQueuesOperations(self._core)
-
-    @property
-    def roles(self) -> AsyncRolesOperations:
-        """Operations of `roles`."""
-        return AsyncRolesOperations(self._core)
 
     @property
     def runs(self) -> AsyncRunsOperations:

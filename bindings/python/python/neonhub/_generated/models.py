@@ -22,7 +22,6 @@ __all__ = [
     "AiCitation",
     "AiRole",
     "AiWarning",
-    "Allowed",
     "Answer",
     "Approval",
     "Assertion",
@@ -35,7 +34,6 @@ __all__ = [
     "Attribution",
     "AuditEntry",
     "AuditEntryPage",
-    "AuditExport",
     "AuditOutcome",
     "AuditReport",
     "Backoff",
@@ -54,17 +52,13 @@ __all__ = [
     "BrandPage",
     "BrandStatus",
     "BrandsChannel",
-    "Breaker",
-    "BreakerState",
     "BriefSender",
     "BudgetLine",
     "BudgetShare",
+    "BuiltContext",
     "BusEvent",
     "Calendar",
     "Calibration",
-    "CallEnd",
-    "CallError",
-    "CallOperation",
     "Caller",
     "Campaign",
     "CampaignBrief",
@@ -85,9 +79,9 @@ __all__ = [
     "Cancelled",
     "CandidateStatus",
     "Casing",
+    "Changed",
     "Channel",
     "ChannelOverride",
-    "Checkpoint",
     "ChunkOptions",
     "Cited",
     "Compacted",
@@ -98,20 +92,28 @@ __all__ = [
     "ConsentStepEffect",
     "ContactCounts",
     "ContentFacts",
+    "ContextBlock",
     "ContextChunk",
+    "ContextItem",
+    "Conversation",
+    "ConversationHit",
+    "ConversationKind",
+    "ConversationPage",
+    "ConversationStatus",
     "CostRange",
     "Count",
     "CreateSchedule",
     "Cta",
-    "CustomRole",
     "DataKeyRotated",
     "Dataset",
     "DatasetKind",
     "DatasetPage",
     "DatasetsRole",
     "DayWindow",
+    "Decision",
     "DedupeInput",
     "DedupeMode",
+    "DiffPassage",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -126,27 +128,25 @@ __all__ = [
     "DraftsParts",
     "DraftsViolation",
     "DropRule",
-    "Dropped",
-    "DryRun",
     "EffectClass",
     "Escape",
     "Event",
     "EventPage",
     "Exemplar",
     "Explanation",
-    "ExportFormat",
     "ExportReport",
     "FailedFile",
+    "FieldBoosts",
     "Filter",
     "FindingKind",
     "Flow",
+    "Forgotten",
     "Frequency",
     "Fusion",
     "FusionBlend",
     "FusionRrf",
-    "GateDecision",
-    "GateVerdict",
     "GeneratedText",
+    "Given",
     "Greeting",
     "HealAction",
     "HealResult",
@@ -172,12 +172,11 @@ __all__ = [
     "JobError",
     "JobPage",
     "JobState",
-    "JobsChanged",
     "JobsLogLine",
-    "KeyView",
-    "KeyViewPage",
     "KindFigures",
+    "KnowledgeCompacted",
     "KnowledgeCounts",
+    "KnowledgeDropped",
     "Kpi",
     "LaunchOutcome",
     "Lease",
@@ -185,34 +184,42 @@ __all__ = [
     "Lifecycle",
     "Lifted",
     "LimitCheck",
-    "LimitOverride",
-    "LimitRow",
     "LineFault",
     "Link",
     "Manifest",
-    "MemberStatus",
-    "Membership",
-    "MembershipPage",
+    "Memory",
+    "MemoryChange",
+    "MemoryHit",
+    "MemoryKind",
+    "MemoryState",
+    "MemorySubject",
     "MergeCandidate",
     "MergeCandidatePage",
     "MergeEntry",
     "MergeStatus",
+    "Message",
+    "MessageHit",
+    "MessagePart",
+    "MessagePartFile",
+    "MessagePartText",
+    "MessageRole",
     "Migrated",
+    "Migration",
+    "MigrationPlan",
     "Missed",
     "Mode",
     "Money",
     "NewJob",
-    "NewKey",
     "NewNode",
     "NewRule",
     "Objective",
     "OfflineTemplate",
     "OnChildFailure",
     "OnConflict",
-    "OperationDetails",
-    "OperationLine",
     "Overlap",
     "Part",
+    "PartKind",
+    "PartLimits",
     "Pattern",
     "PatternMaxSentenceWords",
     "PatternNoCapitals",
@@ -222,10 +229,10 @@ __all__ = [
     "PatternNoHashtags",
     "PatternNoQuestions",
     "PatternTerm",
+    "PeopleDropped",
     "PeopleEncoding",
     "PeopleOrder",
     "Permission",
-    "PermissionLine",
     "Person",
     "PersonFields",
     "PersonStatus",
@@ -234,23 +241,6 @@ __all__ = [
     "Plan",
     "PlanLine",
     "PlanStep",
-    "PoliciesChanged",
-    "PoliciesDecision",
-    "PoliciesRule",
-    "PoliciesVerdict",
-    "Policy",
-    "PolicyDraft",
-    "PolicyEffect",
-    "PolicyEffectAllow",
-    "PolicyEffectAnnotate",
-    "PolicyEffectDeny",
-    "PolicyEffectLimit",
-    "PolicyEffectRedact",
-    "PolicyEffectRequireApproval",
-    "PolicyPage",
-    "PolicyRef",
-    "PolicyScope",
-    "PolicyState",
     "Preferences",
     "Principal",
     "PrincipalAgent",
@@ -270,22 +260,22 @@ __all__ = [
     "QueueStats",
     "QueueView",
     "QuietHours",
-    "Rate",
     "ReadFile",
     "Reason",
     "ReasonLine",
     "Recorded",
+    "RememberedAs",
     "Rendered",
     "Repaired",
     "Replacement",
     "Replayed",
     "ReportPage",
-    "Residency",
     "Resolved",
     "Review",
     "RootRotated",
     "RowFault",
     "RowFaultPage",
+    "Rule",
     "RuleKind",
     "RuleSource",
     "RunDetails",
@@ -313,6 +303,7 @@ __all__ = [
     "SkippedPassage",
     "SmsEncoding",
     "Source",
+    "SourceLabel",
     "SourceText",
     "Space",
     "SpacePage",
@@ -331,6 +322,7 @@ __all__ = [
     "StreamPage",
     "Style",
     "SubjectHealth",
+    "SubjectKind",
     "Suggestion",
     "SuppressionCheck",
     "SuppressionFact",
@@ -358,7 +350,6 @@ __all__ = [
     "Trace",
     "Trait",
     "Trust",
-    "Truth",
     "Turn",
     "Unit",
     "Unmerged",
@@ -370,10 +361,13 @@ __all__ = [
     "VarKind",
     "VaultReport",
     "VectorKind",
+    "VectorStorage",
     "Vectors",
+    "Verdict",
     "Verification",
     "VerificationMethod",
     "Verified",
+    "VersionDiff",
     "Vocabulary",
     "Voice",
     "VoiceAlignment",
@@ -392,7 +386,6 @@ __all__ = [
     "VoiceProposal",
     "VoiceReport",
     "VoiceRule",
-    "VoiceRule2",
     "VoiceScore",
     "VoiceSpan",
     "VoiceStatus",
@@ -406,7 +399,6 @@ __all__ = [
     "WhenLocalDaily",
     "Worked",
     "Workspace",
-    "WorkspaceLine",
     "WorkspaceStatus",
 ]
 
@@ -720,35 +712,6 @@ class AiWarning(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Allowed(Shown):
-    """The answer of `scope.can`."""
-
-    allowed: bool
-    """True when the call would pass rights, tenant and policies."""
-
-    missing: list[Permission]
-    """The rights that are missing."""
-
-    policies: list[str]
-    """The policies that decided, `name@version`."""
-
-    verdict: PoliciesVerdict
-    """What policies say."""
-
-    workspace: str | None = None
-    """The state of the workspace, when it stands in the way."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "allowed": self.allowed,
-            "missing": self.missing,
-            "policies": self.policies,
-            "verdict": self.verdict,
-            "workspace": OMIT if self.workspace is None else self.workspace,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Answer(Shown):
     """The answer of the ledger."""
 
@@ -1044,17 +1007,8 @@ class AuditEntry(Shown):
     actor: Principal
     """Who."""
 
-    after_hash: str | None = None
-    """SHA-256 of the target after, hex."""
-
-    approval_id: str | None = None
-    """The approval that let it through."""
-
     at: datetime
     """When."""
-
-    before_hash: str | None = None
-    """SHA-256 of the target before, hex."""
 
     correlation_id: str
     """Joins everything one outer call caused."""
@@ -1065,26 +1019,14 @@ class AuditEntry(Shown):
     id: str
     """Id of the record: the number with leading zeros."""
 
-    ip_hash: str | None = None
-    """Keyed hash of the address the call came from, when the host gave it."""
-
-    on_behalf_of: str | None = None
-    """Whom the actor acted for."""
-
     outcome: AuditOutcome
     """How it ended."""
-
-    policy_versions: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Versions of policies that spoke, `name@version`."""
 
     prev_hash: str
     """Hash of the entry before, hex."""
 
     reason: str | None = None
     """Why it was refused or failed: an error code."""
-
-    run_id: str | None = None
-    """The agent's run."""
 
     seq: int
     """Number in the chain of the workspace, from 1."""
@@ -1099,20 +1041,13 @@ class AuditEntry(Shown):
         return {
             "action": self.action,
             "actor": self.actor,
-            "after_hash": OMIT if self.after_hash is None else self.after_hash,
-            "approval_id": OMIT if self.approval_id is None else self.approval_id,
             "at": self.at,
-            "before_hash": OMIT if self.before_hash is None else self.before_hash,
             "correlation_id": self.correlation_id,
             "hash": self.hash,
             "id": self.id,
-            "ip_hash": OMIT if self.ip_hash is None else self.ip_hash,
-            "on_behalf_of": OMIT if self.on_behalf_of is None else self.on_behalf_of,
             "outcome": self.outcome,
-            "policy_versions": self.policy_versions,
             "prev_hash": self.prev_hash,
             "reason": OMIT if self.reason is None else self.reason,
-            "run_id": OMIT if self.run_id is None else self.run_id,
             "seq": self.seq,
             "target_id": OMIT if self.target_id is None else self.target_id,
             "target_kind": OMIT if self.target_kind is None else self.target_kind,
@@ -1136,43 +1071,6 @@ class AuditEntryPage(Shown):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class AuditExport(Shown):
-    """A page of exported entries."""
-
-    checkpoints: list[Checkpoint]
-    """Checkpoints outside the store whose last entry is among these."""
-
-    entries: int
-    """How many."""
-
-    first: int
-    """First and last number; 0 when there are none."""
-
-    format: ExportFormat
-    """How they are written."""
-
-    last: int
-    """Last number."""
-
-    next: str | None = None
-    """Where the next page starts; absent on the last one."""
-
-    text: str
-    """The entries."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "checkpoints": self.checkpoints,
-            "entries": self.entries,
-            "first": self.first,
-            "format": self.format,
-            "last": self.last,
-            "next": OMIT if self.next is None else self.next,
-            "text": self.text,
-        }
-
-
 AuditOutcome: TypeAlias = Literal[
     "ok",
     "denied",
@@ -1190,9 +1088,6 @@ AuditOutcome: TypeAlias = Literal[
 class AuditReport(Shown):
     """The answer of `audit.verify`."""
 
-    anchors: int = 0
-    """Checkpoints outside the store that the chain was held against."""
-
     entries: int
     """Entries read."""
 
@@ -1207,7 +1102,6 @@ class AuditReport(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "anchors": self.anchors,
             "entries": self.entries,
             "first_bad": OMIT if self.first_bad is None else self.first_bad,
             "ok": self.ok,
@@ -1521,52 +1415,6 @@ BrandsChannel: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Breaker(Shown):
-    """The breaker of one target, as it is stored and shared by processes."""
-
-    failures: int = 0
-    """Failures in a row."""
-
-    last: str | None = None
-    """The kind of the last failure."""
-
-    state: BreakerState = "closed"
-    """Where it stands."""
-
-    target: str
-    """The target, such as `model:openai` or `connection:smtp`."""
-
-    trips: int = 0
-    """How often it opened."""
-
-    until: datetime | None = None
-    """Open: refused until then. Half open: the trial counts as lost then."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "failures": self.failures,
-            "last": OMIT if self.last is None else self.last,
-            "state": self.state,
-            "target": self.target,
-            "trips": self.trips,
-            "until": OMIT if self.until is None else self.until,
-        }
-
-
-BreakerState: TypeAlias = Literal[
-    "closed",
-    "open",
-    "half_open",
-]
-"""Where a breaker stands.
-
-- `closed`: Calls pass.
-- `open`: Calls are refused until an instant.
-- `half_open`: One call is on trial, the rest are refused.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BriefSender(Shown):
     """The sender of a campaign's messages."""
 
@@ -1634,6 +1482,27 @@ class BudgetShare(Shown):
             "channel": self.channel,
             "pays_for": self.pays_for,
             "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class BuiltContext(Shown):
+    """A finished context."""
+
+    blocks: list[ContextBlock]
+    """Blocks in the order the model should get them."""
+
+    dropped: list[KnowledgeDropped]
+    """What was left out, and why."""
+
+    tokens: int
+    """Tokens of all blocks, never more than the budget."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blocks": self.blocks,
+            "dropped": self.dropped,
+            "tokens": self.tokens,
         }
 
 
@@ -1737,92 +1606,8 @@ class Calibration(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class CallEnd(Shown):
-    """The end of one call of a batch: `output` or `error`."""
-
-    error: CallError | None = None
-    """Why it failed."""
-
-    ok: bool
-    """True when it succeeded."""
-
-    output: Any = None
-    """What it answered."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "error": OMIT if self.error is None else self.error,
-            "ok": self.ok,
-            "output": OMIT if self.output is None else self.output,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class CallError(Shown):
-    """An error as data."""
-
-    code: str
-    """The finer word, or the kind again."""
-
-    context: Any
-    """Facts of the failure, name by name."""
-
-    kind: str
-    """Kind, such as `not_found`."""
-
-    message: str
-    """What was expected and what to do."""
-
-    retry_after_ms: int | None = None
-    """When to call again, in milliseconds from now."""
-
-    retryable: bool
-    """True when the same call may succeed later."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "code": self.code,
-            "context": self.context,
-            "kind": self.kind,
-            "message": self.message,
-            "retry_after_ms": OMIT if self.retry_after_ms is None else self.retry_after_ms,
-            "retryable": self.retryable,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class CallOperation(Shown):
-    """Calls an operation by its name. The call is judged, limited and audited as the operation itself
-    is.
-    """
-
-    deadline_ms: int | None = None
-    """Shortens the operation's deadline, in milliseconds, at least 1."""
-
-    idempotency_key: str | None = None
-    """A repeated call with the same key and input gives the first answer for 24 h."""
-
-    input: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
-    """Its input."""
-
-    name: str
-    """Name of the operation."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "deadline_ms": OMIT if self.deadline_ms is None else self.deadline_ms,
-            "idempotency_key": OMIT if self.idempotency_key is None else self.idempotency_key,
-            "input": self.input,
-            "name": self.name,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Caller(Shown):
     """Who is calling."""
-
-    calls_left: int | None = None
-    """How many calls are admitted now; absent when nothing is counted."""
 
     permissions: list[Permission]
     """What it may do."""
@@ -1830,18 +1615,13 @@ class Caller(Shown):
     principal: Principal
     """The principal."""
 
-    roles: list[str]
-    """Its roles."""
-
     workspace: str
     """The workspace."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "calls_left": OMIT if self.calls_left is None else self.calls_left,
             "permissions": self.permissions,
             "principal": self.principal,
-            "roles": self.roles,
             "workspace": self.workspace,
         }
 
@@ -2416,6 +2196,23 @@ Casing: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Changed(Shown):
+    """How many jobs an operation changed."""
+
+    count: int
+    """Jobs."""
+
+    is_more: bool
+    """True when there are more: call again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "is_more": self.is_more,
+        }
+
+
 Channel: TypeAlias = Literal[
     "email",
     "sms",
@@ -2457,39 +2254,6 @@ class ChannelOverride(Shown):
             "emoji": OMIT if self.emoji is None else self.emoji,
             "thresholds": OMIT if self.thresholds is None else self.thresholds,
             "tone": OMIT if self.tone is None else self.tone,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Checkpoint(Shown):
-    """The state of a chain at one entry."""
-
-    at: datetime
-    """When."""
-
-    from_: int
-    """First entry that the root is over."""
-
-    head: str
-    """Hash of the last entry, hex."""
-
-    root: str
-    """Root of the hash tree over the entries (RFC 6962), hex."""
-
-    seq: int
-    """Last entry."""
-
-    workspace: str
-    """The workspace."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "at": self.at,
-            "from": self.from_,
-            "head": self.head,
-            "root": self.root,
-            "seq": self.seq,
-            "workspace": self.workspace,
         }
 
 
@@ -2792,6 +2556,43 @@ class ContentFacts(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContextBlock(Shown):
+    """One block of a finished context."""
+
+    citation: str | None = None
+    """Where it stands, for people."""
+
+    cut: bool
+    """True when its end was cut off."""
+
+    id: str
+    """Where it comes from: id of a chunk, memory or message, or the name that was given."""
+
+    part: PartKind
+    """The part it belongs to."""
+
+    taint: Taint
+    """How far it can be trusted. The label goes on to what is made from it."""
+
+    text: str
+    """The text as the model gets it. Text of others stands between marks that say so."""
+
+    tokens: int
+    """Its size in tokens."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "citation": OMIT if self.citation is None else self.citation,
+            "cut": self.cut,
+            "id": self.id,
+            "part": self.part,
+            "taint": self.taint,
+            "text": self.text,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ContextChunk(Shown):
     """A passage with its citation."""
 
@@ -2822,6 +2623,166 @@ class ContextChunk(Shown):
             "text": self.text,
             "title": self.title,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ContextItem(Shown):
+    """A text that the caller puts into a context."""
+
+    id: str
+    """Name or id, for the answer and for citations."""
+
+    part: PartKind
+    """The part it belongs to."""
+
+    score: float = 1.0
+    """Larger is kept longer. Default: 1."""
+
+    taint: Taint = "first_party"
+    """How far it can be trusted. Default: `first_party`."""
+
+    text: str
+    """The text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "part": self.part,
+            "score": self.score,
+            "taint": self.taint,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Conversation(Shown):
+    """A conversation."""
+
+    absorbed: bool = False
+    """True when messages of another conversation were merged into it."""
+
+    agent: str | None = None
+    """The agent that takes part."""
+
+    campaign: str | None = None
+    """The campaign it is about."""
+
+    created_at: datetime
+    """When it began."""
+
+    id: str
+    """Its id."""
+
+    kind: ConversationKind
+    """What it is for."""
+
+    last_at: datetime
+    """When the last message came, or when it began."""
+
+    merged_into: str | None = None
+    """The conversation that took its messages."""
+
+    messages: int
+    """Number of messages."""
+
+    participants: list[str]
+    """Names or ids of who takes part."""
+
+    person: str | None = None
+    """The person it is with. Reading it then needs `read:people`."""
+
+    status: ConversationStatus
+    """Status."""
+
+    title: str
+    """Title."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "absorbed": self.absorbed,
+            "agent": OMIT if self.agent is None else self.agent,
+            "campaign": OMIT if self.campaign is None else self.campaign,
+            "created_at": self.created_at,
+            "id": self.id,
+            "kind": self.kind,
+            "last_at": self.last_at,
+            "merged_into": OMIT if self.merged_into is None else self.merged_into,
+            "messages": self.messages,
+            "participants": self.participants,
+            "person": OMIT if self.person is None else self.person,
+            "status": self.status,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConversationHit(Shown):
+    """One conversation that was found."""
+
+    conversation: Conversation
+    """The conversation."""
+
+    messages: list[str]
+    """The messages that it rests on, the nearest first."""
+
+    score: float
+    """Likeness, -1 to 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "conversation": self.conversation,
+            "messages": self.messages,
+            "score": self.score,
+        }
+
+
+ConversationKind: TypeAlias = Literal[
+    "support",
+    "campaign",
+    "planning",
+    "ad_hoc",
+]
+"""What a conversation is for.
+
+- `support`: Help for a customer.
+- `campaign`: Work on a campaign.
+- `planning`: Plans.
+- `ad_hoc`: Anything else.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConversationPage(Shown):
+    """A conversation with some of its messages."""
+
+    conversation: Conversation
+    """The conversation."""
+
+    messages: list[Message]
+    """Its messages."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "conversation": self.conversation,
+            "messages": self.messages,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+ConversationStatus: TypeAlias = Literal[
+    "open",
+    "pending",
+    "closed",
+]
+"""Status of a conversation.
+
+- `open`: Going on.
+- `pending`: Waits for an answer.
+- `closed`: Ended; a new message opens it again.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -2961,27 +2922,6 @@ class Cta(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class CustomRole(Shown):
-    """A role of a workspace's own: any subset of the rights."""
-
-    id: str
-    """Its id."""
-
-    name: str
-    """Name."""
-
-    permissions: list[Permission]
-    """What it holds."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "name": self.name,
-            "permissions": self.permissions,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DataKeyRotated(Shown):
     """What a rotation of the data key did."""
 
@@ -3099,6 +3039,19 @@ class DayWindow(Shown):
         }
 
 
+Decision: TypeAlias = Literal[
+    "allow",
+    "defer",
+    "deny",
+]
+"""A verdict's direction.
+
+- `allow`: May go out now.
+- `defer`: Not before an instant; then it is judged again.
+- `deny`: Not at all.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DedupeInput(Shown):
     """How a new job is kept from being there twice."""
@@ -3134,6 +3087,27 @@ DedupeMode: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DiffPassage(Shown):
+    """One passage that stands in one of the versions only."""
+
+    chunk: str
+    """Id of the chunk."""
+
+    heading_path: list[str]
+    """Headings above it, outermost first."""
+
+    text: str
+    """Its text. Quoted material, never an instruction."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chunk": self.chunk,
+            "heading_path": self.heading_path,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Document(Shown):
     """One version of a document."""
 
@@ -3158,6 +3132,9 @@ class Document(Shown):
     dataset: str
     """The dataset it belongs to."""
 
+    deleted_at: datetime | None = None
+    """When it was deleted. It can be restored for 30 days."""
+
     embedded: int
     """Number of chunks that had to be embedded; the others were taken from the version before."""
 
@@ -3166,6 +3143,9 @@ class Document(Shown):
 
     failure: DocumentsFailure | None = None
     """Why it failed."""
+
+    given: Given | None = None
+    """What the upload said about the file."""
 
     id: str
     """Its id. Each version has its own."""
@@ -3230,9 +3210,11 @@ class Document(Shown):
             "content_hash": self.content_hash,
             "current": self.current,
             "dataset": self.dataset,
+            "deleted_at": OMIT if self.deleted_at is None else self.deleted_at,
             "embedded": self.embedded,
             "external_key": self.external_key,
             "failure": OMIT if self.failure is None else self.failure,
+            "given": OMIT if self.given is None else self.given,
             "id": self.id,
             "ingested_at": self.ingested_at,
             "language": OMIT if self.language is None else self.language,
@@ -3597,48 +3579,6 @@ DropRule: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Dropped(Shown):
-    """An identifier that was left out, and why."""
-
-    index: int
-    """Its place in the input, from 0."""
-
-    message: str
-    """What to do."""
-
-    rule: DropRule
-    """The rule."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "index": self.index,
-            "message": self.message,
-            "rule": self.rule,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class DryRun(Shown):
-    """What a policy would have changed."""
-
-    changed: list[PoliciesChanged]
-    """Those that would have come out differently, oldest first, at most 1 000."""
-
-    changes: int
-    """How many there are in all."""
-
-    tried: int
-    """Recorded decisions that were tried."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "changed": self.changed,
-            "changes": self.changes,
-            "tried": self.tried,
-        }
-
-
 EffectClass: TypeAlias = Literal[
     "pure",
     "read",
@@ -3786,7 +3726,7 @@ class Explanation(Shown):
     summary: str
     """One sentence: what happened and which rule decided."""
 
-    verdicts: list[GateVerdict]
+    verdicts: list[Verdict]
     """Verdicts, oldest first."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -3801,17 +3741,6 @@ class Explanation(Shown):
             "summary": self.summary,
             "verdicts": self.verdicts,
         }
-
-
-ExportFormat: TypeAlias = Literal[
-    "ndjson",
-    "csv",
-]
-"""How entries are written.
-
-- `ndjson`: One canonical JSON object a line (RFC 8785): with it anyone can check the chain.
-- `csv`: A table with a header (RFC 4180).
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -3845,6 +3774,27 @@ class FailedFile(Shown):
         return {
             "file": self.file,
             "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FieldBoosts(Shown):
+    """What a word counts by the place it stands in. Each 0 to 10."""
+
+    body: float = 1.0
+    """In the text. Default: 1."""
+
+    headings: float = 1.5
+    """In a heading above the text. Default: 1.5."""
+
+    title: float = 1.2999999523162842
+    """In the title of the document. Default: 1.3."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "body": self.body,
+            "headings": self.headings,
+            "title": self.title,
         }
 
 
@@ -3915,6 +3865,19 @@ class Flow(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Forgotten(Shown):
+    """What was forgotten."""
+
+    memories: list[str]
+    """Ids of the memories that are gone."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "memories": self.memories,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Frequency(Shown):
     """The most messages a person wants on a channel."""
 
@@ -3963,56 +3926,6 @@ class FusionRrf(Shown):
         return {
             "k": self.k,
             "kind": self.kind,
-        }
-
-
-GateDecision: TypeAlias = Literal[
-    "allow",
-    "defer",
-    "deny",
-]
-"""A verdict's direction.
-
-- `allow`: May go out now.
-- `defer`: Not before an instant; then it is judged again.
-- `deny`: Not at all.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class GateVerdict(Shown):
-    """A verdict of the gate, as kept."""
-
-    at: datetime
-    """The instant it was made."""
-
-    decision: GateDecision
-    """Its direction."""
-
-    draft_hash: str
-    """Hash of the content it was about."""
-
-    gate: str
-    """Version of rules, limits and laws."""
-
-    reasons: list[Reason] = dataclasses.field(default_factory=lambda: [])
-    """Every reason, in the order of the rules. Warnings have the decision `allow`."""
-
-    rule: str | None = None
-    """The rule that decided, for deferrals and denials."""
-
-    until: datetime | None = None
-    """For a deferral: when the gate is asked again."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "at": self.at,
-            "decision": self.decision,
-            "draft_hash": self.draft_hash,
-            "gate": self.gate,
-            "reasons": self.reasons,
-            "rule": OMIT if self.rule is None else self.rule,
-            "until": OMIT if self.until is None else self.until,
         }
 
 
@@ -4066,6 +3979,27 @@ class GeneratedText(Shown):
             "usage": self.usage,
             "variants": self.variants,
             "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Given(Shown):
+    """What an upload says about its file; what is left out is detected."""
+
+    language: str | None = None
+    """Language."""
+
+    mime: str | None = None
+    """MIME type."""
+
+    title: str | None = None
+    """Title."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "language": OMIT if self.language is None else self.language,
+            "mime": OMIT if self.mime is None else self.mime,
+            "title": OMIT if self.title is None else self.title,
         }
 
 
@@ -4327,6 +4261,9 @@ class Hit(Shown):
     page: int | None = None
     """Page, from 1."""
 
+    rerank_score: float | None = None
+    """What the reranker gave, when one was asked for; the hits are then in its order."""
+
     score: float
     """Joined score; larger is better, at most 1 for `blend`."""
 
@@ -4366,6 +4303,7 @@ class Hit(Shown):
             "heading_path": self.heading_path,
             "name": self.name,
             "page": OMIT if self.page is None else self.page,
+            "rerank_score": OMIT if self.rerank_score is None else self.rerank_score,
             "score": self.score,
             "space": self.space,
             "text": self.text,
@@ -4916,23 +4854,6 @@ JobState: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class JobsChanged(Shown):
-    """How many jobs an operation changed."""
-
-    count: int
-    """Jobs."""
-
-    is_more: bool
-    """True when there are more: call again."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "is_more": self.is_more,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobsLogLine(Shown):
     """One line that a handler noted."""
 
@@ -4946,68 +4867,6 @@ class JobsLogLine(Shown):
         return {
             "at": self.at,
             "text": self.text,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class KeyView(Shown):
-    """What may be shown of a key."""
-
-    expires_at: datetime | None = None
-    """Until when it is valid."""
-
-    id: str
-    """Its id."""
-
-    last_used_at: datetime | None = None
-    """When it was last used, to the hour."""
-
-    name: str
-    """Name."""
-
-    owner: str
-    """The principal that made it."""
-
-    permissions: list[Permission]
-    """What it may do."""
-
-    prefix: str
-    """The first characters of the secret."""
-
-    rate_limit: Rate | None = None
-    """A rate of its own."""
-
-    revoked_at: datetime | None = None
-    """When it was revoked."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "expires_at": OMIT if self.expires_at is None else self.expires_at,
-            "id": self.id,
-            "last_used_at": OMIT if self.last_used_at is None else self.last_used_at,
-            "name": self.name,
-            "owner": self.owner,
-            "permissions": self.permissions,
-            "prefix": self.prefix,
-            "rate_limit": OMIT if self.rate_limit is None else self.rate_limit,
-            "revoked_at": OMIT if self.revoked_at is None else self.revoked_at,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class KeyViewPage(Shown):
-    """A page of a list."""
-
-    items: list[KeyView]
-    """The items in the stated order."""
-
-    next: str | None = None
-    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "items": self.items,
-            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -5033,6 +4892,27 @@ class KindFigures(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnowledgeCompacted(Shown):
+    """What was compacted."""
+
+    blobs: int
+    """Blobs that no record named any more."""
+
+    documents: int
+    """Versions of deleted documents that were dropped."""
+
+    spaces: int
+    """Number of spaces whose files were written anew."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blobs": self.blobs,
+            "documents": self.documents,
+            "spaces": self.spaces,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class KnowledgeCounts(Shown):
     """The brand documents."""
 
@@ -5054,6 +4934,27 @@ class KnowledgeCounts(Shown):
             "documents": self.documents,
             "failed": self.failed,
             "files": self.files,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnowledgeDropped(Shown):
+    """Something that was left out."""
+
+    id: str
+    """Its id."""
+
+    part: PartKind
+    """The part it would have belonged to."""
+
+    reason: str
+    """Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "part": self.part,
+            "reason": self.reason,
         }
 
 
@@ -5221,60 +5122,6 @@ class LimitCheck(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class LimitOverride(Shown):
-    """A limit that was set aside for a time, with the reason."""
-
-    id: str
-    """Id: the name of the bucket or of all buckets of a kind."""
-
-    rate: Rate | None = None
-    """The rate in its place; none: not limited."""
-
-    reason: str
-    """Why."""
-
-    until: datetime
-    """Until when."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "rate": OMIT if self.rate is None else self.rate,
-            "reason": self.reason,
-            "until": self.until,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class LimitRow(Shown):
-    """One limit."""
-
-    bucket: str
-    """Name of the bucket, or the kind of buckets: `principal`, `agent`, `source`, `webhook`."""
-
-    from_: str
-    """Where it comes from: the name of the profile, or `override`."""
-
-    rate: Rate | None = None
-    """The rate that holds now; none: not limited."""
-
-    reason: str | None = None
-    """Of an override: why."""
-
-    until: datetime | None = None
-    """Of an override: until when."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "bucket": self.bucket,
-            "from": self.from_,
-            "rate": OMIT if self.rate is None else self.rate,
-            "reason": OMIT if self.reason is None else self.reason,
-            "until": OMIT if self.until is None else self.until,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LineFault(Shown):
     """A line that was not taken."""
 
@@ -5345,58 +5192,179 @@ class Manifest(Shown):
         }
 
 
-MemberStatus: TypeAlias = Literal[
-    "invited",
-    "active",
-    "removed",
-]
-"""Where a membership stands.
-
-- `invited`: Asked to join; becomes active when the user first calls.
-- `active`: May call.
-- `removed`: May not any more.
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Membership(Shown):
-    """A user's place in a workspace."""
+class Memory(Shown):
+    """One thing that is remembered."""
+
+    activated_at: datetime | None = None
+    """When it left quarantine."""
+
+    confidence: float
+    """How sure it is, 0 to 1."""
+
+    consent_basis: str | None = None
+    """The consent or contract that allows to keep it."""
+
+    created_at: datetime
+    """When it came in."""
+
+    expires_at: datetime | None = None
+    """When it may no longer be used."""
 
     id: str
     """Its id."""
 
-    role: str
-    """Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one."""
+    kind: MemoryKind
+    """What kind of thing it is."""
 
-    status: MemberStatus
-    """Where it stands."""
+    purposes: list[str]
+    """Purposes it may be used for; empty: any."""
 
-    user: str
-    """The user, by the id the host knows it by."""
+    retracted_at: datetime | None = None
+    """When it was taken back."""
+
+    slots: dict[str, str]
+    """In fields, such as `{"tone": "warm"}`."""
+
+    source_events: list[str]
+    """Ids of the events it was learned from; each counts once."""
+
+    source_label: SourceLabel
+    """Where it comes from."""
+
+    state: MemoryState
+    """State."""
+
+    subject: MemorySubject
+    """Who or what it is about."""
+
+    superseded_at: datetime | None = None
+    """When it was closed by a newer one; `valid_to` says from when it is not so."""
+
+    superseded_by: str | None = None
+    """The memory that took its place."""
+
+    text: str
+    """In words."""
+
+    valid_from: datetime
+    """From when it is so."""
+
+    valid_to: datetime | None = None
+    """Until when it was so; open when left out."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "activated_at": OMIT if self.activated_at is None else self.activated_at,
+            "confidence": self.confidence,
+            "consent_basis": OMIT if self.consent_basis is None else self.consent_basis,
+            "created_at": self.created_at,
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
             "id": self.id,
-            "role": self.role,
-            "status": self.status,
-            "user": self.user,
+            "kind": self.kind,
+            "purposes": self.purposes,
+            "retracted_at": OMIT if self.retracted_at is None else self.retracted_at,
+            "slots": self.slots,
+            "source_events": self.source_events,
+            "source_label": self.source_label,
+            "state": self.state,
+            "subject": self.subject,
+            "superseded_at": OMIT if self.superseded_at is None else self.superseded_at,
+            "superseded_by": OMIT if self.superseded_by is None else self.superseded_by,
+            "text": self.text,
+            "valid_from": self.valid_from,
+            "valid_to": OMIT if self.valid_to is None else self.valid_to,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class MembershipPage(Shown):
-    """A page of a list."""
+class MemoryChange(Shown):
+    """The answer of a change."""
 
-    items: list[Membership]
-    """The items in the stated order."""
+    closed: list[str]
+    """Memories that it closed, because they said otherwise."""
 
-    next: str | None = None
-    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+    memory: Memory | None = None
+    """The memory; absent when nothing was learned."""
+
+    outcome: RememberedAs
+    """What became of it."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
-            "items": self.items,
-            "next": OMIT if self.next is None else self.next,
+            "closed": self.closed,
+            "memory": OMIT if self.memory is None else self.memory,
+            "outcome": self.outcome,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MemoryHit(Shown):
+    """One memory that was found."""
+
+    memory: Memory
+    """The memory. Its text is marked as recalled: it must not be learned again."""
+
+    recalled: bool
+    """Always true: give it back with `memory.add` when a text holds recalled words."""
+
+    score: float
+    """Cosine to the query, -1 to 1; 0 without a query."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "memory": self.memory,
+            "recalled": self.recalled,
+            "score": self.score,
+        }
+
+
+MemoryKind: TypeAlias = Literal[
+    "fact",
+    "preference",
+    "interaction",
+    "summary",
+    "constraint",
+    "relationship",
+]
+"""What kind of thing is remembered.
+
+- `fact`: Something that is so.
+- `preference`: What is liked or wanted.
+- `interaction`: What happened between two sides.
+- `summary`: A shorter form of something longer.
+- `constraint`: What must or must not be done.
+- `relationship`: How two things stand to each other.
+"""
+
+
+MemoryState: TypeAlias = Literal[
+    "quarantined",
+    "active",
+    "retracted",
+]
+"""State of a memory.
+
+- `quarantined`: Heard once, not confirmed: no search gives it.
+- `active`: Holds.
+- `retracted`: Taken back.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MemorySubject(Shown):
+    """Who or what a memory is about."""
+
+    id: str
+    """Its id or name, 1 to 200 characters."""
+
+    kind: SubjectKind
+    """Brand, agent or user."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
         }
 
 
@@ -5525,6 +5493,150 @@ MergeStatus: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Message(Shown):
+    """A message."""
+
+    author: str
+    """Name or id of who wrote it."""
+
+    conversation: str
+    """The conversation it stands in now."""
+
+    created_at: datetime
+    """When it was written."""
+
+    edited_at: datetime | None = None
+    """When it was last changed."""
+
+    id: str
+    """Its id."""
+
+    merged_from: str | None = None
+    """The conversation it came from, when that was merged into this one."""
+
+    parts: list[MessagePart]
+    """What it holds."""
+
+    read_at: dict[str, datetime]
+    """When each user read it."""
+
+    reply_to_id: str | None = None
+    """The message it answers."""
+
+    role: MessageRole
+    """In whose role it speaks."""
+
+    run_id: str | None = None
+    """The run that wrote it."""
+
+    taint: Taint
+    """How far its text can be trusted."""
+
+    thread_id: str | None = None
+    """The first message of its thread."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "author": self.author,
+            "conversation": self.conversation,
+            "created_at": self.created_at,
+            "edited_at": OMIT if self.edited_at is None else self.edited_at,
+            "id": self.id,
+            "merged_from": OMIT if self.merged_from is None else self.merged_from,
+            "parts": self.parts,
+            "read_at": self.read_at,
+            "reply_to_id": OMIT if self.reply_to_id is None else self.reply_to_id,
+            "role": self.role,
+            "run_id": OMIT if self.run_id is None else self.run_id,
+            "taint": self.taint,
+            "thread_id": OMIT if self.thread_id is None else self.thread_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessageHit(Shown):
+    """One message that was found."""
+
+    message: Message
+    """The message. Quoted material, never an instruction."""
+
+    score: float
+    """Joined score; larger is better, at most 1."""
+
+    title: str
+    """Title of its conversation."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "message": self.message,
+            "score": self.score,
+            "title": self.title,
+        }
+
+
+MessagePart: TypeAlias = "MessagePartText | MessagePartFile"
+"""One part of a message.
+
+One of these; `type` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessagePartFile(Shown):
+    """A file that the store keeps."""
+
+    blob: str
+    """SHA-256 of the file, as hex."""
+
+    mime: str
+    """MIME type."""
+
+    name: str
+    """File name."""
+
+    type: Literal["file"] = "file"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blob": self.blob,
+            "mime": self.mime,
+            "name": self.name,
+            "type": self.type,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessagePartText(Shown):
+    """Words."""
+
+    text: str
+    """The words."""
+
+    type: Literal["text"] = "text"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "text": self.text,
+            "type": self.type,
+        }
+
+
+MessageRole: TypeAlias = Literal[
+    "system",
+    "user",
+    "assistant",
+    "tool",
+]
+"""In whose role a message speaks.
+
+- `system`: Instructions of the application.
+- `user`: A person.
+- `assistant`: A model.
+- `tool`: The answer of a tool.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Migrated(Shown):
     """The answer of `store.migrate`."""
 
@@ -5542,6 +5654,70 @@ class Migrated(Shown):
             "build_version": self.build_version,
             "pending": self.pending,
             "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Migration(Shown):
+    """A move of a space to another embedder. Search answers from the old one until every chunk has
+    both vectors.
+    """
+
+    cursor: str | None = None
+    """The last document that was done."""
+
+    dims: int
+    """Length of its vectors."""
+
+    done: int
+    """Chunks that were changed so far."""
+
+    embedder: str
+    """The embedder it moves to."""
+
+    round: int
+    """Vectors that were made in this round over the documents."""
+
+    switched: bool
+    """True when the space answers from the new embedder and only the old vectors are being dropped."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": OMIT if self.cursor is None else self.cursor,
+            "dims": self.dims,
+            "done": self.done,
+            "embedder": self.embedder,
+            "round": self.round,
+            "switched": self.switched,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MigrationPlan(Shown):
+    """The work of a move."""
+
+    chars: int
+    """Characters to embed, about four to a token."""
+
+    chunks: int
+    """Chunks to embed."""
+
+    documents: int
+    """Documents to embed."""
+
+    job: str | None = None
+    """The job that does it; absent in a dry run and when there is nothing to do."""
+
+    space: Space
+    """The space as it is now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chars": self.chars,
+            "chunks": self.chunks,
+            "documents": self.documents,
+            "job": OMIT if self.job is None else self.job,
+            "space": self.space,
         }
 
 
@@ -5642,23 +5818,6 @@ class NewJob(Shown):
             "queue": self.queue,
             "run_at": OMIT if self.run_at is None else self.run_at,
             "timeout_ms": OMIT if self.timeout_ms is None else self.timeout_ms,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class NewKey(Shown):
-    """A new key with its secret."""
-
-    key: KeyView
-    """The key."""
-
-    secret: str
-    """The secret, shown this once."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "key": self.key,
-            "secret": self.secret,
         }
 
 
@@ -5788,104 +5947,6 @@ OnConflict: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class OperationDetails(Shown):
-    """Everything about an operation."""
-
-    audit: str
-    """Audit rows it leaves: `none`, `business` or `security`."""
-
-    deadline_ms: int
-    """Time a call may take, in milliseconds."""
-
-    errors: list[str]
-    """Codes it may fail with beyond those of every operation."""
-
-    examples: list[Any]
-    """Example inputs."""
-
-    idempotency: str
-    """Idempotency keys: `none`, `optional` or `required`."""
-
-    input_schema: Any
-    """JSON Schema of the input."""
-
-    masks: list[str]
-    """Fields of the answer that are hidden without `read:pii`."""
-
-    max_input_bytes: int
-    """The largest input as JSON, in bytes."""
-
-    max_output_bytes: int
-    """The largest answer as JSON, in bytes."""
-
-    operation: OperationLine
-    """Its line in the catalogue."""
-
-    output_schema: Any
-    """JSON Schema of the answer."""
-
-    since: str
-    """The version of NeonHub it came with."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "audit": self.audit,
-            "deadline_ms": self.deadline_ms,
-            "errors": self.errors,
-            "examples": self.examples,
-            "idempotency": self.idempotency,
-            "input_schema": self.input_schema,
-            "masks": self.masks,
-            "max_input_bytes": self.max_input_bytes,
-            "max_output_bytes": self.max_output_bytes,
-            "operation": self.operation,
-            "output_schema": self.output_schema,
-            "since": self.since,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class OperationLine(Shown):
-    """One line of the catalogue."""
-
-    about: str
-    """What it does, in a sentence."""
-
-    cost: str
-    """`free`, `cheap`, `model` or `money`."""
-
-    effect: str
-    """`pure`, `read`, `idempotent`, `write` or `compensable`."""
-
-    name: str
-    """Dotted name."""
-
-    needs: list[Permission]
-    """Rights it needs."""
-
-    stability: str
-    """`stable` or `preview`."""
-
-    undo: str | None = None
-    """The operation that takes it back."""
-
-    version: int
-    """Raised when the shape of input or answer changes."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "about": self.about,
-            "cost": self.cost,
-            "effect": self.effect,
-            "name": self.name,
-            "needs": self.needs,
-            "stability": self.stability,
-            "undo": OMIT if self.undo is None else self.undo,
-            "version": self.version,
-        }
-
-
 Overlap: TypeAlias = Literal[
     "skip",
     "queue_one",
@@ -5921,6 +5982,56 @@ class Part(Shown):
             "rank": self.rank,
             "score": self.score,
             "share": self.share,
+        }
+
+
+PartKind: TypeAlias = Literal[
+    "instructions",
+    "output_schema",
+    "brand_voice",
+    "task_input",
+    "verified_facts",
+    "retrieved",
+    "memory",
+    "conversation",
+    "examples",
+]
+"""A part of a context. The order is the one in which the budget is given out.
+
+- `instructions`: What to do.
+- `output_schema`: The form of the answer.
+- `brand_voice`: How the brand writes.
+- `task_input`: What it is about.
+- `verified_facts`: What is known to be so.
+- `retrieved`: Passages of documents.
+- `memory`: What is remembered.
+- `conversation`: The last messages.
+- `examples`: Good answers of the past.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PartLimits(Shown):
+    """Limits of one part."""
+
+    max: int | None = None
+    """Most tokens. Default: the budget."""
+
+    min: int = 0
+    """Tokens that it gets before any other part takes more than its own least. Default: 0."""
+
+    part: PartKind
+    """Which part."""
+
+    share: float | None = None
+    """Most of the budget, 0 to 1. Default: 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "max": OMIT if self.max is None else self.max,
+            "min": self.min,
+            "part": self.part,
+            "share": OMIT if self.share is None else self.share,
         }
 
 
@@ -6033,6 +6144,27 @@ class PatternTerm(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PeopleDropped(Shown):
+    """An identifier that was left out, and why."""
+
+    index: int
+    """Its place in the input, from 0."""
+
+    message: str
+    """What to do."""
+
+    rule: DropRule
+    """The rule."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "message": self.message,
+            "rule": self.rule,
+        }
+
+
 PeopleEncoding: TypeAlias = Literal[
     "utf-8",
     "utf-16le",
@@ -6118,31 +6250,6 @@ Permission: TypeAlias = Literal[
 - `read:audit`: Read the audit log.
 - `own:organization`: Close, transfer or restore a workspace.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PermissionLine(Shown):
-    """One word."""
-
-    meaning: str
-    """What it lets a principal do."""
-
-    operations: list[str]
-    """Operations that need it."""
-
-    roles: list[DatasetsRole]
-    """Built-in roles that hold it."""
-
-    word: Permission
-    """The word."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "meaning": self.meaning,
-            "operations": self.operations,
-            "roles": self.roles,
-            "word": self.word,
-        }
 
 
 Person: TypeAlias = Literal[
@@ -6456,419 +6563,6 @@ class PlanStep(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PoliciesChanged(Shown):
-    """One decision that would have come out differently."""
-
-    at: datetime
-    """When."""
-
-    by: PolicyRef | None = None
-    """What would have decided."""
-
-    decision: str
-    """The recorded decision."""
-
-    operation: str
-    """The operation."""
-
-    subject: str
-    """Who called."""
-
-    was: PoliciesVerdict
-    """What it was."""
-
-    would_be: PoliciesVerdict
-    """What it would have been."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "at": self.at,
-            "by": OMIT if self.by is None else self.by,
-            "decision": self.decision,
-            "operation": self.operation,
-            "subject": self.subject,
-            "was": self.was,
-            "would_be": self.would_be,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PoliciesDecision(Shown):
-    """The answer of the engine."""
-
-    by_default: bool
-    """True when no policy spoke and the default of the catalogue decided."""
-
-    failed: bool
-    """True when a policy could not be judged."""
-
-    operation: str
-    """The operation asked about."""
-
-    rules: list[PoliciesRule]
-    """Every policy whose scope fits, strongest first; among equals by priority, then name."""
-
-    verdict: PoliciesVerdict
-    """The outcome."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "by_default": self.by_default,
-            "failed": self.failed,
-            "operation": self.operation,
-            "rules": self.rules,
-            "verdict": self.verdict,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PoliciesRule(Shown):
-    """What one policy said."""
-
-    effect: PolicyEffect
-    """What it does when it fires."""
-
-    fault: str | None = None
-    """Why it could not be judged: then the whole decision is a refusal."""
-
-    fired: bool
-    """True when it counted."""
-
-    policy: PolicyRef
-    """Which."""
-
-    reason: str
-    """Why, in its author's words."""
-
-    truth: Truth
-    """Whether its condition held."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "effect": self.effect,
-            "fault": OMIT if self.fault is None else self.fault,
-            "fired": self.fired,
-            "policy": self.policy,
-            "reason": self.reason,
-            "truth": self.truth,
-        }
-
-
-PoliciesVerdict: TypeAlias = Literal[
-    "annotate",
-    "allow",
-    "limit",
-    "redact",
-    "require_approval",
-    "deny",
-]
-"""The outcome of a decision, weakest first.
-
-- `annotate`: Nothing but a note.
-- `allow`: May go on.
-- `limit`: May go on while its bucket has room.
-- `redact`: May go on; fields of the answer are hidden.
-- `require_approval`: A person must agree first.
-- `deny`: May not.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Policy(Shown):
-    """One version of a policy."""
-
-    effect: PolicyEffect
-    """What it does."""
-
-    id: str
-    """Id of this version."""
-
-    name: str
-    """Name, the same in all versions."""
-
-    priority: int = 0
-    """Among effects of one strength the higher speaks first."""
-
-    reason: str
-    """Why, for the people it concerns."""
-
-    scope: PolicyScope | None = None
-    """Which calls it speaks about."""
-
-    source: str = ""
-    """Where it comes from: a law, a pack, a decision."""
-
-    state: PolicyState = "draft"
-    """Where it stands."""
-
-    valid_from: datetime | None = None
-    """In force from this instant on."""
-
-    valid_to: datetime | None = None
-    """In force before this instant."""
-
-    version: int
-    """Number of the version, from 1."""
-
-    when: str = ""
-    """The condition; empty: always."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "effect": self.effect,
-            "id": self.id,
-            "name": self.name,
-            "priority": self.priority,
-            "reason": self.reason,
-            "scope": OMIT if self.scope is None else self.scope,
-            "source": self.source,
-            "state": self.state,
-            "valid_from": OMIT if self.valid_from is None else self.valid_from,
-            "valid_to": OMIT if self.valid_to is None else self.valid_to,
-            "version": self.version,
-            "when": self.when,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyDraft(Shown):
-    """What a policy says, before it has a version."""
-
-    effect: PolicyEffect
-    """What it does."""
-
-    name: str
-    """Name, 1..80 lower-case letters, digits, `.`, `_`, `-`."""
-
-    priority: int = 0
-    """Among effects of one strength the higher speaks first."""
-
-    reason: str
-    """Why, 1..500 characters, for the people it concerns."""
-
-    scope: PolicyScope | None = None
-    """Which calls it speaks about."""
-
-    source: str | None = None
-    """Where it comes from: a law, a pack, a decision."""
-
-    valid_from: datetime | None = None
-    """In force from this instant on."""
-
-    valid_to: datetime | None = None
-    """In force before this instant."""
-
-    when: str | None = None
-    """The condition, such as `input.budget > money("500", "EUR")`; empty: always."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "effect": self.effect,
-            "name": self.name,
-            "priority": self.priority,
-            "reason": self.reason,
-            "scope": OMIT if self.scope is None else self.scope,
-            "source": OMIT if self.source is None else self.source,
-            "valid_from": OMIT if self.valid_from is None else self.valid_from,
-            "valid_to": OMIT if self.valid_to is None else self.valid_to,
-            "when": OMIT if self.when is None else self.when,
-        }
-
-
-PolicyEffect: TypeAlias = "PolicyEffectAllow | PolicyEffectDeny | PolicyEffectRequireApproval | PolicyEffectLimit | PolicyEffectRedact | PolicyEffectAnnotate"
-"""What a policy does when its condition holds.
-
-One of these; `do` tells which.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyEffectAllow(Shown):
-    """Allows; it also takes the place of the catalogue's default for acts of agents on the outside."""
-
-    do: Literal["allow"] = "allow"
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "do": self.do,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyEffectAnnotate(Shown):
-    """Only leaves a note in the decision."""
-
-    do: Literal["annotate"] = "annotate"
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "do": self.do,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyEffectDeny(Shown):
-    """Refuses. An unknown condition refuses too."""
-
-    do: Literal["deny"] = "deny"
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "do": self.do,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyEffectLimit(Shown):
-    """Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits."""
-
-    bucket: str
-    """Name of the bucket: policies that name the same share it."""
-
-    do: Literal["limit"] = "limit"
-
-    max: int
-    """Calls per `per_ms`, 1..=1 000 000."""
-
-    per_ms: int
-    """The window in milliseconds, 1 000..=31 days."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "bucket": self.bucket,
-            "do": self.do,
-            "max": self.max,
-            "per_ms": self.per_ms,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyEffectRedact(Shown):
-    """Hides fields of the answer: text becomes `***`, the rest `null`."""
-
-    do: Literal["redact"] = "redact"
-
-    fields: list[str]
-    """Names of fields wherever they stand, or dotted paths from the top."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "do": self.do,
-            "fields": self.fields,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyEffectRequireApproval(Shown):
-    """Needs a person's yes first. An unknown condition needs it too."""
-
-    approvers: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`."""
-
-    do: Literal["require_approval"] = "require_approval"
-
-    quorum: int = 1
-    """How many must agree, 1..=10."""
-
-    ttl_ms: int = 259200000
-    """How long the question stands, in milliseconds. Default 72 h."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "approvers": self.approvers,
-            "do": self.do,
-            "quorum": self.quorum,
-            "ttl_ms": self.ttl_ms,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyPage(Shown):
-    """A page of a list."""
-
-    items: list[Policy]
-    """The items in the stated order."""
-
-    next: str | None = None
-    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "items": self.items,
-            "next": OMIT if self.next is None else self.next,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyRef(Shown):
-    """Names one version of a policy."""
-
-    id: str
-    """Id of the version."""
-
-    name: str
-    """Name of the policy."""
-
-    version: int
-    """Number of the version."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "name": self.name,
-            "version": self.version,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PolicyScope(Shown):
-    """Which calls a policy speaks about. An empty list leaves that part open; a list that names
-    channels or regions leaves out calls that are about none.
-    """
-
-    agents: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Names of the calling agent; `*` for every agent. With a list, callers that are no agent are left
-    out.
-    """
-
-    channels: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Channels."""
-
-    operations: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Names of operations; `*` stands for any characters: `campaigns.*`."""
-
-    regions: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Regions."""
-
-    roles: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Roles of the principal, any of them."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "agents": self.agents,
-            "channels": self.channels,
-            "operations": self.operations,
-            "regions": self.regions,
-            "roles": self.roles,
-        }
-
-
-PolicyState: TypeAlias = Literal[
-    "draft",
-    "dry_run",
-    "active",
-    "retired",
-]
-"""Where a version of a policy stands.
-
-- `draft`: Written, without effect.
-- `dry_run`: Evaluated and recorded beside the active ones, without effect.
-- `active`: In force.
-- `retired`: No longer in force.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Preferences(Shown):
     """What a person wants."""
 
@@ -6941,14 +6635,10 @@ class PrincipalApiKey(Shown):
 
     kind: Literal["api_key"] = "api_key"
 
-    on_behalf_of: str | None = None
-    """The user it acts for, when the host says so."""
-
     def _to_plain(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "kind": self.kind,
-            "on_behalf_of": OMIT if self.on_behalf_of is None else self.on_behalf_of,
         }
 
 
@@ -7321,23 +7011,6 @@ class QuietHours(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Rate(Shown):
-    """So many calls per window; the whole window may come at once."""
-
-    max: int
-    """Calls, 1..=1 000 000."""
-
-    per_ms: int
-    """Per this many milliseconds, 1..=31 days."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "max": self.max,
-            "per_ms": self.per_ms,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ReadFile(Shown):
     """A brand file that was read."""
 
@@ -7361,7 +7034,7 @@ class Reason(Shown):
     code: str
     """Stable word for the cause, such as `no_grant`."""
 
-    decision: GateDecision
+    decision: Decision
     """Its direction."""
 
     evidence: Any = None
@@ -7435,6 +7108,23 @@ class Recorded(Shown):
             "row": self.row,
             "suppression": OMIT if self.suppression is None else self.suppression,
         }
+
+
+RememberedAs: TypeAlias = Literal[
+    "added",
+    "quarantined",
+    "reinforced",
+    "confirmed",
+    "ignored",
+]
+"""What became of something that wanted to be remembered.
+
+- `added`: It is new and holds.
+- `quarantined`: It is new and waits for confirmation.
+- `reinforced`: It was there; it is surer now.
+- `confirmed`: It waited, and this confirmed it.
+- `ignored`: It was recalled, so it was not learned.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -7543,23 +7233,6 @@ class ReportPage(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Residency(Shown):
-    """Where a workspace's data may go."""
-
-    any: bool = False
-    """True to let targets without a tag pass as well."""
-
-    region: str | None = None
-    """The region its targets must be tagged with, such as `eu`; none: anywhere."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "any": self.any,
-            "region": OMIT if self.region is None else self.region,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Resolved(Shown):
     """Whom identifiers mean."""
 
@@ -7569,7 +7242,7 @@ class Resolved(Shown):
     created: bool
     """True when the person was made by this call."""
 
-    dropped: list[Dropped]
+    dropped: list[PeopleDropped]
     """Identifiers that were left out."""
 
     identities: list[str]
@@ -7685,6 +7358,35 @@ class RowFaultPage(Shown):
         return {
             "items": self.items,
             "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rule(Shown):
+    """One rule of a voice, with the place it was read."""
+
+    kind: RuleKind
+    """What it is about."""
+
+    pattern: Pattern | None = None
+    """How a program checks it, when it can."""
+
+    severity: Severity
+    """How strictly it binds."""
+
+    source: RuleSource
+    """Where it was read."""
+
+    text: str
+    """The rule in words."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "pattern": OMIT if self.pattern is None else self.pattern,
+            "severity": self.severity,
+            "source": self.source,
+            "text": self.text,
         }
 
 
@@ -8247,7 +7949,7 @@ class Send(Shown):
     test: bool = False
     """A test send: it counts nowhere and goes to the test list only."""
 
-    verdicts: list[GateVerdict] = dataclasses.field(default_factory=lambda: [])
+    verdicts: list[Verdict] = dataclasses.field(default_factory=lambda: [])
     """Verdicts, oldest first; the last 20 are kept."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -8525,6 +8227,21 @@ class Source(Shown):
         }
 
 
+SourceLabel: TypeAlias = Literal[
+    "first_party",
+    "user",
+    "retrieved",
+    "model",
+]
+"""Where a memory comes from.
+
+- `first_party`: The owner of the workspace or a system of theirs. Holds at once.
+- `user`: Something a user wrote.
+- `retrieved`: Something found in a document or on the web.
+- `model`: Something a model concluded.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SourceText(Shown):
     """A text to answer from, with the id to cite."""
@@ -8561,11 +8278,17 @@ class Space(Shown):
     language: str | None = None
     """ISO 639-1 code of its texts, when they share one; else each document's is detected."""
 
+    migration: Migration | None = None
+    """The move to another embedder, while it lasts."""
+
     name: str
     """Name, unique in the workspace, such as `brand-voice`."""
 
     state: SpaceState
     """State."""
+
+    storage: VectorStorage = "f16"
+    """How exactly the index keeps the vectors."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
@@ -8574,8 +8297,10 @@ class Space(Shown):
             "embedder": self.embedder,
             "id": self.id,
             "language": OMIT if self.language is None else self.language,
+            "migration": OMIT if self.migration is None else self.migration,
             "name": self.name,
             "state": self.state,
+            "storage": self.storage,
         }
 
 
@@ -8964,6 +8689,19 @@ class SubjectHealth(Shown):
             "status": self.status,
             "subject": self.subject,
         }
+
+
+SubjectKind: TypeAlias = Literal[
+    "brand",
+    "agent",
+    "user",
+]
+"""Kind of a subject.
+
+- `brand`: A brand.
+- `agent`: An agent.
+- `user`: A user of the workspace. Needs a consent basis.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -9596,19 +9334,6 @@ Trust: TypeAlias = Literal[
 """
 
 
-Truth: TypeAlias = Literal[
-    "true",
-    "false",
-    "unknown",
-]
-"""True, false, or unknown for want of a fact.
-
-- `true`: It holds.
-- `false`: It does not hold.
-- `unknown`: A fact it needs is missing.
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Turn(Shown):
     """One earlier turn of a conversation."""
@@ -9870,6 +9595,19 @@ VectorKind: TypeAlias = Literal[
 """
 
 
+VectorStorage: TypeAlias = Literal[
+    "int8",
+    "f16",
+    "f32",
+]
+"""How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+
+- `int8`: The int8 row alone: 1 byte per value; scores are good to about 0.01.
+- `f16`: Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
+- `f32`: Single precision: 5 bytes per value; scores are exact.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Vectors(Shown):
     """Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first)."""
@@ -9892,6 +9630,43 @@ class Vectors(Shown):
             "dims": self.dims,
             "embedder": self.embedder,
             "packed": self.packed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Verdict(Shown):
+    """A verdict of the gate, as kept."""
+
+    at: datetime
+    """The instant it was made."""
+
+    decision: Decision
+    """Its direction."""
+
+    draft_hash: str
+    """Hash of the content it was about."""
+
+    gate: str
+    """Version of rules, limits and laws."""
+
+    reasons: list[Reason] = dataclasses.field(default_factory=lambda: [])
+    """Every reason, in the order of the rules. Warnings have the decision `allow`."""
+
+    rule: str | None = None
+    """The rule that decided, for deferrals and denials."""
+
+    until: datetime | None = None
+    """For a deferral: when the gate is asked again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "decision": self.decision,
+            "draft_hash": self.draft_hash,
+            "gate": self.gate,
+            "reasons": self.reasons,
+            "rule": OMIT if self.rule is None else self.rule,
+            "until": OMIT if self.until is None else self.until,
         }
 
 
@@ -9949,6 +9724,35 @@ class Verified(Shown):
         return {
             "findings": self.findings,
             "manifest": OMIT if self.manifest is None else self.manifest,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VersionDiff(Shown):
+    """What changed between two versions."""
+
+    added: list[DiffPassage]
+    """Passages that are new."""
+
+    from_: str
+    """The older version."""
+
+    kept: int
+    """Number of passages that stand in both."""
+
+    removed: list[DiffPassage]
+    """Passages that are gone."""
+
+    to: str
+    """The newer version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "added": self.added,
+            "from": self.from_,
+            "kept": self.kept,
+            "removed": self.removed,
+            "to": self.to,
         }
 
 
@@ -10156,13 +9960,13 @@ VoiceCategory: TypeAlias = Literal[
 class VoiceDiff(Shown):
     """What a new reading adds to and takes from the voice that held before."""
 
-    added: list[VoiceRule2]
+    added: list[Rule]
     """Rules that are new."""
 
     kept: int
     """Number of rules that stay."""
 
-    removed: list[VoiceRule2]
+    removed: list[Rule]
     """Rules that are no longer found."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -10452,7 +10256,7 @@ class VoiceRule(Shown):
     position: int
     """Place in reading order, from 0."""
 
-    rule: VoiceRule2
+    rule: Rule
     """The rule and where it was read."""
 
     voice: str
@@ -10465,35 +10269,6 @@ class VoiceRule(Shown):
             "position": self.position,
             "rule": self.rule,
             "voice": self.voice,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class VoiceRule2(Shown):
-    """One rule of a voice, with the place it was read."""
-
-    kind: RuleKind
-    """What it is about."""
-
-    pattern: Pattern | None = None
-    """How a program checks it, when it can."""
-
-    severity: Severity
-    """How strictly it binds."""
-
-    source: RuleSource
-    """Where it was read."""
-
-    text: str
-    """The rule in words."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "pattern": OMIT if self.pattern is None else self.pattern,
-            "severity": self.severity,
-            "source": self.source,
-            "text": self.text,
         }
 
 
@@ -10776,12 +10551,6 @@ class Workspace(Shown):
     name: str
     """Display name."""
 
-    organization: str | None = None
-    """The workspace that its organization began with; none: itself."""
-
-    residency: Residency | None = None
-    """Where its data may go."""
-
     slug: str
     """Short name, unique in the store; the directory of the hub leads from it to the workspace."""
 
@@ -10799,36 +10568,9 @@ class Workspace(Shown):
             "id": self.id,
             "mode": self.mode,
             "name": self.name,
-            "organization": OMIT if self.organization is None else self.organization,
-            "residency": OMIT if self.residency is None else self.residency,
             "slug": self.slug,
             "status": self.status,
             "timezone": self.timezone,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class WorkspaceLine(Shown):
-    """One workspace."""
-
-    id: str
-    """Its id."""
-
-    name: str
-    """Display name."""
-
-    slug: str
-    """Short name."""
-
-    status: WorkspaceStatus
-    """State."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "name": self.name,
-            "slug": self.slug,
-            "status": self.status,
         }
 
 

@@ -539,60 +539,6 @@ public struct AiWarning: Codable, Sendable, Hashable {
     }
 }
 
-/// The answer of `scope.can`.
-public struct Allowed: Codable, Sendable, Hashable {
-    /// True when the call would pass rights, tenant and policies.
-    public var allowed: Bool
-    /// The rights that are missing.
-    public var missing: [Permission]
-    /// The policies that decided, `name@version`.
-    public var policies: [String]
-    /// What policies say.
-    public var verdict: PoliciesVerdict
-    /// The state of the workspace, when it stands in the way.
-    public var workspace: String?
-
-    public init(
-        allowed: Bool,
-        missing: [Permission],
-        policies: [String],
-        verdict: PoliciesVerdict,
-        workspace: String? = nil
-    ) {
-        self.allowed = allowed
-        self.missing = missing
-        self.policies = policies
-        self.verdict = verdict
-        self.workspace = workspace
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case allowed = "allowed"
-        case missing = "missing"
-        case policies = "policies"
-        case verdict = "verdict"
-        case workspace = "workspace"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.allowed = try values.decode(Bool.self, forKey: .allowed)
-        self.missing = try values.decode([Permission].self, forKey: .missing)
-        self.policies = try values.decode([String].self, forKey: .policies)
-        self.verdict = try values.decode(PoliciesVerdict.self, forKey: .verdict)
-        self.workspace = try values.decodeIfPresent(String.self, forKey: .workspace)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.allowed, forKey: .allowed)
-        try values.encode(self.missing, forKey: .missing)
-        try values.encode(self.policies, forKey: .policies)
-        try values.encode(self.verdict, forKey: .verdict)
-        try values.encodeIfPresent(self.workspace, forKey: .workspace)
-    }
-}
-
 /// The answer of the ledger.
 public struct Answer: Codable, Sendable, Hashable {
     /// The address that the deciding row covers, when it names one.
@@ -1100,34 +1046,20 @@ public struct AuditEntry: Codable, Sendable, Hashable {
     public var action: String
     /// Who.
     public var actor: Principal
-    /// SHA-256 of the target after, hex.
-    public var afterHash: String?
-    /// The approval that let it through.
-    public var approvalId: String?
     /// When.
     public var at: Date
-    /// SHA-256 of the target before, hex.
-    public var beforeHash: String?
     /// Joins everything one outer call caused.
     public var correlationId: String
     /// SHA-256 over `prev_hash` and the canonical JSON of this entry without `hash`, hex.
     public var hash: String
     /// Id of the record: the number with leading zeros.
     public var id: String
-    /// Keyed hash of the address the call came from, when the host gave it.
-    public var ipHash: String?
-    /// Whom the actor acted for.
-    public var onBehalfOf: String?
     /// How it ended.
     public var outcome: AuditOutcome
-    /// Versions of policies that spoke, `name@version`.
-    public var policyVersions: [String]
     /// Hash of the entry before, hex.
     public var prevHash: String
     /// Why it was refused or failed: an error code.
     public var reason: String?
-    /// The agent's run.
-    public var runId: String?
     /// Number in the chain of the workspace, from 1.
     public var seq: Int
     /// Id of what it was done to.
@@ -1138,40 +1070,26 @@ public struct AuditEntry: Codable, Sendable, Hashable {
     public init(
         action: String,
         actor: Principal,
-        afterHash: String? = nil,
-        approvalId: String? = nil,
         at: Date,
-        beforeHash: String? = nil,
         correlationId: String,
         hash: String,
         id: String,
-        ipHash: String? = nil,
-        onBehalfOf: String? = nil,
         outcome: AuditOutcome,
-        policyVersions: [String] = [],
         prevHash: String,
         reason: String? = nil,
-        runId: String? = nil,
         seq: Int,
         targetId: String? = nil,
         targetKind: String? = nil
     ) {
         self.action = action
         self.actor = actor
-        self.afterHash = afterHash
-        self.approvalId = approvalId
         self.at = at
-        self.beforeHash = beforeHash
         self.correlationId = correlationId
         self.hash = hash
         self.id = id
-        self.ipHash = ipHash
-        self.onBehalfOf = onBehalfOf
         self.outcome = outcome
-        self.policyVersions = policyVersions
         self.prevHash = prevHash
         self.reason = reason
-        self.runId = runId
         self.seq = seq
         self.targetId = targetId
         self.targetKind = targetKind
@@ -1180,20 +1098,13 @@ public struct AuditEntry: Codable, Sendable, Hashable {
     enum CodingKeys: String, CodingKey {
         case action = "action"
         case actor = "actor"
-        case afterHash = "after_hash"
-        case approvalId = "approval_id"
         case at = "at"
-        case beforeHash = "before_hash"
         case correlationId = "correlation_id"
         case hash = "hash"
         case id = "id"
-        case ipHash = "ip_hash"
-        case onBehalfOf = "on_behalf_of"
         case outcome = "outcome"
-        case policyVersions = "policy_versions"
         case prevHash = "prev_hash"
         case reason = "reason"
-        case runId = "run_id"
         case seq = "seq"
         case targetId = "target_id"
         case targetKind = "target_kind"
@@ -1203,20 +1114,13 @@ public struct AuditEntry: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.action = try values.decode(String.self, forKey: .action)
         self.actor = try values.decode(Principal.self, forKey: .actor)
-        self.afterHash = try values.decodeIfPresent(String.self, forKey: .afterHash)
-        self.approvalId = try values.decodeIfPresent(String.self, forKey: .approvalId)
         self.at = try values.decode(Date.self, forKey: .at)
-        self.beforeHash = try values.decodeIfPresent(String.self, forKey: .beforeHash)
         self.correlationId = try values.decode(String.self, forKey: .correlationId)
         self.hash = try values.decode(String.self, forKey: .hash)
         self.id = try values.decode(String.self, forKey: .id)
-        self.ipHash = try values.decodeIfPresent(String.self, forKey: .ipHash)
-        self.onBehalfOf = try values.decodeIfPresent(String.self, forKey: .onBehalfOf)
         self.outcome = try values.decode(AuditOutcome.self, forKey: .outcome)
-        self.policyVersions = try values.decodeIfPresent([String].self, forKey: .policyVersions) ?? []
         self.prevHash = try values.decode(String.self, forKey: .prevHash)
         self.reason = try values.decodeIfPresent(String.self, forKey: .reason)
-        self.runId = try values.decodeIfPresent(String.self, forKey: .runId)
         self.seq = try values.decode(Int.self, forKey: .seq)
         self.targetId = try values.decodeIfPresent(String.self, forKey: .targetId)
         self.targetKind = try values.decodeIfPresent(String.self, forKey: .targetKind)
@@ -1226,20 +1130,13 @@ public struct AuditEntry: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.action, forKey: .action)
         try values.encode(self.actor, forKey: .actor)
-        try values.encodeIfPresent(self.afterHash, forKey: .afterHash)
-        try values.encodeIfPresent(self.approvalId, forKey: .approvalId)
         try values.encode(self.at, forKey: .at)
-        try values.encodeIfPresent(self.beforeHash, forKey: .beforeHash)
         try values.encode(self.correlationId, forKey: .correlationId)
         try values.encode(self.hash, forKey: .hash)
         try values.encode(self.id, forKey: .id)
-        try values.encodeIfPresent(self.ipHash, forKey: .ipHash)
-        try values.encodeIfPresent(self.onBehalfOf, forKey: .onBehalfOf)
         try values.encode(self.outcome, forKey: .outcome)
-        try values.encode(self.policyVersions, forKey: .policyVersions)
         try values.encode(self.prevHash, forKey: .prevHash)
         try values.encodeIfPresent(self.reason, forKey: .reason)
-        try values.encodeIfPresent(self.runId, forKey: .runId)
         try values.encode(self.seq, forKey: .seq)
         try values.encodeIfPresent(self.targetId, forKey: .targetId)
         try values.encodeIfPresent(self.targetKind, forKey: .targetKind)
@@ -1279,74 +1176,6 @@ public struct AuditEntryPage: Codable, Sendable, Hashable {
     }
 }
 
-/// A page of exported entries.
-public struct AuditExport: Codable, Sendable, Hashable {
-    /// Checkpoints outside the store whose last entry is among these.
-    public var checkpoints: [Checkpoint]
-    /// How many.
-    public var entries: Int
-    /// First and last number; 0 when there are none.
-    public var first: Int
-    /// How they are written.
-    public var format: ExportFormat
-    /// Last number.
-    public var last: Int
-    /// Where the next page starts; absent on the last one.
-    public var next: String?
-    /// The entries.
-    public var text: String
-
-    public init(
-        checkpoints: [Checkpoint],
-        entries: Int,
-        first: Int,
-        format: ExportFormat,
-        last: Int,
-        next: String? = nil,
-        text: String
-    ) {
-        self.checkpoints = checkpoints
-        self.entries = entries
-        self.first = first
-        self.format = format
-        self.last = last
-        self.next = next
-        self.text = text
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case checkpoints = "checkpoints"
-        case entries = "entries"
-        case first = "first"
-        case format = "format"
-        case last = "last"
-        case next = "next"
-        case text = "text"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.checkpoints = try values.decode([Checkpoint].self, forKey: .checkpoints)
-        self.entries = try values.decode(Int.self, forKey: .entries)
-        self.first = try values.decode(Int.self, forKey: .first)
-        self.format = try values.decode(ExportFormat.self, forKey: .format)
-        self.last = try values.decode(Int.self, forKey: .last)
-        self.next = try values.decodeIfPresent(String.self, forKey: .next)
-        self.text = try values.decode(String.self, forKey: .text)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.checkpoints, forKey: .checkpoints)
-        try values.encode(self.entries, forKey: .entries)
-        try values.encode(self.first, forKey: .first)
-        try values.encode(self.format, forKey: .format)
-        try values.encode(self.last, forKey: .last)
-        try values.encodeIfPresent(self.next, forKey: .next)
-        try values.encode(self.text, forKey: .text)
-    }
-}
-
 /// How the act ended.
 public enum AuditOutcome: String, Codable, Sendable, CaseIterable {
     /// It was done.
@@ -1359,8 +1188,6 @@ public enum AuditOutcome: String, Codable, Sendable, CaseIterable {
 
 /// The answer of `audit.verify`.
 public struct AuditReport: Codable, Sendable, Hashable {
-    /// Checkpoints outside the store that the chain was held against.
-    public var anchors: Int
     /// Entries read.
     public var entries: Int
     /// Number of the first bad entry.
@@ -1371,13 +1198,11 @@ public struct AuditReport: Codable, Sendable, Hashable {
     public var problem: String?
 
     public init(
-        anchors: Int = 0,
         entries: Int,
         firstBad: Int? = nil,
         ok: Bool,
         problem: String? = nil
     ) {
-        self.anchors = anchors
         self.entries = entries
         self.firstBad = firstBad
         self.ok = ok
@@ -1385,7 +1210,6 @@ public struct AuditReport: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case anchors = "anchors"
         case entries = "entries"
         case firstBad = "first_bad"
         case ok = "ok"
@@ -1394,7 +1218,6 @@ public struct AuditReport: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.anchors = try values.decodeIfPresent(Int.self, forKey: .anchors) ?? 0
         self.entries = try values.decode(Int.self, forKey: .entries)
         self.firstBad = try values.decodeIfPresent(Int.self, forKey: .firstBad)
         self.ok = try values.decode(Bool.self, forKey: .ok)
@@ -1403,7 +1226,6 @@ public struct AuditReport: Codable, Sendable, Hashable {
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.anchors, forKey: .anchors)
         try values.encode(self.entries, forKey: .entries)
         try values.encodeIfPresent(self.firstBad, forKey: .firstBad)
         try values.encode(self.ok, forKey: .ok)
@@ -1872,77 +1694,6 @@ public enum BrandsChannel: String, Codable, Sendable, CaseIterable {
     case youtube = "youtube"
 }
 
-/// The breaker of one target, as it is stored and shared by processes.
-public struct Breaker: Codable, Sendable, Hashable {
-    /// Failures in a row.
-    public var failures: Int
-    /// The kind of the last failure.
-    public var last: String?
-    /// Where it stands.
-    public var state: BreakerState
-    /// The target, such as `model:openai` or `connection:smtp`.
-    public var target: String
-    /// How often it opened.
-    public var trips: Int
-    /// Open: refused until then. Half open: the trial counts as lost then.
-    public var until: Date?
-
-    public init(
-        failures: Int = 0,
-        last: String? = nil,
-        state: BreakerState = .closed,
-        target: String,
-        trips: Int = 0,
-        until: Date? = nil
-    ) {
-        self.failures = failures
-        self.last = last
-        self.state = state
-        self.target = target
-        self.trips = trips
-        self.until = until
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case failures = "failures"
-        case last = "last"
-        case state = "state"
-        case target = "target"
-        case trips = "trips"
-        case until = "until"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.failures = try values.decodeIfPresent(Int.self, forKey: .failures) ?? 0
-        self.last = try values.decodeIfPresent(String.self, forKey: .last)
-        self.state = try values.decodeIfPresent(BreakerState.self, forKey: .state) ?? .closed
-        self.target = try values.decode(String.self, forKey: .target)
-        self.trips = try values.decodeIfPresent(Int.self, forKey: .trips) ?? 0
-        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.failures, forKey: .failures)
-        try values.encodeIfPresent(self.last, forKey: .last)
-        try values.encode(self.state, forKey: .state)
-        try values.encode(self.target, forKey: .target)
-        try values.encode(self.trips, forKey: .trips)
-        try values.encodeIfPresent(self.until, forKey: .until)
-    }
-}
-
-/// Where a breaker stands.
-public enum BreakerState: String, Codable, Sendable, CaseIterable {
-    /// Calls pass.
-    case closed = "closed"
-    /// Calls are refused until an instant.
-    case open = "open"
-    /// One call is on trial, the rest are refused.
-    case halfOpen = "half_open"
-}
-
 /// The sender of a campaign's messages.
 public struct BriefSender: Codable, Sendable, Hashable {
     /// Address in the From header.
@@ -2074,6 +1825,46 @@ public struct BudgetShare: Codable, Sendable, Hashable {
         try values.encode(self.channel, forKey: .channel)
         try values.encode(self.paysFor, forKey: .paysFor)
         try values.encode(self.weight, forKey: .weight)
+    }
+}
+
+/// A finished context.
+public struct BuiltContext: Codable, Sendable, Hashable {
+    /// Blocks in the order the model should get them.
+    public var blocks: [ContextBlock]
+    /// What was left out, and why.
+    public var dropped: [KnowledgeDropped]
+    /// Tokens of all blocks, never more than the budget.
+    public var tokens: Int
+
+    public init(
+        blocks: [ContextBlock],
+        dropped: [KnowledgeDropped],
+        tokens: Int
+    ) {
+        self.blocks = blocks
+        self.dropped = dropped
+        self.tokens = tokens
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blocks = "blocks"
+        case dropped = "dropped"
+        case tokens = "tokens"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blocks = try values.decode([ContextBlock].self, forKey: .blocks)
+        self.dropped = try values.decode([KnowledgeDropped].self, forKey: .dropped)
+        self.tokens = try values.decode(Int.self, forKey: .tokens)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blocks, forKey: .blocks)
+        try values.encode(self.dropped, forKey: .dropped)
+        try values.encode(self.tokens, forKey: .tokens)
     }
 }
 
@@ -2260,205 +2051,42 @@ public struct Calibration: Codable, Sendable, Hashable {
     }
 }
 
-/// The end of one call of a batch: `output` or `error`.
-public struct CallEnd: Codable, Sendable, Hashable {
-    /// Why it failed.
-    public var error: CallError?
-    /// True when it succeeded.
-    public var ok: Bool
-    /// What it answered.
-    public var output: JSONValue?
-
-    public init(
-        error: CallError? = nil,
-        ok: Bool,
-        output: JSONValue? = nil
-    ) {
-        self.error = error
-        self.ok = ok
-        self.output = output
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case error = "error"
-        case ok = "ok"
-        case output = "output"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.error = try values.decodeIfPresent(CallError.self, forKey: .error)
-        self.ok = try values.decode(Bool.self, forKey: .ok)
-        self.output = try values.decodeIfPresent(JSONValue.self, forKey: .output)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encodeIfPresent(self.error, forKey: .error)
-        try values.encode(self.ok, forKey: .ok)
-        try values.encodeIfPresent(self.output, forKey: .output)
-    }
-}
-
-/// An error as data.
-public struct CallError: Codable, Sendable, Hashable {
-    /// The finer word, or the kind again.
-    public var code: String
-    /// Facts of the failure, name by name.
-    public var context: JSONValue
-    /// Kind, such as `not_found`.
-    public var kind: String
-    /// What was expected and what to do.
-    public var message: String
-    /// When to call again, in milliseconds from now.
-    public var retryAfterMs: Int?
-    /// True when the same call may succeed later.
-    public var retryable: Bool
-
-    public init(
-        code: String,
-        context: JSONValue,
-        kind: String,
-        message: String,
-        retryAfterMs: Int? = nil,
-        retryable: Bool
-    ) {
-        self.code = code
-        self.context = context
-        self.kind = kind
-        self.message = message
-        self.retryAfterMs = retryAfterMs
-        self.retryable = retryable
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case code = "code"
-        case context = "context"
-        case kind = "kind"
-        case message = "message"
-        case retryAfterMs = "retry_after_ms"
-        case retryable = "retryable"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.code = try values.decode(String.self, forKey: .code)
-        self.context = try values.decode(JSONValue.self, forKey: .context)
-        self.kind = try values.decode(String.self, forKey: .kind)
-        self.message = try values.decode(String.self, forKey: .message)
-        self.retryAfterMs = try values.decodeIfPresent(Int.self, forKey: .retryAfterMs)
-        self.retryable = try values.decode(Bool.self, forKey: .retryable)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.code, forKey: .code)
-        try values.encode(self.context, forKey: .context)
-        try values.encode(self.kind, forKey: .kind)
-        try values.encode(self.message, forKey: .message)
-        try values.encodeIfPresent(self.retryAfterMs, forKey: .retryAfterMs)
-        try values.encode(self.retryable, forKey: .retryable)
-    }
-}
-
-/// Calls an operation by its name. The call is judged, limited and audited as the operation itself
-/// is.
-public struct CallOperation: Codable, Sendable, Hashable {
-    /// Shortens the operation's deadline, in milliseconds, at least 1.
-    public var deadlineMs: Int?
-    /// A repeated call with the same key and input gives the first answer for 24 h.
-    public var idempotencyKey: String?
-    /// Its input.
-    public var input: [String: JSONValue]
-    /// Name of the operation.
-    public var name: String
-
-    public init(
-        deadlineMs: Int? = nil,
-        idempotencyKey: String? = nil,
-        input: [String: JSONValue] = [:],
-        name: String
-    ) {
-        self.deadlineMs = deadlineMs
-        self.idempotencyKey = idempotencyKey
-        self.input = input
-        self.name = name
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case deadlineMs = "deadline_ms"
-        case idempotencyKey = "idempotency_key"
-        case input = "input"
-        case name = "name"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.deadlineMs = try values.decodeIfPresent(Int.self, forKey: .deadlineMs)
-        self.idempotencyKey = try values.decodeIfPresent(String.self, forKey: .idempotencyKey)
-        self.input = try values.decodeIfPresent([String: JSONValue].self, forKey: .input) ?? [:]
-        self.name = try values.decode(String.self, forKey: .name)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encodeIfPresent(self.deadlineMs, forKey: .deadlineMs)
-        try values.encodeIfPresent(self.idempotencyKey, forKey: .idempotencyKey)
-        try values.encode(self.input, forKey: .input)
-        try values.encode(self.name, forKey: .name)
-    }
-}
-
 /// Who is calling.
 public struct Caller: Codable, Sendable, Hashable {
-    /// How many calls are admitted now; absent when nothing is counted.
-    public var callsLeft: Int?
     /// What it may do.
     public var permissions: [Permission]
     /// The principal.
     public var principal: Principal
-    /// Its roles.
-    public var roles: [String]
     /// The workspace.
     public var workspace: String
 
     public init(
-        callsLeft: Int? = nil,
         permissions: [Permission],
         principal: Principal,
-        roles: [String],
         workspace: String
     ) {
-        self.callsLeft = callsLeft
         self.permissions = permissions
         self.principal = principal
-        self.roles = roles
         self.workspace = workspace
     }
 
     enum CodingKeys: String, CodingKey {
-        case callsLeft = "calls_left"
         case permissions = "permissions"
         case principal = "principal"
-        case roles = "roles"
         case workspace = "workspace"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.callsLeft = try values.decodeIfPresent(Int.self, forKey: .callsLeft)
         self.permissions = try values.decode([Permission].self, forKey: .permissions)
         self.principal = try values.decode(Principal.self, forKey: .principal)
-        self.roles = try values.decode([String].self, forKey: .roles)
         self.workspace = try values.decode(String.self, forKey: .workspace)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encodeIfPresent(self.callsLeft, forKey: .callsLeft)
         try values.encode(self.permissions, forKey: .permissions)
         try values.encode(self.principal, forKey: .principal)
-        try values.encode(self.roles, forKey: .roles)
         try values.encode(self.workspace, forKey: .workspace)
     }
 }
@@ -3411,6 +3039,39 @@ public enum Casing: String, Codable, Sendable, CaseIterable {
     case upper = "upper"
 }
 
+/// How many jobs an operation changed.
+public struct Changed: Codable, Sendable, Hashable {
+    /// Jobs.
+    public var count: Int
+    /// True when there are more: call again.
+    public var isMore: Bool
+
+    public init(
+        count: Int,
+        isMore: Bool
+    ) {
+        self.count = count
+        self.isMore = isMore
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case count = "count"
+        case isMore = "is_more"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.count = try values.decode(Int.self, forKey: .count)
+        self.isMore = try values.decode(Bool.self, forKey: .isMore)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.count, forKey: .count)
+        try values.encode(self.isMore, forKey: .isMore)
+    }
+}
+
 /// Where a text is for.
 public enum Channel: String, Codable, Sendable, CaseIterable {
     /// A mail.
@@ -3468,67 +3129,6 @@ public struct ChannelOverride: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.emoji, forKey: .emoji)
         try values.encodeIfPresent(self.thresholds, forKey: .thresholds)
         try values.encodeIfPresent(self.tone, forKey: .tone)
-    }
-}
-
-/// The state of a chain at one entry.
-public struct Checkpoint: Codable, Sendable, Hashable {
-    /// When.
-    public var at: Date
-    /// First entry that the root is over.
-    public var from: Int
-    /// Hash of the last entry, hex.
-    public var head: String
-    /// Root of the hash tree over the entries (RFC 6962), hex.
-    public var root: String
-    /// Last entry.
-    public var seq: Int
-    /// The workspace.
-    public var workspace: String
-
-    public init(
-        at: Date,
-        from: Int,
-        head: String,
-        root: String,
-        seq: Int,
-        workspace: String
-    ) {
-        self.at = at
-        self.from = from
-        self.head = head
-        self.root = root
-        self.seq = seq
-        self.workspace = workspace
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case at = "at"
-        case from = "from"
-        case head = "head"
-        case root = "root"
-        case seq = "seq"
-        case workspace = "workspace"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.at = try values.decode(Date.self, forKey: .at)
-        self.from = try values.decode(Int.self, forKey: .from)
-        self.head = try values.decode(String.self, forKey: .head)
-        self.root = try values.decode(String.self, forKey: .root)
-        self.seq = try values.decode(Int.self, forKey: .seq)
-        self.workspace = try values.decode(String.self, forKey: .workspace)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.at, forKey: .at)
-        try values.encode(self.from, forKey: .from)
-        try values.encode(self.head, forKey: .head)
-        try values.encode(self.root, forKey: .root)
-        try values.encode(self.seq, forKey: .seq)
-        try values.encode(self.workspace, forKey: .workspace)
     }
 }
 
@@ -4070,6 +3670,74 @@ public struct ContentFacts: Codable, Sendable, Hashable {
     }
 }
 
+/// One block of a finished context.
+public struct ContextBlock: Codable, Sendable, Hashable {
+    /// Where it stands, for people.
+    public var citation: String?
+    /// True when its end was cut off.
+    public var cut: Bool
+    /// Where it comes from: id of a chunk, memory or message, or the name that was given.
+    public var id: String
+    /// The part it belongs to.
+    public var part: PartKind
+    /// How far it can be trusted. The label goes on to what is made from it.
+    public var taint: Taint
+    /// The text as the model gets it. Text of others stands between marks that say so.
+    public var text: String
+    /// Its size in tokens.
+    public var tokens: Int
+
+    public init(
+        citation: String? = nil,
+        cut: Bool,
+        id: String,
+        part: PartKind,
+        taint: Taint,
+        text: String,
+        tokens: Int
+    ) {
+        self.citation = citation
+        self.cut = cut
+        self.id = id
+        self.part = part
+        self.taint = taint
+        self.text = text
+        self.tokens = tokens
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case citation = "citation"
+        case cut = "cut"
+        case id = "id"
+        case part = "part"
+        case taint = "taint"
+        case text = "text"
+        case tokens = "tokens"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.citation = try values.decodeIfPresent(String.self, forKey: .citation)
+        self.cut = try values.decode(Bool.self, forKey: .cut)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.taint = try values.decode(Taint.self, forKey: .taint)
+        self.text = try values.decode(String.self, forKey: .text)
+        self.tokens = try values.decode(Int.self, forKey: .tokens)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.citation, forKey: .citation)
+        try values.encode(self.cut, forKey: .cut)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.part, forKey: .part)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encode(self.text, forKey: .text)
+        try values.encode(self.tokens, forKey: .tokens)
+    }
+}
+
 /// A passage with its citation.
 public struct ContextChunk: Codable, Sendable, Hashable {
     /// Id of the chunk, for citations.
@@ -4130,6 +3798,272 @@ public struct ContextChunk: Codable, Sendable, Hashable {
         try values.encode(self.text, forKey: .text)
         try values.encode(self.title, forKey: .title)
     }
+}
+
+/// A text that the caller puts into a context.
+public struct ContextItem: Codable, Sendable, Hashable {
+    /// Name or id, for the answer and for citations.
+    public var id: String
+    /// The part it belongs to.
+    public var part: PartKind
+    /// Larger is kept longer. Default: 1.
+    public var score: Double
+    /// How far it can be trusted. Default: `first_party`.
+    public var taint: Taint
+    /// The text.
+    public var text: String
+
+    public init(
+        id: String,
+        part: PartKind,
+        score: Double = 1.0,
+        taint: Taint = .firstParty,
+        text: String
+    ) {
+        self.id = id
+        self.part = part
+        self.score = score
+        self.taint = taint
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case part = "part"
+        case score = "score"
+        case taint = "taint"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.score = try values.decodeIfPresent(Double.self, forKey: .score) ?? 1.0
+        self.taint = try values.decodeIfPresent(Taint.self, forKey: .taint) ?? .firstParty
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.part, forKey: .part)
+        try values.encode(self.score, forKey: .score)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// A conversation.
+public struct Conversation: Codable, Sendable, Hashable {
+    /// True when messages of another conversation were merged into it.
+    public var absorbed: Bool
+    /// The agent that takes part.
+    public var agent: String?
+    /// The campaign it is about.
+    public var campaign: String?
+    /// When it began.
+    public var createdAt: Date
+    /// Its id.
+    public var id: String
+    /// What it is for.
+    public var kind: ConversationKind
+    /// When the last message came, or when it began.
+    public var lastAt: Date
+    /// The conversation that took its messages.
+    public var mergedInto: String?
+    /// Number of messages.
+    public var messages: Int
+    /// Names or ids of who takes part.
+    public var participants: [String]
+    /// The person it is with. Reading it then needs `read:people`.
+    public var person: String?
+    /// Status.
+    public var status: ConversationStatus
+    /// Title.
+    public var title: String
+
+    public init(
+        absorbed: Bool = false,
+        agent: String? = nil,
+        campaign: String? = nil,
+        createdAt: Date,
+        id: String,
+        kind: ConversationKind,
+        lastAt: Date,
+        mergedInto: String? = nil,
+        messages: Int,
+        participants: [String],
+        person: String? = nil,
+        status: ConversationStatus,
+        title: String
+    ) {
+        self.absorbed = absorbed
+        self.agent = agent
+        self.campaign = campaign
+        self.createdAt = createdAt
+        self.id = id
+        self.kind = kind
+        self.lastAt = lastAt
+        self.mergedInto = mergedInto
+        self.messages = messages
+        self.participants = participants
+        self.person = person
+        self.status = status
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case absorbed = "absorbed"
+        case agent = "agent"
+        case campaign = "campaign"
+        case createdAt = "created_at"
+        case id = "id"
+        case kind = "kind"
+        case lastAt = "last_at"
+        case mergedInto = "merged_into"
+        case messages = "messages"
+        case participants = "participants"
+        case person = "person"
+        case status = "status"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.absorbed = try values.decodeIfPresent(Bool.self, forKey: .absorbed) ?? false
+        self.agent = try values.decodeIfPresent(String.self, forKey: .agent)
+        self.campaign = try values.decodeIfPresent(String.self, forKey: .campaign)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.kind = try values.decode(ConversationKind.self, forKey: .kind)
+        self.lastAt = try values.decode(Date.self, forKey: .lastAt)
+        self.mergedInto = try values.decodeIfPresent(String.self, forKey: .mergedInto)
+        self.messages = try values.decode(Int.self, forKey: .messages)
+        self.participants = try values.decode([String].self, forKey: .participants)
+        self.person = try values.decodeIfPresent(String.self, forKey: .person)
+        self.status = try values.decode(ConversationStatus.self, forKey: .status)
+        self.title = try values.decode(String.self, forKey: .title)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.absorbed, forKey: .absorbed)
+        try values.encodeIfPresent(self.agent, forKey: .agent)
+        try values.encodeIfPresent(self.campaign, forKey: .campaign)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.lastAt, forKey: .lastAt)
+        try values.encodeIfPresent(self.mergedInto, forKey: .mergedInto)
+        try values.encode(self.messages, forKey: .messages)
+        try values.encode(self.participants, forKey: .participants)
+        try values.encodeIfPresent(self.person, forKey: .person)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.title, forKey: .title)
+    }
+}
+
+/// One conversation that was found.
+public struct ConversationHit: Codable, Sendable, Hashable {
+    /// The conversation.
+    public var conversation: Conversation
+    /// The messages that it rests on, the nearest first.
+    public var messages: [String]
+    /// Likeness, -1 to 1.
+    public var score: Double
+
+    public init(
+        conversation: Conversation,
+        messages: [String],
+        score: Double
+    ) {
+        self.conversation = conversation
+        self.messages = messages
+        self.score = score
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case conversation = "conversation"
+        case messages = "messages"
+        case score = "score"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.conversation = try values.decode(Conversation.self, forKey: .conversation)
+        self.messages = try values.decode([String].self, forKey: .messages)
+        self.score = try values.decode(Double.self, forKey: .score)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.conversation, forKey: .conversation)
+        try values.encode(self.messages, forKey: .messages)
+        try values.encode(self.score, forKey: .score)
+    }
+}
+
+/// What a conversation is for.
+public enum ConversationKind: String, Codable, Sendable, CaseIterable {
+    /// Help for a customer.
+    case support = "support"
+    /// Work on a campaign.
+    case campaign = "campaign"
+    /// Plans.
+    case planning = "planning"
+    /// Anything else.
+    case adHoc = "ad_hoc"
+}
+
+/// A conversation with some of its messages.
+public struct ConversationPage: Codable, Sendable, Hashable {
+    /// The conversation.
+    public var conversation: Conversation
+    /// Its messages.
+    public var messages: [Message]
+    /// Where the next page starts; absent on the last one.
+    public var next: String?
+
+    public init(
+        conversation: Conversation,
+        messages: [Message],
+        next: String? = nil
+    ) {
+        self.conversation = conversation
+        self.messages = messages
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case conversation = "conversation"
+        case messages = "messages"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.conversation = try values.decode(Conversation.self, forKey: .conversation)
+        self.messages = try values.decode([Message].self, forKey: .messages)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.conversation, forKey: .conversation)
+        try values.encode(self.messages, forKey: .messages)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// Status of a conversation.
+public enum ConversationStatus: String, Codable, Sendable, CaseIterable {
+    /// Going on.
+    case open = "open"
+    /// Waits for an answer.
+    case pending = "pending"
+    /// Ended; a new message opens it again.
+    case closed = "closed"
 }
 
 /// What the plan costs: the sum of what is known, and by name what is not.
@@ -4383,46 +4317,6 @@ public struct Cta: Codable, Sendable, Hashable {
     }
 }
 
-/// A role of a workspace's own: any subset of the rights.
-public struct CustomRole: Codable, Sendable, Hashable {
-    /// Its id.
-    public var id: String
-    /// Name.
-    public var name: String
-    /// What it holds.
-    public var permissions: [Permission]
-
-    public init(
-        id: String,
-        name: String,
-        permissions: [Permission]
-    ) {
-        self.id = id
-        self.name = name
-        self.permissions = permissions
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case id = "id"
-        case name = "name"
-        case permissions = "permissions"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.id = try values.decode(String.self, forKey: .id)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.permissions = try values.decode([Permission].self, forKey: .permissions)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.id, forKey: .id)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.permissions, forKey: .permissions)
-    }
-}
-
 /// What a rotation of the data key did.
 public struct DataKeyRotated: Codable, Sendable, Hashable {
     /// True when no value of an older version is left.
@@ -4613,6 +4507,16 @@ public struct DayWindow: Codable, Sendable, Hashable {
     }
 }
 
+/// A verdict's direction.
+public enum Decision: String, Codable, Sendable, CaseIterable {
+    /// May go out now.
+    case allow = "allow"
+    /// Not before an instant; then it is judged again.
+    case `defer` = "defer"
+    /// Not at all.
+    case deny = "deny"
+}
+
 /// How a new job is kept from being there twice.
 public struct DedupeInput: Codable, Sendable, Hashable {
     /// Holds the key for so many milliseconds after the end of the job.
@@ -4663,6 +4567,46 @@ public enum DedupeMode: String, Codable, Sendable, CaseIterable {
     case extend = "extend"
 }
 
+/// One passage that stands in one of the versions only.
+public struct DiffPassage: Codable, Sendable, Hashable {
+    /// Id of the chunk.
+    public var chunk: String
+    /// Headings above it, outermost first.
+    public var headingPath: [String]
+    /// Its text. Quoted material, never an instruction.
+    public var text: String
+
+    public init(
+        chunk: String,
+        headingPath: [String],
+        text: String
+    ) {
+        self.chunk = chunk
+        self.headingPath = headingPath
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case chunk = "chunk"
+        case headingPath = "heading_path"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.chunk = try values.decode(String.self, forKey: .chunk)
+        self.headingPath = try values.decode([String].self, forKey: .headingPath)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.chunk, forKey: .chunk)
+        try values.encode(self.headingPath, forKey: .headingPath)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
 /// One version of a document.
 public struct Document: Codable, Sendable, Hashable {
     /// Author.
@@ -4679,12 +4623,16 @@ public struct Document: Codable, Sendable, Hashable {
     public var current: Bool
     /// The dataset it belongs to.
     public var dataset: String
+    /// When it was deleted. It can be restored for 30 days.
+    public var deletedAt: Date?
     /// Number of chunks that had to be embedded; the others were taken from the version before.
     public var embedded: Int
     /// What joins the versions of one document; the file name unless given.
     public var externalKey: String
     /// Why it failed.
     public var failure: DocumentsFailure?
+    /// What the upload said about the file.
+    public var given: Given?
     /// Its id. Each version has its own.
     public var id: String
     /// When this version came in.
@@ -4730,9 +4678,11 @@ public struct Document: Codable, Sendable, Hashable {
         contentHash: String,
         current: Bool,
         dataset: String,
+        deletedAt: Date? = nil,
         embedded: Int,
         externalKey: String,
         failure: DocumentsFailure? = nil,
+        given: Given? = nil,
         id: String,
         ingestedAt: Date,
         language: String? = nil,
@@ -4759,9 +4709,11 @@ public struct Document: Codable, Sendable, Hashable {
         self.contentHash = contentHash
         self.current = current
         self.dataset = dataset
+        self.deletedAt = deletedAt
         self.embedded = embedded
         self.externalKey = externalKey
         self.failure = failure
+        self.given = given
         self.id = id
         self.ingestedAt = ingestedAt
         self.language = language
@@ -4790,9 +4742,11 @@ public struct Document: Codable, Sendable, Hashable {
         case contentHash = "content_hash"
         case current = "current"
         case dataset = "dataset"
+        case deletedAt = "deleted_at"
         case embedded = "embedded"
         case externalKey = "external_key"
         case failure = "failure"
+        case given = "given"
         case id = "id"
         case ingestedAt = "ingested_at"
         case language = "language"
@@ -4822,9 +4776,11 @@ public struct Document: Codable, Sendable, Hashable {
         self.contentHash = try values.decode(String.self, forKey: .contentHash)
         self.current = try values.decode(Bool.self, forKey: .current)
         self.dataset = try values.decode(String.self, forKey: .dataset)
+        self.deletedAt = try values.decodeIfPresent(Date.self, forKey: .deletedAt)
         self.embedded = try values.decode(Int.self, forKey: .embedded)
         self.externalKey = try values.decode(String.self, forKey: .externalKey)
         self.failure = try values.decodeIfPresent(DocumentsFailure.self, forKey: .failure)
+        self.given = try values.decodeIfPresent(Given.self, forKey: .given)
         self.id = try values.decode(String.self, forKey: .id)
         self.ingestedAt = try values.decode(Date.self, forKey: .ingestedAt)
         self.language = try values.decodeIfPresent(String.self, forKey: .language)
@@ -4854,9 +4810,11 @@ public struct Document: Codable, Sendable, Hashable {
         try values.encode(self.contentHash, forKey: .contentHash)
         try values.encode(self.current, forKey: .current)
         try values.encode(self.dataset, forKey: .dataset)
+        try values.encodeIfPresent(self.deletedAt, forKey: .deletedAt)
         try values.encode(self.embedded, forKey: .embedded)
         try values.encode(self.externalKey, forKey: .externalKey)
         try values.encodeIfPresent(self.failure, forKey: .failure)
+        try values.encodeIfPresent(self.given, forKey: .given)
         try values.encode(self.id, forKey: .id)
         try values.encode(self.ingestedAt, forKey: .ingestedAt)
         try values.encodeIfPresent(self.language, forKey: .language)
@@ -5429,86 +5387,6 @@ public enum DropRule: String, Codable, Sendable, CaseIterable {
     case heldByOther = "held_by_other"
 }
 
-/// An identifier that was left out, and why.
-public struct Dropped: Codable, Sendable, Hashable {
-    /// Its place in the input, from 0.
-    public var index: Int
-    /// What to do.
-    public var message: String
-    /// The rule.
-    public var rule: DropRule
-
-    public init(
-        index: Int,
-        message: String,
-        rule: DropRule
-    ) {
-        self.index = index
-        self.message = message
-        self.rule = rule
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case index = "index"
-        case message = "message"
-        case rule = "rule"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.index = try values.decode(Int.self, forKey: .index)
-        self.message = try values.decode(String.self, forKey: .message)
-        self.rule = try values.decode(DropRule.self, forKey: .rule)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.index, forKey: .index)
-        try values.encode(self.message, forKey: .message)
-        try values.encode(self.rule, forKey: .rule)
-    }
-}
-
-/// What a policy would have changed.
-public struct DryRun: Codable, Sendable, Hashable {
-    /// Those that would have come out differently, oldest first, at most 1 000.
-    public var changed: [PoliciesChanged]
-    /// How many there are in all.
-    public var changes: Int
-    /// Recorded decisions that were tried.
-    public var tried: Int
-
-    public init(
-        changed: [PoliciesChanged],
-        changes: Int,
-        tried: Int
-    ) {
-        self.changed = changed
-        self.changes = changes
-        self.tried = tried
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case changed = "changed"
-        case changes = "changes"
-        case tried = "tried"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.changed = try values.decode([PoliciesChanged].self, forKey: .changed)
-        self.changes = try values.decode(Int.self, forKey: .changes)
-        self.tried = try values.decode(Int.self, forKey: .tried)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.changed, forKey: .changed)
-        try values.encode(self.changes, forKey: .changes)
-        try values.encode(self.tried, forKey: .tried)
-    }
-}
-
 /// What kind of effect a tool has, and so what a resumed run does about a call without outcome.
 public enum EffectClass: String, Codable, Sendable, CaseIterable {
     /// Computes: call it again.
@@ -5716,7 +5594,7 @@ public struct Explanation: Codable, Sendable, Hashable {
     /// One sentence: what happened and which rule decided.
     public var summary: String
     /// Verdicts, oldest first.
-    public var verdicts: [GateVerdict]
+    public var verdicts: [Verdict]
 
     public init(
         attribution: Attribution,
@@ -5727,7 +5605,7 @@ public struct Explanation: Codable, Sendable, Hashable {
         send: String,
         state: SendState,
         summary: String,
-        verdicts: [GateVerdict]
+        verdicts: [Verdict]
     ) {
         self.attribution = attribution
         self.error = error
@@ -5762,7 +5640,7 @@ public struct Explanation: Codable, Sendable, Hashable {
         self.send = try values.decode(String.self, forKey: .send)
         self.state = try values.decode(SendState.self, forKey: .state)
         self.summary = try values.decode(String.self, forKey: .summary)
-        self.verdicts = try values.decode([GateVerdict].self, forKey: .verdicts)
+        self.verdicts = try values.decode([Verdict].self, forKey: .verdicts)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -5777,14 +5655,6 @@ public struct Explanation: Codable, Sendable, Hashable {
         try values.encode(self.summary, forKey: .summary)
         try values.encode(self.verdicts, forKey: .verdicts)
     }
-}
-
-/// How entries are written.
-public enum ExportFormat: String, Codable, Sendable, CaseIterable {
-    /// One canonical JSON object a line (RFC 8785): with it anyone can check the chain.
-    case ndjson = "ndjson"
-    /// A table with a header (RFC 4180).
-    case csv = "csv"
 }
 
 /// The answer of `store.export`.
@@ -5850,6 +5720,46 @@ public struct FailedFile: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.file, forKey: .file)
         try values.encode(self.reason, forKey: .reason)
+    }
+}
+
+/// What a word counts by the place it stands in. Each 0 to 10.
+public struct FieldBoosts: Codable, Sendable, Hashable {
+    /// In the text. Default: 1.
+    public var body: Double
+    /// In a heading above the text. Default: 1.5.
+    public var headings: Double
+    /// In the title of the document. Default: 1.3.
+    public var title: Double
+
+    public init(
+        body: Double = 1.0,
+        headings: Double = 1.5,
+        title: Double = 1.2999999523162842
+    ) {
+        self.body = body
+        self.headings = headings
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case body = "body"
+        case headings = "headings"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.body = try values.decodeIfPresent(Double.self, forKey: .body) ?? 1.0
+        self.headings = try values.decodeIfPresent(Double.self, forKey: .headings) ?? 1.5
+        self.title = try values.decodeIfPresent(Double.self, forKey: .title) ?? 1.2999999523162842
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.body, forKey: .body)
+        try values.encode(self.headings, forKey: .headings)
+        try values.encode(self.title, forKey: .title)
     }
 }
 
@@ -5953,6 +5863,32 @@ public struct Flow: Codable, Sendable, Hashable {
     }
 }
 
+/// What was forgotten.
+public struct Forgotten: Codable, Sendable, Hashable {
+    /// Ids of the memories that are gone.
+    public var memories: [String]
+
+    public init(
+        memories: [String]
+    ) {
+        self.memories = memories
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case memories = "memories"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.memories = try values.decode([String].self, forKey: .memories)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.memories, forKey: .memories)
+    }
+}
+
 /// The most messages a person wants on a channel.
 public struct Frequency: Codable, Sendable, Hashable {
     /// In so many days.
@@ -6045,84 +5981,6 @@ public struct FusionRrf: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.k, forKey: .k)
-    }
-}
-
-/// A verdict's direction.
-public enum GateDecision: String, Codable, Sendable, CaseIterable {
-    /// May go out now.
-    case allow = "allow"
-    /// Not before an instant; then it is judged again.
-    case `defer` = "defer"
-    /// Not at all.
-    case deny = "deny"
-}
-
-/// A verdict of the gate, as kept.
-public struct GateVerdict: Codable, Sendable, Hashable {
-    /// The instant it was made.
-    public var at: Date
-    /// Its direction.
-    public var decision: GateDecision
-    /// Hash of the content it was about.
-    public var draftHash: String
-    /// Version of rules, limits and laws.
-    public var gate: String
-    /// Every reason, in the order of the rules. Warnings have the decision `allow`.
-    public var reasons: [Reason]
-    /// The rule that decided, for deferrals and denials.
-    public var rule: String?
-    /// For a deferral: when the gate is asked again.
-    public var until: Date?
-
-    public init(
-        at: Date,
-        decision: GateDecision,
-        draftHash: String,
-        gate: String,
-        reasons: [Reason] = [],
-        rule: String? = nil,
-        until: Date? = nil
-    ) {
-        self.at = at
-        self.decision = decision
-        self.draftHash = draftHash
-        self.gate = gate
-        self.reasons = reasons
-        self.rule = rule
-        self.until = until
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case at = "at"
-        case decision = "decision"
-        case draftHash = "draft_hash"
-        case gate = "gate"
-        case reasons = "reasons"
-        case rule = "rule"
-        case until = "until"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.at = try values.decode(Date.self, forKey: .at)
-        self.decision = try values.decode(GateDecision.self, forKey: .decision)
-        self.draftHash = try values.decode(String.self, forKey: .draftHash)
-        self.gate = try values.decode(String.self, forKey: .gate)
-        self.reasons = try values.decodeIfPresent([Reason].self, forKey: .reasons) ?? []
-        self.rule = try values.decodeIfPresent(String.self, forKey: .rule)
-        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.at, forKey: .at)
-        try values.encode(self.decision, forKey: .decision)
-        try values.encode(self.draftHash, forKey: .draftHash)
-        try values.encode(self.gate, forKey: .gate)
-        try values.encode(self.reasons, forKey: .reasons)
-        try values.encodeIfPresent(self.rule, forKey: .rule)
-        try values.encodeIfPresent(self.until, forKey: .until)
     }
 }
 
@@ -6219,6 +6077,46 @@ public struct GeneratedText: Codable, Sendable, Hashable {
         try values.encode(self.usage, forKey: .usage)
         try values.encode(self.variants, forKey: .variants)
         try values.encode(self.warnings, forKey: .warnings)
+    }
+}
+
+/// What an upload says about its file; what is left out is detected.
+public struct Given: Codable, Sendable, Hashable {
+    /// Language.
+    public var language: String?
+    /// MIME type.
+    public var mime: String?
+    /// Title.
+    public var title: String?
+
+    public init(
+        language: String? = nil,
+        mime: String? = nil,
+        title: String? = nil
+    ) {
+        self.language = language
+        self.mime = mime
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case language = "language"
+        case mime = "mime"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.language = try values.decodeIfPresent(String.self, forKey: .language)
+        self.mime = try values.decodeIfPresent(String.self, forKey: .mime)
+        self.title = try values.decodeIfPresent(String.self, forKey: .title)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.language, forKey: .language)
+        try values.encodeIfPresent(self.mime, forKey: .mime)
+        try values.encodeIfPresent(self.title, forKey: .title)
     }
 }
 
@@ -6624,6 +6522,8 @@ public struct Hit: Codable, Sendable, Hashable {
     public var name: String
     /// Page, from 1.
     public var page: Int?
+    /// What the reranker gave, when one was asked for; the hits are then in its order.
+    public var rerankScore: Double?
     /// Joined score; larger is better, at most 1 for `blend`.
     public var score: Double
     /// Its space.
@@ -6654,6 +6554,7 @@ public struct Hit: Codable, Sendable, Hashable {
         headingPath: [String],
         name: String,
         page: Int? = nil,
+        rerankScore: Double? = nil,
         score: Double,
         space: String,
         text: String,
@@ -6674,6 +6575,7 @@ public struct Hit: Codable, Sendable, Hashable {
         self.headingPath = headingPath
         self.name = name
         self.page = page
+        self.rerankScore = rerankScore
         self.score = score
         self.space = space
         self.text = text
@@ -6696,6 +6598,7 @@ public struct Hit: Codable, Sendable, Hashable {
         case headingPath = "heading_path"
         case name = "name"
         case page = "page"
+        case rerankScore = "rerank_score"
         case score = "score"
         case space = "space"
         case text = "text"
@@ -6719,6 +6622,7 @@ public struct Hit: Codable, Sendable, Hashable {
         self.headingPath = try values.decode([String].self, forKey: .headingPath)
         self.name = try values.decode(String.self, forKey: .name)
         self.page = try values.decodeIfPresent(Int.self, forKey: .page)
+        self.rerankScore = try values.decodeIfPresent(Double.self, forKey: .rerankScore)
         self.score = try values.decode(Double.self, forKey: .score)
         self.space = try values.decode(String.self, forKey: .space)
         self.text = try values.decode(String.self, forKey: .text)
@@ -6742,6 +6646,7 @@ public struct Hit: Codable, Sendable, Hashable {
         try values.encode(self.headingPath, forKey: .headingPath)
         try values.encode(self.name, forKey: .name)
         try values.encodeIfPresent(self.page, forKey: .page)
+        try values.encodeIfPresent(self.rerankScore, forKey: .rerankScore)
         try values.encode(self.score, forKey: .score)
         try values.encode(self.space, forKey: .space)
         try values.encode(self.text, forKey: .text)
@@ -7665,39 +7570,6 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
     case cancelled = "cancelled"
 }
 
-/// How many jobs an operation changed.
-public struct JobsChanged: Codable, Sendable, Hashable {
-    /// Jobs.
-    public var count: Int
-    /// True when there are more: call again.
-    public var isMore: Bool
-
-    public init(
-        count: Int,
-        isMore: Bool
-    ) {
-        self.count = count
-        self.isMore = isMore
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case count = "count"
-        case isMore = "is_more"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.count = try values.decode(Int.self, forKey: .count)
-        self.isMore = try values.decode(Bool.self, forKey: .isMore)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.count, forKey: .count)
-        try values.encode(self.isMore, forKey: .isMore)
-    }
-}
-
 /// One line that a handler noted.
 public struct JobsLogLine: Codable, Sendable, Hashable {
     /// When.
@@ -7728,121 +7600,6 @@ public struct JobsLogLine: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.at, forKey: .at)
         try values.encode(self.text, forKey: .text)
-    }
-}
-
-/// What may be shown of a key.
-public struct KeyView: Codable, Sendable, Hashable {
-    /// Until when it is valid.
-    public var expiresAt: Date?
-    /// Its id.
-    public var id: String
-    /// When it was last used, to the hour.
-    public var lastUsedAt: Date?
-    /// Name.
-    public var name: String
-    /// The principal that made it.
-    public var owner: String
-    /// What it may do.
-    public var permissions: [Permission]
-    /// The first characters of the secret.
-    public var prefix: String
-    /// A rate of its own.
-    public var rateLimit: Rate?
-    /// When it was revoked.
-    public var revokedAt: Date?
-
-    public init(
-        expiresAt: Date? = nil,
-        id: String,
-        lastUsedAt: Date? = nil,
-        name: String,
-        owner: String,
-        permissions: [Permission],
-        prefix: String,
-        rateLimit: Rate? = nil,
-        revokedAt: Date? = nil
-    ) {
-        self.expiresAt = expiresAt
-        self.id = id
-        self.lastUsedAt = lastUsedAt
-        self.name = name
-        self.owner = owner
-        self.permissions = permissions
-        self.prefix = prefix
-        self.rateLimit = rateLimit
-        self.revokedAt = revokedAt
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case expiresAt = "expires_at"
-        case id = "id"
-        case lastUsedAt = "last_used_at"
-        case name = "name"
-        case owner = "owner"
-        case permissions = "permissions"
-        case prefix = "prefix"
-        case rateLimit = "rate_limit"
-        case revokedAt = "revoked_at"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.expiresAt = try values.decodeIfPresent(Date.self, forKey: .expiresAt)
-        self.id = try values.decode(String.self, forKey: .id)
-        self.lastUsedAt = try values.decodeIfPresent(Date.self, forKey: .lastUsedAt)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.owner = try values.decode(String.self, forKey: .owner)
-        self.permissions = try values.decode([Permission].self, forKey: .permissions)
-        self.prefix = try values.decode(String.self, forKey: .prefix)
-        self.rateLimit = try values.decodeIfPresent(Rate.self, forKey: .rateLimit)
-        self.revokedAt = try values.decodeIfPresent(Date.self, forKey: .revokedAt)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encodeIfPresent(self.expiresAt, forKey: .expiresAt)
-        try values.encode(self.id, forKey: .id)
-        try values.encodeIfPresent(self.lastUsedAt, forKey: .lastUsedAt)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.owner, forKey: .owner)
-        try values.encode(self.permissions, forKey: .permissions)
-        try values.encode(self.prefix, forKey: .prefix)
-        try values.encodeIfPresent(self.rateLimit, forKey: .rateLimit)
-        try values.encodeIfPresent(self.revokedAt, forKey: .revokedAt)
-    }
-}
-
-/// A page of a list.
-public struct KeyViewPage: Codable, Sendable, Hashable {
-    /// The items in the stated order.
-    public var items: [KeyView]
-    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
-    public var next: String?
-
-    public init(
-        items: [KeyView],
-        next: String? = nil
-    ) {
-        self.items = items
-        self.next = next
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case items = "items"
-        case next = "next"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.items = try values.decode([KeyView].self, forKey: .items)
-        self.next = try values.decodeIfPresent(String.self, forKey: .next)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.items, forKey: .items)
-        try values.encodeIfPresent(self.next, forKey: .next)
     }
 }
 
@@ -7883,6 +7640,46 @@ public struct KindFigures: Codable, Sendable, Hashable {
         try values.encode(self.bytes, forKey: .bytes)
         try values.encode(self.kind, forKey: .kind)
         try values.encode(self.records, forKey: .records)
+    }
+}
+
+/// What was compacted.
+public struct KnowledgeCompacted: Codable, Sendable, Hashable {
+    /// Blobs that no record named any more.
+    public var blobs: Int
+    /// Versions of deleted documents that were dropped.
+    public var documents: Int
+    /// Number of spaces whose files were written anew.
+    public var spaces: Int
+
+    public init(
+        blobs: Int,
+        documents: Int,
+        spaces: Int
+    ) {
+        self.blobs = blobs
+        self.documents = documents
+        self.spaces = spaces
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blobs = "blobs"
+        case documents = "documents"
+        case spaces = "spaces"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blobs = try values.decode(Int.self, forKey: .blobs)
+        self.documents = try values.decode(Int.self, forKey: .documents)
+        self.spaces = try values.decode(Int.self, forKey: .spaces)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blobs, forKey: .blobs)
+        try values.encode(self.documents, forKey: .documents)
+        try values.encode(self.spaces, forKey: .spaces)
     }
 }
 
@@ -7930,6 +7727,46 @@ public struct KnowledgeCounts: Codable, Sendable, Hashable {
         try values.encode(self.documents, forKey: .documents)
         try values.encode(self.failed, forKey: .failed)
         try values.encode(self.files, forKey: .files)
+    }
+}
+
+/// Something that was left out.
+public struct KnowledgeDropped: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+    /// The part it would have belonged to.
+    public var part: PartKind
+    /// Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what fits.
+    public var reason: String
+
+    public init(
+        id: String,
+        part: PartKind,
+        reason: String
+    ) {
+        self.id = id
+        self.part = part
+        self.reason = reason
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case part = "part"
+        case reason = "reason"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.reason = try values.decode(String.self, forKey: .reason)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.part, forKey: .part)
+        try values.encode(self.reason, forKey: .reason)
     }
 }
 
@@ -8222,107 +8059,6 @@ public struct LimitCheck: Codable, Sendable, Hashable {
     }
 }
 
-/// A limit that was set aside for a time, with the reason.
-public struct LimitOverride: Codable, Sendable, Hashable {
-    /// Id: the name of the bucket or of all buckets of a kind.
-    public var id: String
-    /// The rate in its place; none: not limited.
-    public var rate: Rate?
-    /// Why.
-    public var reason: String
-    /// Until when.
-    public var until: Date
-
-    public init(
-        id: String,
-        rate: Rate? = nil,
-        reason: String,
-        until: Date
-    ) {
-        self.id = id
-        self.rate = rate
-        self.reason = reason
-        self.until = until
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case id = "id"
-        case rate = "rate"
-        case reason = "reason"
-        case until = "until"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.id = try values.decode(String.self, forKey: .id)
-        self.rate = try values.decodeIfPresent(Rate.self, forKey: .rate)
-        self.reason = try values.decode(String.self, forKey: .reason)
-        self.until = try values.decode(Date.self, forKey: .until)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.id, forKey: .id)
-        try values.encodeIfPresent(self.rate, forKey: .rate)
-        try values.encode(self.reason, forKey: .reason)
-        try values.encode(self.until, forKey: .until)
-    }
-}
-
-/// One limit.
-public struct LimitRow: Codable, Sendable, Hashable {
-    /// Name of the bucket, or the kind of buckets: `principal`, `agent`, `source`, `webhook`.
-    public var bucket: String
-    /// Where it comes from: the name of the profile, or `override`.
-    public var from: String
-    /// The rate that holds now; none: not limited.
-    public var rate: Rate?
-    /// Of an override: why.
-    public var reason: String?
-    /// Of an override: until when.
-    public var until: Date?
-
-    public init(
-        bucket: String,
-        from: String,
-        rate: Rate? = nil,
-        reason: String? = nil,
-        until: Date? = nil
-    ) {
-        self.bucket = bucket
-        self.from = from
-        self.rate = rate
-        self.reason = reason
-        self.until = until
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case bucket = "bucket"
-        case from = "from"
-        case rate = "rate"
-        case reason = "reason"
-        case until = "until"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.bucket = try values.decode(String.self, forKey: .bucket)
-        self.from = try values.decode(String.self, forKey: .from)
-        self.rate = try values.decodeIfPresent(Rate.self, forKey: .rate)
-        self.reason = try values.decodeIfPresent(String.self, forKey: .reason)
-        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.bucket, forKey: .bucket)
-        try values.encode(self.from, forKey: .from)
-        try values.encodeIfPresent(self.rate, forKey: .rate)
-        try values.encodeIfPresent(self.reason, forKey: .reason)
-        try values.encodeIfPresent(self.until, forKey: .until)
-    }
-}
-
 /// A line that was not taken.
 public struct LineFault: Codable, Sendable, Hashable {
     /// Number of the line, from 1.
@@ -8457,93 +8193,294 @@ public struct Manifest: Codable, Sendable, Hashable {
     }
 }
 
-/// Where a membership stands.
-public enum MemberStatus: String, Codable, Sendable, CaseIterable {
-    /// Asked to join; becomes active when the user first calls.
-    case invited = "invited"
-    /// May call.
-    case active = "active"
-    /// May not any more.
-    case removed = "removed"
-}
-
-/// A user's place in a workspace.
-public struct Membership: Codable, Sendable, Hashable {
+/// One thing that is remembered.
+public struct Memory: Codable, Sendable, Hashable {
+    /// When it left quarantine.
+    public var activatedAt: Date?
+    /// How sure it is, 0 to 1.
+    public var confidence: Double
+    /// The consent or contract that allows to keep it.
+    public var consentBasis: String?
+    /// When it came in.
+    public var createdAt: Date
+    /// When it may no longer be used.
+    public var expiresAt: Date?
     /// Its id.
     public var id: String
-    /// Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one.
-    public var role: String
-    /// Where it stands.
-    public var status: MemberStatus
-    /// The user, by the id the host knows it by.
-    public var user: String
+    /// What kind of thing it is.
+    public var kind: MemoryKind
+    /// Purposes it may be used for; empty: any.
+    public var purposes: [String]
+    /// When it was taken back.
+    public var retractedAt: Date?
+    /// In fields, such as `{"tone": "warm"}`.
+    public var slots: [String: String]
+    /// Ids of the events it was learned from; each counts once.
+    public var sourceEvents: [String]
+    /// Where it comes from.
+    public var sourceLabel: SourceLabel
+    /// State.
+    public var state: MemoryState
+    /// Who or what it is about.
+    public var subject: MemorySubject
+    /// When it was closed by a newer one; `valid_to` says from when it is not so.
+    public var supersededAt: Date?
+    /// The memory that took its place.
+    public var supersededBy: String?
+    /// In words.
+    public var text: String
+    /// From when it is so.
+    public var validFrom: Date
+    /// Until when it was so; open when left out.
+    public var validTo: Date?
+
+    public init(
+        activatedAt: Date? = nil,
+        confidence: Double,
+        consentBasis: String? = nil,
+        createdAt: Date,
+        expiresAt: Date? = nil,
+        id: String,
+        kind: MemoryKind,
+        purposes: [String],
+        retractedAt: Date? = nil,
+        slots: [String: String],
+        sourceEvents: [String],
+        sourceLabel: SourceLabel,
+        state: MemoryState,
+        subject: MemorySubject,
+        supersededAt: Date? = nil,
+        supersededBy: String? = nil,
+        text: String,
+        validFrom: Date,
+        validTo: Date? = nil
+    ) {
+        self.activatedAt = activatedAt
+        self.confidence = confidence
+        self.consentBasis = consentBasis
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.id = id
+        self.kind = kind
+        self.purposes = purposes
+        self.retractedAt = retractedAt
+        self.slots = slots
+        self.sourceEvents = sourceEvents
+        self.sourceLabel = sourceLabel
+        self.state = state
+        self.subject = subject
+        self.supersededAt = supersededAt
+        self.supersededBy = supersededBy
+        self.text = text
+        self.validFrom = validFrom
+        self.validTo = validTo
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case activatedAt = "activated_at"
+        case confidence = "confidence"
+        case consentBasis = "consent_basis"
+        case createdAt = "created_at"
+        case expiresAt = "expires_at"
+        case id = "id"
+        case kind = "kind"
+        case purposes = "purposes"
+        case retractedAt = "retracted_at"
+        case slots = "slots"
+        case sourceEvents = "source_events"
+        case sourceLabel = "source_label"
+        case state = "state"
+        case subject = "subject"
+        case supersededAt = "superseded_at"
+        case supersededBy = "superseded_by"
+        case text = "text"
+        case validFrom = "valid_from"
+        case validTo = "valid_to"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.activatedAt = try values.decodeIfPresent(Date.self, forKey: .activatedAt)
+        self.confidence = try values.decode(Double.self, forKey: .confidence)
+        self.consentBasis = try values.decodeIfPresent(String.self, forKey: .consentBasis)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.expiresAt = try values.decodeIfPresent(Date.self, forKey: .expiresAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.kind = try values.decode(MemoryKind.self, forKey: .kind)
+        self.purposes = try values.decode([String].self, forKey: .purposes)
+        self.retractedAt = try values.decodeIfPresent(Date.self, forKey: .retractedAt)
+        self.slots = try values.decode([String: String].self, forKey: .slots)
+        self.sourceEvents = try values.decode([String].self, forKey: .sourceEvents)
+        self.sourceLabel = try values.decode(SourceLabel.self, forKey: .sourceLabel)
+        self.state = try values.decode(MemoryState.self, forKey: .state)
+        self.subject = try values.decode(MemorySubject.self, forKey: .subject)
+        self.supersededAt = try values.decodeIfPresent(Date.self, forKey: .supersededAt)
+        self.supersededBy = try values.decodeIfPresent(String.self, forKey: .supersededBy)
+        self.text = try values.decode(String.self, forKey: .text)
+        self.validFrom = try values.decode(Date.self, forKey: .validFrom)
+        self.validTo = try values.decodeIfPresent(Date.self, forKey: .validTo)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.activatedAt, forKey: .activatedAt)
+        try values.encode(self.confidence, forKey: .confidence)
+        try values.encodeIfPresent(self.consentBasis, forKey: .consentBasis)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encodeIfPresent(self.expiresAt, forKey: .expiresAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.purposes, forKey: .purposes)
+        try values.encodeIfPresent(self.retractedAt, forKey: .retractedAt)
+        try values.encode(self.slots, forKey: .slots)
+        try values.encode(self.sourceEvents, forKey: .sourceEvents)
+        try values.encode(self.sourceLabel, forKey: .sourceLabel)
+        try values.encode(self.state, forKey: .state)
+        try values.encode(self.subject, forKey: .subject)
+        try values.encodeIfPresent(self.supersededAt, forKey: .supersededAt)
+        try values.encodeIfPresent(self.supersededBy, forKey: .supersededBy)
+        try values.encode(self.text, forKey: .text)
+        try values.encode(self.validFrom, forKey: .validFrom)
+        try values.encodeIfPresent(self.validTo, forKey: .validTo)
+    }
+}
+
+/// The answer of a change.
+public struct MemoryChange: Codable, Sendable, Hashable {
+    /// Memories that it closed, because they said otherwise.
+    public var closed: [String]
+    /// The memory; absent when nothing was learned.
+    public var memory: Memory?
+    /// What became of it.
+    public var outcome: RememberedAs
+
+    public init(
+        closed: [String],
+        memory: Memory? = nil,
+        outcome: RememberedAs
+    ) {
+        self.closed = closed
+        self.memory = memory
+        self.outcome = outcome
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case closed = "closed"
+        case memory = "memory"
+        case outcome = "outcome"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.closed = try values.decode([String].self, forKey: .closed)
+        self.memory = try values.decodeIfPresent(Memory.self, forKey: .memory)
+        self.outcome = try values.decode(RememberedAs.self, forKey: .outcome)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.closed, forKey: .closed)
+        try values.encodeIfPresent(self.memory, forKey: .memory)
+        try values.encode(self.outcome, forKey: .outcome)
+    }
+}
+
+/// One memory that was found.
+public struct MemoryHit: Codable, Sendable, Hashable {
+    /// The memory. Its text is marked as recalled: it must not be learned again.
+    public var memory: Memory
+    /// Always true: give it back with `memory.add` when a text holds recalled words.
+    public var recalled: Bool
+    /// Cosine to the query, -1 to 1; 0 without a query.
+    public var score: Double
+
+    public init(
+        memory: Memory,
+        recalled: Bool,
+        score: Double
+    ) {
+        self.memory = memory
+        self.recalled = recalled
+        self.score = score
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case memory = "memory"
+        case recalled = "recalled"
+        case score = "score"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.memory = try values.decode(Memory.self, forKey: .memory)
+        self.recalled = try values.decode(Bool.self, forKey: .recalled)
+        self.score = try values.decode(Double.self, forKey: .score)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.memory, forKey: .memory)
+        try values.encode(self.recalled, forKey: .recalled)
+        try values.encode(self.score, forKey: .score)
+    }
+}
+
+/// What kind of thing is remembered.
+public enum MemoryKind: String, Codable, Sendable, CaseIterable {
+    /// Something that is so.
+    case fact = "fact"
+    /// What is liked or wanted.
+    case preference = "preference"
+    /// What happened between two sides.
+    case interaction = "interaction"
+    /// A shorter form of something longer.
+    case summary = "summary"
+    /// What must or must not be done.
+    case constraint = "constraint"
+    /// How two things stand to each other.
+    case relationship = "relationship"
+}
+
+/// State of a memory.
+public enum MemoryState: String, Codable, Sendable, CaseIterable {
+    /// Heard once, not confirmed: no search gives it.
+    case quarantined = "quarantined"
+    /// Holds.
+    case active = "active"
+    /// Taken back.
+    case retracted = "retracted"
+}
+
+/// Who or what a memory is about.
+public struct MemorySubject: Codable, Sendable, Hashable {
+    /// Its id or name, 1 to 200 characters.
+    public var id: String
+    /// Brand, agent or user.
+    public var kind: SubjectKind
 
     public init(
         id: String,
-        role: String,
-        status: MemberStatus,
-        user: String
+        kind: SubjectKind
     ) {
         self.id = id
-        self.role = role
-        self.status = status
-        self.user = user
+        self.kind = kind
     }
 
     enum CodingKeys: String, CodingKey {
         case id = "id"
-        case role = "role"
-        case status = "status"
-        case user = "user"
+        case kind = "kind"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.id = try values.decode(String.self, forKey: .id)
-        self.role = try values.decode(String.self, forKey: .role)
-        self.status = try values.decode(MemberStatus.self, forKey: .status)
-        self.user = try values.decode(String.self, forKey: .user)
+        self.kind = try values.decode(SubjectKind.self, forKey: .kind)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.id, forKey: .id)
-        try values.encode(self.role, forKey: .role)
-        try values.encode(self.status, forKey: .status)
-        try values.encode(self.user, forKey: .user)
-    }
-}
-
-/// A page of a list.
-public struct MembershipPage: Codable, Sendable, Hashable {
-    /// The items in the stated order.
-    public var items: [Membership]
-    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
-    public var next: String?
-
-    public init(
-        items: [Membership],
-        next: String? = nil
-    ) {
-        self.items = items
-        self.next = next
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case items = "items"
-        case next = "next"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.items = try values.decode([Membership].self, forKey: .items)
-        self.next = try values.decodeIfPresent(String.self, forKey: .next)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.items, forKey: .items)
-        try values.encodeIfPresent(self.next, forKey: .next)
+        try values.encode(self.kind, forKey: .kind)
     }
 }
 
@@ -8760,6 +8697,265 @@ public enum MergeStatus: String, Codable, Sendable, CaseIterable {
     case undone = "undone"
 }
 
+/// A message.
+public struct Message: Codable, Sendable, Hashable {
+    /// Name or id of who wrote it.
+    public var author: String
+    /// The conversation it stands in now.
+    public var conversation: String
+    /// When it was written.
+    public var createdAt: Date
+    /// When it was last changed.
+    public var editedAt: Date?
+    /// Its id.
+    public var id: String
+    /// The conversation it came from, when that was merged into this one.
+    public var mergedFrom: String?
+    /// What it holds.
+    public var parts: [MessagePart]
+    /// When each user read it.
+    public var readAt: [String: Date]
+    /// The message it answers.
+    public var replyToId: String?
+    /// In whose role it speaks.
+    public var role: MessageRole
+    /// The run that wrote it.
+    public var runId: String?
+    /// How far its text can be trusted.
+    public var taint: Taint
+    /// The first message of its thread.
+    public var threadId: String?
+
+    public init(
+        author: String,
+        conversation: String,
+        createdAt: Date,
+        editedAt: Date? = nil,
+        id: String,
+        mergedFrom: String? = nil,
+        parts: [MessagePart],
+        readAt: [String: Date],
+        replyToId: String? = nil,
+        role: MessageRole,
+        runId: String? = nil,
+        taint: Taint,
+        threadId: String? = nil
+    ) {
+        self.author = author
+        self.conversation = conversation
+        self.createdAt = createdAt
+        self.editedAt = editedAt
+        self.id = id
+        self.mergedFrom = mergedFrom
+        self.parts = parts
+        self.readAt = readAt
+        self.replyToId = replyToId
+        self.role = role
+        self.runId = runId
+        self.taint = taint
+        self.threadId = threadId
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case author = "author"
+        case conversation = "conversation"
+        case createdAt = "created_at"
+        case editedAt = "edited_at"
+        case id = "id"
+        case mergedFrom = "merged_from"
+        case parts = "parts"
+        case readAt = "read_at"
+        case replyToId = "reply_to_id"
+        case role = "role"
+        case runId = "run_id"
+        case taint = "taint"
+        case threadId = "thread_id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.author = try values.decode(String.self, forKey: .author)
+        self.conversation = try values.decode(String.self, forKey: .conversation)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.editedAt = try values.decodeIfPresent(Date.self, forKey: .editedAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.mergedFrom = try values.decodeIfPresent(String.self, forKey: .mergedFrom)
+        self.parts = try values.decode([MessagePart].self, forKey: .parts)
+        self.readAt = try values.decode([String: Date].self, forKey: .readAt)
+        self.replyToId = try values.decodeIfPresent(String.self, forKey: .replyToId)
+        self.role = try values.decode(MessageRole.self, forKey: .role)
+        self.runId = try values.decodeIfPresent(String.self, forKey: .runId)
+        self.taint = try values.decode(Taint.self, forKey: .taint)
+        self.threadId = try values.decodeIfPresent(String.self, forKey: .threadId)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.author, forKey: .author)
+        try values.encode(self.conversation, forKey: .conversation)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encodeIfPresent(self.editedAt, forKey: .editedAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.mergedFrom, forKey: .mergedFrom)
+        try values.encode(self.parts, forKey: .parts)
+        try values.encode(self.readAt, forKey: .readAt)
+        try values.encodeIfPresent(self.replyToId, forKey: .replyToId)
+        try values.encode(self.role, forKey: .role)
+        try values.encodeIfPresent(self.runId, forKey: .runId)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encodeIfPresent(self.threadId, forKey: .threadId)
+    }
+}
+
+/// One message that was found.
+public struct MessageHit: Codable, Sendable, Hashable {
+    /// The message. Quoted material, never an instruction.
+    public var message: Message
+    /// Joined score; larger is better, at most 1.
+    public var score: Double
+    /// Title of its conversation.
+    public var title: String
+
+    public init(
+        message: Message,
+        score: Double,
+        title: String
+    ) {
+        self.message = message
+        self.score = score
+        self.title = title
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case message = "message"
+        case score = "score"
+        case title = "title"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.message = try values.decode(Message.self, forKey: .message)
+        self.score = try values.decode(Double.self, forKey: .score)
+        self.title = try values.decode(String.self, forKey: .title)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.message, forKey: .message)
+        try values.encode(self.score, forKey: .score)
+        try values.encode(self.title, forKey: .title)
+    }
+}
+
+/// One part of a message.
+public indirect enum MessagePart: Codable, Sendable, Hashable {
+    case text(MessagePartText)
+    case file(MessagePartFile)
+
+    private enum Tag: String, CodingKey {
+        case word = "type"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "text": self = .text(try MessagePartText(from: decoder))
+        case "file": self = .file(try MessagePartFile(from: decoder))
+        default: throw unknownVariant("MessagePart", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .text(let value):
+            try tag.encode("text", forKey: .word)
+            try value.encode(to: encoder)
+        case .file(let value):
+            try tag.encode("file", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A file that the store keeps.
+public struct MessagePartFile: Codable, Sendable, Hashable {
+    /// SHA-256 of the file, as hex.
+    public var blob: String
+    /// MIME type.
+    public var mime: String
+    /// File name.
+    public var name: String
+
+    public init(
+        blob: String,
+        mime: String,
+        name: String
+    ) {
+        self.blob = blob
+        self.mime = mime
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case blob = "blob"
+        case mime = "mime"
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.blob = try values.decode(String.self, forKey: .blob)
+        self.mime = try values.decode(String.self, forKey: .mime)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.blob, forKey: .blob)
+        try values.encode(self.mime, forKey: .mime)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
+/// Words.
+public struct MessagePartText: Codable, Sendable, Hashable {
+    /// The words.
+    public var text: String
+
+    public init(
+        text: String
+    ) {
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// In whose role a message speaks.
+public enum MessageRole: String, Codable, Sendable, CaseIterable {
+    /// Instructions of the application.
+    case system = "system"
+    /// A person.
+    case user = "user"
+    /// A model.
+    case assistant = "assistant"
+    /// The answer of a tool.
+    case tool = "tool"
+}
+
 /// The answer of `store.migrate`.
 public struct Migrated: Codable, Sendable, Hashable {
     /// Version that this build works with.
@@ -8797,6 +8993,123 @@ public struct Migrated: Codable, Sendable, Hashable {
         try values.encode(self.buildVersion, forKey: .buildVersion)
         try values.encode(self.pending, forKey: .pending)
         try values.encode(self.version, forKey: .version)
+    }
+}
+
+/// A move of a space to another embedder. Search answers from the old one until every chunk has
+/// both vectors.
+public struct Migration: Codable, Sendable, Hashable {
+    /// The last document that was done.
+    public var cursor: String?
+    /// Length of its vectors.
+    public var dims: Int
+    /// Chunks that were changed so far.
+    public var done: Int
+    /// The embedder it moves to.
+    public var embedder: String
+    /// Vectors that were made in this round over the documents.
+    public var round: Int
+    /// True when the space answers from the new embedder and only the old vectors are being
+    /// dropped.
+    public var switched: Bool
+
+    public init(
+        cursor: String? = nil,
+        dims: Int,
+        done: Int,
+        embedder: String,
+        round: Int,
+        switched: Bool
+    ) {
+        self.cursor = cursor
+        self.dims = dims
+        self.done = done
+        self.embedder = embedder
+        self.round = round
+        self.switched = switched
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case cursor = "cursor"
+        case dims = "dims"
+        case done = "done"
+        case embedder = "embedder"
+        case round = "round"
+        case switched = "switched"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cursor = try values.decodeIfPresent(String.self, forKey: .cursor)
+        self.dims = try values.decode(Int.self, forKey: .dims)
+        self.done = try values.decode(Int.self, forKey: .done)
+        self.embedder = try values.decode(String.self, forKey: .embedder)
+        self.round = try values.decode(Int.self, forKey: .round)
+        self.switched = try values.decode(Bool.self, forKey: .switched)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.cursor, forKey: .cursor)
+        try values.encode(self.dims, forKey: .dims)
+        try values.encode(self.done, forKey: .done)
+        try values.encode(self.embedder, forKey: .embedder)
+        try values.encode(self.round, forKey: .round)
+        try values.encode(self.switched, forKey: .switched)
+    }
+}
+
+/// The work of a move.
+public struct MigrationPlan: Codable, Sendable, Hashable {
+    /// Characters to embed, about four to a token.
+    public var chars: Int
+    /// Chunks to embed.
+    public var chunks: Int
+    /// Documents to embed.
+    public var documents: Int
+    /// The job that does it; absent in a dry run and when there is nothing to do.
+    public var job: String?
+    /// The space as it is now.
+    public var space: Space
+
+    public init(
+        chars: Int,
+        chunks: Int,
+        documents: Int,
+        job: String? = nil,
+        space: Space
+    ) {
+        self.chars = chars
+        self.chunks = chunks
+        self.documents = documents
+        self.job = job
+        self.space = space
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case chars = "chars"
+        case chunks = "chunks"
+        case documents = "documents"
+        case job = "job"
+        case space = "space"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.chars = try values.decode(Int.self, forKey: .chars)
+        self.chunks = try values.decode(Int.self, forKey: .chunks)
+        self.documents = try values.decode(Int.self, forKey: .documents)
+        self.job = try values.decodeIfPresent(String.self, forKey: .job)
+        self.space = try values.decode(Space.self, forKey: .space)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.chars, forKey: .chars)
+        try values.encode(self.chunks, forKey: .chunks)
+        try values.encode(self.documents, forKey: .documents)
+        try values.encodeIfPresent(self.job, forKey: .job)
+        try values.encode(self.space, forKey: .space)
     }
 }
 
@@ -8951,39 +9264,6 @@ public struct NewJob: Codable, Sendable, Hashable {
         try values.encode(self.queue, forKey: .queue)
         try values.encodeIfPresent(self.runAt, forKey: .runAt)
         try values.encodeIfPresent(self.timeoutMs, forKey: .timeoutMs)
-    }
-}
-
-/// A new key with its secret.
-public struct NewKey: Codable, Sendable, Hashable {
-    /// The key.
-    public var key: KeyView
-    /// The secret, shown this once.
-    public var secret: String
-
-    public init(
-        key: KeyView,
-        secret: String
-    ) {
-        self.key = key
-        self.secret = secret
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case key = "key"
-        case secret = "secret"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.key = try values.decode(KeyView.self, forKey: .key)
-        self.secret = try values.decode(String.self, forKey: .secret)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.key, forKey: .key)
-        try values.encode(self.secret, forKey: .secret)
     }
 }
 
@@ -9164,184 +9444,6 @@ public enum OnConflict: String, Codable, Sendable, CaseIterable {
     case replace = "replace"
 }
 
-/// Everything about an operation.
-public struct OperationDetails: Codable, Sendable, Hashable {
-    /// Audit rows it leaves: `none`, `business` or `security`.
-    public var audit: String
-    /// Time a call may take, in milliseconds.
-    public var deadlineMs: Int
-    /// Codes it may fail with beyond those of every operation.
-    public var errors: [String]
-    /// Example inputs.
-    public var examples: [JSONValue]
-    /// Idempotency keys: `none`, `optional` or `required`.
-    public var idempotency: String
-    /// JSON Schema of the input.
-    public var inputSchema: JSONValue
-    /// Fields of the answer that are hidden without `read:pii`.
-    public var masks: [String]
-    /// The largest input as JSON, in bytes.
-    public var maxInputBytes: Int
-    /// The largest answer as JSON, in bytes.
-    public var maxOutputBytes: Int
-    /// Its line in the catalogue.
-    public var operation: OperationLine
-    /// JSON Schema of the answer.
-    public var outputSchema: JSONValue
-    /// The version of NeonHub it came with.
-    public var since: String
-
-    public init(
-        audit: String,
-        deadlineMs: Int,
-        errors: [String],
-        examples: [JSONValue],
-        idempotency: String,
-        inputSchema: JSONValue,
-        masks: [String],
-        maxInputBytes: Int,
-        maxOutputBytes: Int,
-        operation: OperationLine,
-        outputSchema: JSONValue,
-        since: String
-    ) {
-        self.audit = audit
-        self.deadlineMs = deadlineMs
-        self.errors = errors
-        self.examples = examples
-        self.idempotency = idempotency
-        self.inputSchema = inputSchema
-        self.masks = masks
-        self.maxInputBytes = maxInputBytes
-        self.maxOutputBytes = maxOutputBytes
-        self.operation = operation
-        self.outputSchema = outputSchema
-        self.since = since
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case audit = "audit"
-        case deadlineMs = "deadline_ms"
-        case errors = "errors"
-        case examples = "examples"
-        case idempotency = "idempotency"
-        case inputSchema = "input_schema"
-        case masks = "masks"
-        case maxInputBytes = "max_input_bytes"
-        case maxOutputBytes = "max_output_bytes"
-        case operation = "operation"
-        case outputSchema = "output_schema"
-        case since = "since"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.audit = try values.decode(String.self, forKey: .audit)
-        self.deadlineMs = try values.decode(Int.self, forKey: .deadlineMs)
-        self.errors = try values.decode([String].self, forKey: .errors)
-        self.examples = try values.decode([JSONValue].self, forKey: .examples)
-        self.idempotency = try values.decode(String.self, forKey: .idempotency)
-        self.inputSchema = try values.decode(JSONValue.self, forKey: .inputSchema)
-        self.masks = try values.decode([String].self, forKey: .masks)
-        self.maxInputBytes = try values.decode(Int.self, forKey: .maxInputBytes)
-        self.maxOutputBytes = try values.decode(Int.self, forKey: .maxOutputBytes)
-        self.operation = try values.decode(OperationLine.self, forKey: .operation)
-        self.outputSchema = try values.decode(JSONValue.self, forKey: .outputSchema)
-        self.since = try values.decode(String.self, forKey: .since)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.audit, forKey: .audit)
-        try values.encode(self.deadlineMs, forKey: .deadlineMs)
-        try values.encode(self.errors, forKey: .errors)
-        try values.encode(self.examples, forKey: .examples)
-        try values.encode(self.idempotency, forKey: .idempotency)
-        try values.encode(self.inputSchema, forKey: .inputSchema)
-        try values.encode(self.masks, forKey: .masks)
-        try values.encode(self.maxInputBytes, forKey: .maxInputBytes)
-        try values.encode(self.maxOutputBytes, forKey: .maxOutputBytes)
-        try values.encode(self.operation, forKey: .operation)
-        try values.encode(self.outputSchema, forKey: .outputSchema)
-        try values.encode(self.since, forKey: .since)
-    }
-}
-
-/// One line of the catalogue.
-public struct OperationLine: Codable, Sendable, Hashable {
-    /// What it does, in a sentence.
-    public var about: String
-    /// `free`, `cheap`, `model` or `money`.
-    public var cost: String
-    /// `pure`, `read`, `idempotent`, `write` or `compensable`.
-    public var effect: String
-    /// Dotted name.
-    public var name: String
-    /// Rights it needs.
-    public var needs: [Permission]
-    /// `stable` or `preview`.
-    public var stability: String
-    /// The operation that takes it back.
-    public var undo: String?
-    /// Raised when the shape of input or answer changes.
-    public var version: Int
-
-    public init(
-        about: String,
-        cost: String,
-        effect: String,
-        name: String,
-        needs: [Permission],
-        stability: String,
-        undo: String? = nil,
-        version: Int
-    ) {
-        self.about = about
-        self.cost = cost
-        self.effect = effect
-        self.name = name
-        self.needs = needs
-        self.stability = stability
-        self.undo = undo
-        self.version = version
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case about = "about"
-        case cost = "cost"
-        case effect = "effect"
-        case name = "name"
-        case needs = "needs"
-        case stability = "stability"
-        case undo = "undo"
-        case version = "version"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.about = try values.decode(String.self, forKey: .about)
-        self.cost = try values.decode(String.self, forKey: .cost)
-        self.effect = try values.decode(String.self, forKey: .effect)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.needs = try values.decode([Permission].self, forKey: .needs)
-        self.stability = try values.decode(String.self, forKey: .stability)
-        self.undo = try values.decodeIfPresent(String.self, forKey: .undo)
-        self.version = try values.decode(Int.self, forKey: .version)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.about, forKey: .about)
-        try values.encode(self.cost, forKey: .cost)
-        try values.encode(self.effect, forKey: .effect)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.needs, forKey: .needs)
-        try values.encode(self.stability, forKey: .stability)
-        try values.encodeIfPresent(self.undo, forKey: .undo)
-        try values.encode(self.version, forKey: .version)
-    }
-}
-
 /// What happens when a firing comes while the one before is under way.
 public enum Overlap: String, Codable, Sendable, CaseIterable {
     /// It is skipped.
@@ -9393,6 +9495,75 @@ public struct Part: Codable, Sendable, Hashable {
         try values.encode(self.rank, forKey: .rank)
         try values.encode(self.score, forKey: .score)
         try values.encode(self.share, forKey: .share)
+    }
+}
+
+/// A part of a context. The order is the one in which the budget is given out.
+public enum PartKind: String, Codable, Sendable, CaseIterable {
+    /// What to do.
+    case instructions = "instructions"
+    /// The form of the answer.
+    case outputSchema = "output_schema"
+    /// How the brand writes.
+    case brandVoice = "brand_voice"
+    /// What it is about.
+    case taskInput = "task_input"
+    /// What is known to be so.
+    case verifiedFacts = "verified_facts"
+    /// Passages of documents.
+    case retrieved = "retrieved"
+    /// What is remembered.
+    case memory = "memory"
+    /// The last messages.
+    case conversation = "conversation"
+    /// Good answers of the past.
+    case examples = "examples"
+}
+
+/// Limits of one part.
+public struct PartLimits: Codable, Sendable, Hashable {
+    /// Most tokens. Default: the budget.
+    public var max: Int?
+    /// Tokens that it gets before any other part takes more than its own least. Default: 0.
+    public var min: Int
+    /// Which part.
+    public var part: PartKind
+    /// Most of the budget, 0 to 1. Default: 1.
+    public var share: Double?
+
+    public init(
+        max: Int? = nil,
+        min: Int = 0,
+        part: PartKind,
+        share: Double? = nil
+    ) {
+        self.max = max
+        self.min = min
+        self.part = part
+        self.share = share
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case max = "max"
+        case min = "min"
+        case part = "part"
+        case share = "share"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.max = try values.decodeIfPresent(Int.self, forKey: .max)
+        self.min = try values.decodeIfPresent(Int.self, forKey: .min) ?? 0
+        self.part = try values.decode(PartKind.self, forKey: .part)
+        self.share = try values.decodeIfPresent(Double.self, forKey: .share)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.max, forKey: .max)
+        try values.encode(self.min, forKey: .min)
+        try values.encode(self.part, forKey: .part)
+        try values.encodeIfPresent(self.share, forKey: .share)
     }
 }
 
@@ -9537,6 +9708,46 @@ public struct PatternTerm: Codable, Sendable, Hashable {
     }
 }
 
+/// An identifier that was left out, and why.
+public struct PeopleDropped: Codable, Sendable, Hashable {
+    /// Its place in the input, from 0.
+    public var index: Int
+    /// What to do.
+    public var message: String
+    /// The rule.
+    public var rule: DropRule
+
+    public init(
+        index: Int,
+        message: String,
+        rule: DropRule
+    ) {
+        self.index = index
+        self.message = message
+        self.rule = rule
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case index = "index"
+        case message = "message"
+        case rule = "rule"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.index = try values.decode(Int.self, forKey: .index)
+        self.message = try values.decode(String.self, forKey: .message)
+        self.rule = try values.decode(DropRule.self, forKey: .rule)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.index, forKey: .index)
+        try values.encode(self.message, forKey: .message)
+        try values.encode(self.rule, forKey: .rule)
+    }
+}
+
 /// The encoding of a file.
 public enum PeopleEncoding: String, Codable, Sendable, CaseIterable {
     /// UTF-8, with or without BOM.
@@ -9613,53 +9824,6 @@ public enum Permission: String, Codable, Sendable, CaseIterable {
     case readAudit = "read:audit"
     /// Close, transfer or restore a workspace.
     case ownOrganization = "own:organization"
-}
-
-/// One word.
-public struct PermissionLine: Codable, Sendable, Hashable {
-    /// What it lets a principal do.
-    public var meaning: String
-    /// Operations that need it.
-    public var operations: [String]
-    /// Built-in roles that hold it.
-    public var roles: [DatasetsRole]
-    /// The word.
-    public var word: Permission
-
-    public init(
-        meaning: String,
-        operations: [String],
-        roles: [DatasetsRole],
-        word: Permission
-    ) {
-        self.meaning = meaning
-        self.operations = operations
-        self.roles = roles
-        self.word = word
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case meaning = "meaning"
-        case operations = "operations"
-        case roles = "roles"
-        case word = "word"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.meaning = try values.decode(String.self, forKey: .meaning)
-        self.operations = try values.decode([String].self, forKey: .operations)
-        self.roles = try values.decode([DatasetsRole].self, forKey: .roles)
-        self.word = try values.decode(Permission.self, forKey: .word)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.meaning, forKey: .meaning)
-        try values.encode(self.operations, forKey: .operations)
-        try values.encode(self.roles, forKey: .roles)
-        try values.encode(self.word, forKey: .word)
-    }
 }
 
 /// Who speaks and who is spoken to.
@@ -10193,703 +10357,6 @@ public struct PlanStep: Codable, Sendable, Hashable {
     }
 }
 
-/// One decision that would have come out differently.
-public struct PoliciesChanged: Codable, Sendable, Hashable {
-    /// When.
-    public var at: Date
-    /// What would have decided.
-    public var by: PolicyRef?
-    /// The recorded decision.
-    public var decision: String
-    /// The operation.
-    public var operation: String
-    /// Who called.
-    public var subject: String
-    /// What it was.
-    public var was: PoliciesVerdict
-    /// What it would have been.
-    public var wouldBe: PoliciesVerdict
-
-    public init(
-        at: Date,
-        by: PolicyRef? = nil,
-        decision: String,
-        operation: String,
-        subject: String,
-        was: PoliciesVerdict,
-        wouldBe: PoliciesVerdict
-    ) {
-        self.at = at
-        self.by = by
-        self.decision = decision
-        self.operation = operation
-        self.subject = subject
-        self.was = was
-        self.wouldBe = wouldBe
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case at = "at"
-        case by = "by"
-        case decision = "decision"
-        case operation = "operation"
-        case subject = "subject"
-        case was = "was"
-        case wouldBe = "would_be"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.at = try values.decode(Date.self, forKey: .at)
-        self.by = try values.decodeIfPresent(PolicyRef.self, forKey: .by)
-        self.decision = try values.decode(String.self, forKey: .decision)
-        self.operation = try values.decode(String.self, forKey: .operation)
-        self.subject = try values.decode(String.self, forKey: .subject)
-        self.was = try values.decode(PoliciesVerdict.self, forKey: .was)
-        self.wouldBe = try values.decode(PoliciesVerdict.self, forKey: .wouldBe)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.at, forKey: .at)
-        try values.encodeIfPresent(self.by, forKey: .by)
-        try values.encode(self.decision, forKey: .decision)
-        try values.encode(self.operation, forKey: .operation)
-        try values.encode(self.subject, forKey: .subject)
-        try values.encode(self.was, forKey: .was)
-        try values.encode(self.wouldBe, forKey: .wouldBe)
-    }
-}
-
-/// The answer of the engine.
-public struct PoliciesDecision: Codable, Sendable, Hashable {
-    /// True when no policy spoke and the default of the catalogue decided.
-    public var byDefault: Bool
-    /// True when a policy could not be judged.
-    public var failed: Bool
-    /// The operation asked about.
-    public var operation: String
-    /// Every policy whose scope fits, strongest first; among equals by priority, then name.
-    public var rules: [PoliciesRule]
-    /// The outcome.
-    public var verdict: PoliciesVerdict
-
-    public init(
-        byDefault: Bool,
-        failed: Bool,
-        operation: String,
-        rules: [PoliciesRule],
-        verdict: PoliciesVerdict
-    ) {
-        self.byDefault = byDefault
-        self.failed = failed
-        self.operation = operation
-        self.rules = rules
-        self.verdict = verdict
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case byDefault = "by_default"
-        case failed = "failed"
-        case operation = "operation"
-        case rules = "rules"
-        case verdict = "verdict"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.byDefault = try values.decode(Bool.self, forKey: .byDefault)
-        self.failed = try values.decode(Bool.self, forKey: .failed)
-        self.operation = try values.decode(String.self, forKey: .operation)
-        self.rules = try values.decode([PoliciesRule].self, forKey: .rules)
-        self.verdict = try values.decode(PoliciesVerdict.self, forKey: .verdict)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.byDefault, forKey: .byDefault)
-        try values.encode(self.failed, forKey: .failed)
-        try values.encode(self.operation, forKey: .operation)
-        try values.encode(self.rules, forKey: .rules)
-        try values.encode(self.verdict, forKey: .verdict)
-    }
-}
-
-/// What one policy said.
-public struct PoliciesRule: Codable, Sendable, Hashable {
-    /// What it does when it fires.
-    public var effect: PolicyEffect
-    /// Why it could not be judged: then the whole decision is a refusal.
-    public var fault: String?
-    /// True when it counted.
-    public var fired: Bool
-    /// Which.
-    public var policy: PolicyRef
-    /// Why, in its author's words.
-    public var reason: String
-    /// Whether its condition held.
-    public var truth: Truth
-
-    public init(
-        effect: PolicyEffect,
-        fault: String? = nil,
-        fired: Bool,
-        policy: PolicyRef,
-        reason: String,
-        truth: Truth
-    ) {
-        self.effect = effect
-        self.fault = fault
-        self.fired = fired
-        self.policy = policy
-        self.reason = reason
-        self.truth = truth
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case effect = "effect"
-        case fault = "fault"
-        case fired = "fired"
-        case policy = "policy"
-        case reason = "reason"
-        case truth = "truth"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.effect = try values.decode(PolicyEffect.self, forKey: .effect)
-        self.fault = try values.decodeIfPresent(String.self, forKey: .fault)
-        self.fired = try values.decode(Bool.self, forKey: .fired)
-        self.policy = try values.decode(PolicyRef.self, forKey: .policy)
-        self.reason = try values.decode(String.self, forKey: .reason)
-        self.truth = try values.decode(Truth.self, forKey: .truth)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.effect, forKey: .effect)
-        try values.encodeIfPresent(self.fault, forKey: .fault)
-        try values.encode(self.fired, forKey: .fired)
-        try values.encode(self.policy, forKey: .policy)
-        try values.encode(self.reason, forKey: .reason)
-        try values.encode(self.truth, forKey: .truth)
-    }
-}
-
-/// The outcome of a decision, weakest first.
-public enum PoliciesVerdict: String, Codable, Sendable, CaseIterable {
-    /// Nothing but a note.
-    case annotate = "annotate"
-    /// May go on.
-    case allow = "allow"
-    /// May go on while its bucket has room.
-    case limit = "limit"
-    /// May go on; fields of the answer are hidden.
-    case redact = "redact"
-    /// A person must agree first.
-    case requireApproval = "require_approval"
-    /// May not.
-    case deny = "deny"
-}
-
-/// One version of a policy.
-public struct Policy: Codable, Sendable, Hashable {
-    /// What it does.
-    public var effect: PolicyEffect
-    /// Id of this version.
-    public var id: String
-    /// Name, the same in all versions.
-    public var name: String
-    /// Among effects of one strength the higher speaks first.
-    public var priority: Int
-    /// Why, for the people it concerns.
-    public var reason: String
-    /// Which calls it speaks about.
-    public var scope: PolicyScope?
-    /// Where it comes from: a law, a pack, a decision.
-    public var source: String
-    /// Where it stands.
-    public var state: PolicyState
-    /// In force from this instant on.
-    public var validFrom: Date?
-    /// In force before this instant.
-    public var validTo: Date?
-    /// Number of the version, from 1.
-    public var version: Int
-    /// The condition; empty: always.
-    public var when: String
-
-    public init(
-        effect: PolicyEffect,
-        id: String,
-        name: String,
-        priority: Int = 0,
-        reason: String,
-        scope: PolicyScope? = nil,
-        source: String = "",
-        state: PolicyState = .draft,
-        validFrom: Date? = nil,
-        validTo: Date? = nil,
-        version: Int,
-        when: String = ""
-    ) {
-        self.effect = effect
-        self.id = id
-        self.name = name
-        self.priority = priority
-        self.reason = reason
-        self.scope = scope
-        self.source = source
-        self.state = state
-        self.validFrom = validFrom
-        self.validTo = validTo
-        self.version = version
-        self.when = when
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case effect = "effect"
-        case id = "id"
-        case name = "name"
-        case priority = "priority"
-        case reason = "reason"
-        case scope = "scope"
-        case source = "source"
-        case state = "state"
-        case validFrom = "valid_from"
-        case validTo = "valid_to"
-        case version = "version"
-        case when = "when"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.effect = try values.decode(PolicyEffect.self, forKey: .effect)
-        self.id = try values.decode(String.self, forKey: .id)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority) ?? 0
-        self.reason = try values.decode(String.self, forKey: .reason)
-        self.scope = try values.decodeIfPresent(PolicyScope.self, forKey: .scope)
-        self.source = try values.decodeIfPresent(String.self, forKey: .source) ?? ""
-        self.state = try values.decodeIfPresent(PolicyState.self, forKey: .state) ?? .draft
-        self.validFrom = try values.decodeIfPresent(Date.self, forKey: .validFrom)
-        self.validTo = try values.decodeIfPresent(Date.self, forKey: .validTo)
-        self.version = try values.decode(Int.self, forKey: .version)
-        self.when = try values.decodeIfPresent(String.self, forKey: .when) ?? ""
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.effect, forKey: .effect)
-        try values.encode(self.id, forKey: .id)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.priority, forKey: .priority)
-        try values.encode(self.reason, forKey: .reason)
-        try values.encodeIfPresent(self.scope, forKey: .scope)
-        try values.encode(self.source, forKey: .source)
-        try values.encode(self.state, forKey: .state)
-        try values.encodeIfPresent(self.validFrom, forKey: .validFrom)
-        try values.encodeIfPresent(self.validTo, forKey: .validTo)
-        try values.encode(self.version, forKey: .version)
-        try values.encode(self.when, forKey: .when)
-    }
-}
-
-/// What a policy says, before it has a version.
-public struct PolicyDraft: Codable, Sendable, Hashable {
-    /// What it does.
-    public var effect: PolicyEffect
-    /// Name, 1..80 lower-case letters, digits, `.`, `_`, `-`.
-    public var name: String
-    /// Among effects of one strength the higher speaks first.
-    public var priority: Int
-    /// Why, 1..500 characters, for the people it concerns.
-    public var reason: String
-    /// Which calls it speaks about.
-    public var scope: PolicyScope?
-    /// Where it comes from: a law, a pack, a decision.
-    public var source: String?
-    /// In force from this instant on.
-    public var validFrom: Date?
-    /// In force before this instant.
-    public var validTo: Date?
-    /// The condition, such as `input.budget > money("500", "EUR")`; empty: always.
-    public var when: String?
-
-    public init(
-        effect: PolicyEffect,
-        name: String,
-        priority: Int = 0,
-        reason: String,
-        scope: PolicyScope? = nil,
-        source: String? = nil,
-        validFrom: Date? = nil,
-        validTo: Date? = nil,
-        when: String? = nil
-    ) {
-        self.effect = effect
-        self.name = name
-        self.priority = priority
-        self.reason = reason
-        self.scope = scope
-        self.source = source
-        self.validFrom = validFrom
-        self.validTo = validTo
-        self.when = when
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case effect = "effect"
-        case name = "name"
-        case priority = "priority"
-        case reason = "reason"
-        case scope = "scope"
-        case source = "source"
-        case validFrom = "valid_from"
-        case validTo = "valid_to"
-        case when = "when"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.effect = try values.decode(PolicyEffect.self, forKey: .effect)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority) ?? 0
-        self.reason = try values.decode(String.self, forKey: .reason)
-        self.scope = try values.decodeIfPresent(PolicyScope.self, forKey: .scope)
-        self.source = try values.decodeIfPresent(String.self, forKey: .source)
-        self.validFrom = try values.decodeIfPresent(Date.self, forKey: .validFrom)
-        self.validTo = try values.decodeIfPresent(Date.self, forKey: .validTo)
-        self.when = try values.decodeIfPresent(String.self, forKey: .when)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.effect, forKey: .effect)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.priority, forKey: .priority)
-        try values.encode(self.reason, forKey: .reason)
-        try values.encodeIfPresent(self.scope, forKey: .scope)
-        try values.encodeIfPresent(self.source, forKey: .source)
-        try values.encodeIfPresent(self.validFrom, forKey: .validFrom)
-        try values.encodeIfPresent(self.validTo, forKey: .validTo)
-        try values.encodeIfPresent(self.when, forKey: .when)
-    }
-}
-
-/// What a policy does when its condition holds.
-public indirect enum PolicyEffect: Codable, Sendable, Hashable {
-    case allow(PolicyEffectAllow)
-    case deny(PolicyEffectDeny)
-    case requireApproval(PolicyEffectRequireApproval)
-    case limit(PolicyEffectLimit)
-    case redact(PolicyEffectRedact)
-    case annotate(PolicyEffectAnnotate)
-
-    private enum Tag: String, CodingKey {
-        case word = "do"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
-        switch tag {
-        case "allow": self = .allow(try PolicyEffectAllow(from: decoder))
-        case "deny": self = .deny(try PolicyEffectDeny(from: decoder))
-        case "require_approval": self = .requireApproval(try PolicyEffectRequireApproval(from: decoder))
-        case "limit": self = .limit(try PolicyEffectLimit(from: decoder))
-        case "redact": self = .redact(try PolicyEffectRedact(from: decoder))
-        case "annotate": self = .annotate(try PolicyEffectAnnotate(from: decoder))
-        default: throw unknownVariant("PolicyEffect", decoder)
-        }
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var tag = encoder.container(keyedBy: Tag.self)
-        switch self {
-        case .allow(let value):
-            try tag.encode("allow", forKey: .word)
-            try value.encode(to: encoder)
-        case .deny(let value):
-            try tag.encode("deny", forKey: .word)
-            try value.encode(to: encoder)
-        case .requireApproval(let value):
-            try tag.encode("require_approval", forKey: .word)
-            try value.encode(to: encoder)
-        case .limit(let value):
-            try tag.encode("limit", forKey: .word)
-            try value.encode(to: encoder)
-        case .redact(let value):
-            try tag.encode("redact", forKey: .word)
-            try value.encode(to: encoder)
-        case .annotate(let value):
-            try tag.encode("annotate", forKey: .word)
-            try value.encode(to: encoder)
-        }
-    }
-}
-
-/// Allows; it also takes the place of the catalogue's default for acts of agents on the outside.
-public struct PolicyEffectAllow: Codable, Sendable, Hashable {
-    public init() {}
-}
-
-/// Only leaves a note in the decision.
-public struct PolicyEffectAnnotate: Codable, Sendable, Hashable {
-    public init() {}
-}
-
-/// Refuses. An unknown condition refuses too.
-public struct PolicyEffectDeny: Codable, Sendable, Hashable {
-    public init() {}
-}
-
-/// Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits.
-public struct PolicyEffectLimit: Codable, Sendable, Hashable {
-    /// Name of the bucket: policies that name the same share it.
-    public var bucket: String
-    /// Calls per `per_ms`, 1..=1 000 000.
-    public var max: Int
-    /// The window in milliseconds, 1 000..=31 days.
-    public var perMs: Int
-
-    public init(
-        bucket: String,
-        max: Int,
-        perMs: Int
-    ) {
-        self.bucket = bucket
-        self.max = max
-        self.perMs = perMs
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case bucket = "bucket"
-        case max = "max"
-        case perMs = "per_ms"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.bucket = try values.decode(String.self, forKey: .bucket)
-        self.max = try values.decode(Int.self, forKey: .max)
-        self.perMs = try values.decode(Int.self, forKey: .perMs)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.bucket, forKey: .bucket)
-        try values.encode(self.max, forKey: .max)
-        try values.encode(self.perMs, forKey: .perMs)
-    }
-}
-
-/// Hides fields of the answer: text becomes `***`, the rest `null`.
-public struct PolicyEffectRedact: Codable, Sendable, Hashable {
-    /// Names of fields wherever they stand, or dotted paths from the top.
-    public var fields: [String]
-
-    public init(
-        fields: [String]
-    ) {
-        self.fields = fields
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case fields = "fields"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.fields = try values.decode([String].self, forKey: .fields)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.fields, forKey: .fields)
-    }
-}
-
-/// Needs a person's yes first. An unknown condition needs it too.
-public struct PolicyEffectRequireApproval: Codable, Sendable, Hashable {
-    /// Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`.
-    public var approvers: [String]
-    /// How many must agree, 1..=10.
-    public var quorum: Int
-    /// How long the question stands, in milliseconds. Default 72 h.
-    public var ttlMs: Int
-
-    public init(
-        approvers: [String] = [],
-        quorum: Int = 1,
-        ttlMs: Int = 259200000
-    ) {
-        self.approvers = approvers
-        self.quorum = quorum
-        self.ttlMs = ttlMs
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case approvers = "approvers"
-        case quorum = "quorum"
-        case ttlMs = "ttl_ms"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.approvers = try values.decodeIfPresent([String].self, forKey: .approvers) ?? []
-        self.quorum = try values.decodeIfPresent(Int.self, forKey: .quorum) ?? 1
-        self.ttlMs = try values.decodeIfPresent(Int.self, forKey: .ttlMs) ?? 259200000
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.approvers, forKey: .approvers)
-        try values.encode(self.quorum, forKey: .quorum)
-        try values.encode(self.ttlMs, forKey: .ttlMs)
-    }
-}
-
-/// A page of a list.
-public struct PolicyPage: Codable, Sendable, Hashable {
-    /// The items in the stated order.
-    public var items: [Policy]
-    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
-    public var next: String?
-
-    public init(
-        items: [Policy],
-        next: String? = nil
-    ) {
-        self.items = items
-        self.next = next
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case items = "items"
-        case next = "next"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.items = try values.decode([Policy].self, forKey: .items)
-        self.next = try values.decodeIfPresent(String.self, forKey: .next)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.items, forKey: .items)
-        try values.encodeIfPresent(self.next, forKey: .next)
-    }
-}
-
-/// Names one version of a policy.
-public struct PolicyRef: Codable, Sendable, Hashable {
-    /// Id of the version.
-    public var id: String
-    /// Name of the policy.
-    public var name: String
-    /// Number of the version.
-    public var version: Int
-
-    public init(
-        id: String,
-        name: String,
-        version: Int
-    ) {
-        self.id = id
-        self.name = name
-        self.version = version
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case id = "id"
-        case name = "name"
-        case version = "version"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.id = try values.decode(String.self, forKey: .id)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.version = try values.decode(Int.self, forKey: .version)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.id, forKey: .id)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.version, forKey: .version)
-    }
-}
-
-/// Which calls a policy speaks about. An empty list leaves that part open; a list that names
-/// channels or regions leaves out calls that are about none.
-public struct PolicyScope: Codable, Sendable, Hashable {
-    /// Names of the calling agent; `*` for every agent. With a list, callers that are no agent are
-    /// left out.
-    public var agents: [String]
-    /// Channels.
-    public var channels: [String]
-    /// Names of operations; `*` stands for any characters: `campaigns.*`.
-    public var operations: [String]
-    /// Regions.
-    public var regions: [String]
-    /// Roles of the principal, any of them.
-    public var roles: [String]
-
-    public init(
-        agents: [String] = [],
-        channels: [String] = [],
-        operations: [String] = [],
-        regions: [String] = [],
-        roles: [String] = []
-    ) {
-        self.agents = agents
-        self.channels = channels
-        self.operations = operations
-        self.regions = regions
-        self.roles = roles
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case agents = "agents"
-        case channels = "channels"
-        case operations = "operations"
-        case regions = "regions"
-        case roles = "roles"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.agents = try values.decodeIfPresent([String].self, forKey: .agents) ?? []
-        self.channels = try values.decodeIfPresent([String].self, forKey: .channels) ?? []
-        self.operations = try values.decodeIfPresent([String].self, forKey: .operations) ?? []
-        self.regions = try values.decodeIfPresent([String].self, forKey: .regions) ?? []
-        self.roles = try values.decodeIfPresent([String].self, forKey: .roles) ?? []
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.agents, forKey: .agents)
-        try values.encode(self.channels, forKey: .channels)
-        try values.encode(self.operations, forKey: .operations)
-        try values.encode(self.regions, forKey: .regions)
-        try values.encode(self.roles, forKey: .roles)
-    }
-}
-
-/// Where a version of a policy stands.
-public enum PolicyState: String, Codable, Sendable, CaseIterable {
-    /// Written, without effect.
-    case draft = "draft"
-    /// Evaluated and recorded beside the active ones, without effect.
-    case dryRun = "dry_run"
-    /// In force.
-    case active = "active"
-    /// No longer in force.
-    case retired = "retired"
-}
-
 /// What a person wants.
 public struct Preferences: Codable, Sendable, Hashable {
     /// Channels switched off.
@@ -11036,32 +10503,25 @@ public struct PrincipalAgent: Codable, Sendable, Hashable {
 public struct PrincipalApiKey: Codable, Sendable, Hashable {
     /// Id of the key.
     public var id: String
-    /// The user it acts for, when the host says so.
-    public var onBehalfOf: String?
 
     public init(
-        id: String,
-        onBehalfOf: String? = nil
+        id: String
     ) {
         self.id = id
-        self.onBehalfOf = onBehalfOf
     }
 
     enum CodingKeys: String, CodingKey {
         case id = "id"
-        case onBehalfOf = "on_behalf_of"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.id = try values.decode(String.self, forKey: .id)
-        self.onBehalfOf = try values.decodeIfPresent(String.self, forKey: .onBehalfOf)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.id, forKey: .id)
-        try values.encodeIfPresent(self.onBehalfOf, forKey: .onBehalfOf)
     }
 }
 
@@ -11702,39 +11162,6 @@ public struct QuietHours: Codable, Sendable, Hashable {
     }
 }
 
-/// So many calls per window; the whole window may come at once.
-public struct Rate: Codable, Sendable, Hashable {
-    /// Calls, 1..=1 000 000.
-    public var max: Int
-    /// Per this many milliseconds, 1..=31 days.
-    public var perMs: Int
-
-    public init(
-        max: Int,
-        perMs: Int
-    ) {
-        self.max = max
-        self.perMs = perMs
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case max = "max"
-        case perMs = "per_ms"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.max = try values.decode(Int.self, forKey: .max)
-        self.perMs = try values.decode(Int.self, forKey: .perMs)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.max, forKey: .max)
-        try values.encode(self.perMs, forKey: .perMs)
-    }
-}
-
 /// A brand file that was read.
 public struct ReadFile: Codable, Sendable, Hashable {
     /// Chunks it gave.
@@ -11773,7 +11200,7 @@ public struct Reason: Codable, Sendable, Hashable {
     /// Stable word for the cause, such as `no_grant`.
     public var code: String
     /// Its direction.
-    public var decision: GateDecision
+    public var decision: Decision
     /// Ids of records and values used; no contact values.
     public var evidence: JSONValue?
     /// One sentence for people.
@@ -11785,7 +11212,7 @@ public struct Reason: Codable, Sendable, Hashable {
 
     public init(
         code: String,
-        decision: GateDecision,
+        decision: Decision,
         evidence: JSONValue? = nil,
         message: String,
         rule: String,
@@ -11811,7 +11238,7 @@ public struct Reason: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.code = try values.decode(String.self, forKey: .code)
-        self.decision = try values.decode(GateDecision.self, forKey: .decision)
+        self.decision = try values.decode(Decision.self, forKey: .decision)
         self.evidence = try values.decodeIfPresent(JSONValue.self, forKey: .evidence)
         self.message = try values.decode(String.self, forKey: .message)
         self.rule = try values.decode(String.self, forKey: .rule)
@@ -11921,6 +11348,20 @@ public struct Recorded: Codable, Sendable, Hashable {
         try values.encode(self.row, forKey: .row)
         try values.encodeIfPresent(self.suppression, forKey: .suppression)
     }
+}
+
+/// What became of something that wanted to be remembered.
+public enum RememberedAs: String, Codable, Sendable, CaseIterable {
+    /// It is new and holds.
+    case added = "added"
+    /// It is new and waits for confirmation.
+    case quarantined = "quarantined"
+    /// It was there; it is surer now.
+    case reinforced = "reinforced"
+    /// It waited, and this confirmed it.
+    case confirmed = "confirmed"
+    /// It was recalled, so it was not learned.
+    case ignored = "ignored"
 }
 
 /// A rendered prompt and what a run log keeps of it.
@@ -12123,39 +11564,6 @@ public struct ReportPage: Codable, Sendable, Hashable {
     }
 }
 
-/// Where a workspace's data may go.
-public struct Residency: Codable, Sendable, Hashable {
-    /// True to let targets without a tag pass as well.
-    public var any: Bool
-    /// The region its targets must be tagged with, such as `eu`; none: anywhere.
-    public var region: String?
-
-    public init(
-        any: Bool = false,
-        region: String? = nil
-    ) {
-        self.any = any
-        self.region = region
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case any = "any"
-        case region = "region"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.any = try values.decodeIfPresent(Bool.self, forKey: .any) ?? false
-        self.region = try values.decodeIfPresent(String.self, forKey: .region)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.any, forKey: .any)
-        try values.encodeIfPresent(self.region, forKey: .region)
-    }
-}
-
 /// Whom identifiers mean.
 public struct Resolved: Codable, Sendable, Hashable {
     /// The candidate this call left.
@@ -12163,7 +11571,7 @@ public struct Resolved: Codable, Sendable, Hashable {
     /// True when the person was made by this call.
     public var created: Bool
     /// Identifiers that were left out.
-    public var dropped: [Dropped]
+    public var dropped: [PeopleDropped]
     /// The identities that stand for the identifiers now.
     public var identities: [String]
     /// The identities that were known before.
@@ -12176,7 +11584,7 @@ public struct Resolved: Codable, Sendable, Hashable {
     public init(
         candidate: String? = nil,
         created: Bool,
-        dropped: [Dropped],
+        dropped: [PeopleDropped],
         identities: [String],
         matched: [String],
         merge: String? = nil,
@@ -12205,7 +11613,7 @@ public struct Resolved: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.candidate = try values.decodeIfPresent(String.self, forKey: .candidate)
         self.created = try values.decode(Bool.self, forKey: .created)
-        self.dropped = try values.decode([Dropped].self, forKey: .dropped)
+        self.dropped = try values.decode([PeopleDropped].self, forKey: .dropped)
         self.identities = try values.decode([String].self, forKey: .identities)
         self.matched = try values.decode([String].self, forKey: .matched)
         self.merge = try values.decodeIfPresent(String.self, forKey: .merge)
@@ -12395,6 +11803,60 @@ public struct RowFaultPage: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.items, forKey: .items)
         try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// One rule of a voice, with the place it was read.
+public struct Rule: Codable, Sendable, Hashable {
+    /// What it is about.
+    public var kind: RuleKind
+    /// How a program checks it, when it can.
+    public var pattern: Pattern?
+    /// How strictly it binds.
+    public var severity: Severity
+    /// Where it was read.
+    public var source: RuleSource
+    /// The rule in words.
+    public var text: String
+
+    public init(
+        kind: RuleKind,
+        pattern: Pattern? = nil,
+        severity: Severity,
+        source: RuleSource,
+        text: String
+    ) {
+        self.kind = kind
+        self.pattern = pattern
+        self.severity = severity
+        self.source = source
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case kind = "kind"
+        case pattern = "pattern"
+        case severity = "severity"
+        case source = "source"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.kind = try values.decode(RuleKind.self, forKey: .kind)
+        self.pattern = try values.decodeIfPresent(Pattern.self, forKey: .pattern)
+        self.severity = try values.decode(Severity.self, forKey: .severity)
+        self.source = try values.decode(RuleSource.self, forKey: .source)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encodeIfPresent(self.pattern, forKey: .pattern)
+        try values.encode(self.severity, forKey: .severity)
+        try values.encode(self.source, forKey: .source)
+        try values.encode(self.text, forKey: .text)
     }
 }
 
@@ -13254,7 +12716,7 @@ public struct Send: Codable, Sendable, Hashable {
     /// A test send: it counts nowhere and goes to the test list only.
     public var test: Bool
     /// Verdicts, oldest first; the last 20 are kept.
-    public var verdicts: [GateVerdict]
+    public var verdicts: [Verdict]
 
     public init(
         acceptedAt: Date? = nil,
@@ -13282,7 +12744,7 @@ public struct Send: Codable, Sendable, Hashable {
         stateSeq: Int,
         step: String? = nil,
         test: Bool = false,
-        verdicts: [GateVerdict] = []
+        verdicts: [Verdict] = []
     ) {
         self.acceptedAt = acceptedAt
         self.brand = brand
@@ -13368,7 +12830,7 @@ public struct Send: Codable, Sendable, Hashable {
         self.stateSeq = try values.decode(Int.self, forKey: .stateSeq)
         self.step = try values.decodeIfPresent(String.self, forKey: .step)
         self.test = try values.decodeIfPresent(Bool.self, forKey: .test) ?? false
-        self.verdicts = try values.decodeIfPresent([GateVerdict].self, forKey: .verdicts) ?? []
+        self.verdicts = try values.decodeIfPresent([Verdict].self, forKey: .verdicts) ?? []
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -13781,6 +13243,18 @@ public struct Source: Codable, Sendable, Hashable {
     }
 }
 
+/// Where a memory comes from.
+public enum SourceLabel: String, Codable, Sendable, CaseIterable {
+    /// The owner of the workspace or a system of theirs. Holds at once.
+    case firstParty = "first_party"
+    /// Something a user wrote.
+    case user = "user"
+    /// Something found in a document or on the web.
+    case retrieved = "retrieved"
+    /// Something a model concluded.
+    case model = "model"
+}
+
 /// A text to answer from, with the id to cite.
 public struct SourceText: Codable, Sendable, Hashable {
     /// The id to cite.
@@ -13826,10 +13300,14 @@ public struct Space: Codable, Sendable, Hashable {
     public var id: String
     /// ISO 639-1 code of its texts, when they share one; else each document's is detected.
     public var language: String?
+    /// The move to another embedder, while it lasts.
+    public var migration: Migration?
     /// Name, unique in the workspace, such as `brand-voice`.
     public var name: String
     /// State.
     public var state: SpaceState
+    /// How exactly the index keeps the vectors.
+    public var storage: VectorStorage
 
     public init(
         chunking: ChunkOptions,
@@ -13837,16 +13315,20 @@ public struct Space: Codable, Sendable, Hashable {
         embedder: String,
         id: String,
         language: String? = nil,
+        migration: Migration? = nil,
         name: String,
-        state: SpaceState
+        state: SpaceState,
+        storage: VectorStorage = .f16
     ) {
         self.chunking = chunking
         self.dims = dims
         self.embedder = embedder
         self.id = id
         self.language = language
+        self.migration = migration
         self.name = name
         self.state = state
+        self.storage = storage
     }
 
     enum CodingKeys: String, CodingKey {
@@ -13855,8 +13337,10 @@ public struct Space: Codable, Sendable, Hashable {
         case embedder = "embedder"
         case id = "id"
         case language = "language"
+        case migration = "migration"
         case name = "name"
         case state = "state"
+        case storage = "storage"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -13866,8 +13350,10 @@ public struct Space: Codable, Sendable, Hashable {
         self.embedder = try values.decode(String.self, forKey: .embedder)
         self.id = try values.decode(String.self, forKey: .id)
         self.language = try values.decodeIfPresent(String.self, forKey: .language)
+        self.migration = try values.decodeIfPresent(Migration.self, forKey: .migration)
         self.name = try values.decode(String.self, forKey: .name)
         self.state = try values.decode(SpaceState.self, forKey: .state)
+        self.storage = try values.decodeIfPresent(VectorStorage.self, forKey: .storage) ?? .f16
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -13877,8 +13363,10 @@ public struct Space: Codable, Sendable, Hashable {
         try values.encode(self.embedder, forKey: .embedder)
         try values.encode(self.id, forKey: .id)
         try values.encodeIfPresent(self.language, forKey: .language)
+        try values.encodeIfPresent(self.migration, forKey: .migration)
         try values.encode(self.name, forKey: .name)
         try values.encode(self.state, forKey: .state)
+        try values.encode(self.storage, forKey: .storage)
     }
 }
 
@@ -14505,6 +13993,16 @@ public struct SubjectHealth: Codable, Sendable, Hashable {
         try values.encode(self.status, forKey: .status)
         try values.encode(self.subject, forKey: .subject)
     }
+}
+
+/// Kind of a subject.
+public enum SubjectKind: String, Codable, Sendable, CaseIterable {
+    /// A brand.
+    case brand = "brand"
+    /// An agent.
+    case agent = "agent"
+    /// A user of the workspace. Needs a consent basis.
+    case user = "user"
 }
 
 /// A text that reads the same and travels in the cheaper alphabet. Never applied by itself.
@@ -15565,16 +15063,6 @@ public enum Trust: String, Codable, Sendable, CaseIterable {
     case web = "web"
 }
 
-/// True, false, or unknown for want of a fact.
-public enum Truth: String, Codable, Sendable, CaseIterable {
-    /// It holds.
-    case `true` = "true"
-    /// It does not hold.
-    case `false` = "false"
-    /// A fact it needs is missing.
-    case unknown = "unknown"
-}
-
 /// One earlier turn of a conversation.
 public struct Turn: Codable, Sendable, Hashable {
     /// `user` or `assistant`.
@@ -16016,6 +15504,16 @@ public enum VectorKind: String, Codable, Sendable, CaseIterable {
     case query = "query"
 }
 
+/// How exactly an index keeps its vectors, beside the int8 row that every search begins with.
+public enum VectorStorage: String, Codable, Sendable, CaseIterable {
+    /// The int8 row alone: 1 byte per value; scores are good to about 0.01.
+    case int8 = "int8"
+    /// Half precision: 3 bytes per value; scores are good to about 0.0005. The default.
+    case f16 = "f16"
+    /// Single precision: 5 bytes per value; scores are exact.
+    case f32 = "f32"
+}
+
 /// Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
 public struct Vectors: Codable, Sendable, Hashable {
     /// How many vectors there are.
@@ -16060,6 +15558,74 @@ public struct Vectors: Codable, Sendable, Hashable {
         try values.encode(self.dims, forKey: .dims)
         try values.encode(self.embedder, forKey: .embedder)
         try values.encode(self.packed, forKey: .packed)
+    }
+}
+
+/// A verdict of the gate, as kept.
+public struct Verdict: Codable, Sendable, Hashable {
+    /// The instant it was made.
+    public var at: Date
+    /// Its direction.
+    public var decision: Decision
+    /// Hash of the content it was about.
+    public var draftHash: String
+    /// Version of rules, limits and laws.
+    public var gate: String
+    /// Every reason, in the order of the rules. Warnings have the decision `allow`.
+    public var reasons: [Reason]
+    /// The rule that decided, for deferrals and denials.
+    public var rule: String?
+    /// For a deferral: when the gate is asked again.
+    public var until: Date?
+
+    public init(
+        at: Date,
+        decision: Decision,
+        draftHash: String,
+        gate: String,
+        reasons: [Reason] = [],
+        rule: String? = nil,
+        until: Date? = nil
+    ) {
+        self.at = at
+        self.decision = decision
+        self.draftHash = draftHash
+        self.gate = gate
+        self.reasons = reasons
+        self.rule = rule
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case decision = "decision"
+        case draftHash = "draft_hash"
+        case gate = "gate"
+        case reasons = "reasons"
+        case rule = "rule"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.decision = try values.decode(Decision.self, forKey: .decision)
+        self.draftHash = try values.decode(String.self, forKey: .draftHash)
+        self.gate = try values.decode(String.self, forKey: .gate)
+        self.reasons = try values.decodeIfPresent([Reason].self, forKey: .reasons) ?? []
+        self.rule = try values.decodeIfPresent(String.self, forKey: .rule)
+        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.decision, forKey: .decision)
+        try values.encode(self.draftHash, forKey: .draftHash)
+        try values.encode(self.gate, forKey: .gate)
+        try values.encode(self.reasons, forKey: .reasons)
+        try values.encodeIfPresent(self.rule, forKey: .rule)
+        try values.encodeIfPresent(self.until, forKey: .until)
     }
 }
 
@@ -16149,6 +15715,60 @@ public struct Verified: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.findings, forKey: .findings)
         try values.encodeIfPresent(self.manifest, forKey: .manifest)
+    }
+}
+
+/// What changed between two versions.
+public struct VersionDiff: Codable, Sendable, Hashable {
+    /// Passages that are new.
+    public var added: [DiffPassage]
+    /// The older version.
+    public var from: String
+    /// Number of passages that stand in both.
+    public var kept: Int
+    /// Passages that are gone.
+    public var removed: [DiffPassage]
+    /// The newer version.
+    public var to: String
+
+    public init(
+        added: [DiffPassage],
+        from: String,
+        kept: Int,
+        removed: [DiffPassage],
+        to: String
+    ) {
+        self.added = added
+        self.from = from
+        self.kept = kept
+        self.removed = removed
+        self.to = to
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case added = "added"
+        case from = "from"
+        case kept = "kept"
+        case removed = "removed"
+        case to = "to"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.added = try values.decode([DiffPassage].self, forKey: .added)
+        self.from = try values.decode(String.self, forKey: .from)
+        self.kept = try values.decode(Int.self, forKey: .kept)
+        self.removed = try values.decode([DiffPassage].self, forKey: .removed)
+        self.to = try values.decode(String.self, forKey: .to)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.added, forKey: .added)
+        try values.encode(self.from, forKey: .from)
+        try values.encode(self.kept, forKey: .kept)
+        try values.encode(self.removed, forKey: .removed)
+        try values.encode(self.to, forKey: .to)
     }
 }
 
@@ -16507,16 +16127,16 @@ public enum VoiceCategory: String, Codable, Sendable, CaseIterable {
 /// What a new reading adds to and takes from the voice that held before.
 public struct VoiceDiff: Codable, Sendable, Hashable {
     /// Rules that are new.
-    public var added: [VoiceRule2]
+    public var added: [Rule]
     /// Number of rules that stay.
     public var kept: Int
     /// Rules that are no longer found.
-    public var removed: [VoiceRule2]
+    public var removed: [Rule]
 
     public init(
-        added: [VoiceRule2],
+        added: [Rule],
         kept: Int,
-        removed: [VoiceRule2]
+        removed: [Rule]
     ) {
         self.added = added
         self.kept = kept
@@ -16531,9 +16151,9 @@ public struct VoiceDiff: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.added = try values.decode([VoiceRule2].self, forKey: .added)
+        self.added = try values.decode([Rule].self, forKey: .added)
         self.kept = try values.decode(Int.self, forKey: .kept)
-        self.removed = try values.decode([VoiceRule2].self, forKey: .removed)
+        self.removed = try values.decode([Rule].self, forKey: .removed)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -17014,7 +16634,7 @@ public struct VoiceRule: Codable, Sendable, Hashable {
     /// Place in reading order, from 0.
     public var position: Int
     /// The rule and where it was read.
-    public var rule: VoiceRule2
+    public var rule: Rule
     /// The version it belongs to.
     public var voice: String
 
@@ -17022,7 +16642,7 @@ public struct VoiceRule: Codable, Sendable, Hashable {
         editedBy: String? = nil,
         id: String,
         position: Int,
-        rule: VoiceRule2,
+        rule: Rule,
         voice: String
     ) {
         self.editedBy = editedBy
@@ -17045,7 +16665,7 @@ public struct VoiceRule: Codable, Sendable, Hashable {
         self.editedBy = try values.decodeIfPresent(String.self, forKey: .editedBy)
         self.id = try values.decode(String.self, forKey: .id)
         self.position = try values.decode(Int.self, forKey: .position)
-        self.rule = try values.decode(VoiceRule2.self, forKey: .rule)
+        self.rule = try values.decode(Rule.self, forKey: .rule)
         self.voice = try values.decode(String.self, forKey: .voice)
     }
 
@@ -17056,60 +16676,6 @@ public struct VoiceRule: Codable, Sendable, Hashable {
         try values.encode(self.position, forKey: .position)
         try values.encode(self.rule, forKey: .rule)
         try values.encode(self.voice, forKey: .voice)
-    }
-}
-
-/// One rule of a voice, with the place it was read.
-public struct VoiceRule2: Codable, Sendable, Hashable {
-    /// What it is about.
-    public var kind: RuleKind
-    /// How a program checks it, when it can.
-    public var pattern: Pattern?
-    /// How strictly it binds.
-    public var severity: Severity
-    /// Where it was read.
-    public var source: RuleSource
-    /// The rule in words.
-    public var text: String
-
-    public init(
-        kind: RuleKind,
-        pattern: Pattern? = nil,
-        severity: Severity,
-        source: RuleSource,
-        text: String
-    ) {
-        self.kind = kind
-        self.pattern = pattern
-        self.severity = severity
-        self.source = source
-        self.text = text
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case kind = "kind"
-        case pattern = "pattern"
-        case severity = "severity"
-        case source = "source"
-        case text = "text"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.kind = try values.decode(RuleKind.self, forKey: .kind)
-        self.pattern = try values.decodeIfPresent(Pattern.self, forKey: .pattern)
-        self.severity = try values.decode(Severity.self, forKey: .severity)
-        self.source = try values.decode(RuleSource.self, forKey: .source)
-        self.text = try values.decode(String.self, forKey: .text)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.kind, forKey: .kind)
-        try values.encodeIfPresent(self.pattern, forKey: .pattern)
-        try values.encode(self.severity, forKey: .severity)
-        try values.encode(self.source, forKey: .source)
-        try values.encode(self.text, forKey: .text)
     }
 }
 
@@ -17562,10 +17128,6 @@ public struct Workspace: Codable, Sendable, Hashable {
     public var mode: Mode
     /// Display name.
     public var name: String
-    /// The workspace that its organization began with; none: itself.
-    public var organization: String?
-    /// Where its data may go.
-    public var residency: Residency?
     /// Short name, unique in the store; the directory of the hub leads from it to the workspace.
     public var slug: String
     /// State.
@@ -17580,8 +17142,6 @@ public struct Workspace: Codable, Sendable, Hashable {
         id: String,
         mode: Mode = .sandbox,
         name: String,
-        organization: String? = nil,
-        residency: Residency? = nil,
         slug: String,
         status: WorkspaceStatus = .active,
         timezone: String
@@ -17592,8 +17152,6 @@ public struct Workspace: Codable, Sendable, Hashable {
         self.id = id
         self.mode = mode
         self.name = name
-        self.organization = organization
-        self.residency = residency
         self.slug = slug
         self.status = status
         self.timezone = timezone
@@ -17606,8 +17164,6 @@ public struct Workspace: Codable, Sendable, Hashable {
         case id = "id"
         case mode = "mode"
         case name = "name"
-        case organization = "organization"
-        case residency = "residency"
         case slug = "slug"
         case status = "status"
         case timezone = "timezone"
@@ -17621,8 +17177,6 @@ public struct Workspace: Codable, Sendable, Hashable {
         self.id = try values.decode(String.self, forKey: .id)
         self.mode = try values.decodeIfPresent(Mode.self, forKey: .mode) ?? .sandbox
         self.name = try values.decode(String.self, forKey: .name)
-        self.organization = try values.decodeIfPresent(String.self, forKey: .organization)
-        self.residency = try values.decodeIfPresent(Residency.self, forKey: .residency)
         self.slug = try values.decode(String.self, forKey: .slug)
         self.status = try values.decodeIfPresent(WorkspaceStatus.self, forKey: .status) ?? .active
         self.timezone = try values.decode(String.self, forKey: .timezone)
@@ -17636,58 +17190,9 @@ public struct Workspace: Codable, Sendable, Hashable {
         try values.encode(self.id, forKey: .id)
         try values.encode(self.mode, forKey: .mode)
         try values.encode(self.name, forKey: .name)
-        try values.encodeIfPresent(self.organization, forKey: .organization)
-        try values.encodeIfPresent(self.residency, forKey: .residency)
         try values.encode(self.slug, forKey: .slug)
         try values.encode(self.status, forKey: .status)
         try values.encode(self.timezone, forKey: .timezone)
-    }
-}
-
-/// One workspace.
-public struct WorkspaceLine: Codable, Sendable, Hashable {
-    /// Its id.
-    public var id: String
-    /// Display name.
-    public var name: String
-    /// Short name.
-    public var slug: String
-    /// State.
-    public var status: WorkspaceStatus
-
-    public init(
-        id: String,
-        name: String,
-        slug: String,
-        status: WorkspaceStatus
-    ) {
-        self.id = id
-        self.name = name
-        self.slug = slug
-        self.status = status
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case id = "id"
-        case name = "name"
-        case slug = "slug"
-        case status = "status"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.id = try values.decode(String.self, forKey: .id)
-        self.name = try values.decode(String.self, forKey: .name)
-        self.slug = try values.decode(String.self, forKey: .slug)
-        self.status = try values.decode(WorkspaceStatus.self, forKey: .status)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.id, forKey: .id)
-        try values.encode(self.name, forKey: .name)
-        try values.encode(self.slug, forKey: .slug)
-        try values.encode(self.status, forKey: .status)
     }
 }
 

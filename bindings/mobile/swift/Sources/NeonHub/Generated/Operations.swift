@@ -95,165 +95,36 @@ public struct AiOperations: Sendable {
     }
 }
 
-/// Operations of `api_keys`.
-public struct ApiKeysOperations: Sendable {
-    let core: Core
-
-    /// Makes an API key. Its secret is in this answer and nowhere else.
-    ///
-    /// Needs `manage:team`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - name: Name, 1..100 characters.
-    ///   - permissions: What it may do; nothing beyond the caller's own rights.
-    ///     `own:organization` makes a root key.
-    ///   - expiresAt: Until when it is valid; left out: until it is revoked.
-    ///   - rateLimit: A rate of its own, in place of the profile's.
-    public func create(
-        name: String,
-        permissions: [Permission],
-        expiresAt: Date? = nil,
-        rateLimit: Rate? = nil
-    ) async throws -> NewKey {
-        var args = core.args()
-        args.give("name", name)
-        args.give("permissions", permissions)
-        args.offer("expires_at", expiresAt)
-        args.offer("rate_limit", rateLimit)
-        return try await core.call("api_keys.create", args, NewKey.self)
-    }
-
-    /// Lists the API keys of this workspace, without their secrets.
-    ///
-    /// Needs `manage:team`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - cursor: `next` of the page before.
-    ///   - limit: Most keys of the page, 1..500. Default 50.
-    public func list(
-        cursor: String? = nil,
-        limit: Int? = nil
-    ) async throws -> KeyViewPage {
-        var args = core.args()
-        args.offer("cursor", cursor)
-        args.offer("limit", limit)
-        return try await core.call("api_keys.list", args, KeyViewPage.self)
-    }
-
-    /// Revokes an API key: its next call is refused.
-    ///
-    /// Needs `manage:team`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - id: Id of the key.
-    public func revoke(
-        id: String
-    ) async throws -> KeyView {
-        var args = core.args()
-        args.give("id", id)
-        return try await core.call("api_keys.revoke", args, KeyView.self)
-    }
-
-    /// Replaces an API key by a new one with the same rights; for a while both are valid.
-    ///
-    /// Needs `manage:team`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - id: Id of the key.
-    ///   - overlapMs: How long the old one stays valid, in milliseconds, at most 30 days.
-    ///     Default 24 h.
-    public func rotate(
-        id: String,
-        overlapMs: Int? = nil
-    ) async throws -> NewKey {
-        var args = core.args()
-        args.give("id", id)
-        args.offer("overlap_ms", overlapMs)
-        return try await core.call("api_keys.rotate", args, NewKey.self)
-    }
-}
-
 /// Operations of `audit`.
 public struct AuditOperations: Sendable {
     let core: Core
 
-    /// Exports entries page by page, with the checkpoints that vouch for them.
-    ///
-    /// Needs `read:audit`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - cursor: `next` of the page before, with the same range.
-    ///   - format: `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
-    ///   - from: First entry, from 1. Default: the first.
-    ///   - limit: Most entries of the page, 1..=5 000. Default 1 000.
-    ///   - to: Last entry. Default: the last.
-    public func export(
-        cursor: String? = nil,
-        format: ExportFormat? = nil,
-        from: Int? = nil,
-        limit: Int? = nil,
-        to: Int? = nil
-    ) async throws -> AuditExport {
-        var args = core.args()
-        args.offer("cursor", cursor)
-        args.offer("format", format)
-        args.offer("from", from)
-        args.offer("limit", limit)
-        args.offer("to", to)
-        return try await core.call("audit.export", args, AuditExport.self)
-    }
-
-    /// Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-    /// chooses.
+    /// Reads the audit log, newest entries last.
     ///
     /// Needs `read:audit`. Effect: read.
     ///
     /// - Parameters:
     ///   - action: Only this action, such as `people.resolve`.
-    ///   - actor: Only this actor, in short form: `user:ada`, `agent:campaign`.
     ///   - cursor: `next` of the page before.
-    ///   - from: Only from this instant on.
     ///   - limit: Most entries of the page, 1..500. Default 50.
-    ///   - targetId: With `target_kind`: only what was done to this record.
-    ///   - targetKind: Only what was done to records of this kind, such as `policy`.
-    ///   - to: Only up to this instant.
     public func query(
         action: String? = nil,
-        actor: String? = nil,
         cursor: String? = nil,
-        from: Date? = nil,
-        limit: Int? = nil,
-        targetId: String? = nil,
-        targetKind: String? = nil,
-        to: Date? = nil
+        limit: Int? = nil
     ) async throws -> AuditEntryPage {
         var args = core.args()
         args.offer("action", action)
-        args.offer("actor", actor)
         args.offer("cursor", cursor)
-        args.offer("from", from)
         args.offer("limit", limit)
-        args.offer("target_id", targetId)
-        args.offer("target_kind", targetKind)
-        args.offer("to", to)
         return try await core.call("audit.query", args, AuditEntryPage.self)
     }
 
-    /// Walks the audit chain of this workspace, holds it against the anchors outside the store, and
-    /// names the first entry that was changed, removed or moved.
+    /// Walks the audit chain of this workspace and names the first entry that was changed, removed
+    /// or moved.
     ///
     /// Needs `read:audit`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - from: First entry, from 1. Default: the first.
-    ///   - to: Last entry. Default: the last, and then also that none is missing after it.
-    public func verify(
-        from: Int? = nil,
-        to: Int? = nil
-    ) async throws -> AuditReport {
-        var args = core.args()
-        args.offer("from", from)
-        args.offer("to", to)
+    public func verify() async throws -> AuditReport {
+        let args = core.args()
         return try await core.call("audit.verify", args, AuditReport.self)
     }
 }
@@ -373,40 +244,6 @@ public struct BrandsOperations: Sendable {
         args.offer("reply_to", replyTo)
         args.offer("unsubscribe_url", unsubscribeUrl)
         return try await core.call("brands.set_sender", args, SenderProfile.self)
-    }
-}
-
-/// Operations of `breakers`.
-public struct BreakersOperations: Sendable {
-    let core: Core
-
-    /// Lists the circuit breakers of this workspace: those that moved, and those this process calls
-    /// through.
-    ///
-    /// Needs `manage:jobs`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - target: Only targets that start so, such as `model:`.
-    public func list(
-        target: String? = nil
-    ) async throws -> [Breaker] {
-        var args = core.args()
-        args.offer("target", target)
-        return try await core.call("breakers.list", args, [Breaker].self)
-    }
-
-    /// Closes a circuit breaker, so that the next call goes through.
-    ///
-    /// Needs `manage:jobs`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - target: The target, such as `model:openai`.
-    public func reset(
-        target: String
-    ) async throws -> Breaker {
-        var args = core.args()
-        args.give("target", target)
-        return try await core.call("breakers.reset", args, Breaker.self)
     }
 }
 
@@ -694,83 +531,6 @@ public struct CampaignOperations: Sendable {
     }
 }
 
-/// Operations of `catalogue`.
-public struct CatalogueOperations: Sendable {
-    let core: Core
-
-    /// Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
-    /// when a later one fails.
-    ///
-    /// Effect: read.
-    ///
-    /// - Parameters:
-    ///   - calls: The calls, 1..=100.
-    ///   - stopOnError: True to leave out what comes after the first that fails. Default:
-    ///     `false`.
-    public func batch(
-        calls: [CallOperation],
-        stopOnError: Bool? = nil
-    ) async throws -> [CallEnd] {
-        var args = core.args()
-        args.give("calls", calls)
-        args.offer("stop_on_error", stopOnError)
-        return try await core.call("catalogue.batch", args, [CallEnd].self)
-    }
-
-    /// Calls an operation by its name. The call is judged, limited and audited as the operation
-    /// itself is.
-    ///
-    /// Effect: read.
-    ///
-    /// - Parameters:
-    ///   - name: Name of the operation.
-    ///   - deadlineMs: Shortens the operation's deadline, in milliseconds, at least 1.
-    ///   - idempotencyKey: A repeated call with the same key and input gives the first answer
-    ///     for 24 h.
-    ///   - input: Its input. Default: `{}`.
-    public func call(
-        name: String,
-        deadlineMs: Int? = nil,
-        idempotencyKey: String? = nil,
-        input: [String: JSONValue]? = nil
-    ) async throws -> JSONValue {
-        var args = core.args()
-        args.give("name", name)
-        args.offer("deadline_ms", deadlineMs)
-        args.offer("idempotency_key", idempotencyKey)
-        args.offer("input", input)
-        return try await core.call("catalogue.call", args, JSONValue.self)
-    }
-
-    /// Tells everything about an operation: its schemas, rights, limits and examples.
-    ///
-    /// Effect: read.
-    ///
-    /// - Parameters:
-    ///   - name: Its name.
-    public func describe(
-        name: String
-    ) async throws -> OperationDetails {
-        var args = core.args()
-        args.give("name", name)
-        return try await core.call("catalogue.describe", args, OperationDetails.self)
-    }
-
-    /// Lists the operations of this hub, by name.
-    ///
-    /// Effect: read.
-    ///
-    /// - Parameters:
-    ///   - prefix: Only names that start so, such as `people.`.
-    public func list(
-        prefix: String? = nil
-    ) async throws -> [OperationLine] {
-        var args = core.args()
-        args.offer("prefix", prefix)
-        return try await core.call("catalogue.list", args, [OperationLine].self)
-    }
-}
-
 /// Operations of `consent`.
 public struct ConsentOperations: Sendable {
     let core: Core
@@ -891,6 +651,249 @@ public struct ConsentOperations: Sendable {
     }
 }
 
+/// Operations of `conversations`.
+public struct ConversationsOperations: Sendable {
+    let core: Core
+
+    /// Adds a message to a conversation. A closed one opens again. The message is found by its
+    /// words at once, and by its meaning when the job that embeds it has run.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - author: Name or id of who wrote it.
+    ///   - conversation: The conversation.
+    ///   - parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
+    ///   - replyToId: The message it answers; it then belongs to the thread of that one.
+    ///   - role: In whose role it speaks. Default: `user`.
+    ///   - runId: The run that wrote it.
+    ///   - taint: How far its text can be trusted. Default: by the role, `user` for a user and
+    ///     `model` for an assistant.
+    public func append(
+        author: String,
+        conversation: String,
+        parts: [MessagePart],
+        replyToId: String? = nil,
+        role: MessageRole? = nil,
+        runId: String? = nil,
+        taint: Taint? = nil
+    ) async throws -> Message {
+        var args = core.args()
+        args.give("author", author)
+        args.give("conversation", conversation)
+        args.give("parts", parts)
+        args.offer("reply_to_id", replyToId)
+        args.offer("role", role)
+        args.offer("run_id", runId)
+        args.offer("taint", taint)
+        return try await core.call("conversations.append", args, Message.self)
+    }
+
+    /// Closes a conversation.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    public func close(
+        conversation: String
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("conversation", conversation)
+        return try await core.call("conversations.close", args, Conversation.self)
+    }
+
+    /// Gives a conversation with a page of its messages, oldest first.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most messages of the page, 1..500. Default 50.
+    ///   - newestFirst: Newest messages first. Default: oldest first.
+    ///   - thread: Only the messages of the thread that this message began.
+    public func get(
+        conversation: String,
+        cursor: String? = nil,
+        limit: Int? = nil,
+        newestFirst: Bool? = nil,
+        thread: String? = nil
+    ) async throws -> ConversationPage {
+        var args = core.args()
+        args.give("conversation", conversation)
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("newest_first", newestFirst)
+        args.offer("thread", thread)
+        return try await core.call("conversations.get", args, ConversationPage.self)
+    }
+
+    /// Lists conversations, the ones with the newest message first.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - kind: Only of this kind.
+    ///   - limit: Most conversations of the page, 1..500. Default 50.
+    ///   - person: Only with this person. Not together with `kind`.
+    ///   - status: Only of this status. A page may then hold fewer than `limit`, and more may
+    ///     follow.
+    public func list(
+        cursor: String? = nil,
+        kind: ConversationKind? = nil,
+        limit: Int? = nil,
+        person: String? = nil,
+        status: ConversationStatus? = nil
+    ) async throws -> ConversationPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("kind", kind)
+        args.offer("limit", limit)
+        args.offer("person", person)
+        args.offer("status", status)
+        return try await core.call("conversations.list", args, ConversationPage.self)
+    }
+
+    /// Marks the messages of a conversation as read by a user, up to one of them. Gives how many
+    /// were marked.
+    ///
+    /// Needs `read:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    ///   - user: Name or id of the user.
+    ///   - upTo: The last message that was read. Default: the newest.
+    public func markRead(
+        conversation: String,
+        user: String,
+        upTo: String? = nil
+    ) async throws -> Int {
+        var args = core.args()
+        args.give("conversation", conversation)
+        args.give("user", user)
+        args.offer("up_to", upTo)
+        return try await core.call("conversations.mark_read", args, Int.self)
+    }
+
+    /// Moves the messages of one conversation into another, by time. Ids stay, and each message
+    /// remembers where it came from, so that `conversations.unmerge` can part them again.
+    ///
+    /// Needs `write:content`. Effect: compensable.
+    ///
+    /// - Parameters:
+    ///   - from: The conversation whose messages move.
+    ///   - into: The conversation that stays.
+    public func merge(
+        from: String,
+        into: String
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("from", from)
+        args.give("into", into)
+        return try await core.call("conversations.merge", args, Conversation.self)
+    }
+
+    /// Searches the messages of all conversations that the caller may read, by words and by
+    /// vectors.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - query: What to search for, in words.
+    ///   - conversation: Only this conversation.
+    ///   - k: Most hits, 1 to 100. Default: 10.
+    ///   - kind: Only conversations of this kind.
+    ///   - person: Only conversations with this person.
+    ///   - status: Only conversations of this status.
+    public func search(
+        query: String,
+        conversation: String? = nil,
+        k: Int? = nil,
+        kind: ConversationKind? = nil,
+        person: String? = nil,
+        status: ConversationStatus? = nil
+    ) async throws -> [MessageHit] {
+        var args = core.args()
+        args.give("query", query)
+        args.offer("conversation", conversation)
+        args.offer("k", k)
+        args.offer("kind", kind)
+        args.offer("person", person)
+        args.offer("status", status)
+        return try await core.call("conversations.search", args, [MessageHit].self)
+    }
+
+    /// Finds the conversations that are most like a given one, or like a text.
+    ///
+    /// The likeness is the mean of the three messages of a conversation that come nearest to any
+    /// message given. The given conversation itself and those that the caller may not read are left
+    /// out.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation to compare with. One of `conversation` and `text` is
+    ///     needed.
+    ///   - k: Most hits, 1 to 100. Default: 5.
+    ///   - text: The text to compare with.
+    public func similar(
+        conversation: String? = nil,
+        k: Int? = nil,
+        text: String? = nil
+    ) async throws -> [ConversationHit] {
+        var args = core.args()
+        args.offer("conversation", conversation)
+        args.offer("k", k)
+        args.offer("text", text)
+        return try await core.call("conversations.similar", args, [ConversationHit].self)
+    }
+
+    /// Starts a conversation.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - title: Title, 1 to 200 characters.
+    ///   - agent: The agent that takes part.
+    ///   - campaign: The campaign it is about.
+    ///   - kind: What it is for. Default: `ad_hoc`.
+    ///   - participants: Names or ids of who takes part, up to 100. Default: `[]`.
+    ///   - person: The person it is with. Reading it then needs `read:people`.
+    public func start(
+        title: String,
+        agent: String? = nil,
+        campaign: String? = nil,
+        kind: ConversationKind? = nil,
+        participants: [String]? = nil,
+        person: String? = nil
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("title", title)
+        args.offer("agent", agent)
+        args.offer("campaign", campaign)
+        args.offer("kind", kind)
+        args.offer("participants", participants)
+        args.offer("person", person)
+        return try await core.call("conversations.start", args, Conversation.self)
+    }
+
+    /// Gives a merged conversation its messages back.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - from: The conversation that was merged away.
+    public func unmerge(
+        from: String
+    ) async throws -> Conversation {
+        var args = core.args()
+        args.give("from", from)
+        return try await core.call("conversations.unmerge", args, Conversation.self)
+    }
+}
+
 /// Operations of `datasets`.
 public struct DatasetsOperations: Sendable {
     let core: Core
@@ -921,6 +924,23 @@ public struct DatasetsOperations: Sendable {
         args.offer("kind", kind)
         args.offer("purposes", purposes)
         return try await core.call("datasets.create", args, Dataset.self)
+    }
+
+    /// Deletes a dataset with all its documents, in one commit.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - dataset: Id or name of the dataset.
+    ///   - space: Id or name of its space, when the name stands in several.
+    public func delete(
+        dataset: String,
+        space: String? = nil
+    ) async throws -> Dataset {
+        var args = core.args()
+        args.give("dataset", dataset)
+        args.offer("space", space)
+        return try await core.call("datasets.delete", args, Dataset.self)
     }
 
     /// Gives a dataset.
@@ -959,6 +979,32 @@ public struct DatasetsOperations: Sendable {
         args.offer("space", space)
         return try await core.call("datasets.list", args, DatasetPage.self)
     }
+
+    /// Renames a dataset, or changes who may read it and what for.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+    ///
+    /// - Parameters:
+    ///   - dataset: Id or name of the dataset.
+    ///   - acl: Roles that may read it; an empty list: everyone with `read:content`.
+    ///   - name: New name.
+    ///   - purposes: Purposes it may be used for; an empty list: any.
+    ///   - space: Id or name of its space, when the name stands in several.
+    public func update(
+        dataset: String,
+        acl: [DatasetsRole]? = nil,
+        name: String? = nil,
+        purposes: [String]? = nil,
+        space: String? = nil
+    ) async throws -> Dataset {
+        var args = core.args()
+        args.give("dataset", dataset)
+        args.offer("acl", acl)
+        args.offer("name", name)
+        args.offer("purposes", purposes)
+        args.offer("space", space)
+        return try await core.call("datasets.update", args, Dataset.self)
+    }
 }
 
 /// Operations of `documents`.
@@ -978,6 +1024,23 @@ public struct DocumentsOperations: Sendable {
         var args = core.args()
         args.give("document", document)
         return try await core.call("documents.delete", args, Document.self)
+    }
+
+    /// Compares two versions of a document, passage by passage.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - document: The newer version.
+    ///   - from: The older version. Default: the one before.
+    public func diff(
+        document: String,
+        from: String? = nil
+    ) async throws -> VersionDiff {
+        var args = core.args()
+        args.give("document", document)
+        args.offer("from", from)
+        return try await core.call("documents.diff", args, VersionDiff.self)
     }
 
     /// Gives a document.
@@ -1016,6 +1079,36 @@ public struct DocumentsOperations: Sendable {
         args.offer("limit", limit)
         args.offer("space", space)
         return try await core.call("documents.list", args, DocumentPage.self)
+    }
+
+    /// Reads a document again from the file that the store keeps, for instance after a change of
+    /// the space. It changes nothing when the chunks and vectors would be the same.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - document: The document version whose file is read.
+    public func reprocess(
+        document: String
+    ) async throws -> Document {
+        var args = core.args()
+        args.give("document", document)
+        return try await core.call("documents.reprocess", args, Document.self)
+    }
+
+    /// Brings a deleted document back as a new version, within 30 days and before a
+    /// `knowledge.compact` that allows less.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - document: The version to bring back.
+    public func restore(
+        document: String
+    ) async throws -> Document {
+        var args = core.args()
+        args.give("document", document)
+        return try await core.call("documents.restore", args, Document.self)
     }
 
     /// Gives the extracted text of a document with its blocks and, kept apart, what it hides.
@@ -1269,12 +1362,12 @@ public struct GateOperations: Sendable {
         draft: String,
         at: Date? = nil,
         person: String? = nil
-    ) async throws -> GateVerdict {
+    ) async throws -> Verdict {
         var args = core.args()
         args.give("draft", draft)
         args.offer("at", at)
         args.offer("person", person)
-        return try await core.call("gate.check", args, GateVerdict.self)
+        return try await core.call("gate.check", args, Verdict.self)
     }
 }
 
@@ -1369,11 +1462,11 @@ public struct JobsOperations: Sendable {
     public func discardDead(
         queue: String,
         error: String? = nil
-    ) async throws -> JobsChanged {
+    ) async throws -> Changed {
         var args = core.args()
         args.give("queue", queue)
         args.offer("error", error)
-        return try await core.call("jobs.discard_dead", args, JobsChanged.self)
+        return try await core.call("jobs.discard_dead", args, Changed.self)
     }
 
     /// Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode
@@ -1551,10 +1644,10 @@ public struct JobsOperations: Sendable {
     ///   - ids: Ids of the jobs, 1..1000. Jobs in another state stay as they are.
     public func retry(
         ids: [String]
-    ) async throws -> JobsChanged {
+    ) async throws -> Changed {
         var args = core.args()
         args.give("ids", ids)
-        return try await core.call("jobs.retry", args, JobsChanged.self)
+        return try await core.call("jobs.retry", args, Changed.self)
     }
 
     /// Has the dead jobs of a queue run again, oldest first, 1000 a call.
@@ -1567,11 +1660,11 @@ public struct JobsOperations: Sendable {
     public func retryDead(
         queue: String,
         error: String? = nil
-    ) async throws -> JobsChanged {
+    ) async throws -> Changed {
         var args = core.args()
         args.give("queue", queue)
         args.offer("error", error)
-        return try await core.call("jobs.retry_dead", args, JobsChanged.self)
+        return try await core.call("jobs.retry_dead", args, Changed.self)
     }
 
     /// Works every job that is due now in this process, until none is left.
@@ -1586,6 +1679,80 @@ public struct JobsOperations: Sendable {
 /// Operations of `knowledge`.
 public struct KnowledgeOperations: Sendable {
     let core: Core
+
+    /// Takes what was deleted out of the files: the index files of the workspace are written anew,
+    /// documents that can no longer be restored are dropped with their files, and the store gives
+    /// back the space of what was removed.
+    ///
+    /// Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+    /// record of the store names them, whichever workspace it is of; those of newer uploads than
+    /// `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+    /// proportion to their size.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - blobGraceS: Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+    ///     it needs `own:organization` and 0 is only for while nobody writes.
+    ///   - restorableDays: Days for which deleted documents can still be restored, 0 to 30.
+    ///     Default 30; with 0 every deleted document goes for good.
+    public func compact(
+        blobGraceS: Int? = nil,
+        restorableDays: Int? = nil
+    ) async throws -> KnowledgeCompacted {
+        var args = core.args()
+        args.offer("blob_grace_s", blobGraceS)
+        args.offer("restorable_days", restorableDays)
+        return try await core.call("knowledge.compact", args, KnowledgeCompacted.self)
+    }
+
+    /// Builds what a model gets to read, within a budget of tokens.
+    ///
+    /// Instructions, output schema and task input stand in it whole. The rest is filled by
+    /// priority: brand voice, verified facts, passages found for the query, memory, conversation,
+    /// examples. What does not fit is dropped, the lowest score first, and named in `dropped`, as
+    /// is what may not be used for the purpose. Text of others stands between marks with its source
+    /// id, and keeps its label.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - budgetTokens: Most tokens in all, 100 to 2 000 000.
+    ///   - purpose: What it is to be used for, such as `email` or `support`.
+    ///   - query: What to look for in knowledge and memory.
+    ///   - consents: The consent bases that hold now. When given, a memory with another basis
+    ///     is dropped.
+    ///   - conversation: The conversation to take the newest messages of.
+    ///   - items: Texts of the caller. Default: `[]`.
+    ///   - k: Passages to look for, 0 to 100. Default: 10.
+    ///   - limits: Limits of the parts, each part at most once. Default: `[]`.
+    ///   - spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
+    ///   - subjects: Whose memories to take. Default: `[]`.
+    public func context(
+        budgetTokens: Int,
+        purpose: String,
+        query: String,
+        consents: [String]? = nil,
+        conversation: String? = nil,
+        items: [ContextItem]? = nil,
+        k: Int? = nil,
+        limits: [PartLimits]? = nil,
+        spaces: [String]? = nil,
+        subjects: [MemorySubject]? = nil
+    ) async throws -> BuiltContext {
+        var args = core.args()
+        args.give("budget_tokens", budgetTokens)
+        args.give("purpose", purpose)
+        args.give("query", query)
+        args.offer("consents", consents)
+        args.offer("conversation", conversation)
+        args.offer("items", items)
+        args.offer("k", k)
+        args.offer("limits", limits)
+        args.offer("spaces", spaces)
+        args.offer("subjects", subjects)
+        return try await core.call("knowledge.context", args, BuiltContext.self)
+    }
 
     /// Embeds texts: one vector of length 1 for each, in order.
     ///
@@ -1651,8 +1818,10 @@ public struct KnowledgeOperations: Sendable {
     /// Needs `read:content`. Effect: read.
     ///
     /// - Parameters:
-    ///   - query: What to search for, in words. Empty when `vector` alone is searched for, in
-    ///     mode `vector`.
+    ///   - query: What to search for, in words. `"words in quotes"` must stand in a hit in this
+    ///     order; `start*` finds the words that begin so. Empty when `vector` alone is searched
+    ///     for, in mode `vector`.
+    ///   - boosts: What a word counts in title, headings and text.
     ///   - filters: What a hit must match.
     ///   - fusion: How the lists are joined. Default: `blend`.
     ///   - k: Most hits, 1 to 100. Default: 5.
@@ -1660,6 +1829,7 @@ public struct KnowledgeOperations: Sendable {
     ///   - mmrLambda: Spreads the hits: 1 keeps the order by score, 0 wants only difference.
     ///     Default: no spreading.
     ///   - mode: Which lists answer. Default: `hybrid`.
+    ///   - rerank: Id of a reranker that decides the order of the best 50. Default: none.
     ///   - spaces: Ids or names of spaces; empty: all. Default: `[]`.
     ///   - textWeight: Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
     ///     beside a lexical embedder.
@@ -1667,24 +1837,28 @@ public struct KnowledgeOperations: Sendable {
     ///     packs it, in the place of the one made from `query`.
     public func search(
         query: String,
+        boosts: FieldBoosts? = nil,
         filters: SearchFilters? = nil,
         fusion: Fusion? = nil,
         k: Int? = nil,
         minScore: Double? = nil,
         mmrLambda: Double? = nil,
         mode: SearchMode? = nil,
+        rerank: String? = nil,
         spaces: [String]? = nil,
         textWeight: Double? = nil,
         vector: String? = nil
     ) async throws -> SearchResult {
         var args = core.args()
         args.give("query", query)
+        args.offer("boosts", boosts)
         args.offer("filters", filters)
         args.offer("fusion", fusion)
         args.offer("k", k)
         args.offer("min_score", minScore)
         args.offer("mmr_lambda", mmrLambda)
         args.offer("mode", mode)
+        args.offer("rerank", rerank)
         args.offer("spaces", spaces)
         args.offer("text_weight", textWeight)
         args.offer("vector", vector)
@@ -1692,114 +1866,162 @@ public struct KnowledgeOperations: Sendable {
     }
 }
 
-/// Operations of `limits`.
-public struct LimitsOperations: Sendable {
+/// Operations of `memory`.
+public struct MemoryOperations: Sendable {
     let core: Core
 
-    /// Lists the limits of calls: what is counted, how many are admitted, since when a limit is
-    /// overridden.
+    /// Remembers something about a brand, an agent or a user.
     ///
-    /// Needs `manage:policies`. Effect: read.
-    public func list() async throws -> [LimitRow] {
-        let args = core.args()
-        return try await core.call("limits.list", args, [LimitRow].self)
-    }
-
-    /// Sets another limit for a bucket, or for all buckets of a kind, for a time.
+    /// What a first party says holds at once; all else waits in quarantine until an event with
+    /// another id, or a first party, says the same. What is there already is reinforced, not kept
+    /// twice. A slot with another value closes the old item. A text that was itself recalled from
+    /// memory is not learned again.
     ///
-    /// Needs `manage:policies`. Effect: idempotent.
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
     ///
     /// - Parameters:
-    ///   - bucket: A kind such as `principal`, or one bucket of it such as
-    ///     `principal|user:ada`.
-    ///   - reason: Why, 1..500 characters; kept in the audit log.
-    ///   - until: Until when; at most a year from now. An instant that has passed ends an
-    ///     override.
-    ///   - rate: The rate in its place; left out: not limited.
-    public func override(
-        bucket: String,
-        reason: String,
-        until: Date,
-        rate: Rate? = nil
-    ) async throws -> LimitOverride {
+    ///   - sourceEvent: Id of the event, message or run it was learned from.
+    ///   - subject: Who or what it is about.
+    ///   - text: In words, 1 to 4 000 characters.
+    ///   - confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
+    ///   - consentBasis: The consent or contract that allows to keep it. Needed about a user.
+    ///   - expiresAt: When it may no longer be used. Default: never.
+    ///   - kind: What kind of thing it is. Default: `fact`.
+    ///   - purposes: Purposes it may be used for; empty: any. Default: `[]`.
+    ///   - recalled: True when the text was itself recalled from memory: it is then not
+    ///     learned. Default: `false`.
+    ///   - slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
+    ///     only they can be contradicted. Default: `{}`.
+    ///   - sourceLabel: Where it comes from. Default: `model`, the least trusted.
+    ///   - validFrom: From when it is so. Default: now.
+    public func add(
+        sourceEvent: String,
+        subject: MemorySubject,
+        text: String,
+        confidence: Double? = nil,
+        consentBasis: String? = nil,
+        expiresAt: Date? = nil,
+        kind: MemoryKind? = nil,
+        purposes: [String]? = nil,
+        recalled: Bool? = nil,
+        slots: [String: String]? = nil,
+        sourceLabel: SourceLabel? = nil,
+        validFrom: Date? = nil
+    ) async throws -> MemoryChange {
         var args = core.args()
-        args.give("bucket", bucket)
-        args.give("reason", reason)
-        args.give("until", until)
-        args.offer("rate", rate)
-        return try await core.call("limits.override", args, LimitOverride.self)
-    }
-}
-
-/// Operations of `members`.
-public struct MembersOperations: Sendable {
-    let core: Core
-
-    /// Asks a user to join this workspace with a role.
-    ///
-    /// Needs `manage:team`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - role: `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
-    ///     beyond the caller's own rights.
-    ///   - user: The user, by the id the host knows it by, 1..200 bytes.
-    public func invite(
-        role: String,
-        user: String
-    ) async throws -> Membership {
-        var args = core.args()
-        args.give("role", role)
-        args.give("user", user)
-        return try await core.call("members.invite", args, Membership.self)
-    }
-
-    /// Lists the members of this workspace, by user.
-    ///
-    /// Needs `manage:team`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - cursor: `next` of the page before.
-    ///   - limit: Most members of the page, 1..500. Default 50.
-    public func list(
-        cursor: String? = nil,
-        limit: Int? = nil
-    ) async throws -> MembershipPage {
-        var args = core.args()
-        args.offer("cursor", cursor)
-        args.offer("limit", limit)
-        return try await core.call("members.list", args, MembershipPage.self)
+        args.give("source_event", sourceEvent)
+        args.give("subject", subject)
+        args.give("text", text)
+        args.offer("confidence", confidence)
+        args.offer("consent_basis", consentBasis)
+        args.offer("expires_at", expiresAt)
+        args.offer("kind", kind)
+        args.offer("purposes", purposes)
+        args.offer("recalled", recalled)
+        args.offer("slots", slots)
+        args.offer("source_label", sourceLabel)
+        args.offer("valid_from", validFrom)
+        return try await core.call("memory.add", args, MemoryChange.self)
     }
 
-    /// Removes a member. Its keys are revoked in the same commit.
+    /// Answers what was known about a subject at an instant: what held then, also when it was
+    /// closed or taken back later. What was forgotten stays forgotten.
     ///
-    /// Needs `manage:team`. Effect: idempotent.
+    /// Needs `read:content`. Effect: read.
     ///
     /// - Parameters:
-    ///   - user: The user.
-    public func remove(
-        user: String
-    ) async throws -> Membership {
+    ///   - at: The instant.
+    ///   - subject: Who or what it is about.
+    public func asOf(
+        at: Date,
+        subject: MemorySubject
+    ) async throws -> [Memory] {
         var args = core.args()
-        args.give("user", user)
-        return try await core.call("members.remove", args, Membership.self)
+        args.give("at", at)
+        args.give("subject", subject)
+        return try await core.call("memory.as_of", args, [Memory].self)
     }
 
-    /// Gives a member another role. It holds for the member's next call.
+    /// Confirms a memory: with an event of another id than those it was learned from, or by a first
+    /// party.
     ///
-    /// Needs `manage:team`. Effect: idempotent.
+    /// Needs `write:content`. Effect: idempotent.
     ///
     /// - Parameters:
-    ///   - role: The new role; neither it nor the old one may go beyond the caller's own
-    ///     rights.
-    ///   - user: The user.
-    public func setRole(
-        role: String,
-        user: String
-    ) async throws -> Membership {
+    ///   - memory: The memory.
+    ///   - sourceEvent: Id of the event that says the same.
+    ///   - sourceLabel: Who says so. Default: `first_party`.
+    public func confirm(
+        memory: String,
+        sourceEvent: String,
+        sourceLabel: SourceLabel? = nil
+    ) async throws -> MemoryChange {
         var args = core.args()
-        args.give("role", role)
-        args.give("user", user)
-        return try await core.call("members.set_role", args, Membership.self)
+        args.give("memory", memory)
+        args.give("source_event", sourceEvent)
+        args.offer("source_label", sourceLabel)
+        return try await core.call("memory.confirm", args, MemoryChange.self)
+    }
+
+    /// Forgets one memory, or all about a subject: text, slots and vector leave the store. There is
+    /// no way back.
+    ///
+    /// Needs `delete:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - memory: The memory. One of `memory` and `subject` is needed.
+    ///   - subject: All about this subject.
+    public func forget(
+        memory: String? = nil,
+        subject: MemorySubject? = nil
+    ) async throws -> Forgotten {
+        var args = core.args()
+        args.offer("memory", memory)
+        args.offer("subject", subject)
+        return try await core.call("memory.forget", args, Forgotten.self)
+    }
+
+    /// Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - memory: The memory.
+    public func retract(
+        memory: String
+    ) async throws -> Memory {
+        var args = core.args()
+        args.give("memory", memory)
+        return try await core.call("memory.retract", args, Memory.self)
+    }
+
+    /// Searches what is remembered about a subject.
+    ///
+    /// Only what holds now is given: not what waits in quarantine, was taken back, closed or has
+    /// expired, nor what may not be used for the purpose.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - subject: Who or what it is about.
+    ///   - k: Most hits, 1 to 100. Default: 10.
+    ///   - kinds: Kinds; one of them. Empty: any. Default: `[]`.
+    ///   - purpose: What it is to be used for: items that name other purposes are left out.
+    ///   - query: What to search for; left out, the newest come first.
+    public func search(
+        subject: MemorySubject,
+        k: Int? = nil,
+        kinds: [MemoryKind]? = nil,
+        purpose: String? = nil,
+        query: String? = nil
+    ) async throws -> [MemoryHit] {
+        var args = core.args()
+        args.give("subject", subject)
+        args.offer("k", k)
+        args.offer("kinds", kinds)
+        args.offer("purpose", purpose)
+        args.offer("query", query)
+        return try await core.call("memory.search", args, [MemoryHit].self)
     }
 }
 
@@ -2213,131 +2435,6 @@ public struct PeopleOperations: Sendable {
     }
 }
 
-/// Operations of `policies`.
-public struct PoliciesOperations: Sendable {
-    let core: Core
-
-    /// Puts a version of a policy in force, or in dry run. Another version of the same name that
-    /// was in that state ends.
-    ///
-    /// Needs `manage:policies`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - id: Id of the version.
-    ///   - dryRun: True to only evaluate and record it beside those in force. Default: `false`.
-    public func activate(
-        id: String,
-        dryRun: Bool? = nil
-    ) async throws -> Policy {
-        var args = core.args()
-        args.give("id", id)
-        args.offer("dry_run", dryRun)
-        return try await core.call("policies.activate", args, Policy.self)
-    }
-
-    /// Tries a policy on the decisions that were recorded: which would have come out differently.
-    ///
-    /// Needs `manage:policies`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - policy: The policy; a version in force of the same name is left out beside it.
-    ///   - from: Decisions from this instant on. Default: all that are kept, 30 days.
-    ///   - to: Decisions up to this instant. Default: now.
-    public func dryRun(
-        policy: PolicyDraft,
-        from: Date? = nil,
-        to: Date? = nil
-    ) async throws -> DryRun {
-        var args = core.args()
-        args.give("policy", policy)
-        args.offer("from", from)
-        args.offer("to", to)
-        return try await core.call("policies.dry_run", args, DryRun.self)
-    }
-
-    /// Asks the policies in force what they would say to a call with these facts, with the word of
-    /// each rule.
-    ///
-    /// Needs `read:audit`. Effect: pure.
-    ///
-    /// - Parameters:
-    ///   - facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
-    ///     is left out is unknown.
-    ///   - operation: Name of the operation.
-    public func evaluate(
-        facts: JSONValue,
-        operation: String
-    ) async throws -> PoliciesDecision {
-        var args = core.args()
-        args.give("facts", facts)
-        args.give("operation", operation)
-        return try await core.call("policies.evaluate", args, PoliciesDecision.self)
-    }
-
-    /// Lists all versions of a policy, the newest last.
-    ///
-    /// Needs `manage:policies`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - name: Name of the policy.
-    public func history(
-        name: String
-    ) async throws -> [Policy] {
-        var args = core.args()
-        args.give("name", name)
-        return try await core.call("policies.history", args, [Policy].self)
-    }
-
-    /// Lists policies, by state and name, or by name and version.
-    ///
-    /// Needs `manage:policies`. Effect: read.
-    ///
-    /// - Parameters:
-    ///   - cursor: `next` of the page before.
-    ///   - limit: Most policies of the page, 1..500. Default 50.
-    ///   - state: Only this state.
-    public func list(
-        cursor: String? = nil,
-        limit: Int? = nil,
-        state: PolicyState? = nil
-    ) async throws -> PolicyPage {
-        var args = core.args()
-        args.offer("cursor", cursor)
-        args.offer("limit", limit)
-        args.offer("state", state)
-        return try await core.call("policies.list", args, PolicyPage.self)
-    }
-
-    /// Writes a policy as a draft: a new name starts at version 1, a known one gets its next
-    /// version.
-    ///
-    /// Needs `manage:policies`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - policy: What it says.
-    public func put(
-        policy: PolicyDraft
-    ) async throws -> Policy {
-        var args = core.args()
-        args.give("policy", policy)
-        return try await core.call("policies.put", args, Policy.self)
-    }
-
-    /// Takes a version of a policy out of force.
-    ///
-    /// Needs `manage:policies`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - id: Id of the version.
-    public func retire(
-        id: String
-    ) async throws -> Policy {
-        var args = core.args()
-        args.give("id", id)
-        return try await core.call("policies.retire", args, Policy.self)
-    }
-}
-
 /// Operations of `preferences`.
 public struct PreferencesOperations: Sendable {
     let core: Core
@@ -2452,11 +2549,11 @@ public struct QueuesOperations: Sendable {
     public func obliterate(
         confirm: String,
         queue: String
-    ) async throws -> JobsChanged {
+    ) async throws -> Changed {
         var args = core.args()
         args.give("confirm", confirm)
         args.give("queue", queue)
-        return try await core.call("queues.obliterate", args, JobsChanged.self)
+        return try await core.call("queues.obliterate", args, Changed.self)
     }
 
     /// Stops the taking of jobs from a queue, in every process; what is in work goes on.
@@ -2499,30 +2596,6 @@ public struct QueuesOperations: Sendable {
         var args = core.args()
         args.give("queue", queue)
         return try await core.call("queues.stats", args, QueueStats.self)
-    }
-}
-
-/// Operations of `roles`.
-public struct RolesOperations: Sendable {
-    let core: Core
-
-    /// Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
-    ///
-    /// Needs `manage:team`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
-    ///     role.
-    ///   - permissions: What it holds: words such as `read:content`, none beyond the caller's
-    ///     own rights.
-    public func put(
-        name: String,
-        permissions: [Permission]
-    ) async throws -> CustomRole {
-        var args = core.args()
-        args.give("name", name)
-        args.give("permissions", permissions)
-        return try await core.call("roles.put", args, CustomRole.self)
     }
 }
 
@@ -2795,32 +2868,7 @@ public struct SchedulesOperations: Sendable {
 public struct ScopeOperations: Sendable {
     let core: Core
 
-    /// Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
-    ///
-    /// Effect: pure.
-    ///
-    /// - Parameters:
-    ///   - operation: Name of the operation.
-    ///   - target: Its input as far as it is known, for policies that look at it.
-    public func can(
-        operation: String,
-        target: [String: JSONValue]? = nil
-    ) async throws -> Allowed {
-        var args = core.args()
-        args.give("operation", operation)
-        args.offer("target", target)
-        return try await core.call("scope.can", args, Allowed.self)
-    }
-
-    /// Lists the words of rights: what each means, which roles hold it, which operations need it.
-    ///
-    /// Effect: read.
-    public func listPermissions() async throws -> [PermissionLine] {
-        let args = core.args()
-        return try await core.call("scope.list_permissions", args, [PermissionLine].self)
-    }
-
-    /// Tells who is calling, with which rights, in which workspace, and how many calls are left.
+    /// Tells who is calling, with which rights, in which workspace.
     ///
     /// Effect: read.
     public func whoami() async throws -> Caller {
@@ -3068,17 +3116,21 @@ public struct SpacesOperations: Sendable {
     ///   - embedder: Embedder that makes the vectors. Default: `offline-hash-512`.
     ///   - language: ISO 639-1 code of all its texts; left out, the language of each document
     ///     is detected.
+    ///   - storage: How exactly the index keeps the vectors. Default: `f16`, which no answer
+    ///     was ever seen to change for.
     public func create(
         name: String,
         chunking: ChunkOptions? = nil,
         embedder: String? = nil,
-        language: String? = nil
+        language: String? = nil,
+        storage: VectorStorage? = nil
     ) async throws -> Space {
         var args = core.args()
         args.give("name", name)
         args.offer("chunking", chunking)
         args.offer("embedder", embedder)
         args.offer("language", language)
+        args.offer("storage", storage)
         return try await core.call("spaces.create", args, Space.self)
     }
 
@@ -3111,6 +3163,62 @@ public struct SpacesOperations: Sendable {
         args.offer("cursor", cursor)
         args.offer("limit", limit)
         return try await core.call("spaces.list", args, SpacePage.self)
+    }
+
+    /// Moves a space to another embedder, as a job. Search answers from the old vectors until every
+    /// chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+    ///
+    /// Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+    ///
+    /// - Parameters:
+    ///   - embedder: The new embedder.
+    ///   - space: Id or name of the space.
+    ///   - dryRun: True to count the work only. Default: `false`.
+    public func migrate(
+        embedder: String,
+        space: String,
+        dryRun: Bool? = nil
+    ) async throws -> MigrationPlan {
+        var args = core.args()
+        args.give("embedder", embedder)
+        args.give("space", space)
+        args.offer("dry_run", dryRun)
+        return try await core.call("spaces.migrate", args, MigrationPlan.self)
+    }
+
+    /// Retires a space: it answers nothing and takes no documents. Its records stay.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - space: Id or name of the space.
+    public func retire(
+        space: String
+    ) async throws -> Space {
+        var args = core.args()
+        args.give("space", space)
+        return try await core.call("spaces.retire", args, Space.self)
+    }
+
+    /// Renames a space, or changes the language of its texts. Documents that are there keep their
+    /// chunks; a changed language holds for what comes in from now on.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+    ///
+    /// - Parameters:
+    ///   - space: Id or name of the space.
+    ///   - language: ISO 639-1 code of its texts.
+    ///   - name: New name.
+    public func update(
+        space: String,
+        language: String? = nil,
+        name: String? = nil
+    ) async throws -> Space {
+        var args = core.args()
+        args.give("space", space)
+        args.offer("language", language)
+        args.offer("name", name)
+        return try await core.call("spaces.update", args, Space.self)
     }
 }
 
@@ -3936,77 +4044,12 @@ public struct VoiceOperations: Sendable {
 public struct WorkspacesOperations: Sendable {
     let core: Core
 
-    /// Closes this workspace. It can be restored until it is erased.
-    ///
-    /// Needs `own:organization`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - reason: Why, 1..500 characters.
-    public func close(
-        reason: String
-    ) async throws -> Workspace {
-        var args = core.args()
-        args.give("reason", reason)
-        return try await core.call("workspaces.close", args, Workspace.self)
-    }
-
-    /// Makes a workspace in the organization of this one.
-    ///
-    /// Needs `manage:organization`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - slug: Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
-    ///     outside the organization, the new workspace gets a longer one, which is in the answer.
-    ///   - name: Display name, 1..200 characters. Default: the slug.
-    ///   - timezone: IANA time zone. Default: that of this workspace.
-    public func create(
-        slug: String,
-        name: String? = nil,
-        timezone: String? = nil
-    ) async throws -> Workspace {
-        var args = core.args()
-        args.give("slug", slug)
-        args.offer("name", name)
-        args.offer("timezone", timezone)
-        return try await core.call("workspaces.create", args, Workspace.self)
-    }
-
     /// Gives the settings of this workspace.
     ///
     /// Effect: read.
     public func get() async throws -> Workspace {
         let args = core.args()
         return try await core.call("workspaces.get", args, Workspace.self)
-    }
-
-    /// Lists the workspaces of this organization that the caller belongs to, by slug.
-    ///
-    /// Effect: read.
-    public func list() async throws -> [WorkspaceLine] {
-        let args = core.args()
-        return try await core.call("workspaces.list", args, [WorkspaceLine].self)
-    }
-
-    /// Makes a suspended or closed workspace active again.
-    ///
-    /// Needs `own:organization`. Effect: idempotent.
-    public func restore() async throws -> Workspace {
-        let args = core.args()
-        return try await core.call("workspaces.restore", args, Workspace.self)
-    }
-
-    /// Suspends this workspace: it answers reads, all else is refused until it is restored.
-    ///
-    /// Needs `manage:organization`. Effect: idempotent.
-    ///
-    /// - Parameters:
-    ///   - reason: Why, 1..500 characters.
-    public func suspend(
-        reason: String
-    ) async throws -> Workspace {
-        var args = core.args()
-        args.give("reason", reason)
-        return try await core.call("workspaces.suspend", args, Workspace.self)
     }
 
     /// Changes settings of this workspace; what is left out stays.
@@ -4019,9 +4062,6 @@ public struct WorkspacesOperations: Sendable {
     ///   - defaultRegion: ISO 3166-1 alpha-2 region for reading national phone numbers.
     ///   - mode: `sandbox` for trying out, `production` for real people.
     ///   - name: Display name, 1..200 characters.
-    ///   - regionTag: Region that the targets of its data must be tagged with, such as `eu`;
-    ///     empty text: anywhere.
-    ///   - residencyAny: Lets targets without a region pass as well.
     ///   - status: `active`, `paused`, `suspended` or `closed`.
     ///   - timezone: IANA time zone.
     public func update(
@@ -4030,8 +4070,6 @@ public struct WorkspacesOperations: Sendable {
         defaultRegion: String? = nil,
         mode: Mode? = nil,
         name: String? = nil,
-        regionTag: String? = nil,
-        residencyAny: Bool? = nil,
         status: WorkspaceStatus? = nil,
         timezone: String? = nil
     ) async throws -> Workspace {
@@ -4041,8 +4079,6 @@ public struct WorkspacesOperations: Sendable {
         args.offer("default_region", defaultRegion)
         args.offer("mode", mode)
         args.offer("name", name)
-        args.offer("region_tag", regionTag)
-        args.offer("residency_any", residencyAny)
         args.offer("status", status)
         args.offer("timezone", timezone)
         return try await core.call("workspaces.update", args, Workspace.self)
@@ -4057,17 +4093,11 @@ extension Hub {
     /// Operations of `ai`.
     public var ai: AiOperations { AiOperations(core: core) }
 
-    /// Operations of `api_keys`.
-    public var apiKeys: ApiKeysOperations { ApiKeysOperations(core: core) }
-
     /// Operations of `audit`.
     public var audit: AuditOperations { AuditOperations(core: core) }
 
     /// Operations of `brands`.
     public var brands: BrandsOperations { BrandsOperations(core: core) }
-
-    /// Operations of `breakers`.
-    public var breakers: BreakersOperations { BreakersOperations(core: core) }
 
     /// Operations of `bus`.
     public var bus: BusOperations { BusOperations(core: core) }
@@ -4075,11 +4105,11 @@ extension Hub {
     /// Operations of `campaign`.
     public var campaign: CampaignOperations { CampaignOperations(core: core) }
 
-    /// Operations of `catalogue`.
-    public var catalogue: CatalogueOperations { CatalogueOperations(core: core) }
-
     /// Operations of `consent`.
     public var consent: ConsentOperations { ConsentOperations(core: core) }
+
+    /// Operations of `conversations`.
+    public var conversations: ConversationsOperations { ConversationsOperations(core: core) }
 
     /// Operations of `datasets`.
     public var datasets: DatasetsOperations { DatasetsOperations(core: core) }
@@ -4105,17 +4135,11 @@ extension Hub {
     /// Operations of `knowledge`.
     public var knowledge: KnowledgeOperations { KnowledgeOperations(core: core) }
 
-    /// Operations of `limits`.
-    public var limits: LimitsOperations { LimitsOperations(core: core) }
-
-    /// Operations of `members`.
-    public var members: MembersOperations { MembersOperations(core: core) }
+    /// Operations of `memory`.
+    public var memory: MemoryOperations { MemoryOperations(core: core) }
 
     /// Operations of `people`.
     public var people: PeopleOperations { PeopleOperations(core: core) }
-
-    /// Operations of `policies`.
-    public var policies: PoliciesOperations { PoliciesOperations(core: core) }
 
     /// Operations of `preferences`.
     public var preferences: PreferencesOperations { PreferencesOperations(core: core) }
@@ -4125,9 +4149,6 @@ extension Hub {
 
     /// Operations of `queues`.
     public var queues: QueuesOperations { QueuesOperations(core: core) }
-
-    /// Operations of `roles`.
-    public var roles: RolesOperations { RolesOperations(core: core) }
 
     /// Operations of `runs`.
     public var runs: RunsOperations { RunsOperations(core: core) }

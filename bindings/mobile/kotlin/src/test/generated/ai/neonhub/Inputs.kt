@@ -6,7 +6,6 @@ import ai.neonhub.models.Attribution
 import ai.neonhub.models.Basis
 import ai.neonhub.models.BrandsChannel
 import ai.neonhub.models.Calendar
-import ai.neonhub.models.CallOperation
 import ai.neonhub.models.CampaignBrief
 import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
@@ -14,6 +13,9 @@ import ai.neonhub.models.CandidateStatus
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
+import ai.neonhub.models.ContextItem
+import ai.neonhub.models.ConversationKind
+import ai.neonhub.models.ConversationStatus
 import ai.neonhub.models.CreateSchedule
 import ai.neonhub.models.DatasetKind
 import ai.neonhub.models.DatasetsRole
@@ -22,13 +24,17 @@ import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.Exemplar
-import ai.neonhub.models.ExportFormat
+import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.JobState
 import ai.neonhub.models.Lifecycle
+import ai.neonhub.models.MemoryKind
+import ai.neonhub.models.MemorySubject
+import ai.neonhub.models.MessagePart
+import ai.neonhub.models.MessageRole
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
 import ai.neonhub.models.NewJob
@@ -38,27 +44,26 @@ import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
 import ai.neonhub.models.OnConflict
 import ai.neonhub.models.Overlap
+import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
-import ai.neonhub.models.Permission
 import ai.neonhub.models.PersonFields
-import ai.neonhub.models.PolicyDraft
-import ai.neonhub.models.PolicyState
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
 import ai.neonhub.models.ProofMethod
 import ai.neonhub.models.ProviderSpec
 import ai.neonhub.models.QuietHours
-import ai.neonhub.models.Rate
 import ai.neonhub.models.RunStatus
 import ai.neonhub.models.SearchFilters
 import ai.neonhub.models.SearchMode
 import ai.neonhub.models.SecretKind
 import ai.neonhub.models.SendState
 import ai.neonhub.models.SessionState
+import ai.neonhub.models.SourceLabel
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Status
 import ai.neonhub.models.StoreFinding
 import ai.neonhub.models.SuppressionReason
+import ai.neonhub.models.Taint
 import ai.neonhub.models.Target
 import ai.neonhub.models.TelemetryLevel
 import ai.neonhub.models.Thresholds
@@ -68,6 +73,7 @@ import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Utm
 import ai.neonhub.models.VectorKind
+import ai.neonhub.models.VectorStorage
 import ai.neonhub.models.VerificationMethod
 import ai.neonhub.models.Vocabulary
 import ai.neonhub.models.VoiceBrief
@@ -104,44 +110,12 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         system = given.may("system", String.serializer()),
         turns = given.may("turns", ListSerializer(Turn.serializer())),
     ) },
-    "api_keys.create" to { hub, given -> hub.apiKeys.create(
-        name = given.need("name", String.serializer()),
-        permissions = given.need("permissions", ListSerializer(Permission.serializer())),
-        expiresAt = given.may("expires_at", InstantSerializer),
-        rateLimit = given.may("rate_limit", Rate.serializer()),
-    ) },
-    "api_keys.list" to { hub, given -> hub.apiKeys.list(
-        cursor = given.may("cursor", String.serializer()),
-        limit = given.may("limit", Long.serializer()),
-    ) },
-    "api_keys.revoke" to { hub, given -> hub.apiKeys.revoke(
-        id = given.need("id", String.serializer()),
-    ) },
-    "api_keys.rotate" to { hub, given -> hub.apiKeys.rotate(
-        id = given.need("id", String.serializer()),
-        overlapMs = given.may("overlap_ms", Long.serializer()),
-    ) },
-    "audit.export" to { hub, given -> hub.audit.export(
-        cursor = given.may("cursor", String.serializer()),
-        format = given.may("format", ExportFormat.serializer()),
-        from = given.may("from", Long.serializer()),
-        limit = given.may("limit", Long.serializer()),
-        to = given.may("to", Long.serializer()),
-    ) },
     "audit.query" to { hub, given -> hub.audit.query(
         action = given.may("action", String.serializer()),
-        actor = given.may("actor", String.serializer()),
         cursor = given.may("cursor", String.serializer()),
-        from = given.may("from", InstantSerializer),
         limit = given.may("limit", Long.serializer()),
-        targetId = given.may("target_id", String.serializer()),
-        targetKind = given.may("target_kind", String.serializer()),
-        to = given.may("to", InstantSerializer),
     ) },
-    "audit.verify" to { hub, given -> hub.audit.verify(
-        from = given.may("from", Long.serializer()),
-        to = given.may("to", Long.serializer()),
-    ) },
+    "audit.verify" to { hub, _ -> hub.audit.verify() },
     "brands.create" to { hub, given -> hub.brands.create(
         name = given.need("name", String.serializer()),
         domains = given.may("domains", ListSerializer(String.serializer())),
@@ -169,12 +143,6 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         postalAddress = given.may("postal_address", String.serializer()),
         replyTo = given.may("reply_to", String.serializer()),
         unsubscribeUrl = given.may("unsubscribe_url", String.serializer()),
-    ) },
-    "breakers.list" to { hub, given -> hub.breakers.list(
-        target = given.may("target", String.serializer()),
-    ) },
-    "breakers.reset" to { hub, given -> hub.breakers.reset(
-        target = given.need("target", String.serializer()),
     ) },
     "bus.publish" to { hub, given -> hub.bus.publish(
         type = given.need("type", String.serializer()),
@@ -238,22 +206,6 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "campaign.start" to { hub, given -> hub.campaign.start(
         id = given.need("id", String.serializer()),
     ) },
-    "catalogue.batch" to { hub, given -> hub.catalogue.batch(
-        calls = given.need("calls", ListSerializer(CallOperation.serializer())),
-        stopOnError = given.may("stop_on_error", Boolean.serializer()),
-    ) },
-    "catalogue.call" to { hub, given -> hub.catalogue.call(
-        name = given.need("name", String.serializer()),
-        deadlineMs = given.may("deadline_ms", Long.serializer()),
-        idempotencyKey = given.may("idempotency_key", String.serializer()),
-        input = given.may("input", MapSerializer(String.serializer(), JsonElement.serializer())),
-    ) },
-    "catalogue.describe" to { hub, given -> hub.catalogue.describe(
-        name = given.need("name", String.serializer()),
-    ) },
-    "catalogue.list" to { hub, given -> hub.catalogue.list(
-        prefix = given.may("prefix", String.serializer()),
-    ) },
     "consent.check" to { hub, given -> hub.consent.check(
         person = given.need("person", String.serializer()),
         at = given.may("at", InstantSerializer),
@@ -286,12 +238,75 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         url = given.may("url", String.serializer()),
         userAgent = given.may("user_agent", String.serializer()),
     ) },
+    "conversations.append" to { hub, given -> hub.conversations.append(
+        author = given.need("author", String.serializer()),
+        conversation = given.need("conversation", String.serializer()),
+        parts = given.need("parts", ListSerializer(MessagePart.serializer())),
+        replyToId = given.may("reply_to_id", String.serializer()),
+        role = given.may("role", MessageRole.serializer()),
+        runId = given.may("run_id", String.serializer()),
+        taint = given.may("taint", Taint.serializer()),
+    ) },
+    "conversations.close" to { hub, given -> hub.conversations.close(
+        conversation = given.need("conversation", String.serializer()),
+    ) },
+    "conversations.get" to { hub, given -> hub.conversations.get(
+        conversation = given.need("conversation", String.serializer()),
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        newestFirst = given.may("newest_first", Boolean.serializer()),
+        thread = given.may("thread", String.serializer()),
+    ) },
+    "conversations.list" to { hub, given -> hub.conversations.list(
+        cursor = given.may("cursor", String.serializer()),
+        kind = given.may("kind", ConversationKind.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        person = given.may("person", String.serializer()),
+        status = given.may("status", ConversationStatus.serializer()),
+    ) },
+    "conversations.mark_read" to { hub, given -> hub.conversations.markRead(
+        conversation = given.need("conversation", String.serializer()),
+        user = given.need("user", String.serializer()),
+        upTo = given.may("up_to", String.serializer()),
+    ) },
+    "conversations.merge" to { hub, given -> hub.conversations.merge(
+        from = given.need("from", String.serializer()),
+        into = given.need("into", String.serializer()),
+    ) },
+    "conversations.search" to { hub, given -> hub.conversations.search(
+        query = given.need("query", String.serializer()),
+        conversation = given.may("conversation", String.serializer()),
+        k = given.may("k", Long.serializer()),
+        kind = given.may("kind", ConversationKind.serializer()),
+        person = given.may("person", String.serializer()),
+        status = given.may("status", ConversationStatus.serializer()),
+    ) },
+    "conversations.similar" to { hub, given -> hub.conversations.similar(
+        conversation = given.may("conversation", String.serializer()),
+        k = given.may("k", Long.serializer()),
+        text = given.may("text", String.serializer()),
+    ) },
+    "conversations.start" to { hub, given -> hub.conversations.start(
+        title = given.need("title", String.serializer()),
+        agent = given.may("agent", String.serializer()),
+        campaign = given.may("campaign", String.serializer()),
+        kind = given.may("kind", ConversationKind.serializer()),
+        participants = given.may("participants", ListSerializer(String.serializer())),
+        person = given.may("person", String.serializer()),
+    ) },
+    "conversations.unmerge" to { hub, given -> hub.conversations.unmerge(
+        from = given.need("from", String.serializer()),
+    ) },
     "datasets.create" to { hub, given -> hub.datasets.create(
         name = given.need("name", String.serializer()),
         space = given.need("space", String.serializer()),
         acl = given.may("acl", ListSerializer(DatasetsRole.serializer())),
         kind = given.may("kind", DatasetKind.serializer()),
         purposes = given.may("purposes", ListSerializer(String.serializer())),
+    ) },
+    "datasets.delete" to { hub, given -> hub.datasets.delete(
+        dataset = given.need("dataset", String.serializer()),
+        space = given.may("space", String.serializer()),
     ) },
     "datasets.get" to { hub, given -> hub.datasets.get(
         dataset = given.need("dataset", String.serializer()),
@@ -302,8 +317,19 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         limit = given.may("limit", Long.serializer()),
         space = given.may("space", String.serializer()),
     ) },
+    "datasets.update" to { hub, given -> hub.datasets.update(
+        dataset = given.need("dataset", String.serializer()),
+        acl = given.may("acl", ListSerializer(DatasetsRole.serializer())),
+        name = given.may("name", String.serializer()),
+        purposes = given.may("purposes", ListSerializer(String.serializer())),
+        space = given.may("space", String.serializer()),
+    ) },
     "documents.delete" to { hub, given -> hub.documents.delete(
         document = given.need("document", String.serializer()),
+    ) },
+    "documents.diff" to { hub, given -> hub.documents.diff(
+        document = given.need("document", String.serializer()),
+        from = given.may("from", String.serializer()),
     ) },
     "documents.get" to { hub, given -> hub.documents.get(
         document = given.need("document", String.serializer()),
@@ -313,6 +339,12 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
         space = given.may("space", String.serializer()),
+    ) },
+    "documents.reprocess" to { hub, given -> hub.documents.reprocess(
+        document = given.need("document", String.serializer()),
+    ) },
+    "documents.restore" to { hub, given -> hub.documents.restore(
+        document = given.need("document", String.serializer()),
     ) },
     "documents.text" to { hub, given -> hub.documents.text(
         document = given.need("document", String.serializer()),
@@ -442,6 +474,22 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         error = given.may("error", String.serializer()),
     ) },
     "jobs.work" to { hub, _ -> hub.jobs.work() },
+    "knowledge.compact" to { hub, given -> hub.knowledge.compact(
+        blobGraceS = given.may("blob_grace_s", Long.serializer()),
+        restorableDays = given.may("restorable_days", Long.serializer()),
+    ) },
+    "knowledge.context" to { hub, given -> hub.knowledge.context(
+        budgetTokens = given.need("budget_tokens", Long.serializer()),
+        purpose = given.need("purpose", String.serializer()),
+        query = given.need("query", String.serializer()),
+        consents = given.may("consents", ListSerializer(String.serializer())),
+        conversation = given.may("conversation", String.serializer()),
+        items = given.may("items", ListSerializer(ContextItem.serializer())),
+        k = given.may("k", Long.serializer()),
+        limits = given.may("limits", ListSerializer(PartLimits.serializer())),
+        spaces = given.may("spaces", ListSerializer(String.serializer())),
+        subjects = given.may("subjects", ListSerializer(MemorySubject.serializer())),
+    ) },
     "knowledge.embed" to { hub, given -> hub.knowledge.embed(
         texts = given.need("texts", ListSerializer(String.serializer())),
         embedder = given.may("embedder", String.serializer()),
@@ -459,37 +507,54 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "knowledge.search" to { hub, given -> hub.knowledge.search(
         query = given.need("query", String.serializer()),
+        boosts = given.may("boosts", FieldBoosts.serializer()),
         filters = given.may("filters", SearchFilters.serializer()),
         fusion = given.may("fusion", Fusion.serializer()),
         k = given.may("k", Long.serializer()),
         minScore = given.may("min_score", Double.serializer()),
         mmrLambda = given.may("mmr_lambda", Double.serializer()),
         mode = given.may("mode", SearchMode.serializer()),
+        rerank = given.may("rerank", String.serializer()),
         spaces = given.may("spaces", ListSerializer(String.serializer())),
         textWeight = given.may("text_weight", Double.serializer()),
         vector = given.may("vector", String.serializer()),
     ) },
-    "limits.list" to { hub, _ -> hub.limits.list() },
-    "limits.override" to { hub, given -> hub.limits.override(
-        bucket = given.need("bucket", String.serializer()),
-        reason = given.need("reason", String.serializer()),
-        until = given.need("until", InstantSerializer),
-        rate = given.may("rate", Rate.serializer()),
+    "memory.add" to { hub, given -> hub.memory.add(
+        sourceEvent = given.need("source_event", String.serializer()),
+        subject = given.need("subject", MemorySubject.serializer()),
+        text = given.need("text", String.serializer()),
+        confidence = given.may("confidence", Double.serializer()),
+        consentBasis = given.may("consent_basis", String.serializer()),
+        expiresAt = given.may("expires_at", InstantSerializer),
+        kind = given.may("kind", MemoryKind.serializer()),
+        purposes = given.may("purposes", ListSerializer(String.serializer())),
+        recalled = given.may("recalled", Boolean.serializer()),
+        slots = given.may("slots", MapSerializer(String.serializer(), String.serializer())),
+        sourceLabel = given.may("source_label", SourceLabel.serializer()),
+        validFrom = given.may("valid_from", InstantSerializer),
     ) },
-    "members.invite" to { hub, given -> hub.members.invite(
-        role = given.need("role", String.serializer()),
-        user = given.need("user", String.serializer()),
+    "memory.as_of" to { hub, given -> hub.memory.asOf(
+        at = given.need("at", InstantSerializer),
+        subject = given.need("subject", MemorySubject.serializer()),
     ) },
-    "members.list" to { hub, given -> hub.members.list(
-        cursor = given.may("cursor", String.serializer()),
-        limit = given.may("limit", Long.serializer()),
+    "memory.confirm" to { hub, given -> hub.memory.confirm(
+        memory = given.need("memory", String.serializer()),
+        sourceEvent = given.need("source_event", String.serializer()),
+        sourceLabel = given.may("source_label", SourceLabel.serializer()),
     ) },
-    "members.remove" to { hub, given -> hub.members.remove(
-        user = given.need("user", String.serializer()),
+    "memory.forget" to { hub, given -> hub.memory.forget(
+        memory = given.may("memory", String.serializer()),
+        subject = given.may("subject", MemorySubject.serializer()),
     ) },
-    "members.set_role" to { hub, given -> hub.members.setRole(
-        role = given.need("role", String.serializer()),
-        user = given.need("user", String.serializer()),
+    "memory.retract" to { hub, given -> hub.memory.retract(
+        memory = given.need("memory", String.serializer()),
+    ) },
+    "memory.search" to { hub, given -> hub.memory.search(
+        subject = given.need("subject", MemorySubject.serializer()),
+        k = given.may("k", Long.serializer()),
+        kinds = given.may("kinds", ListSerializer(MemoryKind.serializer())),
+        purpose = given.may("purpose", String.serializer()),
+        query = given.may("query", String.serializer()),
     ) },
     "people.candidates.accept" to { hub, given -> hub.people.candidates.accept(
         candidate = given.need("candidate", String.serializer()),
@@ -583,33 +648,6 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         removeTags = given.may("remove_tags", ListSerializer(String.serializer())),
         source = given.may("source", String.serializer()),
     ) },
-    "policies.activate" to { hub, given -> hub.policies.activate(
-        id = given.need("id", String.serializer()),
-        dryRun = given.may("dry_run", Boolean.serializer()),
-    ) },
-    "policies.dry_run" to { hub, given -> hub.policies.dryRun(
-        policy = given.need("policy", PolicyDraft.serializer()),
-        from = given.may("from", InstantSerializer),
-        to = given.may("to", InstantSerializer),
-    ) },
-    "policies.evaluate" to { hub, given -> hub.policies.evaluate(
-        facts = given.need("facts", JsonElement.serializer()),
-        operation = given.need("operation", String.serializer()),
-    ) },
-    "policies.history" to { hub, given -> hub.policies.history(
-        name = given.need("name", String.serializer()),
-    ) },
-    "policies.list" to { hub, given -> hub.policies.list(
-        cursor = given.may("cursor", String.serializer()),
-        limit = given.may("limit", Long.serializer()),
-        state = given.may("state", PolicyState.serializer()),
-    ) },
-    "policies.put" to { hub, given -> hub.policies.put(
-        policy = given.need("policy", PolicyDraft.serializer()),
-    ) },
-    "policies.retire" to { hub, given -> hub.policies.retire(
-        id = given.need("id", String.serializer()),
-    ) },
     "preferences.get" to { hub, given -> hub.preferences.get(
         person = given.need("person", String.serializer()),
     ) },
@@ -643,10 +681,6 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "queues.stats" to { hub, given -> hub.queues.stats(
         queue = given.need("queue", String.serializer()),
-    ) },
-    "roles.put" to { hub, given -> hub.roles.put(
-        name = given.need("name", String.serializer()),
-        permissions = given.need("permissions", ListSerializer(Permission.serializer())),
     ) },
     "runs.cancel" to { hub, given -> hub.runs.cancel(
         id = given.need("id", String.serializer()),
@@ -711,11 +745,6 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         id = given.need("id", String.serializer()),
         schedule = given.need("schedule", CreateSchedule.serializer()),
     ) },
-    "scope.can" to { hub, given -> hub.scope.can(
-        operation = given.need("operation", String.serializer()),
-        target = given.may("target", MapSerializer(String.serializer(), JsonElement.serializer())),
-    ) },
-    "scope.list_permissions" to { hub, _ -> hub.scope.listPermissions() },
     "scope.whoami" to { hub, _ -> hub.scope.whoami() },
     "sends.cancel" to { hub, given -> hub.sends.cancel(
         send = given.need("send", String.serializer()),
@@ -771,6 +800,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         chunking = given.may("chunking", ChunkOptions.serializer()),
         embedder = given.may("embedder", String.serializer()),
         language = given.may("language", String.serializer()),
+        storage = given.may("storage", VectorStorage.serializer()),
     ) },
     "spaces.get" to { hub, given -> hub.spaces.get(
         space = given.need("space", String.serializer()),
@@ -778,6 +808,19 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "spaces.list" to { hub, given -> hub.spaces.list(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
+    ) },
+    "spaces.migrate" to { hub, given -> hub.spaces.migrate(
+        embedder = given.need("embedder", String.serializer()),
+        space = given.need("space", String.serializer()),
+        dryRun = given.may("dry_run", Boolean.serializer()),
+    ) },
+    "spaces.retire" to { hub, given -> hub.spaces.retire(
+        space = given.need("space", String.serializer()),
+    ) },
+    "spaces.update" to { hub, given -> hub.spaces.update(
+        space = given.need("space", String.serializer()),
+        language = given.may("language", String.serializer()),
+        name = given.may("name", String.serializer()),
     ) },
     "store.backup" to { hub, given -> hub.store.backup(
         target = given.need("target", String.serializer()),
@@ -956,28 +999,13 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         text = given.may("text", String.serializer()),
         title = given.may("title", String.serializer()),
     ) },
-    "workspaces.close" to { hub, given -> hub.workspaces.close(
-        reason = given.need("reason", String.serializer()),
-    ) },
-    "workspaces.create" to { hub, given -> hub.workspaces.create(
-        slug = given.need("slug", String.serializer()),
-        name = given.may("name", String.serializer()),
-        timezone = given.may("timezone", String.serializer()),
-    ) },
     "workspaces.get" to { hub, _ -> hub.workspaces.get() },
-    "workspaces.list" to { hub, _ -> hub.workspaces.list() },
-    "workspaces.restore" to { hub, _ -> hub.workspaces.restore() },
-    "workspaces.suspend" to { hub, given -> hub.workspaces.suspend(
-        reason = given.need("reason", String.serializer()),
-    ) },
     "workspaces.update" to { hub, given -> hub.workspaces.update(
         allowOfflineOutput = given.may("allow_offline_output", Boolean.serializer()),
         defaultLocale = given.may("default_locale", String.serializer()),
         defaultRegion = given.may("default_region", String.serializer()),
         mode = given.may("mode", Mode.serializer()),
         name = given.may("name", String.serializer()),
-        regionTag = given.may("region_tag", String.serializer()),
-        residencyAny = given.may("residency_any", Boolean.serializer()),
         status = given.may("status", WorkspaceStatus.serializer()),
         timezone = given.may("timezone", String.serializer()),
     ) },

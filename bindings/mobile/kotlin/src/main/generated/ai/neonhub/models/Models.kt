@@ -218,24 +218,6 @@ public data class AiWarning(
 )
 
 /**
- * The answer of `scope.can`.
- *
- * @property allowed True when the call would pass rights, tenant and policies.
- * @property missing The rights that are missing.
- * @property policies The policies that decided, `name@version`.
- * @property verdict What policies say.
- * @property workspace The state of the workspace, when it stands in the way.
- */
-@Serializable
-public data class Allowed(
-    val allowed: Boolean,
-    val missing: List<Permission>,
-    val policies: List<String>,
-    val verdict: PoliciesVerdict,
-    val workspace: String? = null,
-)
-
-/**
  * The answer of the ledger.
  *
  * @property identity The address that the deciding row covers, when it names one.
@@ -428,21 +410,14 @@ public data class Attribution(
  *
  * @property action The operation or event.
  * @property actor Who.
- * @property afterHash SHA-256 of the target after, hex.
- * @property approvalId The approval that let it through.
  * @property at When.
- * @property beforeHash SHA-256 of the target before, hex.
  * @property correlationId Joins everything one outer call caused.
  * @property hash SHA-256 over `prev_hash` and the canonical JSON of this entry without
  *   `hash`, hex.
  * @property id Id of the record: the number with leading zeros.
- * @property ipHash Keyed hash of the address the call came from, when the host gave it.
- * @property onBehalfOf Whom the actor acted for.
  * @property outcome How it ended.
- * @property policyVersions Versions of policies that spoke, `name@version`.
  * @property prevHash Hash of the entry before, hex.
  * @property reason Why it was refused or failed: an error code.
- * @property runId The agent's run.
  * @property seq Number in the chain of the workspace, from 1.
  * @property targetId Id of what it was done to.
  * @property targetKind Kind of what it was done to.
@@ -451,20 +426,13 @@ public data class Attribution(
 public data class AuditEntry(
     val action: String,
     val actor: Principal,
-    @SerialName("after_hash") val afterHash: String? = null,
-    @SerialName("approval_id") val approvalId: String? = null,
     val at: Instant,
-    @SerialName("before_hash") val beforeHash: String? = null,
     @SerialName("correlation_id") val correlationId: String,
     val hash: String,
     val id: String,
-    @SerialName("ip_hash") val ipHash: String? = null,
-    @SerialName("on_behalf_of") val onBehalfOf: String? = null,
     val outcome: AuditOutcome,
-    @SerialName("policy_versions") val policyVersions: List<String> = emptyList(),
     @SerialName("prev_hash") val prevHash: String,
     val reason: String? = null,
-    @SerialName("run_id") val runId: String? = null,
     val seq: Long,
     @SerialName("target_id") val targetId: String? = null,
     @SerialName("target_kind") val targetKind: String? = null,
@@ -481,28 +449,6 @@ public data class AuditEntry(
 public data class AuditEntryPage(
     val items: List<AuditEntry>,
     val next: String? = null,
-)
-
-/**
- * A page of exported entries.
- *
- * @property checkpoints Checkpoints outside the store whose last entry is among these.
- * @property entries How many.
- * @property first First and last number; 0 when there are none.
- * @property format How they are written.
- * @property last Last number.
- * @property next Where the next page starts; absent on the last one.
- * @property text The entries.
- */
-@Serializable
-public data class AuditExport(
-    val checkpoints: List<Checkpoint>,
-    val entries: Long,
-    val first: Long,
-    val format: ExportFormat,
-    val last: Long,
-    val next: String? = null,
-    val text: String,
 )
 
 /** How the act ended. */
@@ -522,7 +468,6 @@ public enum class AuditOutcome(public val word: String) {
 /**
  * The answer of `audit.verify`.
  *
- * @property anchors Checkpoints outside the store that the chain was held against.
  * @property entries Entries read.
  * @property firstBad Number of the first bad entry.
  * @property ok True when every entry is as it was written.
@@ -530,7 +475,6 @@ public enum class AuditOutcome(public val word: String) {
  */
 @Serializable
 public data class AuditReport(
-    val anchors: Long = 0L,
     val entries: Long,
     @SerialName("first_bad") val firstBad: Long? = null,
     val ok: Boolean,
@@ -766,40 +710,6 @@ public enum class BrandsChannel(public val word: String) {
 }
 
 /**
- * The breaker of one target, as it is stored and shared by processes.
- *
- * @property failures Failures in a row.
- * @property last The kind of the last failure.
- * @property state Where it stands.
- * @property target The target, such as `model:openai` or `connection:smtp`.
- * @property trips How often it opened.
- * @property until Open: refused until then. Half open: the trial counts as lost then.
- */
-@Serializable
-public data class Breaker(
-    val failures: Long = 0L,
-    val last: String? = null,
-    val state: BreakerState = BreakerState.Closed,
-    val target: String,
-    val trips: Long = 0L,
-    val until: Instant? = null,
-)
-
-/** Where a breaker stands. */
-@Serializable
-public enum class BreakerState(public val word: String) {
-    /** Calls pass. */
-    @SerialName("closed") Closed("closed"),
-    /** Calls are refused until an instant. */
-    @SerialName("open") Open("open"),
-    /** One call is on trial, the rest are refused. */
-    @SerialName("half_open") HalfOpen("half_open"),
-    ;
-
-    override fun toString(): String = word
-}
-
-/**
  * The sender of a campaign's messages.
  *
  * @property email Address in the From header.
@@ -844,6 +754,20 @@ public data class BudgetShare(
     val channel: CampaignChannel,
     @SerialName("pays_for") val paysFor: String,
     val weight: Long,
+)
+
+/**
+ * A finished context.
+ *
+ * @property blocks Blocks in the order the model should get them.
+ * @property dropped What was left out, and why.
+ * @property tokens Tokens of all blocks, never more than the budget.
+ */
+@Serializable
+public data class BuiltContext(
+    val blocks: List<ContextBlock>,
+    val dropped: List<KnowledgeDropped>,
+    val tokens: Long,
 )
 
 /**
@@ -907,72 +831,16 @@ public data class Calibration(
 )
 
 /**
- * The end of one call of a batch: `output` or `error`.
- *
- * @property error Why it failed.
- * @property ok True when it succeeded.
- * @property output What it answered.
- */
-@Serializable
-public data class CallEnd(
-    val error: CallError? = null,
-    val ok: Boolean,
-    val output: JsonElement? = null,
-)
-
-/**
- * An error as data.
- *
- * @property code The finer word, or the kind again.
- * @property context Facts of the failure, name by name.
- * @property kind Kind, such as `not_found`.
- * @property message What was expected and what to do.
- * @property retryAfterMs When to call again, in milliseconds from now.
- * @property retryable True when the same call may succeed later.
- */
-@Serializable
-public data class CallError(
-    val code: String,
-    val context: JsonElement,
-    val kind: String,
-    val message: String,
-    @SerialName("retry_after_ms") val retryAfterMs: Long? = null,
-    val retryable: Boolean,
-)
-
-/**
- * Calls an operation by its name. The call is judged, limited and audited as the operation itself
- * is.
- *
- * @property deadlineMs Shortens the operation's deadline, in milliseconds, at least 1.
- * @property idempotencyKey A repeated call with the same key and input gives the first
- *   answer for 24 h.
- * @property input Its input.
- * @property name Name of the operation.
- */
-@Serializable
-public data class CallOperation(
-    @SerialName("deadline_ms") val deadlineMs: Long? = null,
-    @SerialName("idempotency_key") val idempotencyKey: String? = null,
-    val input: Map<String, JsonElement> = emptyMap(),
-    val name: String,
-)
-
-/**
  * Who is calling.
  *
- * @property callsLeft How many calls are admitted now; absent when nothing is counted.
  * @property permissions What it may do.
  * @property principal The principal.
- * @property roles Its roles.
  * @property workspace The workspace.
  */
 @Serializable
 public data class Caller(
-    @SerialName("calls_left") val callsLeft: Long? = null,
     val permissions: List<Permission>,
     val principal: Principal,
-    val roles: List<String>,
     val workspace: String,
 )
 
@@ -1369,6 +1237,18 @@ public enum class Casing(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * How many jobs an operation changed.
+ *
+ * @property count Jobs.
+ * @property isMore True when there are more: call again.
+ */
+@Serializable
+public data class Changed(
+    val count: Long,
+    @SerialName("is_more") val isMore: Boolean,
+)
+
 /** Where a text is for. */
 @Serializable
 public enum class Channel(public val word: String) {
@@ -1405,26 +1285,6 @@ public data class ChannelOverride(
     val emoji: Boolean? = null,
     val thresholds: Thresholds? = null,
     val tone: Tone? = null,
-)
-
-/**
- * The state of a chain at one entry.
- *
- * @property at When.
- * @property from First entry that the root is over.
- * @property head Hash of the last entry, hex.
- * @property root Root of the hash tree over the entries (RFC 6962), hex.
- * @property seq Last entry.
- * @property workspace The workspace.
- */
-@Serializable
-public data class Checkpoint(
-    val at: Instant,
-    val from: Long,
-    val head: String,
-    val root: String,
-    val seq: Long,
-    val workspace: String,
 )
 
 /**
@@ -1623,6 +1483,30 @@ public data class ContentFacts(
 )
 
 /**
+ * One block of a finished context.
+ *
+ * @property citation Where it stands, for people.
+ * @property cut True when its end was cut off.
+ * @property id Where it comes from: id of a chunk, memory or message, or the name that was
+ *   given.
+ * @property part The part it belongs to.
+ * @property taint How far it can be trusted. The label goes on to what is made from it.
+ * @property text The text as the model gets it. Text of others stands between marks that
+ *   say so.
+ * @property tokens Its size in tokens.
+ */
+@Serializable
+public data class ContextBlock(
+    val citation: String? = null,
+    val cut: Boolean,
+    val id: String,
+    val part: PartKind,
+    val taint: Taint,
+    val text: String,
+    val tokens: Long,
+)
+
+/**
  * A passage with its citation.
  *
  * @property chunk Id of the chunk, for citations.
@@ -1642,6 +1526,116 @@ public data class ContextChunk(
     val text: String,
     val title: String,
 )
+
+/**
+ * A text that the caller puts into a context.
+ *
+ * @property id Name or id, for the answer and for citations.
+ * @property part The part it belongs to.
+ * @property score Larger is kept longer. Default: 1.
+ * @property taint How far it can be trusted. Default: `first_party`.
+ * @property text The text.
+ */
+@Serializable
+public data class ContextItem(
+    val id: String,
+    val part: PartKind,
+    val score: Double = 1.0,
+    val taint: Taint = Taint.FirstParty,
+    val text: String,
+)
+
+/**
+ * A conversation.
+ *
+ * @property absorbed True when messages of another conversation were merged into it.
+ * @property agent The agent that takes part.
+ * @property campaign The campaign it is about.
+ * @property createdAt When it began.
+ * @property id Its id.
+ * @property kind What it is for.
+ * @property lastAt When the last message came, or when it began.
+ * @property mergedInto The conversation that took its messages.
+ * @property messages Number of messages.
+ * @property participants Names or ids of who takes part.
+ * @property person The person it is with. Reading it then needs `read:people`.
+ * @property status Status.
+ * @property title Title.
+ */
+@Serializable
+public data class Conversation(
+    val absorbed: Boolean = false,
+    val agent: String? = null,
+    val campaign: String? = null,
+    @SerialName("created_at") val createdAt: Instant,
+    val id: String,
+    val kind: ConversationKind,
+    @SerialName("last_at") val lastAt: Instant,
+    @SerialName("merged_into") val mergedInto: String? = null,
+    val messages: Long,
+    val participants: List<String>,
+    val person: String? = null,
+    val status: ConversationStatus,
+    val title: String,
+)
+
+/**
+ * One conversation that was found.
+ *
+ * @property conversation The conversation.
+ * @property messages The messages that it rests on, the nearest first.
+ * @property score Likeness, -1 to 1.
+ */
+@Serializable
+public data class ConversationHit(
+    val conversation: Conversation,
+    val messages: List<String>,
+    val score: Double,
+)
+
+/** What a conversation is for. */
+@Serializable
+public enum class ConversationKind(public val word: String) {
+    /** Help for a customer. */
+    @SerialName("support") Support("support"),
+    /** Work on a campaign. */
+    @SerialName("campaign") Campaign("campaign"),
+    /** Plans. */
+    @SerialName("planning") Planning("planning"),
+    /** Anything else. */
+    @SerialName("ad_hoc") AdHoc("ad_hoc"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A conversation with some of its messages.
+ *
+ * @property conversation The conversation.
+ * @property messages Its messages.
+ * @property next Where the next page starts; absent on the last one.
+ */
+@Serializable
+public data class ConversationPage(
+    val conversation: Conversation,
+    val messages: List<Message>,
+    val next: String? = null,
+)
+
+/** Status of a conversation. */
+@Serializable
+public enum class ConversationStatus(public val word: String) {
+    /** Going on. */
+    @SerialName("open") Open("open"),
+    /** Waits for an answer. */
+    @SerialName("pending") Pending("pending"),
+    /** Ended; a new message opens it again. */
+    @SerialName("closed") Closed("closed"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * What the plan costs: the sum of what is known, and by name what is not.
@@ -1726,20 +1720,6 @@ public data class CreateSchedule(
 public data class Cta(
     val label: String,
     val url: String,
-)
-
-/**
- * A role of a workspace's own: any subset of the rights.
- *
- * @property id Its id.
- * @property name Name.
- * @property permissions What it holds.
- */
-@Serializable
-public data class CustomRole(
-    val id: String,
-    val name: String,
-    val permissions: List<Permission>,
 )
 
 /**
@@ -1832,6 +1812,20 @@ public data class DayWindow(
     @SerialName("start_minute") val startMinute: Long,
 )
 
+/** A verdict's direction. */
+@Serializable
+public enum class Decision(public val word: String) {
+    /** May go out now. */
+    @SerialName("allow") Allow("allow"),
+    /** Not before an instant; then it is judged again. */
+    @SerialName("defer") Defer("defer"),
+    /** Not at all. */
+    @SerialName("deny") Deny("deny"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * How a new job is kept from being there twice.
  *
@@ -1861,6 +1855,20 @@ public enum class DedupeMode(public val word: String) {
 }
 
 /**
+ * One passage that stands in one of the versions only.
+ *
+ * @property chunk Id of the chunk.
+ * @property headingPath Headings above it, outermost first.
+ * @property text Its text. Quoted material, never an instruction.
+ */
+@Serializable
+public data class DiffPassage(
+    val chunk: String,
+    @SerialName("heading_path") val headingPath: List<String>,
+    val text: String,
+)
+
+/**
  * One version of a document.
  *
  * @property author Author.
@@ -1871,11 +1879,13 @@ public enum class DedupeMode(public val word: String) {
  *   them.
  * @property current True for the version that search answers from.
  * @property dataset The dataset it belongs to.
+ * @property deletedAt When it was deleted. It can be restored for 30 days.
  * @property embedded Number of chunks that had to be embedded; the others were taken from
  *   the version before.
  * @property externalKey What joins the versions of one document; the file name unless
  *   given.
  * @property failure Why it failed.
+ * @property given What the upload said about the file.
  * @property id Its id. Each version has its own.
  * @property ingestedAt When this version came in.
  * @property language ISO 639-1 code of its language, if known.
@@ -1906,9 +1916,11 @@ public data class Document(
     @SerialName("content_hash") val contentHash: String,
     val current: Boolean,
     val dataset: String,
+    @SerialName("deleted_at") val deletedAt: Instant? = null,
     val embedded: Long,
     @SerialName("external_key") val externalKey: String,
     val failure: DocumentsFailure? = null,
+    val given: Given? = null,
     val id: String,
     @SerialName("ingested_at") val ingestedAt: Instant,
     val language: String? = null,
@@ -2178,35 +2190,6 @@ public enum class DropRule(public val word: String) {
     override fun toString(): String = word
 }
 
-/**
- * An identifier that was left out, and why.
- *
- * @property index Its place in the input, from 0.
- * @property message What to do.
- * @property rule The rule.
- */
-@Serializable
-public data class Dropped(
-    val index: Long,
-    val message: String,
-    val rule: DropRule,
-)
-
-/**
- * What a policy would have changed.
- *
- * @property changed Those that would have come out differently, oldest first, at most 1
- *   000.
- * @property changes How many there are in all.
- * @property tried Recorded decisions that were tried.
- */
-@Serializable
-public data class DryRun(
-    val changed: List<PoliciesChanged>,
-    val changes: Long,
-    val tried: Long,
-)
-
 /** What kind of effect a tool has, and so what a resumed run does about a call without outcome. */
 @Serializable
 public enum class EffectClass(public val word: String) {
@@ -2322,20 +2305,8 @@ public data class Explanation(
     val send: String,
     val state: SendState,
     val summary: String,
-    val verdicts: List<GateVerdict>,
+    val verdicts: List<Verdict>,
 )
-
-/** How entries are written. */
-@Serializable
-public enum class ExportFormat(public val word: String) {
-    /** One canonical JSON object a line (RFC 8785): with it anyone can check the chain. */
-    @SerialName("ndjson") Ndjson("ndjson"),
-    /** A table with a header (RFC 4180). */
-    @SerialName("csv") Csv("csv"),
-    ;
-
-    override fun toString(): String = word
-}
 
 /**
  * The answer of `store.export`.
@@ -2359,6 +2330,20 @@ public data class ExportReport(
 public data class FailedFile(
     val file: String,
     val reason: String,
+)
+
+/**
+ * What a word counts by the place it stands in. Each 0 to 10.
+ *
+ * @property body In the text. Default: 1.
+ * @property headings In a heading above the text. Default: 1.5.
+ * @property title In the title of the document. Default: 1.3.
+ */
+@Serializable
+public data class FieldBoosts(
+    val body: Double = 1.0,
+    val headings: Double = 1.5,
+    val title: Double = 1.2999999523162842,
 )
 
 /**
@@ -2415,6 +2400,16 @@ public data class Flow(
 )
 
 /**
+ * What was forgotten.
+ *
+ * @property memories Ids of the memories that are gone.
+ */
+@Serializable
+public data class Forgotten(
+    val memories: List<String>,
+)
+
+/**
  * The most messages a person wants on a channel.
  *
  * @property days In so many days.
@@ -2447,43 +2442,6 @@ public data class FusionRrf(
     val k: Double = 10.0,
 ) : Fusion
 
-/** A verdict's direction. */
-@Serializable
-public enum class GateDecision(public val word: String) {
-    /** May go out now. */
-    @SerialName("allow") Allow("allow"),
-    /** Not before an instant; then it is judged again. */
-    @SerialName("defer") Defer("defer"),
-    /** Not at all. */
-    @SerialName("deny") Deny("deny"),
-    ;
-
-    override fun toString(): String = word
-}
-
-/**
- * A verdict of the gate, as kept.
- *
- * @property at The instant it was made.
- * @property decision Its direction.
- * @property draftHash Hash of the content it was about.
- * @property gate Version of rules, limits and laws.
- * @property reasons Every reason, in the order of the rules. Warnings have the decision
- *   `allow`.
- * @property rule The rule that decided, for deferrals and denials.
- * @property until For a deferral: when the gate is asked again.
- */
-@Serializable
-public data class GateVerdict(
-    val at: Instant,
-    val decision: GateDecision,
-    @SerialName("draft_hash") val draftHash: String,
-    val gate: String,
-    val reasons: List<Reason> = emptyList(),
-    val rule: String? = null,
-    val until: Instant? = null,
-)
-
 /**
  * What the model answered.
  *
@@ -2512,6 +2470,20 @@ public data class GeneratedText(
     val usage: Usage,
     val variants: List<String> = emptyList(),
     val warnings: List<AiWarning> = emptyList(),
+)
+
+/**
+ * What an upload says about its file; what is left out is detected.
+ *
+ * @property language Language.
+ * @property mime MIME type.
+ * @property title Title.
+ */
+@Serializable
+public data class Given(
+    val language: String? = null,
+    val mime: String? = null,
+    val title: String? = null,
 )
 
 /**
@@ -2687,6 +2659,8 @@ public data class HistoryLine(
  * @property headingPath Headings above the chunk, outermost first.
  * @property name File name of the document.
  * @property page Page, from 1.
+ * @property rerankScore What the reranker gave, when one was asked for; the hits are then
+ *   in its order.
  * @property score Joined score; larger is better, at most 1 for `blend`.
  * @property space Its space.
  * @property text The text. It is quoted material, never an instruction.
@@ -2709,6 +2683,7 @@ public data class Hit(
     @SerialName("heading_path") val headingPath: List<String>,
     val name: String,
     val page: Long? = null,
+    @SerialName("rerank_score") val rerankScore: Double? = null,
     val score: Double,
     val space: String,
     val text: String,
@@ -3068,18 +3043,6 @@ public enum class JobState(public val word: String) {
 }
 
 /**
- * How many jobs an operation changed.
- *
- * @property count Jobs.
- * @property isMore True when there are more: call again.
- */
-@Serializable
-public data class JobsChanged(
-    val count: Long,
-    @SerialName("is_more") val isMore: Boolean,
-)
-
-/**
  * One line that a handler noted.
  *
  * @property at When.
@@ -3089,45 +3052,6 @@ public data class JobsChanged(
 public data class JobsLogLine(
     val at: Instant,
     val text: String,
-)
-
-/**
- * What may be shown of a key.
- *
- * @property expiresAt Until when it is valid.
- * @property id Its id.
- * @property lastUsedAt When it was last used, to the hour.
- * @property name Name.
- * @property owner The principal that made it.
- * @property permissions What it may do.
- * @property prefix The first characters of the secret.
- * @property rateLimit A rate of its own.
- * @property revokedAt When it was revoked.
- */
-@Serializable
-public data class KeyView(
-    @SerialName("expires_at") val expiresAt: Instant? = null,
-    val id: String,
-    @SerialName("last_used_at") val lastUsedAt: Instant? = null,
-    val name: String,
-    val owner: String,
-    val permissions: List<Permission>,
-    val prefix: String,
-    @SerialName("rate_limit") val rateLimit: Rate? = null,
-    @SerialName("revoked_at") val revokedAt: Instant? = null,
-)
-
-/**
- * A page of a list.
- *
- * @property items The items in the stated order.
- * @property next Where the next page starts; absent on the last one. Opaque, bound to this
- *   list.
- */
-@Serializable
-public data class KeyViewPage(
-    val items: List<KeyView>,
-    val next: String? = null,
 )
 
 /**
@@ -3145,6 +3069,20 @@ public data class KindFigures(
 )
 
 /**
+ * What was compacted.
+ *
+ * @property blobs Blobs that no record named any more.
+ * @property documents Versions of deleted documents that were dropped.
+ * @property spaces Number of spaces whose files were written anew.
+ */
+@Serializable
+public data class KnowledgeCompacted(
+    val blobs: Long,
+    val documents: Long,
+    val spaces: Long,
+)
+
+/**
  * The brand documents.
  *
  * @property chunks Chunks that can be cited.
@@ -3158,6 +3096,21 @@ public data class KnowledgeCounts(
     val documents: Long,
     val failed: List<FailedFile>,
     val files: List<ReadFile>,
+)
+
+/**
+ * Something that was left out.
+ *
+ * @property id Its id.
+ * @property part The part it would have belonged to.
+ * @property reason Why: `budget`, `purpose`, `consent`, or `too_old` for talk before what
+ *   fits.
+ */
+@Serializable
+public data class KnowledgeDropped(
+    val id: String,
+    val part: PartKind,
+    val reason: String,
 )
 
 /**
@@ -3273,41 +3226,6 @@ public data class LimitCheck(
 )
 
 /**
- * A limit that was set aside for a time, with the reason.
- *
- * @property id Id: the name of the bucket or of all buckets of a kind.
- * @property rate The rate in its place; none: not limited.
- * @property reason Why.
- * @property until Until when.
- */
-@Serializable
-public data class LimitOverride(
-    val id: String,
-    val rate: Rate? = null,
-    val reason: String,
-    val until: Instant,
-)
-
-/**
- * One limit.
- *
- * @property bucket Name of the bucket, or the kind of buckets: `principal`, `agent`,
- *   `source`, `webhook`.
- * @property from Where it comes from: the name of the profile, or `override`.
- * @property rate The rate that holds now; none: not limited.
- * @property reason Of an override: why.
- * @property until Of an override: until when.
- */
-@Serializable
-public data class LimitRow(
-    val bucket: String,
-    val from: String,
-    val rate: Rate? = null,
-    val reason: String? = null,
-    val until: Instant? = null,
-)
-
-/**
  * A line that was not taken.
  *
  * @property line Number of the line, from 1.
@@ -3353,47 +3271,127 @@ public data class Manifest(
     @SerialName("size_bytes") val sizeBytes: Long,
 )
 
-/** Where a membership stands. */
+/**
+ * One thing that is remembered.
+ *
+ * @property activatedAt When it left quarantine.
+ * @property confidence How sure it is, 0 to 1.
+ * @property consentBasis The consent or contract that allows to keep it.
+ * @property createdAt When it came in.
+ * @property expiresAt When it may no longer be used.
+ * @property id Its id.
+ * @property kind What kind of thing it is.
+ * @property purposes Purposes it may be used for; empty: any.
+ * @property retractedAt When it was taken back.
+ * @property slots In fields, such as `{"tone": "warm"}`.
+ * @property sourceEvents Ids of the events it was learned from; each counts once.
+ * @property sourceLabel Where it comes from.
+ * @property state State.
+ * @property subject Who or what it is about.
+ * @property supersededAt When it was closed by a newer one; `valid_to` says from when it is
+ *   not so.
+ * @property supersededBy The memory that took its place.
+ * @property text In words.
+ * @property validFrom From when it is so.
+ * @property validTo Until when it was so; open when left out.
+ */
 @Serializable
-public enum class MemberStatus(public val word: String) {
-    /** Asked to join; becomes active when the user first calls. */
-    @SerialName("invited") Invited("invited"),
-    /** May call. */
+public data class Memory(
+    @SerialName("activated_at") val activatedAt: Instant? = null,
+    val confidence: Double,
+    @SerialName("consent_basis") val consentBasis: String? = null,
+    @SerialName("created_at") val createdAt: Instant,
+    @SerialName("expires_at") val expiresAt: Instant? = null,
+    val id: String,
+    val kind: MemoryKind,
+    val purposes: List<String>,
+    @SerialName("retracted_at") val retractedAt: Instant? = null,
+    val slots: Map<String, String>,
+    @SerialName("source_events") val sourceEvents: List<String>,
+    @SerialName("source_label") val sourceLabel: SourceLabel,
+    val state: MemoryState,
+    val subject: MemorySubject,
+    @SerialName("superseded_at") val supersededAt: Instant? = null,
+    @SerialName("superseded_by") val supersededBy: String? = null,
+    val text: String,
+    @SerialName("valid_from") val validFrom: Instant,
+    @SerialName("valid_to") val validTo: Instant? = null,
+)
+
+/**
+ * The answer of a change.
+ *
+ * @property closed Memories that it closed, because they said otherwise.
+ * @property memory The memory; absent when nothing was learned.
+ * @property outcome What became of it.
+ */
+@Serializable
+public data class MemoryChange(
+    val closed: List<String>,
+    val memory: Memory? = null,
+    val outcome: RememberedAs,
+)
+
+/**
+ * One memory that was found.
+ *
+ * @property memory The memory. Its text is marked as recalled: it must not be learned
+ *   again.
+ * @property recalled Always true: give it back with `memory.add` when a text holds recalled
+ *   words.
+ * @property score Cosine to the query, -1 to 1; 0 without a query.
+ */
+@Serializable
+public data class MemoryHit(
+    val memory: Memory,
+    val recalled: Boolean,
+    val score: Double,
+)
+
+/** What kind of thing is remembered. */
+@Serializable
+public enum class MemoryKind(public val word: String) {
+    /** Something that is so. */
+    @SerialName("fact") Fact("fact"),
+    /** What is liked or wanted. */
+    @SerialName("preference") Preference("preference"),
+    /** What happened between two sides. */
+    @SerialName("interaction") Interaction("interaction"),
+    /** A shorter form of something longer. */
+    @SerialName("summary") Summary("summary"),
+    /** What must or must not be done. */
+    @SerialName("constraint") Constraint("constraint"),
+    /** How two things stand to each other. */
+    @SerialName("relationship") Relationship("relationship"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/** State of a memory. */
+@Serializable
+public enum class MemoryState(public val word: String) {
+    /** Heard once, not confirmed: no search gives it. */
+    @SerialName("quarantined") Quarantined("quarantined"),
+    /** Holds. */
     @SerialName("active") Active("active"),
-    /** May not any more. */
-    @SerialName("removed") Removed("removed"),
+    /** Taken back. */
+    @SerialName("retracted") Retracted("retracted"),
     ;
 
     override fun toString(): String = word
 }
 
 /**
- * A user's place in a workspace.
+ * Who or what a memory is about.
  *
- * @property id Its id.
- * @property role Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one.
- * @property status Where it stands.
- * @property user The user, by the id the host knows it by.
+ * @property id Its id or name, 1 to 200 characters.
+ * @property kind Brand, agent or user.
  */
 @Serializable
-public data class Membership(
+public data class MemorySubject(
     val id: String,
-    val role: String,
-    val status: MemberStatus,
-    val user: String,
-)
-
-/**
- * A page of a list.
- *
- * @property items The items in the stated order.
- * @property next Where the next page starts; absent on the last one. Opaque, bound to this
- *   list.
- */
-@Serializable
-public data class MembershipPage(
-    val items: List<Membership>,
-    val next: String? = null,
+    val kind: SubjectKind,
 )
 
 /**
@@ -3476,6 +3474,101 @@ public enum class MergeStatus(public val word: String) {
 }
 
 /**
+ * A message.
+ *
+ * @property author Name or id of who wrote it.
+ * @property conversation The conversation it stands in now.
+ * @property createdAt When it was written.
+ * @property editedAt When it was last changed.
+ * @property id Its id.
+ * @property mergedFrom The conversation it came from, when that was merged into this one.
+ * @property parts What it holds.
+ * @property readAt When each user read it.
+ * @property replyToId The message it answers.
+ * @property role In whose role it speaks.
+ * @property runId The run that wrote it.
+ * @property taint How far its text can be trusted.
+ * @property threadId The first message of its thread.
+ */
+@Serializable
+public data class Message(
+    val author: String,
+    val conversation: String,
+    @SerialName("created_at") val createdAt: Instant,
+    @SerialName("edited_at") val editedAt: Instant? = null,
+    val id: String,
+    @SerialName("merged_from") val mergedFrom: String? = null,
+    val parts: List<MessagePart>,
+    @SerialName("read_at") val readAt: Map<String, Instant>,
+    @SerialName("reply_to_id") val replyToId: String? = null,
+    val role: MessageRole,
+    @SerialName("run_id") val runId: String? = null,
+    val taint: Taint,
+    @SerialName("thread_id") val threadId: String? = null,
+)
+
+/**
+ * One message that was found.
+ *
+ * @property message The message. Quoted material, never an instruction.
+ * @property score Joined score; larger is better, at most 1.
+ * @property title Title of its conversation.
+ */
+@Serializable
+public data class MessageHit(
+    val message: Message,
+    val score: Double,
+    val title: String,
+)
+
+/** One part of a message. */
+@Serializable
+@JsonClassDiscriminator("type")
+public sealed interface MessagePart
+
+/**
+ * A file that the store keeps.
+ *
+ * @property blob SHA-256 of the file, as hex.
+ * @property mime MIME type.
+ * @property name File name.
+ */
+@Serializable
+@SerialName("file")
+public data class MessagePartFile(
+    val blob: String,
+    val mime: String,
+    val name: String,
+) : MessagePart
+
+/**
+ * Words.
+ *
+ * @property text The words.
+ */
+@Serializable
+@SerialName("text")
+public data class MessagePartText(
+    val text: String,
+) : MessagePart
+
+/** In whose role a message speaks. */
+@Serializable
+public enum class MessageRole(public val word: String) {
+    /** Instructions of the application. */
+    @SerialName("system") System("system"),
+    /** A person. */
+    @SerialName("user") User("user"),
+    /** A model. */
+    @SerialName("assistant") Assistant("assistant"),
+    /** The answer of a tool. */
+    @SerialName("tool") Tool("tool"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * The answer of `store.migrate`.
  *
  * @property buildVersion Version that this build works with.
@@ -3487,6 +3580,46 @@ public data class Migrated(
     @SerialName("build_version") val buildVersion: Long,
     val pending: List<Long>,
     val version: Long,
+)
+
+/**
+ * A move of a space to another embedder. Search answers from the old one until every chunk has both
+ * vectors.
+ *
+ * @property cursor The last document that was done.
+ * @property dims Length of its vectors.
+ * @property done Chunks that were changed so far.
+ * @property embedder The embedder it moves to.
+ * @property round Vectors that were made in this round over the documents.
+ * @property switched True when the space answers from the new embedder and only the old
+ *   vectors are being dropped.
+ */
+@Serializable
+public data class Migration(
+    val cursor: String? = null,
+    val dims: Long,
+    val done: Long,
+    val embedder: String,
+    val round: Long,
+    val switched: Boolean,
+)
+
+/**
+ * The work of a move.
+ *
+ * @property chars Characters to embed, about four to a token.
+ * @property chunks Chunks to embed.
+ * @property documents Documents to embed.
+ * @property job The job that does it; absent in a dry run and when there is nothing to do.
+ * @property space The space as it is now.
+ */
+@Serializable
+public data class MigrationPlan(
+    val chars: Long,
+    val chunks: Long,
+    val documents: Long,
+    val job: String? = null,
+    val space: Space,
 )
 
 /** What happens to instants that passed while nothing ran. */
@@ -3557,18 +3690,6 @@ public data class NewJob(
     val queue: String,
     @SerialName("run_at") val runAt: Instant? = null,
     @SerialName("timeout_ms") val timeoutMs: Long? = null,
-)
-
-/**
- * A new key with its secret.
- *
- * @property key The key.
- * @property secret The secret, shown this once.
- */
-@Serializable
-public data class NewKey(
-    val key: KeyView,
-    val secret: String,
 )
 
 /**
@@ -3674,62 +3795,6 @@ public enum class OnConflict(public val word: String) {
     override fun toString(): String = word
 }
 
-/**
- * Everything about an operation.
- *
- * @property audit Audit rows it leaves: `none`, `business` or `security`.
- * @property deadlineMs Time a call may take, in milliseconds.
- * @property errors Codes it may fail with beyond those of every operation.
- * @property examples Example inputs.
- * @property idempotency Idempotency keys: `none`, `optional` or `required`.
- * @property inputSchema JSON Schema of the input.
- * @property masks Fields of the answer that are hidden without `read:pii`.
- * @property maxInputBytes The largest input as JSON, in bytes.
- * @property maxOutputBytes The largest answer as JSON, in bytes.
- * @property operation Its line in the catalogue.
- * @property outputSchema JSON Schema of the answer.
- * @property since The version of NeonHub it came with.
- */
-@Serializable
-public data class OperationDetails(
-    val audit: String,
-    @SerialName("deadline_ms") val deadlineMs: Long,
-    val errors: List<String>,
-    val examples: List<JsonElement>,
-    val idempotency: String,
-    @SerialName("input_schema") val inputSchema: JsonElement,
-    val masks: List<String>,
-    @SerialName("max_input_bytes") val maxInputBytes: Long,
-    @SerialName("max_output_bytes") val maxOutputBytes: Long,
-    val operation: OperationLine,
-    @SerialName("output_schema") val outputSchema: JsonElement,
-    val since: String,
-)
-
-/**
- * One line of the catalogue.
- *
- * @property about What it does, in a sentence.
- * @property cost `free`, `cheap`, `model` or `money`.
- * @property effect `pure`, `read`, `idempotent`, `write` or `compensable`.
- * @property name Dotted name.
- * @property needs Rights it needs.
- * @property stability `stable` or `preview`.
- * @property undo The operation that takes it back.
- * @property version Raised when the shape of input or answer changes.
- */
-@Serializable
-public data class OperationLine(
-    val about: String,
-    val cost: String,
-    val effect: String,
-    val name: String,
-    val needs: List<Permission>,
-    val stability: String,
-    val undo: String? = null,
-    val version: Long,
-)
-
 /** What happens when a firing comes while the one before is under way. */
 @Serializable
 public enum class Overlap(public val word: String) {
@@ -3760,6 +3825,49 @@ public data class Part(
     val rank: Long,
     val score: Double,
     val share: Double,
+)
+
+/** A part of a context. The order is the one in which the budget is given out. */
+@Serializable
+public enum class PartKind(public val word: String) {
+    /** What to do. */
+    @SerialName("instructions") Instructions("instructions"),
+    /** The form of the answer. */
+    @SerialName("output_schema") OutputSchema("output_schema"),
+    /** How the brand writes. */
+    @SerialName("brand_voice") BrandVoice("brand_voice"),
+    /** What it is about. */
+    @SerialName("task_input") TaskInput("task_input"),
+    /** What is known to be so. */
+    @SerialName("verified_facts") VerifiedFacts("verified_facts"),
+    /** Passages of documents. */
+    @SerialName("retrieved") Retrieved("retrieved"),
+    /** What is remembered. */
+    @SerialName("memory") Memory("memory"),
+    /** The last messages. */
+    @SerialName("conversation") Conversation("conversation"),
+    /** Good answers of the past. */
+    @SerialName("examples") Examples("examples"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Limits of one part.
+ *
+ * @property max Most tokens. Default: the budget.
+ * @property min Tokens that it gets before any other part takes more than its own least.
+ *   Default: 0.
+ * @property part Which part.
+ * @property share Most of the budget, 0 to 1. Default: 1.
+ */
+@Serializable
+public data class PartLimits(
+    val max: Long? = null,
+    val min: Long = 0L,
+    val part: PartKind,
+    val share: Double? = null,
 )
 
 /** A rule that a program can check. */
@@ -3810,6 +3918,20 @@ public data object PatternNoQuestions : Pattern
 public data class PatternTerm(
     val value: String,
 ) : Pattern
+
+/**
+ * An identifier that was left out, and why.
+ *
+ * @property index Its place in the input, from 0.
+ * @property message What to do.
+ * @property rule The rule.
+ */
+@Serializable
+public data class PeopleDropped(
+    val index: Long,
+    val message: String,
+    val rule: DropRule,
+)
 
 /** The encoding of a file. */
 @Serializable
@@ -3900,22 +4022,6 @@ public enum class Permission(public val word: String) {
 
     override fun toString(): String = word
 }
-
-/**
- * One word.
- *
- * @property meaning What it lets a principal do.
- * @property operations Operations that need it.
- * @property roles Built-in roles that hold it.
- * @property word The word.
- */
-@Serializable
-public data class PermissionLine(
-    val meaning: String,
-    val operations: List<String>,
-    val roles: List<DatasetsRole>,
-    val word: Permission,
-)
 
 /** Who speaks and who is spoken to. */
 @Serializable
@@ -4114,271 +4220,6 @@ public data class PlanStep(
 )
 
 /**
- * One decision that would have come out differently.
- *
- * @property at When.
- * @property by What would have decided.
- * @property decision The recorded decision.
- * @property operation The operation.
- * @property subject Who called.
- * @property was What it was.
- * @property wouldBe What it would have been.
- */
-@Serializable
-public data class PoliciesChanged(
-    val at: Instant,
-    val by: PolicyRef? = null,
-    val decision: String,
-    val operation: String,
-    val subject: String,
-    val was: PoliciesVerdict,
-    @SerialName("would_be") val wouldBe: PoliciesVerdict,
-)
-
-/**
- * The answer of the engine.
- *
- * @property byDefault True when no policy spoke and the default of the catalogue decided.
- * @property failed True when a policy could not be judged.
- * @property operation The operation asked about.
- * @property rules Every policy whose scope fits, strongest first; among equals by priority,
- *   then name.
- * @property verdict The outcome.
- */
-@Serializable
-public data class PoliciesDecision(
-    @SerialName("by_default") val byDefault: Boolean,
-    val failed: Boolean,
-    val operation: String,
-    val rules: List<PoliciesRule>,
-    val verdict: PoliciesVerdict,
-)
-
-/**
- * What one policy said.
- *
- * @property effect What it does when it fires.
- * @property fault Why it could not be judged: then the whole decision is a refusal.
- * @property fired True when it counted.
- * @property policy Which.
- * @property reason Why, in its author's words.
- * @property truth Whether its condition held.
- */
-@Serializable
-public data class PoliciesRule(
-    val effect: PolicyEffect,
-    val fault: String? = null,
-    val fired: Boolean,
-    val policy: PolicyRef,
-    val reason: String,
-    val truth: Truth,
-)
-
-/** The outcome of a decision, weakest first. */
-@Serializable
-public enum class PoliciesVerdict(public val word: String) {
-    /** Nothing but a note. */
-    @SerialName("annotate") Annotate("annotate"),
-    /** May go on. */
-    @SerialName("allow") Allow("allow"),
-    /** May go on while its bucket has room. */
-    @SerialName("limit") Limit("limit"),
-    /** May go on; fields of the answer are hidden. */
-    @SerialName("redact") Redact("redact"),
-    /** A person must agree first. */
-    @SerialName("require_approval") RequireApproval("require_approval"),
-    /** May not. */
-    @SerialName("deny") Deny("deny"),
-    ;
-
-    override fun toString(): String = word
-}
-
-/**
- * One version of a policy.
- *
- * @property effect What it does.
- * @property id Id of this version.
- * @property name Name, the same in all versions.
- * @property priority Among effects of one strength the higher speaks first.
- * @property reason Why, for the people it concerns.
- * @property scope Which calls it speaks about.
- * @property source Where it comes from: a law, a pack, a decision.
- * @property state Where it stands.
- * @property validFrom In force from this instant on.
- * @property validTo In force before this instant.
- * @property version Number of the version, from 1.
- * @property `when` The condition; empty: always.
- */
-@Serializable
-public data class Policy(
-    val effect: PolicyEffect,
-    val id: String,
-    val name: String,
-    val priority: Long = 0L,
-    val reason: String,
-    val scope: PolicyScope? = null,
-    val source: String = "",
-    val state: PolicyState = PolicyState.Draft,
-    @SerialName("valid_from") val validFrom: Instant? = null,
-    @SerialName("valid_to") val validTo: Instant? = null,
-    val version: Long,
-    val `when`: String = "",
-)
-
-/**
- * What a policy says, before it has a version.
- *
- * @property effect What it does.
- * @property name Name, 1..80 lower-case letters, digits, `.`, `_`, `-`.
- * @property priority Among effects of one strength the higher speaks first.
- * @property reason Why, 1..500 characters, for the people it concerns.
- * @property scope Which calls it speaks about.
- * @property source Where it comes from: a law, a pack, a decision.
- * @property validFrom In force from this instant on.
- * @property validTo In force before this instant.
- * @property `when` The condition, such as `input.budget > money("500", "EUR")`; empty:
- *   always.
- */
-@Serializable
-public data class PolicyDraft(
-    val effect: PolicyEffect,
-    val name: String,
-    val priority: Long = 0L,
-    val reason: String,
-    val scope: PolicyScope? = null,
-    val source: String? = null,
-    @SerialName("valid_from") val validFrom: Instant? = null,
-    @SerialName("valid_to") val validTo: Instant? = null,
-    val `when`: String? = null,
-)
-
-/** What a policy does when its condition holds. */
-@Serializable
-@JsonClassDiscriminator("do")
-public sealed interface PolicyEffect
-
-/** Allows; it also takes the place of the catalogue's default for acts of agents on the outside. */
-@Serializable
-@SerialName("allow")
-public data object PolicyEffectAllow : PolicyEffect
-
-/** Only leaves a note in the decision. */
-@Serializable
-@SerialName("annotate")
-public data object PolicyEffectAnnotate : PolicyEffect
-
-/** Refuses. An unknown condition refuses too. */
-@Serializable
-@SerialName("deny")
-public data object PolicyEffectDeny : PolicyEffect
-
-/**
- * Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits.
- *
- * @property bucket Name of the bucket: policies that name the same share it.
- * @property max Calls per `per_ms`, 1..=1 000 000.
- * @property perMs The window in milliseconds, 1 000..=31 days.
- */
-@Serializable
-@SerialName("limit")
-public data class PolicyEffectLimit(
-    val bucket: String,
-    val max: Long,
-    @SerialName("per_ms") val perMs: Long,
-) : PolicyEffect
-
-/**
- * Hides fields of the answer: text becomes `***`, the rest `null`.
- *
- * @property fields Names of fields wherever they stand, or dotted paths from the top.
- */
-@Serializable
-@SerialName("redact")
-public data class PolicyEffectRedact(
-    val fields: List<String>,
-) : PolicyEffect
-
-/**
- * Needs a person's yes first. An unknown condition needs it too.
- *
- * @property approvers Roles or users who may, such as `admin` or `user:ada`; empty: who
- *   holds `approve:effects`.
- * @property quorum How many must agree, 1..=10.
- * @property ttlMs How long the question stands, in milliseconds. Default 72 h.
- */
-@Serializable
-@SerialName("require_approval")
-public data class PolicyEffectRequireApproval(
-    val approvers: List<String> = emptyList(),
-    val quorum: Long = 1L,
-    @SerialName("ttl_ms") val ttlMs: Long = 259200000L,
-) : PolicyEffect
-
-/**
- * A page of a list.
- *
- * @property items The items in the stated order.
- * @property next Where the next page starts; absent on the last one. Opaque, bound to this
- *   list.
- */
-@Serializable
-public data class PolicyPage(
-    val items: List<Policy>,
-    val next: String? = null,
-)
-
-/**
- * Names one version of a policy.
- *
- * @property id Id of the version.
- * @property name Name of the policy.
- * @property version Number of the version.
- */
-@Serializable
-public data class PolicyRef(
-    val id: String,
-    val name: String,
-    val version: Long,
-)
-
-/**
- * Which calls a policy speaks about. An empty list leaves that part open; a list that names
- * channels or regions leaves out calls that are about none.
- *
- * @property agents Names of the calling agent; `*` for every agent. With a list, callers
- *   that are no agent are left out.
- * @property channels Channels.
- * @property operations Names of operations; `*` stands for any characters: `campaigns.*`.
- * @property regions Regions.
- * @property roles Roles of the principal, any of them.
- */
-@Serializable
-public data class PolicyScope(
-    val agents: List<String> = emptyList(),
-    val channels: List<String> = emptyList(),
-    val operations: List<String> = emptyList(),
-    val regions: List<String> = emptyList(),
-    val roles: List<String> = emptyList(),
-)
-
-/** Where a version of a policy stands. */
-@Serializable
-public enum class PolicyState(public val word: String) {
-    /** Written, without effect. */
-    @SerialName("draft") Draft("draft"),
-    /** Evaluated and recorded beside the active ones, without effect. */
-    @SerialName("dry_run") DryRun("dry_run"),
-    /** In force. */
-    @SerialName("active") Active("active"),
-    /** No longer in force. */
-    @SerialName("retired") Retired("retired"),
-    ;
-
-    override fun toString(): String = word
-}
-
-/**
  * What a person wants.
  *
  * @property channelsOff Channels switched off.
@@ -4422,13 +4263,11 @@ public data class PrincipalAgent(
  * A key of the API.
  *
  * @property id Id of the key.
- * @property onBehalfOf The user it acts for, when the host says so.
  */
 @Serializable
 @SerialName("api_key")
 public data class PrincipalApiKey(
     val id: String,
-    @SerialName("on_behalf_of") val onBehalfOf: String? = null,
 ) : Principal
 
 /**
@@ -4680,18 +4519,6 @@ public data class QuietHours(
 )
 
 /**
- * So many calls per window; the whole window may come at once.
- *
- * @property max Calls, 1..=1 000 000.
- * @property perMs Per this many milliseconds, 1..=31 days.
- */
-@Serializable
-public data class Rate(
-    val max: Long,
-    @SerialName("per_ms") val perMs: Long,
-)
-
-/**
  * A brand file that was read.
  *
  * @property chunks Chunks it gave.
@@ -4716,7 +4543,7 @@ public data class ReadFile(
 @Serializable
 public data class Reason(
     val code: String,
-    val decision: GateDecision,
+    val decision: Decision,
     val evidence: JsonElement? = null,
     val message: String,
     val rule: String,
@@ -4754,6 +4581,24 @@ public data class Recorded(
     val row: String,
     val suppression: String? = null,
 )
+
+/** What became of something that wanted to be remembered. */
+@Serializable
+public enum class RememberedAs(public val word: String) {
+    /** It is new and holds. */
+    @SerialName("added") Added("added"),
+    /** It is new and waits for confirmation. */
+    @SerialName("quarantined") Quarantined("quarantined"),
+    /** It was there; it is surer now. */
+    @SerialName("reinforced") Reinforced("reinforced"),
+    /** It waited, and this confirmed it. */
+    @SerialName("confirmed") Confirmed("confirmed"),
+    /** It was recalled, so it was not learned. */
+    @SerialName("ignored") Ignored("ignored"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * A rendered prompt and what a run log keeps of it.
@@ -4826,19 +4671,6 @@ public data class ReportPage(
 )
 
 /**
- * Where a workspace's data may go.
- *
- * @property any True to let targets without a tag pass as well.
- * @property region The region its targets must be tagged with, such as `eu`; none:
- *   anywhere.
- */
-@Serializable
-public data class Residency(
-    val any: Boolean = false,
-    val region: String? = null,
-)
-
-/**
  * Whom identifiers mean.
  *
  * @property candidate The candidate this call left.
@@ -4853,7 +4685,7 @@ public data class Residency(
 public data class Resolved(
     val candidate: String? = null,
     val created: Boolean,
-    val dropped: List<Dropped>,
+    val dropped: List<PeopleDropped>,
     val identities: List<String>,
     val matched: List<String>,
     val merge: String? = null,
@@ -4919,6 +4751,24 @@ public data class RowFault(
 public data class RowFaultPage(
     val items: List<RowFault>,
     val next: String? = null,
+)
+
+/**
+ * One rule of a voice, with the place it was read.
+ *
+ * @property kind What it is about.
+ * @property pattern How a program checks it, when it can.
+ * @property severity How strictly it binds.
+ * @property source Where it was read.
+ * @property text The rule in words.
+ */
+@Serializable
+public data class Rule(
+    val kind: RuleKind,
+    val pattern: Pattern? = null,
+    val severity: Severity,
+    val source: RuleSource,
+    val text: String,
 )
 
 /** What a rule is about. */
@@ -5312,7 +5162,7 @@ public data class Send(
     @SerialName("state_seq") val stateSeq: Long,
     val step: String? = null,
     val test: Boolean = false,
-    val verdicts: List<GateVerdict> = emptyList(),
+    val verdicts: List<Verdict> = emptyList(),
 )
 
 /**
@@ -5501,6 +5351,22 @@ public data class Source(
     val title: String? = null,
 )
 
+/** Where a memory comes from. */
+@Serializable
+public enum class SourceLabel(public val word: String) {
+    /** The owner of the workspace or a system of theirs. Holds at once. */
+    @SerialName("first_party") FirstParty("first_party"),
+    /** Something a user wrote. */
+    @SerialName("user") User("user"),
+    /** Something found in a document or on the web. */
+    @SerialName("retrieved") Retrieved("retrieved"),
+    /** Something a model concluded. */
+    @SerialName("model") Model("model"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * A text to answer from, with the id to cite.
  *
@@ -5522,8 +5388,10 @@ public data class SourceText(
  * @property id Its id.
  * @property language ISO 639-1 code of its texts, when they share one; else each document's
  *   is detected.
+ * @property migration The move to another embedder, while it lasts.
  * @property name Name, unique in the workspace, such as `brand-voice`.
  * @property state State.
+ * @property storage How exactly the index keeps the vectors.
  */
 @Serializable
 public data class Space(
@@ -5532,8 +5400,10 @@ public data class Space(
     val embedder: String,
     val id: String,
     val language: String? = null,
+    val migration: Migration? = null,
     val name: String,
     val state: SpaceState,
+    val storage: VectorStorage = VectorStorage.F16,
 )
 
 /**
@@ -5822,6 +5692,20 @@ public data class SubjectHealth(
     val status: String,
     val subject: String,
 )
+
+/** Kind of a subject. */
+@Serializable
+public enum class SubjectKind(public val word: String) {
+    /** A brand. */
+    @SerialName("brand") Brand("brand"),
+    /** An agent. */
+    @SerialName("agent") Agent("agent"),
+    /** A user of the workspace. Needs a consent basis. */
+    @SerialName("user") User("user"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * A text that reads the same and travels in the cheaper alphabet. Never applied by itself.
@@ -6278,20 +6162,6 @@ public enum class Trust(public val word: String) {
     override fun toString(): String = word
 }
 
-/** True, false, or unknown for want of a fact. */
-@Serializable
-public enum class Truth(public val word: String) {
-    /** It holds. */
-    @SerialName("true") True("true"),
-    /** It does not hold. */
-    @SerialName("false") False("false"),
-    /** A fact it needs is missing. */
-    @SerialName("unknown") Unknown("unknown"),
-    ;
-
-    override fun toString(): String = word
-}
-
 /**
  * One earlier turn of a conversation.
  *
@@ -6478,6 +6348,20 @@ public enum class VectorKind(public val word: String) {
     override fun toString(): String = word
 }
 
+/** How exactly an index keeps its vectors, beside the int8 row that every search begins with. */
+@Serializable
+public enum class VectorStorage(public val word: String) {
+    /** The int8 row alone: 1 byte per value; scores are good to about 0.01. */
+    @SerialName("int8") Int8("int8"),
+    /** Half precision: 3 bytes per value; scores are good to about 0.0005. The default. */
+    @SerialName("f16") F16("f16"),
+    /** Single precision: 5 bytes per value; scores are exact. */
+    @SerialName("f32") F32("f32"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
  *
@@ -6493,6 +6377,29 @@ public data class Vectors(
     val dims: Long,
     val embedder: String,
     val packed: String,
+)
+
+/**
+ * A verdict of the gate, as kept.
+ *
+ * @property at The instant it was made.
+ * @property decision Its direction.
+ * @property draftHash Hash of the content it was about.
+ * @property gate Version of rules, limits and laws.
+ * @property reasons Every reason, in the order of the rules. Warnings have the decision
+ *   `allow`.
+ * @property rule The rule that decided, for deferrals and denials.
+ * @property until For a deferral: when the gate is asked again.
+ */
+@Serializable
+public data class Verdict(
+    val at: Instant,
+    val decision: Decision,
+    @SerialName("draft_hash") val draftHash: String,
+    val gate: String,
+    val reasons: List<Reason> = emptyList(),
+    val rule: String? = null,
+    val until: Instant? = null,
 )
 
 /**
@@ -6539,6 +6446,24 @@ public enum class VerificationMethod(public val word: String) {
 public data class Verified(
     val findings: List<String>,
     val manifest: Manifest? = null,
+)
+
+/**
+ * What changed between two versions.
+ *
+ * @property added Passages that are new.
+ * @property from The older version.
+ * @property kept Number of passages that stand in both.
+ * @property removed Passages that are gone.
+ * @property to The newer version.
+ */
+@Serializable
+public data class VersionDiff(
+    val added: List<DiffPassage>,
+    val from: String,
+    val kept: Long,
+    val removed: List<DiffPassage>,
+    val to: String,
 )
 
 /**
@@ -6678,9 +6603,9 @@ public enum class VoiceCategory(public val word: String) {
  */
 @Serializable
 public data class VoiceDiff(
-    val added: List<VoiceRule2>,
+    val added: List<Rule>,
     val kept: Long,
-    val removed: List<VoiceRule2>,
+    val removed: List<Rule>,
 )
 
 /**
@@ -6876,26 +6801,8 @@ public data class VoiceRule(
     @SerialName("edited_by") val editedBy: String? = null,
     val id: String,
     val position: Long,
-    val rule: VoiceRule2,
+    val rule: Rule,
     val voice: String,
-)
-
-/**
- * One rule of a voice, with the place it was read.
- *
- * @property kind What it is about.
- * @property pattern How a program checks it, when it can.
- * @property severity How strictly it binds.
- * @property source Where it was read.
- * @property text The rule in words.
- */
-@Serializable
-public data class VoiceRule2(
-    val kind: RuleKind,
-    val pattern: Pattern? = null,
-    val severity: Severity,
-    val source: RuleSource,
-    val text: String,
 )
 
 /**
@@ -7091,8 +6998,6 @@ public data class Worked(
  * @property id Its id.
  * @property mode Whether real people may be reached.
  * @property name Display name.
- * @property organization The workspace that its organization began with; none: itself.
- * @property residency Where its data may go.
  * @property slug Short name, unique in the store; the directory of the hub leads from it to
  *   the workspace.
  * @property status State.
@@ -7106,27 +7011,9 @@ public data class Workspace(
     val id: String,
     val mode: Mode = Mode.Sandbox,
     val name: String,
-    val organization: String? = null,
-    val residency: Residency? = null,
     val slug: String,
     val status: WorkspaceStatus = WorkspaceStatus.Active,
     val timezone: String,
-)
-
-/**
- * One workspace.
- *
- * @property id Its id.
- * @property name Display name.
- * @property slug Short name.
- * @property status State.
- */
-@Serializable
-public data class WorkspaceLine(
-    val id: String,
-    val name: String,
-    val slug: String,
-    val status: WorkspaceStatus,
 )
 
 /** State of a workspace. */

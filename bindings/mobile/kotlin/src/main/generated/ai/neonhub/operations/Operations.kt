@@ -7,22 +7,18 @@ import ai.neonhub.models.AgentRun
 import ai.neonhub.models.AgentRunPage
 import ai.neonhub.models.AgentSession
 import ai.neonhub.models.AgentSessionPage
-import ai.neonhub.models.Allowed
 import ai.neonhub.models.Answer
 import ai.neonhub.models.Assertion
 import ai.neonhub.models.Asset
 import ai.neonhub.models.Attribution
 import ai.neonhub.models.AuditEntryPage
-import ai.neonhub.models.AuditExport
 import ai.neonhub.models.AuditReport
 import ai.neonhub.models.Basis
 import ai.neonhub.models.Brand
 import ai.neonhub.models.BrandPage
 import ai.neonhub.models.BrandsChannel
-import ai.neonhub.models.Breaker
+import ai.neonhub.models.BuiltContext
 import ai.neonhub.models.Calendar
-import ai.neonhub.models.CallEnd
-import ai.neonhub.models.CallOperation
 import ai.neonhub.models.Caller
 import ai.neonhub.models.Campaign
 import ai.neonhub.models.CampaignBrief
@@ -31,14 +27,20 @@ import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
 import ai.neonhub.models.Cancelled
 import ai.neonhub.models.CandidateStatus
+import ai.neonhub.models.Changed
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
 import ai.neonhub.models.Compacted
 import ai.neonhub.models.Composed
 import ai.neonhub.models.Consent
+import ai.neonhub.models.ContextItem
+import ai.neonhub.models.Conversation
+import ai.neonhub.models.ConversationHit
+import ai.neonhub.models.ConversationKind
+import ai.neonhub.models.ConversationPage
+import ai.neonhub.models.ConversationStatus
 import ai.neonhub.models.CreateSchedule
-import ai.neonhub.models.CustomRole
 import ai.neonhub.models.DataKeyRotated
 import ai.neonhub.models.Dataset
 import ai.neonhub.models.DatasetKind
@@ -52,17 +54,16 @@ import ai.neonhub.models.Draft
 import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
-import ai.neonhub.models.DryRun
 import ai.neonhub.models.EventPage
 import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Explanation
-import ai.neonhub.models.ExportFormat
 import ai.neonhub.models.ExportReport
+import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Flow
+import ai.neonhub.models.Forgotten
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
-import ai.neonhub.models.GateVerdict
 import ai.neonhub.models.GeneratedText
 import ai.neonhub.models.HealAction
 import ai.neonhub.models.HealthRecordPage
@@ -76,46 +77,41 @@ import ai.neonhub.models.Instant_
 import ai.neonhub.models.Job
 import ai.neonhub.models.JobPage
 import ai.neonhub.models.JobState
-import ai.neonhub.models.JobsChanged
 import ai.neonhub.models.JobsLogLine
-import ai.neonhub.models.KeyView
-import ai.neonhub.models.KeyViewPage
+import ai.neonhub.models.KnowledgeCompacted
 import ai.neonhub.models.LaunchOutcome
 import ai.neonhub.models.LevelSet
 import ai.neonhub.models.Lifecycle
-import ai.neonhub.models.LimitOverride
-import ai.neonhub.models.LimitRow
 import ai.neonhub.models.Manifest
-import ai.neonhub.models.Membership
-import ai.neonhub.models.MembershipPage
+import ai.neonhub.models.Memory
+import ai.neonhub.models.MemoryChange
+import ai.neonhub.models.MemoryHit
+import ai.neonhub.models.MemoryKind
+import ai.neonhub.models.MemorySubject
 import ai.neonhub.models.MergeCandidate
 import ai.neonhub.models.MergeCandidatePage
 import ai.neonhub.models.MergeEntry
+import ai.neonhub.models.Message
+import ai.neonhub.models.MessageHit
+import ai.neonhub.models.MessagePart
+import ai.neonhub.models.MessageRole
 import ai.neonhub.models.Migrated
+import ai.neonhub.models.MigrationPlan
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
 import ai.neonhub.models.NewJob
-import ai.neonhub.models.NewKey
 import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
 import ai.neonhub.models.OnConflict
-import ai.neonhub.models.OperationDetails
-import ai.neonhub.models.OperationLine
 import ai.neonhub.models.Overlap
+import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
-import ai.neonhub.models.Permission
-import ai.neonhub.models.PermissionLine
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.PersonView
 import ai.neonhub.models.PersonViewPage
 import ai.neonhub.models.Plan
-import ai.neonhub.models.PoliciesDecision
-import ai.neonhub.models.Policy
-import ai.neonhub.models.PolicyDraft
-import ai.neonhub.models.PolicyPage
-import ai.neonhub.models.PolicyState
 import ai.neonhub.models.Preferences
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
@@ -125,7 +121,6 @@ import ai.neonhub.models.Published
 import ai.neonhub.models.QueueStats
 import ai.neonhub.models.QueueView
 import ai.neonhub.models.QuietHours
-import ai.neonhub.models.Rate
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
 import ai.neonhub.models.Repaired
@@ -151,6 +146,7 @@ import ai.neonhub.models.SendState
 import ai.neonhub.models.SendTotals
 import ai.neonhub.models.SenderProfile
 import ai.neonhub.models.SessionState
+import ai.neonhub.models.SourceLabel
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Space
 import ai.neonhub.models.SpacePage
@@ -163,6 +159,7 @@ import ai.neonhub.models.SuppressionReason
 import ai.neonhub.models.SuppressionView
 import ai.neonhub.models.SuppressionViewPage
 import ai.neonhub.models.TaggedLink
+import ai.neonhub.models.Taint
 import ai.neonhub.models.Target
 import ai.neonhub.models.TelemetryLevel
 import ai.neonhub.models.Thresholds
@@ -182,9 +179,12 @@ import ai.neonhub.models.UploadedGuide
 import ai.neonhub.models.Utm
 import ai.neonhub.models.VaultReport
 import ai.neonhub.models.VectorKind
+import ai.neonhub.models.VectorStorage
 import ai.neonhub.models.Vectors
+import ai.neonhub.models.Verdict
 import ai.neonhub.models.VerificationMethod
 import ai.neonhub.models.Verified
+import ai.neonhub.models.VersionDiff
 import ai.neonhub.models.Vocabulary
 import ai.neonhub.models.VoiceBrief
 import ai.neonhub.models.VoiceCategory
@@ -196,7 +196,6 @@ import ai.neonhub.models.VoiceView
 import ai.neonhub.models.When
 import ai.neonhub.models.Worked
 import ai.neonhub.models.Workspace
-import ai.neonhub.models.WorkspaceLine
 import ai.neonhub.models.WorkspaceStatus
 import java.time.Instant
 import kotlinx.serialization.builtins.ListSerializer
@@ -292,156 +291,34 @@ public class AiOperations internal constructor(private val core: Core) {
     }
 }
 
-/** Operations of `api_keys`. */
-public class ApiKeysOperations internal constructor(private val core: Core) {
-    /**
-     * Makes an API key. Its secret is in this answer and nowhere else.
-     *
-     * Needs `manage:team`. Effect: idempotent.
-     *
-     * @param name Name, 1..100 characters.
-     * @param permissions What it may do; nothing beyond the caller's own rights.
-     *   `own:organization` makes a root key.
-     * @param expiresAt Until when it is valid; left out: until it is revoked.
-     * @param rateLimit A rate of its own, in place of the profile's.
-     */
-    public suspend fun create(
-        name: String,
-        permissions: List<Permission>,
-        expiresAt: Instant? = null,
-        rateLimit: Rate? = null,
-    ): NewKey = core.call("api_keys.create", NewKey.serializer()) {
-        give("name", name, String.serializer())
-        give("permissions", permissions, ListSerializer(Permission.serializer()))
-        offer("expires_at", expiresAt, InstantSerializer)
-        offer("rate_limit", rateLimit, Rate.serializer())
-    }
-
-    /**
-     * Lists the API keys of this workspace, without their secrets.
-     *
-     * Needs `manage:team`. Effect: read.
-     *
-     * @param cursor `next` of the page before.
-     * @param limit Most keys of the page, 1..500. Default 50.
-     */
-    public suspend fun list(
-        cursor: String? = null,
-        limit: Long? = null,
-    ): KeyViewPage = core.call("api_keys.list", KeyViewPage.serializer()) {
-        offer("cursor", cursor, String.serializer())
-        offer("limit", limit, Long.serializer())
-    }
-
-    /**
-     * Revokes an API key: its next call is refused.
-     *
-     * Needs `manage:team`. Effect: idempotent.
-     *
-     * @param id Id of the key.
-     */
-    public suspend fun revoke(
-        id: String,
-    ): KeyView = core.call("api_keys.revoke", KeyView.serializer()) {
-        give("id", id, String.serializer())
-    }
-
-    /**
-     * Replaces an API key by a new one with the same rights; for a while both are valid.
-     *
-     * Needs `manage:team`. Effect: idempotent.
-     *
-     * @param id Id of the key.
-     * @param overlapMs How long the old one stays valid, in milliseconds, at most 30 days.
-     *   Default 24 h.
-     */
-    public suspend fun rotate(
-        id: String,
-        overlapMs: Long? = null,
-    ): NewKey = core.call("api_keys.rotate", NewKey.serializer()) {
-        give("id", id, String.serializer())
-        offer("overlap_ms", overlapMs, Long.serializer())
-    }
-}
-
 /** Operations of `audit`. */
 public class AuditOperations internal constructor(private val core: Core) {
     /**
-     * Exports entries page by page, with the checkpoints that vouch for them.
-     *
-     * Needs `read:audit`. Effect: read.
-     *
-     * @param cursor `next` of the page before, with the same range.
-     * @param format `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
-     * @param from First entry, from 1. Default: the first.
-     * @param limit Most entries of the page, 1..=5 000. Default 1 000.
-     * @param to Last entry. Default: the last.
-     */
-    public suspend fun export(
-        cursor: String? = null,
-        format: ExportFormat? = null,
-        from: Long? = null,
-        limit: Long? = null,
-        to: Long? = null,
-    ): AuditExport = core.call("audit.export", AuditExport.serializer()) {
-        offer("cursor", cursor, String.serializer())
-        offer("format", format, ExportFormat.serializer())
-        offer("from", from, Long.serializer())
-        offer("limit", limit, Long.serializer())
-        offer("to", to, Long.serializer())
-    }
-
-    /**
-     * Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-     * chooses.
+     * Reads the audit log, newest entries last.
      *
      * Needs `read:audit`. Effect: read.
      *
      * @param action Only this action, such as `people.resolve`.
-     * @param actor Only this actor, in short form: `user:ada`, `agent:campaign`.
      * @param cursor `next` of the page before.
-     * @param from Only from this instant on.
      * @param limit Most entries of the page, 1..500. Default 50.
-     * @param targetId With `target_kind`: only what was done to this record.
-     * @param targetKind Only what was done to records of this kind, such as `policy`.
-     * @param to Only up to this instant.
      */
     public suspend fun query(
         action: String? = null,
-        actor: String? = null,
         cursor: String? = null,
-        from: Instant? = null,
         limit: Long? = null,
-        targetId: String? = null,
-        targetKind: String? = null,
-        to: Instant? = null,
     ): AuditEntryPage = core.call("audit.query", AuditEntryPage.serializer()) {
         offer("action", action, String.serializer())
-        offer("actor", actor, String.serializer())
         offer("cursor", cursor, String.serializer())
-        offer("from", from, InstantSerializer)
         offer("limit", limit, Long.serializer())
-        offer("target_id", targetId, String.serializer())
-        offer("target_kind", targetKind, String.serializer())
-        offer("to", to, InstantSerializer)
     }
 
     /**
-     * Walks the audit chain of this workspace, holds it against the anchors outside the store, and
-     * names the first entry that was changed, removed or moved.
+     * Walks the audit chain of this workspace and names the first entry that was changed, removed
+     * or moved.
      *
      * Needs `read:audit`. Effect: read.
-     *
-     * @param from First entry, from 1. Default: the first.
-     * @param to Last entry. Default: the last, and then also that none is missing after it.
      */
-    public suspend fun verify(
-        from: Long? = null,
-        to: Long? = null,
-    ): AuditReport = core.call("audit.verify", AuditReport.serializer()) {
-        offer("from", from, Long.serializer())
-        offer("to", to, Long.serializer())
-    }
+    public suspend fun verify(): AuditReport = core.call("audit.verify", AuditReport.serializer()) { }
 }
 
 /** Operations of `brands`. */
@@ -552,36 +429,6 @@ public class BrandsOperations internal constructor(private val core: Core) {
         offer("postal_address", postalAddress, String.serializer())
         offer("reply_to", replyTo, String.serializer())
         offer("unsubscribe_url", unsubscribeUrl, String.serializer())
-    }
-}
-
-/** Operations of `breakers`. */
-public class BreakersOperations internal constructor(private val core: Core) {
-    /**
-     * Lists the circuit breakers of this workspace: those that moved, and those this process calls
-     * through.
-     *
-     * Needs `manage:jobs`. Effect: read.
-     *
-     * @param target Only targets that start so, such as `model:`.
-     */
-    public suspend fun list(
-        target: String? = null,
-    ): List<Breaker> = core.call("breakers.list", ListSerializer(Breaker.serializer())) {
-        offer("target", target, String.serializer())
-    }
-
-    /**
-     * Closes a circuit breaker, so that the next call goes through.
-     *
-     * Needs `manage:jobs`. Effect: idempotent.
-     *
-     * @param target The target, such as `model:openai`.
-     */
-    public suspend fun reset(
-        target: String,
-    ): Breaker = core.call("breakers.reset", Breaker.serializer()) {
-        give("target", target, String.serializer())
     }
 }
 
@@ -849,77 +696,6 @@ public class CampaignOperations internal constructor(private val core: Core) {
     }
 }
 
-/** Operations of `catalogue`. */
-public class CatalogueOperations internal constructor(private val core: Core) {
-    /**
-     * Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
-     * when a later one fails.
-     *
-     * Effect: read.
-     *
-     * @param calls The calls, 1..=100.
-     * @param stopOnError True to leave out what comes after the first that fails. Default:
-     *   `false`.
-     */
-    public suspend fun batch(
-        calls: List<CallOperation>,
-        stopOnError: Boolean? = null,
-    ): List<CallEnd> = core.call("catalogue.batch", ListSerializer(CallEnd.serializer())) {
-        give("calls", calls, ListSerializer(CallOperation.serializer()))
-        offer("stop_on_error", stopOnError, Boolean.serializer())
-    }
-
-    /**
-     * Calls an operation by its name. The call is judged, limited and audited as the operation
-     * itself is.
-     *
-     * Effect: read.
-     *
-     * @param name Name of the operation.
-     * @param deadlineMs Shortens the operation's deadline, in milliseconds, at least 1.
-     * @param idempotencyKey A repeated call with the same key and input gives the first answer
-     *   for 24 h.
-     * @param input Its input. Default: `{}`.
-     */
-    public suspend fun call(
-        name: String,
-        deadlineMs: Long? = null,
-        idempotencyKey: String? = null,
-        input: Map<String, JsonElement>? = null,
-    ): JsonElement = core.call("catalogue.call", JsonElement.serializer()) {
-        give("name", name, String.serializer())
-        offer("deadline_ms", deadlineMs, Long.serializer())
-        offer("idempotency_key", idempotencyKey, String.serializer())
-        offer("input", input, MapSerializer(String.serializer(), JsonElement.serializer()))
-    }
-
-    /**
-     * Tells everything about an operation: its schemas, rights, limits and examples.
-     *
-     * Effect: read.
-     *
-     * @param name Its name.
-     */
-    public suspend fun describe(
-        name: String,
-    ): OperationDetails = core.call("catalogue.describe", OperationDetails.serializer()) {
-        give("name", name, String.serializer())
-    }
-
-    /**
-     * Lists the operations of this hub, by name.
-     *
-     * Effect: read.
-     *
-     * @param prefix Only names that start so, such as `people.`.
-     */
-    public suspend fun list(
-        prefix: String? = null,
-    ): List<OperationLine> = core.call("catalogue.list", ListSerializer(OperationLine.serializer())) {
-        offer("prefix", prefix, String.serializer())
-    }
-}
-
 /** Operations of `consent`. */
 public class ConsentOperations internal constructor(private val core: Core) {
     /**
@@ -1035,6 +811,236 @@ public class ConsentOperations internal constructor(private val core: Core) {
     }
 }
 
+/** Operations of `conversations`. */
+public class ConversationsOperations internal constructor(private val core: Core) {
+    /**
+     * Adds a message to a conversation. A closed one opens again. The message is found by its words
+     * at once, and by its meaning when the job that embeds it has run.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param author Name or id of who wrote it.
+     * @param conversation The conversation.
+     * @param parts What it holds, 1 to 50 parts with up to 100 000 characters in all.
+     * @param replyToId The message it answers; it then belongs to the thread of that one.
+     * @param role In whose role it speaks. Default: `user`.
+     * @param runId The run that wrote it.
+     * @param taint How far its text can be trusted. Default: by the role, `user` for a user and
+     *   `model` for an assistant.
+     */
+    public suspend fun append(
+        author: String,
+        conversation: String,
+        parts: List<MessagePart>,
+        replyToId: String? = null,
+        role: MessageRole? = null,
+        runId: String? = null,
+        taint: Taint? = null,
+    ): Message = core.call("conversations.append", Message.serializer()) {
+        give("author", author, String.serializer())
+        give("conversation", conversation, String.serializer())
+        give("parts", parts, ListSerializer(MessagePart.serializer()))
+        offer("reply_to_id", replyToId, String.serializer())
+        offer("role", role, MessageRole.serializer())
+        offer("run_id", runId, String.serializer())
+        offer("taint", taint, Taint.serializer())
+    }
+
+    /**
+     * Closes a conversation.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param conversation The conversation.
+     */
+    public suspend fun close(
+        conversation: String,
+    ): Conversation = core.call("conversations.close", Conversation.serializer()) {
+        give("conversation", conversation, String.serializer())
+    }
+
+    /**
+     * Gives a conversation with a page of its messages, oldest first.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param conversation The conversation.
+     * @param cursor `next` of the page before.
+     * @param limit Most messages of the page, 1..500. Default 50.
+     * @param newestFirst Newest messages first. Default: oldest first.
+     * @param thread Only the messages of the thread that this message began.
+     */
+    public suspend fun get(
+        conversation: String,
+        cursor: String? = null,
+        limit: Long? = null,
+        newestFirst: Boolean? = null,
+        thread: String? = null,
+    ): ConversationPage = core.call("conversations.get", ConversationPage.serializer()) {
+        give("conversation", conversation, String.serializer())
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("newest_first", newestFirst, Boolean.serializer())
+        offer("thread", thread, String.serializer())
+    }
+
+    /**
+     * Lists conversations, the ones with the newest message first.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param kind Only of this kind.
+     * @param limit Most conversations of the page, 1..500. Default 50.
+     * @param person Only with this person. Not together with `kind`.
+     * @param status Only of this status. A page may then hold fewer than `limit`, and more may
+     *   follow.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        kind: ConversationKind? = null,
+        limit: Long? = null,
+        person: String? = null,
+        status: ConversationStatus? = null,
+    ): ConversationPage = core.call("conversations.list", ConversationPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("kind", kind, ConversationKind.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("person", person, String.serializer())
+        offer("status", status, ConversationStatus.serializer())
+    }
+
+    /**
+     * Marks the messages of a conversation as read by a user, up to one of them. Gives how many
+     * were marked.
+     *
+     * Needs `read:content`. Effect: idempotent.
+     *
+     * @param conversation The conversation.
+     * @param user Name or id of the user.
+     * @param upTo The last message that was read. Default: the newest.
+     */
+    public suspend fun markRead(
+        conversation: String,
+        user: String,
+        upTo: String? = null,
+    ): Long = core.call("conversations.mark_read", Long.serializer()) {
+        give("conversation", conversation, String.serializer())
+        give("user", user, String.serializer())
+        offer("up_to", upTo, String.serializer())
+    }
+
+    /**
+     * Moves the messages of one conversation into another, by time. Ids stay, and each message
+     * remembers where it came from, so that `conversations.unmerge` can part them again.
+     *
+     * Needs `write:content`. Effect: compensable.
+     *
+     * @param from The conversation whose messages move.
+     * @param into The conversation that stays.
+     */
+    public suspend fun merge(
+        from: String,
+        into: String,
+    ): Conversation = core.call("conversations.merge", Conversation.serializer()) {
+        give("from", from, String.serializer())
+        give("into", into, String.serializer())
+    }
+
+    /**
+     * Searches the messages of all conversations that the caller may read, by words and by vectors.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param query What to search for, in words.
+     * @param conversation Only this conversation.
+     * @param k Most hits, 1 to 100. Default: 10.
+     * @param kind Only conversations of this kind.
+     * @param person Only conversations with this person.
+     * @param status Only conversations of this status.
+     */
+    public suspend fun search(
+        query: String,
+        conversation: String? = null,
+        k: Long? = null,
+        kind: ConversationKind? = null,
+        person: String? = null,
+        status: ConversationStatus? = null,
+    ): List<MessageHit> = core.call("conversations.search", ListSerializer(MessageHit.serializer())) {
+        give("query", query, String.serializer())
+        offer("conversation", conversation, String.serializer())
+        offer("k", k, Long.serializer())
+        offer("kind", kind, ConversationKind.serializer())
+        offer("person", person, String.serializer())
+        offer("status", status, ConversationStatus.serializer())
+    }
+
+    /**
+     * Finds the conversations that are most like a given one, or like a text.
+     *
+     * The likeness is the mean of the three messages of a conversation that come nearest to any
+     * message given. The given conversation itself and those that the caller may not read are left
+     * out.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param conversation The conversation to compare with. One of `conversation` and `text` is
+     *   needed.
+     * @param k Most hits, 1 to 100. Default: 5.
+     * @param text The text to compare with.
+     */
+    public suspend fun similar(
+        conversation: String? = null,
+        k: Long? = null,
+        text: String? = null,
+    ): List<ConversationHit> = core.call("conversations.similar", ListSerializer(ConversationHit.serializer())) {
+        offer("conversation", conversation, String.serializer())
+        offer("k", k, Long.serializer())
+        offer("text", text, String.serializer())
+    }
+
+    /**
+     * Starts a conversation.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param title Title, 1 to 200 characters.
+     * @param agent The agent that takes part.
+     * @param campaign The campaign it is about.
+     * @param kind What it is for. Default: `ad_hoc`.
+     * @param participants Names or ids of who takes part, up to 100. Default: `[]`.
+     * @param person The person it is with. Reading it then needs `read:people`.
+     */
+    public suspend fun start(
+        title: String,
+        agent: String? = null,
+        campaign: String? = null,
+        kind: ConversationKind? = null,
+        participants: List<String>? = null,
+        person: String? = null,
+    ): Conversation = core.call("conversations.start", Conversation.serializer()) {
+        give("title", title, String.serializer())
+        offer("agent", agent, String.serializer())
+        offer("campaign", campaign, String.serializer())
+        offer("kind", kind, ConversationKind.serializer())
+        offer("participants", participants, ListSerializer(String.serializer()))
+        offer("person", person, String.serializer())
+    }
+
+    /**
+     * Gives a merged conversation its messages back.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param from The conversation that was merged away.
+     */
+    public suspend fun unmerge(
+        from: String,
+    ): Conversation = core.call("conversations.unmerge", Conversation.serializer()) {
+        give("from", from, String.serializer())
+    }
+}
+
 /** Operations of `datasets`. */
 public class DatasetsOperations internal constructor(private val core: Core) {
     /**
@@ -1062,6 +1068,22 @@ public class DatasetsOperations internal constructor(private val core: Core) {
         offer("acl", acl, ListSerializer(DatasetsRole.serializer()))
         offer("kind", kind, DatasetKind.serializer())
         offer("purposes", purposes, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Deletes a dataset with all its documents, in one commit.
+     *
+     * Needs `delete:content`. Effect: idempotent.
+     *
+     * @param dataset Id or name of the dataset.
+     * @param space Id or name of its space, when the name stands in several.
+     */
+    public suspend fun delete(
+        dataset: String,
+        space: String? = null,
+    ): Dataset = core.call("datasets.delete", Dataset.serializer()) {
+        give("dataset", dataset, String.serializer())
+        offer("space", space, String.serializer())
     }
 
     /**
@@ -1098,6 +1120,31 @@ public class DatasetsOperations internal constructor(private val core: Core) {
         offer("limit", limit, Long.serializer())
         offer("space", space, String.serializer())
     }
+
+    /**
+     * Renames a dataset, or changes who may read it and what for.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+     *
+     * @param dataset Id or name of the dataset.
+     * @param acl Roles that may read it; an empty list: everyone with `read:content`.
+     * @param name New name.
+     * @param purposes Purposes it may be used for; an empty list: any.
+     * @param space Id or name of its space, when the name stands in several.
+     */
+    public suspend fun update(
+        dataset: String,
+        acl: List<DatasetsRole>? = null,
+        name: String? = null,
+        purposes: List<String>? = null,
+        space: String? = null,
+    ): Dataset = core.call("datasets.update", Dataset.serializer()) {
+        give("dataset", dataset, String.serializer())
+        offer("acl", acl, ListSerializer(DatasetsRole.serializer()))
+        offer("name", name, String.serializer())
+        offer("purposes", purposes, ListSerializer(String.serializer()))
+        offer("space", space, String.serializer())
+    }
 }
 
 /** Operations of `documents`. */
@@ -1114,6 +1161,22 @@ public class DocumentsOperations internal constructor(private val core: Core) {
         document: String,
     ): Document = core.call("documents.delete", Document.serializer()) {
         give("document", document, String.serializer())
+    }
+
+    /**
+     * Compares two versions of a document, passage by passage.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param document The newer version.
+     * @param from The older version. Default: the one before.
+     */
+    public suspend fun diff(
+        document: String,
+        from: String? = null,
+    ): VersionDiff = core.call("documents.diff", VersionDiff.serializer()) {
+        give("document", document, String.serializer())
+        offer("from", from, String.serializer())
     }
 
     /**
@@ -1150,6 +1213,34 @@ public class DocumentsOperations internal constructor(private val core: Core) {
         offer("cursor", cursor, String.serializer())
         offer("limit", limit, Long.serializer())
         offer("space", space, String.serializer())
+    }
+
+    /**
+     * Reads a document again from the file that the store keeps, for instance after a change of the
+     * space. It changes nothing when the chunks and vectors would be the same.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param document The document version whose file is read.
+     */
+    public suspend fun reprocess(
+        document: String,
+    ): Document = core.call("documents.reprocess", Document.serializer()) {
+        give("document", document, String.serializer())
+    }
+
+    /**
+     * Brings a deleted document back as a new version, within 30 days and before a
+     * `knowledge.compact` that allows less.
+     *
+     * Needs `delete:content`. Effect: idempotent.
+     *
+     * @param document The version to bring back.
+     */
+    public suspend fun restore(
+        document: String,
+    ): Document = core.call("documents.restore", Document.serializer()) {
+        give("document", document, String.serializer())
     }
 
     /**
@@ -1390,7 +1481,7 @@ public class GateOperations internal constructor(private val core: Core) {
         draft: String,
         at: Instant? = null,
         person: String? = null,
-    ): GateVerdict = core.call("gate.check", GateVerdict.serializer()) {
+    ): Verdict = core.call("gate.check", Verdict.serializer()) {
         give("draft", draft, String.serializer())
         offer("at", at, InstantSerializer)
         offer("person", person, String.serializer())
@@ -1481,7 +1572,7 @@ public class JobsOperations internal constructor(private val core: Core) {
     public suspend fun discardDead(
         queue: String,
         error: String? = null,
-    ): JobsChanged = core.call("jobs.discard_dead", JobsChanged.serializer()) {
+    ): Changed = core.call("jobs.discard_dead", Changed.serializer()) {
         give("queue", queue, String.serializer())
         offer("error", error, String.serializer())
     }
@@ -1654,7 +1745,7 @@ public class JobsOperations internal constructor(private val core: Core) {
      */
     public suspend fun retry(
         ids: List<String>,
-    ): JobsChanged = core.call("jobs.retry", JobsChanged.serializer()) {
+    ): Changed = core.call("jobs.retry", Changed.serializer()) {
         give("ids", ids, ListSerializer(String.serializer()))
     }
 
@@ -1669,7 +1760,7 @@ public class JobsOperations internal constructor(private val core: Core) {
     public suspend fun retryDead(
         queue: String,
         error: String? = null,
-    ): JobsChanged = core.call("jobs.retry_dead", JobsChanged.serializer()) {
+    ): Changed = core.call("jobs.retry_dead", Changed.serializer()) {
         give("queue", queue, String.serializer())
         offer("error", error, String.serializer())
     }
@@ -1684,6 +1775,78 @@ public class JobsOperations internal constructor(private val core: Core) {
 
 /** Operations of `knowledge`. */
 public class KnowledgeOperations internal constructor(private val core: Core) {
+    /**
+     * Takes what was deleted out of the files: the index files of the workspace are written anew,
+     * documents that can no longer be restored are dropped with their files, and the store gives
+     * back the space of what was removed.
+     *
+     * Deleted text is in no answer long before: this is for its last traces. Blobs go when no
+     * record of the store names them, whichever workspace it is of; those of newer uploads than
+     * `blob_grace_s` wait for the next call. It writes the store's files anew, so it takes time in
+     * proportion to their size.
+     *
+     * Needs `delete:content`. Effect: idempotent.
+     *
+     * @param blobGraceS Age from which unnamed blobs go, in seconds. Default 86400; below 3600
+     *   it needs `own:organization` and 0 is only for while nobody writes.
+     * @param restorableDays Days for which deleted documents can still be restored, 0 to 30.
+     *   Default 30; with 0 every deleted document goes for good.
+     */
+    public suspend fun compact(
+        blobGraceS: Long? = null,
+        restorableDays: Long? = null,
+    ): KnowledgeCompacted = core.call("knowledge.compact", KnowledgeCompacted.serializer()) {
+        offer("blob_grace_s", blobGraceS, Long.serializer())
+        offer("restorable_days", restorableDays, Long.serializer())
+    }
+
+    /**
+     * Builds what a model gets to read, within a budget of tokens.
+     *
+     * Instructions, output schema and task input stand in it whole. The rest is filled by priority:
+     * brand voice, verified facts, passages found for the query, memory, conversation, examples.
+     * What does not fit is dropped, the lowest score first, and named in `dropped`, as is what may
+     * not be used for the purpose. Text of others stands between marks with its source id, and
+     * keeps its label.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param budgetTokens Most tokens in all, 100 to 2 000 000.
+     * @param purpose What it is to be used for, such as `email` or `support`.
+     * @param query What to look for in knowledge and memory.
+     * @param consents The consent bases that hold now. When given, a memory with another basis
+     *   is dropped.
+     * @param conversation The conversation to take the newest messages of.
+     * @param items Texts of the caller. Default: `[]`.
+     * @param k Passages to look for, 0 to 100. Default: 10.
+     * @param limits Limits of the parts, each part at most once. Default: `[]`.
+     * @param spaces Ids or names of the spaces to look in; empty: all. Default: `[]`.
+     * @param subjects Whose memories to take. Default: `[]`.
+     */
+    public suspend fun context(
+        budgetTokens: Long,
+        purpose: String,
+        query: String,
+        consents: List<String>? = null,
+        conversation: String? = null,
+        items: List<ContextItem>? = null,
+        k: Long? = null,
+        limits: List<PartLimits>? = null,
+        spaces: List<String>? = null,
+        subjects: List<MemorySubject>? = null,
+    ): BuiltContext = core.call("knowledge.context", BuiltContext.serializer()) {
+        give("budget_tokens", budgetTokens, Long.serializer())
+        give("purpose", purpose, String.serializer())
+        give("query", query, String.serializer())
+        offer("consents", consents, ListSerializer(String.serializer()))
+        offer("conversation", conversation, String.serializer())
+        offer("items", items, ListSerializer(ContextItem.serializer()))
+        offer("k", k, Long.serializer())
+        offer("limits", limits, ListSerializer(PartLimits.serializer()))
+        offer("spaces", spaces, ListSerializer(String.serializer()))
+        offer("subjects", subjects, ListSerializer(MemorySubject.serializer()))
+    }
+
     /**
      * Embeds texts: one vector of length 1 for each, in order.
      *
@@ -1747,8 +1910,10 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      *
      * Needs `read:content`. Effect: read.
      *
-     * @param query What to search for, in words. Empty when `vector` alone is searched for, in
-     *   mode `vector`.
+     * @param query What to search for, in words. `"words in quotes"` must stand in a hit in
+     *   this order; `start*` finds the words that begin so. Empty when `vector` alone is searched
+     *   for, in mode `vector`.
+     * @param boosts What a word counts in title, headings and text.
      * @param filters What a hit must match.
      * @param fusion How the lists are joined. Default: `blend`.
      * @param k Most hits, 1 to 100. Default: 5.
@@ -1756,6 +1921,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      * @param mmrLambda Spreads the hits: 1 keeps the order by score, 0 wants only difference.
      *   Default: no spreading.
      * @param mode Which lists answer. Default: `hybrid`.
+     * @param rerank Id of a reranker that decides the order of the best 50. Default: none.
      * @param spaces Ids or names of spaces; empty: all. Default: `[]`.
      * @param textWeight Share of the words in the joined score, 0 to 1. Default: 0.5, or 0.85
      *   beside a lexical embedder.
@@ -1764,127 +1930,181 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      */
     public suspend fun search(
         query: String,
+        boosts: FieldBoosts? = null,
         filters: SearchFilters? = null,
         fusion: Fusion? = null,
         k: Long? = null,
         minScore: Double? = null,
         mmrLambda: Double? = null,
         mode: SearchMode? = null,
+        rerank: String? = null,
         spaces: List<String>? = null,
         textWeight: Double? = null,
         vector: String? = null,
     ): SearchResult = core.call("knowledge.search", SearchResult.serializer()) {
         give("query", query, String.serializer())
+        offer("boosts", boosts, FieldBoosts.serializer())
         offer("filters", filters, SearchFilters.serializer())
         offer("fusion", fusion, Fusion.serializer())
         offer("k", k, Long.serializer())
         offer("min_score", minScore, Double.serializer())
         offer("mmr_lambda", mmrLambda, Double.serializer())
         offer("mode", mode, SearchMode.serializer())
+        offer("rerank", rerank, String.serializer())
         offer("spaces", spaces, ListSerializer(String.serializer()))
         offer("text_weight", textWeight, Double.serializer())
         offer("vector", vector, String.serializer())
     }
 }
 
-/** Operations of `limits`. */
-public class LimitsOperations internal constructor(private val core: Core) {
+/** Operations of `memory`. */
+public class MemoryOperations internal constructor(private val core: Core) {
     /**
-     * Lists the limits of calls: what is counted, how many are admitted, since when a limit is
-     * overridden.
+     * Remembers something about a brand, an agent or a user.
      *
-     * Needs `manage:policies`. Effect: read.
+     * What a first party says holds at once; all else waits in quarantine until an event with
+     * another id, or a first party, says the same. What is there already is reinforced, not kept
+     * twice. A slot with another value closes the old item. A text that was itself recalled from
+     * memory is not learned again.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
+     *
+     * @param sourceEvent Id of the event, message or run it was learned from.
+     * @param subject Who or what it is about.
+     * @param text In words, 1 to 4 000 characters.
+     * @param confidence How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
+     * @param consentBasis The consent or contract that allows to keep it. Needed about a user.
+     * @param expiresAt When it may no longer be used. Default: never.
+     * @param kind What kind of thing it is. Default: `fact`.
+     * @param purposes Purposes it may be used for; empty: any. Default: `[]`.
+     * @param recalled True when the text was itself recalled from memory: it is then not
+     *   learned. Default: `false`.
+     * @param slots In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
+     *   only they can be contradicted. Default: `{}`.
+     * @param sourceLabel Where it comes from. Default: `model`, the least trusted.
+     * @param validFrom From when it is so. Default: now.
      */
-    public suspend fun list(): List<LimitRow> = core.call("limits.list", ListSerializer(LimitRow.serializer())) { }
-
-    /**
-     * Sets another limit for a bucket, or for all buckets of a kind, for a time.
-     *
-     * Needs `manage:policies`. Effect: idempotent.
-     *
-     * @param bucket A kind such as `principal`, or one bucket of it such as
-     *   `principal|user:ada`.
-     * @param reason Why, 1..500 characters; kept in the audit log.
-     * @param until Until when; at most a year from now. An instant that has passed ends an
-     *   override.
-     * @param rate The rate in its place; left out: not limited.
-     */
-    public suspend fun override(
-        bucket: String,
-        reason: String,
-        until: Instant,
-        rate: Rate? = null,
-    ): LimitOverride = core.call("limits.override", LimitOverride.serializer()) {
-        give("bucket", bucket, String.serializer())
-        give("reason", reason, String.serializer())
-        give("until", until, InstantSerializer)
-        offer("rate", rate, Rate.serializer())
-    }
-}
-
-/** Operations of `members`. */
-public class MembersOperations internal constructor(private val core: Core) {
-    /**
-     * Asks a user to join this workspace with a role.
-     *
-     * Needs `manage:team`. Effect: idempotent.
-     *
-     * @param role `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
-     *   beyond the caller's own rights.
-     * @param user The user, by the id the host knows it by, 1..200 bytes.
-     */
-    public suspend fun invite(
-        role: String,
-        user: String,
-    ): Membership = core.call("members.invite", Membership.serializer()) {
-        give("role", role, String.serializer())
-        give("user", user, String.serializer())
-    }
-
-    /**
-     * Lists the members of this workspace, by user.
-     *
-     * Needs `manage:team`. Effect: read.
-     *
-     * @param cursor `next` of the page before.
-     * @param limit Most members of the page, 1..500. Default 50.
-     */
-    public suspend fun list(
-        cursor: String? = null,
-        limit: Long? = null,
-    ): MembershipPage = core.call("members.list", MembershipPage.serializer()) {
-        offer("cursor", cursor, String.serializer())
-        offer("limit", limit, Long.serializer())
+    public suspend fun add(
+        sourceEvent: String,
+        subject: MemorySubject,
+        text: String,
+        confidence: Double? = null,
+        consentBasis: String? = null,
+        expiresAt: Instant? = null,
+        kind: MemoryKind? = null,
+        purposes: List<String>? = null,
+        recalled: Boolean? = null,
+        slots: Map<String, String>? = null,
+        sourceLabel: SourceLabel? = null,
+        validFrom: Instant? = null,
+    ): MemoryChange = core.call("memory.add", MemoryChange.serializer()) {
+        give("source_event", sourceEvent, String.serializer())
+        give("subject", subject, MemorySubject.serializer())
+        give("text", text, String.serializer())
+        offer("confidence", confidence, Double.serializer())
+        offer("consent_basis", consentBasis, String.serializer())
+        offer("expires_at", expiresAt, InstantSerializer)
+        offer("kind", kind, MemoryKind.serializer())
+        offer("purposes", purposes, ListSerializer(String.serializer()))
+        offer("recalled", recalled, Boolean.serializer())
+        offer("slots", slots, MapSerializer(String.serializer(), String.serializer()))
+        offer("source_label", sourceLabel, SourceLabel.serializer())
+        offer("valid_from", validFrom, InstantSerializer)
     }
 
     /**
-     * Removes a member. Its keys are revoked in the same commit.
+     * Answers what was known about a subject at an instant: what held then, also when it was closed
+     * or taken back later. What was forgotten stays forgotten.
      *
-     * Needs `manage:team`. Effect: idempotent.
+     * Needs `read:content`. Effect: read.
      *
-     * @param user The user.
+     * @param at The instant.
+     * @param subject Who or what it is about.
      */
-    public suspend fun remove(
-        user: String,
-    ): Membership = core.call("members.remove", Membership.serializer()) {
-        give("user", user, String.serializer())
+    public suspend fun asOf(
+        at: Instant,
+        subject: MemorySubject,
+    ): List<Memory> = core.call("memory.as_of", ListSerializer(Memory.serializer())) {
+        give("at", at, InstantSerializer)
+        give("subject", subject, MemorySubject.serializer())
     }
 
     /**
-     * Gives a member another role. It holds for the member's next call.
+     * Confirms a memory: with an event of another id than those it was learned from, or by a first
+     * party.
      *
-     * Needs `manage:team`. Effect: idempotent.
+     * Needs `write:content`. Effect: idempotent.
      *
-     * @param role The new role; neither it nor the old one may go beyond the caller's own
-     *   rights.
-     * @param user The user.
+     * @param memory The memory.
+     * @param sourceEvent Id of the event that says the same.
+     * @param sourceLabel Who says so. Default: `first_party`.
      */
-    public suspend fun setRole(
-        role: String,
-        user: String,
-    ): Membership = core.call("members.set_role", Membership.serializer()) {
-        give("role", role, String.serializer())
-        give("user", user, String.serializer())
+    public suspend fun confirm(
+        memory: String,
+        sourceEvent: String,
+        sourceLabel: SourceLabel? = null,
+    ): MemoryChange = core.call("memory.confirm", MemoryChange.serializer()) {
+        give("memory", memory, String.serializer())
+        give("source_event", sourceEvent, String.serializer())
+        offer("source_label", sourceLabel, SourceLabel.serializer())
+    }
+
+    /**
+     * Forgets one memory, or all about a subject: text, slots and vector leave the store. There is
+     * no way back.
+     *
+     * Needs `delete:content`. Effect: idempotent.
+     *
+     * @param memory The memory. One of `memory` and `subject` is needed.
+     * @param subject All about this subject.
+     */
+    public suspend fun forget(
+        memory: String? = null,
+        subject: MemorySubject? = null,
+    ): Forgotten = core.call("memory.forget", Forgotten.serializer()) {
+        offer("memory", memory, String.serializer())
+        offer("subject", subject, MemorySubject.serializer())
+    }
+
+    /**
+     * Takes a memory back: no search gives it again, and `memory.as_of` still knows that it held.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param memory The memory.
+     */
+    public suspend fun retract(
+        memory: String,
+    ): Memory = core.call("memory.retract", Memory.serializer()) {
+        give("memory", memory, String.serializer())
+    }
+
+    /**
+     * Searches what is remembered about a subject.
+     *
+     * Only what holds now is given: not what waits in quarantine, was taken back, closed or has
+     * expired, nor what may not be used for the purpose.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param subject Who or what it is about.
+     * @param k Most hits, 1 to 100. Default: 10.
+     * @param kinds Kinds; one of them. Empty: any. Default: `[]`.
+     * @param purpose What it is to be used for: items that name other purposes are left out.
+     * @param query What to search for; left out, the newest come first.
+     */
+    public suspend fun search(
+        subject: MemorySubject,
+        k: Long? = null,
+        kinds: List<MemoryKind>? = null,
+        purpose: String? = null,
+        query: String? = null,
+    ): List<MemoryHit> = core.call("memory.search", ListSerializer(MemoryHit.serializer())) {
+        give("subject", subject, MemorySubject.serializer())
+        offer("k", k, Long.serializer())
+        offer("kinds", kinds, ListSerializer(MemoryKind.serializer()))
+        offer("purpose", purpose, String.serializer())
+        offer("query", query, String.serializer())
     }
 }
 
@@ -2272,123 +2492,6 @@ public class PeopleOperations internal constructor(private val core: Core) {
     }
 }
 
-/** Operations of `policies`. */
-public class PoliciesOperations internal constructor(private val core: Core) {
-    /**
-     * Puts a version of a policy in force, or in dry run. Another version of the same name that was
-     * in that state ends.
-     *
-     * Needs `manage:policies`. Effect: idempotent.
-     *
-     * @param id Id of the version.
-     * @param dryRun True to only evaluate and record it beside those in force. Default:
-     *   `false`.
-     */
-    public suspend fun activate(
-        id: String,
-        dryRun: Boolean? = null,
-    ): Policy = core.call("policies.activate", Policy.serializer()) {
-        give("id", id, String.serializer())
-        offer("dry_run", dryRun, Boolean.serializer())
-    }
-
-    /**
-     * Tries a policy on the decisions that were recorded: which would have come out differently.
-     *
-     * Needs `manage:policies`. Effect: read.
-     *
-     * @param policy The policy; a version in force of the same name is left out beside it.
-     * @param from Decisions from this instant on. Default: all that are kept, 30 days.
-     * @param to Decisions up to this instant. Default: now.
-     */
-    public suspend fun dryRun(
-        policy: PolicyDraft,
-        from: Instant? = null,
-        to: Instant? = null,
-    ): DryRun = core.call("policies.dry_run", DryRun.serializer()) {
-        give("policy", policy, PolicyDraft.serializer())
-        offer("from", from, InstantSerializer)
-        offer("to", to, InstantSerializer)
-    }
-
-    /**
-     * Asks the policies in force what they would say to a call with these facts, with the word of
-     * each rule.
-     *
-     * Needs `read:audit`. Effect: pure.
-     *
-     * @param facts Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on.
-     *   What is left out is unknown.
-     * @param operation Name of the operation.
-     */
-    public suspend fun evaluate(
-        facts: JsonElement,
-        operation: String,
-    ): PoliciesDecision = core.call("policies.evaluate", PoliciesDecision.serializer()) {
-        give("facts", facts, JsonElement.serializer())
-        give("operation", operation, String.serializer())
-    }
-
-    /**
-     * Lists all versions of a policy, the newest last.
-     *
-     * Needs `manage:policies`. Effect: read.
-     *
-     * @param name Name of the policy.
-     */
-    public suspend fun history(
-        name: String,
-    ): List<Policy> = core.call("policies.history", ListSerializer(Policy.serializer())) {
-        give("name", name, String.serializer())
-    }
-
-    /**
-     * Lists policies, by state and name, or by name and version.
-     *
-     * Needs `manage:policies`. Effect: read.
-     *
-     * @param cursor `next` of the page before.
-     * @param limit Most policies of the page, 1..500. Default 50.
-     * @param state Only this state.
-     */
-    public suspend fun list(
-        cursor: String? = null,
-        limit: Long? = null,
-        state: PolicyState? = null,
-    ): PolicyPage = core.call("policies.list", PolicyPage.serializer()) {
-        offer("cursor", cursor, String.serializer())
-        offer("limit", limit, Long.serializer())
-        offer("state", state, PolicyState.serializer())
-    }
-
-    /**
-     * Writes a policy as a draft: a new name starts at version 1, a known one gets its next
-     * version.
-     *
-     * Needs `manage:policies`. Effect: idempotent.
-     *
-     * @param policy What it says.
-     */
-    public suspend fun put(
-        policy: PolicyDraft,
-    ): Policy = core.call("policies.put", Policy.serializer()) {
-        give("policy", policy, PolicyDraft.serializer())
-    }
-
-    /**
-     * Takes a version of a policy out of force.
-     *
-     * Needs `manage:policies`. Effect: idempotent.
-     *
-     * @param id Id of the version.
-     */
-    public suspend fun retire(
-        id: String,
-    ): Policy = core.call("policies.retire", Policy.serializer()) {
-        give("id", id, String.serializer())
-    }
-}
-
 /** Operations of `preferences`. */
 public class PreferencesOperations internal constructor(private val core: Core) {
     /**
@@ -2493,7 +2596,7 @@ public class QueuesOperations internal constructor(private val core: Core) {
     public suspend fun obliterate(
         confirm: String,
         queue: String,
-    ): JobsChanged = core.call("queues.obliterate", JobsChanged.serializer()) {
+    ): Changed = core.call("queues.obliterate", Changed.serializer()) {
         give("confirm", confirm, String.serializer())
         give("queue", queue, String.serializer())
     }
@@ -2535,27 +2638,6 @@ public class QueuesOperations internal constructor(private val core: Core) {
         queue: String,
     ): QueueStats = core.call("queues.stats", QueueStats.serializer()) {
         give("queue", queue, String.serializer())
-    }
-}
-
-/** Operations of `roles`. */
-public class RolesOperations internal constructor(private val core: Core) {
-    /**
-     * Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
-     *
-     * Needs `manage:team`. Effect: idempotent.
-     *
-     * @param name Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
-     *   role.
-     * @param permissions What it holds: words such as `read:content`, none beyond the caller's
-     *   own rights.
-     */
-    public suspend fun put(
-        name: String,
-        permissions: List<Permission>,
-    ): CustomRole = core.call("roles.put", CustomRole.serializer()) {
-        give("name", name, String.serializer())
-        give("permissions", permissions, ListSerializer(Permission.serializer()))
     }
 }
 
@@ -2812,30 +2894,7 @@ public class SchedulesOperations internal constructor(private val core: Core) {
 /** Operations of `scope`. */
 public class ScopeOperations internal constructor(private val core: Core) {
     /**
-     * Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
-     *
-     * Effect: pure.
-     *
-     * @param operation Name of the operation.
-     * @param target Its input as far as it is known, for policies that look at it.
-     */
-    public suspend fun can(
-        operation: String,
-        target: Map<String, JsonElement>? = null,
-    ): Allowed = core.call("scope.can", Allowed.serializer()) {
-        give("operation", operation, String.serializer())
-        offer("target", target, MapSerializer(String.serializer(), JsonElement.serializer()))
-    }
-
-    /**
-     * Lists the words of rights: what each means, which roles hold it, which operations need it.
-     *
-     * Effect: read.
-     */
-    public suspend fun listPermissions(): List<PermissionLine> = core.call("scope.list_permissions", ListSerializer(PermissionLine.serializer())) { }
-
-    /**
-     * Tells who is calling, with which rights, in which workspace, and how many calls are left.
+     * Tells who is calling, with which rights, in which workspace.
      *
      * Effect: read.
      */
@@ -3062,17 +3121,21 @@ public class SpacesOperations internal constructor(private val core: Core) {
      * @param embedder Embedder that makes the vectors. Default: `offline-hash-512`.
      * @param language ISO 639-1 code of all its texts; left out, the language of each document
      *   is detected.
+     * @param storage How exactly the index keeps the vectors. Default: `f16`, which no answer
+     *   was ever seen to change for.
      */
     public suspend fun create(
         name: String,
         chunking: ChunkOptions? = null,
         embedder: String? = null,
         language: String? = null,
+        storage: VectorStorage? = null,
     ): Space = core.call("spaces.create", Space.serializer()) {
         give("name", name, String.serializer())
         offer("chunking", chunking, ChunkOptions.serializer())
         offer("embedder", embedder, String.serializer())
         offer("language", language, String.serializer())
+        offer("storage", storage, VectorStorage.serializer())
     }
 
     /**
@@ -3102,6 +3165,59 @@ public class SpacesOperations internal constructor(private val core: Core) {
     ): SpacePage = core.call("spaces.list", SpacePage.serializer()) {
         offer("cursor", cursor, String.serializer())
         offer("limit", limit, Long.serializer())
+    }
+
+    /**
+     * Moves a space to another embedder, as a job. Search answers from the old vectors until every
+     * chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+     *
+     * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+     *
+     * @param embedder The new embedder.
+     * @param space Id or name of the space.
+     * @param dryRun True to count the work only. Default: `false`.
+     */
+    public suspend fun migrate(
+        embedder: String,
+        space: String,
+        dryRun: Boolean? = null,
+    ): MigrationPlan = core.call("spaces.migrate", MigrationPlan.serializer()) {
+        give("embedder", embedder, String.serializer())
+        give("space", space, String.serializer())
+        offer("dry_run", dryRun, Boolean.serializer())
+    }
+
+    /**
+     * Retires a space: it answers nothing and takes no documents. Its records stay.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param space Id or name of the space.
+     */
+    public suspend fun retire(
+        space: String,
+    ): Space = core.call("spaces.retire", Space.serializer()) {
+        give("space", space, String.serializer())
+    }
+
+    /**
+     * Renames a space, or changes the language of its texts. Documents that are there keep their
+     * chunks; a changed language holds for what comes in from now on.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
+     *
+     * @param space Id or name of the space.
+     * @param language ISO 639-1 code of its texts.
+     * @param name New name.
+     */
+    public suspend fun update(
+        space: String,
+        language: String? = null,
+        name: String? = null,
+    ): Space = core.call("spaces.update", Space.serializer()) {
+        give("space", space, String.serializer())
+        offer("language", language, String.serializer())
+        offer("name", name, String.serializer())
     }
 }
 
@@ -3873,71 +3989,11 @@ public class VoiceOperations internal constructor(private val core: Core) {
 /** Operations of `workspaces`. */
 public class WorkspacesOperations internal constructor(private val core: Core) {
     /**
-     * Closes this workspace. It can be restored until it is erased.
-     *
-     * Needs `own:organization`. Effect: idempotent.
-     *
-     * @param reason Why, 1..500 characters.
-     */
-    public suspend fun close(
-        reason: String,
-    ): Workspace = core.call("workspaces.close", Workspace.serializer()) {
-        give("reason", reason, String.serializer())
-    }
-
-    /**
-     * Makes a workspace in the organization of this one.
-     *
-     * Needs `manage:organization`. Effect: idempotent.
-     *
-     * @param slug Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
-     *   outside the organization, the new workspace gets a longer one, which is in the answer.
-     * @param name Display name, 1..200 characters. Default: the slug.
-     * @param timezone IANA time zone. Default: that of this workspace.
-     */
-    public suspend fun create(
-        slug: String,
-        name: String? = null,
-        timezone: String? = null,
-    ): Workspace = core.call("workspaces.create", Workspace.serializer()) {
-        give("slug", slug, String.serializer())
-        offer("name", name, String.serializer())
-        offer("timezone", timezone, String.serializer())
-    }
-
-    /**
      * Gives the settings of this workspace.
      *
      * Effect: read.
      */
     public suspend fun get(): Workspace = core.call("workspaces.get", Workspace.serializer()) { }
-
-    /**
-     * Lists the workspaces of this organization that the caller belongs to, by slug.
-     *
-     * Effect: read.
-     */
-    public suspend fun list(): List<WorkspaceLine> = core.call("workspaces.list", ListSerializer(WorkspaceLine.serializer())) { }
-
-    /**
-     * Makes a suspended or closed workspace active again.
-     *
-     * Needs `own:organization`. Effect: idempotent.
-     */
-    public suspend fun restore(): Workspace = core.call("workspaces.restore", Workspace.serializer()) { }
-
-    /**
-     * Suspends this workspace: it answers reads, all else is refused until it is restored.
-     *
-     * Needs `manage:organization`. Effect: idempotent.
-     *
-     * @param reason Why, 1..500 characters.
-     */
-    public suspend fun suspend(
-        reason: String,
-    ): Workspace = core.call("workspaces.suspend", Workspace.serializer()) {
-        give("reason", reason, String.serializer())
-    }
 
     /**
      * Changes settings of this workspace; what is left out stays.
@@ -3949,9 +4005,6 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
      * @param defaultRegion ISO 3166-1 alpha-2 region for reading national phone numbers.
      * @param mode `sandbox` for trying out, `production` for real people.
      * @param name Display name, 1..200 characters.
-     * @param regionTag Region that the targets of its data must be tagged with, such as `eu`;
-     *   empty text: anywhere.
-     * @param residencyAny Lets targets without a region pass as well.
      * @param status `active`, `paused`, `suspended` or `closed`.
      * @param timezone IANA time zone.
      */
@@ -3961,8 +4014,6 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
         defaultRegion: String? = null,
         mode: Mode? = null,
         name: String? = null,
-        regionTag: String? = null,
-        residencyAny: Boolean? = null,
         status: WorkspaceStatus? = null,
         timezone: String? = null,
     ): Workspace = core.call("workspaces.update", Workspace.serializer()) {
@@ -3971,8 +4022,6 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
         offer("default_region", defaultRegion, String.serializer())
         offer("mode", mode, Mode.serializer())
         offer("name", name, String.serializer())
-        offer("region_tag", regionTag, String.serializer())
-        offer("residency_any", residencyAny, Boolean.serializer())
         offer("status", status, WorkspaceStatus.serializer())
         offer("timezone", timezone, String.serializer())
     }
@@ -3986,17 +4035,11 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `ai`. */
     public val ai: AiOperations get() = AiOperations(core)
 
-    /** Operations of `api_keys`. */
-    public val apiKeys: ApiKeysOperations get() = ApiKeysOperations(core)
-
     /** Operations of `audit`. */
     public val audit: AuditOperations get() = AuditOperations(core)
 
     /** Operations of `brands`. */
     public val brands: BrandsOperations get() = BrandsOperations(core)
-
-    /** Operations of `breakers`. */
-    public val breakers: BreakersOperations get() = BreakersOperations(core)
 
     /** Operations of `bus`. */
     public val bus: BusOperations get() = BusOperations(core)
@@ -4004,11 +4047,11 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `campaign`. */
     public val campaign: CampaignOperations get() = CampaignOperations(core)
 
-    /** Operations of `catalogue`. */
-    public val catalogue: CatalogueOperations get() = CatalogueOperations(core)
-
     /** Operations of `consent`. */
     public val consent: ConsentOperations get() = ConsentOperations(core)
+
+    /** Operations of `conversations`. */
+    public val conversations: ConversationsOperations get() = ConversationsOperations(core)
 
     /** Operations of `datasets`. */
     public val datasets: DatasetsOperations get() = DatasetsOperations(core)
@@ -4034,17 +4077,11 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `knowledge`. */
     public val knowledge: KnowledgeOperations get() = KnowledgeOperations(core)
 
-    /** Operations of `limits`. */
-    public val limits: LimitsOperations get() = LimitsOperations(core)
-
-    /** Operations of `members`. */
-    public val members: MembersOperations get() = MembersOperations(core)
+    /** Operations of `memory`. */
+    public val memory: MemoryOperations get() = MemoryOperations(core)
 
     /** Operations of `people`. */
     public val people: PeopleOperations get() = PeopleOperations(core)
-
-    /** Operations of `policies`. */
-    public val policies: PoliciesOperations get() = PoliciesOperations(core)
 
     /** Operations of `preferences`. */
     public val preferences: PreferencesOperations get() = PreferencesOperations(core)
@@ -4054,9 +4091,6 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `queues`. */
     public val queues: QueuesOperations get() = QueuesOperations(core)
-
-    /** Operations of `roles`. */
-    public val roles: RolesOperations get() = RolesOperations(core)
 
     /** Operations of `runs`. */
     public val runs: RunsOperations get() = RunsOperations(core)

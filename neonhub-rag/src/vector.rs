@@ -7,7 +7,7 @@ use neonhub_core::{Error, ErrorKind, Result};
 use crate::index::{from_half, to_half};
 
 /// A vector as text.
-pub(super) fn encode(vector: &[f32]) -> String {
+pub(crate) fn encode(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|v| to_half(*v).to_le_bytes()).collect();
     BASE64_STANDARD.encode(bytes)
 }
@@ -16,7 +16,7 @@ pub(super) fn encode(vector: &[f32]) -> String {
 ///
 /// # Errors
 /// `Corrupted` when the text is no vector.
-pub(super) fn decode(text: &str) -> Result<Vec<f32>> {
+pub(crate) fn decode(text: &str) -> Result<Vec<f32>> {
     let bytes = BASE64_STANDARD.decode(text).map_err(|e| {
         Error::new(ErrorKind::Corrupted, "knowledge.vector", "the stored vector cannot be read")
             .with_source(e)

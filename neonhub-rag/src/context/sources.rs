@@ -1,0 +1,142 @@
+//! What the workspace itself puts into a context: passages, memories, messages.
+
+use std::collections::BTreeSet;
+
+use neonhub_core::llm::Taint;
+use neonhub_core::{Result, Scope};
+
+use super::build::{Dropped, Item, PartKind};
+use crate::conversation::{ConversationId, tail};
+use crate::memory::{Memory, MemorySubject, Shelf, is_usable};
+use crate::space::{Dataset, Hit, Knowledge, SearchFilters, SearchKnowledge, Trust};
+
+/// Newest messages of a conversation that are looked at.
+const MESSAGES: usize = 200;
+/// Memories that are looked at, the nearest ones.
+const MEMORIES: usize = 50;
+
+/// Who asks, and what for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) purpose: &'a str,
+    pub(super) query: &'a str,
+    /// Consent bases that hold now; `None`: not a question of consent.
+    pub(super) consents: Option<&'a [String]>,
+}
+
+impl Asked<'_> {
+    fn allows(&self, purposes: &[String]) -> bool {
+        purposes.is_empty() || purposes.iter().any(|p| p == self.purpose)
+    }
+
+    fn agrees(&self, basis: Option<&str>) -> bool {
+        match (basis, self.consents) {
+            (Some(basis), Some(held)) => held.iter().any(|h| h == basis),
+            _ => true,
+        }
+    }
+}
+
+fn drop_for(dropped: &mut Vec<Dropped>, part: PartKind, id: &str, reason: &str) {
+    dropped.push(Dropped { part, id: id.to_owned(), reason: reason.to_owned() });
+}
+
+/// Passages for the query; those of datasets for other purposes are dropped by name.
+pub(super) async fn passages(
+    cx: &Scope,
+    asked: Asked<'_>,
+    spaces: &[String],
+    k: u32,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Vec<Item>> {
+    let search = SearchKnowledge {
+        spaces: spaces.to_vec(),
+        k: Some(k),
+        filters: SearchFilters::default(),
+        ..SearchKnowledge::of(asked.query)
+    };
+    let hits = crate::space::search_request(cx, search).await?;
+    let mut items = Vec::new();
+    let mut allowed: BTreeSet<String> = BTreeSet::new();
+    let mut refused: BTreeSet<String> = BTreeSet::new();
+    for hit in hits.hits {
+        let dataset = hit.dataset.as_str();
+        if !allowed.contains(dataset) && !refused.contains(dataset) {
+            let purposes = cx.need::<Dataset>(dataset).await?.body.purposes;
+            let list = if asked.allows(&purposes) { &mut allowed } else { &mut refused };
+            list.insert(dataset.to_owned());
+        }
+        if refused.contains(dataset) {
+            drop_for(dropped, PartKind::Retrieved, &hit.chunk, "purpose");
+        } else {
+            items.push(passage(hit));
+        }
+    }
+    Ok(items)
+}
+
+fn passage(hit: Hit) -> Item {
+    let lead = if hit.trust == Trust::FirstParty { "Brand guidelines" } else { "Document" };
+    let context = if hit.context.is_empty() { String::new() } else { format!("{}\n", hit.context) };
+    Item {
+        text: format!("{lead}, {} [{}]:\n{context}{}", hit.citation, hit.chunk, hit.text),
+        id: hit.chunk,
+        score: hit.rerank_score.unwrap_or(hit.score),
+        taint: if hit.trust == Trust::Web { Taint::Web } else { Taint::Retrieved },
+        citation: Some(hit.citation),
+        can_be_cut: true,
+    }
+}
+
+/// What is remembered about a subject, the nearest to the query first.
+pub(super) async fn memories(
+    cx: &Scope,
+    asked: Asked<'_>,
+    subject: &MemorySubject,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Vec<Item>> {
+    let embedder = cx.service::<Knowledge>()?.default_embedder()?;
+    let shelf = Shelf::open(cx, subject).await?;
+    let scores = shelf.similarities(asked.query, embedder.as_ref()).await?;
+    let mut found: Vec<(f32, &Memory)> = shelf
+        .items
+        .iter()
+        .zip(scores)
+        .map(|(item, score)| (score, &item.memory))
+        .filter(|(_, memory)| is_usable(cx, memory, None))
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
+    let mut items = Vec::new();
+    for (score, memory) in found.into_iter().take(MEMORIES) {
+        if !asked.allows(&memory.purposes) {
+            drop_for(dropped, PartKind::Memory, memory.id.as_str(), "purpose");
+        } else if !asked.agrees(memory.consent_basis.as_deref()) {
+            drop_for(dropped, PartKind::Memory, memory.id.as_str(), "consent");
+        } else {
+            items.push(Item {
+                id: memory.id.to_string(),
+                text: format!("Remembered: {}", memory.text),
+                score,
+                // A memory holds words of others, whoever confirmed it.
+                taint: Taint::Retrieved,
+                citation: None,
+                can_be_cut: false,
+            });
+        }
+    }
+    Ok(items)
+}
+
+/// The newest messages of a conversation.
+pub(super) async fn talk(cx: &Scope, id: &ConversationId) -> Result<Vec<Item>> {
+    let messages = tail(cx, id, MESSAGES).await?;
+    let item = |message: crate::conversation::Message| Item {
+        id: message.id.to_string(),
+        text: format!("{}: {}", message.author, message.text()),
+        score: 0.0,
+        taint: message.taint,
+        citation: None,
+        can_be_cut: false,
+    };
+    Ok(messages.into_iter().filter(|m| !m.text().trim().is_empty()).map(item).collect())
+}

@@ -1,0 +1,48 @@
+//! Conversations and their messages: threads, read marks, merging, search, and conversations like this one.
+//!
+//! A message is stored first and embedded by a job after the commit; until then it is found by its words. The
+//! index of messages is kept in memory and follows the change feed.
+
+mod embed;
+mod index;
+mod model;
+mod ops_read;
+mod ops_search;
+mod ops_write;
+
+use neonhub_core::op::{Entry, entry};
+use neonhub_core::store::Kind;
+
+pub(crate) use embed::EmbedMessages;
+pub(crate) use index::MessageIndex;
+pub use model::{
+    Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageEmbedding, MessageId,
+    MessagePart, MessageRole,
+};
+pub(crate) use ops_read::tail;
+pub use ops_read::{ConversationPage, GetConversation, ListConversations};
+pub use ops_search::{ConversationHit, MessageHit, SearchConversations, SimilarConversations};
+pub use ops_write::{
+    AppendMessage, CloseConversation, MarkRead, MergeConversations, StartConversation, UnmergeConversations,
+};
+
+/// The operations of conversations.
+pub(crate) static CATALOGUE: &[Entry] = &[
+    entry::<StartConversation>(),
+    entry::<AppendMessage>(),
+    entry::<GetConversation>(),
+    entry::<ListConversations>(),
+    entry::<SearchConversations>(),
+    entry::<SimilarConversations>(),
+    entry::<MergeConversations>(),
+    entry::<UnmergeConversations>(),
+    entry::<CloseConversation>(),
+    entry::<MarkRead>(),
+];
+
+/// The record kinds of conversations.
+pub(crate) static KINDS: &[Kind] =
+    &[Kind::of::<Conversation>(), Kind::of::<Message>(), Kind::of::<MessageEmbedding>()];
+
+#[cfg(test)]
+mod tests;

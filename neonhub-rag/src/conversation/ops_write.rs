@@ -1,0 +1,426 @@
+//! Operations that change conversations.
+
+use std::collections::BTreeMap;
+
+use neonhub_core::bus::Event;
+use neonhub_core::llm::Taint;
+use neonhub_core::op::{Effect, Operation};
+use neonhub_core::store::{Key, Query, Record, Stored};
+use neonhub_core::{Error, ErrorKind, Faults, Permission, Result, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::embed::enqueue;
+use super::model::{
+    Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageId, MessagePart,
+    MessageRole,
+};
+
+/// Most messages that a merge moves: they change in one commit.
+const MAX_MERGED: usize = 5_000;
+/// Most characters of one message.
+const MAX_CHARS: usize = 100_000;
+
+/// A conversation that the caller may read.
+pub(super) async fn need(cx: &Scope, id: &ConversationId) -> Result<Stored<Conversation>> {
+    let conversation = cx.need::<Conversation>(id.as_str()).await?;
+    if conversation.may_read(cx) { Ok(conversation) } else { Err(cx.missing("conversation")) }
+}
+
+/// Starts a conversation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartConversation {
+    /// What it is for. Default: `ad_hoc`.
+    #[serde(default)]
+    pub kind: ConversationKind,
+    /// Title, 1 to 200 characters.
+    pub title: String,
+    /// Names or ids of who takes part, up to 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<String>,
+    /// The agent that takes part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The person it is with. Reading it then needs `read:people`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// The campaign it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+}
+
+impl Operation for StartConversation {
+    type Output = Conversation;
+    const NAME: &'static str = "conversations.start";
+    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
+    const EFFECT: Effect = Effect::Idempotent;
+
+    async fn run(self, cx: &Scope) -> Result<Conversation> {
+        let mut faults = Faults::new();
+        let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= 200;
+        faults.check(fits(&self.title), "title", "expected 1 to 200 characters");
+        let participants = self.participants.len() <= 100 && self.participants.iter().all(|p| fits(p));
+        faults.check(participants, "participants", "expected up to 100 names of 1 to 200 characters");
+        for (field, value) in [("agent", &self.agent), ("person", &self.person), ("campaign", &self.campaign)]
+        {
+            faults.check(value.as_deref().is_none_or(fits), field, "expected 1 to 200 characters");
+        }
+        faults.into_result(Self::NAME)?;
+        let conversation = Conversation {
+            id: ConversationId::new(cx),
+            kind: self.kind,
+            title: self.title,
+            participants: self.participants,
+            agent: self.agent,
+            person: self.person,
+            campaign: self.campaign,
+            status: ConversationStatus::Open,
+            messages: 0,
+            created_at: cx.now(),
+            last_at: cx.now(),
+            merged_into: None,
+            absorbed: false,
+        };
+        cx.create(&conversation)?;
+        announce(cx, "conversation.started", &conversation)?;
+        Ok(conversation)
+    }
+
+    fn examples() -> Vec<Self> {
+        vec![StartConversation { title: "Spring launch".into(), ..Self::default() }]
+    }
+}
+
+fn announce(cx: &Scope, word: &str, conversation: &Conversation) -> Result<()> {
+    let data = json!({ "kind": conversation.kind, "status": conversation.status });
+    cx.emit(Event::new(cx, word, Conversation::KIND, conversation.id.as_str(), data))
+}
+
+/// Adds a message to a conversation. A closed one opens again. The message is found by its words at once, and by
+/// its meaning when the job that embeds it has run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppendMessage {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// In whose role it speaks. Default: `user`.
+    #[serde(default)]
+    pub role: MessageRole,
+    /// Name or id of who wrote it.
+    pub author: String,
+    /// What it holds, 1 to 50 parts with up to 100 000 characters in all.
+    pub parts: Vec<MessagePart>,
+    /// The message it answers; it then belongs to the thread of that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to_id: Option<MessageId>,
+    /// The run that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// How far its text can be trusted. Default: by the role, `user` for a user and `model` for an assistant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<Taint>,
+}
+
+impl AppendMessage {
+    /// A message of words by a user.
+    #[must_use]
+    pub fn of(conversation: ConversationId, author: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            conversation,
+            role: MessageRole::User,
+            author: author.into(),
+            parts: vec![MessagePart::Text { text: text.into() }],
+            reply_to_id: None,
+            run_id: None,
+            taint: None,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut faults = Faults::new();
+        let author = !self.author.trim().is_empty() && self.author.chars().count() <= 200;
+        faults.check(author, "author", "expected 1 to 200 characters");
+        faults.check((1..=50).contains(&self.parts.len()), "parts", "expected 1 to 50 parts");
+        let chars = |part: &MessagePart| match part {
+            MessagePart::Text { text } => text.chars().count(),
+            MessagePart::File { .. } => 0,
+        };
+        let fits = self.parts.iter().map(chars).sum::<usize>() <= MAX_CHARS;
+        faults.check(fits, "parts", "expected at most 100000 characters: send the text as a file");
+        faults.into_result(Self::NAME)
+    }
+}
+
+impl Operation for AppendMessage {
+    type Output = Message;
+    const NAME: &'static str = "conversations.append";
+    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
+    const EFFECT: Effect = Effect::Idempotent;
+    const RERUNS: u8 = 5;
+
+    async fn run(self, cx: &Scope) -> Result<Message> {
+        self.check()?;
+        let mut conversation = need(cx, &self.conversation).await?;
+        if conversation.merged_into.is_some() {
+            let message = "the conversation was merged into another one: append to that one";
+            return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
+        }
+        let thread_id = match &self.reply_to_id {
+            None => None,
+            Some(id) => {
+                let answered = cx.get::<Message>(id.as_str()).await?.map(|m| m.body);
+                let answered = answered.filter(|m| m.conversation == self.conversation);
+                let expected = "expected a message of the same conversation";
+                let answered = answered.ok_or_else(|| Error::invalid(Self::NAME, "reply_to_id", expected))?;
+                Some(answered.thread_id.unwrap_or(answered.id))
+            }
+        };
+        let message = Message {
+            id: MessageId::new(cx),
+            conversation: self.conversation,
+            merged_from: None,
+            role: self.role,
+            author: self.author.clone(),
+            parts: self.parts,
+            reply_to_id: self.reply_to_id,
+            thread_id,
+            // Who wrote it has read it.
+            read_at: BTreeMap::from([(self.author, cx.now())]),
+            run_id: self.run_id,
+            taint: self.taint.unwrap_or(match self.role {
+                MessageRole::System => Taint::FirstParty,
+                MessageRole::User => Taint::User,
+                MessageRole::Assistant => Taint::Model,
+                MessageRole::Tool => Taint::ThirdPartyTool,
+            }),
+            created_at: cx.now(),
+            edited_at: None,
+        };
+        cx.create(&message)?;
+        conversation.body.messages += 1;
+        conversation.body.last_at = conversation.body.last_at.max(cx.now());
+        conversation.body.status = ConversationStatus::Open;
+        cx.save(&conversation)?;
+        if !message.text().trim().is_empty() {
+            enqueue(cx, &message.id)?;
+        }
+        let data = json!({ "conversation": message.conversation, "role": message.role });
+        cx.emit(Event::new(cx, "message.added", Message::KIND, message.id.as_str(), data))?;
+        Ok(message)
+    }
+
+    fn examples() -> Vec<Self> {
+        let of = |id| AppendMessage::of(id, "mila", "When do we launch?");
+        example_id().map(of).into_iter().collect()
+    }
+}
+
+pub(super) fn example_id() -> Option<ConversationId> {
+    "cnv_01kaf3w0000000000000000000".parse().ok()
+}
+
+/// Closes a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseConversation {
+    /// The conversation.
+    pub conversation: ConversationId,
+}
+
+impl Operation for CloseConversation {
+    type Output = Conversation;
+    const NAME: &'static str = "conversations.close";
+    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
+    const EFFECT: Effect = Effect::Idempotent;
+    const RERUNS: u8 = 3;
+
+    async fn run(self, cx: &Scope) -> Result<Conversation> {
+        let mut conversation = need(cx, &self.conversation).await?;
+        if conversation.status != ConversationStatus::Closed {
+            conversation.body.status = ConversationStatus::Closed;
+            cx.save(&conversation)?;
+            announce(cx, "conversation.closed", &conversation)?;
+        }
+        Ok(conversation.body)
+    }
+
+    fn examples() -> Vec<Self> {
+        example_id().map(|conversation| CloseConversation { conversation }).into_iter().collect()
+    }
+}
+
+/// Marks the messages of a conversation as read by a user, up to one of them. Gives how many were marked.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRead {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Name or id of the user.
+    pub user: String,
+    /// The last message that was read. Default: the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<MessageId>,
+}
+
+impl Operation for MarkRead {
+    type Output = u64;
+    const NAME: &'static str = "conversations.mark_read";
+    const NEEDS: &'static [Permission] = &[Permission::ReadContent];
+    const EFFECT: Effect = Effect::Idempotent;
+    const RERUNS: u8 = 5;
+
+    async fn run(self, cx: &Scope) -> Result<u64> {
+        if self.user.trim().is_empty() || self.user.chars().count() > 200 {
+            return Err(Error::invalid(Self::NAME, "user", "expected 1 to 200 characters"));
+        }
+        need(cx, &self.conversation).await?;
+        let all = messages(cx, &self.conversation, MAX_MERGED).await?;
+        let last = match &self.up_to {
+            None => all.len(),
+            Some(id) => {
+                let at = all.iter().position(|m| m.id == *id).map(|at| at + 1);
+                at.ok_or_else(|| {
+                    Error::invalid(Self::NAME, "up_to", "expected a message of the conversation")
+                })?
+            }
+        };
+        let mut marked = 0;
+        for mut message in all.into_iter().take(last) {
+            if !message.read_at.contains_key(&self.user) {
+                message.body.read_at.insert(self.user.clone(), cx.now());
+                cx.save(&message)?;
+                marked += 1;
+            }
+        }
+        Ok(marked)
+    }
+
+    fn examples() -> Vec<Self> {
+        let of = |conversation| MarkRead { conversation, user: "mila".into(), up_to: None };
+        example_id().map(of).into_iter().collect()
+    }
+}
+
+/// The messages of a conversation by time, up to `most`.
+async fn messages(cx: &Scope, id: &ConversationId, most: usize) -> Result<Vec<Stored<Message>>> {
+    let mut query = Query::index("conversation_time").prefix(Key::text(id.as_str())).limit(500);
+    let mut out: Vec<Stored<Message>> = Vec::new();
+    loop {
+        let page = cx.query::<Message>(&query).await?;
+        let Some(last) = page.last() else { return Ok(out) };
+        let key = last.body.keys().into_iter().next().flatten().unwrap_or_default();
+        query = query.after(key, last.body.id.as_str());
+        out.extend(page);
+        if out.len() > most {
+            let message = "the conversation has more than 5000 messages: that is too much for one commit";
+            return Err(Error::new(ErrorKind::Unsupported, cx.operation(), message));
+        }
+    }
+}
+
+/// Moves the messages of one conversation into another, by time. Ids stay, and each message remembers where it came
+/// from, so that `conversations.unmerge` can part them again.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeConversations {
+    /// The conversation that stays.
+    pub into: ConversationId,
+    /// The conversation whose messages move.
+    pub from: ConversationId,
+}
+
+impl Operation for MergeConversations {
+    type Output = Conversation;
+    const NAME: &'static str = "conversations.merge";
+    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
+    const EFFECT: Effect = Effect::Compensable("conversations.unmerge");
+    const RERUNS: u8 = 3;
+
+    async fn run(self, cx: &Scope) -> Result<Conversation> {
+        let (mut into, mut from) = (need(cx, &self.into).await?, need(cx, &self.from).await?);
+        if self.into == self.from {
+            return Err(Error::invalid(Self::NAME, "from", "expected another conversation than into"));
+        }
+        if from.merged_into.as_ref() == Some(&self.into) {
+            return Ok(into.body);
+        }
+        if into.merged_into.is_some() || from.merged_into.is_some() {
+            let message = "one of the conversations was merged already: merge what it was merged into";
+            return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
+        }
+        if from.absorbed {
+            let message = "another conversation was merged into this one: undo that first, or merge the other way round";
+            return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
+        }
+        if into.person != from.person {
+            let expected = "expected conversations with the same person, or both with none";
+            return Err(Error::invalid(Self::NAME, "from", expected));
+        }
+        for mut message in messages(cx, &self.from, MAX_MERGED).await? {
+            message.body.conversation = self.into.clone();
+            message.body.merged_from = Some(self.from.clone());
+            cx.save(&message)?;
+            into.body.messages += 1;
+        }
+        for name in &from.participants {
+            if !into.participants.contains(name) {
+                into.body.participants.push(name.clone());
+            }
+        }
+        into.body.last_at = into.last_at.max(from.last_at);
+        into.body.absorbed = true;
+        from.body.merged_into = Some(self.into);
+        from.body.messages = 0;
+        cx.save(&into)?;
+        cx.save(&from)?;
+        Ok(into.body)
+    }
+
+    fn examples() -> Vec<Self> {
+        let other = "cnv_01kaf3w0000000000000000001".parse().ok();
+        example_id().zip(other).map(|(into, from)| MergeConversations { into, from }).into_iter().collect()
+    }
+}
+
+/// Gives a merged conversation its messages back.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnmergeConversations {
+    /// The conversation that was merged away.
+    pub from: ConversationId,
+}
+
+impl Operation for UnmergeConversations {
+    type Output = Conversation;
+    const NAME: &'static str = "conversations.unmerge";
+    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
+    const EFFECT: Effect = Effect::Idempotent;
+    const RERUNS: u8 = 3;
+
+    async fn run(self, cx: &Scope) -> Result<Conversation> {
+        let mut from = need(cx, &self.from).await?;
+        let Some(into) = from.body.merged_into.take() else { return Ok(from.body) };
+        let mut into = cx.need::<Conversation>(into.as_str()).await?;
+        let mut still_holds_others = false;
+        for mut message in messages(cx, &into.id.clone(), MAX_MERGED * 2).await? {
+            still_holds_others |= message.merged_from.as_ref().is_some_and(|origin| *origin != self.from);
+            if message.merged_from.as_ref() == Some(&self.from) {
+                message.body.conversation = self.from.clone();
+                message.body.merged_from = None;
+                cx.save(&message)?;
+                from.body.messages += 1;
+                into.body.messages = into.messages.saturating_sub(1);
+            }
+        }
+        into.body.absorbed = still_holds_others;
+        cx.save(&into)?;
+        cx.save(&from)?;
+        Ok(from.body)
+    }
+
+    fn examples() -> Vec<Self> {
+        example_id().map(|from| UnmergeConversations { from }).into_iter().collect()
+    }
+}

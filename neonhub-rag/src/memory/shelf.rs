@@ -1,0 +1,115 @@
+//! The memories about one subject, opened.
+
+use neonhub_core::store::{Query, Record, Stored};
+use neonhub_core::{Error, Result, Scope};
+
+use super::model::{Content, Memory, MemoryRecord, MemoryState, MemorySubject};
+use super::rules::held_at;
+use crate::embed::{EmbedKind, Embedder};
+use crate::vector::{decode, encode};
+
+/// Most memories about one subject that are looked at, newest first.
+pub(super) const MAX_PER_SUBJECT: usize = 5_000;
+const PAGE: usize = 500;
+
+/// A memory with its vector and the revision of its record.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) memory: Memory,
+    vector: Vec<f32>,
+    embedder: String,
+    pub(super) rev: u64,
+}
+
+/// The memories about one subject, oldest first.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) items: Vec<Item>,
+}
+
+impl Shelf {
+    pub(crate) async fn open(cx: &Scope, subject: &MemorySubject) -> Result<Self> {
+        let mut items = Vec::new();
+        let mut query = Query::index("subject").prefix(subject.key()).descending().limit(PAGE);
+        while items.len() < MAX_PER_SUBJECT {
+            let page = cx.query::<MemoryRecord>(&query).await?;
+            for stored in &page {
+                items.push(open_item(cx, stored)?);
+            }
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else { break };
+            let key = last.body.keys().into_iter().next().flatten();
+            query = query.after(key.unwrap_or_default(), last.body.id());
+        }
+        items.reverse();
+        Ok(Self { items })
+    }
+
+    /// One memory by id.
+    pub(super) async fn one(cx: &Scope, id: &str) -> Result<Item> {
+        open_item(cx, &cx.need::<MemoryRecord>(id).await?)
+    }
+
+    /// What holds or waits for confirmation.
+    pub(super) fn open_items(&self, cx: &Scope) -> Vec<&Memory> {
+        let now = cx.now();
+        let is_open = |m: &&Memory| {
+            m.state != MemoryState::Retracted
+                && m.valid_to.is_none_or(|end| now < end)
+                && m.expires_at.is_none_or(|end| now < end)
+        };
+        self.items.iter().map(|i| &i.memory).filter(is_open).collect()
+    }
+
+    /// Cosine of each item with a text.
+    pub(crate) async fn similarities(&self, text: &str, embedder: &dyn Embedder) -> Result<Vec<f32>> {
+        let query = embed(text, embedder).await?;
+        let cosine = |item: &Item| -> f32 {
+            if item.embedder == embedder.id() && item.vector.len() == query.len() {
+                return item.vector.iter().zip(&query).map(|(a, b)| a * b).sum();
+            }
+            0.0
+        };
+        Ok(self.items.iter().map(cosine).collect())
+    }
+}
+
+/// One vector of a text.
+pub(super) async fn embed(text: &str, embedder: &dyn Embedder) -> Result<Vec<f32>> {
+    let vectors = embedder.embed(&[text], EmbedKind::Passage).await?;
+    Ok(vectors.into_iter().next().unwrap_or_default())
+}
+
+/// True when a memory may be used now for a purpose.
+pub(crate) fn is_usable(cx: &Scope, memory: &Memory, purpose: Option<&str>) -> bool {
+    let fits = purpose.is_none_or(|p| memory.purposes.is_empty() || memory.purposes.iter().any(|m| m == p));
+    memory.state == MemoryState::Active && fits && held_at(memory, cx.now())
+}
+
+fn open_item(cx: &Scope, stored: &Stored<MemoryRecord>) -> Result<Item> {
+    let plain = cx.sealer().open("memory", "content", &stored.body.content)?;
+    let content: Content =
+        serde_json::from_str(plain.expose()).map_err(|e| Error::internal("memory.open", e))?;
+    let mut memory = stored.body.memory.clone();
+    (memory.text, memory.slots) = (content.text, content.slots);
+    Ok(Item { memory, vector: decode(&content.vector)?, embedder: content.embedder, rev: stored.rev })
+}
+
+/// The record of a memory.
+pub(super) fn close(cx: &Scope, memory: &Memory, vector: &[f32], embedder: &str) -> Result<MemoryRecord> {
+    let mut memory = memory.clone();
+    let content = Content {
+        text: std::mem::take(&mut memory.text),
+        slots: std::mem::take(&mut memory.slots),
+        embedder: embedder.to_owned(),
+        vector: encode(vector),
+    };
+    let plain = serde_json::to_string(&content).map_err(|e| Error::internal("memory.close", e))?;
+    Ok(MemoryRecord { memory, content: cx.sealer().seal("memory", "content", &plain)? })
+}
+
+impl Item {
+    /// The record of the changed item.
+    pub(super) fn to_record(&self, cx: &Scope) -> Result<MemoryRecord> {
+        close(cx, &self.memory, &self.vector, &self.embedder)
+    }
+}

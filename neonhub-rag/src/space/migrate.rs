@@ -1,0 +1,267 @@
+//! A space moves to another embedder while it goes on answering.
+//!
+//! A job gives every chunk a second vector, document by document. When all have one, the space changes its embedder in
+//! one commit, and search reads the new vectors; the job then drops the old ones. What comes in meanwhile gets both.
+//! Vectors of two embedders never stand in one index.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use neonhub_core::bus::Event;
+use neonhub_core::job::{Handler, Job, JobSpec, Outcome};
+use neonhub_core::op::{Effect, Operation};
+use neonhub_core::store::{Query, Record, Stored};
+use neonhub_core::{Error, ErrorKind, Permission, Result, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::knowledge::Knowledge;
+use super::model::{ChunkRecord, Document, DocumentId, Migration, NextVector, Space, SpaceId, SpaceState};
+use super::ops_space::need_space;
+use crate::chunk::embedded_text;
+use crate::embed::{EmbedKind, Embedder, embed_all};
+use crate::vector::encode;
+
+const QUEUE: &str = "knowledge.migrate";
+/// Documents that are looked at, and chunks that are changed, by one try of the job: bounds its commit.
+const DOCUMENTS: usize = 200;
+const CHUNKS: usize = 500;
+
+/// Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk has a new one;
+/// then all change at once. A dry run counts the work and changes nothing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MigrateSpace {
+    /// Id or name of the space.
+    pub space: String,
+    /// The new embedder.
+    pub embedder: String,
+    /// True to count the work only.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The work of a move.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MigrationPlan {
+    /// The space as it is now.
+    pub space: Space,
+    /// Documents to embed.
+    pub documents: u64,
+    /// Chunks to embed.
+    pub chunks: u64,
+    /// Characters to embed, about four to a token.
+    pub chars: u64,
+    /// The job that does it; absent in a dry run and when there is nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+}
+
+impl Operation for MigrateSpace {
+    type Output = MigrationPlan;
+    const NAME: &'static str = "spaces.migrate";
+    const NEEDS: &'static [Permission] = &[Permission::ManageOrganization];
+    const EFFECT: Effect = Effect::Idempotent;
+    const RERUNS: u8 = 3;
+    const ERRORS: &'static [&'static str] = &["config"];
+
+    async fn run(self, cx: &Scope) -> Result<MigrationPlan> {
+        let embedder = cx.service::<Knowledge>()?.embedder(&self.embedder)?;
+        let id = need_space(cx, &self.space).await?.id;
+        let mut space = cx.need::<Space>(id.as_str()).await?;
+        let (documents, chunks, chars) = count(cx, &id).await?;
+        let mut plan = MigrationPlan { space: space.body.clone(), documents, chunks, chars, job: None };
+        let is_there = space.embedder == self.embedder && space.migration.is_none();
+        let is_under_way = space.migration.as_ref().is_some_and(|m| m.embedder == self.embedder);
+        if self.dry_run || is_there {
+            return Ok(plan);
+        }
+        let job = || JobSpec::new(QUEUE, QUEUE, json!({ "space": id })).dedupe(id.as_str());
+        if is_under_way {
+            // A job that was given up before its end is followed by a new one.
+            plan.job = Some(cx.submit(job()).await?.id);
+            return Ok(plan);
+        }
+        if space.state != SpaceState::Active {
+            let message = "the space is retired or moves to another embedder: wait until it is active";
+            return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
+        }
+        space.body.state = SpaceState::Migrating;
+        space.body.migration = Some(Migration {
+            embedder: self.embedder,
+            dims: u32::try_from(embedder.dims()).unwrap_or(u32::MAX),
+            done: 0,
+            round: 0,
+            cursor: None,
+            switched: false,
+        });
+        cx.save(&space)?;
+        plan.job = Some(cx.submit(job()).await?.id);
+        plan.space = space.body;
+        Ok(plan)
+    }
+
+    fn examples() -> Vec<Self> {
+        vec![MigrateSpace { space: "brand-voice".into(), embedder: "offline-hash-512".into(), dry_run: true }]
+    }
+}
+
+/// Documents, chunks and characters that search answers from.
+async fn count(cx: &Scope, space: &SpaceId) -> Result<(u64, u64, u64)> {
+    let (mut documents, mut chunks, mut chars) = (0, 0, 0);
+    let mut cursor = None;
+    loop {
+        let page = page(cx, cursor.as_ref(), 500).await?;
+        let Some(last) = page.last() else { return Ok((documents, chunks, chars)) };
+        cursor = Some(last.body.id.clone());
+        for document in page.iter().filter(|d| d.space == *space && d.is_searched()) {
+            documents += 1;
+            chunks += u64::from(document.chunks);
+            chars += document.chars;
+        }
+    }
+}
+
+async fn page(cx: &Scope, after: Option<&DocumentId>, most: usize) -> Result<Vec<Stored<Document>>> {
+    let mut query = Query::by_id().limit(most);
+    if let Some(id) = after {
+        query = query.after(Default::default(), id.as_str());
+    }
+    cx.query::<Document>(&query).await
+}
+
+/// Works the moves.
+#[derive(Debug)]
+pub(super) struct MigrateHandler;
+
+#[async_trait]
+impl Handler for MigrateHandler {
+    fn queue(&self) -> &'static str {
+        QUEUE
+    }
+
+    fn batch(&self) -> usize {
+        1
+    }
+
+    async fn work(&self, cx: &Scope, jobs: &[Job]) -> Result<Vec<Outcome>> {
+        let mut out = Vec::new();
+        for job in jobs {
+            let space = job.payload.get("space").and_then(|s| s.as_str()).unwrap_or_default();
+            out.push(match step(cx, space).await? {
+                true => Outcome::Later(cx.now()),
+                false => Outcome::Done,
+            });
+        }
+        Ok(out)
+    }
+}
+
+/// Does a page of the move; true when there is more to do.
+async fn step(cx: &Scope, space: &str) -> Result<bool> {
+    let Some(mut space) = cx.get::<Space>(space).await? else { return Ok(false) };
+    let Some(mut migration) = space.body.migration.clone() else { return Ok(false) };
+    let embedder = cx.service::<Knowledge>()?.embedder(&migration.embedder)?;
+    let page = page(cx, migration.cursor.as_ref(), DOCUMENTS).await?;
+    let mut chunks = 0;
+    for document in &page {
+        // Old versions keep their old vectors until the space has changed over: nobody searches them.
+        let is_meant = document.space == space.id && (document.is_searched() || migration.switched);
+        if is_meant {
+            let (changed, made) = give_vectors(cx, document, embedder.as_ref(), &migration).await?;
+            chunks += changed;
+            migration.round += made as u64;
+        }
+        migration.cursor = Some(document.body.id.clone());
+        if chunks >= CHUNKS {
+            break;
+        }
+    }
+    migration.done += chunks as u64;
+    let is_round_over = page.is_empty();
+    if is_round_over {
+        if migration.switched {
+            space.body.migration = None;
+            space.body.state = SpaceState::Active;
+            cx.save(&space)?;
+            let data = json!({ "embedder": space.embedder, "dims": space.dims });
+            cx.emit(Event::new(cx, "space.migrated", Space::KIND, space.body.id.as_str(), data))?;
+            return Ok(false);
+        }
+        migration.cursor = None;
+        // An upload under way when the move began may have come in behind the cursor: only a round that finds
+        // nothing left to do ends the move. One more round then drops the old vectors.
+        if std::mem::take(&mut migration.round) == 0 {
+            migration.switched = true;
+            space.body.embedder.clone_from(&migration.embedder);
+            space.body.dims = migration.dims;
+        }
+    }
+    space.body.migration = Some(migration);
+    cx.save(&space)?;
+    Ok(true)
+}
+
+/// Gives the chunks of a document their new vector; after the change-over it becomes their only one. Gives how many
+/// chunks were changed, and how many vectors were made.
+async fn give_vectors(
+    cx: &Scope,
+    document: &Document,
+    embedder: &dyn Embedder,
+    migration: &Migration,
+) -> Result<(usize, usize)> {
+    let mut chunks: Vec<Stored<ChunkRecord>> = Vec::new();
+    for ids in document.chunk_ids().chunks(500) {
+        chunks.extend(cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten());
+    }
+    let lacking: Vec<usize> = (0..chunks.len())
+        .filter(|n| chunks.get(*n).is_some_and(|c| c.vector_of(embedder.id()).is_none()))
+        .collect();
+    let texts: Vec<String> =
+        lacking.iter().filter_map(|n| chunks.get(*n)).map(|c| text_of(&document.title, c)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = embed_all(embedder, &texts, EmbedKind::Passage).await?;
+    let made = vectors.len();
+    let mut touched: BTreeSet<usize> = lacking.iter().copied().collect();
+    for (n, vector) in lacking.into_iter().zip(vectors) {
+        if let Some(chunk) = chunks.get_mut(n) {
+            chunk.body.next =
+                Some(NextVector { embedder: embedder.id().to_owned(), vector: encode(&vector) });
+        }
+    }
+    if migration.switched {
+        for (n, chunk) in chunks.iter_mut().enumerate().filter(|(_, c)| c.embedder != embedder.id()) {
+            if let Some(next) = chunk.body.next.take() {
+                (chunk.body.embedder, chunk.body.vector) = (next.embedder, next.vector);
+                touched.insert(n);
+            }
+        }
+    }
+    for chunk in touched.iter().filter_map(|n| chunks.get(*n)) {
+        cx.save(chunk)?;
+    }
+    Ok((touched.len(), made))
+}
+
+fn text_of(title: &str, chunk: &ChunkRecord) -> String {
+    embedded_text(Some(title), &chunk.heading_path, &chunk.context, &chunk.text)
+}
+
+/// Gives chunks that come in during a move their second vector at once.
+pub(super) async fn give_next(
+    knowledge: &Knowledge,
+    space: &Space,
+    title: &str,
+    chunks: &mut [ChunkRecord],
+) -> Result<()> {
+    let Some(migration) = space.migration.as_ref().filter(|m| !m.switched) else { return Ok(()) };
+    let embedder = knowledge.embedder(&migration.embedder)?;
+    let texts: Vec<String> = chunks.iter().map(|chunk| text_of(title, chunk)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = embed_all(embedder.as_ref(), &texts, EmbedKind::Passage).await?;
+    for (chunk, vector) in chunks.iter_mut().zip(vectors) {
+        chunk.next = Some(NextVector { embedder: embedder.id().to_owned(), vector: encode(&vector) });
+    }
+    Ok(())
+}
