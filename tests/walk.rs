@@ -28,16 +28,26 @@ async fn fill(cx: &Scope) -> BTreeMap<String, Vec<String>> {
     ] {
         cx.call_by_name(name, input, CallOptions::new()).await.unwrap();
     }
-    for _ in 0..3 {
+    for round in 0..3 {
         let ids = ids_of(cx).await;
         for entry in cx.hub().operations().filter(|e| !e.internal) {
+            // A policy in force would stand in the way of what comes after it.
+            if entry.name == "policies.activate" && round < 2 {
+                continue;
+            }
             for example in (entry.examples)() {
                 // What an example lacks to work (a file, a state) is no matter here.
                 let _ = cx.call_by_name(entry.name, with_ids(example, &ids), CallOptions::new()).await;
+                restore(cx).await;
             }
         }
     }
     ids_of(cx).await
+}
+
+/// Some operations suspend or close the workspace; what comes after them is to be walked all the same.
+async fn restore(cx: &Scope) {
+    cx.call_by_name("workspaces.restore", json!({}), CallOptions::new()).await.unwrap();
 }
 
 /// The ids of the workspace's records by prefix, oldest first.
@@ -92,6 +102,7 @@ async fn the_owner_of_another_workspace_sees_and_changes_nothing() {
             let input = with_ids(example, &ids);
             let asked = input.to_string();
             let answer = theirs.call_by_name(entry.name, input, CallOptions::new()).await;
+            restore(&theirs).await;
             let shown = match &answer {
                 Ok(output) => output.to_string(),
                 Err(error) => {
@@ -105,7 +116,7 @@ async fn the_owner_of_another_workspace_sees_and_changes_nothing() {
             assert!(leaked.is_none(), "{} showed {leaked:?} of another workspace", entry.name);
         }
     }
-    assert!(called > 60, "only {called} calls were made");
+    assert!(called > 90, "only {called} calls were made");
     for entry in hub.store().changes(before, 100_000).await.unwrap() {
         assert_ne!(entry.workspace, *ours.workspace(), "the other owner changed {:?}", entry.changes);
     }

@@ -1,5 +1,6 @@
 //! The runtime: the durable queue, the stores and the door, each beside what a user would pick instead.
 
+mod door;
 mod queue;
 mod store;
 
@@ -8,7 +9,7 @@ use std::time::Instant;
 use crate::{Part, Result};
 
 /// The parts of the group.
-pub(crate) const PARTS: &[Part] = &[("queue", queue::rows), ("store", store::rows)];
+pub(crate) const PARTS: &[Part] = &[("queue", queue::rows), ("store", store::rows), ("door", door::rows)];
 
 /// Plays a child process of one of the parts; the first word is `runtime-PART`.
 pub(crate) fn child(_started: Instant, arguments: &[String]) -> Result<()> {

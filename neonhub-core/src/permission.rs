@@ -6,15 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident = $word:literal),+ $(,)?) => {
+    ($(#[doc = $doc:literal] $name:ident = $word:literal),+ $(,)?) => {
         /// A right that an operation needs. The words are stable and the same in every language.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[non_exhaustive]
-        pub enum Permission { $($(#[$doc])* #[serde(rename = $word)] $name),+ }
+        pub enum Permission { $(#[doc = $doc] #[serde(rename = $word)] $name),+ }
 
         impl Permission {
             /// Every word.
             pub const ALL: &'static [Permission] = &[$(Permission::$name),+];
+
+            /// What it lets a principal do, one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Permission::$name => $doc.trim_ascii()),+ }
+            }
+
+            /// The permission with this word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Permission::ALL.iter().copied().find(|p| p.word() == word)
+            }
 
             /// The word, such as `read:people`.
             #[must_use]
@@ -118,6 +130,12 @@ impl PermissionSet {
         self.0 & (1 << word as u64) != 0
     }
 
+    /// True when every word of `other` is in the set.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// What both sets hold.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
@@ -159,6 +177,23 @@ pub enum Role {
 impl Role {
     /// Every role.
     pub const ALL: &'static [Role] = &[Role::Owner, Role::Admin, Role::Member, Role::Viewer];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Owner => "owner",
+            Role::Admin => "admin",
+            Role::Member => "member",
+            Role::Viewer => "viewer",
+        }
+    }
+
+    /// The role with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Role::ALL.iter().copied().find(|r| r.word() == word)
+    }
 
     /// What the role may do.
     #[must_use]

@@ -8,13 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::bus::Causation;
 use crate::hub::Hub;
-use crate::op::{Unit, door};
+use crate::op::{Unit, denied};
 use crate::permission::{NEVER_AGENT, Permission, PermissionSet, Role};
 use crate::seal::Sealer;
 use crate::store::Store;
 use crate::telemetry::TraceContext;
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
+
+/// The operation of scopes outside of operations.
+const HOST: &str = "host";
+/// The role of every agent.
+const AGENT_ROLE: &str = "agent";
 
 /// Who acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +34,9 @@ pub enum Principal {
     ApiKey {
         /// Id of the key.
         id: String,
+        /// The user it acts for, when the host says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_behalf_of: Option<String>,
     },
     /// An agent that acts for someone.
     Agent {
@@ -52,11 +60,23 @@ impl Principal {
     pub fn label(&self) -> String {
         match self {
             Principal::User { id } => format!("user:{id}"),
-            Principal::ApiKey { id } => format!("api_key:{id}"),
+            Principal::ApiKey { id, .. } => format!("api_key:{id}"),
             Principal::Agent { name, .. } => format!("agent:{name}"),
             Principal::System { job } => format!("system:{job}"),
         }
     }
+}
+
+/// Where the rights of a scope come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Authority {
+    /// The host vouches for the role.
+    #[default]
+    Host,
+    /// A membership, looked up at every call.
+    Member(Arc<str>),
+    /// An API key, looked up at every call.
+    Key(Arc<str>),
 }
 
 /// How a scope writes.
@@ -80,6 +100,13 @@ pub(crate) struct Inner {
     pub(crate) principal: Principal,
     pub(crate) label: Arc<str>,
     pub(crate) permissions: PermissionSet,
+    /// What the scope may do at most, whatever its authority holds now.
+    pub(crate) ceiling: PermissionSet,
+    pub(crate) roles: Arc<[String]>,
+    pub(crate) authority: Authority,
+    pub(crate) rate: Option<crate::resilience::Rate>,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) ip_hash: Option<Arc<str>>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) seed: Seed,
     /// Shared by scopes of one seed: two of them never draw the same.
@@ -109,9 +136,10 @@ impl Scope {
         hub: Hub,
         workspace: WorkspaceId,
         principal: Principal,
-        permissions: PermissionSet,
+        role: Role,
         seed: Seed,
     ) -> Self {
+        let permissions = role.permissions();
         let sealer = hub.sealer(&workspace);
         let label = principal.label().into();
         let correlation =
@@ -122,10 +150,16 @@ impl Scope {
             principal,
             label,
             permissions,
+            ceiling: permissions,
+            roles: Arc::new([role.word().to_owned()]),
+            authority: Authority::Host,
+            rate: None,
+            deadline: None,
+            ip_hash: None,
             sealer,
             rng: Arc::new(Mutex::new(seed.rng())),
             seed,
-            operation: "host",
+            operation: HOST,
             correlation,
             cancel: CancelToken::new(),
             writing: Writing::None,
@@ -142,6 +176,12 @@ impl Scope {
             principal: old.principal.clone(),
             label: Arc::clone(&old.label),
             permissions: old.permissions,
+            ceiling: old.ceiling,
+            roles: Arc::clone(&old.roles),
+            authority: old.authority.clone(),
+            rate: old.rate,
+            deadline: old.deadline,
+            ip_hash: old.ip_hash.clone(),
             sealer: Arc::clone(&old.sealer),
             seed: old.seed,
             rng: Arc::clone(&old.rng),
@@ -174,6 +214,11 @@ impl Scope {
         })
     }
 
+    /// The same with an instant it must end at.
+    pub(crate) fn until(&self, deadline: Timestamp) -> Scope {
+        self.with(|inner| inner.deadline = Some(deadline))
+    }
+
     /// A scope with its own chance, drawn from this one and the labels: same parent and labels, same ids and
     /// draws, whatever runs beside it. Staged writes go to the same unit of work.
     #[must_use]
@@ -188,6 +233,19 @@ impl Scope {
         self.with(|inner| inner.writing = Writing::None)
     }
 
+    /// This scope as a host would hold it: calls through it are calls from outside.
+    pub(crate) fn as_host(&self) -> Scope {
+        self.with(|inner| {
+            inner.writing = Writing::None;
+            inner.operation = HOST;
+        })
+    }
+
+    /// True outside of operations, jobs and runs.
+    pub(crate) fn is_host(&self) -> bool {
+        self.0.operation == HOST
+    }
+
     /// A scope for an agent: the rights both it and this principal hold, and never the rights no agent has.
     #[must_use]
     pub fn for_agent(&self, name: &str, run: &str, allowed: PermissionSet) -> Scope {
@@ -196,13 +254,77 @@ impl Scope {
             inner.principal = Principal::Agent { name: name.to_owned(), run: run.to_owned(), acts_for };
             inner.label = inner.principal.label().into();
             inner.permissions = inner.permissions.intersection(allowed).without(NEVER_AGENT);
+            inner.ceiling = inner.ceiling.intersection(allowed).without(NEVER_AGENT);
+            inner.roles = Arc::new([AGENT_ROLE.to_owned()]);
         })
     }
 
     /// A scope of the same workspace and principal with a lower role.
     #[must_use]
     pub fn with_role(&self, role: Role) -> Scope {
-        self.with(|inner| inner.permissions = inner.permissions.intersection(role.permissions()))
+        self.with(|inner| {
+            inner.permissions = inner.permissions.intersection(role.permissions());
+            inner.ceiling = inner.ceiling.intersection(role.permissions());
+            inner.roles = Arc::new([role.word().to_owned()]);
+        })
+    }
+
+    /// This scope for a principal whose rights are looked up at every call: a member or a key.
+    pub(crate) fn under(&self, authority: Authority, rights: &crate::tenancy::Held) -> Scope {
+        self.with(|inner| {
+            inner.authority = authority;
+            inner.permissions = inner.ceiling.intersection(rights.permissions);
+            inner.roles = Arc::from(rights.roles.clone());
+            inner.rate = rights.rate;
+        })
+    }
+
+    /// The rights that hold now. An agent keeps its role; its rights shrink with those of whom it acts for.
+    pub(crate) fn with_current(&self, rights: &crate::tenancy::Held) -> Scope {
+        let permissions = self.0.ceiling.intersection(rights.permissions);
+        if permissions == self.0.permissions && self.0.rate == rights.rate {
+            return self.clone();
+        }
+        self.with(|inner| {
+            inner.permissions = permissions;
+            inner.rate = rights.rate;
+            if !matches!(inner.principal, Principal::Agent { .. }) {
+                inner.roles = Arc::from(rights.roles.clone());
+            }
+        })
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// A rate of this principal's own, in place of the profile's.
+    pub(crate) fn own_rate(&self) -> Option<crate::resilience::Rate> {
+        self.0.rate
+    }
+
+    /// The roles of the principal: `owner`, `admin`, `member`, `viewer`, `agent`, or the name of a custom one.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.0.roles
+    }
+
+    /// This scope with the address the call came from, for the audit log. Only a keyed hash of it is kept.
+    #[must_use]
+    pub fn from_address(&self, address: &str) -> Scope {
+        let tag = self.sealer().blind("audit.ip", address);
+        let hash = crate::store_hex(tag.get(..16).unwrap_or_default());
+        self.with(|inner| inner.ip_hash = Some(hash.into()))
+    }
+
+    pub(crate) fn ip_hash(&self) -> Option<&str> {
+        self.0.ip_hash.as_deref()
+    }
+
+    /// The instant the running operation must end at; none outside of operations.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.0.deadline
     }
 
     /// A scope of the same workspace and principal with these rights at most.
@@ -334,7 +456,7 @@ impl Scope {
     /// # Errors
     /// `PermissionDenied` naming the missing word.
     pub fn require(&self, word: Permission) -> Result<()> {
-        if self.0.permissions.has(word) { Ok(()) } else { Err(door::denied(self.0.operation, word)) }
+        if self.0.permissions.has(word) { Ok(()) } else { Err(denied(self.0.operation, word)) }
     }
 
     /// A service that a crate above core put into the hub.

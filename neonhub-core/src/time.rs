@@ -1,6 +1,8 @@
 //! Instants and the clock of a Scope.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -14,11 +16,19 @@ use crate::{Error, Result};
 const MAX_MS: i64 = 253_402_300_799_999;
 
 /// An instant: UTC milliseconds since 1970-01-01, in 1970..=9999.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        let ms = i64::deserialize(d)?;
+        if (0..=MAX_MS).contains(&ms) {
+            return Ok(Timestamp(ms));
+        }
+        Err(serde::de::Error::custom("expected UTC milliseconds of an instant in 1970..=9999"))
+    }
+}
 
 impl Timestamp {
     /// The first instant there is.
@@ -110,6 +120,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn is_virtual(&self) -> bool {
         false
     }
+    /// Waits. A clock that is moved by hand moves itself on instead, so that no test sleeps.
+    fn sleep(&self, by: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(by))
+    }
 }
 
 /// The clock of the machine.
@@ -150,6 +164,16 @@ impl Clock for ManualClock {
     }
     fn is_virtual(&self) -> bool {
         true
+    }
+    fn sleep(&self, by: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            // Whoever else is ready goes first: a wait gives way even when it costs no time.
+            tokio::task::yield_now().await;
+            // Rounded up to the clock's millisecond, so that a wait never ends early.
+            self.advance(Duration::from_millis(
+                u64::try_from(by.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX),
+            ));
+        })
     }
 }
 

@@ -146,7 +146,7 @@ async fn a_change_and_its_audit_row_are_one_commit() {
     assert_eq!(cx.need::<Thing>(&thing.id).await.unwrap().body, thing);
     let rows = audit(&cx).await;
     assert_eq!(rows.last().map(|r| r.action.as_str()), Some("things.touch"));
-    assert!(cx.call(VerifyAudit {}).await.unwrap().ok);
+    assert!(cx.call(VerifyAudit::default()).await.unwrap().ok);
 }
 
 #[tokio::test]
@@ -345,7 +345,7 @@ async fn a_changed_audit_row_is_found() {
         expected: Expected::Any,
     });
     cx.store().commit(batch).await.unwrap();
-    let report = cx.call(VerifyAudit {}).await.unwrap();
+    let report = cx.call(VerifyAudit::default()).await.unwrap();
     assert_eq!((report.ok, report.first_bad), (false, Some(2)));
 }
 

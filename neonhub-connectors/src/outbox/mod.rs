@@ -110,6 +110,10 @@ impl Connector for Outbox {
         self.channels.clone()
     }
 
+    fn region(&self) -> Option<&str> {
+        Some(neonhub_core::tenancy::LOCAL)
+    }
+
     async fn deliver(&self, cleared: Cleared) -> Result<Receipt> {
         let outbound = cleared.into_outbound();
         let path = self.file(&outbound.channel, &outbound.effect);

@@ -307,8 +307,9 @@ impl Stream {
     }
 
     fn take_event(&mut self, event: &BusEvent) {
-        let is_role = event.event.kind.starts_with("role.") || event.event.kind.starts_with("member.");
-        if is_role || event.event.subject_kind == "workspace" {
+        let concerns_rights =
+            ["role.", "member.", "api_key."].iter().any(|p| event.event.kind.starts_with(p));
+        if concerns_rights || event.event.subject_kind == "workspace" {
             self.next_look = Instant::now();
         }
         let topics: Vec<String> =
@@ -379,8 +380,15 @@ impl Stream {
     /// Looks whether the caller may still read; if not, the stream ends with the reason.
     async fn look(&mut self) -> Result<()> {
         self.next_look = Instant::now() + RIGHTS;
-        let rights = self.cx.hub().rights_of(&self.cx).await?;
-        if !rights.has(Permission::ReadAnalytics) {
+        let held = self.cx.current_rights().await?;
+        let may = match held {
+            Some(held) => {
+                held.check("streams.open", self.cx.now()).is_ok()
+                    && self.cx.with_current(&held).permissions().has(Permission::ReadAnalytics)
+            }
+            None => self.cx.permissions().has(Permission::ReadAnalytics),
+        };
+        if !may {
             self.end("ended", json!({ "reason": "permission_denied", "permission": "read:analytics" }));
         }
         Ok(())

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hub::Rights;
 use crate::llm::{Reply, Scripted};
 use crate::op::CallOptions;
 use crate::permission::PermissionSet;
 use crate::run::{Command, Driver, Machine, NewRun, Program, RunEvent};
 use crate::store::{MemoryStore, Query, SharedStore};
+use crate::tenancy::Rights;
 use crate::{Clock, ErrorKind, Hub, HubBuilder, ManualClock, Result, Role, Scope, Timestamp};
 
 async fn publish(cx: &Scope, word: &str) {

@@ -51,6 +51,12 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// The channels this instance delivers for.
     fn channels(&self) -> Vec<Channel>;
 
+    /// Where the service keeps what it gets, such as `eu`; `local` for what stays on this machine. Default: unknown,
+    /// which a workspace with a region refuses.
+    fn region(&self) -> Option<&str> {
+        None
+    }
+
     /// Hands a message to the service. The only way out of the hub; it takes nothing but a cleared message.
     async fn deliver(&self, cleared: Cleared) -> Result<Receipt>;
 

@@ -184,7 +184,8 @@ impl Scope {
     /// Delivers a cleared message through a connector of this hub.
     ///
     /// # Errors
-    /// `Blocked` for a clearance of another hub or older than a minute; what the connector answers.
+    /// `Blocked` for a clearance of another hub or older than a minute, for a connector in another region than the
+    /// workspace's, and when a policy refuses; what the connector answers.
     pub async fn deliver(&self, connector: &dyn Connector, cleared: Cleared) -> Result<Receipt> {
         let refuse = |message| Err(Error::new(ErrorKind::Blocked, "connector.deliver", message));
         if cleared.hub != self.hub().token() || cleared.fingerprint != fingerprint(&cleared.outbound) {
@@ -193,6 +194,10 @@ impl Scope {
         if self.now() > cleared.until {
             return refuse("the clearance is older than a minute: ask the gate again");
         }
+        let channel = cleared.outbound.channel.clone();
+        self.check_residency(connector.manifest().id, connector.region()).await?;
+        // Again at the last moment: a policy that was put in force since the launch holds for what is left of it.
+        crate::policy::rule_effect("connector.deliver", channel.as_str(), self).await?;
         connector.deliver(cleared).await
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
 
-use super::lifecycle::{HubMode, Rights};
+use super::lifecycle::HubMode;
 use super::{Hub, Inner};
+use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
 use crate::health::{Health, Recipe};
@@ -16,11 +17,13 @@ use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
+use crate::policy::Approvals;
+use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::Principal;
 use crate::seal::RootKey;
-use crate::store::{Batch, Expected, Kind, MemoryStore, Row, SharedStore, Write};
+use crate::store::{Kind, MemoryStore, SharedStore};
 use crate::telemetry::{ErrorSink, Telemetry};
-use crate::tenancy::{DirectoryEntry, Mode, Workspace, WorkspaceId};
+use crate::tenancy::{DirectoryEntry, Mode, Rights, Workspace, WorkspaceId, check_slug};
 use crate::tool::Tool;
 use crate::vault::{self, EnvKey, FileKey, FixedKey, KeyProvider, SealedColumn};
 use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
@@ -75,6 +78,9 @@ pub struct HubBuilder {
     gate: Option<Arc<dyn Gate>>,
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
+    limits: LimitProfile,
+    anchor: Option<Arc<dyn Anchor>>,
+    approvals: Option<Arc<dyn Approvals>>,
     queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
 }
@@ -103,6 +109,11 @@ impl HubBuilder {
             mocks_connectors: false,
             catalogue: vec![
                 super::CATALOGUE,
+                crate::op::CATALOGUE,
+                crate::policy::ops::CATALOGUE,
+                crate::resilience::ops::CATALOGUE,
+                crate::audit::CATALOGUE,
+                crate::tenancy::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::store::ops::CATALOGUE,
@@ -117,6 +128,9 @@ impl HubBuilder {
             ],
             kinds: vec![
                 super::KINDS,
+                crate::policy::KINDS,
+                crate::resilience::ops::KINDS,
+                crate::tenancy::KINDS,
                 crate::run::KINDS,
                 crate::job::KINDS,
                 crate::schedule::KINDS,
@@ -131,7 +145,29 @@ impl HubBuilder {
             models: Vec::new(),
             queues: Vec::new(),
             tools: Vec::new(),
+            limits: LimitProfile::default(),
+            anchor: None,
+            approvals: None,
         }
+    }
+
+    /// How many calls are admitted. Default [`LimitProfile::embedded`]: as many as come; a host that serves strangers
+    /// takes [`LimitProfile::hosted`].
+    pub fn limits(mut self, profile: LimitProfile) -> Self {
+        self.limits = profile;
+        self
+    }
+
+    /// Where checkpoints of the audit log go. Default: a file beside the store, in memory for a store without a file.
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
+        self.anchor = Some(anchor);
+        self
+    }
+
+    /// Who is asked when a policy wants a person's yes. Without, such calls are refused.
+    pub fn approvals(mut self, approvals: Arc<dyn Approvals>) -> Self {
+        self.approvals = Some(approvals);
+        self
     }
 
     /// Where records are kept: a path, `sqlite:PATH`, `sled:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or
@@ -255,7 +291,7 @@ impl HubBuilder {
         self
     }
 
-    /// Tells which rights a principal has now, for streams that are open for long. Default: those it came with.
+    /// Tells which rights a principal of the host has now. Default: those its scope was made with.
     pub fn rights(mut self, rights: Arc<dyn Rights>) -> Self {
         self.rights = Some(rights);
         self
@@ -330,6 +366,9 @@ impl HubBuilder {
         Seed::from_entropy().rng().fill(&mut token);
         let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
         store.register_worker(&worker)?;
+        let location = home.into_location();
+        let anchor = self.anchor.unwrap_or_else(|| crate::audit::anchor_beside(location.as_deref()));
+        let control = super::Control::new(store.watch());
         let hub = Hub(Arc::new(Inner {
             store,
             clock: self.clock,
@@ -338,7 +377,7 @@ impl HubBuilder {
             vault,
             telemetry: Arc::new(Telemetry::new()?),
             error_sinks: self.error_sinks,
-            location: home.into_location(),
+            location,
             catalogue,
             kinds,
             services: RwLock::new(self.services),
@@ -354,6 +393,13 @@ impl HubBuilder {
             calls: Mutex::default(),
             call_count: 0.into(),
             bus: Bus::default(),
+            control,
+            limits: self.limits,
+            buckets: Buckets::default(),
+            targets: Targets::default(),
+            anchor,
+            chains: crate::audit::Chains::default(),
+            approvals: self.approvals,
             token,
             worker,
             in_flight: watch::channel(0).0,
@@ -403,49 +449,32 @@ impl Hub {
         self.keys_are_wrapped().await
     }
 
-    /// Makes a sandbox workspace beside the default one.
+    /// Makes a sandbox workspace beside the default one, an organization of its own.
     ///
     /// # Errors
     /// `AlreadyExists` when the slug is taken; `InvalidInput` unless it is 1..40 lower-case letters, digits and `-`.
     pub async fn create_workspace(&self, slug: &str) -> Result<crate::Scope> {
-        let shaped = (1..=40).contains(&slug.len())
-            && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !shaped {
-            return Err(Error::invalid(
-                "hub.create_workspace",
-                "slug",
-                "expected 1..40 lower-case letters, digits and hyphens",
-            ));
-        }
+        let operation = "hub.create_workspace";
+        check_slug(operation, slug)?;
         let owner = Principal::User { id: "owner".into() };
         let hub_scope = self.scope_of(WorkspaceId::hub(), owner, Role::Owner);
-        if hub_scope.get::<DirectoryEntry>(slug).await?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyExists, "hub.create_workspace", "this slug is taken"));
+        if self.entry_of(slug).await?.is_some() {
+            return Err(Error::new(ErrorKind::AlreadyExists, operation, "this slug is taken"));
         }
         // Chance hangs on the slug, so that two workspaces of a seeded hub differ.
         self.make_workspace(&hub_scope.fork(&["workspace", slug]), slug).await?;
         self.workspace(slug).await
     }
 
-    /// The workspace first, then its line in the directory: a crash between leaves nothing that is found.
     async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
         let mut workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
         if self.mode() == HubMode::Production {
             workspace.mode = Mode::Production;
         }
-        let entry = DirectoryEntry { slug: slug.to_owned(), workspace: workspace.id.clone() };
-        let by = hub_scope.label();
-        let mut batch = Batch::new(workspace.id.clone(), self.now());
-        let row = Row::of(&workspace, self.now(), by)?;
-        batch.writes.push(Write::Put { kind: Kind::of::<Workspace>(), row, expected: Expected::Absent });
-        self.store().commit(batch).await?;
-        let mut batch = Batch::new(WorkspaceId::hub(), self.now());
-        let row = Row::of(&entry, self.now(), by)?;
-        batch.writes.push(Write::Put { kind: Kind::of::<DirectoryEntry>(), row, expected: Expected::Absent });
-        match self.store().commit(batch).await {
+        match self.found(&workspace, hub_scope.label()).await {
             // Another process opened the new store at the same time and made it.
-            Err(error) if error.code() == "stale_revision" => Ok(()),
-            other => other.map(|_| ()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            other => other,
         }
     }
 }

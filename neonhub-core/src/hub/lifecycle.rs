@@ -1,19 +1,16 @@
 //! The life of a hub: pausing, shutting down, what it is for.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Hub;
 use crate::bus::Subscriber;
-use crate::permission::PermissionSet;
 use crate::store::{Key, Query, Record as _};
 use crate::tenancy::{DirectoryEntry, WorkspaceId};
-use crate::{Result, Scope, Timestamp};
+use crate::{Result, Timestamp};
 
 /// How long `close` waits for work under way.
 // Our choice (rule of the runtime, section 13).
@@ -32,13 +29,6 @@ pub enum HubMode {
     Staging,
     /// For real people: a store in memory and a fixed seed are refused.
     Production,
-}
-
-/// Tells which rights a principal has now. Streams ask every minute, and when members or roles change.
-#[async_trait]
-pub trait Rights: Debug + Send + Sync + 'static {
-    /// The rights of the scope's principal, as of now.
-    async fn current(&self, cx: &Scope) -> Result<PermissionSet>;
 }
 
 /// What a shutdown did.
@@ -87,6 +77,7 @@ impl Hub {
             Ok(released) => report.released = released,
             Err(error) => tracing::warn!(code = error.code(), "leases were not given back at the shutdown"),
         }
+        crate::audit::anchor_all(self).await;
         self.0.closed.send_replace(true);
         self.0.store.close().await?;
         Ok(report)
@@ -170,14 +161,6 @@ impl Hub {
 
     pub(crate) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
         self.0.subscribers.clone()
-    }
-
-    /// The rights of a scope's principal, as of now.
-    pub(crate) async fn rights_of(&self, cx: &Scope) -> Result<PermissionSet> {
-        match &self.0.rights {
-            Some(rights) => Ok(rights.current(cx).await?.intersection(cx.permissions())),
-            None => Ok(cx.permissions()),
-        }
     }
 
     /// Every workspace of the store.

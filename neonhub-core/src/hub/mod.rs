@@ -1,9 +1,11 @@
 //! The hub: one open store with everything that works on it.
 
 mod builder;
+mod control;
 mod env;
 mod lifecycle;
 pub mod ops;
+mod scope_ops;
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -15,10 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 pub use builder::HubBuilder;
+pub(crate) use control::{Control, WorkspaceControl};
 pub use env::EnvSettings;
-pub use lifecycle::{HubMode, Rights, Shutdown};
+pub use lifecycle::{HubMode, Shutdown};
 pub use ops::{CATALOGUE, KINDS};
 
+use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Channel, Connector, Gate};
 use crate::health::{Health, Recipe};
@@ -26,11 +30,13 @@ use crate::job::{Queue, Room};
 use crate::llm::{Llm, Offline};
 use crate::op::Entry;
 use crate::permission::Role;
+use crate::policy::Approvals;
+use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
 use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
 use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
-use crate::tenancy::{DirectoryEntry, Workspace, WorkspaceId};
+use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
 
@@ -67,6 +73,13 @@ struct Inner {
     calls: Mutex<HashMap<(&'static str, u64), u64>>,
     call_count: AtomicU64,
     bus: Bus,
+    control: Control,
+    limits: LimitProfile,
+    buckets: Buckets,
+    targets: Targets,
+    anchor: Arc<dyn Anchor>,
+    chains: crate::audit::Chains,
+    approvals: Option<Arc<dyn Approvals>>,
     token: [u8; 16],
     worker: String,
     in_flight: watch::Sender<u64>,
@@ -160,7 +173,7 @@ impl Hub {
         } else {
             Seed::from_entropy()
         };
-        Scope::new(self.clone(), workspace, principal, role.permissions(), seed)
+        Scope::new(self.clone(), workspace, principal, role, seed)
     }
 
     /// The settings of a scope's workspace.
@@ -186,6 +199,16 @@ impl Hub {
             Error::new(ErrorKind::NotFound, "catalogue.call", format!("there is no operation {name:?}"))
                 .with_context("closest", close.join(", "))
         })
+    }
+
+    /// What tells the rights of principals the host vouches for.
+    pub(crate) fn host_rights(&self) -> Option<&dyn Rights> {
+        self.0.rights.as_deref()
+    }
+
+    /// The declared kind with this name.
+    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
+        self.0.kinds.iter().find(|k| k.name == name).copied()
     }
 
     /// The record kinds of this hub.
@@ -360,6 +383,40 @@ impl Hub {
 
     pub(crate) fn shared_store(&self) -> &SharedStore {
         &self.0.store
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.0.clock.as_ref()
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.0.control
+    }
+
+    /// The table of limits this hub was built with.
+    #[must_use]
+    pub fn limits(&self) -> &LimitProfile {
+        &self.0.limits
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.0.buckets
+    }
+
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.0.targets
+    }
+
+    pub(crate) fn anchor(&self) -> &dyn Anchor {
+        self.0.anchor.as_ref()
+    }
+
+    pub(crate) fn chains(&self) -> &crate::audit::Chains {
+        &self.0.chains
+    }
+
+    pub(crate) fn approvals(&self) -> Option<&dyn Approvals> {
+        self.0.approvals.as_deref()
     }
 
     /// Lets one call in.

@@ -8,7 +8,7 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::{Audit, CallOptions, Effect, Operation, door};
+use super::{Audit, CallOptions, Cost, Effect, Idempotency, Operation, Stability, door};
 use crate::permission::Permission;
 use crate::{Result, Scope};
 
@@ -20,12 +20,34 @@ pub type CallFuture = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 pub struct Entry {
     /// Dotted name.
     pub name: &'static str,
+    /// Raised when the shape of input or answer changes.
+    pub version: u16,
     /// Rights it needs.
     pub needs: &'static [Permission],
     /// What it does to the world.
     pub effect: Effect,
+    /// What a call costs.
+    pub cost: Cost,
+    /// Fields of the answer that are hidden without `read:pii`.
+    pub masks: &'static [&'static str],
     /// Audit rows it leaves.
     pub audit: Audit,
+    /// Whether a call takes an idempotency key.
+    pub idempotency: Idempotency,
+    /// The largest input as JSON, in bytes.
+    pub max_input: usize,
+    /// The largest answer as JSON, in bytes.
+    pub max_output: usize,
+    /// How firm its shape is.
+    pub stability: Stability,
+    /// The version of NeonHub it came with.
+    pub since: &'static str,
+    /// True when a suspended or closed workspace takes it all the same.
+    pub while_suspended: bool,
+    /// True when it is no call of its own: what it calls is counted.
+    pub uncounted: bool,
+    /// True when it only passes a call on.
+    pub forwards: bool,
     /// Time a call may take.
     pub deadline: Duration,
     /// Not shown by bindings and tools.
@@ -53,7 +75,18 @@ impl std::fmt::Debug for Entry {
 pub const fn entry<O: Operation>() -> Entry {
     Entry {
         name: O::NAME,
+        version: O::VERSION,
         needs: O::NEEDS,
+        cost: O::COST,
+        masks: O::MASKS,
+        idempotency: O::IDEMPOTENCY,
+        max_input: O::MAX_INPUT,
+        max_output: O::MAX_OUTPUT,
+        stability: O::STABILITY,
+        since: O::SINCE,
+        while_suspended: O::WHILE_SUSPENDED,
+        uncounted: O::UNCOUNTED,
+        forwards: O::FORWARDS,
         effect: O::EFFECT,
         audit: O::AUDIT,
         deadline: O::DEADLINE,
@@ -62,7 +95,7 @@ pub const fn entry<O: Operation>() -> Entry {
         input_schema: schema::<O>,
         output_schema: schema::<O::Output>,
         examples: examples::<O>,
-        call: call::<O>,
+        call: |cx, input, options| Box::pin(door::call_json::<O>(cx, input, options)),
     }
 }
 
@@ -72,13 +105,4 @@ fn schema<T: schemars::JsonSchema>() -> Schema {
 
 fn examples<O: Operation>() -> Vec<Value> {
     O::examples().iter().filter_map(|e| serde_json::to_value(e).ok()).collect()
-}
-
-fn call<O: Operation>(cx: Scope, input: Value, options: CallOptions) -> CallFuture {
-    Box::pin(async move {
-        door::check_bounds(O::NAME, &input)?;
-        let op: O = serde_path_to_error::deserialize(input).map_err(|e| door::bad_input(O::NAME, &e))?;
-        let output = door::call(&cx, op, options).await?;
-        serde_json::to_value(output).map_err(|cause| crate::Error::internal(O::NAME, cause))
-    })
 }

@@ -1,7 +1,8 @@
 //! The one door: every call of every operation goes through it, whatever language it comes from.
 //!
-//! Order of the stages: trace span, cancellation and closing, rights, idempotency, body under its deadline,
-//! masks and size cap, one commit of domain writes, audit rows and the stored answer.
+//! Order of the stages: 1 trace span, 2 deadline, cancellation and closing, 3 input, 4 rights and tenant, 5 policy,
+//! 6 limits, 7 idempotency, 8 body, 9 masks, redactions and size of the answer, 10 one commit of domain writes, audit
+//! rows and the stored answer. A test holds calls that fail at two stages against each other, pair by pair.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,78 +12,25 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use tracing::Instrument as _;
 
+use super::admit::{Admitted, admit, check_key, is_security, on_behalf_of};
+use super::bounds::{as_json, check_answer, check_within};
+pub(crate) use super::bounds::{bad_input, check_bounds};
 use super::idempotency::Slot;
 use super::records::commit;
-use super::{Audit, Entry, Operation, Unit, entry};
+use super::{Audit, CallOptions, Entry, Operation, Unit, entry};
 use crate::audit::{AuditDraft, Outcome};
 use crate::hub::InFlight;
 use crate::permission::Permission;
-use crate::scope::{CancelToken, Writing, cancelled};
-use crate::telemetry::{TraceContext, redact};
-use crate::{Error, ErrorKind, Fault, Result, Retry, Scope, Seed};
-
-/// The largest input as JSON.
-const MAX_INPUT_BYTES: usize = 1 << 20;
-/// The largest answer as JSON.
-const MAX_OUTPUT_BYTES: usize = 8 << 20;
-const MAX_DEPTH: usize = 64;
-const MAX_ITEMS: usize = 10_000;
-
-/// How to make one call.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct CallOptions {
-    /// A repeated call with the same key and input gives the first answer for 24 h.
-    pub idempotency_key: Option<String>,
-    /// Shortens the operation's deadline.
-    pub deadline: Option<Duration>,
-    /// Stops the call when cancelled.
-    pub cancel: Option<CancelToken>,
-    /// The caller's trace, which the call becomes part of.
-    pub trace: Option<TraceContext>,
-}
-
-impl CallOptions {
-    /// The defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the idempotency key: 1 to 255 bytes.
-    #[must_use]
-    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(key.into());
-        self
-    }
-
-    /// Shortens the deadline.
-    #[must_use]
-    pub fn deadline(mut self, limit: Duration) -> Self {
-        self.deadline = Some(limit);
-        self
-    }
-
-    /// Makes the call part of the caller's trace.
-    #[must_use]
-    pub fn trace(mut self, context: TraceContext) -> Self {
-        self.trace = Some(context);
-        self
-    }
-
-    /// Sets a token that stops the call.
-    #[must_use]
-    pub fn cancel(mut self, token: CancelToken) -> Self {
-        self.cancel = Some(token);
-        self
-    }
-}
+use crate::policy::Ruling;
+use crate::scope::{Principal, Writing, cancelled};
+use crate::{Error, ErrorKind, Result, Retry, Scope, Seed};
 
 impl Scope {
     /// Calls an operation. Inside another operation it joins that one's commit; elsewhere it commits itself.
     ///
     /// # Errors
-    /// What the operation documents, and `PermissionDenied`, `Cancelled`, `Timeout`, `Unavailable`.
+    /// What the operation documents, and `Unauthenticated`, `PermissionDenied`, `Blocked`, `RateLimited`, `Cancelled`,
+    /// `Timeout`, `Unavailable`.
     pub async fn call<O: Operation>(&self, op: O) -> Result<O::Output> {
         self.call_with(op, CallOptions::default()).await
     }
@@ -106,80 +54,108 @@ impl Scope {
     }
 }
 
-/// What the first stages let through.
+/// A call between its stages.
 struct Pass {
     scope: Scope,
     unit: Option<Arc<Unit>>,
     slot: Option<Slot>,
     deadline: Duration,
-    _in_flight: InFlight,
 }
 
-pub(crate) async fn call<O: Operation>(cx: &Scope, op: O, options: CallOptions) -> Result<O::Output> {
+/// A typed call: its input was never JSON, so stage 3 holds by its type.
+async fn call<O: Operation>(cx: &Scope, op: O, options: CallOptions) -> Result<O::Output> {
     let line: &'static Entry = &const { entry::<O>() };
-    let span = tracing::info_span!(
-        "operation",
-        name = line.name,
-        workspace_id = %cx.workspace(),
-        correlation_id = cx.correlation(),
-    );
-    through::<O>(line, cx, op, options).instrument(span).await
+    let span = tracing::info_span!("operation", name = line.name, workspace_id = %cx.workspace(), correlation_id = cx.correlation());
+    async {
+        let busy = begin(line, cx, &options)?;
+        let (output, _) = through::<O>(line, cx, op, options, false).await?;
+        drop(busy);
+        Ok(output)
+    }
+    .instrument(span)
+    .await
 }
 
+/// A call by name: its answer is JSON.
+pub(super) async fn call_json<O: Operation>(cx: Scope, input: Value, options: CallOptions) -> Result<Value> {
+    let line: &'static Entry = &const { entry::<O>() };
+    let span = tracing::info_span!("operation", name = line.name, workspace = %cx.workspace());
+    async {
+        let busy = begin(line, &cx, &options)?;
+        check_within(line.name, line.max_input, &input)?;
+        let op: O = serde_path_to_error::deserialize(input).map_err(|e| bad_input(line.name, &e))?;
+        let (output, json) = through::<O>(line, &cx, op, options, true).await?;
+        drop(busy);
+        match json {
+            Some(json) => Ok(json),
+            None => as_json(line.name, &output),
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// Stage 2.
+fn begin(line: &'static Entry, cx: &Scope, options: &CallOptions) -> Result<InFlight> {
+    options.cancel.as_ref().unwrap_or_else(|| cx.cancel_token()).check(line.name)?;
+    cx.hub().enter(line.name)
+}
+
+/// Stages 3 (what is left of it) to 10.
 async fn through<O: Operation>(
     line: &'static Entry,
     cx: &Scope,
     op: O,
     options: CallOptions,
-) -> Result<O::Output> {
+    as_value: bool,
+) -> Result<(O::Output, Option<Value>)> {
+    check_key(line, options.idempotency_key.as_deref())?;
     let traced = options.trace.clone().map(|context| cx.with_trace(context));
     let cx = traced.as_ref().unwrap_or(cx);
     let slot = match &options.idempotency_key {
         Some(key) => Some(Slot::new(cx, line.name, key, &op)?),
         None => None,
     };
-    let turn = match &slot {
+    let cancel = options.cancel.clone().unwrap_or_else(|| cx.cancel_token().clone());
+    let admitted = admit(line, cx, cancel, || as_json(line.name, &op)).await?;
+    // Held over the body: of two calls with one key the second waits, and finds the answer of the first.
+    let _turn = match &slot {
         Some(slot) => Some(cx.hub().turn(&slot.lock_name(cx)).await),
         None => None,
     };
-    let fixed = if cx.hub().is_seeded() && !line.effect.is_read_only() {
-        Some(crate::store::canonical_json(&op)?)
-    } else {
-        None
+    let fixed = match cx.hub().is_seeded() && !line.effect.is_read_only() {
+        true => Some(crate::store::canonical_json(&op)?),
+        false => None,
     };
     for run in 0_u8.. {
-        let pass = admit(line, cx, &options, slot.clone(), fixed.as_deref()).await?;
+        let pass = open(line, cx, &admitted, &options, slot.clone(), fixed.as_deref());
         if let Some(slot) = &pass.slot
             && let Some(stored) = slot.replay(&pass.scope, line.name).await?
         {
-            return serde_json::from_value(stored).map_err(|cause| Error::internal(line.name, cause));
+            let output = serde_json::from_value(stored.clone());
+            return output.map(|o| (o, Some(stored))).map_err(|cause| Error::internal(line.name, cause));
         }
         let body = AssertUnwindSafe(op.clone().run(&pass.scope)).catch_unwind();
-        let mut output = match bounded(line, &pass, body).await {
+        let output = match bounded(line, &pass, body).await {
             Ok(output) => output,
             // Another process rotated the data key: read it and run again, once.
             Err(error) if run == 0 && pass.unit.is_some() && error.code() == "keys_stale" => {
                 cx.hub().read_keys(cx.workspace()).await?;
                 continue;
             }
-            Err(error) => return Err(refused(line, &pass, error).await),
-        };
-        if !cx.permissions().has(Permission::ReadPii) {
-            O::mask(&mut output);
-        }
-        let answer = match &pass.slot {
-            Some(_) => {
-                Some(serde_json::to_value(&output).map_err(|cause| Error::internal(line.name, cause))?)
+            Err(error) => {
+                let error = refusal(line, &pass.scope, error, &admitted.ruling).await;
+                cx.hub().report(&pass.scope, line.name, &error);
+                return Err(error);
             }
-            None => None,
         };
-        match leave(line, &pass, answer).await {
+        let (output, json) = shown::<O>(line, &pass, &admitted.ruling, output, as_value)?;
+        match leave(line, &pass, &admitted.ruling, json.as_ref()).await {
             Ok(()) => {
-                drop(turn);
                 if pass.unit.is_some() && cx.sealer().takes_care() {
                     cx.hub().tend_keys(cx.workspace()).await?;
                 }
-                return Ok(output);
+                return Ok((output, json));
             }
             Err(error) if run < O::RERUNS && lost_a_race(&error) => {}
             Err(error) => return Err(error.for_operation(line.name)),
@@ -192,24 +168,15 @@ fn lost_a_race(error: &Error) -> bool {
     matches!(error.code(), "stale_revision" | "unique_taken")
 }
 
-/// The stages before the body.
-async fn admit(
+/// A unit of work for the body: its own, or that of the operation it is called in.
+fn open(
     line: &'static Entry,
     cx: &Scope,
+    admitted: &Admitted,
     options: &CallOptions,
     slot: Option<Slot>,
     fixed: Option<&str>,
-) -> Result<Pass> {
-    let cancel = options.cancel.clone().unwrap_or_else(|| cx.cancel_token().clone());
-    cancel.check(line.name)?;
-    let in_flight = cx.hub().enter(line.name)?;
-    for word in line.needs {
-        if !cx.permissions().has(*word) {
-            let error = denied(line.name, *word);
-            record_refusal(line, cx, &error).await;
-            return Err(error);
-        }
-    }
+) -> Pass {
     let seed = split_seed(line, cx, fixed);
     let (writing, unit) = match &cx.0.writing {
         Writing::Operation(unit) => (Writing::Operation(Arc::clone(unit)), None),
@@ -218,13 +185,11 @@ async fn admit(
             (Writing::Operation(Arc::clone(&unit)), Some(unit))
         }
     };
-    Ok(Pass {
-        scope: cx.inside(line.name, seed, writing, cancel),
-        unit,
-        slot,
-        deadline: options.deadline.map_or(line.deadline, |d| d.min(line.deadline)),
-        _in_flight: in_flight,
-    })
+    let deadline = options.deadline.map_or(line.deadline, |d| d.min(line.deadline));
+    let end = cx.now().plus(deadline);
+    let end = cx.deadline().map_or(end, |outer| outer.min(end));
+    let scope = admitted.scope.inside(line.name, seed, writing, admitted.cancel.clone()).until(end);
+    Pass { scope, unit, slot, deadline }
 }
 
 /// Chance per call. With a fixed seed it hangs on the input, not on the order of calls, so concurrency does
@@ -260,22 +225,50 @@ async fn bounded<T>(
     }
 }
 
-/// The one commit. A call that joined another leaves it to the outer one.
-async fn leave(line: &'static Entry, pass: &Pass, answer: Option<Value>) -> Result<()> {
+/// Stage 9: what of the answer is shown. As JSON only where JSON is needed: for the caller, for a stored answer, for
+/// redactions.
+fn shown<O: Operation>(
+    line: &'static Entry,
+    pass: &Pass,
+    ruling: &Ruling,
+    mut output: O::Output,
+    as_value: bool,
+) -> Result<(O::Output, Option<Value>)> {
+    if !pass.scope.permissions().has(Permission::ReadPii) {
+        O::mask(&mut output);
+    }
+    let hidden = ruling.redactions();
+    if hidden.is_empty() && pass.slot.is_none() && !as_value {
+        return Ok((output, None));
+    }
+    let mut json = as_json(line.name, &output)?;
+    if !hidden.is_empty() {
+        crate::policy::redact(&mut json, &hidden);
+        output = serde_json::from_value(json.clone()).map_err(|_| {
+            Error::new(
+                ErrorKind::Blocked,
+                line.name,
+                "a policy hides a field that this answer cannot go without: name another field in it",
+            )
+            .with_code("redaction_impossible")
+        })?;
+    }
+    check_answer(line, &json)?;
+    Ok((output, Some(json)))
+}
+
+/// Stage 10: the one commit. A call that joined another leaves it to the outer one.
+async fn leave(line: &'static Entry, pass: &Pass, ruling: &Ruling, answer: Option<&Value>) -> Result<()> {
     let slot_write = match (&pass.slot, answer) {
-        (Some(slot), Some(answer)) => {
-            if answer.to_string().len() > MAX_OUTPUT_BYTES {
-                return Err(Error::new(
-                    ErrorKind::InvalidInput,
-                    line.name,
-                    "the answer is over 8 MiB: ask for a smaller page",
-                ));
-            }
-            Some(slot.write(&pass.scope, &answer)?)
-        }
+        (Some(slot), Some(answer)) => Some(slot.write(&pass.scope, answer)?),
         _ => None,
     };
     let Writing::Operation(unit) = &pass.scope.0.writing else { return Ok(()) };
+    let concern = unit.staged().concern.take();
+    let before = match &concern {
+        Some((kind, id)) => before(&pass.scope, kind, id).await?,
+        None => None,
+    };
     {
         let mut staged = unit.staged();
         let due = match line.audit {
@@ -284,8 +277,14 @@ async fn leave(line: &'static Entry, pass: &Pass, answer: Option<Value>) -> Resu
             Audit::Security => true,
         };
         if due {
-            let draft = AuditDraft::of(&pass.scope, line.name, Outcome::Ok);
+            let mut draft = draft(&pass.scope, line, Outcome::Ok, ruling);
+            if let Some((kind, id)) = concern {
+                draft = draft.changed(before.as_deref(), staged.body_of(&kind, &id)).on(kind, id);
+            }
             staged.audit.push(draft);
+            if let Some(write) = ruling.record(&pass.scope)? {
+                staged.stage(write);
+            }
         }
         if let Some(write) = slot_write {
             staged.stage(write);
@@ -297,90 +296,41 @@ async fn leave(line: &'static Entry, pass: &Pass, answer: Option<Value>) -> Resu
     }
 }
 
-/// What a failed body leaves behind: nothing but, for refusals, a security row.
-async fn refused(line: &'static Entry, pass: &Pass, error: Error) -> Error {
-    if error.kind() == ErrorKind::PermissionDenied {
-        record_refusal(line, &pass.scope, &error).await;
-    }
-    pass.scope.hub().report(&pass.scope, line.name, &error);
-    error
+/// The stored body of the record an operation is about.
+async fn before(cx: &Scope, kind: &str, id: &str) -> Result<Option<String>> {
+    let Some(kind) = cx.hub().kind(kind) else { return Ok(None) };
+    Ok(cx.store().get(kind, cx.workspace(), id).await?.map(|row| row.body))
 }
 
-async fn record_refusal(line: &'static Entry, cx: &Scope, error: &Error) {
+fn draft(cx: &Scope, line: &'static Entry, outcome: Outcome, ruling: &Ruling) -> AuditDraft {
+    let mut draft = AuditDraft::of(cx, line.name, outcome).under(ruling.labels());
+    if let Some(who) = on_behalf_of(cx.principal()) {
+        draft = draft.on_behalf_of(who);
+    }
+    if let Principal::Agent { run, .. } = cx.principal() {
+        draft = draft.in_run(run);
+    }
+    match &ruling.approval {
+        Some(approval) => draft.approved_by(approval),
+        None => draft,
+    }
+}
+
+/// What a refused call leaves behind: nothing but, for rights, policy and tenant, a security row.
+pub(super) async fn refusal(line: &'static Entry, cx: &Scope, error: Error, ruling: &Ruling) -> Error {
+    if !is_security(&error) {
+        return error;
+    }
     let unit = Unit::default();
-    unit.staged().audit.push(AuditDraft::of(cx, line.name, Outcome::Denied).because(error.code()));
+    unit.staged().audit.push(draft(cx, line, Outcome::Denied, ruling).because(error.code()));
+    match ruling.record(cx) {
+        Ok(Some(write)) => unit.staged().stage(write),
+        Ok(None) => {}
+        Err(cause) => tracing::warn!(operation = line.name, %cause, "a refusal's decision was not kept"),
+    }
     if let Err(cause) = commit(cx, &unit).await {
         // The refusal stands whether or not its row could be written.
         tracing::warn!(operation = line.name, %cause, "the audit row of a refusal was not written");
     }
-}
-
-pub(crate) fn denied(operation: &'static str, word: Permission) -> Error {
-    Error::new(ErrorKind::PermissionDenied, operation, format!("needs the permission {word}"))
-        .with_context("permission", word)
-}
-
-/// The error for JSON that does not fit the input type, with the path of the fault. Its text repeats what was given,
-/// so what looks like a secret or an address is taken out of it.
-pub(crate) fn bad_input(
-    operation: &'static str,
-    cause: &serde_path_to_error::Error<serde_json::Error>,
-) -> Error {
-    let path = cause.path().to_string();
-    let text = cause.inner().to_string();
-    // `serde_json` ends with the position in a document that the caller never saw.
-    let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    let field = if path == "." { backticked(&text).unwrap_or("input").to_owned() } else { path };
-    Error::faults(operation, vec![Fault { field, message: redact(&text).into_owned() }])
-}
-
-fn backticked(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once('`')?;
-    rest.split_once('`').map(|(name, _)| name)
-}
-
-/// Refuses JSON beyond the bounds of every call, naming path and bound.
-pub(crate) fn check_bounds(operation: &'static str, input: &Value) -> Result<()> {
-    let mut size = 0;
-    walk(operation, "input", input, 0, &mut size)
-}
-
-fn walk(operation: &'static str, path: &str, value: &Value, depth: usize, size: &mut usize) -> Result<()> {
-    let refuse = |message: &str| Err(Error::invalid(operation, path, message));
-    if depth > MAX_DEPTH {
-        return refuse("expected at most 64 levels");
-    }
-    *size += 2;
-    match value {
-        Value::String(text) => {
-            *size += text.len();
-            if text.contains('\0') {
-                return refuse("expected text without NUL");
-            }
-        }
-        Value::Array(items) => {
-            if items.len() > MAX_ITEMS {
-                return refuse("expected at most 10 000 items");
-            }
-            for (n, item) in items.iter().enumerate() {
-                walk(operation, &format!("{path}[{n}]"), item, depth + 1, size)?;
-            }
-        }
-        Value::Object(map) => {
-            for (key, item) in map {
-                *size += key.len();
-                let path = if depth == 0 { key.clone() } else { format!("{path}.{key}") };
-                walk(operation, &path, item, depth + 1, size)?;
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => *size += 8,
-    }
-    if *size > MAX_INPUT_BYTES {
-        return Err(Error::invalid(
-            operation,
-            "input",
-            "expected at most 1 MiB: send large bodies as blobs or files",
-        ));
-    }
-    Ok(())
+    error
 }

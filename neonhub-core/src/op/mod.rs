@@ -1,8 +1,12 @@
 //! Operations: a capability is a type, and there is one door to all of them.
 
+mod admit;
+mod bounds;
 mod catalogue;
 pub(crate) mod door;
 mod idempotency;
+pub mod ops;
+mod options;
 mod records;
 mod unit;
 
@@ -13,9 +17,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use admit::denied;
+pub use bounds::{MAX_DEPTH, MAX_ITEMS};
 pub use catalogue::{CallFuture, Entry, entry};
-pub use door::CallOptions;
 pub use idempotency::IdempotencyRecord;
+pub use ops::CATALOGUE;
+pub use options::CallOptions;
 pub use records::Page;
 pub(crate) use unit::{Staged, Unit};
 
@@ -68,7 +75,94 @@ pub enum Audit {
     Security,
 }
 
+/// What a call costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Next to nothing.
+    Free,
+    /// Work of this machine.
+    Cheap,
+    /// A model's work.
+    Model,
+    /// Money.
+    Money,
+}
+
+impl Cost {
+    const fn of(effect: Effect) -> Self {
+        if matches!(effect, Effect::Pure) { Cost::Free } else { Cost::Cheap }
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Cost::Free => "free",
+            Cost::Cheap => "cheap",
+            Cost::Model => "model",
+            Cost::Money => "money",
+        }
+    }
+}
+
+/// Whether a call takes an idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// It changes nothing: a key is taken and gives the first answer, and nobody needs one.
+    None,
+    /// With a key a repeated call gives the first answer.
+    Optional,
+    /// A call without a key is refused.
+    Required,
+}
+
+impl Idempotency {
+    const fn of(effect: Effect) -> Self {
+        if effect.is_read_only() { Idempotency::None } else { Idempotency::Optional }
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Idempotency::None => "none",
+            Idempotency::Optional => "optional",
+            Idempotency::Required => "required",
+        }
+    }
+}
+
+/// How firm the shape of an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// Never removed or narrowed within a major version.
+    Stable,
+    /// May still change.
+    Preview,
+}
+
+impl Stability {
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Stability::Stable => "stable",
+            Stability::Preview => "preview",
+        }
+    }
+}
+
 impl Audit {
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Audit::None => "none",
+            Audit::Business => "business",
+            Audit::Security => "security",
+        }
+    }
+
     const fn of(effect: Effect) -> Self {
         if effect.is_read_only() { Audit::None } else { Audit::Business }
     }
@@ -121,6 +215,28 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + JsonSchema + Send + 
     const RERUNS: u8 = 0;
     /// True for pages and other parts that no binding or tool shows.
     const INTERNAL: bool = false;
+    /// Raised when the shape of input or answer changes.
+    const VERSION: u16 = 1;
+    /// What a call costs.
+    const COST: Cost = Cost::of(Self::EFFECT);
+    /// Whether a call takes an idempotency key.
+    const IDEMPOTENCY: Idempotency = Idempotency::of(Self::EFFECT);
+    /// Fields of the answer that [`Operation::mask`] hides from principals without `read:pii`, as dotted paths.
+    const MASKS: &'static [&'static str] = &[];
+    /// The largest input as JSON, in bytes. Default 1 MiB.
+    const MAX_INPUT: usize = bounds::MAX_INPUT;
+    /// The largest answer as JSON, in bytes. Default 8 MiB.
+    const MAX_OUTPUT: usize = 8 << 20;
+    /// How firm its shape is.
+    const STABILITY: Stability = Stability::Preview;
+    /// The version of NeonHub it came with.
+    const SINCE: &'static str = "0.1.0";
+    /// True when a suspended or closed workspace takes it all the same: what restores it.
+    const WHILE_SUSPENDED: bool = false;
+    /// True when it is no call of its own: what it calls is counted.
+    const UNCOUNTED: bool = false;
+    /// True when it only passes a call on: whether an agent may act on the outside is asked about what it calls.
+    const FORWARDS: bool = false;
     /// Codes it may fail with beyond those of every operation.
     const ERRORS: &'static [&'static str] = &[];
 

@@ -255,6 +255,13 @@ impl Scope {
         Ok(())
     }
 
+    /// Names the record this operation is about, for the audit row the door writes.
+    pub fn concern(&self, kind: &str, id: &str) {
+        if let Some(unit) = self.unit() {
+            unit.staged().concern = Some((kind.to_owned(), id.to_owned()));
+        }
+    }
+
     /// Adds an audit row beyond the one the door writes.
     ///
     /// # Errors
@@ -289,7 +296,7 @@ impl Scope {
 
 /// Commits a unit of work: events first, so that they stand in the same batch.
 pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
-    let (batch, events, rings) = {
+    let (batch, events, rings, moves) = {
         let mut staged = unit.staged();
         let events = std::mem::take(&mut staged.events);
         for event in &events {
@@ -297,15 +304,25 @@ pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
             staged.stage(Write::Put { kind: Kind::of::<Event>(), row, expected: Expected::Absent });
         }
         let rings = std::mem::take(&mut staged.rings);
+        let moves = staged.moves_control();
         let batch = staged.drain(cx.workspace(), cx.now())?;
-        (batch, events, rings)
+        (batch, events, rings, moves)
     };
     if batch.is_empty() {
         return Ok(Committed { seq: 0 });
     }
+    let audited = batch.links.len();
     let began = Instant::now();
-    let done = cx.store().commit(batch).await?;
+    let done = cx.store().commit(batch).await;
     cx.hub().telemetry().queried("commit", "commit", began.elapsed());
+    if moves {
+        // Also after a failure whose outcome is unknown: reading once too often costs nothing.
+        cx.hub().control().move_on();
+    }
+    let done = done?;
+    if audited > 0 {
+        crate::audit::checkpoint(cx, audited).await;
+    }
     cx.hub().committed(cx.workspace(), done.seq, events.len(), &rings);
     Ok(done)
 }

@@ -21,6 +21,8 @@ pub(crate) struct Staged {
     pub(crate) audit: Vec<AuditDraft>,
     /// Checks that are repeated in every commit of a job: its lease.
     standing: Vec<Write>,
+    /// What the operation is about, for the audit row the door writes.
+    pub(crate) concern: Option<(String, String)>,
     /// Queues whose workers look once this is committed.
     pub(crate) rings: Vec<String>,
     /// The job enqueued last: jobs of one commit keep their order.
@@ -111,6 +113,20 @@ impl Staged {
             }
             _ => None,
         })
+    }
+
+    /// The staged body of a record, of any kind with this name.
+    pub(crate) fn body_of(&self, kind: &str, id: &str) -> Option<&str> {
+        self.writes.iter().rev().find_map(|write| match write {
+            Write::Put { kind: k, row, .. } if k.name == kind && row.id == id => Some(row.body.as_str()),
+            _ => None,
+        })
+    }
+
+    /// True when the commit changes what the door keeps in memory.
+    pub(crate) fn moves_control(&self) -> bool {
+        let is_written = |w: &Write| !matches!(w, Write::Check { .. });
+        self.writes.iter().any(|w| is_written(w) && crate::hub::Control::concerns(w.target().0.name))
     }
 
     /// Takes everything out as one batch.

@@ -116,7 +116,13 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let place = Place { store: Arc::default(), clock: clock(), world: Arc::default() };
-        place.open(i64::MAX, false).await;
+        let cx = place.open(i64::MAX, false).await;
+        // Agents act on the world with a person's yes only, or by a rule like this one.
+        let rule = json!({ "policy": { "name": "let-act", "scope": { "operations": ["world.act"] },
+            "effect": { "do": "allow" }, "reason": "this world is a number" } });
+        let put = cx.call_by_name("policies.put", rule, crate::op::CallOptions::new()).await.unwrap();
+        let input = json!({ "id": put["id"] });
+        cx.call_by_name("policies.activate", input, crate::op::CallOptions::new()).await.unwrap();
         place
     }
 

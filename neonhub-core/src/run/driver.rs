@@ -14,6 +14,7 @@ use super::state::{RunState, fold};
 use crate::connector::EffectId;
 use crate::llm::hex;
 use crate::op::Unit;
+use crate::resilience::Counted;
 use crate::store::{Key, Stored, canonical_json};
 use crate::{Error, ErrorKind, Result, Scope};
 
@@ -136,12 +137,14 @@ impl<P: Program> Driver<P> {
     /// that has it, whatever its standing.
     ///
     /// # Errors
-    /// `Conflict`, code `idempotency_mismatch`, when the key belongs to a run with another input.
+    /// `Conflict`, code `idempotency_mismatch`, when the key belongs to a run with another input; `RateLimited` when
+    /// this principal started too many runs of this agent.
     pub async fn start(&self, cx: &Scope, new: NewRun) -> Result<AgentRun> {
         let input_hash = hash(&new.input)?;
         if let Some(found) = find(cx, P::AGENT, new.key.as_deref(), &input_hash).await? {
             return Ok(found);
         }
+        cx.admit(Counted::Agent, &format!("{}|{}", cx.label(), P::AGENT)).await?;
         // Drawn from the caller's own chance: a derived scope would start it anew and repeat an id.
         let id = cx.new_id("run");
         let seed = cx.with_rng(crate::Rng::next_u64) & crate::llm::MAX_SEED;

@@ -12,6 +12,7 @@ use super::*;
 use crate::llm::{LlmRequest, Reply, Scripted};
 use crate::op::Effect;
 use crate::permission::{Permission, PermissionSet};
+use crate::resilience::Counted;
 use crate::store::{Index, Key, Query, Record, SharedStore, Stored};
 use crate::{Clock as _, Error, ErrorKind, Hub, ManualClock, Result, Scope, Timestamp};
 
@@ -224,6 +225,28 @@ async fn the_same_key_is_the_same_run() {
     assert_eq!(notes(&cx).await, ["one"]);
     let other = driver.start(&cx, new(&[note("a", "two")]).key("k")).await.unwrap_err();
     assert_eq!(other.code(), "idempotency_mismatch");
+}
+
+#[tokio::test]
+async fn starts_of_an_agent_are_counted_by_who_starts_it() {
+    use crate::resilience::{LimitProfile, Rate};
+    let profile = LimitProfile::embedded().with(Counted::Agent, Rate::new(1, Duration::from_secs(60)));
+    let hub = base().clock(clock()).limits(profile).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let driver = Driver::new(Steps::default());
+    let first = || new(&[note("a", "one")]).key("k");
+    let run = driver.start(&cx, first()).await.unwrap();
+    assert_eq!(driver.start(&cx, first()).await.unwrap().id, run.id, "the same run is no second start");
+    let error = driver.start(&cx, new(&[note("a", "two")])).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::RateLimited, crate::Retry::After(Duration::from_secs(60)))
+    );
+    let ada = crate::Principal::User { id: "ada".into() };
+    let ada = hub.scope("default", ada, crate::Role::Member).await.unwrap();
+    driver.start(&ada, new(&[note("a", "two")])).await.unwrap();
+    let hits = hub.telemetry().samples("rate_limit_hits_total");
+    assert_eq!(hits, json!([{ "labels": { "bucket": "agent" }, "value": 1.0 }]));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::batch::{self, next_rev};
+use super::grow;
 use super::transfer::{self, Taken};
 use super::{
     Batch, Change, ChangeOp, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, KindFigures, Order,
@@ -73,7 +74,11 @@ impl MemoryStore {
 impl State {
     fn table(&mut self, kind: Kind) -> &mut Table {
         let table = self.tables.entry(kind.name).or_default();
-        table.kind.get_or_insert(kind);
+        let known = table.kind.get_or_insert(kind);
+        if kind.indexes.len() > known.indexes.len() {
+            *known = kind;
+            table.grow(kind);
+        }
         table.indexes.resize_with(kind.indexes.len().max(table.indexes.len()), BTreeSet::new);
         table
     }
@@ -182,6 +187,16 @@ impl State {
 }
 
 impl Table {
+    /// Takes the records into indexes that a kind declares behind those it had, as one loaded from an older backup does.
+    fn grow(&mut self, kind: Kind) {
+        self.indexes = vec![BTreeSet::new(); kind.indexes.len()];
+        for (place, (mut row, sum)) in std::mem::take(&mut self.rows) {
+            let old = row.keys.len();
+            row.keys.extend(grow::keys(&kind, &row.id, &row.body).into_iter().skip(old));
+            self.insert(place, row, sum);
+        }
+    }
+
     fn take(&mut self, place: &Place) -> Option<Row> {
         let (row, _) = self.rows.remove(place)?;
         for (index, key) in self.indexes.iter_mut().zip(&row.keys) {

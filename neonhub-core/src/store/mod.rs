@@ -7,6 +7,7 @@ mod canonical;
 mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod grow;
 mod key;
 mod memory;
 mod ndjson;

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::grow::KeysOf;
 use super::{Key, canonical_json};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
@@ -40,13 +41,15 @@ pub struct Kind {
     pub schema: u16,
     /// Declared indexes.
     pub indexes: &'static [Index],
+    /// Makes the keys of bodies that were stored before an index was declared.
+    pub(crate) keys: KeysOf,
 }
 
 impl Kind {
     /// The kind of a record type.
     #[must_use]
     pub const fn of<R: Record>() -> Self {
-        Kind { name: R::KIND, schema: R::SCHEMA, indexes: R::INDEXES }
+        Kind { name: R::KIND, schema: R::SCHEMA, indexes: R::INDEXES, keys: KeysOf::of::<R>() }
     }
 
     /// Position of an index.
@@ -71,7 +74,7 @@ pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     const KIND: &'static str;
     /// Version of the body's shape; raise it when old bodies need an upgrade.
     const SCHEMA: u16 = 1;
-    /// Declared indexes.
+    /// Declared indexes. New ones go to the end of the list: stores that have the others get them at their next open.
     const INDEXES: &'static [Index] = &[];
 
     /// The id, unique in workspace and kind.

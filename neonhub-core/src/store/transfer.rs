@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::grow::KeysOf;
 use super::{Change, ChangeOp, FeedEntry, Index, Key, Kind, Row};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -236,7 +237,8 @@ pub(super) fn kind_of(name: &str, schema: u16, indexes: &[String]) -> Kind {
                 None => Index::on(leak(word)),
             })
             .collect();
-        Kind { name: leak(name), schema, indexes: Box::leak(indexes.into_boxed_slice()) }
+        let indexes = Box::leak(indexes.into_boxed_slice());
+        Kind { name: leak(name), schema, indexes, keys: KeysOf::UNKNOWN }
     })
 }
 

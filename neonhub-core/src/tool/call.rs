@@ -86,6 +86,7 @@ async fn of_added(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
     if !faults.is_empty() {
         return Err(Error::faults(CALL, named(faults)).with_context("tool", &info.name));
     }
+    crate::policy::rule_tool(CALL, cx, &info.name, info.effect, &args).await?;
     let outside = if info.effect.is_ours() { cx.clone() } else { cx.outside() };
     let work = async {
         let _turn = match &added.turns {

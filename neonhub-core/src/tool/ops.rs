@@ -120,6 +120,7 @@ impl Operation for CallTool {
     const NAME: &'static str = "tools.call";
     const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
     const EFFECT: Effect = Effect::Write;
+    const FORWARDS: bool = true;
     // The tool's own limit is the one that counts.
     const DEADLINE: Duration = Duration::from_secs(24 * 3600 + 60);
     const ERRORS: &'static [&'static str] = &["unknown_tool", "tool_answer", "tool_timeout", "host_error"];

@@ -250,6 +250,27 @@ async fn a_run_calls_added_tools_through_its_log() {
 }
 
 #[tokio::test]
+async fn an_agent_acts_on_the_outside_through_a_tool_by_a_rule_only() {
+    let acts = Odd::new(ToolInfo::new("shop.refund", "Pays back"));
+    let cx = scope_with(&[stock(), acts]).await;
+    let agent = cx.for_agent("helper", "run_1", crate::PermissionSet::all());
+    let sku = json!({"sku": "T-1"});
+    assert_eq!(agent.call(ask("shop.stock", sku)).await.unwrap().output, Some(json!(3)), "it only reads");
+    agent.call(ask("scope.whoami", json!({}))).await.unwrap();
+    let refund = || ask("shop.refund", json!({"answer": 5}));
+    assert_eq!(agent.call(refund()).await.unwrap_err().code(), "approval_required");
+    cx.call(refund()).await.unwrap();
+    let rule = json!({ "policy": { "name": "small", "scope": { "operations": ["shop.refund"] },
+        "when": "input.answer <= 10", "effect": { "do": "allow" }, "reason": "small ones need nobody" } });
+    let put = cx.call_by_name("policies.put", rule, crate::op::CallOptions::new()).await.unwrap();
+    let id = json!({ "id": put["id"] });
+    cx.call_by_name("policies.activate", id, crate::op::CallOptions::new()).await.unwrap();
+    assert_eq!(agent.call(refund()).await.unwrap().output, Some(json!(5)));
+    let large = agent.call(ask("shop.refund", json!({"answer": 50}))).await.unwrap_err();
+    assert_eq!(large.code(), "approval_required");
+}
+
+#[tokio::test]
 async fn faults_reach_tools_and_models() {
     let cx = scope_with(&[stock()]).await;
     let faults = crate::testing::FaultInjector::new();

@@ -23,22 +23,8 @@ async fn workspace() -> (Hub, Scope, Arc<ManualClock>) {
 }
 
 /// A second workspace in the same store.
-async fn other_workspace(hub: &Hub, cx: &Scope) -> Scope {
-    use neonhub_core::WorkspaceId;
-    use neonhub_core::store::{Batch, Expected, Kind, Row, Write};
-    use neonhub_core::tenancy::{DirectoryEntry, Workspace};
-    let id = WorkspaceId::hub_sibling(9);
-    let workspace = Row::of(&Workspace::sandbox(id.clone(), "other"), cx.now(), "test").unwrap();
-    let entry = DirectoryEntry { slug: "other".into(), workspace: id.clone() };
-    let entry = Row::of(&entry, cx.now(), "test").unwrap();
-    for (home, kind, row) in
-        [(id, Kind::of::<Workspace>(), workspace), (WorkspaceId::hub(), Kind::of::<DirectoryEntry>(), entry)]
-    {
-        let mut batch = Batch::new(home, cx.now());
-        batch.writes.push(Write::Put { kind, row, expected: Expected::Absent });
-        cx.store().commit(batch).await.unwrap();
-    }
-    hub.workspace("other").await.unwrap()
+async fn other_workspace(hub: &Hub) -> Scope {
+    hub.create_workspace("other").await.unwrap()
 }
 
 async fn person(cx: &Scope, mail: &str) -> PersonId {
@@ -159,7 +145,7 @@ async fn unsubscribe_needs_no_rights_but_the_right_token_and_workspace() {
     let (hub, cx, _) = workspace().await;
     let ann = person(&cx, "ann@shop.example").await;
     let token = token(&cx, &ann, ConsentScope::Marketing).await;
-    let other = other_workspace(&hub, &cx).await;
+    let other = other_workspace(&hub).await;
     let foreign = other.call(Unsubscribe { token: token.clone() }).await.unwrap_err();
     assert_eq!(foreign.code(), "bad_token");
     let forged = cx.call(Unsubscribe { token: format!("{token}A") }).await.unwrap_err();
@@ -299,7 +285,7 @@ async fn timeline_pages_newest_first_without_doubles() {
 async fn strangers_find_nothing() {
     let (hub, cx, _) = workspace().await;
     let ann = person(&cx, "ann@shop.example").await;
-    let other = other_workspace(&hub, &cx).await;
+    let other = other_workspace(&hub).await;
     assert_eq!(other.call(GetPerson { person: ann.clone() }).await.unwrap_err().kind(), ErrorKind::NotFound);
     let revoke = RecordConsent::revoke(ann.clone(), Channel::Email, ProofMethod::Api);
     assert_eq!(other.call(revoke).await.unwrap_err().kind(), ErrorKind::NotFound);

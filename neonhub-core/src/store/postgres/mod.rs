@@ -9,6 +9,7 @@ mod committer;
 mod config;
 mod error;
 mod escape;
+mod grow;
 mod listen;
 mod read;
 mod schema;

@@ -220,7 +220,7 @@ async fn make_schema(client: &mut Client, schema: &str, ours: usize) -> Result<(
     }
 }
 
-/// Makes the tables of kinds that the database does not have yet.
+/// Makes the tables and indexes of kinds that the database does not have yet.
 pub(super) async fn declare(client: &mut Client, schema: &str, kinds: &[Kind]) -> Result<()> {
     if missing(client, schema, kinds).await?.is_empty() {
         return Ok(());
@@ -230,8 +230,12 @@ pub(super) async fn declare(client: &mut Client, schema: &str, kinds: &[Kind]) -
     lock(&tx, schema).await?;
     act_as_owner(&tx).await?;
     // Again under the lock: another process may have made them.
-    for kind in missing(&tx, schema, kinds).await? {
+    for (kind, found) in missing(&tx, schema, kinds).await? {
         check_name(&kind)?;
+        if let Some(found) = found {
+            super::grow::add_indexes(&tx, schema, &kind, &found).await?;
+            continue;
+        }
         let insert = format!("INSERT INTO \"{schema}\"._kind (name, schema, indexes) VALUES ($1, $2, $3)");
         let made = match tx.batch_execute(&ddl(schema, &kind)).await {
             Ok(()) => tx
@@ -240,12 +244,13 @@ pub(super) async fn declare(client: &mut Client, schema: &str, kinds: &[Kind]) -
                 .map(|_| ()),
             Err(cause) => Err(cause),
         };
-        made.map_err(|cause| undeclared(&kind, &cause))?;
+        made.map_err(|cause| refused(&kind, &cause))?;
     }
     tx.commit().await.map_err(fail)
 }
 
-fn undeclared(kind: &Kind, cause: &tokio_postgres::Error) -> Error {
+/// Says what a user without the rights to change tables can do.
+pub(super) fn refused(kind: &Kind, cause: &tokio_postgres::Error) -> Error {
     if cause.code() != Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) {
         return failed("store.declare", cause);
     }
@@ -253,42 +258,38 @@ fn undeclared(kind: &Kind, cause: &tokio_postgres::Error) -> Error {
         ErrorKind::Config,
         "hub.open",
         format!(
-            "the store has no table for this kind yet, and this user may not make one: open it once as a member of \
-             {MIGRATE_ROLE}"
+            "the store has no table or too few indexes for this kind, and this user may not make them: open it once \
+             as a member of {MIGRATE_ROLE}"
         ),
     )
     .with_context("kind", kind.name)
     .with_source(failed("store.declare", cause))
 }
 
-/// Kinds without a table.
-///
-/// # Errors
-/// `Config` when a kind has other indexes than this build declares.
+/// Kinds without a table, and those whose table has other indexes than this build declares, with their list.
 async fn missing(
     client: &impl tokio_postgres::GenericClient,
     schema: &str,
     kinds: &[Kind],
-) -> Result<Vec<Kind>> {
+) -> Result<Vec<(Kind, Option<String>)>> {
     let rows = client
         .query(&format!("SELECT name, indexes FROM \"{schema}\"._kind"), &[])
         .await
         .map_err(|e| failed("store.declare", &e))?;
     let found: std::collections::HashMap<String, String> =
         rows.into_iter().map(|r| (r.get(0), r.get(1))).collect();
-    let mut out: Vec<Kind> = Vec::new();
+    let mut out: Vec<(Kind, Option<String>)> = Vec::new();
     for kind in kinds {
-        match found.get(kind.name) {
-            Some(indexes) if *indexes != index_list(kind) => return Err(drifted(kind, indexes)),
-            Some(_) => {}
-            None if out.iter().any(|k| k.name == kind.name) => {}
-            None => out.push(*kind),
+        let known = found.get(kind.name);
+        let is_there = known.is_some_and(|indexes| *indexes == index_list(kind));
+        if !is_there && !out.iter().any(|(k, _)| k.name == kind.name) {
+            out.push((*kind, known.cloned()));
         }
     }
     Ok(out)
 }
 
-fn drifted(kind: &Kind, found: &str) -> Error {
+pub(super) fn drifted(kind: &Kind, found: &str) -> Error {
     Error::new(
         ErrorKind::Config,
         "store.declare",
@@ -315,7 +316,7 @@ fn check_name(kind: &Kind) -> Result<()> {
     .with_context("kind", kind.name))
 }
 
-fn index_list(kind: &Kind) -> String {
+pub(super) fn index_list(kind: &Kind) -> String {
     let words = kind.indexes.iter().map(|i| format!("{}{}", i.name, if i.unique { "!" } else { "" }));
     words.collect::<Vec<_>>().join(" ")
 }
@@ -333,17 +334,23 @@ pub(super) fn ddl(schema: &str, kind: &Kind) -> String {
         out.push_str(&format!(", ix_{} bytea", index.name));
     }
     out.push_str(", PRIMARY KEY (workspace_id, id));");
-    for (n, index) in kind.indexes.iter().enumerate() {
-        let name = index.name;
-        let (unique, tail) = if index.unique { ("UNIQUE ", "") } else { ("", ", id") };
-        // PostgreSQL cuts names at 63 bytes: the position keeps them apart.
-        out.push_str(&format!(
-            "CREATE {unique}INDEX \"{table}__{n}\" ON \"{schema}\".\"{table}\" (workspace_id, ix_{name}{tail}) \
-             WHERE ix_{name} IS NOT NULL;"
-        ));
+    for n in 0..kind.indexes.len() {
+        out.push_str(&index_ddl(schema, kind, n));
     }
     out.push_str(&fence(schema, table));
     out
+}
+
+/// The index of a kind at a position.
+pub(super) fn index_ddl(schema: &str, kind: &Kind, n: usize) -> String {
+    let Some(index) = kind.indexes.get(n) else { return String::new() };
+    let (table, name) = (kind.name, index.name);
+    let (unique, tail) = if index.unique { ("UNIQUE ", "") } else { ("", ", id") };
+    // PostgreSQL cuts names at 63 bytes: the position keeps them apart.
+    format!(
+        "CREATE {unique}INDEX \"{table}__{n}\" ON \"{schema}\".\"{table}\" (workspace_id, ix_{name}{tail}) \
+         WHERE ix_{name} IS NOT NULL;"
+    )
 }
 
 /// The columns of a kind's table: name, type, whether it may be null.

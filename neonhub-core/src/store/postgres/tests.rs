@@ -18,6 +18,7 @@ use tokio_postgres::NoTls;
 
 use crate::Timestamp;
 use crate::store::conformance::Note;
+use crate::store::transfer::kind_of;
 use crate::store::{Expected, Record as _, SharedStore, Write};
 
 const KIND: Kind = Kind::of::<Note>();
@@ -90,7 +91,7 @@ async fn the_app_role_is_told_who_may_migrate() {
     let app = PostgresStore::open(&as_app).await.unwrap();
     app.declare(&[KIND]).await.unwrap();
     put(&app, 1, "a").await.unwrap();
-    let later = Kind { name: "conformance_later", schema: 1, indexes: &[] };
+    let later = kind_of("conformance_later", 1, &[]);
     let error = app.declare(&[later]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("conformance_later"), "{error}");

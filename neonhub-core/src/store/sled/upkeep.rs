@@ -3,7 +3,7 @@
 use sled_db::{Batch as Writes, Db, IVec};
 
 use super::super::transfer::{self, blob_bytes, blob_item, hash_bytes, undeclared};
-use super::super::{Damage, Figures, Item, Kind, KindFigures, memory};
+use super::super::{Damage, Figures, Item, Kind, KindFigures, grow, memory};
 use super::entry::{self, Stored};
 use super::{described, failed};
 use crate::tenancy::WorkspaceId;
@@ -49,24 +49,56 @@ pub(super) fn declare(db: &Db, wanted: &[Kind]) -> Result<()> {
     let known: Vec<Kind> = kinds(db)?.iter().filter_map(described).collect();
     for kind in wanted {
         match known.iter().find(|k| k.name == kind.name) {
-            Some(found) if found.indexes != kind.indexes => {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    "store.declare",
-                    "the store has other indexes for this kind than this build declares",
-                )
-                .with_context("kind", kind.name));
-            }
+            Some(found) if found.indexes != kind.indexes => add_indexes(db, kind, found)?,
             Some(_) => {}
-            None => {
-                let indexes = transfer::index_words(kind);
-                let line = Item::Kind { name: kind.name.to_owned(), schema: kind.schema, indexes };
-                let key = [b"k", kind.name.as_bytes()].concat();
-                db.insert(key, entry::json(&line)?).map_err(|e| failed("store.declare", e))?;
-            }
+            None => note(db, kind)?,
         }
     }
     Ok(())
+}
+
+fn note(db: &Db, kind: &Kind) -> Result<()> {
+    let indexes = transfer::index_words(kind);
+    let line = Item::Kind { name: kind.name.to_owned(), schema: kind.schema, indexes };
+    let key = [b"k", kind.name.as_bytes()].concat();
+    db.insert(key, entry::json(&line)?).map(drop).map_err(|e| failed("store.declare", e))
+}
+
+/// Takes the records into the indexes that the folder lacks. The line of the kind comes last: after a crash all of it is
+/// done once more, which changes nothing that was done already.
+///
+/// # Errors
+/// `Config` when the folder has others than this build declares.
+fn add_indexes(db: &Db, kind: &Kind, found: &Kind) -> Result<()> {
+    let old = transfer::index_words(found);
+    if grow::added(kind, old.iter().map(String::as_str)).is_none() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "store.declare",
+            "the store has other indexes for this kind than this build declares",
+        )
+        .with_context("kind", kind.name)
+        .with_context("store", old.join(" "))
+        .with_context("build", transfer::index_words(kind).join(" ")));
+    }
+    for record in entries(db, &[b"r", kind.name.as_bytes(), b"\0"].concat()) {
+        let (place, bytes) = record?;
+        let Ok(mut stored) = Stored::read(kind.name, "", &bytes) else { continue };
+        let keys = grow::keys(kind, &stored.record.id, &stored.record.body);
+        let mut writes = Writes::default();
+        for (n, key) in keys.iter().enumerate().skip(old.len()) {
+            if let Some(key) = key {
+                let at = entry::index_entry(kind.name, n, &stored.record.workspace, key, &stored.record.id);
+                writes.insert(at, stored.record.id.as_bytes());
+            }
+        }
+        let new = keys.iter().skip(old.len()).map(|k| k.as_ref().map(|k| crate::store_hex(k.as_bytes())));
+        stored.record.keys.truncate(old.len());
+        stored.record.keys.extend(new);
+        writes.insert(place, stored.write()?);
+        db.apply_batch(writes).map_err(|e| failed("store.migrate", e))?;
+    }
+    note(db, kind)
 }
 
 fn blob_key(hash: &str) -> Vec<u8> {

@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::failed;
+use crate::store::grow::KeysOf;
 use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
@@ -231,7 +232,7 @@ pub(super) fn check(c: &Connection) -> Result<Vec<Damage>> {
 
 fn check_kind(c: &Connection, kind: &str, damage: &mut Vec<Damage>) -> Result<()> {
     let sql = |e| failed("store.check", e);
-    let bare = Kind { name: "", schema: 0, indexes: &[] };
+    let bare = Kind { name: "", schema: 0, indexes: &[], keys: KeysOf::UNKNOWN };
     let mut statement = c.prepare(&format!("SELECT {HEAD} FROM \"{kind}\"")).map_err(sql)?;
     let mut rows = statement.query([]).map_err(sql)?;
     loop {

@@ -1,9 +1,10 @@
 //! Tables of the file: those of the engine, and one per record kind.
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use super::failed;
-use crate::store::Kind;
+use crate::store::{Index, Kind, grow};
 use crate::{Error, ErrorKind, Result};
 
 /// Marks the file as ours: "NEON" (SQLite `application_id`).
@@ -94,7 +95,10 @@ pub(super) fn declare(connection: &mut Connection, kinds: &[Kind]) -> Result<()>
         let found: Option<String> = indexes_of(&tx, kind)?;
         match found {
             Some(found) if found == index_list(kind) => continue,
-            Some(found) => return Err(drifted(kind, &found)),
+            Some(found) => {
+                add_indexes(&tx, kind, &found)?;
+                continue;
+            }
             None => {}
         }
         tx.execute_batch(&ddl(kind)).map_err(sql)?;
@@ -105,6 +109,55 @@ pub(super) fn declare(connection: &mut Connection, kinds: &[Kind]) -> Result<()>
         .map_err(sql)?;
     }
     tx.commit().map_err(sql)
+}
+
+/// Records of one page while indexes are added.
+const PAGE: i64 = 500;
+
+/// Adds the indexes that the file lacks, with the keys of the records that are there.
+///
+/// # Errors
+/// `Config` when the file has others than this build declares.
+fn add_indexes(c: &Connection, kind: &Kind, found: &str) -> Result<()> {
+    let sql = |e| failed("store.migrate", e);
+    let new = grow::added(kind, found.split_whitespace()).ok_or_else(|| drifted(kind, found))?;
+    let table = kind.name;
+    let mut sets = Vec::with_capacity(new.len());
+    for (n, index) in new.iter().enumerate() {
+        c.execute_batch(&format!("ALTER TABLE \"{table}\" ADD COLUMN ix_{} BLOB", index.name))
+            .map_err(sql)?;
+        sets.push(format!("ix_{} = ?{}", index.name, n + 2));
+    }
+    let read = format!("SELECT rowid, id, body FROM \"{table}\" WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
+    let mut read = c.prepare(&read).map_err(sql)?;
+    let write = format!("UPDATE \"{table}\" SET {} WHERE rowid = ?1", sets.join(", "));
+    let mut write = c.prepare(&write).map_err(sql)?;
+    let mut last = 0;
+    loop {
+        let page: Vec<(i64, String, String)> = read
+            .query_map((last, PAGE), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+            .and_then(Iterator::collect)
+            .map_err(sql)?;
+        let Some((end, ..)) = page.last() else { break };
+        last = *end;
+        for (rowid, id, body) in &page {
+            let keys = grow::keys(kind, id, body);
+            let values = keys.iter().skip(kind.indexes.len() - new.len());
+            let values =
+                values.map(|key| key.as_ref().map_or(Value::Null, |k| Value::Blob(k.as_bytes().to_vec())));
+            let values = std::iter::once(Value::Integer(*rowid)).chain(values);
+            write.execute(rusqlite::params_from_iter(values)).map_err(sql)?;
+        }
+    }
+    for index in new {
+        c.execute_batch(&index_ddl(table, index)).map_err(sql)?;
+    }
+    c.execute(
+        "UPDATE _kind SET schema = ?2, indexes = ?3 WHERE name = ?1",
+        (kind.name, i64::from(kind.schema), index_list(kind)),
+    )
+    .map(drop)
+    .map_err(sql)
 }
 
 fn indexes_of(connection: &Connection, kind: &Kind) -> Result<Option<String>> {
@@ -165,13 +218,17 @@ pub(super) fn ddl(kind: &Kind) -> String {
     }
     out.push_str(", PRIMARY KEY (ws, id));");
     for index in kind.indexes {
-        let name = index.name;
-        let (unique, tail) = if index.unique { ("UNIQUE ", "") } else { ("", ", id") };
-        out.push_str(&format!(
-            "CREATE {unique}INDEX \"{table}__{name}\" ON \"{table}\" (ws, ix_{name}{tail}) WHERE ix_{name} IS NOT NULL;"
-        ));
+        out.push_str(&index_ddl(table, index));
     }
     out
+}
+
+fn index_ddl(table: &str, index: &Index) -> String {
+    let name = index.name;
+    let (unique, tail) = if index.unique { ("UNIQUE ", "") } else { ("", ", id") };
+    format!(
+        "CREATE {unique}INDEX \"{table}__{name}\" ON \"{table}\" (ws, ix_{name}{tail}) WHERE ix_{name} IS NOT NULL;"
+    )
 }
 
 #[cfg(test)]

@@ -1,10 +1,59 @@
-//! Workspaces: the one unit of isolation.
+//! Workspaces, the one unit of isolation, and who may do what in them: members, custom roles, API keys.
+
+mod directory;
+mod key;
+mod key_ops;
+mod member;
+mod member_ops;
+mod residency;
+mod rights;
+mod workspace_ops;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::op::{Entry, entry};
+use crate::store::{Kind, Record};
 use crate::{Result, id_type};
+
+pub use directory::KeyDirectory;
+pub use key::{ApiKey, KeyView};
+pub use key_ops::{CreateKey, ListKeys, NewKey, RevokeKey, RotateKey};
+pub use member::{CustomRole, MemberStatus, Membership};
+pub use member_ops::{InviteMember, ListMembers, PutRole, RemoveMember, SetRole};
+pub use residency::{LOCAL, Residency};
+pub use workspace_ops::{
+    CloseWorkspace, CreateWorkspace, GetWorkspace, ListWorkspaces, RestoreWorkspace, SuspendWorkspace,
+    UpdateWorkspace, WorkspaceLine,
+};
+
+pub(crate) use directory::check_slug;
+pub use rights::Rights;
+pub(crate) use rights::{Held, rights_of};
+
+/// Operations of this room.
+pub static CATALOGUE: &[Entry] = &[
+    entry::<GetWorkspace>(),
+    entry::<UpdateWorkspace>(),
+    entry::<CreateWorkspace>(),
+    entry::<ListWorkspaces>(),
+    entry::<SuspendWorkspace>(),
+    entry::<RestoreWorkspace>(),
+    entry::<CloseWorkspace>(),
+    entry::<InviteMember>(),
+    entry::<ListMembers>(),
+    entry::<SetRole>(),
+    entry::<RemoveMember>(),
+    entry::<PutRole>(),
+    entry::<CreateKey>(),
+    entry::<ListKeys>(),
+    entry::<RevokeKey>(),
+    entry::<RotateKey>(),
+];
+
+/// Records of this room, beside the workspace and its line in the directory.
+pub static KINDS: &[Kind] =
+    &[Kind::of::<Membership>(), Kind::of::<CustomRole>(), Kind::of::<ApiKey>(), Kind::of::<KeyDirectory>()];
 
 id_type!(WorkspaceId, "wsp", "A workspace: the unit that every record belongs to.");
 
@@ -51,6 +100,25 @@ pub enum WorkspaceStatus {
     Closed,
 }
 
+impl WorkspaceStatus {
+    /// True while changes, sends and runs are taken at the door; the gate refuses sends of a paused workspace.
+    #[must_use]
+    pub const fn takes_writes(self) -> bool {
+        matches!(self, WorkspaceStatus::Active | WorkspaceStatus::Paused)
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            WorkspaceStatus::Active => "active",
+            WorkspaceStatus::Paused => "paused",
+            WorkspaceStatus::Suspended => "suspended",
+            WorkspaceStatus::Closed => "closed",
+        }
+    }
+}
+
 /// A workspace and the defaults its records fall back to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Workspace {
@@ -76,6 +144,12 @@ pub struct Workspace {
     /// Lets offline-made text through in production mode.
     #[serde(default)]
     pub allow_offline_output: bool,
+    /// The workspace that its organization began with; none: itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<WorkspaceId>,
+    /// Where its data may go.
+    #[serde(default, skip_serializing_if = "Residency::is_open")]
+    pub residency: Residency,
 }
 
 impl Record for Workspace {
@@ -93,6 +167,17 @@ pub struct DirectoryEntry {
     pub slug: String,
     /// The workspace it names.
     pub workspace: WorkspaceId,
+    /// The workspace that its organization began with; none: itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<WorkspaceId>,
+}
+
+impl DirectoryEntry {
+    /// The workspace that stands for the organization.
+    #[must_use]
+    pub fn organization(&self) -> &WorkspaceId {
+        self.organization.as_ref().unwrap_or(&self.workspace)
+    }
 }
 
 impl Record for DirectoryEntry {
@@ -116,7 +201,15 @@ impl Workspace {
             timezone: "Etc/UTC".into(),
             default_region: None,
             allow_offline_output: false,
+            organization: None,
+            residency: Residency::default(),
         }
+    }
+
+    /// The workspace that stands for the organization.
+    #[must_use]
+    pub fn organization(&self) -> &WorkspaceId {
+        self.organization.as_ref().unwrap_or(&self.id)
     }
 
     /// Checks the settings.
@@ -141,6 +234,11 @@ impl Workspace {
                 "default_region",
                 "expected an ISO 3166-1 alpha-2 code such as AT",
             );
+        }
+        if let Some(region) = &self.residency.region {
+            let is_word = (1..=20).contains(&region.len())
+                && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            faults.check(is_word && region != LOCAL, "region_tag", "expected a tag such as eu or us");
         }
         faults.into_result("workspaces.update")
     }

@@ -1,0 +1,239 @@
+//! The door's question to the engine, and what follows from the answer.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::facts;
+use super::model::{DecisionId, PolicyDecision, PolicyEffect, Verdict};
+use super::{Ask, Decision};
+use crate::op::{Effect, Entry};
+use crate::resilience::Rate;
+use crate::run::EffectClass;
+use crate::scope::Principal;
+use crate::store::{Expected, Kind, Row, Write, canonical_json};
+use crate::{Error, ErrorKind, Result, Scope};
+
+/// What the engine said to a call that goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Ruling {
+    decision: Option<Decision>,
+    rehearsed: Option<Verdict>,
+    facts: Option<Value>,
+    /// The approval that let it through.
+    pub(crate) approval: Option<String>,
+}
+
+/// A refusal with what is known about it, for the audit log.
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    pub(crate) ruling: Ruling,
+}
+
+/// What the catalogue says when no policy speaks: agents act on the outside only with a person's yes.
+fn default_of(acts_outside: bool, principal: &Principal) -> Verdict {
+    match (acts_outside, principal) {
+        (true, Principal::Agent { .. }) => Verdict::RequireApproval,
+        _ => Verdict::Allow,
+    }
+}
+
+fn default_for(line: &Entry, principal: &Principal) -> Verdict {
+    default_of(line.effect == Effect::Write && !line.forwards, principal)
+}
+
+/// Judges a call. `input` is asked for only when a policy may speak about the operation.
+pub(crate) async fn rule(
+    line: &'static Entry,
+    cx: &Scope,
+    input: impl Fn() -> Result<Value>,
+) -> Result<Ruling, Box<Refusal>> {
+    let plain = |error| Box::new(Refusal { error, ruling: Ruling::default() });
+    let control = cx.control().await.map_err(plain)?;
+    let default = default_for(line, cx.principal());
+    let set = &control.policies;
+    if default == Verdict::Allow && set.candidates(line.name).is_empty() {
+        return Ok(Ruling::default());
+    }
+    let input = input().map_err(plain)?;
+    let args_hash = || hash(&[line.name.as_bytes(), canonical_json(&input).unwrap_or_default().as_bytes()]);
+    let facts = facts::of_call(line, cx, &control, input.clone());
+    let decision = set.decide(line.name, &facts, cx.now(), default);
+    let rehearsed = set.rehearse(line.name, &facts, cx.now(), default).map(|d| d.verdict);
+    let mut ruling = Ruling { decision: Some(decision), rehearsed, facts: Some(facts), approval: None };
+    match enforce(line.name, cx, &mut ruling, args_hash).await {
+        Ok(()) => Ok(ruling),
+        Err(error) => Err(Box::new(Refusal { error, ruling })),
+    }
+}
+
+/// What policies would say to a call, without making or recording it.
+pub(crate) fn preview(
+    line: &'static Entry,
+    cx: &Scope,
+    control: &crate::hub::WorkspaceControl,
+    input: serde_json::Map<String, Value>,
+) -> Decision {
+    let facts = facts::of_call(line, cx, control, Value::Object(input));
+    control.policies.decide(line.name, &facts, cx.now(), default_for(line, cx.principal()))
+}
+
+/// Judges an effect that is about to be dispatched. Nothing asks a person here: the operation that led to it was
+/// judged with its defaults, and what policies say now refuses or lets pass.
+pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Scope) -> Result<()> {
+    let control = cx.control().await?;
+    if control.policies.candidates(operation).is_empty() {
+        return Ok(());
+    }
+    let facts = facts::of_effect(operation, channel, cx, &control);
+    let decision = control.policies.decide(operation, &facts, cx.now(), Verdict::Allow);
+    let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
+    let args_hash = || hash(&[operation.as_bytes(), channel.as_bytes()]);
+    enforce(operation, cx, &mut ruling, args_hash).await
+}
+
+/// Judges a call of a tool that is no operation, by the tool's own name.
+pub(crate) async fn rule_tool(
+    operation: &'static str,
+    cx: &Scope,
+    tool: &str,
+    class: EffectClass,
+    args: &Value,
+) -> Result<()> {
+    let control = cx.control().await?;
+    let default = default_of(class == EffectClass::Write, cx.principal());
+    if default == Verdict::Allow && control.policies.candidates(tool).is_empty() {
+        return Ok(());
+    }
+    let facts = facts::of_tool(tool, class, cx, &control, args.clone());
+    let decision = control.policies.decide(tool, &facts, cx.now(), default);
+    let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
+    let args_hash = || hash(&[tool.as_bytes(), canonical_json(args).unwrap_or_default().as_bytes()]);
+    enforce(operation, cx, &mut ruling, args_hash).await
+}
+
+async fn enforce(
+    operation: &'static str,
+    cx: &Scope,
+    ruling: &mut Ruling,
+    args_hash: impl Fn() -> String,
+) -> Result<()> {
+    let Some(decision) = &ruling.decision else { return Ok(()) };
+    match decision.verdict {
+        Verdict::Deny => return Err(refused(operation, decision)),
+        Verdict::RequireApproval => {
+            let ask = ask(decision, args_hash());
+            ruling.approval = Some(approve(operation, cx, decision, &ask).await?);
+        }
+        _ => {}
+    }
+    let Some(decision) = &ruling.decision else { return Ok(()) };
+    for rule in decision.fired() {
+        if let PolicyEffect::Limit { bucket, max, per_ms } = &rule.effect {
+            cx.take(&format!("policy|{bucket}"), Rate { max: *max, per_ms: *per_ms }).await?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(operation: &'static str, decision: &Decision) -> Error {
+    let rule = decision.rules.iter().find(|r| r.fault.is_some()).or_else(|| decision.deciding());
+    let (code, message) = match rule.map(|r| (r.fault.is_some(), &r.reason)) {
+        Some((true, _)) => ("policy_failed", "a policy could not be judged, so the call is refused".into()),
+        Some((false, reason)) => ("policy_denied", format!("a policy refuses this: {reason}")),
+        None => ("policy_denied", "a policy refuses this".into()),
+    };
+    if let Some(fault) = rule.and_then(|r| r.fault.as_deref()) {
+        tracing::error!(operation, policy = ?rule.map(|r| r.policy.label()), fault, "a policy failed: calls are refused");
+    }
+    let error = Error::new(ErrorKind::Blocked, operation, message).with_code(code);
+    match rule {
+        Some(rule) => error.with_context("policy", rule.policy.label()),
+        None => error,
+    }
+}
+
+/// The question that all asking policies together put: the largest quorum, all approvers, the shortest life.
+fn ask(decision: &Decision, args_hash: String) -> Ask {
+    let mut ask = Ask {
+        operation: decision.operation.clone(),
+        args_hash,
+        quorum: 1,
+        approvers: Vec::new(),
+        ttl_ms: 72 * 3_600_000,
+        policies: Vec::new(),
+    };
+    for rule in decision.fired() {
+        if let PolicyEffect::RequireApproval { quorum, approvers, ttl_ms } = &rule.effect {
+            ask.quorum = ask.quorum.max(*quorum);
+            ask.ttl_ms = ask.ttl_ms.min(*ttl_ms);
+            ask.approvers
+                .extend(approvers.iter().filter(|a| !ask.approvers.contains(a)).cloned().collect::<Vec<_>>());
+            ask.policies.push(rule.policy.label());
+        }
+    }
+    ask
+}
+
+async fn approve(operation: &'static str, cx: &Scope, decision: &Decision, ask: &Ask) -> Result<String> {
+    let why = decision.deciding().map_or_else(
+        || "an agent acts on the outside only with a person's yes".to_owned(),
+        |rule| rule.reason.clone(),
+    );
+    let mut error =
+        Error::new(ErrorKind::Blocked, operation, format!("a person must approve this first: {why}"))
+            .with_code("approval_required")
+            .with_context("args_hash", &ask.args_hash);
+    if !ask.policies.is_empty() {
+        error = error.with_context("policy", ask.policies.join(", "));
+    }
+    let Some(approvals) = cx.hub().approvals() else { return Err(error) };
+    if let Some(granted) = approvals.granted(cx, ask).await? {
+        return Ok(granted);
+    }
+    let id = approvals.ask(cx, ask).await?;
+    Err(error.with_context("approval", id))
+}
+
+fn hash(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    crate::store_hex(&hash.finalize())
+}
+
+impl Ruling {
+    /// Labels of the versions that fired, for the audit log.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        self.decision.iter().flat_map(Decision::fired).map(|r| r.policy.label()).collect()
+    }
+
+    /// Fields of the answer to hide.
+    pub(crate) fn redactions(&self) -> Vec<&str> {
+        self.decision.as_ref().map(Decision::redactions).unwrap_or_default()
+    }
+
+    /// The write that keeps the decision beside its audit entry; none when no policy was in scope.
+    pub(crate) fn record(&self, cx: &Scope) -> Result<Option<Write>> {
+        let (Some(decision), Some(facts)) = (&self.decision, &self.facts) else { return Ok(None) };
+        if decision.rules.is_empty() && self.rehearsed.is_none() {
+            return Ok(None);
+        }
+        // Chance of its own: whether a policy exists must not change the ids inside the operation.
+        let cx = cx.fork(&["policy_decision"]);
+        let record = PolicyDecision {
+            id: DecisionId::new(&cx),
+            operation: decision.operation.clone(),
+            subject: cx.label().to_owned(),
+            verdict: decision.verdict,
+            policies: decision.fired().map(|r| r.policy.clone()).collect(),
+            dry_run: self.rehearsed,
+            facts_hash: crate::store_hex(&Sha256::digest(canonical_json(facts)?.as_bytes())),
+            facts: facts::without_personal(facts).unwrap_or_default(),
+            at: cx.now(),
+        };
+        let row = Row::of(&record, cx.now(), cx.label())?;
+        Ok(Some(Write::Put { kind: Kind::of::<PolicyDecision>(), row, expected: Expected::Absent }))
+    }
+}

@@ -1,0 +1,246 @@
+//! What a process knows of the targets it calls: their breakers, bulkheads, budgets and quotas.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::breaker::{Breaker, Say};
+use super::budget::RetryBudget;
+use super::call::Plan;
+use crate::store::{Batch, Expected, Kind, Row, Stored, Write};
+use crate::tenancy::WorkspaceId;
+use crate::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
+
+/// Calls that may wait for a place at a target, and how long.
+// Our choices: more than that is a pile-up that a retry later serves better.
+const QUEUE: usize = 64;
+const WAIT: Duration = Duration::from_secs(5);
+/// How often a breaker is read again when other processes move it at the same time.
+const TRIES: u32 = 4;
+
+#[derive(Debug)]
+struct Target {
+    breaker: Breaker,
+    /// Revision of the stored breaker; 0 when there is none.
+    rev: u64,
+    /// Epoch of the control records when it was read; `None` before the first read.
+    epoch: Option<u64>,
+    budget: RetryBudget,
+    places: Arc<Semaphore>,
+    waiting: Arc<()>,
+    /// The provider said: nothing before this instant.
+    quota: Option<Timestamp>,
+}
+
+impl Target {
+    fn new(name: &str, places: usize) -> Self {
+        Target {
+            breaker: Breaker::new(name),
+            rev: 0,
+            epoch: None,
+            budget: RetryBudget::default(),
+            places: Arc::new(Semaphore::new(places)),
+            waiting: Arc::default(),
+            quota: None,
+        }
+    }
+}
+
+/// The targets of a hub.
+#[derive(Debug, Default)]
+pub(crate) struct Targets(Mutex<BTreeMap<(WorkspaceId, String), Target>>);
+
+impl Targets {
+    fn with<T>(&self, cx: &Scope, plan: &Plan, f: impl FnOnce(&mut Target) -> T) -> T {
+        self.at(cx, &plan.target, plan.concurrency, f)
+    }
+
+    fn at<T>(&self, cx: &Scope, name: &str, places: usize, f: impl FnOnce(&mut Target) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (cx.workspace().clone(), name.to_owned());
+        f(all.entry(place).or_insert_with(|| Target::new(name, places)))
+    }
+
+    pub(super) fn call(&self, cx: &Scope, plan: &Plan) {
+        self.with(cx, plan, |t| t.budget.call(cx.now()));
+    }
+
+    pub(super) fn retry(&self, cx: &Scope, plan: &Plan) -> bool {
+        self.with(cx, plan, |t| t.budget.retry(cx.now()))
+    }
+
+    /// Forgets what this process counted, after a reset of the stored breaker.
+    pub(super) fn forget(&self, cx: &Scope, name: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = all.get_mut(&(cx.workspace().clone(), name.to_owned())) {
+            target.breaker = Breaker::new(name);
+            target.epoch = None;
+        }
+    }
+
+    /// The breakers of a workspace as this process sees them, by target.
+    pub(super) fn breakers(&self, workspace: &WorkspaceId) -> Vec<Breaker> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|((w, _), _)| w == workspace).map(|(_, t)| t.breaker.clone()).collect()
+    }
+}
+
+impl Scope {
+    /// Waits on the hub's clock; a clock that is moved by hand moves on by itself.
+    ///
+    /// # Errors
+    /// `Cancelled` when the caller gives up.
+    pub async fn sleep(&self, by: Duration) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.cancel_token().cancelled() => Err(crate::scope::cancelled(self.operation())),
+            () = self.hub().clock().sleep(by) => Ok(()),
+        }
+    }
+
+    /// Tells what a provider's headers said of its quota: nothing is left until an instant. The stricter of this and
+    /// the limits table holds.
+    pub fn quota_used_up(&self, target: &str, until: Timestamp) {
+        let targets = self.hub().targets();
+        targets.at(self, target, 1, |t| t.quota = Some(t.quota.map_or(until, |q| q.max(until))));
+    }
+
+    pub(super) async fn admit_rate(&self, plan: &Plan) -> Result<()> {
+        let now = self.now();
+        let quota = self.hub().targets().with(self, plan, |t| t.quota.filter(|until| *until > now));
+        if let Some(until) = quota {
+            self.hub().telemetry().rate_limited("target");
+            let wait = Duration::from_millis(u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0));
+            return Err(Error::new(
+                ErrorKind::RateLimited,
+                self.operation(),
+                "the provider's quota is used up: call again after the time that is named",
+            )
+            .with_context("target", &plan.target)
+            .with_retry(Retry::After(wait)));
+        }
+        match plan.rate {
+            Some(rate) => self.take(&format!("target|{}", plan.target), rate).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A place at the target.
+    pub(super) async fn board(&self, plan: &Plan) -> Result<OwnedSemaphorePermit> {
+        let (places, waiting) =
+            self.hub().targets().with(self, plan, |t| (Arc::clone(&t.places), Arc::clone(&t.waiting)));
+        if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let full = |message| {
+            Error::new(ErrorKind::Unavailable, self.operation(), message)
+                .with_context("target", &plan.target)
+                .with_retry(Retry::Backoff)
+        };
+        // One count is the target's own, one is this call's.
+        if Arc::strong_count(&waiting) > QUEUE + 1 {
+            return Err(full("too many calls wait for this target: call again later"));
+        }
+        tokio::select! {
+            biased;
+            permit = places.acquire_owned() => {
+                permit.map_err(|_| full("the hub is closing: open it again"))
+            }
+            waited = self.sleep(WAIT) => {
+                waited?;
+                Err(full("no place at this target became free in 5 s: call again later"))
+            }
+        }
+    }
+
+    /// Refuses while the breaker is open. Moving to half open is a commit that one process wins.
+    pub(super) async fn ask_breaker(&self, plan: &Plan) -> Result<()> {
+        for _ in 0..TRIES {
+            self.look_at_breaker(plan).await?;
+            let (say, breaker, rev) = self
+                .hub()
+                .targets()
+                .with(self, plan, |t| (t.breaker.ask(self.now()), t.breaker.clone(), t.rev));
+            match say {
+                Say::Pass => return Ok(()),
+                Say::Wait(until) => return Err(self.open(plan, until)),
+                Say::Try if self.keep_breaker(plan, &breaker, rev).await? => return Ok(()),
+                Say::Try => {}
+            }
+        }
+        Err(self.open(plan, self.now().plus(Duration::from_secs(1))))
+    }
+
+    fn open(&self, plan: &Plan, until: Timestamp) -> Error {
+        let wait = u64::try_from(until.as_millis() - self.now().as_millis()).unwrap_or(0);
+        Error::new(
+            ErrorKind::Unavailable,
+            self.operation(),
+            "this target failed repeatedly and is left alone",
+        )
+        .with_code("breaker_open")
+        .with_context("target", &plan.target)
+        .with_retry(Retry::After(Duration::from_millis(wait)))
+    }
+
+    /// Notes how a call ended.
+    pub(super) async fn tell_breaker(&self, plan: &Plan, failure: Option<ErrorKind>) -> Result<()> {
+        // A caller who gave up says nothing about the target.
+        if failure == Some(ErrorKind::Cancelled) {
+            return Ok(());
+        }
+        let (moved, breaker, rev) = self.hub().targets().with(self, plan, |t| {
+            let moved = t.breaker.note(failure, self.now());
+            (moved, t.breaker.clone(), t.rev)
+        });
+        if !moved {
+            return Ok(());
+        }
+        // Another process moved it at the same time: its word stands, is counted there, and is read before the next call.
+        let is_ours = self.keep_breaker(plan, &breaker, rev).await?;
+        if is_ours && breaker.state == super::BreakerState::Open {
+            tracing::warn!(target_name = %plan.target, trips = breaker.trips, "a circuit breaker opened");
+            self.hub().telemetry().breaker_tripped(&plan.target);
+        }
+        Ok(())
+    }
+
+    /// Reads the stored breaker when control records may have changed since.
+    async fn look_at_breaker(&self, plan: &Plan) -> Result<()> {
+        let epoch = self.hub().control().epoch();
+        if self.hub().targets().with(self, plan, |t| t.epoch == Some(epoch)) {
+            return Ok(());
+        }
+        let row = self.store().get(Kind::of::<Breaker>(), self.workspace(), &plan.target).await?;
+        let stored = row.as_ref().map(Stored::<Breaker>::from_row).transpose()?;
+        self.hub().targets().with(self, plan, |t| {
+            t.epoch = Some(epoch);
+            if let Some(stored) = stored.filter(|s| s.rev != t.rev) {
+                t.rev = stored.rev;
+                t.breaker = stored.body;
+            }
+        });
+        Ok(())
+    }
+
+    /// Stores a move; false when another process was first, and then its breaker is read again.
+    async fn keep_breaker(&self, plan: &Plan, breaker: &Breaker, rev: u64) -> Result<bool> {
+        let row = Row::of(breaker, self.now(), "system:breakers")?;
+        let expected = if rev == 0 { Expected::Absent } else { Expected::Rev(rev) };
+        let mut batch = Batch::new(self.workspace().clone(), self.now());
+        batch.writes.push(Write::Put { kind: Kind::of::<Breaker>(), row, expected });
+        match self.store().commit(batch).await {
+            Ok(_) => {
+                self.hub().targets().with(self, plan, |t| t.rev = rev + 1);
+                Ok(true)
+            }
+            Err(error) if error.code() == "stale_revision" => {
+                self.hub().targets().with(self, plan, |t| t.epoch = None);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
