@@ -57,10 +57,21 @@ def ai_generate_text(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def audit_query(v: dict[str, Any]) -> dict[str, Any]:
+def api_keys_create(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if "action" in v:
-        given["action"] = v["action"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "permissions" in v:
+        given["permissions"] = v["permissions"]
+    if "expires_at" in v:
+        given["expires_at"] = (None if (t1 := v["expires_at"]) is None else _instant(t1))
+    if "rate_limit" in v:
+        given["rate_limit"] = (None if (t2 := v["rate_limit"]) is None else c.rate(t2))
+    return given
+
+
+def api_keys_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     if "cursor" in v:
         given["cursor"] = v["cursor"]
     if "limit" in v:
@@ -68,9 +79,65 @@ def audit_query(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def api_keys_revoke(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def api_keys_rotate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "overlap_ms" in v:
+        given["overlap_ms"] = v["overlap_ms"]
+    return given
+
+
+def audit_export(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "format" in v:
+        given["format"] = v["format"]
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "to" in v:
+        given["to"] = v["to"]
+    return given
+
+
+def audit_query(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "action" in v:
+        given["action"] = v["action"]
+    if "actor" in v:
+        given["actor"] = v["actor"]
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "from" in v:
+        given["from_"] = (None if (t1 := v["from"]) is None else _instant(t1))
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "target_id" in v:
+        given["target_id"] = v["target_id"]
+    if "target_kind" in v:
+        given["target_kind"] = v["target_kind"]
+    if "to" in v:
+        given["to"] = (None if (t2 := v["to"]) is None else _instant(t2))
+    return given
+
+
 def audit_verify(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "to" in v:
+        given["to"] = v["to"]
+    return given
 
 
 def brands_create(v: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +198,20 @@ def brands_set_sender(v: dict[str, Any]) -> dict[str, Any]:
         given["reply_to"] = v["reply_to"]
     if "unsubscribe_url" in v:
         given["unsubscribe_url"] = v["unsubscribe_url"]
+    return given
+
+
+def breakers_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "target" in v:
+        given["target"] = v["target"]
+    return given
+
+
+def breakers_reset(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "target" in v:
+        given["target"] = v["target"]
     return given
 
 
@@ -270,6 +351,42 @@ def campaign_start(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
         given["id"] = v["id"]
+    return given
+
+
+def catalogue_batch(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "calls" in v:
+        given["calls"] = [c.call_operation(t1) for t1 in v["calls"]]
+    if "stop_on_error" in v:
+        given["stop_on_error"] = v["stop_on_error"]
+    return given
+
+
+def catalogue_call(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "deadline_ms" in v:
+        given["deadline_ms"] = v["deadline_ms"]
+    if "idempotency_key" in v:
+        given["idempotency_key"] = v["idempotency_key"]
+    if "input" in v:
+        given["input"] = v["input"]
+    return given
+
+
+def catalogue_describe(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def catalogue_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
     return given
 
 
@@ -957,6 +1074,58 @@ def knowledge_search(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def limits_list(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def limits_override(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "bucket" in v:
+        given["bucket"] = v["bucket"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    if "until" in v:
+        given["until"] = _instant(v["until"])
+    if "rate" in v:
+        given["rate"] = (None if (t1 := v["rate"]) is None else c.rate(t1))
+    return given
+
+
+def members_invite(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "role" in v:
+        given["role"] = v["role"]
+    if "user" in v:
+        given["user"] = v["user"]
+    return given
+
+
+def members_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
+
+
+def members_remove(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "user" in v:
+        given["user"] = v["user"]
+    return given
+
+
+def members_set_role(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "role" in v:
+        given["role"] = v["role"]
+    if "user" in v:
+        given["user"] = v["user"]
+    return given
+
+
 def memory_add(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "source_event" in v:
@@ -1237,6 +1406,67 @@ def people_update(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def policies_activate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "dry_run" in v:
+        given["dry_run"] = v["dry_run"]
+    return given
+
+
+def policies_dry_run(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "policy" in v:
+        given["policy"] = c.policy_draft(v["policy"])
+    if "from" in v:
+        given["from_"] = (None if (t1 := v["from"]) is None else _instant(t1))
+    if "to" in v:
+        given["to"] = (None if (t2 := v["to"]) is None else _instant(t2))
+    return given
+
+
+def policies_evaluate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "facts" in v:
+        given["facts"] = v["facts"]
+    if "operation" in v:
+        given["operation"] = v["operation"]
+    return given
+
+
+def policies_history(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def policies_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "state" in v:
+        given["state"] = v["state"]
+    return given
+
+
+def policies_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "policy" in v:
+        given["policy"] = c.policy_draft(v["policy"])
+    return given
+
+
+def policies_retire(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
 def preferences_get(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "person" in v:
@@ -1313,6 +1543,15 @@ def queues_stats(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "queue" in v:
         given["queue"] = v["queue"]
+    return given
+
+
+def roles_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "permissions" in v:
+        given["permissions"] = v["permissions"]
     return given
 
 
@@ -1452,6 +1691,20 @@ def schedules_update(v: dict[str, Any]) -> dict[str, Any]:
     if "schedule" in v:
         given["schedule"] = c.create_schedule(v["schedule"])
     return given
+
+
+def scope_can(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "operation" in v:
+        given["operation"] = v["operation"]
+    if "target" in v:
+        given["target"] = v["target"]
+    return given
+
+
+def scope_list_permissions(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
 
 
 def scope_whoami(v: dict[str, Any]) -> dict[str, Any]:
@@ -2030,9 +2283,44 @@ def voice_upload_guide(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def workspaces_close(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def workspaces_create(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "slug" in v:
+        given["slug"] = v["slug"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "timezone" in v:
+        given["timezone"] = v["timezone"]
+    return given
+
+
 def workspaces_get(v: dict[str, Any]) -> dict[str, Any]:
     assert not v
     return {}
+
+
+def workspaces_list(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def workspaces_restore(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def workspaces_suspend(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
 
 
 def workspaces_update(v: dict[str, Any]) -> dict[str, Any]:
@@ -2047,6 +2335,10 @@ def workspaces_update(v: dict[str, Any]) -> dict[str, Any]:
         given["mode"] = v["mode"]
     if "name" in v:
         given["name"] = v["name"]
+    if "region_tag" in v:
+        given["region_tag"] = v["region_tag"]
+    if "residency_any" in v:
+        given["residency_any"] = v["residency_any"]
     if "status" in v:
         given["status"] = v["status"]
     if "timezone" in v:
@@ -2058,6 +2350,11 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "agents.get_run": agents_get_run,
     "agents.list_runs": agents_list_runs,
     "ai.generate_text": ai_generate_text,
+    "api_keys.create": api_keys_create,
+    "api_keys.list": api_keys_list,
+    "api_keys.revoke": api_keys_revoke,
+    "api_keys.rotate": api_keys_rotate,
+    "audit.export": audit_export,
     "audit.query": audit_query,
     "audit.verify": audit_verify,
     "brands.create": brands_create,
@@ -2065,6 +2362,8 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "brands.list": brands_list,
     "brands.senders": brands_senders,
     "brands.set_sender": brands_set_sender,
+    "breakers.list": breakers_list,
+    "breakers.reset": breakers_reset,
     "bus.publish": bus_publish,
     "bus.replay": bus_replay,
     "bus.subscribe": bus_subscribe,
@@ -2080,6 +2379,10 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "campaign.report": campaign_report,
     "campaign.resume": campaign_resume,
     "campaign.start": campaign_start,
+    "catalogue.batch": catalogue_batch,
+    "catalogue.call": catalogue_call,
+    "catalogue.describe": catalogue_describe,
+    "catalogue.list": catalogue_list,
     "consent.check": consent_check,
     "consent.history": consent_history,
     "consent.record": consent_record,
@@ -2136,6 +2439,12 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "knowledge.embed": knowledge_embed,
     "knowledge.ingest_text": knowledge_ingest_text,
     "knowledge.search": knowledge_search,
+    "limits.list": limits_list,
+    "limits.override": limits_override,
+    "members.invite": members_invite,
+    "members.list": members_list,
+    "members.remove": members_remove,
+    "members.set_role": members_set_role,
     "memory.add": memory_add,
     "memory.as_of": memory_as_of,
     "memory.confirm": memory_confirm,
@@ -2158,6 +2467,13 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "people.timeline": people_timeline,
     "people.unmerge": people_unmerge,
     "people.update": people_update,
+    "policies.activate": policies_activate,
+    "policies.dry_run": policies_dry_run,
+    "policies.evaluate": policies_evaluate,
+    "policies.history": policies_history,
+    "policies.list": policies_list,
+    "policies.put": policies_put,
+    "policies.retire": policies_retire,
     "preferences.get": preferences_get,
     "preferences.update": preferences_update,
     "prompts.render": prompts_render,
@@ -2167,6 +2483,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "queues.pause": queues_pause,
     "queues.resume": queues_resume,
     "queues.stats": queues_stats,
+    "roles.put": roles_put,
     "runs.cancel": runs_cancel,
     "runs.signal": runs_signal,
     "schedules.backfill": schedules_backfill,
@@ -2179,6 +2496,8 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "schedules.resume": schedules_resume,
     "schedules.trigger_now": schedules_trigger_now,
     "schedules.update": schedules_update,
+    "scope.can": scope_can,
+    "scope.list_permissions": scope_list_permissions,
     "scope.whoami": scope_whoami,
     "sends.cancel": sends_cancel,
     "sends.create": sends_create,
@@ -2235,6 +2554,11 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "voice.score": voice_score,
     "voice.update_settings": voice_update_settings,
     "voice.upload_guide": voice_upload_guide,
+    "workspaces.close": workspaces_close,
+    "workspaces.create": workspaces_create,
     "workspaces.get": workspaces_get,
+    "workspaces.list": workspaces_list,
+    "workspaces.restore": workspaces_restore,
+    "workspaces.suspend": workspaces_suspend,
     "workspaces.update": workspaces_update,
 }

@@ -163,6 +163,20 @@ export interface AiWarning {
   message: string;
 }
 
+/** The answer of `scope.can`. */
+export interface Allowed {
+  /** True when the call would pass rights, tenant and policies. */
+  allowed: boolean;
+  /** The rights that are missing. */
+  missing: Permission[];
+  /** The policies that decided, `name@version`. */
+  policies: string[];
+  /** What policies say. */
+  verdict: PoliciesVerdict;
+  /** The state of the workspace, when it stands in the way. */
+  workspace: string | null;
+}
+
 /** The answer of the ledger. */
 export interface Answer {
   /** The address that the deciding row covers, when it names one. */
@@ -363,20 +377,34 @@ export interface AuditEntry {
   action: string;
   /** Who. */
   actor: Principal;
+  /** SHA-256 of the target after, hex. */
+  afterHash: string | null;
+  /** The approval that let it through. */
+  approvalId: string | null;
   /** When. */
   at: Date;
+  /** SHA-256 of the target before, hex. */
+  beforeHash: string | null;
   /** Joins everything one outer call caused. */
   correlationId: string;
   /** SHA-256 over `prev_hash` and the canonical JSON of this entry without `hash`, hex. */
   hash: string;
   /** Id of the record: the number with leading zeros. */
   id: string;
+  /** Keyed hash of the address the call came from, when the host gave it. */
+  ipHash: string | null;
+  /** Whom the actor acted for. */
+  onBehalfOf: string | null;
   /** How it ended. */
   outcome: AuditOutcome;
+  /** Versions of policies that spoke, `name@version`. */
+  policyVersions: string[];
   /** Hash of the entry before, hex. */
   prevHash: string;
   /** Why it was refused or failed: an error code. */
   reason: string | null;
+  /** The agent's run. */
+  runId: string | null;
   /** Number in the chain of the workspace, from 1. */
   seq: number;
   /** Id of what it was done to. */
@@ -393,6 +421,24 @@ export interface AuditEntryPage {
   next: string | null;
 }
 
+/** A page of exported entries. */
+export interface AuditExport {
+  /** Checkpoints outside the store whose last entry is among these. */
+  checkpoints: Checkpoint[];
+  /** How many. */
+  entries: number;
+  /** First and last number; 0 when there are none. */
+  first: number;
+  /** How they are written. */
+  format: ExportFormat;
+  /** Last number. */
+  last: number;
+  /** Where the next page starts; absent on the last one. */
+  next: string | null;
+  /** The entries. */
+  text: string;
+}
+
 /**
  * How the act ended.
  *
@@ -407,6 +453,8 @@ export type AuditOutcome =
 
 /** The answer of `audit.verify`. */
 export interface AuditReport {
+  /** Checkpoints outside the store that the chain was held against. */
+  anchors: number;
   /** Entries read. */
   entries: number;
   /** Number of the first bad entry. */
@@ -608,6 +656,34 @@ export type BrandsChannel =
   | 'x'
   | 'youtube';
 
+/** The breaker of one target, as it is stored and shared by processes. */
+export interface Breaker {
+  /** Failures in a row. */
+  failures: number;
+  /** The kind of the last failure. */
+  last: string | null;
+  /** Where it stands. */
+  state: BreakerState;
+  /** The target, such as `model:openai` or `connection:smtp`. */
+  target: string;
+  /** How often it opened. */
+  trips: number;
+  /** Open: refused until then. Half open: the trial counts as lost then. */
+  until: Date | null;
+}
+
+/**
+ * Where a breaker stands.
+ *
+ * - `closed`: Calls pass.
+ * - `open`: Calls are refused until an instant.
+ * - `half_open`: One call is on trial, the rest are refused.
+ */
+export type BreakerState =
+  | 'closed'
+  | 'open'
+  | 'half_open';
+
 /** The sender of a campaign's messages. */
 export interface BriefSender {
   /** Address in the From header. */
@@ -718,12 +794,54 @@ export interface Calibration {
   onMedian: number;
 }
 
+/** The end of one call of a batch: `output` or `error`. */
+export interface CallEnd {
+  /** Why it failed. */
+  error: CallError | null;
+  /** True when it succeeded. */
+  ok: boolean;
+  /** What it answered. */
+  output: unknown;
+}
+
+/** An error as data. */
+export interface CallError {
+  /** The finer word, or the kind again. */
+  code: string;
+  /** Facts of the failure, name by name. */
+  context: unknown;
+  /** Kind, such as `not_found`. */
+  kind: string;
+  /** What was expected and what to do. */
+  message: string;
+  /** When to call again, in milliseconds from now. */
+  retryAfterMs: number | null;
+  /** True when the same call may succeed later. */
+  retryable: boolean;
+}
+
+/** Calls an operation by its name. The call is judged, limited and audited as the operation itself is. */
+export interface CallOperation {
+  /** Shortens the operation's deadline, in milliseconds, at least 1. */
+  deadlineMs?: number | null | undefined;
+  /** A repeated call with the same key and input gives the first answer for 24 h. */
+  idempotencyKey?: string | null | undefined;
+  /** Its input. Default: `{}`. */
+  input?: Record<string, unknown> | undefined;
+  /** Name of the operation. */
+  name: string;
+}
+
 /** Who is calling. */
 export interface Caller {
+  /** How many calls are admitted now; absent when nothing is counted. */
+  callsLeft: number | null;
   /** What it may do. */
   permissions: Permission[];
   /** The principal. */
   principal: Principal;
+  /** Its roles. */
+  roles: string[];
   /** The workspace. */
   workspace: string;
 }
@@ -1170,14 +1288,6 @@ export type Casing =
   | 'lower'
   | 'upper';
 
-/** How many jobs an operation changed. */
-export interface Changed {
-  /** Jobs. */
-  count: number;
-  /** True when there are more: call again. */
-  isMore: boolean;
-}
-
 /**
  * Where a text is for.
  *
@@ -1218,6 +1328,22 @@ export interface ChannelOverrideInput {
   thresholds?: ThresholdsInput | null | undefined;
   /** Tone on this channel. */
   tone?: ToneInput | null | undefined;
+}
+
+/** The state of a chain at one entry. */
+export interface Checkpoint {
+  /** When. */
+  at: Date;
+  /** First entry that the root is over. */
+  from: number;
+  /** Hash of the last entry, hex. */
+  head: string;
+  /** Root of the hash tree over the entries (RFC 6962), hex. */
+  root: string;
+  /** Last entry. */
+  seq: number;
+  /** The workspace. */
+  workspace: string;
 }
 
 /** Sizes of chunks, in tokens. */
@@ -1582,6 +1708,16 @@ export interface Cta {
   url: string;
 }
 
+/** A role of a workspace's own: any subset of the rights. */
+export interface CustomRole {
+  /** Its id. */
+  id: string;
+  /** Name. */
+  name: string;
+  /** What it holds. */
+  permissions: Permission[];
+}
+
 /** What a rotation of the data key did. */
 export interface DataKeyRotated {
   /** True when no value of an older version is left. */
@@ -1652,18 +1788,6 @@ export interface DayWindow {
   /** First open minute of the local day, 0..=1439. */
   startMinute: number;
 }
-
-/**
- * A verdict's direction.
- *
- * - `allow`: May go out now.
- * - `defer`: Not before an instant; then it is judged again.
- * - `deny`: Not at all.
- */
-export type Decision =
-  | 'allow'
-  | 'defer'
-  | 'deny';
 
 /** How a new job is kept from being there twice. */
 export interface DedupeInput {
@@ -1977,6 +2101,16 @@ export type DropRule =
   | 'shared_phone'
   | 'held_by_other';
 
+/** What a policy would have changed. */
+export interface DryRun {
+  /** Those that would have come out differently, oldest first, at most 1 000. */
+  changed: PoliciesChanged[];
+  /** How many there are in all. */
+  changes: number;
+  /** Recorded decisions that were tried. */
+  tried: number;
+}
+
 /**
  * What kind of effect a tool has, and so what a resumed run does about a call without outcome.
  *
@@ -2068,8 +2202,18 @@ export interface Explanation {
   /** One sentence: what happened and which rule decided. */
   summary: string;
   /** Verdicts, oldest first. */
-  verdicts: Verdict[];
+  verdicts: GateVerdict[];
 }
+
+/**
+ * How entries are written.
+ *
+ * - `ndjson`: One canonical JSON object a line (RFC 8785): with it anyone can check the chain.
+ * - `csv`: A table with a header (RFC 4180).
+ */
+export type ExportFormat =
+  | 'ndjson'
+  | 'csv';
 
 /** The answer of `store.export`. */
 export interface ExportReport {
@@ -2173,6 +2317,36 @@ export interface FusionRrf {
   /** Constant added to each rank. Default: 10. */
   k?: number | undefined;
   kind: 'rrf';
+}
+
+/**
+ * A verdict's direction.
+ *
+ * - `allow`: May go out now.
+ * - `defer`: Not before an instant; then it is judged again.
+ * - `deny`: Not at all.
+ */
+export type GateDecision =
+  | 'allow'
+  | 'defer'
+  | 'deny';
+
+/** A verdict of the gate, as kept. */
+export interface GateVerdict {
+  /** The instant it was made. */
+  at: Date;
+  /** Its direction. */
+  decision: GateDecision;
+  /** Hash of the content it was about. */
+  draftHash: string;
+  /** Version of rules, limits and laws. */
+  gate: string;
+  /** Every reason, in the order of the rules. Warnings have the decision `allow`. */
+  reasons: Reason[];
+  /** The rule that decided, for deferrals and denials. */
+  rule: string | null;
+  /** For a deferral: when the gate is asked again. */
+  until: Date | null;
 }
 
 /** What the model answered. */
@@ -2684,12 +2858,50 @@ export type JobState =
   | 'dead'
   | 'cancelled';
 
+/** How many jobs an operation changed. */
+export interface JobsChanged {
+  /** Jobs. */
+  count: number;
+  /** True when there are more: call again. */
+  isMore: boolean;
+}
+
 /** One line that a handler noted. */
 export interface JobsLogLine {
   /** When. */
   at: Date;
   /** What; at most 500 characters. */
   text: string;
+}
+
+/** What may be shown of a key. */
+export interface KeyView {
+  /** Until when it is valid. */
+  expiresAt: Date | null;
+  /** Its id. */
+  id: string;
+  /** When it was last used, to the hour. */
+  lastUsedAt: Date | null;
+  /** Name. */
+  name: string;
+  /** The principal that made it. */
+  owner: string;
+  /** What it may do. */
+  permissions: Permission[];
+  /** The first characters of the secret. */
+  prefix: string;
+  /** A rate of its own. */
+  rateLimit: Rate | null;
+  /** When it was revoked. */
+  revokedAt: Date | null;
+}
+
+/** A page of a list. */
+export interface KeyViewPage {
+  /** The items in the stated order. */
+  items: KeyView[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
 }
 
 /** Figures of one kind. */
@@ -2830,6 +3042,32 @@ export interface LimitCheck {
   unit: string;
 }
 
+/** A limit that was set aside for a time, with the reason. */
+export interface LimitOverride {
+  /** Id: the name of the bucket or of all buckets of a kind. */
+  id: string;
+  /** The rate in its place; none: not limited. */
+  rate: Rate | null;
+  /** Why. */
+  reason: string;
+  /** Until when. */
+  until: Date;
+}
+
+/** One limit. */
+export interface LimitRow {
+  /** Name of the bucket, or the kind of buckets: `principal`, `agent`, `source`, `webhook`. */
+  bucket: string;
+  /** Where it comes from: the name of the profile, or `override`. */
+  from: string;
+  /** The rate that holds now; none: not limited. */
+  rate: Rate | null;
+  /** Of an override: why. */
+  reason: string | null;
+  /** Of an override: until when. */
+  until: Date | null;
+}
+
 /** A line that was not taken. */
 export interface LineFault {
   /** Number of the line, from 1. */
@@ -2862,6 +3100,38 @@ export interface Manifest {
   sha256: string;
   /** Bytes of the file. */
   sizeBytes: number;
+}
+
+/**
+ * Where a membership stands.
+ *
+ * - `invited`: Asked to join; becomes active when the user first calls.
+ * - `active`: May call.
+ * - `removed`: May not any more.
+ */
+export type MemberStatus =
+  | 'invited'
+  | 'active'
+  | 'removed';
+
+/** A user's place in a workspace. */
+export interface Membership {
+  /** Its id. */
+  id: string;
+  /** Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one. */
+  role: string;
+  /** Where it stands. */
+  status: MemberStatus;
+  /** The user, by the id the host knows it by. */
+  user: string;
+}
+
+/** A page of a list. */
+export interface MembershipPage {
+  /** The items in the stated order. */
+  items: Membership[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
 }
 
 /** One thing that is remembered. */
@@ -3212,6 +3482,14 @@ export interface NewJob {
   timeoutMs?: number | null | undefined;
 }
 
+/** A new key with its secret. */
+export interface NewKey {
+  /** The key. */
+  key: KeyView;
+  /** The secret, shown this once. */
+  secret: string;
+}
+
 /** One job of a flow. */
 export interface NewNode {
   /** Words of the jobs it waits for. Default: `[]`. */
@@ -3300,6 +3578,54 @@ export type OnConflict =
   | 'fail'
   | 'skip'
   | 'replace';
+
+/** Everything about an operation. */
+export interface OperationDetails {
+  /** Audit rows it leaves: `none`, `business` or `security`. */
+  audit: string;
+  /** Time a call may take, in milliseconds. */
+  deadlineMs: number;
+  /** Codes it may fail with beyond those of every operation. */
+  errors: string[];
+  /** Example inputs. */
+  examples: unknown[];
+  /** Idempotency keys: `none`, `optional` or `required`. */
+  idempotency: string;
+  /** JSON Schema of the input. */
+  inputSchema: unknown;
+  /** Fields of the answer that are hidden without `read:pii`. */
+  masks: string[];
+  /** The largest input as JSON, in bytes. */
+  maxInputBytes: number;
+  /** The largest answer as JSON, in bytes. */
+  maxOutputBytes: number;
+  /** Its line in the catalogue. */
+  operation: OperationLine;
+  /** JSON Schema of the answer. */
+  outputSchema: unknown;
+  /** The version of NeonHub it came with. */
+  since: string;
+}
+
+/** One line of the catalogue. */
+export interface OperationLine {
+  /** What it does, in a sentence. */
+  about: string;
+  /** `free`, `cheap`, `model` or `money`. */
+  cost: string;
+  /** `pure`, `read`, `idempotent`, `write` or `compensable`. */
+  effect: string;
+  /** Dotted name. */
+  name: string;
+  /** Rights it needs. */
+  needs: Permission[];
+  /** `stable` or `preview`. */
+  stability: string;
+  /** The operation that takes it back. */
+  undo: string | null;
+  /** Raised when the shape of input or answer changes. */
+  version: number;
+}
 
 /**
  * What happens when a firing comes while the one before is under way.
@@ -3514,6 +3840,18 @@ export type Permission =
   | 'read:audit'
   | 'own:organization';
 
+/** One word. */
+export interface PermissionLine {
+  /** What it lets a principal do. */
+  meaning: string;
+  /** Operations that need it. */
+  operations: string[];
+  /** Built-in roles that hold it. */
+  roles: DatasetsRole[];
+  /** The word. */
+  word: Permission;
+}
+
 /**
  * Who speaks and who is spoken to.
  *
@@ -3696,6 +4034,278 @@ export interface PlanStep {
   undo: string | null;
 }
 
+/** One decision that would have come out differently. */
+export interface PoliciesChanged {
+  /** When. */
+  at: Date;
+  /** What would have decided. */
+  by: PolicyRef | null;
+  /** The recorded decision. */
+  decision: string;
+  /** The operation. */
+  operation: string;
+  /** Who called. */
+  subject: string;
+  /** What it was. */
+  was: PoliciesVerdict;
+  /** What it would have been. */
+  wouldBe: PoliciesVerdict;
+}
+
+/** The answer of the engine. */
+export interface PoliciesDecision {
+  /** True when no policy spoke and the default of the catalogue decided. */
+  byDefault: boolean;
+  /** True when a policy could not be judged. */
+  failed: boolean;
+  /** The operation asked about. */
+  operation: string;
+  /** Every policy whose scope fits, strongest first; among equals by priority, then name. */
+  rules: PoliciesRule[];
+  /** The outcome. */
+  verdict: PoliciesVerdict;
+}
+
+/** What one policy said. */
+export interface PoliciesRule {
+  /** What it does when it fires. */
+  effect: PolicyEffect;
+  /** Why it could not be judged: then the whole decision is a refusal. */
+  fault: string | null;
+  /** True when it counted. */
+  fired: boolean;
+  /** Which. */
+  policy: PolicyRef;
+  /** Why, in its author's words. */
+  reason: string;
+  /** Whether its condition held. */
+  truth: Truth;
+}
+
+/**
+ * The outcome of a decision, weakest first.
+ *
+ * - `annotate`: Nothing but a note.
+ * - `allow`: May go on.
+ * - `limit`: May go on while its bucket has room.
+ * - `redact`: May go on; fields of the answer are hidden.
+ * - `require_approval`: A person must agree first.
+ * - `deny`: May not.
+ */
+export type PoliciesVerdict =
+  | 'annotate'
+  | 'allow'
+  | 'limit'
+  | 'redact'
+  | 'require_approval'
+  | 'deny';
+
+/** One version of a policy. */
+export interface Policy {
+  /** What it does. */
+  effect: PolicyEffect;
+  /** Id of this version. */
+  id: string;
+  /** Name, the same in all versions. */
+  name: string;
+  /** Among effects of one strength the higher speaks first. */
+  priority: number;
+  /** Why, for the people it concerns. */
+  reason: string;
+  /** Which calls it speaks about. */
+  scope: PolicyScope | null;
+  /** Where it comes from: a law, a pack, a decision. */
+  source: string;
+  /** Where it stands. */
+  state: PolicyState;
+  /** In force from this instant on. */
+  validFrom: Date | null;
+  /** In force before this instant. */
+  validTo: Date | null;
+  /** Number of the version, from 1. */
+  version: number;
+  /** The condition; empty: always. */
+  when: string;
+}
+
+/** What a policy says, before it has a version. */
+export interface PolicyDraft {
+  /** What it does. */
+  effect: PolicyEffectInput;
+  /** Name, 1..80 lower-case letters, digits, `.`, `_`, `-`. */
+  name: string;
+  /** Among effects of one strength the higher speaks first. Default: `0`. */
+  priority?: number | undefined;
+  /** Why, 1..500 characters, for the people it concerns. */
+  reason: string;
+  /** Which calls it speaks about. */
+  scope?: PolicyScopeInput | null | undefined;
+  /** Where it comes from: a law, a pack, a decision. */
+  source?: string | null | undefined;
+  /** In force from this instant on. */
+  validFrom?: Date | null | undefined;
+  /** In force before this instant. */
+  validTo?: Date | null | undefined;
+  /** The condition, such as `input.budget > money("500", "EUR")`; empty: always. */
+  when?: string | null | undefined;
+}
+
+/**
+ * What a policy does when its condition holds.
+ *
+ * One of these; `do` tells which.
+ */
+export type PolicyEffect =
+  | PolicyEffectAllow
+  | PolicyEffectDeny
+  | PolicyEffectRequireApproval
+  | PolicyEffectLimit
+  | PolicyEffectRedact
+  | PolicyEffectAnnotate;
+
+/**
+ * What a policy does when its condition holds.
+ *
+ * One of these; `do` tells which.
+ */
+export type PolicyEffectInput =
+  | PolicyEffectAllow
+  | PolicyEffectDeny
+  | PolicyEffectRequireApprovalInput
+  | PolicyEffectLimit
+  | PolicyEffectRedact
+  | PolicyEffectAnnotate;
+
+/** Allows; it also takes the place of the catalogue's default for acts of agents on the outside. */
+export interface PolicyEffectAllow {
+  do: 'allow';
+}
+
+/** Only leaves a note in the decision. */
+export interface PolicyEffectAnnotate {
+  do: 'annotate';
+}
+
+/** Refuses. An unknown condition refuses too. */
+export interface PolicyEffectDeny {
+  do: 'deny';
+}
+
+/** Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits. */
+export interface PolicyEffectLimit {
+  /** Name of the bucket: policies that name the same share it. */
+  bucket: string;
+  do: 'limit';
+  /** Calls per `per_ms`, 1..=1 000 000. */
+  max: number;
+  /** The window in milliseconds, 1 000..=31 days. */
+  perMs: number;
+}
+
+/** Hides fields of the answer: text becomes `***`, the rest `null`. */
+export interface PolicyEffectRedact {
+  do: 'redact';
+  /** Names of fields wherever they stand, or dotted paths from the top. */
+  fields: string[];
+}
+
+/** Needs a person's yes first. An unknown condition needs it too. */
+export interface PolicyEffectRequireApproval {
+  /** Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`. */
+  approvers: string[];
+  do: 'require_approval';
+  /** How many must agree, 1..=10. */
+  quorum: number;
+  /** How long the question stands, in milliseconds. Default 72 h. */
+  ttlMs: number;
+}
+
+/** Needs a person's yes first. An unknown condition needs it too. */
+export interface PolicyEffectRequireApprovalInput {
+  /**
+   * Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`.
+   * Default: `[]`.
+   */
+  approvers?: string[] | undefined;
+  do: 'require_approval';
+  /** How many must agree, 1..=10. Default: `1`. */
+  quorum?: number | undefined;
+  /** How long the question stands, in milliseconds. Default 72 h. */
+  ttlMs?: number | undefined;
+}
+
+/** A page of a list. */
+export interface PolicyPage {
+  /** The items in the stated order. */
+  items: Policy[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
+/** Names one version of a policy. */
+export interface PolicyRef {
+  /** Id of the version. */
+  id: string;
+  /** Name of the policy. */
+  name: string;
+  /** Number of the version. */
+  version: number;
+}
+
+/**
+ * Which calls a policy speaks about. An empty list leaves that part open; a list that names channels
+ * or regions leaves out calls that are about none.
+ */
+export interface PolicyScope {
+  /**
+   * Names of the calling agent; `*` for every agent. With a list, callers that are no agent are left
+   * out.
+   */
+  agents: string[];
+  /** Channels. */
+  channels: string[];
+  /** Names of operations; `*` stands for any characters: `campaigns.*`. */
+  operations: string[];
+  /** Regions. */
+  regions: string[];
+  /** Roles of the principal, any of them. */
+  roles: string[];
+}
+
+/**
+ * Which calls a policy speaks about. An empty list leaves that part open; a list that names channels
+ * or regions leaves out calls that are about none.
+ */
+export interface PolicyScopeInput {
+  /**
+   * Names of the calling agent; `*` for every agent. With a list, callers that are no agent are left
+   * out. Default: `[]`.
+   */
+  agents?: string[] | undefined;
+  /** Channels. Default: `[]`. */
+  channels?: string[] | undefined;
+  /** Names of operations; `*` stands for any characters: `campaigns.*`. Default: `[]`. */
+  operations?: string[] | undefined;
+  /** Regions. Default: `[]`. */
+  regions?: string[] | undefined;
+  /** Roles of the principal, any of them. Default: `[]`. */
+  roles?: string[] | undefined;
+}
+
+/**
+ * Where a version of a policy stands.
+ *
+ * - `draft`: Written, without effect.
+ * - `dry_run`: Evaluated and recorded beside the active ones, without effect.
+ * - `active`: In force.
+ * - `retired`: No longer in force.
+ */
+export type PolicyState =
+  | 'draft'
+  | 'dry_run'
+  | 'active'
+  | 'retired';
+
 /** What a person wants. */
 export interface Preferences {
   /** Channels switched off. */
@@ -3739,6 +4349,8 @@ export interface PrincipalApiKey {
   /** Id of the key. */
   id: string;
   kind: 'api_key';
+  /** The user it acts for, when the host says so. */
+  onBehalfOf: string | null;
 }
 
 /** A built-in job. */
@@ -3946,6 +4558,14 @@ export interface QuietHours {
   to: number;
 }
 
+/** So many calls per window; the whole window may come at once. */
+export interface Rate {
+  /** Calls, 1..=1 000 000. */
+  max: number;
+  /** Per this many milliseconds, 1..=31 days. */
+  perMs: number;
+}
+
 /** A brand file that was read. */
 export interface ReadFile {
   /** Chunks it gave. */
@@ -3959,7 +4579,7 @@ export interface Reason {
   /** Stable word for the cause, such as `no_grant`. */
   code: string;
   /** Its direction. */
-  decision: Decision;
+  decision: GateDecision;
   /** Ids of records and values used; no contact values. */
   evidence: unknown;
   /** One sentence for people. */
@@ -4060,6 +4680,14 @@ export interface ReportPage {
   html: string;
 }
 
+/** Where a workspace's data may go. */
+export interface Residency {
+  /** True to let targets without a tag pass as well. */
+  any: boolean;
+  /** The region its targets must be tagged with, such as `eu`; none: anywhere. */
+  region: string | null;
+}
+
 /** Whom identifiers mean. */
 export interface Resolved {
   /** The candidate this call left. */
@@ -4120,20 +4748,6 @@ export interface RowFaultPage {
   items: RowFault[];
   /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
   next: string | null;
-}
-
-/** One rule of a voice, with the place it was read. */
-export interface Rule {
-  /** What it is about. */
-  kind: RuleKind;
-  /** How a program checks it, when it can. */
-  pattern: Pattern | null;
-  /** How strictly it binds. */
-  severity: Severity;
-  /** Where it was read. */
-  source: RuleSource;
-  /** The rule in words. */
-  text: string;
 }
 
 /**
@@ -4473,7 +5087,7 @@ export interface Send {
   /** A test send: it counts nowhere and goes to the test list only. */
   test: boolean;
   /** Verdicts, oldest first; the last 20 are kept. */
-  verdicts: Verdict[];
+  verdicts: GateVerdict[];
 }
 
 /** Verdicts on the first step: `allowed` + `deferred` + `denied` = people x personal channels. */
@@ -5333,6 +5947,18 @@ export type Trust =
   | 'user'
   | 'web';
 
+/**
+ * True, false, or unknown for want of a fact.
+ *
+ * - `true`: It holds.
+ * - `false`: It does not hold.
+ * - `unknown`: A fact it needs is missing.
+ */
+export type Truth =
+  | 'true'
+  | 'false'
+  | 'unknown';
+
 /** One earlier turn of a conversation. */
 export interface Turn {
   /** `user` or `assistant`. */
@@ -5503,24 +6129,6 @@ export interface Vectors {
   packed: string;
 }
 
-/** A verdict of the gate, as kept. */
-export interface Verdict {
-  /** The instant it was made. */
-  at: Date;
-  /** Its direction. */
-  decision: Decision;
-  /** Hash of the content it was about. */
-  draftHash: string;
-  /** Version of rules, limits and laws. */
-  gate: string;
-  /** Every reason, in the order of the rules. Warnings have the decision `allow`. */
-  reasons: Reason[];
-  /** The rule that decided, for deferrals and denials. */
-  rule: string | null;
-  /** For a deferral: when the gate is asked again. */
-  until: Date | null;
-}
-
 /** The proof of a claim. */
 export interface Verification {
   /** When. */
@@ -5688,11 +6296,11 @@ export type VoiceCategory =
 /** What a new reading adds to and takes from the voice that held before. */
 export interface VoiceDiff {
   /** Rules that are new. */
-  added: Rule[];
+  added: VoiceRule2[];
   /** Number of rules that stay. */
   kept: number;
   /** Rules that are no longer found. */
-  removed: Rule[];
+  removed: VoiceRule2[];
 }
 
 /** One finding. */
@@ -5856,9 +6464,23 @@ export interface VoiceRule {
   /** Place in reading order, from 0. */
   position: number;
   /** The rule and where it was read. */
-  rule: Rule;
+  rule: VoiceRule2;
   /** The version it belongs to. */
   voice: string;
+}
+
+/** One rule of a voice, with the place it was read. */
+export interface VoiceRule2 {
+  /** What it is about. */
+  kind: RuleKind;
+  /** How a program checks it, when it can. */
+  pattern: Pattern | null;
+  /** How strictly it binds. */
+  severity: Severity;
+  /** Where it was read. */
+  source: RuleSource;
+  /** The rule in words. */
+  text: string;
 }
 
 /** How close a text is to a brand's voice. */
@@ -6050,12 +6672,28 @@ export interface Workspace {
   mode: Mode;
   /** Display name. */
   name: string;
+  /** The workspace that its organization began with; none: itself. */
+  organization: string | null;
+  /** Where its data may go. */
+  residency: Residency | null;
   /** Short name, unique in the store; the directory of the hub leads from it to the workspace. */
   slug: string;
   /** State. */
   status: WorkspaceStatus;
   /** IANA zone used where a person has none. */
   timezone: string;
+}
+
+/** One workspace. */
+export interface WorkspaceLine {
+  /** Its id. */
+  id: string;
+  /** Display name. */
+  name: string;
+  /** Short name. */
+  slug: string;
+  /** State. */
+  status: WorkspaceStatus;
 }
 
 /**
@@ -6116,18 +6754,81 @@ export interface AiGenerateTextInput {
   turns?: Turn[] | undefined;
 }
 
+/** Input of `api_keys.create`. */
+export interface ApiKeysCreateInput {
+  /** Name, 1..100 characters. */
+  name: string;
+  /** What it may do; nothing beyond the caller's own rights. `own:organization` makes a root key. */
+  permissions: Permission[];
+  /** Until when it is valid; left out: until it is revoked. */
+  expiresAt?: Date | null | undefined;
+  /** A rate of its own, in place of the profile's. */
+  rateLimit?: Rate | null | undefined;
+}
+
+/** Input of `api_keys.list`. */
+export interface ApiKeysListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most keys of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+}
+
+/** Input of `api_keys.revoke`. */
+export interface ApiKeysRevokeInput {
+  /** Id of the key. */
+  id: string;
+}
+
+/** Input of `api_keys.rotate`. */
+export interface ApiKeysRotateInput {
+  /** Id of the key. */
+  id: string;
+  /** How long the old one stays valid, in milliseconds, at most 30 days. Default 24 h. */
+  overlapMs?: number | null | undefined;
+}
+
+/** Input of `audit.export`. */
+export interface AuditExportInput {
+  /** `next` of the page before, with the same range. */
+  cursor?: string | null | undefined;
+  /** `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`. */
+  format?: ExportFormat | undefined;
+  /** First entry, from 1. Default: the first. */
+  from?: number | null | undefined;
+  /** Most entries of the page, 1..=5 000. Default 1 000. */
+  limit?: number | null | undefined;
+  /** Last entry. Default: the last. */
+  to?: number | null | undefined;
+}
+
 /** Input of `audit.query`. */
 export interface AuditQueryInput {
   /** Only this action, such as `people.resolve`. */
   action?: string | null | undefined;
+  /** Only this actor, in short form: `user:ada`, `agent:campaign`. */
+  actor?: string | null | undefined;
   /** `next` of the page before. */
   cursor?: string | null | undefined;
+  /** Only from this instant on. */
+  from?: Date | null | undefined;
   /** Most entries of the page, 1..500. Default 50. */
   limit?: number | null | undefined;
+  /** With `target_kind`: only what was done to this record. */
+  targetId?: string | null | undefined;
+  /** Only what was done to records of this kind, such as `policy`. */
+  targetKind?: string | null | undefined;
+  /** Only up to this instant. */
+  to?: Date | null | undefined;
 }
 
 /** Input of `audit.verify`. */
-export type AuditVerifyInput = Record<string, never>;
+export interface AuditVerifyInput {
+  /** First entry, from 1. Default: the first. */
+  from?: number | null | undefined;
+  /** Last entry. Default: the last, and then also that none is missing after it. */
+  to?: number | null | undefined;
+}
 
 /** Input of `brands.create`. */
 export interface BrandsCreateInput {
@@ -6189,6 +6890,18 @@ export interface BrandsSetSenderInput {
    * behind it.
    */
   unsubscribeUrl?: string | null | undefined;
+}
+
+/** Input of `breakers.list`. */
+export interface BreakersListInput {
+  /** Only targets that start so, such as `model:`. */
+  target?: string | null | undefined;
+}
+
+/** Input of `breakers.reset`. */
+export interface BreakersResetInput {
+  /** The target, such as `model:openai`. */
+  target: string;
 }
 
 /** Input of `bus.publish`. */
@@ -6313,6 +7026,38 @@ export interface CampaignResumeInput {
 export interface CampaignStartInput {
   /** The campaign. */
   id: string;
+}
+
+/** Input of `catalogue.batch`. */
+export interface CatalogueBatchInput {
+  /** The calls, 1..=100. */
+  calls: CallOperation[];
+  /** True to leave out what comes after the first that fails. Default: `false`. */
+  stopOnError?: boolean | undefined;
+}
+
+/** Input of `catalogue.call`. */
+export interface CatalogueCallInput {
+  /** Name of the operation. */
+  name: string;
+  /** Shortens the operation's deadline, in milliseconds, at least 1. */
+  deadlineMs?: number | null | undefined;
+  /** A repeated call with the same key and input gives the first answer for 24 h. */
+  idempotencyKey?: string | null | undefined;
+  /** Its input. Default: `{}`. */
+  input?: Record<string, unknown> | undefined;
+}
+
+/** Input of `catalogue.describe`. */
+export interface CatalogueDescribeInput {
+  /** Its name. */
+  name: string;
+}
+
+/** Input of `catalogue.list`. */
+export interface CatalogueListInput {
+  /** Only names that start so, such as `people.`. */
+  prefix?: string | null | undefined;
 }
 
 /** Input of `consent.check`. */
@@ -6967,6 +7712,54 @@ export interface KnowledgeSearchInput {
   vector?: string | null | undefined;
 }
 
+/** Input of `limits.list`. */
+export type LimitsListInput = Record<string, never>;
+
+/** Input of `limits.override`. */
+export interface LimitsOverrideInput {
+  /** A kind such as `principal`, or one bucket of it such as `principal|user:ada`. */
+  bucket: string;
+  /** Why, 1..500 characters; kept in the audit log. */
+  reason: string;
+  /** Until when; at most a year from now. An instant that has passed ends an override. */
+  until: Date;
+  /** The rate in its place; left out: not limited. */
+  rate?: Rate | null | undefined;
+}
+
+/** Input of `members.invite`. */
+export interface MembersInviteInput {
+  /**
+   * `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing beyond the caller's own
+   * rights.
+   */
+  role: string;
+  /** The user, by the id the host knows it by, 1..200 bytes. */
+  user: string;
+}
+
+/** Input of `members.list`. */
+export interface MembersListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most members of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+}
+
+/** Input of `members.remove`. */
+export interface MembersRemoveInput {
+  /** The user. */
+  user: string;
+}
+
+/** Input of `members.set_role`. */
+export interface MembersSetRoleInput {
+  /** The new role; neither it nor the old one may go beyond the caller's own rights. */
+  role: string;
+  /** The user. */
+  user: string;
+}
+
 /** Input of `memory.add`. */
 export interface MemoryAddInput {
   /** Id of the event, message or run it was learned from. */
@@ -7240,6 +8033,63 @@ export interface PeopleUpdateInput {
   source?: string | null | undefined;
 }
 
+/** Input of `policies.activate`. */
+export interface PoliciesActivateInput {
+  /** Id of the version. */
+  id: string;
+  /** True to only evaluate and record it beside those in force. Default: `false`. */
+  dryRun?: boolean | undefined;
+}
+
+/** Input of `policies.dry_run`. */
+export interface PoliciesDryRunInput {
+  /** The policy; a version in force of the same name is left out beside it. */
+  policy: PolicyDraft;
+  /** Decisions from this instant on. Default: all that are kept, 30 days. */
+  from?: Date | null | undefined;
+  /** Decisions up to this instant. Default: now. */
+  to?: Date | null | undefined;
+}
+
+/** Input of `policies.evaluate`. */
+export interface PoliciesEvaluateInput {
+  /**
+   * Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What is left out is
+   * unknown.
+   */
+  facts: unknown;
+  /** Name of the operation. */
+  operation: string;
+}
+
+/** Input of `policies.history`. */
+export interface PoliciesHistoryInput {
+  /** Name of the policy. */
+  name: string;
+}
+
+/** Input of `policies.list`. */
+export interface PoliciesListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most policies of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only this state. */
+  state?: PolicyState | null | undefined;
+}
+
+/** Input of `policies.put`. */
+export interface PoliciesPutInput {
+  /** What it says. */
+  policy: PolicyDraft;
+}
+
+/** Input of `policies.retire`. */
+export interface PoliciesRetireInput {
+  /** Id of the version. */
+  id: string;
+}
+
 /** Input of `preferences.get`. */
 export interface PreferencesGetInput {
   /** The person. */
@@ -7307,6 +8157,14 @@ export interface QueuesResumeInput {
 export interface QueuesStatsInput {
   /** Queue, such as `email.send`. */
   queue: string;
+}
+
+/** Input of `roles.put`. */
+export interface RolesPutInput {
+  /** Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in role. */
+  name: string;
+  /** What it holds: words such as `read:content`, none beyond the caller's own rights. */
+  permissions: Permission[];
 }
 
 /** Input of `runs.cancel`. */
@@ -7434,6 +8292,17 @@ export interface SchedulesUpdateInput {
   /** What it says from now on. */
   schedule: CreateSchedule;
 }
+
+/** Input of `scope.can`. */
+export interface ScopeCanInput {
+  /** Name of the operation. */
+  operation: string;
+  /** Its input as far as it is known, for policies that look at it. */
+  target?: Record<string, unknown> | null | undefined;
+}
+
+/** Input of `scope.list_permissions`. */
+export type ScopeListPermissionsInput = Record<string, never>;
 
 /** Input of `scope.whoami`. */
 export type ScopeWhoamiInput = Record<string, never>;
@@ -7970,8 +8839,39 @@ export interface VoiceUploadGuideInput {
   title?: string | null | undefined;
 }
 
+/** Input of `workspaces.close`. */
+export interface WorkspacesCloseInput {
+  /** Why, 1..500 characters. */
+  reason: string;
+}
+
+/** Input of `workspaces.create`. */
+export interface WorkspacesCreateInput {
+  /**
+   * Short name, 1..40 lower-case letters, digits and hyphens. When it is taken outside the
+   * organization, the new workspace gets a longer one, which is in the answer.
+   */
+  slug: string;
+  /** Display name, 1..200 characters. Default: the slug. */
+  name?: string | null | undefined;
+  /** IANA time zone. Default: that of this workspace. */
+  timezone?: string | null | undefined;
+}
+
 /** Input of `workspaces.get`. */
 export type WorkspacesGetInput = Record<string, never>;
+
+/** Input of `workspaces.list`. */
+export type WorkspacesListInput = Record<string, never>;
+
+/** Input of `workspaces.restore`. */
+export type WorkspacesRestoreInput = Record<string, never>;
+
+/** Input of `workspaces.suspend`. */
+export interface WorkspacesSuspendInput {
+  /** Why, 1..500 characters. */
+  reason: string;
+}
 
 /** Input of `workspaces.update`. */
 export interface WorkspacesUpdateInput {
@@ -7985,6 +8885,10 @@ export interface WorkspacesUpdateInput {
   mode?: Mode | null | undefined;
   /** Display name, 1..200 characters. */
   name?: string | null | undefined;
+  /** Region that the targets of its data must be tagged with, such as `eu`; empty text: anywhere. */
+  regionTag?: string | null | undefined;
+  /** Lets targets without a region pass as well. */
+  residencyAny?: boolean | null | undefined;
   /** `active`, `paused`, `suspended` or `closed`. */
   status?: WorkspaceStatus | null | undefined;
   /** IANA time zone. */

@@ -10,9 +10,16 @@ import type {
   AgentsGetRunInput,
   AgentsListRunsInput,
   AiGenerateTextInput,
+  Allowed,
   Answer,
+  ApiKeysCreateInput,
+  ApiKeysListInput,
+  ApiKeysRevokeInput,
+  ApiKeysRotateInput,
   Asset,
   AuditEntryPage,
+  AuditExport,
+  AuditExportInput,
   AuditQueryInput,
   AuditReport,
   AuditVerifyInput,
@@ -23,10 +30,14 @@ import type {
   BrandsListInput,
   BrandsSendersInput,
   BrandsSetSenderInput,
+  Breaker,
+  BreakersListInput,
+  BreakersResetInput,
   BuiltContext,
   BusPublishInput,
   BusReplayInput,
   BusSubscribeInput,
+  CallEnd,
   Caller,
   Campaign,
   CampaignApproveInput,
@@ -44,7 +55,10 @@ import type {
   CampaignResumeInput,
   CampaignStartInput,
   Cancelled,
-  Changed,
+  CatalogueBatchInput,
+  CatalogueCallInput,
+  CatalogueDescribeInput,
+  CatalogueListInput,
   Compacted,
   Composed,
   Consent,
@@ -64,6 +78,7 @@ import type {
   ConversationsSimilarInput,
   ConversationsStartInput,
   ConversationsUnmergeInput,
+  CustomRole,
   DataKeyRotated,
   Dataset,
   DatasetPage,
@@ -89,6 +104,7 @@ import type {
   DraftsCreateInput,
   DraftsGetInput,
   DraftsRejectInput,
+  DryRun,
   EmailUnsubscribeInput,
   EventPage,
   Explanation,
@@ -96,6 +112,7 @@ import type {
   Flow,
   Forgotten,
   GateCheckInput,
+  GateVerdict,
   GeneratedText,
   HealAction,
   HealthCheckInput,
@@ -111,6 +128,7 @@ import type {
   Job,
   JobPage,
   JobsCancelInput,
+  JobsChanged,
   JobsDiscardDeadInput,
   JobsEnqueueInput,
   JobsEnqueueManyInput,
@@ -126,6 +144,8 @@ import type {
   JobsRetryDeadInput,
   JobsRetryInput,
   JobsWorkInput,
+  KeyView,
+  KeyViewPage,
   KnowledgeCompactInput,
   KnowledgeCompacted,
   KnowledgeContextInput,
@@ -134,7 +154,17 @@ import type {
   KnowledgeSearchInput,
   LaunchOutcome,
   LevelSet,
+  LimitOverride,
+  LimitRow,
+  LimitsListInput,
+  LimitsOverrideInput,
   Manifest,
+  MembersInviteInput,
+  MembersListInput,
+  MembersRemoveInput,
+  MembersSetRoleInput,
+  Membership,
+  MembershipPage,
   Memory,
   MemoryAddInput,
   MemoryAsOfInput,
@@ -151,6 +181,9 @@ import type {
   MessageHit,
   Migrated,
   MigrationPlan,
+  NewKey,
+  OperationDetails,
+  OperationLine,
   PeopleCandidatesAcceptInput,
   PeopleCandidatesListInput,
   PeopleCandidatesRejectInput,
@@ -167,9 +200,20 @@ import type {
   PeopleTimelineInput,
   PeopleUnmergeInput,
   PeopleUpdateInput,
+  PermissionLine,
   PersonView,
   PersonViewPage,
   Plan,
+  PoliciesActivateInput,
+  PoliciesDecision,
+  PoliciesDryRunInput,
+  PoliciesEvaluateInput,
+  PoliciesHistoryInput,
+  PoliciesListInput,
+  PoliciesPutInput,
+  PoliciesRetireInput,
+  Policy,
+  PolicyPage,
   Preferences,
   PreferencesGetInput,
   PreferencesUpdateInput,
@@ -189,6 +233,7 @@ import type {
   Replayed,
   ReportPage,
   Resolved,
+  RolesPutInput,
   RootRotated,
   RowFaultPage,
   RunDetails,
@@ -206,6 +251,8 @@ import type {
   SchedulesResumeInput,
   SchedulesTriggerNowInput,
   SchedulesUpdateInput,
+  ScopeCanInput,
+  ScopeListPermissionsInput,
   ScopeWhoamiInput,
   SearchResult,
   SecretInfo,
@@ -282,7 +329,6 @@ import type {
   VaultRotateDataKeyInput,
   VaultRotateRootInput,
   Vectors,
-  Verdict,
   Verified,
   VersionDiff,
   VoiceComposeInput,
@@ -300,7 +346,13 @@ import type {
   VoiceView,
   Worked,
   Workspace,
+  WorkspaceLine,
+  WorkspacesCloseInput,
+  WorkspacesCreateInput,
   WorkspacesGetInput,
+  WorkspacesListInput,
+  WorkspacesRestoreInput,
+  WorkspacesSuspendInput,
   WorkspacesUpdateInput,
 } from './models.js';
 
@@ -353,6 +405,52 @@ export class AiOperations {
   }
 }
 
+/** Operations of `api_keys`. */
+export class ApiKeysOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Makes an API key. Its secret is in this answer and nowhere else.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  create(input: ApiKeysCreateInput, options?: CallOptions): Promise<NewKey> {
+    return this.#core.call('api_keys.create', input, 'ApiKeysCreateInput', 'NewKey', options);
+  }
+
+  /**
+   * Lists the API keys of this workspace, without their secrets.
+   *
+   * Needs `manage:team`. Effect: read.
+   */
+  list(input: ApiKeysListInput = {}, options?: CallOptions): Promise<KeyViewPage> {
+    return this.#core.call('api_keys.list', input, 'ApiKeysListInput', 'KeyViewPage', options);
+  }
+
+  /**
+   * Revokes an API key: its next call is refused.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  revoke(input: ApiKeysRevokeInput, options?: CallOptions): Promise<KeyView> {
+    return this.#core.call('api_keys.revoke', input, 'ApiKeysRevokeInput', 'KeyView', options);
+  }
+
+  /**
+   * Replaces an API key by a new one with the same rights; for a while both are valid.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  rotate(input: ApiKeysRotateInput, options?: CallOptions): Promise<NewKey> {
+    return this.#core.call('api_keys.rotate', input, 'ApiKeysRotateInput', 'NewKey', options);
+  }
+}
+
 /** Operations of `audit`. */
 export class AuditOperations {
   readonly #core: Core;
@@ -363,7 +461,17 @@ export class AuditOperations {
   }
 
   /**
-   * Reads the audit log, newest entries last.
+   * Exports entries page by page, with the checkpoints that vouch for them.
+   *
+   * Needs `read:audit`. Effect: read.
+   */
+  export(input: AuditExportInput = {}, options?: CallOptions): Promise<AuditExport> {
+    return this.#core.call('audit.export', input, 'AuditExportInput', 'AuditExport', options);
+  }
+
+  /**
+   * Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
+   * chooses.
    *
    * Needs `read:audit`. Effect: read.
    */
@@ -372,8 +480,8 @@ export class AuditOperations {
   }
 
   /**
-   * Walks the audit chain of this workspace and names the first entry that was changed, removed or
-   * moved.
+   * Walks the audit chain of this workspace, holds it against the anchors outside the store, and names
+   * the first entry that was changed, removed or moved.
    *
    * Needs `read:audit`. Effect: read.
    */
@@ -435,6 +543,35 @@ export class BrandsOperations {
    */
   setSender(input: BrandsSetSenderInput, options?: CallOptions): Promise<SenderProfile> {
     return this.#core.call('brands.set_sender', input, 'BrandsSetSenderInput', 'SenderProfile', options);
+  }
+}
+
+/** Operations of `breakers`. */
+export class BreakersOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Lists the circuit breakers of this workspace: those that moved, and those this process calls
+   * through.
+   *
+   * Needs `manage:jobs`. Effect: read.
+   */
+  list(input: BreakersListInput = {}, options?: CallOptions): Promise<Breaker[]> {
+    return this.#core.call('breakers.list', input, 'BreakersListInput', { l: 'Breaker' }, options);
+  }
+
+  /**
+   * Closes a circuit breaker, so that the next call goes through.
+   *
+   * Needs `manage:jobs`. Effect: idempotent.
+   */
+  reset(input: BreakersResetInput, options?: CallOptions): Promise<Breaker> {
+    return this.#core.call('breakers.reset', input, 'BreakersResetInput', 'Breaker', options);
   }
 }
 
@@ -598,6 +735,54 @@ export class CampaignOperations {
    */
   start(input: CampaignStartInput, options?: CallOptions): Promise<LaunchOutcome> {
     return this.#core.call('campaign.start', input, 'CampaignStartInput', 'LaunchOutcome', options);
+  }
+}
+
+/** Operations of `catalogue`. */
+export class CatalogueOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Makes up to 100 calls one after the other. Each stands for itself: what one changed stays when a
+   * later one fails.
+   *
+   * Effect: read.
+   */
+  batch(input: CatalogueBatchInput, options?: CallOptions): Promise<CallEnd[]> {
+    return this.#core.call('catalogue.batch', input, 'CatalogueBatchInput', { l: 'CallEnd' }, options);
+  }
+
+  /**
+   * Calls an operation by its name. The call is judged, limited and audited as the operation itself
+   * is.
+   *
+   * Effect: read.
+   */
+  call(input: CatalogueCallInput, options?: CallOptions): Promise<unknown> {
+    return this.#core.call('catalogue.call', input, 'CatalogueCallInput', 0, options);
+  }
+
+  /**
+   * Tells everything about an operation: its schemas, rights, limits and examples.
+   *
+   * Effect: read.
+   */
+  describe(input: CatalogueDescribeInput, options?: CallOptions): Promise<OperationDetails> {
+    return this.#core.call('catalogue.describe', input, 'CatalogueDescribeInput', 'OperationDetails', options);
+  }
+
+  /**
+   * Lists the operations of this hub, by name.
+   *
+   * Effect: read.
+   */
+  list(input: CatalogueListInput = {}, options?: CallOptions): Promise<OperationLine[]> {
+    return this.#core.call('catalogue.list', input, 'CatalogueListInput', { l: 'OperationLine' }, options);
   }
 }
 
@@ -985,8 +1170,8 @@ export class GateOperations {
    *
    * Needs `read:content`. Effect: read.
    */
-  check(input: GateCheckInput, options?: CallOptions): Promise<Verdict> {
-    return this.#core.call('gate.check', input, 'GateCheckInput', 'Verdict', options);
+  check(input: GateCheckInput, options?: CallOptions): Promise<GateVerdict> {
+    return this.#core.call('gate.check', input, 'GateCheckInput', 'GateVerdict', options);
   }
 }
 
@@ -1051,8 +1236,8 @@ export class JobsOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  discardDead(input: JobsDiscardDeadInput, options?: CallOptions): Promise<Changed> {
-    return this.#core.call('jobs.discard_dead', input, 'JobsDiscardDeadInput', 'Changed', options);
+  discardDead(input: JobsDiscardDeadInput, options?: CallOptions): Promise<JobsChanged> {
+    return this.#core.call('jobs.discard_dead', input, 'JobsDiscardDeadInput', 'JobsChanged', options);
   }
 
   /**
@@ -1152,8 +1337,8 @@ export class JobsOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  retry(input: JobsRetryInput, options?: CallOptions): Promise<Changed> {
-    return this.#core.call('jobs.retry', input, 'JobsRetryInput', 'Changed', options);
+  retry(input: JobsRetryInput, options?: CallOptions): Promise<JobsChanged> {
+    return this.#core.call('jobs.retry', input, 'JobsRetryInput', 'JobsChanged', options);
   }
 
   /**
@@ -1161,8 +1346,8 @@ export class JobsOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  retryDead(input: JobsRetryDeadInput, options?: CallOptions): Promise<Changed> {
-    return this.#core.call('jobs.retry_dead', input, 'JobsRetryDeadInput', 'Changed', options);
+  retryDead(input: JobsRetryDeadInput, options?: CallOptions): Promise<JobsChanged> {
+    return this.#core.call('jobs.retry_dead', input, 'JobsRetryDeadInput', 'JobsChanged', options);
   }
 
   /**
@@ -1242,6 +1427,81 @@ export class KnowledgeOperations {
    */
   search(input: KnowledgeSearchInput, options?: CallOptions): Promise<SearchResult> {
     return this.#core.call('knowledge.search', input, 'KnowledgeSearchInput', 'SearchResult', options);
+  }
+}
+
+/** Operations of `limits`. */
+export class LimitsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Lists the limits of calls: what is counted, how many are admitted, since when a limit is
+   * overridden.
+   *
+   * Needs `manage:policies`. Effect: read.
+   */
+  list(input: LimitsListInput = {}, options?: CallOptions): Promise<LimitRow[]> {
+    return this.#core.call('limits.list', input, 'LimitsListInput', { l: 'LimitRow' }, options);
+  }
+
+  /**
+   * Sets another limit for a bucket, or for all buckets of a kind, for a time.
+   *
+   * Needs `manage:policies`. Effect: idempotent.
+   */
+  override(input: LimitsOverrideInput, options?: CallOptions): Promise<LimitOverride> {
+    return this.#core.call('limits.override', input, 'LimitsOverrideInput', 'LimitOverride', options);
+  }
+}
+
+/** Operations of `members`. */
+export class MembersOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Asks a user to join this workspace with a role.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  invite(input: MembersInviteInput, options?: CallOptions): Promise<Membership> {
+    return this.#core.call('members.invite', input, 'MembersInviteInput', 'Membership', options);
+  }
+
+  /**
+   * Lists the members of this workspace, by user.
+   *
+   * Needs `manage:team`. Effect: read.
+   */
+  list(input: MembersListInput = {}, options?: CallOptions): Promise<MembershipPage> {
+    return this.#core.call('members.list', input, 'MembersListInput', 'MembershipPage', options);
+  }
+
+  /**
+   * Removes a member. Its keys are revoked in the same commit.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  remove(input: MembersRemoveInput, options?: CallOptions): Promise<Membership> {
+    return this.#core.call('members.remove', input, 'MembersRemoveInput', 'Membership', options);
+  }
+
+  /**
+   * Gives a member another role. It holds for the member's next call.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  setRole(input: MembersSetRoleInput, options?: CallOptions): Promise<Membership> {
+    return this.#core.call('members.set_role', input, 'MembersSetRoleInput', 'Membership', options);
   }
 }
 
@@ -1533,6 +1793,81 @@ export class PeopleOperations {
   }
 }
 
+/** Operations of `policies`. */
+export class PoliciesOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Puts a version of a policy in force, or in dry run. Another version of the same name that was in
+   * that state ends.
+   *
+   * Needs `manage:policies`. Effect: idempotent.
+   */
+  activate(input: PoliciesActivateInput, options?: CallOptions): Promise<Policy> {
+    return this.#core.call('policies.activate', input, 'PoliciesActivateInput', 'Policy', options);
+  }
+
+  /**
+   * Tries a policy on the decisions that were recorded: which would have come out differently.
+   *
+   * Needs `manage:policies`. Effect: read.
+   */
+  dryRun(input: PoliciesDryRunInput, options?: CallOptions): Promise<DryRun> {
+    return this.#core.call('policies.dry_run', input, 'PoliciesDryRunInput', 'DryRun', options);
+  }
+
+  /**
+   * Asks the policies in force what they would say to a call with these facts, with the word of each
+   * rule.
+   *
+   * Needs `read:audit`. Effect: pure.
+   */
+  evaluate(input: PoliciesEvaluateInput, options?: CallOptions): Promise<PoliciesDecision> {
+    return this.#core.call('policies.evaluate', input, 'PoliciesEvaluateInput', 'PoliciesDecision', options);
+  }
+
+  /**
+   * Lists all versions of a policy, the newest last.
+   *
+   * Needs `manage:policies`. Effect: read.
+   */
+  history(input: PoliciesHistoryInput, options?: CallOptions): Promise<Policy[]> {
+    return this.#core.call('policies.history', input, 'PoliciesHistoryInput', { l: 'Policy' }, options);
+  }
+
+  /**
+   * Lists policies, by state and name, or by name and version.
+   *
+   * Needs `manage:policies`. Effect: read.
+   */
+  list(input: PoliciesListInput = {}, options?: CallOptions): Promise<PolicyPage> {
+    return this.#core.call('policies.list', input, 'PoliciesListInput', 'PolicyPage', options);
+  }
+
+  /**
+   * Writes a policy as a draft: a new name starts at version 1, a known one gets its next version.
+   *
+   * Needs `manage:policies`. Effect: idempotent.
+   */
+  put(input: PoliciesPutInput, options?: CallOptions): Promise<Policy> {
+    return this.#core.call('policies.put', input, 'PoliciesPutInput', 'Policy', options);
+  }
+
+  /**
+   * Takes a version of a policy out of force.
+   *
+   * Needs `manage:policies`. Effect: idempotent.
+   */
+  retire(input: PoliciesRetireInput, options?: CallOptions): Promise<Policy> {
+    return this.#core.call('policies.retire', input, 'PoliciesRetireInput', 'Policy', options);
+  }
+}
+
 /** Operations of `preferences`. */
 export class PreferencesOperations {
   readonly #core: Core;
@@ -1612,8 +1947,8 @@ export class QueuesOperations {
    *
    * Needs `manage:jobs`. Effect: idempotent.
    */
-  obliterate(input: QueuesObliterateInput, options?: CallOptions): Promise<Changed> {
-    return this.#core.call('queues.obliterate', input, 'QueuesObliterateInput', 'Changed', options);
+  obliterate(input: QueuesObliterateInput, options?: CallOptions): Promise<JobsChanged> {
+    return this.#core.call('queues.obliterate', input, 'QueuesObliterateInput', 'JobsChanged', options);
   }
 
   /**
@@ -1641,6 +1976,25 @@ export class QueuesOperations {
    */
   stats(input: QueuesStatsInput, options?: CallOptions): Promise<QueueStats> {
     return this.#core.call('queues.stats', input, 'QueuesStatsInput', 'QueueStats', options);
+  }
+}
+
+/** Operations of `roles`. */
+export class RolesOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
+   *
+   * Needs `manage:team`. Effect: idempotent.
+   */
+  put(input: RolesPutInput, options?: CallOptions): Promise<CustomRole> {
+    return this.#core.call('roles.put', input, 'RolesPutInput', 'CustomRole', options);
   }
 }
 
@@ -1784,7 +2138,25 @@ export class ScopeOperations {
   }
 
   /**
-   * Tells who is calling, with which rights, in which workspace.
+   * Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+   *
+   * Effect: pure.
+   */
+  can(input: ScopeCanInput, options?: CallOptions): Promise<Allowed> {
+    return this.#core.call('scope.can', input, 'ScopeCanInput', 'Allowed', options);
+  }
+
+  /**
+   * Lists the words of rights: what each means, which roles hold it, which operations need it.
+   *
+   * Effect: read.
+   */
+  listPermissions(input: ScopeListPermissionsInput = {}, options?: CallOptions): Promise<PermissionLine[]> {
+    return this.#core.call('scope.list_permissions', input, 'ScopeListPermissionsInput', { l: 'PermissionLine' }, options);
+  }
+
+  /**
+   * Tells who is calling, with which rights, in which workspace, and how many calls are left.
    *
    * Effect: read.
    */
@@ -2462,12 +2834,57 @@ export class WorkspacesOperations {
   }
 
   /**
+   * Closes this workspace. It can be restored until it is erased.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  close(input: WorkspacesCloseInput, options?: CallOptions): Promise<Workspace> {
+    return this.#core.call('workspaces.close', input, 'WorkspacesCloseInput', 'Workspace', options);
+  }
+
+  /**
+   * Makes a workspace in the organization of this one.
+   *
+   * Needs `manage:organization`. Effect: idempotent.
+   */
+  create(input: WorkspacesCreateInput, options?: CallOptions): Promise<Workspace> {
+    return this.#core.call('workspaces.create', input, 'WorkspacesCreateInput', 'Workspace', options);
+  }
+
+  /**
    * Gives the settings of this workspace.
    *
    * Effect: read.
    */
   get(input: WorkspacesGetInput = {}, options?: CallOptions): Promise<Workspace> {
     return this.#core.call('workspaces.get', input, 'WorkspacesGetInput', 'Workspace', options);
+  }
+
+  /**
+   * Lists the workspaces of this organization that the caller belongs to, by slug.
+   *
+   * Effect: read.
+   */
+  list(input: WorkspacesListInput = {}, options?: CallOptions): Promise<WorkspaceLine[]> {
+    return this.#core.call('workspaces.list', input, 'WorkspacesListInput', { l: 'WorkspaceLine' }, options);
+  }
+
+  /**
+   * Makes a suspended or closed workspace active again.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  restore(input: WorkspacesRestoreInput = {}, options?: CallOptions): Promise<Workspace> {
+    return this.#core.call('workspaces.restore', input, 'WorkspacesRestoreInput', 'Workspace', options);
+  }
+
+  /**
+   * Suspends this workspace: it answers reads, all else is refused until it is restored.
+   *
+   * Needs `manage:organization`. Effect: idempotent.
+   */
+  suspend(input: WorkspacesSuspendInput, options?: CallOptions): Promise<Workspace> {
+    return this.#core.call('workspaces.suspend', input, 'WorkspacesSuspendInput', 'Workspace', options);
   }
 
   /**
@@ -2499,6 +2916,11 @@ export class Operations {
     return new AiOperations(this.#core);
   }
 
+  /** Operations of `api_keys`. */
+  get apiKeys(): ApiKeysOperations {
+    return new ApiKeysOperations(this.#core);
+  }
+
   /** Operations of `audit`. */
   get audit(): AuditOperations {
     return new AuditOperations(this.#core);
@@ -2509,6 +2931,11 @@ export class Operations {
     return new BrandsOperations(this.#core);
   }
 
+  /** Operations of `breakers`. */
+  get breakers(): BreakersOperations {
+    return new BreakersOperations(this.#core);
+  }
+
   /** Operations of `bus`. */
   get bus(): BusOperations {
     return new BusOperations(this.#core);
@@ -2517,6 +2944,11 @@ export class Operations {
   /** Operations of `campaign`. */
   get campaign(): CampaignOperations {
     return new CampaignOperations(this.#core);
+  }
+
+  /** Operations of `catalogue`. */
+  get catalogue(): CatalogueOperations {
+    return new CatalogueOperations(this.#core);
   }
 
   /** Operations of `consent`. */
@@ -2569,6 +3001,16 @@ export class Operations {
     return new KnowledgeOperations(this.#core);
   }
 
+  /** Operations of `limits`. */
+  get limits(): LimitsOperations {
+    return new LimitsOperations(this.#core);
+  }
+
+  /** Operations of `members`. */
+  get members(): MembersOperations {
+    return new MembersOperations(this.#core);
+  }
+
   /** Operations of `memory`. */
   get memory(): MemoryOperations {
     return new MemoryOperations(this.#core);
@@ -2577,6 +3019,11 @@ export class Operations {
   /** Operations of `people`. */
   get people(): PeopleOperations {
     return new PeopleOperations(this.#core);
+  }
+
+  /** Operations of `policies`. */
+  get policies(): PoliciesOperations {
+    return new PoliciesOperations(this.#core);
   }
 
   /** Operations of `preferences`. */
@@ -2592,6 +3039,11 @@ export class Operations {
   /** Operations of `queues`. */
   get queues(): QueuesOperations {
     return new QueuesOperations(this.#core);
+  }
+
+  /** Operations of `roles`. */
+  get roles(): RolesOperations {
+    return new RolesOperations(this.#core);
   }
 
   /** Operations of `runs`. */

@@ -72,6 +72,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['code', 'code', 0],
     ['message', 'message', 0],
   ],
+  Allowed: [
+    ['allowed', 'allowed', 0],
+    ['missing', 'missing', 0],
+    ['policies', 'policies', 0],
+    ['verdict', 'verdict', 0],
+    ['workspace', 'workspace', 0, null],
+  ],
   Answer: [
     ['identity', 'identity', 0, null],
     ['path', 'path', { l: 'Step' }],
@@ -138,13 +145,20 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   AuditEntry: [
     ['action', 'action', 0],
     ['actor', 'actor', 'Principal'],
+    ['after_hash', 'afterHash', 0, null],
+    ['approval_id', 'approvalId', 0, null],
     ['at', 'at', 1],
+    ['before_hash', 'beforeHash', 0, null],
     ['correlation_id', 'correlationId', 0],
     ['hash', 'hash', 0],
     ['id', 'id', 0],
+    ['ip_hash', 'ipHash', 0, null],
+    ['on_behalf_of', 'onBehalfOf', 0, null],
     ['outcome', 'outcome', 0],
+    ['policy_versions', 'policyVersions', 0, []],
     ['prev_hash', 'prevHash', 0],
     ['reason', 'reason', 0, null],
+    ['run_id', 'runId', 0, null],
     ['seq', 'seq', 0],
     ['target_id', 'targetId', 0, null],
     ['target_kind', 'targetKind', 0, null],
@@ -153,7 +167,17 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'AuditEntry' }],
     ['next', 'next', 0, null],
   ],
+  AuditExport: [
+    ['checkpoints', 'checkpoints', { l: 'Checkpoint' }],
+    ['entries', 'entries', 0],
+    ['first', 'first', 0],
+    ['format', 'format', 0],
+    ['last', 'last', 0],
+    ['next', 'next', 0, null],
+    ['text', 'text', 0],
+  ],
   AuditReport: [
+    ['anchors', 'anchors', 0, 0],
     ['entries', 'entries', 0],
     ['first_bad', 'firstBad', 0, null],
     ['ok', 'ok', 0],
@@ -212,6 +236,14 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'Brand' }],
     ['next', 'next', 0, null],
   ],
+  Breaker: [
+    ['failures', 'failures', 0, 0],
+    ['last', 'last', 0, null],
+    ['state', 'state', 0, "closed"],
+    ['target', 'target', 0],
+    ['trips', 'trips', 0, 0],
+    ['until', 'until', 1, null],
+  ],
   BriefSender: [
     ['email', 'email', 0],
     ['name', 'name', 0],
@@ -258,9 +290,30 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['off_median', 'offMedian', 0],
     ['on_median', 'onMedian', 0],
   ],
+  CallEnd: [
+    ['error', 'error', 'CallError', null],
+    ['ok', 'ok', 0],
+    ['output', 'output', 0, null],
+  ],
+  CallError: [
+    ['code', 'code', 0],
+    ['context', 'context', 0],
+    ['kind', 'kind', 0],
+    ['message', 'message', 0],
+    ['retry_after_ms', 'retryAfterMs', 0, null],
+    ['retryable', 'retryable', 0],
+  ],
+  CallOperation: [
+    ['deadline_ms', 'deadlineMs', 0, null],
+    ['idempotency_key', 'idempotencyKey', 0, null],
+    ['input', 'input', 0, {}],
+    ['name', 'name', 0],
+  ],
   Caller: [
+    ['calls_left', 'callsLeft', 0, null],
     ['permissions', 'permissions', 0],
     ['principal', 'principal', 'Principal'],
+    ['roles', 'roles', 0],
     ['workspace', 'workspace', 0],
   ],
   Campaign: [
@@ -376,14 +429,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['state', 'state', 0],
   ],
-  Changed: [
-    ['count', 'count', 0],
-    ['is_more', 'isMore', 0],
-  ],
   ChannelOverride: [
     ['emoji', 'emoji', 0, null],
     ['thresholds', 'thresholds', 'Thresholds', null],
     ['tone', 'tone', 'Tone', null],
+  ],
+  Checkpoint: [
+    ['at', 'at', 1],
+    ['from', 'from', 0],
+    ['head', 'head', 0],
+    ['root', 'root', 0],
+    ['seq', 'seq', 0],
+    ['workspace', 'workspace', 0],
   ],
   ChunkOptions: [
     ['max', 'max', 0, 1000],
@@ -536,6 +593,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['label', 'label', 0],
     ['url', 'url', 0],
   ],
+  CustomRole: [
+    ['id', 'id', 0],
+    ['name', 'name', 0],
+    ['permissions', 'permissions', 0],
+  ],
   DataKeyRotated: [
     ['is_complete', 'isComplete', 0],
     ['resealed', 'resealed', 0],
@@ -663,6 +725,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
+  DryRun: [
+    ['changed', 'changed', { l: 'PoliciesChanged' }],
+    ['changes', 'changes', 0],
+    ['tried', 'tried', 0],
+  ],
   Event: [
     ['actor', 'actor', 0],
     ['at', 'at', 1],
@@ -693,7 +760,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['send', 'send', 0],
     ['state', 'state', 0],
     ['summary', 'summary', 0],
-    ['verdicts', 'verdicts', { l: 'Verdict' }],
+    ['verdicts', 'verdicts', { l: 'GateVerdict' }],
   ],
   ExportReport: [
     ['records', 'records', 0],
@@ -732,6 +799,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   FusionRrf: [
     ['k', 'k', 0, 10.0],
     ['kind', 'kind', 0],
+  ],
+  GateVerdict: [
+    ['at', 'at', 1],
+    ['decision', 'decision', 0],
+    ['draft_hash', 'draftHash', 0],
+    ['gate', 'gate', 0],
+    ['reasons', 'reasons', { l: 'Reason' }, []],
+    ['rule', 'rule', 0, null],
+    ['until', 'until', 1, null],
   ],
   GeneratedText: [
     ['citations', 'citations', { l: 'AiCitation' }, []],
@@ -931,9 +1007,28 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['items', 'items', { l: 'Job' }],
     ['next', 'next', 0, null],
   ],
+  JobsChanged: [
+    ['count', 'count', 0],
+    ['is_more', 'isMore', 0],
+  ],
   JobsLogLine: [
     ['at', 'at', 1],
     ['text', 'text', 0],
+  ],
+  KeyView: [
+    ['expires_at', 'expiresAt', 1, null],
+    ['id', 'id', 0],
+    ['last_used_at', 'lastUsedAt', 1, null],
+    ['name', 'name', 0],
+    ['owner', 'owner', 0],
+    ['permissions', 'permissions', 0],
+    ['prefix', 'prefix', 0],
+    ['rate_limit', 'rateLimit', 'Rate', null],
+    ['revoked_at', 'revokedAt', 1, null],
+  ],
+  KeyViewPage: [
+    ['items', 'items', { l: 'KeyView' }],
+    ['next', 'next', 0, null],
   ],
   KindFigures: [
     ['bytes', 'bytes', 0],
@@ -991,6 +1086,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['limit', 'limit', 0],
     ['unit', 'unit', 0],
   ],
+  LimitOverride: [
+    ['id', 'id', 0],
+    ['rate', 'rate', 'Rate', null],
+    ['reason', 'reason', 0],
+    ['until', 'until', 1],
+  ],
+  LimitRow: [
+    ['bucket', 'bucket', 0],
+    ['from', 'from', 0],
+    ['rate', 'rate', 'Rate', null],
+    ['reason', 'reason', 0, null],
+    ['until', 'until', 1, null],
+  ],
   LineFault: [
     ['line', 'line', 0],
     ['problem', 'problem', 0],
@@ -1007,6 +1115,16 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['seq', 'seq', 0],
     ['sha256', 'sha256', 0],
     ['size_bytes', 'sizeBytes', 0],
+  ],
+  Membership: [
+    ['id', 'id', 0],
+    ['role', 'role', 0],
+    ['status', 'status', 0],
+    ['user', 'user', 0],
+  ],
+  MembershipPage: [
+    ['items', 'items', { l: 'Membership' }],
+    ['next', 'next', 0, null],
   ],
   Memory: [
     ['activated_at', 'activatedAt', 1, null],
@@ -1139,6 +1257,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['run_at', 'runAt', 1, null],
     ['timeout_ms', 'timeoutMs', 0, null],
   ],
+  NewKey: [
+    ['key', 'key', 'KeyView'],
+    ['secret', 'secret', 0],
+  ],
   NewNode: [
     ['after', 'after', 0, []],
     ['job', 'job', 'NewJob'],
@@ -1155,6 +1277,30 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['template', 'template', 0, ""],
     ['variants', 'variants', 0, 0],
     ['vars', 'vars', 0, null],
+  ],
+  OperationDetails: [
+    ['audit', 'audit', 0],
+    ['deadline_ms', 'deadlineMs', 0],
+    ['errors', 'errors', 0],
+    ['examples', 'examples', 0],
+    ['idempotency', 'idempotency', 0],
+    ['input_schema', 'inputSchema', 0],
+    ['masks', 'masks', 0],
+    ['max_input_bytes', 'maxInputBytes', 0],
+    ['max_output_bytes', 'maxOutputBytes', 0],
+    ['operation', 'operation', 'OperationLine'],
+    ['output_schema', 'outputSchema', 0],
+    ['since', 'since', 0],
+  ],
+  OperationLine: [
+    ['about', 'about', 0],
+    ['cost', 'cost', 0],
+    ['effect', 'effect', 0],
+    ['name', 'name', 0],
+    ['needs', 'needs', 0],
+    ['stability', 'stability', 0],
+    ['undo', 'undo', 0, null],
+    ['version', 'version', 0],
   ],
   Part: [
     ['rank', 'rank', 0],
@@ -1198,6 +1344,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['index', 'index', 0],
     ['message', 'message', 0],
     ['rule', 'rule', 0],
+  ],
+  PermissionLine: [
+    ['meaning', 'meaning', 0],
+    ['operations', 'operations', 0],
+    ['roles', 'roles', 0],
+    ['word', 'word', 0],
   ],
   PersonFields: [
     ['country', 'country', 0, null],
@@ -1267,6 +1419,97 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['title', 'title', 0],
     ['undo', 'undo', 0, null],
   ],
+  PoliciesChanged: [
+    ['at', 'at', 1],
+    ['by', 'by', 'PolicyRef', null],
+    ['decision', 'decision', 0],
+    ['operation', 'operation', 0],
+    ['subject', 'subject', 0],
+    ['was', 'was', 0],
+    ['would_be', 'wouldBe', 0],
+  ],
+  PoliciesDecision: [
+    ['by_default', 'byDefault', 0],
+    ['failed', 'failed', 0],
+    ['operation', 'operation', 0],
+    ['rules', 'rules', { l: 'PoliciesRule' }],
+    ['verdict', 'verdict', 0],
+  ],
+  PoliciesRule: [
+    ['effect', 'effect', 'PolicyEffect'],
+    ['fault', 'fault', 0, null],
+    ['fired', 'fired', 0],
+    ['policy', 'policy', 'PolicyRef'],
+    ['reason', 'reason', 0],
+    ['truth', 'truth', 0],
+  ],
+  Policy: [
+    ['effect', 'effect', 'PolicyEffect'],
+    ['id', 'id', 0],
+    ['name', 'name', 0],
+    ['priority', 'priority', 0, 0],
+    ['reason', 'reason', 0],
+    ['scope', 'scope', 'PolicyScope', null],
+    ['source', 'source', 0, ""],
+    ['state', 'state', 0, "draft"],
+    ['valid_from', 'validFrom', 1, null],
+    ['valid_to', 'validTo', 1, null],
+    ['version', 'version', 0],
+    ['when', 'when', 0, ""],
+  ],
+  PolicyDraft: [
+    ['effect', 'effect', 'PolicyEffect'],
+    ['name', 'name', 0],
+    ['priority', 'priority', 0, 0],
+    ['reason', 'reason', 0],
+    ['scope', 'scope', 'PolicyScope', null],
+    ['source', 'source', 0, null],
+    ['valid_from', 'validFrom', 1, null],
+    ['valid_to', 'validTo', 1, null],
+    ['when', 'when', 0, null],
+  ],
+  PolicyEffect: { by: ['do', 'do'], of: { 'allow': 'PolicyEffectAllow', 'deny': 'PolicyEffectDeny', 'require_approval': 'PolicyEffectRequireApproval', 'limit': 'PolicyEffectLimit', 'redact': 'PolicyEffectRedact', 'annotate': 'PolicyEffectAnnotate' } },
+  PolicyEffectAllow: [
+    ['do', 'do', 0],
+  ],
+  PolicyEffectAnnotate: [
+    ['do', 'do', 0],
+  ],
+  PolicyEffectDeny: [
+    ['do', 'do', 0],
+  ],
+  PolicyEffectLimit: [
+    ['bucket', 'bucket', 0],
+    ['do', 'do', 0],
+    ['max', 'max', 0],
+    ['per_ms', 'perMs', 0],
+  ],
+  PolicyEffectRedact: [
+    ['do', 'do', 0],
+    ['fields', 'fields', 0],
+  ],
+  PolicyEffectRequireApproval: [
+    ['approvers', 'approvers', 0, []],
+    ['do', 'do', 0],
+    ['quorum', 'quorum', 0, 1],
+    ['ttl_ms', 'ttlMs', 0, 259200000],
+  ],
+  PolicyPage: [
+    ['items', 'items', { l: 'Policy' }],
+    ['next', 'next', 0, null],
+  ],
+  PolicyRef: [
+    ['id', 'id', 0],
+    ['name', 'name', 0],
+    ['version', 'version', 0],
+  ],
+  PolicyScope: [
+    ['agents', 'agents', 0, []],
+    ['channels', 'channels', 0, []],
+    ['operations', 'operations', 0, []],
+    ['regions', 'regions', 0, []],
+    ['roles', 'roles', 0, []],
+  ],
   Preferences: [
     ['channels_off', 'channelsOff', 0, []],
     ['frequency', 'frequency', { m: 'Frequency' }, {}],
@@ -1285,6 +1528,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   PrincipalApiKey: [
     ['id', 'id', 0],
     ['kind', 'kind', 0],
+    ['on_behalf_of', 'onBehalfOf', 0, null],
   ],
   PrincipalSystem: [
     ['job', 'job', 0],
@@ -1364,6 +1608,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['from', 'from', 0],
     ['to', 'to', 0],
   ],
+  Rate: [
+    ['max', 'max', 0],
+    ['per_ms', 'perMs', 0],
+  ],
   ReadFile: [
     ['chunks', 'chunks', 0],
     ['file', 'file', 0],
@@ -1413,6 +1661,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ReportPage: [
     ['html', 'html', 0],
   ],
+  Residency: [
+    ['any', 'any', 0, false],
+    ['region', 'region', 0, null],
+  ],
   Resolved: [
     ['candidate', 'candidate', 0, null],
     ['created', 'created', 0],
@@ -1443,13 +1695,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   RowFaultPage: [
     ['items', 'items', { l: 'RowFault' }],
     ['next', 'next', 0, null],
-  ],
-  Rule: [
-    ['kind', 'kind', 0],
-    ['pattern', 'pattern', 'Pattern', null],
-    ['severity', 'severity', 0],
-    ['source', 'source', 'RuleSource'],
-    ['text', 'text', 0],
   ],
   RuleSource: [
     ['chunk', 'chunk', 0, null],
@@ -1573,7 +1818,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['state_seq', 'stateSeq', 0],
     ['step', 'step', 0, null],
     ['test', 'test', 0, false],
-    ['verdicts', 'verdicts', { l: 'Verdict' }, []],
+    ['verdicts', 'verdicts', { l: 'GateVerdict' }, []],
   ],
   SendCounts: [
     ['allowed', 'allowed', 0],
@@ -1881,15 +2126,6 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['embedder', 'embedder', 0],
     ['packed', 'packed', 0],
   ],
-  Verdict: [
-    ['at', 'at', 1],
-    ['decision', 'decision', 0],
-    ['draft_hash', 'draftHash', 0],
-    ['gate', 'gate', 0],
-    ['reasons', 'reasons', { l: 'Reason' }, []],
-    ['rule', 'rule', 0, null],
-    ['until', 'until', 1, null],
-  ],
   Verification: [
     ['at', 'at', 1],
     ['evidence', 'evidence', 0, null],
@@ -1952,9 +2188,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['topic', 'topic', 0, null],
   ],
   VoiceDiff: [
-    ['added', 'added', { l: 'Rule' }],
+    ['added', 'added', { l: 'VoiceRule2' }],
     ['kept', 'kept', 0],
-    ['removed', 'removed', { l: 'Rule' }],
+    ['removed', 'removed', { l: 'VoiceRule2' }],
   ],
   VoiceFinding: [
     ['field', 'field', 0],
@@ -2017,8 +2253,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['edited_by', 'editedBy', 0, null],
     ['id', 'id', 0],
     ['position', 'position', 0],
-    ['rule', 'rule', 'Rule'],
+    ['rule', 'rule', 'VoiceRule2'],
     ['voice', 'voice', 0],
+  ],
+  VoiceRule2: [
+    ['kind', 'kind', 0],
+    ['pattern', 'pattern', 'Pattern', null],
+    ['severity', 'severity', 0],
+    ['source', 'source', 'RuleSource'],
+    ['text', 'text', 0],
   ],
   VoiceScore: [
     ['alignment', 'alignment', 'VoiceAlignment2', null],
@@ -2076,9 +2319,17 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['mode', 'mode', 0, "sandbox"],
     ['name', 'name', 0],
+    ['organization', 'organization', 0, null],
+    ['residency', 'residency', 'Residency', null],
     ['slug', 'slug', 0],
     ['status', 'status', 0, "active"],
     ['timezone', 'timezone', 0],
+  ],
+  WorkspaceLine: [
+    ['id', 'id', 0],
+    ['name', 'name', 0],
+    ['slug', 'slug', 0],
+    ['status', 'status', 0],
   ],
   AgentsGetRunInput: [
     ['id', 'id', 0, ""],
@@ -2102,12 +2353,44 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['system', 'system', 0, null],
     ['turns', 'turns', { l: 'Turn' }, []],
   ],
-  AuditQueryInput: [
-    ['action', 'action', 0, null],
+  ApiKeysCreateInput: [
+    ['name', 'name', 0],
+    ['permissions', 'permissions', 0],
+    ['expires_at', 'expiresAt', 1, null],
+    ['rate_limit', 'rateLimit', 'Rate', null],
+  ],
+  ApiKeysListInput: [
     ['cursor', 'cursor', 0, null],
     ['limit', 'limit', 0, null],
   ],
-  AuditVerifyInput: [],
+  ApiKeysRevokeInput: [
+    ['id', 'id', 0],
+  ],
+  ApiKeysRotateInput: [
+    ['id', 'id', 0],
+    ['overlap_ms', 'overlapMs', 0, null],
+  ],
+  AuditExportInput: [
+    ['cursor', 'cursor', 0, null],
+    ['format', 'format', 0, "ndjson"],
+    ['from', 'from', 0, null],
+    ['limit', 'limit', 0, null],
+    ['to', 'to', 0, null],
+  ],
+  AuditQueryInput: [
+    ['action', 'action', 0, null],
+    ['actor', 'actor', 0, null],
+    ['cursor', 'cursor', 0, null],
+    ['from', 'from', 1, null],
+    ['limit', 'limit', 0, null],
+    ['target_id', 'targetId', 0, null],
+    ['target_kind', 'targetKind', 0, null],
+    ['to', 'to', 1, null],
+  ],
+  AuditVerifyInput: [
+    ['from', 'from', 0, null],
+    ['to', 'to', 0, null],
+  ],
   BrandsCreateInput: [
     ['name', 'name', 0],
     ['domains', 'domains', 0, []],
@@ -2135,6 +2418,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['postal_address', 'postalAddress', 0, null],
     ['reply_to', 'replyTo', 0, null],
     ['unsubscribe_url', 'unsubscribeUrl', 0, null],
+  ],
+  BreakersListInput: [
+    ['target', 'target', 0, null],
+  ],
+  BreakersResetInput: [
+    ['target', 'target', 0],
   ],
   BusPublishInput: [
     ['type', 'type', 0],
@@ -2197,6 +2486,22 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   CampaignStartInput: [
     ['id', 'id', 0],
+  ],
+  CatalogueBatchInput: [
+    ['calls', 'calls', { l: 'CallOperation' }],
+    ['stop_on_error', 'stopOnError', 0, false],
+  ],
+  CatalogueCallInput: [
+    ['name', 'name', 0],
+    ['deadline_ms', 'deadlineMs', 0, null],
+    ['idempotency_key', 'idempotencyKey', 0, null],
+    ['input', 'input', 0, {}],
+  ],
+  CatalogueDescribeInput: [
+    ['name', 'name', 0],
+  ],
+  CatalogueListInput: [
+    ['prefix', 'prefix', 0, null],
   ],
   ConsentCheckInput: [
     ['person', 'person', 0],
@@ -2511,6 +2816,28 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['text_weight', 'textWeight', 0, null],
     ['vector', 'vector', 0, null],
   ],
+  LimitsListInput: [],
+  LimitsOverrideInput: [
+    ['bucket', 'bucket', 0],
+    ['reason', 'reason', 0],
+    ['until', 'until', 1],
+    ['rate', 'rate', 'Rate', null],
+  ],
+  MembersInviteInput: [
+    ['role', 'role', 0],
+    ['user', 'user', 0],
+  ],
+  MembersListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+  ],
+  MembersRemoveInput: [
+    ['user', 'user', 0],
+  ],
+  MembersSetRoleInput: [
+    ['role', 'role', 0],
+    ['user', 'user', 0],
+  ],
   MemoryAddInput: [
     ['source_event', 'sourceEvent', 0],
     ['subject', 'subject', 'MemorySubject'],
@@ -2640,6 +2967,33 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['remove_tags', 'removeTags', 0, []],
     ['source', 'source', 0, null],
   ],
+  PoliciesActivateInput: [
+    ['id', 'id', 0],
+    ['dry_run', 'dryRun', 0, false],
+  ],
+  PoliciesDryRunInput: [
+    ['policy', 'policy', 'PolicyDraft'],
+    ['from', 'from', 1, null],
+    ['to', 'to', 1, null],
+  ],
+  PoliciesEvaluateInput: [
+    ['facts', 'facts', 0],
+    ['operation', 'operation', 0],
+  ],
+  PoliciesHistoryInput: [
+    ['name', 'name', 0],
+  ],
+  PoliciesListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['state', 'state', 0, null],
+  ],
+  PoliciesPutInput: [
+    ['policy', 'policy', 'PolicyDraft'],
+  ],
+  PoliciesRetireInput: [
+    ['id', 'id', 0],
+  ],
   PreferencesGetInput: [
     ['person', 'person', 0],
   ],
@@ -2673,6 +3027,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   QueuesStatsInput: [
     ['queue', 'queue', 0],
+  ],
+  RolesPutInput: [
+    ['name', 'name', 0],
+    ['permissions', 'permissions', 0],
   ],
   RunsCancelInput: [
     ['id', 'id', 0],
@@ -2737,6 +3095,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['schedule', 'schedule', 'CreateSchedule'],
   ],
+  ScopeCanInput: [
+    ['operation', 'operation', 0],
+    ['target', 'target', 0, null],
+  ],
+  ScopeListPermissionsInput: [],
   ScopeWhoamiInput: [],
   SendsCancelInput: [
     ['send', 'send', 0],
@@ -2991,13 +3354,28 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['text', 'text', 0, null],
     ['title', 'title', 0, null],
   ],
+  WorkspacesCloseInput: [
+    ['reason', 'reason', 0],
+  ],
+  WorkspacesCreateInput: [
+    ['slug', 'slug', 0],
+    ['name', 'name', 0, null],
+    ['timezone', 'timezone', 0, null],
+  ],
   WorkspacesGetInput: [],
+  WorkspacesListInput: [],
+  WorkspacesRestoreInput: [],
+  WorkspacesSuspendInput: [
+    ['reason', 'reason', 0],
+  ],
   WorkspacesUpdateInput: [
     ['allow_offline_output', 'allowOfflineOutput', 0, null],
     ['default_locale', 'defaultLocale', 0, null],
     ['default_region', 'defaultRegion', 0, null],
     ['mode', 'mode', 0, null],
     ['name', 'name', 0, null],
+    ['region_tag', 'regionTag', 0, null],
+    ['residency_any', 'residencyAny', 0, null],
     ['status', 'status', 0, null],
     ['timezone', 'timezone', 0, null],
   ],

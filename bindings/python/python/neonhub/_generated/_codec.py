@@ -107,6 +107,16 @@ def ai_warning(v: Any) -> m.AiWarning:
     )
 
 
+def allowed(v: Any) -> m.Allowed:
+    return m.Allowed(
+        allowed=v["allowed"],
+        missing=v["missing"],
+        policies=v["policies"],
+        verdict=v["verdict"],
+        workspace=v.get("workspace"),
+    )
+
+
 def answer(v: Any) -> m.Answer:
     return m.Answer(
         identity=v.get("identity"),
@@ -198,13 +208,20 @@ def audit_entry(v: Any) -> m.AuditEntry:
     return m.AuditEntry(
         action=v["action"],
         actor=principal(v["actor"]),
+        after_hash=v.get("after_hash"),
+        approval_id=v.get("approval_id"),
         at=_instant(v["at"]),
+        before_hash=v.get("before_hash"),
         correlation_id=v["correlation_id"],
         hash=v["hash"],
         id=v["id"],
+        ip_hash=v.get("ip_hash"),
+        on_behalf_of=v.get("on_behalf_of"),
         outcome=v["outcome"],
+        policy_versions=v.get("policy_versions", []),
         prev_hash=v["prev_hash"],
         reason=v.get("reason"),
+        run_id=v.get("run_id"),
         seq=v["seq"],
         target_id=v.get("target_id"),
         target_kind=v.get("target_kind"),
@@ -218,8 +235,21 @@ def audit_entry_page(v: Any) -> m.AuditEntryPage:
     )
 
 
+def audit_export(v: Any) -> m.AuditExport:
+    return m.AuditExport(
+        checkpoints=[checkpoint(t1) for t1 in v["checkpoints"]],
+        entries=v["entries"],
+        first=v["first"],
+        format=v["format"],
+        last=v["last"],
+        next=v.get("next"),
+        text=v["text"],
+    )
+
+
 def audit_report(v: Any) -> m.AuditReport:
     return m.AuditReport(
+        anchors=v.get("anchors", 0),
         entries=v["entries"],
         first_bad=v.get("first_bad"),
         ok=v["ok"],
@@ -317,6 +347,17 @@ def brand_page(v: Any) -> m.BrandPage:
     )
 
 
+def breaker(v: Any) -> m.Breaker:
+    return m.Breaker(
+        failures=v.get("failures", 0),
+        last=v.get("last"),
+        state=v.get("state", "closed"),
+        target=v["target"],
+        trips=v.get("trips", 0),
+        until=None if (t1 := v.get("until")) is None else _instant(t1),
+    )
+
+
 def brief_sender(v: Any) -> m.BriefSender:
     return m.BriefSender(
         email=v["email"],
@@ -384,10 +425,40 @@ def calibration(v: Any) -> m.Calibration:
     )
 
 
+def call_end(v: Any) -> m.CallEnd:
+    return m.CallEnd(
+        error=None if (t1 := v.get("error")) is None else call_error(t1),
+        ok=v["ok"],
+        output=v.get("output"),
+    )
+
+
+def call_error(v: Any) -> m.CallError:
+    return m.CallError(
+        code=v["code"],
+        context=v["context"],
+        kind=v["kind"],
+        message=v["message"],
+        retry_after_ms=v.get("retry_after_ms"),
+        retryable=v["retryable"],
+    )
+
+
+def call_operation(v: Any) -> m.CallOperation:
+    return m.CallOperation(
+        deadline_ms=v.get("deadline_ms"),
+        idempotency_key=v.get("idempotency_key"),
+        input=v.get("input", {}),
+        name=v["name"],
+    )
+
+
 def caller(v: Any) -> m.Caller:
     return m.Caller(
+        calls_left=v.get("calls_left"),
         permissions=v["permissions"],
         principal=principal(v["principal"]),
+        roles=v["roles"],
         workspace=v["workspace"],
     )
 
@@ -551,18 +622,22 @@ def cancelled(v: Any) -> m.Cancelled:
     )
 
 
-def changed(v: Any) -> m.Changed:
-    return m.Changed(
-        count=v["count"],
-        is_more=v["is_more"],
-    )
-
-
 def channel_override(v: Any) -> m.ChannelOverride:
     return m.ChannelOverride(
         emoji=v.get("emoji"),
         thresholds=None if (t1 := v.get("thresholds")) is None else thresholds(t1),
         tone=None if (t2 := v.get("tone")) is None else tone(t2),
+    )
+
+
+def checkpoint(v: Any) -> m.Checkpoint:
+    return m.Checkpoint(
+        at=_instant(v["at"]),
+        from_=v["from"],
+        head=v["head"],
+        root=v["root"],
+        seq=v["seq"],
+        workspace=v["workspace"],
     )
 
 
@@ -774,6 +849,14 @@ def cta(v: Any) -> m.Cta:
     )
 
 
+def custom_role(v: Any) -> m.CustomRole:
+    return m.CustomRole(
+        id=v["id"],
+        name=v["name"],
+        permissions=v["permissions"],
+    )
+
+
 def data_key_rotated(v: Any) -> m.DataKeyRotated:
     return m.DataKeyRotated(
         is_complete=v["is_complete"],
@@ -946,6 +1029,14 @@ def drafts_violation(v: Any) -> m.DraftsViolation:
     )
 
 
+def dry_run(v: Any) -> m.DryRun:
+    return m.DryRun(
+        changed=[policies_changed(t1) for t1 in v["changed"]],
+        changes=v["changes"],
+        tried=v["tried"],
+    )
+
+
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
@@ -986,7 +1077,7 @@ def explanation(v: Any) -> m.Explanation:
         send=v["send"],
         state=v["state"],
         summary=v["summary"],
-        verdicts=[verdict(t1) for t1 in v["verdicts"]],
+        verdicts=[gate_verdict(t1) for t1 in v["verdicts"]],
     )
 
 
@@ -1058,6 +1149,18 @@ def fusion_blend(v: Any) -> m.FusionBlend:
 def fusion_rrf(v: Any) -> m.FusionRrf:
     return m.FusionRrf(
         k=v.get("k", 10.0),
+    )
+
+
+def gate_verdict(v: Any) -> m.GateVerdict:
+    return m.GateVerdict(
+        at=_instant(v["at"]),
+        decision=v["decision"],
+        draft_hash=v["draft_hash"],
+        gate=v["gate"],
+        reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
+        rule=v.get("rule"),
+        until=None if (t3 := v.get("until")) is None else _instant(t3),
     )
 
 
@@ -1326,10 +1429,38 @@ def job_page(v: Any) -> m.JobPage:
     )
 
 
+def jobs_changed(v: Any) -> m.JobsChanged:
+    return m.JobsChanged(
+        count=v["count"],
+        is_more=v["is_more"],
+    )
+
+
 def jobs_log_line(v: Any) -> m.JobsLogLine:
     return m.JobsLogLine(
         at=_instant(v["at"]),
         text=v["text"],
+    )
+
+
+def key_view(v: Any) -> m.KeyView:
+    return m.KeyView(
+        expires_at=None if (t1 := v.get("expires_at")) is None else _instant(t1),
+        id=v["id"],
+        last_used_at=None if (t2 := v.get("last_used_at")) is None else _instant(t2),
+        name=v["name"],
+        owner=v["owner"],
+        permissions=v["permissions"],
+        prefix=v["prefix"],
+        rate_limit=None if (t3 := v.get("rate_limit")) is None else rate(t3),
+        revoked_at=None if (t4 := v.get("revoked_at")) is None else _instant(t4),
+    )
+
+
+def key_view_page(v: Any) -> m.KeyViewPage:
+    return m.KeyViewPage(
+        items=[key_view(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -1419,6 +1550,25 @@ def limit_check(v: Any) -> m.LimitCheck:
     )
 
 
+def limit_override(v: Any) -> m.LimitOverride:
+    return m.LimitOverride(
+        id=v["id"],
+        rate=None if (t1 := v.get("rate")) is None else rate(t1),
+        reason=v["reason"],
+        until=_instant(v["until"]),
+    )
+
+
+def limit_row(v: Any) -> m.LimitRow:
+    return m.LimitRow(
+        bucket=v["bucket"],
+        from_=v["from"],
+        rate=None if (t1 := v.get("rate")) is None else rate(t1),
+        reason=v.get("reason"),
+        until=None if (t2 := v.get("until")) is None else _instant(t2),
+    )
+
+
 def line_fault(v: Any) -> m.LineFault:
     return m.LineFault(
         line=v["line"],
@@ -1442,6 +1592,22 @@ def manifest(v: Any) -> m.Manifest:
         seq=v["seq"],
         sha256=v["sha256"],
         size_bytes=v["size_bytes"],
+    )
+
+
+def membership(v: Any) -> m.Membership:
+    return m.Membership(
+        id=v["id"],
+        role=v["role"],
+        status=v["status"],
+        user=v["user"],
+    )
+
+
+def membership_page(v: Any) -> m.MembershipPage:
+    return m.MembershipPage(
+        items=[membership(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -1631,6 +1797,13 @@ def new_job(v: Any) -> m.NewJob:
     )
 
 
+def new_key(v: Any) -> m.NewKey:
+    return m.NewKey(
+        key=key_view(v["key"]),
+        secret=v["secret"],
+    )
+
+
 def new_node(v: Any) -> m.NewNode:
     return m.NewNode(
         after=v.get("after", []),
@@ -1654,6 +1827,36 @@ def offline_template(v: Any) -> m.OfflineTemplate:
         template=v.get("template", ""),
         variants=v.get("variants", 0),
         vars=v.get("vars"),
+    )
+
+
+def operation_details(v: Any) -> m.OperationDetails:
+    return m.OperationDetails(
+        audit=v["audit"],
+        deadline_ms=v["deadline_ms"],
+        errors=v["errors"],
+        examples=v["examples"],
+        idempotency=v["idempotency"],
+        input_schema=v["input_schema"],
+        masks=v["masks"],
+        max_input_bytes=v["max_input_bytes"],
+        max_output_bytes=v["max_output_bytes"],
+        operation=operation_line(v["operation"]),
+        output_schema=v["output_schema"],
+        since=v["since"],
+    )
+
+
+def operation_line(v: Any) -> m.OperationLine:
+    return m.OperationLine(
+        about=v["about"],
+        cost=v["cost"],
+        effect=v["effect"],
+        name=v["name"],
+        needs=v["needs"],
+        stability=v["stability"],
+        undo=v.get("undo"),
+        version=v["version"],
     )
 
 
@@ -1731,6 +1934,15 @@ def people_dropped(v: Any) -> m.PeopleDropped:
         index=v["index"],
         message=v["message"],
         rule=v["rule"],
+    )
+
+
+def permission_line(v: Any) -> m.PermissionLine:
+    return m.PermissionLine(
+        meaning=v["meaning"],
+        operations=v["operations"],
+        roles=v["roles"],
+        word=v["word"],
     )
 
 
@@ -1820,6 +2032,143 @@ def plan_step(v: Any) -> m.PlanStep:
     )
 
 
+def policies_changed(v: Any) -> m.PoliciesChanged:
+    return m.PoliciesChanged(
+        at=_instant(v["at"]),
+        by=None if (t1 := v.get("by")) is None else policy_ref(t1),
+        decision=v["decision"],
+        operation=v["operation"],
+        subject=v["subject"],
+        was=v["was"],
+        would_be=v["would_be"],
+    )
+
+
+def policies_decision(v: Any) -> m.PoliciesDecision:
+    return m.PoliciesDecision(
+        by_default=v["by_default"],
+        failed=v["failed"],
+        operation=v["operation"],
+        rules=[policies_rule(t1) for t1 in v["rules"]],
+        verdict=v["verdict"],
+    )
+
+
+def policies_rule(v: Any) -> m.PoliciesRule:
+    return m.PoliciesRule(
+        effect=policy_effect(v["effect"]),
+        fault=v.get("fault"),
+        fired=v["fired"],
+        policy=policy_ref(v["policy"]),
+        reason=v["reason"],
+        truth=v["truth"],
+    )
+
+
+def policy(v: Any) -> m.Policy:
+    return m.Policy(
+        effect=policy_effect(v["effect"]),
+        id=v["id"],
+        name=v["name"],
+        priority=v.get("priority", 0),
+        reason=v["reason"],
+        scope=None if (t1 := v.get("scope")) is None else policy_scope(t1),
+        source=v.get("source", ""),
+        state=v.get("state", "draft"),
+        valid_from=None if (t2 := v.get("valid_from")) is None else _instant(t2),
+        valid_to=None if (t3 := v.get("valid_to")) is None else _instant(t3),
+        version=v["version"],
+        when=v.get("when", ""),
+    )
+
+
+def policy_draft(v: Any) -> m.PolicyDraft:
+    return m.PolicyDraft(
+        effect=policy_effect(v["effect"]),
+        name=v["name"],
+        priority=v.get("priority", 0),
+        reason=v["reason"],
+        scope=None if (t1 := v.get("scope")) is None else policy_scope(t1),
+        source=v.get("source"),
+        valid_from=None if (t2 := v.get("valid_from")) is None else _instant(t2),
+        valid_to=None if (t3 := v.get("valid_to")) is None else _instant(t3),
+        when=v.get("when"),
+    )
+
+
+_POLICY_EFFECT: dict[str, Callable[[Any], m.PolicyEffect]] = {
+    "allow": lambda v: policy_effect_allow(v),
+    "deny": lambda v: policy_effect_deny(v),
+    "require_approval": lambda v: policy_effect_require_approval(v),
+    "limit": lambda v: policy_effect_limit(v),
+    "redact": lambda v: policy_effect_redact(v),
+    "annotate": lambda v: policy_effect_annotate(v),
+}
+
+
+def policy_effect(v: Any) -> m.PolicyEffect:
+    return _POLICY_EFFECT[v["do"]](v)
+
+
+def policy_effect_allow(v: Any) -> m.PolicyEffectAllow:
+    return m.PolicyEffectAllow()
+
+
+def policy_effect_annotate(v: Any) -> m.PolicyEffectAnnotate:
+    return m.PolicyEffectAnnotate()
+
+
+def policy_effect_deny(v: Any) -> m.PolicyEffectDeny:
+    return m.PolicyEffectDeny()
+
+
+def policy_effect_limit(v: Any) -> m.PolicyEffectLimit:
+    return m.PolicyEffectLimit(
+        bucket=v["bucket"],
+        max=v["max"],
+        per_ms=v["per_ms"],
+    )
+
+
+def policy_effect_redact(v: Any) -> m.PolicyEffectRedact:
+    return m.PolicyEffectRedact(
+        fields=v["fields"],
+    )
+
+
+def policy_effect_require_approval(v: Any) -> m.PolicyEffectRequireApproval:
+    return m.PolicyEffectRequireApproval(
+        approvers=v.get("approvers", []),
+        quorum=v.get("quorum", 1),
+        ttl_ms=v.get("ttl_ms", 259200000),
+    )
+
+
+def policy_page(v: Any) -> m.PolicyPage:
+    return m.PolicyPage(
+        items=[policy(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def policy_ref(v: Any) -> m.PolicyRef:
+    return m.PolicyRef(
+        id=v["id"],
+        name=v["name"],
+        version=v["version"],
+    )
+
+
+def policy_scope(v: Any) -> m.PolicyScope:
+    return m.PolicyScope(
+        agents=v.get("agents", []),
+        channels=v.get("channels", []),
+        operations=v.get("operations", []),
+        regions=v.get("regions", []),
+        roles=v.get("roles", []),
+    )
+
+
 def preferences(v: Any) -> m.Preferences:
     return m.Preferences(
         channels_off=v.get("channels_off", []),
@@ -1854,6 +2203,7 @@ def principal_agent(v: Any) -> m.PrincipalAgent:
 def principal_api_key(v: Any) -> m.PrincipalApiKey:
     return m.PrincipalApiKey(
         id=v["id"],
+        on_behalf_of=v.get("on_behalf_of"),
     )
 
 
@@ -1976,6 +2326,13 @@ def quiet_hours(v: Any) -> m.QuietHours:
     )
 
 
+def rate(v: Any) -> m.Rate:
+    return m.Rate(
+        max=v["max"],
+        per_ms=v["per_ms"],
+    )
+
+
 def read_file(v: Any) -> m.ReadFile:
     return m.ReadFile(
         chunks=v["chunks"],
@@ -2052,6 +2409,13 @@ def report_page(v: Any) -> m.ReportPage:
     )
 
 
+def residency(v: Any) -> m.Residency:
+    return m.Residency(
+        any=v.get("any", False),
+        region=v.get("region"),
+    )
+
+
 def resolved(v: Any) -> m.Resolved:
     return m.Resolved(
         candidate=v.get("candidate"),
@@ -2095,16 +2459,6 @@ def row_fault_page(v: Any) -> m.RowFaultPage:
     return m.RowFaultPage(
         items=[row_fault(t1) for t1 in v["items"]],
         next=v.get("next"),
-    )
-
-
-def rule(v: Any) -> m.Rule:
-    return m.Rule(
-        kind=v["kind"],
-        pattern=None if (t1 := v.get("pattern")) is None else pattern(t1),
-        severity=v["severity"],
-        source=rule_source(v["source"]),
-        text=v["text"],
     )
 
 
@@ -2267,7 +2621,7 @@ def send(v: Any) -> m.Send:
         state_seq=v["state_seq"],
         step=v.get("step"),
         test=v.get("test", False),
-        verdicts=[] if (t3 := v.get("verdicts")) is None else [verdict(t4) for t4 in t3],
+        verdicts=[] if (t3 := v.get("verdicts")) is None else [gate_verdict(t4) for t4 in t3],
     )
 
 
@@ -2725,18 +3079,6 @@ def vectors(v: Any) -> m.Vectors:
     )
 
 
-def verdict(v: Any) -> m.Verdict:
-    return m.Verdict(
-        at=_instant(v["at"]),
-        decision=v["decision"],
-        draft_hash=v["draft_hash"],
-        gate=v["gate"],
-        reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
-        rule=v.get("rule"),
-        until=None if (t3 := v.get("until")) is None else _instant(t3),
-    )
-
-
 def verification(v: Any) -> m.Verification:
     return m.Verification(
         at=_instant(v["at"]),
@@ -2824,9 +3166,9 @@ def voice_brief(v: Any) -> m.VoiceBrief:
 
 def voice_diff(v: Any) -> m.VoiceDiff:
     return m.VoiceDiff(
-        added=[rule(t1) for t1 in v["added"]],
+        added=[voice_rule2(t1) for t1 in v["added"]],
         kept=v["kept"],
-        removed=[rule(t2) for t2 in v["removed"]],
+        removed=[voice_rule2(t2) for t2 in v["removed"]],
     )
 
 
@@ -2916,8 +3258,18 @@ def voice_rule(v: Any) -> m.VoiceRule:
         edited_by=v.get("edited_by"),
         id=v["id"],
         position=v["position"],
-        rule=rule(v["rule"]),
+        rule=voice_rule2(v["rule"]),
         voice=v["voice"],
+    )
+
+
+def voice_rule2(v: Any) -> m.VoiceRule2:
+    return m.VoiceRule2(
+        kind=v["kind"],
+        pattern=None if (t1 := v.get("pattern")) is None else pattern(t1),
+        severity=v["severity"],
+        source=rule_source(v["source"]),
+        text=v["text"],
     )
 
 
@@ -3012,7 +3364,18 @@ def workspace(v: Any) -> m.Workspace:
         id=v["id"],
         mode=v.get("mode", "sandbox"),
         name=v["name"],
+        organization=v.get("organization"),
+        residency=None if (t1 := v.get("residency")) is None else residency(t1),
         slug=v["slug"],
         status=v.get("status", "active"),
         timezone=v["timezone"],
+    )
+
+
+def workspace_line(v: Any) -> m.WorkspaceLine:
+    return m.WorkspaceLine(
+        id=v["id"],
+        name=v["name"],
+        slug=v["slug"],
+        status=v["status"],
     )

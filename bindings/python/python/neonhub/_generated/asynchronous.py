@@ -19,18 +19,23 @@ if TYPE_CHECKING:
         AgentRunPage,
         AgentSession,
         AgentSessionPage,
+        Allowed,
         Answer,
         Assertion,
         Asset,
         Attribution,
         AuditEntryPage,
+        AuditExport,
         AuditReport,
         Basis,
         Brand,
         BrandPage,
         BrandsChannel,
+        Breaker,
         BuiltContext,
         Calendar,
+        CallEnd,
+        CallOperation,
         Caller,
         Campaign,
         CampaignBrief,
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
         CampaignStatus,
         Cancelled,
         CandidateStatus,
-        Changed,
         Channel,
         ChannelOverride,
         ChunkOptions,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
         ConversationPage,
         ConversationStatus,
         CreateSchedule,
+        CustomRole,
         DataKeyRotated,
         Dataset,
         DatasetKind,
@@ -66,9 +71,11 @@ if TYPE_CHECKING:
         DraftsCategory,
         DraftsOrigin,
         DraftsParts,
+        DryRun,
         EventPage,
         Exemplar,
         Explanation,
+        ExportFormat,
         ExportReport,
         FieldBoosts,
         Filter,
@@ -76,6 +83,7 @@ if TYPE_CHECKING:
         Forgotten,
         Frequency,
         Fusion,
+        GateVerdict,
         GeneratedText,
         HealAction,
         HealthRecordPage,
@@ -89,12 +97,19 @@ if TYPE_CHECKING:
         Job,
         JobPage,
         JobState,
+        JobsChanged,
         JobsLogLine,
+        KeyView,
+        KeyViewPage,
         KnowledgeCompacted,
         LaunchOutcome,
         LevelSet,
         Lifecycle,
+        LimitOverride,
+        LimitRow,
         Manifest,
+        Membership,
+        MembershipPage,
         Memory,
         MemoryChange,
         MemoryHit,
@@ -112,18 +127,28 @@ if TYPE_CHECKING:
         Missed,
         Mode,
         NewJob,
+        NewKey,
         NewNode,
         NewRule,
         Objective,
         OfflineTemplate,
         OnConflict,
+        OperationDetails,
+        OperationLine,
         Overlap,
         PartLimits,
         PeopleOrder,
+        Permission,
+        PermissionLine,
         PersonFields,
         PersonView,
         PersonViewPage,
         Plan,
+        PoliciesDecision,
+        Policy,
+        PolicyDraft,
+        PolicyPage,
+        PolicyState,
         Preferences,
         Prompt,
         PromptValue,
@@ -133,6 +158,7 @@ if TYPE_CHECKING:
         QueueStats,
         QueueView,
         QuietHours,
+        Rate,
         Recorded,
         Rendered,
         Repaired,
@@ -193,7 +219,6 @@ if TYPE_CHECKING:
         VectorKind,
         VectorStorage,
         Vectors,
-        Verdict,
         VerificationMethod,
         Verified,
         VersionDiff,
@@ -208,6 +233,7 @@ if TYPE_CHECKING:
         When,
         Worked,
         Workspace,
+        WorkspaceLine,
         WorkspaceStatus,
     )
 
@@ -317,6 +343,88 @@ class AsyncAiOperations:
         }))
 
 
+class AsyncApiKeysOperations:
+    """Operations of `api_keys`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def create(
+        self,
+        *,
+        name: str,
+        permissions: Sequence[Permission],
+        expires_at: datetime | None | Omit = OMIT,
+        rate_limit: Rate | None | Omit = OMIT,
+    ) -> NewKey:
+        """Makes an API key. Its secret is in this answer and nowhere else.
+
+        Args:
+            name: Name, 1..100 characters.
+            permissions: What it may do; nothing beyond the caller's own rights.
+              `own:organization` makes a root key.
+            expires_at: Until when it is valid; left out: until it is revoked.
+            rate_limit: A rate of its own, in place of the profile's.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.new_key(await self._core.call("api_keys.create", {
+            "name": name,
+            "permissions": permissions,
+            "expires_at": expires_at,
+            "rate_limit": rate_limit,
+        }))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> KeyViewPage:
+        """Lists the API keys of this workspace, without their secrets.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most keys of the page, 1..500. Default 50.
+
+        Needs `manage:team`. Effect: read.
+        """
+        return c.key_view_page(await self._core.call("api_keys.list", {"cursor": cursor, "limit": limit}))
+
+    async def revoke(
+        self,
+        *,
+        id: str,
+    ) -> KeyView:
+        """Revokes an API key: its next call is refused.
+
+        Args:
+            id: Id of the key.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.key_view(await self._core.call("api_keys.revoke", {"id": id}))
+
+    async def rotate(
+        self,
+        *,
+        id: str,
+        overlap_ms: int | None | Omit = OMIT,
+    ) -> NewKey:
+        """Replaces an API key by a new one with the same rights; for a while both are valid.
+
+        Args:
+            id: Id of the key.
+            overlap_ms: How long the old one stays valid, in milliseconds, at most 30 days.
+              Default 24 h.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.new_key(await self._core.call("api_keys.rotate", {"id": id, "overlap_ms": overlap_ms}))
+
+
 class AsyncAuditOperations:
     """Operations of `audit`."""
 
@@ -325,31 +433,88 @@ class AsyncAuditOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def export(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        format: ExportFormat | Omit = OMIT,
+        from_: int | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        to: int | None | Omit = OMIT,
+    ) -> AuditExport:
+        """Exports entries page by page, with the checkpoints that vouch for them.
+
+        Args:
+            cursor: `next` of the page before, with the same range.
+            format: `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
+            from_: First entry, from 1. Default: the first.
+            limit: Most entries of the page, 1..=5 000. Default 1 000.
+            to: Last entry. Default: the last.
+
+        Needs `read:audit`. Effect: read.
+        """
+        return c.audit_export(await self._core.call("audit.export", {
+            "cursor": cursor,
+            "format": format,
+            "from": from_,
+            "limit": limit,
+            "to": to,
+        }))
+
     async def query(
         self,
         *,
         action: str | None | Omit = OMIT,
+        actor: str | None | Omit = OMIT,
         cursor: str | None | Omit = OMIT,
+        from_: datetime | None | Omit = OMIT,
         limit: int | None | Omit = OMIT,
+        target_id: str | None | Omit = OMIT,
+        target_kind: str | None | Omit = OMIT,
+        to: datetime | None | Omit = OMIT,
     ) -> AuditEntryPage:
-        """Reads the audit log, newest entries last.
+        """Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
+        chooses.
 
         Args:
             action: Only this action, such as `people.resolve`.
+            actor: Only this actor, in short form: `user:ada`, `agent:campaign`.
             cursor: `next` of the page before.
+            from_: Only from this instant on.
             limit: Most entries of the page, 1..500. Default 50.
+            target_id: With `target_kind`: only what was done to this record.
+            target_kind: Only what was done to records of this kind, such as `policy`.
+            to: Only up to this instant.
 
         Needs `read:audit`. Effect: read.
         """
-        return c.audit_entry_page(await self._core.call("audit.query", {"action": action, "cursor": cursor, "limit": limit}))
+        return c.audit_entry_page(await self._core.call("audit.query", {
+            "action": action,
+            "actor": actor,
+            "cursor": cursor,
+            "from": from_,
+            "limit": limit,
+            "target_id": target_id,
+            "target_kind": target_kind,
+            "to": to,
+        }))
 
-    async def verify(self) -> AuditReport:
-        """Walks the audit chain of this workspace and names the first entry that was changed, removed
-        or moved.
+    async def verify(
+        self,
+        *,
+        from_: int | None | Omit = OMIT,
+        to: int | None | Omit = OMIT,
+    ) -> AuditReport:
+        """Walks the audit chain of this workspace, holds it against the anchors outside the store, and
+        names the first entry that was changed, removed or moved.
+
+        Args:
+            from_: First entry, from 1. Default: the first.
+            to: Last entry. Default: the last, and then also that none is missing after it.
 
         Needs `read:audit`. Effect: read.
         """
-        return c.audit_report(await self._core.call("audit.verify", {}))
+        return c.audit_report(await self._core.call("audit.verify", {"from": from_, "to": to}))
 
 
 class AsyncBrandsOperations:
@@ -476,6 +641,45 @@ class AsyncBrandsOperations:
             "reply_to": reply_to,
             "unsubscribe_url": unsubscribe_url,
         }))
+
+
+class AsyncBreakersOperations:
+    """Operations of `breakers`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def list(
+        self,
+        *,
+        target: str | None | Omit = OMIT,
+    ) -> builtins.list[Breaker]:
+        """Lists the circuit breakers of this workspace: those that moved, and those this process calls
+        through.
+
+        Args:
+            target: Only targets that start so, such as `model:`.
+
+        Needs `manage:jobs`. Effect: read.
+        """
+        answer = await self._core.call("breakers.list", {"target": target})
+        return Rows([c.breaker(t1) for t1 in answer])
+
+    async def reset(
+        self,
+        *,
+        target: str,
+    ) -> Breaker:
+        """Closes a circuit breaker, so that the next call goes through.
+
+        Args:
+            target: The target, such as `model:openai`.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.breaker(await self._core.call("breakers.reset", {"target": target}))
 
 
 class AsyncBusOperations:
@@ -762,6 +966,91 @@ class AsyncCampaignOperations:
         Needs `send:messages`. Effect: idempotent. Codes of its own: `conflict`.
         """
         return c.launch_outcome(await self._core.call("campaign.start", {"id": id}))
+
+
+class AsyncCatalogueOperations:
+    """Operations of `catalogue`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def batch(
+        self,
+        *,
+        calls: Sequence[CallOperation],
+        stop_on_error: bool | Omit = OMIT,
+    ) -> builtins.list[CallEnd]:
+        """Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
+        when a later one fails.
+
+        Args:
+            calls: The calls, 1..=100.
+            stop_on_error: True to leave out what comes after the first that fails. Default:
+              `False`.
+
+        Effect: read.
+        """
+        answer = await self._core.call("catalogue.batch", {"calls": calls, "stop_on_error": stop_on_error})
+        return Rows([c.call_end(t1) for t1 in answer])
+
+    async def call(
+        self,
+        *,
+        name: str,
+        deadline_ms: int | None | Omit = OMIT,
+        idempotency_key: str | None | Omit = OMIT,
+        input: Mapping[str, Any] | Omit = OMIT,
+    ) -> Any:
+        """Calls an operation by its name. The call is judged, limited and audited as the operation
+        itself is.
+
+        Args:
+            name: Name of the operation.
+            deadline_ms: Shortens the operation's deadline, in milliseconds, at least 1.
+            idempotency_key: A repeated call with the same key and input gives the first answer
+              for 24 h.
+            input: Its input. Default: `{}`.
+
+        Effect: read.
+        """
+        answer: Any = await self._core.call("catalogue.call", {
+            "name": name,
+            "deadline_ms": deadline_ms,
+            "idempotency_key": idempotency_key,
+            "input": input,
+        })
+        return answer
+
+    async def describe(
+        self,
+        *,
+        name: str,
+    ) -> OperationDetails:
+        """Tells everything about an operation: its schemas, rights, limits and examples.
+
+        Args:
+            name: Its name.
+
+        Effect: read.
+        """
+        return c.operation_details(await self._core.call("catalogue.describe", {"name": name}))
+
+    async def list(
+        self,
+        *,
+        prefix: str | None | Omit = OMIT,
+    ) -> builtins.list[OperationLine]:
+        """Lists the operations of this hub, by name.
+
+        Args:
+            prefix: Only names that start so, such as `people.`.
+
+        Effect: read.
+        """
+        answer = await self._core.call("catalogue.list", {"prefix": prefix})
+        return Rows([c.operation_line(t1) for t1 in answer])
 
 
 class AsyncConsentOperations:
@@ -1633,7 +1922,7 @@ class AsyncGateOperations:
         draft: str,
         at: datetime | None | Omit = OMIT,
         person: str | None | Omit = OMIT,
-    ) -> Verdict:
+    ) -> GateVerdict:
         """Asks the gate whether a draft may go to a person. Nothing is stored or sent.
 
         Args:
@@ -1643,7 +1932,7 @@ class AsyncGateOperations:
 
         Needs `read:content`. Effect: read.
         """
-        return c.verdict(await self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
+        return c.gate_verdict(await self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
 
 
 class AsyncHealthOperations:
@@ -1736,7 +2025,7 @@ class AsyncJobsOperations:
         *,
         queue: str,
         error: str | None | Omit = OMIT,
-    ) -> Changed:
+    ) -> JobsChanged:
         """Drops the dead jobs of a queue, oldest first, 1000 a call.
 
         Args:
@@ -1745,7 +2034,7 @@ class AsyncJobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(await self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
+        return c.jobs_changed(await self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
 
     async def enqueue(
         self,
@@ -1920,7 +2209,7 @@ class AsyncJobsOperations:
         self,
         *,
         ids: Sequence[str],
-    ) -> Changed:
+    ) -> JobsChanged:
         """Has dead or failed jobs run again from their first try.
 
         Args:
@@ -1928,14 +2217,14 @@ class AsyncJobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(await self._core.call("jobs.retry", {"ids": ids}))
+        return c.jobs_changed(await self._core.call("jobs.retry", {"ids": ids}))
 
     async def retry_dead(
         self,
         *,
         queue: str,
         error: str | None | Omit = OMIT,
-    ) -> Changed:
+    ) -> JobsChanged:
         """Has the dead jobs of a queue run again, oldest first, 1000 a call.
 
         Args:
@@ -1944,7 +2233,7 @@ class AsyncJobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(await self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
+        return c.jobs_changed(await self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
 
     async def work(self) -> Worked:
         """Works every job that is due now in this process, until none is left.
@@ -2152,6 +2441,124 @@ class AsyncKnowledgeOperations:
             "text_weight": text_weight,
             "vector": vector,
         }))
+
+
+class AsyncLimitsOperations:
+    """Operations of `limits`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def list(self) -> builtins.list[LimitRow]:
+        """Lists the limits of calls: what is counted, how many are admitted, since when a limit is
+        overridden.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        answer = await self._core.call("limits.list", {})
+        return Rows([c.limit_row(t1) for t1 in answer])
+
+    async def override(
+        self,
+        *,
+        bucket: str,
+        reason: str,
+        until: datetime,
+        rate: Rate | None | Omit = OMIT,
+    ) -> LimitOverride:
+        """Sets another limit for a bucket, or for all buckets of a kind, for a time.
+
+        Args:
+            bucket: A kind such as `principal`, or one bucket of it such as
+              `principal|user:ada`.
+            reason: Why, 1..500 characters; kept in the audit log.
+            until: Until when; at most a year from now. An instant that has passed ends an
+              override.
+            rate: The rate in its place; left out: not limited.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.limit_override(await self._core.call("limits.override", {
+            "bucket": bucket,
+            "reason": reason,
+            "until": until,
+            "rate": rate,
+        }))
+
+
+class AsyncMembersOperations:
+    """Operations of `members`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def invite(
+        self,
+        *,
+        role: str,
+        user: str,
+    ) -> Membership:
+        """Asks a user to join this workspace with a role.
+
+        Args:
+            role: `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
+              beyond the caller's own rights.
+            user: The user, by the id the host knows it by, 1..200 bytes.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.membership(await self._core.call("members.invite", {"role": role, "user": user}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> MembershipPage:
+        """Lists the members of this workspace, by user.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most members of the page, 1..500. Default 50.
+
+        Needs `manage:team`. Effect: read.
+        """
+        return c.membership_page(await self._core.call("members.list", {"cursor": cursor, "limit": limit}))
+
+    async def remove(
+        self,
+        *,
+        user: str,
+    ) -> Membership:
+        """Removes a member. Its keys are revoked in the same commit.
+
+        Args:
+            user: The user.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.membership(await self._core.call("members.remove", {"user": user}))
+
+    async def set_role(
+        self,
+        *,
+        role: str,
+        user: str,
+    ) -> Membership:
+        """Gives a member another role. It holds for the member's next call.
+
+        Args:
+            role: The new role; neither it nor the old one may go beyond the caller's own
+              rights.
+            user: The user.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.membership(await self._core.call("members.set_role", {"role": role, "user": user}))
 
 
 class AsyncMemoryOperations:
@@ -2766,6 +3173,131 @@ class AsyncPeopleOperations:
         }))
 
 
+class AsyncPoliciesOperations:
+    """Operations of `policies`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def activate(
+        self,
+        *,
+        id: str,
+        dry_run: bool | Omit = OMIT,
+    ) -> Policy:
+        """Puts a version of a policy in force, or in dry run. Another version of the same name that
+        was in that state ends.
+
+        Args:
+            id: Id of the version.
+            dry_run: True to only evaluate and record it beside those in force. Default:
+              `False`.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.policy(await self._core.call("policies.activate", {"id": id, "dry_run": dry_run}))
+
+    async def dry_run(
+        self,
+        *,
+        policy: PolicyDraft,
+        from_: datetime | None | Omit = OMIT,
+        to: datetime | None | Omit = OMIT,
+    ) -> DryRun:
+        """Tries a policy on the decisions that were recorded: which would have come out differently.
+
+        Args:
+            policy: The policy; a version in force of the same name is left out beside it.
+            from_: Decisions from this instant on. Default: all that are kept, 30 days.
+            to: Decisions up to this instant. Default: now.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        return c.dry_run(await self._core.call("policies.dry_run", {"policy": policy, "from": from_, "to": to}))
+
+    async def evaluate(
+        self,
+        *,
+        facts: Any,
+        operation: str,
+    ) -> PoliciesDecision:
+        """Asks the policies in force what they would say to a call with these facts, with the word of
+        each rule.
+
+        Args:
+            facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
+              is left out is unknown.
+            operation: Name of the operation.
+
+        Needs `read:audit`. Effect: pure.
+        """
+        return c.policies_decision(await self._core.call("policies.evaluate", {"facts": facts, "operation": operation}))
+
+    async def history(
+        self,
+        *,
+        name: str,
+    ) -> builtins.list[Policy]:
+        """Lists all versions of a policy, the newest last.
+
+        Args:
+            name: Name of the policy.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        answer = await self._core.call("policies.history", {"name": name})
+        return Rows([c.policy(t1) for t1 in answer])
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        state: PolicyState | None | Omit = OMIT,
+    ) -> PolicyPage:
+        """Lists policies, by state and name, or by name and version.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most policies of the page, 1..500. Default 50.
+            state: Only this state.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        return c.policy_page(await self._core.call("policies.list", {"cursor": cursor, "limit": limit, "state": state}))
+
+    async def put(
+        self,
+        *,
+        policy: PolicyDraft,
+    ) -> Policy:
+        """Writes a policy as a draft: a new name starts at version 1, a known one gets its next
+        version.
+
+        Args:
+            policy: What it says.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.policy(await self._core.call("policies.put", {"policy": policy}))
+
+    async def retire(
+        self,
+        *,
+        id: str,
+    ) -> Policy:
+        """Takes a version of a policy out of force.
+
+        Args:
+            id: Id of the version.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.policy(await self._core.call("policies.retire", {"id": id}))
+
+
 class AsyncPreferencesOperations:
     """Operations of `preferences`."""
 
@@ -2887,7 +3419,7 @@ class AsyncQueuesOperations:
         *,
         confirm: str,
         queue: str,
-    ) -> Changed:
+    ) -> JobsChanged:
         """Removes all jobs of a queue, 5000 a call. The queue must be drained.
 
         Args:
@@ -2896,7 +3428,7 @@ class AsyncQueuesOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(await self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
+        return c.jobs_changed(await self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
 
     async def pause(
         self,
@@ -2939,6 +3471,33 @@ class AsyncQueuesOperations:
         Needs `read:analytics`. Effect: read.
         """
         return c.queue_stats(await self._core.call("queues.stats", {"queue": queue}))
+
+
+class AsyncRolesOperations:
+    """Operations of `roles`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def put(
+        self,
+        *,
+        name: str,
+        permissions: Sequence[Permission],
+    ) -> CustomRole:
+        """Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
+
+        Args:
+            name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
+              role.
+            permissions: What it holds: words such as `read:content`, none beyond the caller's
+              own rights.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.custom_role(await self._core.call("roles.put", {"name": name, "permissions": permissions}))
 
 
 class AsyncRunsOperations:
@@ -3213,8 +3772,32 @@ class AsyncScopeOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def can(
+        self,
+        *,
+        operation: str,
+        target: Mapping[str, Any] | None | Omit = OMIT,
+    ) -> Allowed:
+        """Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+
+        Args:
+            operation: Name of the operation.
+            target: Its input as far as it is known, for policies that look at it.
+
+        Effect: pure.
+        """
+        return c.allowed(await self._core.call("scope.can", {"operation": operation, "target": target}))
+
+    async def list_permissions(self) -> list[PermissionLine]:
+        """Lists the words of rights: what each means, which roles hold it, which operations need it.
+
+        Effect: read.
+        """
+        answer = await self._core.call("scope.list_permissions", {})
+        return Rows([c.permission_line(t1) for t1 in answer])
+
     async def whoami(self) -> Caller:
-        """Tells who is calling, with which rights, in which workspace.
+        """Tells who is calling, with which rights, in which workspace, and how many calls are left.
 
         Effect: read.
         """
@@ -4441,12 +5024,75 @@ class AsyncWorkspacesOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def close(
+        self,
+        *,
+        reason: str,
+    ) -> Workspace:
+        """Closes this workspace. It can be restored until it is erased.
+
+        Args:
+            reason: Why, 1..500 characters.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.workspace(await self._core.call("workspaces.close", {"reason": reason}))
+
+    async def create(
+        self,
+        *,
+        slug: str,
+        name: str | None | Omit = OMIT,
+        timezone: str | None | Omit = OMIT,
+    ) -> Workspace:
+        """Makes a workspace in the organization of this one.
+
+        Args:
+            slug: Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
+              outside the organization, the new workspace gets a longer one, which is in the
+              answer.
+            name: Display name, 1..200 characters. Default: the slug.
+            timezone: IANA time zone. Default: that of this workspace.
+
+        Needs `manage:organization`. Effect: idempotent.
+        """
+        return c.workspace(await self._core.call("workspaces.create", {"slug": slug, "name": name, "timezone": timezone}))
+
     async def get(self) -> Workspace:
         """Gives the settings of this workspace.
 
         Effect: read.
         """
         return c.workspace(await self._core.call("workspaces.get", {}))
+
+    async def list(self) -> builtins.list[WorkspaceLine]:
+        """Lists the workspaces of this organization that the caller belongs to, by slug.
+
+        Effect: read.
+        """
+        answer = await self._core.call("workspaces.list", {})
+        return Rows([c.workspace_line(t1) for t1 in answer])
+
+    async def restore(self) -> Workspace:
+        """Makes a suspended or closed workspace active again.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.workspace(await self._core.call("workspaces.restore", {}))
+
+    async def suspend(
+        self,
+        *,
+        reason: str,
+    ) -> Workspace:
+        """Suspends this workspace: it answers reads, all else is refused until it is restored.
+
+        Args:
+            reason: Why, 1..500 characters.
+
+        Needs `manage:organization`. Effect: idempotent.
+        """
+        return c.workspace(await self._core.call("workspaces.suspend", {"reason": reason}))
 
     async def update(
         self,
@@ -4456,6 +5102,8 @@ class AsyncWorkspacesOperations:
         default_region: str | None | Omit = OMIT,
         mode: Mode | None | Omit = OMIT,
         name: str | None | Omit = OMIT,
+        region_tag: str | None | Omit = OMIT,
+        residency_any: bool | None | Omit = OMIT,
         status: WorkspaceStatus | None | Omit = OMIT,
         timezone: str | None | Omit = OMIT,
     ) -> Workspace:
@@ -4467,6 +5115,9 @@ class AsyncWorkspacesOperations:
             default_region: ISO 3166-1 alpha-2 region for reading national phone numbers.
             mode: `sandbox` for trying out, `production` for real people.
             name: Display name, 1..200 characters.
+            region_tag: Region that the targets of its data must be tagged with, such as `eu`;
+              empty text: anywhere.
+            residency_any: Lets targets without a region pass as well.
             status: `active`, `paused`, `suspended` or `closed`.
             timezone: IANA time zone.
 
@@ -4478,6 +5129,8 @@ class AsyncWorkspacesOperations:
             "default_region": default_region,
             "mode": mode,
             "name": name,
+            "region_tag": region_tag,
+            "residency_any": residency_any,
             "status": status,
             "timezone": timezone,
         }))
@@ -4502,6 +5155,11 @@ class AsyncOperations:
         return AsyncAiOperations(self._core)
 
     @property
+    def api_keys(self) -> AsyncApiKeysOperations:
+        """Operations of `api_keys`."""
+        return AsyncApiKeysOperations(self._core)
+
+    @property
     def audit(self) -> AsyncAuditOperations:
         """Operations of `audit`."""
         return AsyncAuditOperations(self._core)
@@ -4512,6 +5170,11 @@ class AsyncOperations:
         return AsyncBrandsOperations(self._core)
 
     @property
+    def breakers(self) -> AsyncBreakersOperations:
+        """Operations of `breakers`."""
+        return AsyncBreakersOperations(self._core)
+
+    @property
     def bus(self) -> AsyncBusOperations:
         """Operations of `bus`."""
         return AsyncBusOperations(self._core)
@@ -4520,6 +5183,11 @@ class AsyncOperations:
     def campaign(self) -> AsyncCampaignOperations:
         """Operations of `campaign`."""
         return AsyncCampaignOperations(self._core)
+
+    @property
+    def catalogue(self) -> AsyncCatalogueOperations:
+        """Operations of `catalogue`."""
+        return AsyncCatalogueOperations(self._core)
 
     @property
     def consent(self) -> AsyncConsentOperations:
@@ -4572,6 +5240,16 @@ class AsyncOperations:
         return AsyncKnowledgeOperations(self._core)
 
     @property
+    def limits(self) -> AsyncLimitsOperations:
+        """Operations of `limits`."""
+        return AsyncLimitsOperations(self._core)
+
+    @property
+    def members(self) -> AsyncMembersOperations:
+        """Operations of `members`."""
+        return AsyncMembersOperations(self._core)
+
+    @property
     def memory(self) -> AsyncMemoryOperations:
         """Operations of `memory`."""
         return AsyncMemoryOperations(self._core)
@@ -4580,6 +5258,11 @@ class AsyncOperations:
     def people(self) -> AsyncPeopleOperations:
         """Operations of `people`."""
         return AsyncPeopleOperations(self._core)
+
+    @property
+    def policies(self) -> AsyncPoliciesOperations:
+        """Operations of `policies`."""
+        return AsyncPoliciesOperations(self._core)
 
     @property
     def preferences(self) -> AsyncPreferencesOperations:
@@ -4595,6 +5278,11 @@ class AsyncOperations:
     def queues(self) -> AsyncQueuesOperations:
         """Operations of `queues`."""
         return AsyncQueuesOperations(self._core)
+
+    @property
+    def roles(self) -> AsyncRolesOperations:
+        """Operations of `roles`."""
+        return AsyncRolesOperations(self._core)
 
     @property
     def runs(self) -> AsyncRunsOperations:

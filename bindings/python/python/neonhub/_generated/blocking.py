@@ -19,18 +19,23 @@ if TYPE_CHECKING:
         AgentRunPage,
         AgentSession,
         AgentSessionPage,
+        Allowed,
         Answer,
         Assertion,
         Asset,
         Attribution,
         AuditEntryPage,
+        AuditExport,
         AuditReport,
         Basis,
         Brand,
         BrandPage,
         BrandsChannel,
+        Breaker,
         BuiltContext,
         Calendar,
+        CallEnd,
+        CallOperation,
         Caller,
         Campaign,
         CampaignBrief,
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
         CampaignStatus,
         Cancelled,
         CandidateStatus,
-        Changed,
         Channel,
         ChannelOverride,
         ChunkOptions,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
         ConversationPage,
         ConversationStatus,
         CreateSchedule,
+        CustomRole,
         DataKeyRotated,
         Dataset,
         DatasetKind,
@@ -66,9 +71,11 @@ if TYPE_CHECKING:
         DraftsCategory,
         DraftsOrigin,
         DraftsParts,
+        DryRun,
         EventPage,
         Exemplar,
         Explanation,
+        ExportFormat,
         ExportReport,
         FieldBoosts,
         Filter,
@@ -76,6 +83,7 @@ if TYPE_CHECKING:
         Forgotten,
         Frequency,
         Fusion,
+        GateVerdict,
         GeneratedText,
         HealAction,
         HealthRecordPage,
@@ -89,12 +97,19 @@ if TYPE_CHECKING:
         Job,
         JobPage,
         JobState,
+        JobsChanged,
         JobsLogLine,
+        KeyView,
+        KeyViewPage,
         KnowledgeCompacted,
         LaunchOutcome,
         LevelSet,
         Lifecycle,
+        LimitOverride,
+        LimitRow,
         Manifest,
+        Membership,
+        MembershipPage,
         Memory,
         MemoryChange,
         MemoryHit,
@@ -112,18 +127,28 @@ if TYPE_CHECKING:
         Missed,
         Mode,
         NewJob,
+        NewKey,
         NewNode,
         NewRule,
         Objective,
         OfflineTemplate,
         OnConflict,
+        OperationDetails,
+        OperationLine,
         Overlap,
         PartLimits,
         PeopleOrder,
+        Permission,
+        PermissionLine,
         PersonFields,
         PersonView,
         PersonViewPage,
         Plan,
+        PoliciesDecision,
+        Policy,
+        PolicyDraft,
+        PolicyPage,
+        PolicyState,
         Preferences,
         Prompt,
         PromptValue,
@@ -133,6 +158,7 @@ if TYPE_CHECKING:
         QueueStats,
         QueueView,
         QuietHours,
+        Rate,
         Recorded,
         Rendered,
         Repaired,
@@ -193,7 +219,6 @@ if TYPE_CHECKING:
         VectorKind,
         VectorStorage,
         Vectors,
-        Verdict,
         VerificationMethod,
         Verified,
         VersionDiff,
@@ -208,6 +233,7 @@ if TYPE_CHECKING:
         When,
         Worked,
         Workspace,
+        WorkspaceLine,
         WorkspaceStatus,
     )
 
@@ -317,6 +343,88 @@ class AiOperations:
         }))
 
 
+class ApiKeysOperations:
+    """Operations of `api_keys`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def create(
+        self,
+        *,
+        name: str,
+        permissions: Sequence[Permission],
+        expires_at: datetime | None | Omit = OMIT,
+        rate_limit: Rate | None | Omit = OMIT,
+    ) -> NewKey:
+        """Makes an API key. Its secret is in this answer and nowhere else.
+
+        Args:
+            name: Name, 1..100 characters.
+            permissions: What it may do; nothing beyond the caller's own rights.
+              `own:organization` makes a root key.
+            expires_at: Until when it is valid; left out: until it is revoked.
+            rate_limit: A rate of its own, in place of the profile's.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.new_key(self._core.call("api_keys.create", {
+            "name": name,
+            "permissions": permissions,
+            "expires_at": expires_at,
+            "rate_limit": rate_limit,
+        }))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> KeyViewPage:
+        """Lists the API keys of this workspace, without their secrets.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most keys of the page, 1..500. Default 50.
+
+        Needs `manage:team`. Effect: read.
+        """
+        return c.key_view_page(self._core.call("api_keys.list", {"cursor": cursor, "limit": limit}))
+
+    def revoke(
+        self,
+        *,
+        id: str,
+    ) -> KeyView:
+        """Revokes an API key: its next call is refused.
+
+        Args:
+            id: Id of the key.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.key_view(self._core.call("api_keys.revoke", {"id": id}))
+
+    def rotate(
+        self,
+        *,
+        id: str,
+        overlap_ms: int | None | Omit = OMIT,
+    ) -> NewKey:
+        """Replaces an API key by a new one with the same rights; for a while both are valid.
+
+        Args:
+            id: Id of the key.
+            overlap_ms: How long the old one stays valid, in milliseconds, at most 30 days.
+              Default 24 h.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.new_key(self._core.call("api_keys.rotate", {"id": id, "overlap_ms": overlap_ms}))
+
+
 class AuditOperations:
     """Operations of `audit`."""
 
@@ -325,31 +433,88 @@ class AuditOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
+    def export(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        format: ExportFormat | Omit = OMIT,
+        from_: int | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        to: int | None | Omit = OMIT,
+    ) -> AuditExport:
+        """Exports entries page by page, with the checkpoints that vouch for them.
+
+        Args:
+            cursor: `next` of the page before, with the same range.
+            format: `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
+            from_: First entry, from 1. Default: the first.
+            limit: Most entries of the page, 1..=5 000. Default 1 000.
+            to: Last entry. Default: the last.
+
+        Needs `read:audit`. Effect: read.
+        """
+        return c.audit_export(self._core.call("audit.export", {
+            "cursor": cursor,
+            "format": format,
+            "from": from_,
+            "limit": limit,
+            "to": to,
+        }))
+
     def query(
         self,
         *,
         action: str | None | Omit = OMIT,
+        actor: str | None | Omit = OMIT,
         cursor: str | None | Omit = OMIT,
+        from_: datetime | None | Omit = OMIT,
         limit: int | None | Omit = OMIT,
+        target_id: str | None | Omit = OMIT,
+        target_kind: str | None | Omit = OMIT,
+        to: datetime | None | Omit = OMIT,
     ) -> AuditEntryPage:
-        """Reads the audit log, newest entries last.
+        """Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
+        chooses.
 
         Args:
             action: Only this action, such as `people.resolve`.
+            actor: Only this actor, in short form: `user:ada`, `agent:campaign`.
             cursor: `next` of the page before.
+            from_: Only from this instant on.
             limit: Most entries of the page, 1..500. Default 50.
+            target_id: With `target_kind`: only what was done to this record.
+            target_kind: Only what was done to records of this kind, such as `policy`.
+            to: Only up to this instant.
 
         Needs `read:audit`. Effect: read.
         """
-        return c.audit_entry_page(self._core.call("audit.query", {"action": action, "cursor": cursor, "limit": limit}))
+        return c.audit_entry_page(self._core.call("audit.query", {
+            "action": action,
+            "actor": actor,
+            "cursor": cursor,
+            "from": from_,
+            "limit": limit,
+            "target_id": target_id,
+            "target_kind": target_kind,
+            "to": to,
+        }))
 
-    def verify(self) -> AuditReport:
-        """Walks the audit chain of this workspace and names the first entry that was changed, removed
-        or moved.
+    def verify(
+        self,
+        *,
+        from_: int | None | Omit = OMIT,
+        to: int | None | Omit = OMIT,
+    ) -> AuditReport:
+        """Walks the audit chain of this workspace, holds it against the anchors outside the store, and
+        names the first entry that was changed, removed or moved.
+
+        Args:
+            from_: First entry, from 1. Default: the first.
+            to: Last entry. Default: the last, and then also that none is missing after it.
 
         Needs `read:audit`. Effect: read.
         """
-        return c.audit_report(self._core.call("audit.verify", {}))
+        return c.audit_report(self._core.call("audit.verify", {"from": from_, "to": to}))
 
 
 class BrandsOperations:
@@ -476,6 +641,45 @@ class BrandsOperations:
             "reply_to": reply_to,
             "unsubscribe_url": unsubscribe_url,
         }))
+
+
+class BreakersOperations:
+    """Operations of `breakers`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def list(
+        self,
+        *,
+        target: str | None | Omit = OMIT,
+    ) -> builtins.list[Breaker]:
+        """Lists the circuit breakers of this workspace: those that moved, and those this process calls
+        through.
+
+        Args:
+            target: Only targets that start so, such as `model:`.
+
+        Needs `manage:jobs`. Effect: read.
+        """
+        answer = self._core.call("breakers.list", {"target": target})
+        return Rows([c.breaker(t1) for t1 in answer])
+
+    def reset(
+        self,
+        *,
+        target: str,
+    ) -> Breaker:
+        """Closes a circuit breaker, so that the next call goes through.
+
+        Args:
+            target: The target, such as `model:openai`.
+
+        Needs `manage:jobs`. Effect: idempotent.
+        """
+        return c.breaker(self._core.call("breakers.reset", {"target": target}))
 
 
 class BusOperations:
@@ -762,6 +966,91 @@ class CampaignOperations:
         Needs `send:messages`. Effect: idempotent. Codes of its own: `conflict`.
         """
         return c.launch_outcome(self._core.call("campaign.start", {"id": id}))
+
+
+class CatalogueOperations:
+    """Operations of `catalogue`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def batch(
+        self,
+        *,
+        calls: Sequence[CallOperation],
+        stop_on_error: bool | Omit = OMIT,
+    ) -> builtins.list[CallEnd]:
+        """Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
+        when a later one fails.
+
+        Args:
+            calls: The calls, 1..=100.
+            stop_on_error: True to leave out what comes after the first that fails. Default:
+              `False`.
+
+        Effect: read.
+        """
+        answer = self._core.call("catalogue.batch", {"calls": calls, "stop_on_error": stop_on_error})
+        return Rows([c.call_end(t1) for t1 in answer])
+
+    def call(
+        self,
+        *,
+        name: str,
+        deadline_ms: int | None | Omit = OMIT,
+        idempotency_key: str | None | Omit = OMIT,
+        input: Mapping[str, Any] | Omit = OMIT,
+    ) -> Any:
+        """Calls an operation by its name. The call is judged, limited and audited as the operation
+        itself is.
+
+        Args:
+            name: Name of the operation.
+            deadline_ms: Shortens the operation's deadline, in milliseconds, at least 1.
+            idempotency_key: A repeated call with the same key and input gives the first answer
+              for 24 h.
+            input: Its input. Default: `{}`.
+
+        Effect: read.
+        """
+        answer: Any = self._core.call("catalogue.call", {
+            "name": name,
+            "deadline_ms": deadline_ms,
+            "idempotency_key": idempotency_key,
+            "input": input,
+        })
+        return answer
+
+    def describe(
+        self,
+        *,
+        name: str,
+    ) -> OperationDetails:
+        """Tells everything about an operation: its schemas, rights, limits and examples.
+
+        Args:
+            name: Its name.
+
+        Effect: read.
+        """
+        return c.operation_details(self._core.call("catalogue.describe", {"name": name}))
+
+    def list(
+        self,
+        *,
+        prefix: str | None | Omit = OMIT,
+    ) -> builtins.list[OperationLine]:
+        """Lists the operations of this hub, by name.
+
+        Args:
+            prefix: Only names that start so, such as `people.`.
+
+        Effect: read.
+        """
+        answer = self._core.call("catalogue.list", {"prefix": prefix})
+        return Rows([c.operation_line(t1) for t1 in answer])
 
 
 class ConsentOperations:
@@ -1633,7 +1922,7 @@ class GateOperations:
         draft: str,
         at: datetime | None | Omit = OMIT,
         person: str | None | Omit = OMIT,
-    ) -> Verdict:
+    ) -> GateVerdict:
         """Asks the gate whether a draft may go to a person. Nothing is stored or sent.
 
         Args:
@@ -1643,7 +1932,7 @@ class GateOperations:
 
         Needs `read:content`. Effect: read.
         """
-        return c.verdict(self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
+        return c.gate_verdict(self._core.call("gate.check", {"draft": draft, "at": at, "person": person}))
 
 
 class HealthOperations:
@@ -1736,7 +2025,7 @@ class JobsOperations:
         *,
         queue: str,
         error: str | None | Omit = OMIT,
-    ) -> Changed:
+    ) -> JobsChanged:
         """Drops the dead jobs of a queue, oldest first, 1000 a call.
 
         Args:
@@ -1745,7 +2034,7 @@ class JobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
+        return c.jobs_changed(self._core.call("jobs.discard_dead", {"queue": queue, "error": error}))
 
     def enqueue(
         self,
@@ -1920,7 +2209,7 @@ class JobsOperations:
         self,
         *,
         ids: Sequence[str],
-    ) -> Changed:
+    ) -> JobsChanged:
         """Has dead or failed jobs run again from their first try.
 
         Args:
@@ -1928,14 +2217,14 @@ class JobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(self._core.call("jobs.retry", {"ids": ids}))
+        return c.jobs_changed(self._core.call("jobs.retry", {"ids": ids}))
 
     def retry_dead(
         self,
         *,
         queue: str,
         error: str | None | Omit = OMIT,
-    ) -> Changed:
+    ) -> JobsChanged:
         """Has the dead jobs of a queue run again, oldest first, 1000 a call.
 
         Args:
@@ -1944,7 +2233,7 @@ class JobsOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
+        return c.jobs_changed(self._core.call("jobs.retry_dead", {"queue": queue, "error": error}))
 
     def work(self) -> Worked:
         """Works every job that is due now in this process, until none is left.
@@ -2152,6 +2441,124 @@ class KnowledgeOperations:
             "text_weight": text_weight,
             "vector": vector,
         }))
+
+
+class LimitsOperations:
+    """Operations of `limits`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def list(self) -> builtins.list[LimitRow]:
+        """Lists the limits of calls: what is counted, how many are admitted, since when a limit is
+        overridden.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        answer = self._core.call("limits.list", {})
+        return Rows([c.limit_row(t1) for t1 in answer])
+
+    def override(
+        self,
+        *,
+        bucket: str,
+        reason: str,
+        until: datetime,
+        rate: Rate | None | Omit = OMIT,
+    ) -> LimitOverride:
+        """Sets another limit for a bucket, or for all buckets of a kind, for a time.
+
+        Args:
+            bucket: A kind such as `principal`, or one bucket of it such as
+              `principal|user:ada`.
+            reason: Why, 1..500 characters; kept in the audit log.
+            until: Until when; at most a year from now. An instant that has passed ends an
+              override.
+            rate: The rate in its place; left out: not limited.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.limit_override(self._core.call("limits.override", {
+            "bucket": bucket,
+            "reason": reason,
+            "until": until,
+            "rate": rate,
+        }))
+
+
+class MembersOperations:
+    """Operations of `members`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def invite(
+        self,
+        *,
+        role: str,
+        user: str,
+    ) -> Membership:
+        """Asks a user to join this workspace with a role.
+
+        Args:
+            role: `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
+              beyond the caller's own rights.
+            user: The user, by the id the host knows it by, 1..200 bytes.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.membership(self._core.call("members.invite", {"role": role, "user": user}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> MembershipPage:
+        """Lists the members of this workspace, by user.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most members of the page, 1..500. Default 50.
+
+        Needs `manage:team`. Effect: read.
+        """
+        return c.membership_page(self._core.call("members.list", {"cursor": cursor, "limit": limit}))
+
+    def remove(
+        self,
+        *,
+        user: str,
+    ) -> Membership:
+        """Removes a member. Its keys are revoked in the same commit.
+
+        Args:
+            user: The user.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.membership(self._core.call("members.remove", {"user": user}))
+
+    def set_role(
+        self,
+        *,
+        role: str,
+        user: str,
+    ) -> Membership:
+        """Gives a member another role. It holds for the member's next call.
+
+        Args:
+            role: The new role; neither it nor the old one may go beyond the caller's own
+              rights.
+            user: The user.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.membership(self._core.call("members.set_role", {"role": role, "user": user}))
 
 
 class MemoryOperations:
@@ -2766,6 +3173,131 @@ class PeopleOperations:
         }))
 
 
+class PoliciesOperations:
+    """Operations of `policies`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def activate(
+        self,
+        *,
+        id: str,
+        dry_run: bool | Omit = OMIT,
+    ) -> Policy:
+        """Puts a version of a policy in force, or in dry run. Another version of the same name that
+        was in that state ends.
+
+        Args:
+            id: Id of the version.
+            dry_run: True to only evaluate and record it beside those in force. Default:
+              `False`.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.policy(self._core.call("policies.activate", {"id": id, "dry_run": dry_run}))
+
+    def dry_run(
+        self,
+        *,
+        policy: PolicyDraft,
+        from_: datetime | None | Omit = OMIT,
+        to: datetime | None | Omit = OMIT,
+    ) -> DryRun:
+        """Tries a policy on the decisions that were recorded: which would have come out differently.
+
+        Args:
+            policy: The policy; a version in force of the same name is left out beside it.
+            from_: Decisions from this instant on. Default: all that are kept, 30 days.
+            to: Decisions up to this instant. Default: now.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        return c.dry_run(self._core.call("policies.dry_run", {"policy": policy, "from": from_, "to": to}))
+
+    def evaluate(
+        self,
+        *,
+        facts: Any,
+        operation: str,
+    ) -> PoliciesDecision:
+        """Asks the policies in force what they would say to a call with these facts, with the word of
+        each rule.
+
+        Args:
+            facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
+              is left out is unknown.
+            operation: Name of the operation.
+
+        Needs `read:audit`. Effect: pure.
+        """
+        return c.policies_decision(self._core.call("policies.evaluate", {"facts": facts, "operation": operation}))
+
+    def history(
+        self,
+        *,
+        name: str,
+    ) -> builtins.list[Policy]:
+        """Lists all versions of a policy, the newest last.
+
+        Args:
+            name: Name of the policy.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        answer = self._core.call("policies.history", {"name": name})
+        return Rows([c.policy(t1) for t1 in answer])
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        state: PolicyState | None | Omit = OMIT,
+    ) -> PolicyPage:
+        """Lists policies, by state and name, or by name and version.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most policies of the page, 1..500. Default 50.
+            state: Only this state.
+
+        Needs `manage:policies`. Effect: read.
+        """
+        return c.policy_page(self._core.call("policies.list", {"cursor": cursor, "limit": limit, "state": state}))
+
+    def put(
+        self,
+        *,
+        policy: PolicyDraft,
+    ) -> Policy:
+        """Writes a policy as a draft: a new name starts at version 1, a known one gets its next
+        version.
+
+        Args:
+            policy: What it says.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.policy(self._core.call("policies.put", {"policy": policy}))
+
+    def retire(
+        self,
+        *,
+        id: str,
+    ) -> Policy:
+        """Takes a version of a policy out of force.
+
+        Args:
+            id: Id of the version.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.policy(self._core.call("policies.retire", {"id": id}))
+
+
 class PreferencesOperations:
     """Operations of `preferences`."""
 
@@ -2887,7 +3419,7 @@ class QueuesOperations:
         *,
         confirm: str,
         queue: str,
-    ) -> Changed:
+    ) -> JobsChanged:
         """Removes all jobs of a queue, 5000 a call. The queue must be drained.
 
         Args:
@@ -2896,7 +3428,7 @@ class QueuesOperations:
 
         Needs `manage:jobs`. Effect: idempotent.
         """
-        return c.changed(self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
+        return c.jobs_changed(self._core.call("queues.obliterate", {"confirm": confirm, "queue": queue}))
 
     def pause(
         self,
@@ -2939,6 +3471,33 @@ class QueuesOperations:
         Needs `read:analytics`. Effect: read.
         """
         return c.queue_stats(self._core.call("queues.stats", {"queue": queue}))
+
+
+class RolesOperations:
+    """Operations of `roles`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def put(
+        self,
+        *,
+        name: str,
+        permissions: Sequence[Permission],
+    ) -> CustomRole:
+        """Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
+
+        Args:
+            name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
+              role.
+            permissions: What it holds: words such as `read:content`, none beyond the caller's
+              own rights.
+
+        Needs `manage:team`. Effect: idempotent.
+        """
+        return c.custom_role(self._core.call("roles.put", {"name": name, "permissions": permissions}))
 
 
 class RunsOperations:
@@ -3213,8 +3772,32 @@ class ScopeOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
+    def can(
+        self,
+        *,
+        operation: str,
+        target: Mapping[str, Any] | None | Omit = OMIT,
+    ) -> Allowed:
+        """Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+
+        Args:
+            operation: Name of the operation.
+            target: Its input as far as it is known, for policies that look at it.
+
+        Effect: pure.
+        """
+        return c.allowed(self._core.call("scope.can", {"operation": operation, "target": target}))
+
+    def list_permissions(self) -> list[PermissionLine]:
+        """Lists the words of rights: what each means, which roles hold it, which operations need it.
+
+        Effect: read.
+        """
+        answer = self._core.call("scope.list_permissions", {})
+        return Rows([c.permission_line(t1) for t1 in answer])
+
     def whoami(self) -> Caller:
-        """Tells who is calling, with which rights, in which workspace.
+        """Tells who is calling, with which rights, in which workspace, and how many calls are left.
 
         Effect: read.
         """
@@ -4441,12 +5024,75 @@ class WorkspacesOperations:
     def __init__(self, core: BlockingCore) -> None:
         self._core = core
 
+    def close(
+        self,
+        *,
+        reason: str,
+    ) -> Workspace:
+        """Closes this workspace. It can be restored until it is erased.
+
+        Args:
+            reason: Why, 1..500 characters.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.workspace(self._core.call("workspaces.close", {"reason": reason}))
+
+    def create(
+        self,
+        *,
+        slug: str,
+        name: str | None | Omit = OMIT,
+        timezone: str | None | Omit = OMIT,
+    ) -> Workspace:
+        """Makes a workspace in the organization of this one.
+
+        Args:
+            slug: Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
+              outside the organization, the new workspace gets a longer one, which is in the
+              answer.
+            name: Display name, 1..200 characters. Default: the slug.
+            timezone: IANA time zone. Default: that of this workspace.
+
+        Needs `manage:organization`. Effect: idempotent.
+        """
+        return c.workspace(self._core.call("workspaces.create", {"slug": slug, "name": name, "timezone": timezone}))
+
     def get(self) -> Workspace:
         """Gives the settings of this workspace.
 
         Effect: read.
         """
         return c.workspace(self._core.call("workspaces.get", {}))
+
+    def list(self) -> builtins.list[WorkspaceLine]:
+        """Lists the workspaces of this organization that the caller belongs to, by slug.
+
+        Effect: read.
+        """
+        answer = self._core.call("workspaces.list", {})
+        return Rows([c.workspace_line(t1) for t1 in answer])
+
+    def restore(self) -> Workspace:
+        """Makes a suspended or closed workspace active again.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.workspace(self._core.call("workspaces.restore", {}))
+
+    def suspend(
+        self,
+        *,
+        reason: str,
+    ) -> Workspace:
+        """Suspends this workspace: it answers reads, all else is refused until it is restored.
+
+        Args:
+            reason: Why, 1..500 characters.
+
+        Needs `manage:organization`. Effect: idempotent.
+        """
+        return c.workspace(self._core.call("workspaces.suspend", {"reason": reason}))
 
     def update(
         self,
@@ -4456,6 +5102,8 @@ class WorkspacesOperations:
         default_region: str | None | Omit = OMIT,
         mode: Mode | None | Omit = OMIT,
         name: str | None | Omit = OMIT,
+        region_tag: str | None | Omit = OMIT,
+        residency_any: bool | None | Omit = OMIT,
         status: WorkspaceStatus | None | Omit = OMIT,
         timezone: str | None | Omit = OMIT,
     ) -> Workspace:
@@ -4467,6 +5115,9 @@ class WorkspacesOperations:
             default_region: ISO 3166-1 alpha-2 region for reading national phone numbers.
             mode: `sandbox` for trying out, `production` for real people.
             name: Display name, 1..200 characters.
+            region_tag: Region that the targets of its data must be tagged with, such as `eu`;
+              empty text: anywhere.
+            residency_any: Lets targets without a region pass as well.
             status: `active`, `paused`, `suspended` or `closed`.
             timezone: IANA time zone.
 
@@ -4478,6 +5129,8 @@ class WorkspacesOperations:
             "default_region": default_region,
             "mode": mode,
             "name": name,
+            "region_tag": region_tag,
+            "residency_any": residency_any,
             "status": status,
             "timezone": timezone,
         }))
@@ -4502,6 +5155,11 @@ class Operations:
         return AiOperations(self._core)
 
     @property
+    def api_keys(self) -> ApiKeysOperations:
+        """Operations of `api_keys`."""
+        return ApiKeysOperations(self._core)
+
+    @property
     def audit(self) -> AuditOperations:
         """Operations of `audit`."""
         return AuditOperations(self._core)
@@ -4512,6 +5170,11 @@ class Operations:
         return BrandsOperations(self._core)
 
     @property
+    def breakers(self) -> BreakersOperations:
+        """Operations of `breakers`."""
+        return BreakersOperations(self._core)
+
+    @property
     def bus(self) -> BusOperations:
         """Operations of `bus`."""
         return BusOperations(self._core)
@@ -4520,6 +5183,11 @@ class Operations:
     def campaign(self) -> CampaignOperations:
         """Operations of `campaign`."""
         return CampaignOperations(self._core)
+
+    @property
+    def catalogue(self) -> CatalogueOperations:
+        """Operations of `catalogue`."""
+        return CatalogueOperations(self._core)
 
     @property
     def consent(self) -> ConsentOperations:
@@ -4572,6 +5240,16 @@ class Operations:
         return KnowledgeOperations(self._core)
 
     @property
+    def limits(self) -> LimitsOperations:
+        """Operations of `limits`."""
+        return LimitsOperations(self._core)
+
+    @property
+    def members(self) -> MembersOperations:
+        """Operations of `members`."""
+        return MembersOperations(self._core)
+
+    @property
     def memory(self) -> MemoryOperations:
         """Operations of `memory`."""
         return MemoryOperations(self._core)
@@ -4580,6 +5258,11 @@ class Operations:
     def people(self) -> PeopleOperations:
         """Operations of `people`."""
         return PeopleOperations(self._core)
+
+    @property
+    def policies(self) -> PoliciesOperations:
+        """Operations of `policies`."""
+        return PoliciesOperations(self._core)
 
     @property
     def preferences(self) -> PreferencesOperations:
@@ -4595,6 +5278,11 @@ class Operations:
     def queues(self) -> QueuesOperations:
         """Operations of `queues`."""
         return QueuesOperations(self._core)
+
+    @property
+    def roles(self) -> RolesOperations:
+        """Operations of `roles`."""
+        return RolesOperations(self._core)
 
     @property
     def runs(self) -> RunsOperations:

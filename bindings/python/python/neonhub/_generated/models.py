@@ -22,6 +22,7 @@ __all__ = [
     "AiCitation",
     "AiRole",
     "AiWarning",
+    "Allowed",
     "Answer",
     "Approval",
     "Assertion",
@@ -34,6 +35,7 @@ __all__ = [
     "Attribution",
     "AuditEntry",
     "AuditEntryPage",
+    "AuditExport",
     "AuditOutcome",
     "AuditReport",
     "Backoff",
@@ -52,6 +54,8 @@ __all__ = [
     "BrandPage",
     "BrandStatus",
     "BrandsChannel",
+    "Breaker",
+    "BreakerState",
     "BriefSender",
     "BudgetLine",
     "BudgetShare",
@@ -59,6 +63,9 @@ __all__ = [
     "BusEvent",
     "Calendar",
     "Calibration",
+    "CallEnd",
+    "CallError",
+    "CallOperation",
     "Caller",
     "Campaign",
     "CampaignBrief",
@@ -79,9 +86,9 @@ __all__ = [
     "Cancelled",
     "CandidateStatus",
     "Casing",
-    "Changed",
     "Channel",
     "ChannelOverride",
+    "Checkpoint",
     "ChunkOptions",
     "Cited",
     "Compacted",
@@ -104,13 +111,13 @@ __all__ = [
     "Count",
     "CreateSchedule",
     "Cta",
+    "CustomRole",
     "DataKeyRotated",
     "Dataset",
     "DatasetKind",
     "DatasetPage",
     "DatasetsRole",
     "DayWindow",
-    "Decision",
     "DedupeInput",
     "DedupeMode",
     "DiffPassage",
@@ -128,12 +135,14 @@ __all__ = [
     "DraftsParts",
     "DraftsViolation",
     "DropRule",
+    "DryRun",
     "EffectClass",
     "Escape",
     "Event",
     "EventPage",
     "Exemplar",
     "Explanation",
+    "ExportFormat",
     "ExportReport",
     "FailedFile",
     "FieldBoosts",
@@ -145,6 +154,8 @@ __all__ = [
     "Fusion",
     "FusionBlend",
     "FusionRrf",
+    "GateDecision",
+    "GateVerdict",
     "GeneratedText",
     "Given",
     "Greeting",
@@ -172,7 +183,10 @@ __all__ = [
     "JobError",
     "JobPage",
     "JobState",
+    "JobsChanged",
     "JobsLogLine",
+    "KeyView",
+    "KeyViewPage",
     "KindFigures",
     "KnowledgeCompacted",
     "KnowledgeCounts",
@@ -184,9 +198,14 @@ __all__ = [
     "Lifecycle",
     "Lifted",
     "LimitCheck",
+    "LimitOverride",
+    "LimitRow",
     "LineFault",
     "Link",
     "Manifest",
+    "MemberStatus",
+    "Membership",
+    "MembershipPage",
     "Memory",
     "MemoryChange",
     "MemoryHit",
@@ -210,12 +229,15 @@ __all__ = [
     "Mode",
     "Money",
     "NewJob",
+    "NewKey",
     "NewNode",
     "NewRule",
     "Objective",
     "OfflineTemplate",
     "OnChildFailure",
     "OnConflict",
+    "OperationDetails",
+    "OperationLine",
     "Overlap",
     "Part",
     "PartKind",
@@ -233,6 +255,7 @@ __all__ = [
     "PeopleEncoding",
     "PeopleOrder",
     "Permission",
+    "PermissionLine",
     "Person",
     "PersonFields",
     "PersonStatus",
@@ -241,6 +264,23 @@ __all__ = [
     "Plan",
     "PlanLine",
     "PlanStep",
+    "PoliciesChanged",
+    "PoliciesDecision",
+    "PoliciesRule",
+    "PoliciesVerdict",
+    "Policy",
+    "PolicyDraft",
+    "PolicyEffect",
+    "PolicyEffectAllow",
+    "PolicyEffectAnnotate",
+    "PolicyEffectDeny",
+    "PolicyEffectLimit",
+    "PolicyEffectRedact",
+    "PolicyEffectRequireApproval",
+    "PolicyPage",
+    "PolicyRef",
+    "PolicyScope",
+    "PolicyState",
     "Preferences",
     "Principal",
     "PrincipalAgent",
@@ -260,6 +300,7 @@ __all__ = [
     "QueueStats",
     "QueueView",
     "QuietHours",
+    "Rate",
     "ReadFile",
     "Reason",
     "ReasonLine",
@@ -270,12 +311,12 @@ __all__ = [
     "Replacement",
     "Replayed",
     "ReportPage",
+    "Residency",
     "Resolved",
     "Review",
     "RootRotated",
     "RowFault",
     "RowFaultPage",
-    "Rule",
     "RuleKind",
     "RuleSource",
     "RunDetails",
@@ -350,6 +391,7 @@ __all__ = [
     "Trace",
     "Trait",
     "Trust",
+    "Truth",
     "Turn",
     "Unit",
     "Unmerged",
@@ -363,7 +405,6 @@ __all__ = [
     "VectorKind",
     "VectorStorage",
     "Vectors",
-    "Verdict",
     "Verification",
     "VerificationMethod",
     "Verified",
@@ -386,6 +427,7 @@ __all__ = [
     "VoiceProposal",
     "VoiceReport",
     "VoiceRule",
+    "VoiceRule2",
     "VoiceScore",
     "VoiceSpan",
     "VoiceStatus",
@@ -399,6 +441,7 @@ __all__ = [
     "WhenLocalDaily",
     "Worked",
     "Workspace",
+    "WorkspaceLine",
     "WorkspaceStatus",
 ]
 
@@ -712,6 +755,35 @@ class AiWarning(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Allowed(Shown):
+    """The answer of `scope.can`."""
+
+    allowed: bool
+    """True when the call would pass rights, tenant and policies."""
+
+    missing: list[Permission]
+    """The rights that are missing."""
+
+    policies: list[str]
+    """The policies that decided, `name@version`."""
+
+    verdict: PoliciesVerdict
+    """What policies say."""
+
+    workspace: str | None = None
+    """The state of the workspace, when it stands in the way."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "allowed": self.allowed,
+            "missing": self.missing,
+            "policies": self.policies,
+            "verdict": self.verdict,
+            "workspace": OMIT if self.workspace is None else self.workspace,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Answer(Shown):
     """The answer of the ledger."""
 
@@ -1007,8 +1079,17 @@ class AuditEntry(Shown):
     actor: Principal
     """Who."""
 
+    after_hash: str | None = None
+    """SHA-256 of the target after, hex."""
+
+    approval_id: str | None = None
+    """The approval that let it through."""
+
     at: datetime
     """When."""
+
+    before_hash: str | None = None
+    """SHA-256 of the target before, hex."""
 
     correlation_id: str
     """Joins everything one outer call caused."""
@@ -1019,14 +1100,26 @@ class AuditEntry(Shown):
     id: str
     """Id of the record: the number with leading zeros."""
 
+    ip_hash: str | None = None
+    """Keyed hash of the address the call came from, when the host gave it."""
+
+    on_behalf_of: str | None = None
+    """Whom the actor acted for."""
+
     outcome: AuditOutcome
     """How it ended."""
+
+    policy_versions: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Versions of policies that spoke, `name@version`."""
 
     prev_hash: str
     """Hash of the entry before, hex."""
 
     reason: str | None = None
     """Why it was refused or failed: an error code."""
+
+    run_id: str | None = None
+    """The agent's run."""
 
     seq: int
     """Number in the chain of the workspace, from 1."""
@@ -1041,13 +1134,20 @@ class AuditEntry(Shown):
         return {
             "action": self.action,
             "actor": self.actor,
+            "after_hash": OMIT if self.after_hash is None else self.after_hash,
+            "approval_id": OMIT if self.approval_id is None else self.approval_id,
             "at": self.at,
+            "before_hash": OMIT if self.before_hash is None else self.before_hash,
             "correlation_id": self.correlation_id,
             "hash": self.hash,
             "id": self.id,
+            "ip_hash": OMIT if self.ip_hash is None else self.ip_hash,
+            "on_behalf_of": OMIT if self.on_behalf_of is None else self.on_behalf_of,
             "outcome": self.outcome,
+            "policy_versions": self.policy_versions,
             "prev_hash": self.prev_hash,
             "reason": OMIT if self.reason is None else self.reason,
+            "run_id": OMIT if self.run_id is None else self.run_id,
             "seq": self.seq,
             "target_id": OMIT if self.target_id is None else self.target_id,
             "target_kind": OMIT if self.target_kind is None else self.target_kind,
@@ -1071,6 +1171,43 @@ class AuditEntryPage(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AuditExport(Shown):
+    """A page of exported entries."""
+
+    checkpoints: list[Checkpoint]
+    """Checkpoints outside the store whose last entry is among these."""
+
+    entries: int
+    """How many."""
+
+    first: int
+    """First and last number; 0 when there are none."""
+
+    format: ExportFormat
+    """How they are written."""
+
+    last: int
+    """Last number."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one."""
+
+    text: str
+    """The entries."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "checkpoints": self.checkpoints,
+            "entries": self.entries,
+            "first": self.first,
+            "format": self.format,
+            "last": self.last,
+            "next": OMIT if self.next is None else self.next,
+            "text": self.text,
+        }
+
+
 AuditOutcome: TypeAlias = Literal[
     "ok",
     "denied",
@@ -1088,6 +1225,9 @@ AuditOutcome: TypeAlias = Literal[
 class AuditReport(Shown):
     """The answer of `audit.verify`."""
 
+    anchors: int = 0
+    """Checkpoints outside the store that the chain was held against."""
+
     entries: int
     """Entries read."""
 
@@ -1102,6 +1242,7 @@ class AuditReport(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "anchors": self.anchors,
             "entries": self.entries,
             "first_bad": OMIT if self.first_bad is None else self.first_bad,
             "ok": self.ok,
@@ -1415,6 +1556,52 @@ BrandsChannel: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Breaker(Shown):
+    """The breaker of one target, as it is stored and shared by processes."""
+
+    failures: int = 0
+    """Failures in a row."""
+
+    last: str | None = None
+    """The kind of the last failure."""
+
+    state: BreakerState = "closed"
+    """Where it stands."""
+
+    target: str
+    """The target, such as `model:openai` or `connection:smtp`."""
+
+    trips: int = 0
+    """How often it opened."""
+
+    until: datetime | None = None
+    """Open: refused until then. Half open: the trial counts as lost then."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "failures": self.failures,
+            "last": OMIT if self.last is None else self.last,
+            "state": self.state,
+            "target": self.target,
+            "trips": self.trips,
+            "until": OMIT if self.until is None else self.until,
+        }
+
+
+BreakerState: TypeAlias = Literal[
+    "closed",
+    "open",
+    "half_open",
+]
+"""Where a breaker stands.
+
+- `closed`: Calls pass.
+- `open`: Calls are refused until an instant.
+- `half_open`: One call is on trial, the rest are refused.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BriefSender(Shown):
     """The sender of a campaign's messages."""
 
@@ -1606,8 +1793,92 @@ class Calibration(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CallEnd(Shown):
+    """The end of one call of a batch: `output` or `error`."""
+
+    error: CallError | None = None
+    """Why it failed."""
+
+    ok: bool
+    """True when it succeeded."""
+
+    output: Any = None
+    """What it answered."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "error": OMIT if self.error is None else self.error,
+            "ok": self.ok,
+            "output": OMIT if self.output is None else self.output,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CallError(Shown):
+    """An error as data."""
+
+    code: str
+    """The finer word, or the kind again."""
+
+    context: Any
+    """Facts of the failure, name by name."""
+
+    kind: str
+    """Kind, such as `not_found`."""
+
+    message: str
+    """What was expected and what to do."""
+
+    retry_after_ms: int | None = None
+    """When to call again, in milliseconds from now."""
+
+    retryable: bool
+    """True when the same call may succeed later."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "context": self.context,
+            "kind": self.kind,
+            "message": self.message,
+            "retry_after_ms": OMIT if self.retry_after_ms is None else self.retry_after_ms,
+            "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CallOperation(Shown):
+    """Calls an operation by its name. The call is judged, limited and audited as the operation itself
+    is.
+    """
+
+    deadline_ms: int | None = None
+    """Shortens the operation's deadline, in milliseconds, at least 1."""
+
+    idempotency_key: str | None = None
+    """A repeated call with the same key and input gives the first answer for 24 h."""
+
+    input: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """Its input."""
+
+    name: str
+    """Name of the operation."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "deadline_ms": OMIT if self.deadline_ms is None else self.deadline_ms,
+            "idempotency_key": OMIT if self.idempotency_key is None else self.idempotency_key,
+            "input": self.input,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Caller(Shown):
     """Who is calling."""
+
+    calls_left: int | None = None
+    """How many calls are admitted now; absent when nothing is counted."""
 
     permissions: list[Permission]
     """What it may do."""
@@ -1615,13 +1886,18 @@ class Caller(Shown):
     principal: Principal
     """The principal."""
 
+    roles: list[str]
+    """Its roles."""
+
     workspace: str
     """The workspace."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "calls_left": OMIT if self.calls_left is None else self.calls_left,
             "permissions": self.permissions,
             "principal": self.principal,
+            "roles": self.roles,
             "workspace": self.workspace,
         }
 
@@ -2196,23 +2472,6 @@ Casing: TypeAlias = Literal[
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Changed(Shown):
-    """How many jobs an operation changed."""
-
-    count: int
-    """Jobs."""
-
-    is_more: bool
-    """True when there are more: call again."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "is_more": self.is_more,
-        }
-
-
 Channel: TypeAlias = Literal[
     "email",
     "sms",
@@ -2254,6 +2513,39 @@ class ChannelOverride(Shown):
             "emoji": OMIT if self.emoji is None else self.emoji,
             "thresholds": OMIT if self.thresholds is None else self.thresholds,
             "tone": OMIT if self.tone is None else self.tone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Checkpoint(Shown):
+    """The state of a chain at one entry."""
+
+    at: datetime
+    """When."""
+
+    from_: int
+    """First entry that the root is over."""
+
+    head: str
+    """Hash of the last entry, hex."""
+
+    root: str
+    """Root of the hash tree over the entries (RFC 6962), hex."""
+
+    seq: int
+    """Last entry."""
+
+    workspace: str
+    """The workspace."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "from": self.from_,
+            "head": self.head,
+            "root": self.root,
+            "seq": self.seq,
+            "workspace": self.workspace,
         }
 
 
@@ -2922,6 +3214,27 @@ class Cta(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CustomRole(Shown):
+    """A role of a workspace's own: any subset of the rights."""
+
+    id: str
+    """Its id."""
+
+    name: str
+    """Name."""
+
+    permissions: list[Permission]
+    """What it holds."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "permissions": self.permissions,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DataKeyRotated(Shown):
     """What a rotation of the data key did."""
 
@@ -3037,19 +3350,6 @@ class DayWindow(Shown):
             "end_minute": self.end_minute,
             "start_minute": self.start_minute,
         }
-
-
-Decision: TypeAlias = Literal[
-    "allow",
-    "defer",
-    "deny",
-]
-"""A verdict's direction.
-
-- `allow`: May go out now.
-- `defer`: Not before an instant; then it is judged again.
-- `deny`: Not at all.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -3579,6 +3879,27 @@ DropRule: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DryRun(Shown):
+    """What a policy would have changed."""
+
+    changed: list[PoliciesChanged]
+    """Those that would have come out differently, oldest first, at most 1 000."""
+
+    changes: int
+    """How many there are in all."""
+
+    tried: int
+    """Recorded decisions that were tried."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "changed": self.changed,
+            "changes": self.changes,
+            "tried": self.tried,
+        }
+
+
 EffectClass: TypeAlias = Literal[
     "pure",
     "read",
@@ -3726,7 +4047,7 @@ class Explanation(Shown):
     summary: str
     """One sentence: what happened and which rule decided."""
 
-    verdicts: list[Verdict]
+    verdicts: list[GateVerdict]
     """Verdicts, oldest first."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -3741,6 +4062,17 @@ class Explanation(Shown):
             "summary": self.summary,
             "verdicts": self.verdicts,
         }
+
+
+ExportFormat: TypeAlias = Literal[
+    "ndjson",
+    "csv",
+]
+"""How entries are written.
+
+- `ndjson`: One canonical JSON object a line (RFC 8785): with it anyone can check the chain.
+- `csv`: A table with a header (RFC 4180).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -3926,6 +4258,56 @@ class FusionRrf(Shown):
         return {
             "k": self.k,
             "kind": self.kind,
+        }
+
+
+GateDecision: TypeAlias = Literal[
+    "allow",
+    "defer",
+    "deny",
+]
+"""A verdict's direction.
+
+- `allow`: May go out now.
+- `defer`: Not before an instant; then it is judged again.
+- `deny`: Not at all.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GateVerdict(Shown):
+    """A verdict of the gate, as kept."""
+
+    at: datetime
+    """The instant it was made."""
+
+    decision: GateDecision
+    """Its direction."""
+
+    draft_hash: str
+    """Hash of the content it was about."""
+
+    gate: str
+    """Version of rules, limits and laws."""
+
+    reasons: list[Reason] = dataclasses.field(default_factory=lambda: [])
+    """Every reason, in the order of the rules. Warnings have the decision `allow`."""
+
+    rule: str | None = None
+    """The rule that decided, for deferrals and denials."""
+
+    until: datetime | None = None
+    """For a deferral: when the gate is asked again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "decision": self.decision,
+            "draft_hash": self.draft_hash,
+            "gate": self.gate,
+            "reasons": self.reasons,
+            "rule": OMIT if self.rule is None else self.rule,
+            "until": OMIT if self.until is None else self.until,
         }
 
 
@@ -4854,6 +5236,23 @@ JobState: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JobsChanged(Shown):
+    """How many jobs an operation changed."""
+
+    count: int
+    """Jobs."""
+
+    is_more: bool
+    """True when there are more: call again."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "is_more": self.is_more,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class JobsLogLine(Shown):
     """One line that a handler noted."""
 
@@ -4867,6 +5266,68 @@ class JobsLogLine(Shown):
         return {
             "at": self.at,
             "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KeyView(Shown):
+    """What may be shown of a key."""
+
+    expires_at: datetime | None = None
+    """Until when it is valid."""
+
+    id: str
+    """Its id."""
+
+    last_used_at: datetime | None = None
+    """When it was last used, to the hour."""
+
+    name: str
+    """Name."""
+
+    owner: str
+    """The principal that made it."""
+
+    permissions: list[Permission]
+    """What it may do."""
+
+    prefix: str
+    """The first characters of the secret."""
+
+    rate_limit: Rate | None = None
+    """A rate of its own."""
+
+    revoked_at: datetime | None = None
+    """When it was revoked."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "expires_at": OMIT if self.expires_at is None else self.expires_at,
+            "id": self.id,
+            "last_used_at": OMIT if self.last_used_at is None else self.last_used_at,
+            "name": self.name,
+            "owner": self.owner,
+            "permissions": self.permissions,
+            "prefix": self.prefix,
+            "rate_limit": OMIT if self.rate_limit is None else self.rate_limit,
+            "revoked_at": OMIT if self.revoked_at is None else self.revoked_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KeyViewPage(Shown):
+    """A page of a list."""
+
+    items: list[KeyView]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -5122,6 +5583,60 @@ class LimitCheck(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LimitOverride(Shown):
+    """A limit that was set aside for a time, with the reason."""
+
+    id: str
+    """Id: the name of the bucket or of all buckets of a kind."""
+
+    rate: Rate | None = None
+    """The rate in its place; none: not limited."""
+
+    reason: str
+    """Why."""
+
+    until: datetime
+    """Until when."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "rate": OMIT if self.rate is None else self.rate,
+            "reason": self.reason,
+            "until": self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LimitRow(Shown):
+    """One limit."""
+
+    bucket: str
+    """Name of the bucket, or the kind of buckets: `principal`, `agent`, `source`, `webhook`."""
+
+    from_: str
+    """Where it comes from: the name of the profile, or `override`."""
+
+    rate: Rate | None = None
+    """The rate that holds now; none: not limited."""
+
+    reason: str | None = None
+    """Of an override: why."""
+
+    until: datetime | None = None
+    """Of an override: until when."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bucket": self.bucket,
+            "from": self.from_,
+            "rate": OMIT if self.rate is None else self.rate,
+            "reason": OMIT if self.reason is None else self.reason,
+            "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LineFault(Shown):
     """A line that was not taken."""
 
@@ -5189,6 +5704,61 @@ class Manifest(Shown):
             "seq": self.seq,
             "sha256": self.sha256,
             "size_bytes": self.size_bytes,
+        }
+
+
+MemberStatus: TypeAlias = Literal[
+    "invited",
+    "active",
+    "removed",
+]
+"""Where a membership stands.
+
+- `invited`: Asked to join; becomes active when the user first calls.
+- `active`: May call.
+- `removed`: May not any more.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Membership(Shown):
+    """A user's place in a workspace."""
+
+    id: str
+    """Its id."""
+
+    role: str
+    """Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one."""
+
+    status: MemberStatus
+    """Where it stands."""
+
+    user: str
+    """The user, by the id the host knows it by."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "role": self.role,
+            "status": self.status,
+            "user": self.user,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MembershipPage(Shown):
+    """A page of a list."""
+
+    items: list[Membership]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -5822,6 +6392,23 @@ class NewJob(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NewKey(Shown):
+    """A new key with its secret."""
+
+    key: KeyView
+    """The key."""
+
+    secret: str
+    """The secret, shown this once."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "secret": self.secret,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class NewNode(Shown):
     """One job of a flow."""
 
@@ -5945,6 +6532,104 @@ OnConflict: TypeAlias = Literal[
 - `skip`: Leave the record as it is, without a word.
 - `replace`: Put the line in its place.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OperationDetails(Shown):
+    """Everything about an operation."""
+
+    audit: str
+    """Audit rows it leaves: `none`, `business` or `security`."""
+
+    deadline_ms: int
+    """Time a call may take, in milliseconds."""
+
+    errors: list[str]
+    """Codes it may fail with beyond those of every operation."""
+
+    examples: list[Any]
+    """Example inputs."""
+
+    idempotency: str
+    """Idempotency keys: `none`, `optional` or `required`."""
+
+    input_schema: Any
+    """JSON Schema of the input."""
+
+    masks: list[str]
+    """Fields of the answer that are hidden without `read:pii`."""
+
+    max_input_bytes: int
+    """The largest input as JSON, in bytes."""
+
+    max_output_bytes: int
+    """The largest answer as JSON, in bytes."""
+
+    operation: OperationLine
+    """Its line in the catalogue."""
+
+    output_schema: Any
+    """JSON Schema of the answer."""
+
+    since: str
+    """The version of NeonHub it came with."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "audit": self.audit,
+            "deadline_ms": self.deadline_ms,
+            "errors": self.errors,
+            "examples": self.examples,
+            "idempotency": self.idempotency,
+            "input_schema": self.input_schema,
+            "masks": self.masks,
+            "max_input_bytes": self.max_input_bytes,
+            "max_output_bytes": self.max_output_bytes,
+            "operation": self.operation,
+            "output_schema": self.output_schema,
+            "since": self.since,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OperationLine(Shown):
+    """One line of the catalogue."""
+
+    about: str
+    """What it does, in a sentence."""
+
+    cost: str
+    """`free`, `cheap`, `model` or `money`."""
+
+    effect: str
+    """`pure`, `read`, `idempotent`, `write` or `compensable`."""
+
+    name: str
+    """Dotted name."""
+
+    needs: list[Permission]
+    """Rights it needs."""
+
+    stability: str
+    """`stable` or `preview`."""
+
+    undo: str | None = None
+    """The operation that takes it back."""
+
+    version: int
+    """Raised when the shape of input or answer changes."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "about": self.about,
+            "cost": self.cost,
+            "effect": self.effect,
+            "name": self.name,
+            "needs": self.needs,
+            "stability": self.stability,
+            "undo": OMIT if self.undo is None else self.undo,
+            "version": self.version,
+        }
 
 
 Overlap: TypeAlias = Literal[
@@ -6250,6 +6935,31 @@ Permission: TypeAlias = Literal[
 - `read:audit`: Read the audit log.
 - `own:organization`: Close, transfer or restore a workspace.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PermissionLine(Shown):
+    """One word."""
+
+    meaning: str
+    """What it lets a principal do."""
+
+    operations: list[str]
+    """Operations that need it."""
+
+    roles: list[DatasetsRole]
+    """Built-in roles that hold it."""
+
+    word: Permission
+    """The word."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "meaning": self.meaning,
+            "operations": self.operations,
+            "roles": self.roles,
+            "word": self.word,
+        }
 
 
 Person: TypeAlias = Literal[
@@ -6563,6 +7273,419 @@ class PlanStep(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PoliciesChanged(Shown):
+    """One decision that would have come out differently."""
+
+    at: datetime
+    """When."""
+
+    by: PolicyRef | None = None
+    """What would have decided."""
+
+    decision: str
+    """The recorded decision."""
+
+    operation: str
+    """The operation."""
+
+    subject: str
+    """Who called."""
+
+    was: PoliciesVerdict
+    """What it was."""
+
+    would_be: PoliciesVerdict
+    """What it would have been."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "by": OMIT if self.by is None else self.by,
+            "decision": self.decision,
+            "operation": self.operation,
+            "subject": self.subject,
+            "was": self.was,
+            "would_be": self.would_be,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PoliciesDecision(Shown):
+    """The answer of the engine."""
+
+    by_default: bool
+    """True when no policy spoke and the default of the catalogue decided."""
+
+    failed: bool
+    """True when a policy could not be judged."""
+
+    operation: str
+    """The operation asked about."""
+
+    rules: list[PoliciesRule]
+    """Every policy whose scope fits, strongest first; among equals by priority, then name."""
+
+    verdict: PoliciesVerdict
+    """The outcome."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "by_default": self.by_default,
+            "failed": self.failed,
+            "operation": self.operation,
+            "rules": self.rules,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PoliciesRule(Shown):
+    """What one policy said."""
+
+    effect: PolicyEffect
+    """What it does when it fires."""
+
+    fault: str | None = None
+    """Why it could not be judged: then the whole decision is a refusal."""
+
+    fired: bool
+    """True when it counted."""
+
+    policy: PolicyRef
+    """Which."""
+
+    reason: str
+    """Why, in its author's words."""
+
+    truth: Truth
+    """Whether its condition held."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "effect": self.effect,
+            "fault": OMIT if self.fault is None else self.fault,
+            "fired": self.fired,
+            "policy": self.policy,
+            "reason": self.reason,
+            "truth": self.truth,
+        }
+
+
+PoliciesVerdict: TypeAlias = Literal[
+    "annotate",
+    "allow",
+    "limit",
+    "redact",
+    "require_approval",
+    "deny",
+]
+"""The outcome of a decision, weakest first.
+
+- `annotate`: Nothing but a note.
+- `allow`: May go on.
+- `limit`: May go on while its bucket has room.
+- `redact`: May go on; fields of the answer are hidden.
+- `require_approval`: A person must agree first.
+- `deny`: May not.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Policy(Shown):
+    """One version of a policy."""
+
+    effect: PolicyEffect
+    """What it does."""
+
+    id: str
+    """Id of this version."""
+
+    name: str
+    """Name, the same in all versions."""
+
+    priority: int = 0
+    """Among effects of one strength the higher speaks first."""
+
+    reason: str
+    """Why, for the people it concerns."""
+
+    scope: PolicyScope | None = None
+    """Which calls it speaks about."""
+
+    source: str = ""
+    """Where it comes from: a law, a pack, a decision."""
+
+    state: PolicyState = "draft"
+    """Where it stands."""
+
+    valid_from: datetime | None = None
+    """In force from this instant on."""
+
+    valid_to: datetime | None = None
+    """In force before this instant."""
+
+    version: int
+    """Number of the version, from 1."""
+
+    when: str = ""
+    """The condition; empty: always."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "effect": self.effect,
+            "id": self.id,
+            "name": self.name,
+            "priority": self.priority,
+            "reason": self.reason,
+            "scope": OMIT if self.scope is None else self.scope,
+            "source": self.source,
+            "state": self.state,
+            "valid_from": OMIT if self.valid_from is None else self.valid_from,
+            "valid_to": OMIT if self.valid_to is None else self.valid_to,
+            "version": self.version,
+            "when": self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyDraft(Shown):
+    """What a policy says, before it has a version."""
+
+    effect: PolicyEffect
+    """What it does."""
+
+    name: str
+    """Name, 1..80 lower-case letters, digits, `.`, `_`, `-`."""
+
+    priority: int = 0
+    """Among effects of one strength the higher speaks first."""
+
+    reason: str
+    """Why, 1..500 characters, for the people it concerns."""
+
+    scope: PolicyScope | None = None
+    """Which calls it speaks about."""
+
+    source: str | None = None
+    """Where it comes from: a law, a pack, a decision."""
+
+    valid_from: datetime | None = None
+    """In force from this instant on."""
+
+    valid_to: datetime | None = None
+    """In force before this instant."""
+
+    when: str | None = None
+    """The condition, such as `input.budget > money("500", "EUR")`; empty: always."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "effect": self.effect,
+            "name": self.name,
+            "priority": self.priority,
+            "reason": self.reason,
+            "scope": OMIT if self.scope is None else self.scope,
+            "source": OMIT if self.source is None else self.source,
+            "valid_from": OMIT if self.valid_from is None else self.valid_from,
+            "valid_to": OMIT if self.valid_to is None else self.valid_to,
+            "when": OMIT if self.when is None else self.when,
+        }
+
+
+PolicyEffect: TypeAlias = "PolicyEffectAllow | PolicyEffectDeny | PolicyEffectRequireApproval | PolicyEffectLimit | PolicyEffectRedact | PolicyEffectAnnotate"
+"""What a policy does when its condition holds.
+
+One of these; `do` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyEffectAllow(Shown):
+    """Allows; it also takes the place of the catalogue's default for acts of agents on the outside."""
+
+    do: Literal["allow"] = "allow"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "do": self.do,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyEffectAnnotate(Shown):
+    """Only leaves a note in the decision."""
+
+    do: Literal["annotate"] = "annotate"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "do": self.do,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyEffectDeny(Shown):
+    """Refuses. An unknown condition refuses too."""
+
+    do: Literal["deny"] = "deny"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "do": self.do,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyEffectLimit(Shown):
+    """Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits."""
+
+    bucket: str
+    """Name of the bucket: policies that name the same share it."""
+
+    do: Literal["limit"] = "limit"
+
+    max: int
+    """Calls per `per_ms`, 1..=1 000 000."""
+
+    per_ms: int
+    """The window in milliseconds, 1 000..=31 days."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bucket": self.bucket,
+            "do": self.do,
+            "max": self.max,
+            "per_ms": self.per_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyEffectRedact(Shown):
+    """Hides fields of the answer: text becomes `***`, the rest `null`."""
+
+    do: Literal["redact"] = "redact"
+
+    fields: list[str]
+    """Names of fields wherever they stand, or dotted paths from the top."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "do": self.do,
+            "fields": self.fields,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyEffectRequireApproval(Shown):
+    """Needs a person's yes first. An unknown condition needs it too."""
+
+    approvers: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`."""
+
+    do: Literal["require_approval"] = "require_approval"
+
+    quorum: int = 1
+    """How many must agree, 1..=10."""
+
+    ttl_ms: int = 259200000
+    """How long the question stands, in milliseconds. Default 72 h."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "approvers": self.approvers,
+            "do": self.do,
+            "quorum": self.quorum,
+            "ttl_ms": self.ttl_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyPage(Shown):
+    """A page of a list."""
+
+    items: list[Policy]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyRef(Shown):
+    """Names one version of a policy."""
+
+    id: str
+    """Id of the version."""
+
+    name: str
+    """Name of the policy."""
+
+    version: int
+    """Number of the version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PolicyScope(Shown):
+    """Which calls a policy speaks about. An empty list leaves that part open; a list that names
+    channels or regions leaves out calls that are about none.
+    """
+
+    agents: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Names of the calling agent; `*` for every agent. With a list, callers that are no agent are left
+    out.
+    """
+
+    channels: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Channels."""
+
+    operations: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Names of operations; `*` stands for any characters: `campaigns.*`."""
+
+    regions: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Regions."""
+
+    roles: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Roles of the principal, any of them."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agents": self.agents,
+            "channels": self.channels,
+            "operations": self.operations,
+            "regions": self.regions,
+            "roles": self.roles,
+        }
+
+
+PolicyState: TypeAlias = Literal[
+    "draft",
+    "dry_run",
+    "active",
+    "retired",
+]
+"""Where a version of a policy stands.
+
+- `draft`: Written, without effect.
+- `dry_run`: Evaluated and recorded beside the active ones, without effect.
+- `active`: In force.
+- `retired`: No longer in force.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Preferences(Shown):
     """What a person wants."""
 
@@ -6635,10 +7758,14 @@ class PrincipalApiKey(Shown):
 
     kind: Literal["api_key"] = "api_key"
 
+    on_behalf_of: str | None = None
+    """The user it acts for, when the host says so."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "kind": self.kind,
+            "on_behalf_of": OMIT if self.on_behalf_of is None else self.on_behalf_of,
         }
 
 
@@ -7011,6 +8138,23 @@ class QuietHours(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rate(Shown):
+    """So many calls per window; the whole window may come at once."""
+
+    max: int
+    """Calls, 1..=1 000 000."""
+
+    per_ms: int
+    """Per this many milliseconds, 1..=31 days."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "max": self.max,
+            "per_ms": self.per_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ReadFile(Shown):
     """A brand file that was read."""
 
@@ -7034,7 +8178,7 @@ class Reason(Shown):
     code: str
     """Stable word for the cause, such as `no_grant`."""
 
-    decision: Decision
+    decision: GateDecision
     """Its direction."""
 
     evidence: Any = None
@@ -7233,6 +8377,23 @@ class ReportPage(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Residency(Shown):
+    """Where a workspace's data may go."""
+
+    any: bool = False
+    """True to let targets without a tag pass as well."""
+
+    region: str | None = None
+    """The region its targets must be tagged with, such as `eu`; none: anywhere."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "any": self.any,
+            "region": OMIT if self.region is None else self.region,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Resolved(Shown):
     """Whom identifiers mean."""
 
@@ -7358,35 +8519,6 @@ class RowFaultPage(Shown):
         return {
             "items": self.items,
             "next": OMIT if self.next is None else self.next,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Rule(Shown):
-    """One rule of a voice, with the place it was read."""
-
-    kind: RuleKind
-    """What it is about."""
-
-    pattern: Pattern | None = None
-    """How a program checks it, when it can."""
-
-    severity: Severity
-    """How strictly it binds."""
-
-    source: RuleSource
-    """Where it was read."""
-
-    text: str
-    """The rule in words."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "pattern": OMIT if self.pattern is None else self.pattern,
-            "severity": self.severity,
-            "source": self.source,
-            "text": self.text,
         }
 
 
@@ -7949,7 +9081,7 @@ class Send(Shown):
     test: bool = False
     """A test send: it counts nowhere and goes to the test list only."""
 
-    verdicts: list[Verdict] = dataclasses.field(default_factory=lambda: [])
+    verdicts: list[GateVerdict] = dataclasses.field(default_factory=lambda: [])
     """Verdicts, oldest first; the last 20 are kept."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -9334,6 +10466,19 @@ Trust: TypeAlias = Literal[
 """
 
 
+Truth: TypeAlias = Literal[
+    "true",
+    "false",
+    "unknown",
+]
+"""True, false, or unknown for want of a fact.
+
+- `true`: It holds.
+- `false`: It does not hold.
+- `unknown`: A fact it needs is missing.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Turn(Shown):
     """One earlier turn of a conversation."""
@@ -9634,43 +10779,6 @@ class Vectors(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Verdict(Shown):
-    """A verdict of the gate, as kept."""
-
-    at: datetime
-    """The instant it was made."""
-
-    decision: Decision
-    """Its direction."""
-
-    draft_hash: str
-    """Hash of the content it was about."""
-
-    gate: str
-    """Version of rules, limits and laws."""
-
-    reasons: list[Reason] = dataclasses.field(default_factory=lambda: [])
-    """Every reason, in the order of the rules. Warnings have the decision `allow`."""
-
-    rule: str | None = None
-    """The rule that decided, for deferrals and denials."""
-
-    until: datetime | None = None
-    """For a deferral: when the gate is asked again."""
-
-    def _to_plain(self) -> dict[str, Any]:
-        return {
-            "at": self.at,
-            "decision": self.decision,
-            "draft_hash": self.draft_hash,
-            "gate": self.gate,
-            "reasons": self.reasons,
-            "rule": OMIT if self.rule is None else self.rule,
-            "until": OMIT if self.until is None else self.until,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Verification(Shown):
     """The proof of a claim."""
 
@@ -9960,13 +11068,13 @@ VoiceCategory: TypeAlias = Literal[
 class VoiceDiff(Shown):
     """What a new reading adds to and takes from the voice that held before."""
 
-    added: list[Rule]
+    added: list[VoiceRule2]
     """Rules that are new."""
 
     kept: int
     """Number of rules that stay."""
 
-    removed: list[Rule]
+    removed: list[VoiceRule2]
     """Rules that are no longer found."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -10256,7 +11364,7 @@ class VoiceRule(Shown):
     position: int
     """Place in reading order, from 0."""
 
-    rule: Rule
+    rule: VoiceRule2
     """The rule and where it was read."""
 
     voice: str
@@ -10269,6 +11377,35 @@ class VoiceRule(Shown):
             "position": self.position,
             "rule": self.rule,
             "voice": self.voice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VoiceRule2(Shown):
+    """One rule of a voice, with the place it was read."""
+
+    kind: RuleKind
+    """What it is about."""
+
+    pattern: Pattern | None = None
+    """How a program checks it, when it can."""
+
+    severity: Severity
+    """How strictly it binds."""
+
+    source: RuleSource
+    """Where it was read."""
+
+    text: str
+    """The rule in words."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "pattern": OMIT if self.pattern is None else self.pattern,
+            "severity": self.severity,
+            "source": self.source,
+            "text": self.text,
         }
 
 
@@ -10551,6 +11688,12 @@ class Workspace(Shown):
     name: str
     """Display name."""
 
+    organization: str | None = None
+    """The workspace that its organization began with; none: itself."""
+
+    residency: Residency | None = None
+    """Where its data may go."""
+
     slug: str
     """Short name, unique in the store; the directory of the hub leads from it to the workspace."""
 
@@ -10568,9 +11711,36 @@ class Workspace(Shown):
             "id": self.id,
             "mode": self.mode,
             "name": self.name,
+            "organization": OMIT if self.organization is None else self.organization,
+            "residency": OMIT if self.residency is None else self.residency,
             "slug": self.slug,
             "status": self.status,
             "timezone": self.timezone,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WorkspaceLine(Shown):
+    """One workspace."""
+
+    id: str
+    """Its id."""
+
+    name: str
+    """Display name."""
+
+    slug: str
+    """Short name."""
+
+    status: WorkspaceStatus
+    """State."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "slug": self.slug,
+            "status": self.status,
         }
 
 

@@ -539,6 +539,60 @@ public struct AiWarning: Codable, Sendable, Hashable {
     }
 }
 
+/// The answer of `scope.can`.
+public struct Allowed: Codable, Sendable, Hashable {
+    /// True when the call would pass rights, tenant and policies.
+    public var allowed: Bool
+    /// The rights that are missing.
+    public var missing: [Permission]
+    /// The policies that decided, `name@version`.
+    public var policies: [String]
+    /// What policies say.
+    public var verdict: PoliciesVerdict
+    /// The state of the workspace, when it stands in the way.
+    public var workspace: String?
+
+    public init(
+        allowed: Bool,
+        missing: [Permission],
+        policies: [String],
+        verdict: PoliciesVerdict,
+        workspace: String? = nil
+    ) {
+        self.allowed = allowed
+        self.missing = missing
+        self.policies = policies
+        self.verdict = verdict
+        self.workspace = workspace
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case allowed = "allowed"
+        case missing = "missing"
+        case policies = "policies"
+        case verdict = "verdict"
+        case workspace = "workspace"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.allowed = try values.decode(Bool.self, forKey: .allowed)
+        self.missing = try values.decode([Permission].self, forKey: .missing)
+        self.policies = try values.decode([String].self, forKey: .policies)
+        self.verdict = try values.decode(PoliciesVerdict.self, forKey: .verdict)
+        self.workspace = try values.decodeIfPresent(String.self, forKey: .workspace)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.allowed, forKey: .allowed)
+        try values.encode(self.missing, forKey: .missing)
+        try values.encode(self.policies, forKey: .policies)
+        try values.encode(self.verdict, forKey: .verdict)
+        try values.encodeIfPresent(self.workspace, forKey: .workspace)
+    }
+}
+
 /// The answer of the ledger.
 public struct Answer: Codable, Sendable, Hashable {
     /// The address that the deciding row covers, when it names one.
@@ -1046,20 +1100,34 @@ public struct AuditEntry: Codable, Sendable, Hashable {
     public var action: String
     /// Who.
     public var actor: Principal
+    /// SHA-256 of the target after, hex.
+    public var afterHash: String?
+    /// The approval that let it through.
+    public var approvalId: String?
     /// When.
     public var at: Date
+    /// SHA-256 of the target before, hex.
+    public var beforeHash: String?
     /// Joins everything one outer call caused.
     public var correlationId: String
     /// SHA-256 over `prev_hash` and the canonical JSON of this entry without `hash`, hex.
     public var hash: String
     /// Id of the record: the number with leading zeros.
     public var id: String
+    /// Keyed hash of the address the call came from, when the host gave it.
+    public var ipHash: String?
+    /// Whom the actor acted for.
+    public var onBehalfOf: String?
     /// How it ended.
     public var outcome: AuditOutcome
+    /// Versions of policies that spoke, `name@version`.
+    public var policyVersions: [String]
     /// Hash of the entry before, hex.
     public var prevHash: String
     /// Why it was refused or failed: an error code.
     public var reason: String?
+    /// The agent's run.
+    public var runId: String?
     /// Number in the chain of the workspace, from 1.
     public var seq: Int
     /// Id of what it was done to.
@@ -1070,26 +1138,40 @@ public struct AuditEntry: Codable, Sendable, Hashable {
     public init(
         action: String,
         actor: Principal,
+        afterHash: String? = nil,
+        approvalId: String? = nil,
         at: Date,
+        beforeHash: String? = nil,
         correlationId: String,
         hash: String,
         id: String,
+        ipHash: String? = nil,
+        onBehalfOf: String? = nil,
         outcome: AuditOutcome,
+        policyVersions: [String] = [],
         prevHash: String,
         reason: String? = nil,
+        runId: String? = nil,
         seq: Int,
         targetId: String? = nil,
         targetKind: String? = nil
     ) {
         self.action = action
         self.actor = actor
+        self.afterHash = afterHash
+        self.approvalId = approvalId
         self.at = at
+        self.beforeHash = beforeHash
         self.correlationId = correlationId
         self.hash = hash
         self.id = id
+        self.ipHash = ipHash
+        self.onBehalfOf = onBehalfOf
         self.outcome = outcome
+        self.policyVersions = policyVersions
         self.prevHash = prevHash
         self.reason = reason
+        self.runId = runId
         self.seq = seq
         self.targetId = targetId
         self.targetKind = targetKind
@@ -1098,13 +1180,20 @@ public struct AuditEntry: Codable, Sendable, Hashable {
     enum CodingKeys: String, CodingKey {
         case action = "action"
         case actor = "actor"
+        case afterHash = "after_hash"
+        case approvalId = "approval_id"
         case at = "at"
+        case beforeHash = "before_hash"
         case correlationId = "correlation_id"
         case hash = "hash"
         case id = "id"
+        case ipHash = "ip_hash"
+        case onBehalfOf = "on_behalf_of"
         case outcome = "outcome"
+        case policyVersions = "policy_versions"
         case prevHash = "prev_hash"
         case reason = "reason"
+        case runId = "run_id"
         case seq = "seq"
         case targetId = "target_id"
         case targetKind = "target_kind"
@@ -1114,13 +1203,20 @@ public struct AuditEntry: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.action = try values.decode(String.self, forKey: .action)
         self.actor = try values.decode(Principal.self, forKey: .actor)
+        self.afterHash = try values.decodeIfPresent(String.self, forKey: .afterHash)
+        self.approvalId = try values.decodeIfPresent(String.self, forKey: .approvalId)
         self.at = try values.decode(Date.self, forKey: .at)
+        self.beforeHash = try values.decodeIfPresent(String.self, forKey: .beforeHash)
         self.correlationId = try values.decode(String.self, forKey: .correlationId)
         self.hash = try values.decode(String.self, forKey: .hash)
         self.id = try values.decode(String.self, forKey: .id)
+        self.ipHash = try values.decodeIfPresent(String.self, forKey: .ipHash)
+        self.onBehalfOf = try values.decodeIfPresent(String.self, forKey: .onBehalfOf)
         self.outcome = try values.decode(AuditOutcome.self, forKey: .outcome)
+        self.policyVersions = try values.decodeIfPresent([String].self, forKey: .policyVersions) ?? []
         self.prevHash = try values.decode(String.self, forKey: .prevHash)
         self.reason = try values.decodeIfPresent(String.self, forKey: .reason)
+        self.runId = try values.decodeIfPresent(String.self, forKey: .runId)
         self.seq = try values.decode(Int.self, forKey: .seq)
         self.targetId = try values.decodeIfPresent(String.self, forKey: .targetId)
         self.targetKind = try values.decodeIfPresent(String.self, forKey: .targetKind)
@@ -1130,13 +1226,20 @@ public struct AuditEntry: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.action, forKey: .action)
         try values.encode(self.actor, forKey: .actor)
+        try values.encodeIfPresent(self.afterHash, forKey: .afterHash)
+        try values.encodeIfPresent(self.approvalId, forKey: .approvalId)
         try values.encode(self.at, forKey: .at)
+        try values.encodeIfPresent(self.beforeHash, forKey: .beforeHash)
         try values.encode(self.correlationId, forKey: .correlationId)
         try values.encode(self.hash, forKey: .hash)
         try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.ipHash, forKey: .ipHash)
+        try values.encodeIfPresent(self.onBehalfOf, forKey: .onBehalfOf)
         try values.encode(self.outcome, forKey: .outcome)
+        try values.encode(self.policyVersions, forKey: .policyVersions)
         try values.encode(self.prevHash, forKey: .prevHash)
         try values.encodeIfPresent(self.reason, forKey: .reason)
+        try values.encodeIfPresent(self.runId, forKey: .runId)
         try values.encode(self.seq, forKey: .seq)
         try values.encodeIfPresent(self.targetId, forKey: .targetId)
         try values.encodeIfPresent(self.targetKind, forKey: .targetKind)
@@ -1176,6 +1279,74 @@ public struct AuditEntryPage: Codable, Sendable, Hashable {
     }
 }
 
+/// A page of exported entries.
+public struct AuditExport: Codable, Sendable, Hashable {
+    /// Checkpoints outside the store whose last entry is among these.
+    public var checkpoints: [Checkpoint]
+    /// How many.
+    public var entries: Int
+    /// First and last number; 0 when there are none.
+    public var first: Int
+    /// How they are written.
+    public var format: ExportFormat
+    /// Last number.
+    public var last: Int
+    /// Where the next page starts; absent on the last one.
+    public var next: String?
+    /// The entries.
+    public var text: String
+
+    public init(
+        checkpoints: [Checkpoint],
+        entries: Int,
+        first: Int,
+        format: ExportFormat,
+        last: Int,
+        next: String? = nil,
+        text: String
+    ) {
+        self.checkpoints = checkpoints
+        self.entries = entries
+        self.first = first
+        self.format = format
+        self.last = last
+        self.next = next
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case checkpoints = "checkpoints"
+        case entries = "entries"
+        case first = "first"
+        case format = "format"
+        case last = "last"
+        case next = "next"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.checkpoints = try values.decode([Checkpoint].self, forKey: .checkpoints)
+        self.entries = try values.decode(Int.self, forKey: .entries)
+        self.first = try values.decode(Int.self, forKey: .first)
+        self.format = try values.decode(ExportFormat.self, forKey: .format)
+        self.last = try values.decode(Int.self, forKey: .last)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.checkpoints, forKey: .checkpoints)
+        try values.encode(self.entries, forKey: .entries)
+        try values.encode(self.first, forKey: .first)
+        try values.encode(self.format, forKey: .format)
+        try values.encode(self.last, forKey: .last)
+        try values.encodeIfPresent(self.next, forKey: .next)
+        try values.encode(self.text, forKey: .text)
+    }
+}
+
 /// How the act ended.
 public enum AuditOutcome: String, Codable, Sendable, CaseIterable {
     /// It was done.
@@ -1188,6 +1359,8 @@ public enum AuditOutcome: String, Codable, Sendable, CaseIterable {
 
 /// The answer of `audit.verify`.
 public struct AuditReport: Codable, Sendable, Hashable {
+    /// Checkpoints outside the store that the chain was held against.
+    public var anchors: Int
     /// Entries read.
     public var entries: Int
     /// Number of the first bad entry.
@@ -1198,11 +1371,13 @@ public struct AuditReport: Codable, Sendable, Hashable {
     public var problem: String?
 
     public init(
+        anchors: Int = 0,
         entries: Int,
         firstBad: Int? = nil,
         ok: Bool,
         problem: String? = nil
     ) {
+        self.anchors = anchors
         self.entries = entries
         self.firstBad = firstBad
         self.ok = ok
@@ -1210,6 +1385,7 @@ public struct AuditReport: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
+        case anchors = "anchors"
         case entries = "entries"
         case firstBad = "first_bad"
         case ok = "ok"
@@ -1218,6 +1394,7 @@ public struct AuditReport: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.anchors = try values.decodeIfPresent(Int.self, forKey: .anchors) ?? 0
         self.entries = try values.decode(Int.self, forKey: .entries)
         self.firstBad = try values.decodeIfPresent(Int.self, forKey: .firstBad)
         self.ok = try values.decode(Bool.self, forKey: .ok)
@@ -1226,6 +1403,7 @@ public struct AuditReport: Codable, Sendable, Hashable {
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.anchors, forKey: .anchors)
         try values.encode(self.entries, forKey: .entries)
         try values.encodeIfPresent(self.firstBad, forKey: .firstBad)
         try values.encode(self.ok, forKey: .ok)
@@ -1694,6 +1872,77 @@ public enum BrandsChannel: String, Codable, Sendable, CaseIterable {
     case youtube = "youtube"
 }
 
+/// The breaker of one target, as it is stored and shared by processes.
+public struct Breaker: Codable, Sendable, Hashable {
+    /// Failures in a row.
+    public var failures: Int
+    /// The kind of the last failure.
+    public var last: String?
+    /// Where it stands.
+    public var state: BreakerState
+    /// The target, such as `model:openai` or `connection:smtp`.
+    public var target: String
+    /// How often it opened.
+    public var trips: Int
+    /// Open: refused until then. Half open: the trial counts as lost then.
+    public var until: Date?
+
+    public init(
+        failures: Int = 0,
+        last: String? = nil,
+        state: BreakerState = .closed,
+        target: String,
+        trips: Int = 0,
+        until: Date? = nil
+    ) {
+        self.failures = failures
+        self.last = last
+        self.state = state
+        self.target = target
+        self.trips = trips
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case failures = "failures"
+        case last = "last"
+        case state = "state"
+        case target = "target"
+        case trips = "trips"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.failures = try values.decodeIfPresent(Int.self, forKey: .failures) ?? 0
+        self.last = try values.decodeIfPresent(String.self, forKey: .last)
+        self.state = try values.decodeIfPresent(BreakerState.self, forKey: .state) ?? .closed
+        self.target = try values.decode(String.self, forKey: .target)
+        self.trips = try values.decodeIfPresent(Int.self, forKey: .trips) ?? 0
+        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.failures, forKey: .failures)
+        try values.encodeIfPresent(self.last, forKey: .last)
+        try values.encode(self.state, forKey: .state)
+        try values.encode(self.target, forKey: .target)
+        try values.encode(self.trips, forKey: .trips)
+        try values.encodeIfPresent(self.until, forKey: .until)
+    }
+}
+
+/// Where a breaker stands.
+public enum BreakerState: String, Codable, Sendable, CaseIterable {
+    /// Calls pass.
+    case closed = "closed"
+    /// Calls are refused until an instant.
+    case open = "open"
+    /// One call is on trial, the rest are refused.
+    case halfOpen = "half_open"
+}
+
 /// The sender of a campaign's messages.
 public struct BriefSender: Codable, Sendable, Hashable {
     /// Address in the From header.
@@ -2051,42 +2300,205 @@ public struct Calibration: Codable, Sendable, Hashable {
     }
 }
 
+/// The end of one call of a batch: `output` or `error`.
+public struct CallEnd: Codable, Sendable, Hashable {
+    /// Why it failed.
+    public var error: CallError?
+    /// True when it succeeded.
+    public var ok: Bool
+    /// What it answered.
+    public var output: JSONValue?
+
+    public init(
+        error: CallError? = nil,
+        ok: Bool,
+        output: JSONValue? = nil
+    ) {
+        self.error = error
+        self.ok = ok
+        self.output = output
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case error = "error"
+        case ok = "ok"
+        case output = "output"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.error = try values.decodeIfPresent(CallError.self, forKey: .error)
+        self.ok = try values.decode(Bool.self, forKey: .ok)
+        self.output = try values.decodeIfPresent(JSONValue.self, forKey: .output)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.error, forKey: .error)
+        try values.encode(self.ok, forKey: .ok)
+        try values.encodeIfPresent(self.output, forKey: .output)
+    }
+}
+
+/// An error as data.
+public struct CallError: Codable, Sendable, Hashable {
+    /// The finer word, or the kind again.
+    public var code: String
+    /// Facts of the failure, name by name.
+    public var context: JSONValue
+    /// Kind, such as `not_found`.
+    public var kind: String
+    /// What was expected and what to do.
+    public var message: String
+    /// When to call again, in milliseconds from now.
+    public var retryAfterMs: Int?
+    /// True when the same call may succeed later.
+    public var retryable: Bool
+
+    public init(
+        code: String,
+        context: JSONValue,
+        kind: String,
+        message: String,
+        retryAfterMs: Int? = nil,
+        retryable: Bool
+    ) {
+        self.code = code
+        self.context = context
+        self.kind = kind
+        self.message = message
+        self.retryAfterMs = retryAfterMs
+        self.retryable = retryable
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case code = "code"
+        case context = "context"
+        case kind = "kind"
+        case message = "message"
+        case retryAfterMs = "retry_after_ms"
+        case retryable = "retryable"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.code = try values.decode(String.self, forKey: .code)
+        self.context = try values.decode(JSONValue.self, forKey: .context)
+        self.kind = try values.decode(String.self, forKey: .kind)
+        self.message = try values.decode(String.self, forKey: .message)
+        self.retryAfterMs = try values.decodeIfPresent(Int.self, forKey: .retryAfterMs)
+        self.retryable = try values.decode(Bool.self, forKey: .retryable)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.code, forKey: .code)
+        try values.encode(self.context, forKey: .context)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encode(self.message, forKey: .message)
+        try values.encodeIfPresent(self.retryAfterMs, forKey: .retryAfterMs)
+        try values.encode(self.retryable, forKey: .retryable)
+    }
+}
+
+/// Calls an operation by its name. The call is judged, limited and audited as the operation itself
+/// is.
+public struct CallOperation: Codable, Sendable, Hashable {
+    /// Shortens the operation's deadline, in milliseconds, at least 1.
+    public var deadlineMs: Int?
+    /// A repeated call with the same key and input gives the first answer for 24 h.
+    public var idempotencyKey: String?
+    /// Its input.
+    public var input: [String: JSONValue]
+    /// Name of the operation.
+    public var name: String
+
+    public init(
+        deadlineMs: Int? = nil,
+        idempotencyKey: String? = nil,
+        input: [String: JSONValue] = [:],
+        name: String
+    ) {
+        self.deadlineMs = deadlineMs
+        self.idempotencyKey = idempotencyKey
+        self.input = input
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case deadlineMs = "deadline_ms"
+        case idempotencyKey = "idempotency_key"
+        case input = "input"
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.deadlineMs = try values.decodeIfPresent(Int.self, forKey: .deadlineMs)
+        self.idempotencyKey = try values.decodeIfPresent(String.self, forKey: .idempotencyKey)
+        self.input = try values.decodeIfPresent([String: JSONValue].self, forKey: .input) ?? [:]
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.deadlineMs, forKey: .deadlineMs)
+        try values.encodeIfPresent(self.idempotencyKey, forKey: .idempotencyKey)
+        try values.encode(self.input, forKey: .input)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
 /// Who is calling.
 public struct Caller: Codable, Sendable, Hashable {
+    /// How many calls are admitted now; absent when nothing is counted.
+    public var callsLeft: Int?
     /// What it may do.
     public var permissions: [Permission]
     /// The principal.
     public var principal: Principal
+    /// Its roles.
+    public var roles: [String]
     /// The workspace.
     public var workspace: String
 
     public init(
+        callsLeft: Int? = nil,
         permissions: [Permission],
         principal: Principal,
+        roles: [String],
         workspace: String
     ) {
+        self.callsLeft = callsLeft
         self.permissions = permissions
         self.principal = principal
+        self.roles = roles
         self.workspace = workspace
     }
 
     enum CodingKeys: String, CodingKey {
+        case callsLeft = "calls_left"
         case permissions = "permissions"
         case principal = "principal"
+        case roles = "roles"
         case workspace = "workspace"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.callsLeft = try values.decodeIfPresent(Int.self, forKey: .callsLeft)
         self.permissions = try values.decode([Permission].self, forKey: .permissions)
         self.principal = try values.decode(Principal.self, forKey: .principal)
+        self.roles = try values.decode([String].self, forKey: .roles)
         self.workspace = try values.decode(String.self, forKey: .workspace)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.callsLeft, forKey: .callsLeft)
         try values.encode(self.permissions, forKey: .permissions)
         try values.encode(self.principal, forKey: .principal)
+        try values.encode(self.roles, forKey: .roles)
         try values.encode(self.workspace, forKey: .workspace)
     }
 }
@@ -3039,39 +3451,6 @@ public enum Casing: String, Codable, Sendable, CaseIterable {
     case upper = "upper"
 }
 
-/// How many jobs an operation changed.
-public struct Changed: Codable, Sendable, Hashable {
-    /// Jobs.
-    public var count: Int
-    /// True when there are more: call again.
-    public var isMore: Bool
-
-    public init(
-        count: Int,
-        isMore: Bool
-    ) {
-        self.count = count
-        self.isMore = isMore
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case count = "count"
-        case isMore = "is_more"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.count = try values.decode(Int.self, forKey: .count)
-        self.isMore = try values.decode(Bool.self, forKey: .isMore)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.count, forKey: .count)
-        try values.encode(self.isMore, forKey: .isMore)
-    }
-}
-
 /// Where a text is for.
 public enum Channel: String, Codable, Sendable, CaseIterable {
     /// A mail.
@@ -3129,6 +3508,67 @@ public struct ChannelOverride: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.emoji, forKey: .emoji)
         try values.encodeIfPresent(self.thresholds, forKey: .thresholds)
         try values.encodeIfPresent(self.tone, forKey: .tone)
+    }
+}
+
+/// The state of a chain at one entry.
+public struct Checkpoint: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// First entry that the root is over.
+    public var from: Int
+    /// Hash of the last entry, hex.
+    public var head: String
+    /// Root of the hash tree over the entries (RFC 6962), hex.
+    public var root: String
+    /// Last entry.
+    public var seq: Int
+    /// The workspace.
+    public var workspace: String
+
+    public init(
+        at: Date,
+        from: Int,
+        head: String,
+        root: String,
+        seq: Int,
+        workspace: String
+    ) {
+        self.at = at
+        self.from = from
+        self.head = head
+        self.root = root
+        self.seq = seq
+        self.workspace = workspace
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case from = "from"
+        case head = "head"
+        case root = "root"
+        case seq = "seq"
+        case workspace = "workspace"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.from = try values.decode(Int.self, forKey: .from)
+        self.head = try values.decode(String.self, forKey: .head)
+        self.root = try values.decode(String.self, forKey: .root)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+        self.workspace = try values.decode(String.self, forKey: .workspace)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.from, forKey: .from)
+        try values.encode(self.head, forKey: .head)
+        try values.encode(self.root, forKey: .root)
+        try values.encode(self.seq, forKey: .seq)
+        try values.encode(self.workspace, forKey: .workspace)
     }
 }
 
@@ -4317,6 +4757,46 @@ public struct Cta: Codable, Sendable, Hashable {
     }
 }
 
+/// A role of a workspace's own: any subset of the rights.
+public struct CustomRole: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+    /// Name.
+    public var name: String
+    /// What it holds.
+    public var permissions: [Permission]
+
+    public init(
+        id: String,
+        name: String,
+        permissions: [Permission]
+    ) {
+        self.id = id
+        self.name = name
+        self.permissions = permissions
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case name = "name"
+        case permissions = "permissions"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.permissions = try values.decode([Permission].self, forKey: .permissions)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.permissions, forKey: .permissions)
+    }
+}
+
 /// What a rotation of the data key did.
 public struct DataKeyRotated: Codable, Sendable, Hashable {
     /// True when no value of an older version is left.
@@ -4505,16 +4985,6 @@ public struct DayWindow: Codable, Sendable, Hashable {
         try values.encode(self.endMinute, forKey: .endMinute)
         try values.encode(self.startMinute, forKey: .startMinute)
     }
-}
-
-/// A verdict's direction.
-public enum Decision: String, Codable, Sendable, CaseIterable {
-    /// May go out now.
-    case allow = "allow"
-    /// Not before an instant; then it is judged again.
-    case `defer` = "defer"
-    /// Not at all.
-    case deny = "deny"
 }
 
 /// How a new job is kept from being there twice.
@@ -5387,6 +5857,46 @@ public enum DropRule: String, Codable, Sendable, CaseIterable {
     case heldByOther = "held_by_other"
 }
 
+/// What a policy would have changed.
+public struct DryRun: Codable, Sendable, Hashable {
+    /// Those that would have come out differently, oldest first, at most 1 000.
+    public var changed: [PoliciesChanged]
+    /// How many there are in all.
+    public var changes: Int
+    /// Recorded decisions that were tried.
+    public var tried: Int
+
+    public init(
+        changed: [PoliciesChanged],
+        changes: Int,
+        tried: Int
+    ) {
+        self.changed = changed
+        self.changes = changes
+        self.tried = tried
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case changed = "changed"
+        case changes = "changes"
+        case tried = "tried"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.changed = try values.decode([PoliciesChanged].self, forKey: .changed)
+        self.changes = try values.decode(Int.self, forKey: .changes)
+        self.tried = try values.decode(Int.self, forKey: .tried)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.changed, forKey: .changed)
+        try values.encode(self.changes, forKey: .changes)
+        try values.encode(self.tried, forKey: .tried)
+    }
+}
+
 /// What kind of effect a tool has, and so what a resumed run does about a call without outcome.
 public enum EffectClass: String, Codable, Sendable, CaseIterable {
     /// Computes: call it again.
@@ -5594,7 +6104,7 @@ public struct Explanation: Codable, Sendable, Hashable {
     /// One sentence: what happened and which rule decided.
     public var summary: String
     /// Verdicts, oldest first.
-    public var verdicts: [Verdict]
+    public var verdicts: [GateVerdict]
 
     public init(
         attribution: Attribution,
@@ -5605,7 +6115,7 @@ public struct Explanation: Codable, Sendable, Hashable {
         send: String,
         state: SendState,
         summary: String,
-        verdicts: [Verdict]
+        verdicts: [GateVerdict]
     ) {
         self.attribution = attribution
         self.error = error
@@ -5640,7 +6150,7 @@ public struct Explanation: Codable, Sendable, Hashable {
         self.send = try values.decode(String.self, forKey: .send)
         self.state = try values.decode(SendState.self, forKey: .state)
         self.summary = try values.decode(String.self, forKey: .summary)
-        self.verdicts = try values.decode([Verdict].self, forKey: .verdicts)
+        self.verdicts = try values.decode([GateVerdict].self, forKey: .verdicts)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -5655,6 +6165,14 @@ public struct Explanation: Codable, Sendable, Hashable {
         try values.encode(self.summary, forKey: .summary)
         try values.encode(self.verdicts, forKey: .verdicts)
     }
+}
+
+/// How entries are written.
+public enum ExportFormat: String, Codable, Sendable, CaseIterable {
+    /// One canonical JSON object a line (RFC 8785): with it anyone can check the chain.
+    case ndjson = "ndjson"
+    /// A table with a header (RFC 4180).
+    case csv = "csv"
 }
 
 /// The answer of `store.export`.
@@ -5981,6 +6499,84 @@ public struct FusionRrf: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.k, forKey: .k)
+    }
+}
+
+/// A verdict's direction.
+public enum GateDecision: String, Codable, Sendable, CaseIterable {
+    /// May go out now.
+    case allow = "allow"
+    /// Not before an instant; then it is judged again.
+    case `defer` = "defer"
+    /// Not at all.
+    case deny = "deny"
+}
+
+/// A verdict of the gate, as kept.
+public struct GateVerdict: Codable, Sendable, Hashable {
+    /// The instant it was made.
+    public var at: Date
+    /// Its direction.
+    public var decision: GateDecision
+    /// Hash of the content it was about.
+    public var draftHash: String
+    /// Version of rules, limits and laws.
+    public var gate: String
+    /// Every reason, in the order of the rules. Warnings have the decision `allow`.
+    public var reasons: [Reason]
+    /// The rule that decided, for deferrals and denials.
+    public var rule: String?
+    /// For a deferral: when the gate is asked again.
+    public var until: Date?
+
+    public init(
+        at: Date,
+        decision: GateDecision,
+        draftHash: String,
+        gate: String,
+        reasons: [Reason] = [],
+        rule: String? = nil,
+        until: Date? = nil
+    ) {
+        self.at = at
+        self.decision = decision
+        self.draftHash = draftHash
+        self.gate = gate
+        self.reasons = reasons
+        self.rule = rule
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case decision = "decision"
+        case draftHash = "draft_hash"
+        case gate = "gate"
+        case reasons = "reasons"
+        case rule = "rule"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.decision = try values.decode(GateDecision.self, forKey: .decision)
+        self.draftHash = try values.decode(String.self, forKey: .draftHash)
+        self.gate = try values.decode(String.self, forKey: .gate)
+        self.reasons = try values.decodeIfPresent([Reason].self, forKey: .reasons) ?? []
+        self.rule = try values.decodeIfPresent(String.self, forKey: .rule)
+        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.decision, forKey: .decision)
+        try values.encode(self.draftHash, forKey: .draftHash)
+        try values.encode(self.gate, forKey: .gate)
+        try values.encode(self.reasons, forKey: .reasons)
+        try values.encodeIfPresent(self.rule, forKey: .rule)
+        try values.encodeIfPresent(self.until, forKey: .until)
     }
 }
 
@@ -7570,6 +8166,39 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
     case cancelled = "cancelled"
 }
 
+/// How many jobs an operation changed.
+public struct JobsChanged: Codable, Sendable, Hashable {
+    /// Jobs.
+    public var count: Int
+    /// True when there are more: call again.
+    public var isMore: Bool
+
+    public init(
+        count: Int,
+        isMore: Bool
+    ) {
+        self.count = count
+        self.isMore = isMore
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case count = "count"
+        case isMore = "is_more"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.count = try values.decode(Int.self, forKey: .count)
+        self.isMore = try values.decode(Bool.self, forKey: .isMore)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.count, forKey: .count)
+        try values.encode(self.isMore, forKey: .isMore)
+    }
+}
+
 /// One line that a handler noted.
 public struct JobsLogLine: Codable, Sendable, Hashable {
     /// When.
@@ -7600,6 +8229,121 @@ public struct JobsLogLine: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.at, forKey: .at)
         try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// What may be shown of a key.
+public struct KeyView: Codable, Sendable, Hashable {
+    /// Until when it is valid.
+    public var expiresAt: Date?
+    /// Its id.
+    public var id: String
+    /// When it was last used, to the hour.
+    public var lastUsedAt: Date?
+    /// Name.
+    public var name: String
+    /// The principal that made it.
+    public var owner: String
+    /// What it may do.
+    public var permissions: [Permission]
+    /// The first characters of the secret.
+    public var prefix: String
+    /// A rate of its own.
+    public var rateLimit: Rate?
+    /// When it was revoked.
+    public var revokedAt: Date?
+
+    public init(
+        expiresAt: Date? = nil,
+        id: String,
+        lastUsedAt: Date? = nil,
+        name: String,
+        owner: String,
+        permissions: [Permission],
+        prefix: String,
+        rateLimit: Rate? = nil,
+        revokedAt: Date? = nil
+    ) {
+        self.expiresAt = expiresAt
+        self.id = id
+        self.lastUsedAt = lastUsedAt
+        self.name = name
+        self.owner = owner
+        self.permissions = permissions
+        self.prefix = prefix
+        self.rateLimit = rateLimit
+        self.revokedAt = revokedAt
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case expiresAt = "expires_at"
+        case id = "id"
+        case lastUsedAt = "last_used_at"
+        case name = "name"
+        case owner = "owner"
+        case permissions = "permissions"
+        case prefix = "prefix"
+        case rateLimit = "rate_limit"
+        case revokedAt = "revoked_at"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.expiresAt = try values.decodeIfPresent(Date.self, forKey: .expiresAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.lastUsedAt = try values.decodeIfPresent(Date.self, forKey: .lastUsedAt)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.owner = try values.decode(String.self, forKey: .owner)
+        self.permissions = try values.decode([Permission].self, forKey: .permissions)
+        self.prefix = try values.decode(String.self, forKey: .prefix)
+        self.rateLimit = try values.decodeIfPresent(Rate.self, forKey: .rateLimit)
+        self.revokedAt = try values.decodeIfPresent(Date.self, forKey: .revokedAt)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.expiresAt, forKey: .expiresAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.lastUsedAt, forKey: .lastUsedAt)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.owner, forKey: .owner)
+        try values.encode(self.permissions, forKey: .permissions)
+        try values.encode(self.prefix, forKey: .prefix)
+        try values.encodeIfPresent(self.rateLimit, forKey: .rateLimit)
+        try values.encodeIfPresent(self.revokedAt, forKey: .revokedAt)
+    }
+}
+
+/// A page of a list.
+public struct KeyViewPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [KeyView]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [KeyView],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([KeyView].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
     }
 }
 
@@ -8059,6 +8803,107 @@ public struct LimitCheck: Codable, Sendable, Hashable {
     }
 }
 
+/// A limit that was set aside for a time, with the reason.
+public struct LimitOverride: Codable, Sendable, Hashable {
+    /// Id: the name of the bucket or of all buckets of a kind.
+    public var id: String
+    /// The rate in its place; none: not limited.
+    public var rate: Rate?
+    /// Why.
+    public var reason: String
+    /// Until when.
+    public var until: Date
+
+    public init(
+        id: String,
+        rate: Rate? = nil,
+        reason: String,
+        until: Date
+    ) {
+        self.id = id
+        self.rate = rate
+        self.reason = reason
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case rate = "rate"
+        case reason = "reason"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.rate = try values.decodeIfPresent(Rate.self, forKey: .rate)
+        self.reason = try values.decode(String.self, forKey: .reason)
+        self.until = try values.decode(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.rate, forKey: .rate)
+        try values.encode(self.reason, forKey: .reason)
+        try values.encode(self.until, forKey: .until)
+    }
+}
+
+/// One limit.
+public struct LimitRow: Codable, Sendable, Hashable {
+    /// Name of the bucket, or the kind of buckets: `principal`, `agent`, `source`, `webhook`.
+    public var bucket: String
+    /// Where it comes from: the name of the profile, or `override`.
+    public var from: String
+    /// The rate that holds now; none: not limited.
+    public var rate: Rate?
+    /// Of an override: why.
+    public var reason: String?
+    /// Of an override: until when.
+    public var until: Date?
+
+    public init(
+        bucket: String,
+        from: String,
+        rate: Rate? = nil,
+        reason: String? = nil,
+        until: Date? = nil
+    ) {
+        self.bucket = bucket
+        self.from = from
+        self.rate = rate
+        self.reason = reason
+        self.until = until
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case bucket = "bucket"
+        case from = "from"
+        case rate = "rate"
+        case reason = "reason"
+        case until = "until"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.bucket = try values.decode(String.self, forKey: .bucket)
+        self.from = try values.decode(String.self, forKey: .from)
+        self.rate = try values.decodeIfPresent(Rate.self, forKey: .rate)
+        self.reason = try values.decodeIfPresent(String.self, forKey: .reason)
+        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.bucket, forKey: .bucket)
+        try values.encode(self.from, forKey: .from)
+        try values.encodeIfPresent(self.rate, forKey: .rate)
+        try values.encodeIfPresent(self.reason, forKey: .reason)
+        try values.encodeIfPresent(self.until, forKey: .until)
+    }
+}
+
 /// A line that was not taken.
 public struct LineFault: Codable, Sendable, Hashable {
     /// Number of the line, from 1.
@@ -8190,6 +9035,96 @@ public struct Manifest: Codable, Sendable, Hashable {
         try values.encode(self.seq, forKey: .seq)
         try values.encode(self.sha256, forKey: .sha256)
         try values.encode(self.sizeBytes, forKey: .sizeBytes)
+    }
+}
+
+/// Where a membership stands.
+public enum MemberStatus: String, Codable, Sendable, CaseIterable {
+    /// Asked to join; becomes active when the user first calls.
+    case invited = "invited"
+    /// May call.
+    case active = "active"
+    /// May not any more.
+    case removed = "removed"
+}
+
+/// A user's place in a workspace.
+public struct Membership: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+    /// Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one.
+    public var role: String
+    /// Where it stands.
+    public var status: MemberStatus
+    /// The user, by the id the host knows it by.
+    public var user: String
+
+    public init(
+        id: String,
+        role: String,
+        status: MemberStatus,
+        user: String
+    ) {
+        self.id = id
+        self.role = role
+        self.status = status
+        self.user = user
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case role = "role"
+        case status = "status"
+        case user = "user"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.role = try values.decode(String.self, forKey: .role)
+        self.status = try values.decode(MemberStatus.self, forKey: .status)
+        self.user = try values.decode(String.self, forKey: .user)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.role, forKey: .role)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.user, forKey: .user)
+    }
+}
+
+/// A page of a list.
+public struct MembershipPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [Membership]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [Membership],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([Membership].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
     }
 }
 
@@ -9267,6 +10202,39 @@ public struct NewJob: Codable, Sendable, Hashable {
     }
 }
 
+/// A new key with its secret.
+public struct NewKey: Codable, Sendable, Hashable {
+    /// The key.
+    public var key: KeyView
+    /// The secret, shown this once.
+    public var secret: String
+
+    public init(
+        key: KeyView,
+        secret: String
+    ) {
+        self.key = key
+        self.secret = secret
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case key = "key"
+        case secret = "secret"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.key = try values.decode(KeyView.self, forKey: .key)
+        self.secret = try values.decode(String.self, forKey: .secret)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.key, forKey: .key)
+        try values.encode(self.secret, forKey: .secret)
+    }
+}
+
 /// One job of a flow.
 public struct NewNode: Codable, Sendable, Hashable {
     /// Words of the jobs it waits for.
@@ -9442,6 +10410,184 @@ public enum OnConflict: String, Codable, Sendable, CaseIterable {
     case skip = "skip"
     /// Put the line in its place.
     case replace = "replace"
+}
+
+/// Everything about an operation.
+public struct OperationDetails: Codable, Sendable, Hashable {
+    /// Audit rows it leaves: `none`, `business` or `security`.
+    public var audit: String
+    /// Time a call may take, in milliseconds.
+    public var deadlineMs: Int
+    /// Codes it may fail with beyond those of every operation.
+    public var errors: [String]
+    /// Example inputs.
+    public var examples: [JSONValue]
+    /// Idempotency keys: `none`, `optional` or `required`.
+    public var idempotency: String
+    /// JSON Schema of the input.
+    public var inputSchema: JSONValue
+    /// Fields of the answer that are hidden without `read:pii`.
+    public var masks: [String]
+    /// The largest input as JSON, in bytes.
+    public var maxInputBytes: Int
+    /// The largest answer as JSON, in bytes.
+    public var maxOutputBytes: Int
+    /// Its line in the catalogue.
+    public var operation: OperationLine
+    /// JSON Schema of the answer.
+    public var outputSchema: JSONValue
+    /// The version of NeonHub it came with.
+    public var since: String
+
+    public init(
+        audit: String,
+        deadlineMs: Int,
+        errors: [String],
+        examples: [JSONValue],
+        idempotency: String,
+        inputSchema: JSONValue,
+        masks: [String],
+        maxInputBytes: Int,
+        maxOutputBytes: Int,
+        operation: OperationLine,
+        outputSchema: JSONValue,
+        since: String
+    ) {
+        self.audit = audit
+        self.deadlineMs = deadlineMs
+        self.errors = errors
+        self.examples = examples
+        self.idempotency = idempotency
+        self.inputSchema = inputSchema
+        self.masks = masks
+        self.maxInputBytes = maxInputBytes
+        self.maxOutputBytes = maxOutputBytes
+        self.operation = operation
+        self.outputSchema = outputSchema
+        self.since = since
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case audit = "audit"
+        case deadlineMs = "deadline_ms"
+        case errors = "errors"
+        case examples = "examples"
+        case idempotency = "idempotency"
+        case inputSchema = "input_schema"
+        case masks = "masks"
+        case maxInputBytes = "max_input_bytes"
+        case maxOutputBytes = "max_output_bytes"
+        case operation = "operation"
+        case outputSchema = "output_schema"
+        case since = "since"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.audit = try values.decode(String.self, forKey: .audit)
+        self.deadlineMs = try values.decode(Int.self, forKey: .deadlineMs)
+        self.errors = try values.decode([String].self, forKey: .errors)
+        self.examples = try values.decode([JSONValue].self, forKey: .examples)
+        self.idempotency = try values.decode(String.self, forKey: .idempotency)
+        self.inputSchema = try values.decode(JSONValue.self, forKey: .inputSchema)
+        self.masks = try values.decode([String].self, forKey: .masks)
+        self.maxInputBytes = try values.decode(Int.self, forKey: .maxInputBytes)
+        self.maxOutputBytes = try values.decode(Int.self, forKey: .maxOutputBytes)
+        self.operation = try values.decode(OperationLine.self, forKey: .operation)
+        self.outputSchema = try values.decode(JSONValue.self, forKey: .outputSchema)
+        self.since = try values.decode(String.self, forKey: .since)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.audit, forKey: .audit)
+        try values.encode(self.deadlineMs, forKey: .deadlineMs)
+        try values.encode(self.errors, forKey: .errors)
+        try values.encode(self.examples, forKey: .examples)
+        try values.encode(self.idempotency, forKey: .idempotency)
+        try values.encode(self.inputSchema, forKey: .inputSchema)
+        try values.encode(self.masks, forKey: .masks)
+        try values.encode(self.maxInputBytes, forKey: .maxInputBytes)
+        try values.encode(self.maxOutputBytes, forKey: .maxOutputBytes)
+        try values.encode(self.operation, forKey: .operation)
+        try values.encode(self.outputSchema, forKey: .outputSchema)
+        try values.encode(self.since, forKey: .since)
+    }
+}
+
+/// One line of the catalogue.
+public struct OperationLine: Codable, Sendable, Hashable {
+    /// What it does, in a sentence.
+    public var about: String
+    /// `free`, `cheap`, `model` or `money`.
+    public var cost: String
+    /// `pure`, `read`, `idempotent`, `write` or `compensable`.
+    public var effect: String
+    /// Dotted name.
+    public var name: String
+    /// Rights it needs.
+    public var needs: [Permission]
+    /// `stable` or `preview`.
+    public var stability: String
+    /// The operation that takes it back.
+    public var undo: String?
+    /// Raised when the shape of input or answer changes.
+    public var version: Int
+
+    public init(
+        about: String,
+        cost: String,
+        effect: String,
+        name: String,
+        needs: [Permission],
+        stability: String,
+        undo: String? = nil,
+        version: Int
+    ) {
+        self.about = about
+        self.cost = cost
+        self.effect = effect
+        self.name = name
+        self.needs = needs
+        self.stability = stability
+        self.undo = undo
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case about = "about"
+        case cost = "cost"
+        case effect = "effect"
+        case name = "name"
+        case needs = "needs"
+        case stability = "stability"
+        case undo = "undo"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.about = try values.decode(String.self, forKey: .about)
+        self.cost = try values.decode(String.self, forKey: .cost)
+        self.effect = try values.decode(String.self, forKey: .effect)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.needs = try values.decode([Permission].self, forKey: .needs)
+        self.stability = try values.decode(String.self, forKey: .stability)
+        self.undo = try values.decodeIfPresent(String.self, forKey: .undo)
+        self.version = try values.decode(Int.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.about, forKey: .about)
+        try values.encode(self.cost, forKey: .cost)
+        try values.encode(self.effect, forKey: .effect)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.needs, forKey: .needs)
+        try values.encode(self.stability, forKey: .stability)
+        try values.encodeIfPresent(self.undo, forKey: .undo)
+        try values.encode(self.version, forKey: .version)
+    }
 }
 
 /// What happens when a firing comes while the one before is under way.
@@ -9824,6 +10970,53 @@ public enum Permission: String, Codable, Sendable, CaseIterable {
     case readAudit = "read:audit"
     /// Close, transfer or restore a workspace.
     case ownOrganization = "own:organization"
+}
+
+/// One word.
+public struct PermissionLine: Codable, Sendable, Hashable {
+    /// What it lets a principal do.
+    public var meaning: String
+    /// Operations that need it.
+    public var operations: [String]
+    /// Built-in roles that hold it.
+    public var roles: [DatasetsRole]
+    /// The word.
+    public var word: Permission
+
+    public init(
+        meaning: String,
+        operations: [String],
+        roles: [DatasetsRole],
+        word: Permission
+    ) {
+        self.meaning = meaning
+        self.operations = operations
+        self.roles = roles
+        self.word = word
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case meaning = "meaning"
+        case operations = "operations"
+        case roles = "roles"
+        case word = "word"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.meaning = try values.decode(String.self, forKey: .meaning)
+        self.operations = try values.decode([String].self, forKey: .operations)
+        self.roles = try values.decode([DatasetsRole].self, forKey: .roles)
+        self.word = try values.decode(Permission.self, forKey: .word)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.meaning, forKey: .meaning)
+        try values.encode(self.operations, forKey: .operations)
+        try values.encode(self.roles, forKey: .roles)
+        try values.encode(self.word, forKey: .word)
+    }
 }
 
 /// Who speaks and who is spoken to.
@@ -10357,6 +11550,703 @@ public struct PlanStep: Codable, Sendable, Hashable {
     }
 }
 
+/// One decision that would have come out differently.
+public struct PoliciesChanged: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// What would have decided.
+    public var by: PolicyRef?
+    /// The recorded decision.
+    public var decision: String
+    /// The operation.
+    public var operation: String
+    /// Who called.
+    public var subject: String
+    /// What it was.
+    public var was: PoliciesVerdict
+    /// What it would have been.
+    public var wouldBe: PoliciesVerdict
+
+    public init(
+        at: Date,
+        by: PolicyRef? = nil,
+        decision: String,
+        operation: String,
+        subject: String,
+        was: PoliciesVerdict,
+        wouldBe: PoliciesVerdict
+    ) {
+        self.at = at
+        self.by = by
+        self.decision = decision
+        self.operation = operation
+        self.subject = subject
+        self.was = was
+        self.wouldBe = wouldBe
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case by = "by"
+        case decision = "decision"
+        case operation = "operation"
+        case subject = "subject"
+        case was = "was"
+        case wouldBe = "would_be"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.by = try values.decodeIfPresent(PolicyRef.self, forKey: .by)
+        self.decision = try values.decode(String.self, forKey: .decision)
+        self.operation = try values.decode(String.self, forKey: .operation)
+        self.subject = try values.decode(String.self, forKey: .subject)
+        self.was = try values.decode(PoliciesVerdict.self, forKey: .was)
+        self.wouldBe = try values.decode(PoliciesVerdict.self, forKey: .wouldBe)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encodeIfPresent(self.by, forKey: .by)
+        try values.encode(self.decision, forKey: .decision)
+        try values.encode(self.operation, forKey: .operation)
+        try values.encode(self.subject, forKey: .subject)
+        try values.encode(self.was, forKey: .was)
+        try values.encode(self.wouldBe, forKey: .wouldBe)
+    }
+}
+
+/// The answer of the engine.
+public struct PoliciesDecision: Codable, Sendable, Hashable {
+    /// True when no policy spoke and the default of the catalogue decided.
+    public var byDefault: Bool
+    /// True when a policy could not be judged.
+    public var failed: Bool
+    /// The operation asked about.
+    public var operation: String
+    /// Every policy whose scope fits, strongest first; among equals by priority, then name.
+    public var rules: [PoliciesRule]
+    /// The outcome.
+    public var verdict: PoliciesVerdict
+
+    public init(
+        byDefault: Bool,
+        failed: Bool,
+        operation: String,
+        rules: [PoliciesRule],
+        verdict: PoliciesVerdict
+    ) {
+        self.byDefault = byDefault
+        self.failed = failed
+        self.operation = operation
+        self.rules = rules
+        self.verdict = verdict
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case byDefault = "by_default"
+        case failed = "failed"
+        case operation = "operation"
+        case rules = "rules"
+        case verdict = "verdict"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.byDefault = try values.decode(Bool.self, forKey: .byDefault)
+        self.failed = try values.decode(Bool.self, forKey: .failed)
+        self.operation = try values.decode(String.self, forKey: .operation)
+        self.rules = try values.decode([PoliciesRule].self, forKey: .rules)
+        self.verdict = try values.decode(PoliciesVerdict.self, forKey: .verdict)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.byDefault, forKey: .byDefault)
+        try values.encode(self.failed, forKey: .failed)
+        try values.encode(self.operation, forKey: .operation)
+        try values.encode(self.rules, forKey: .rules)
+        try values.encode(self.verdict, forKey: .verdict)
+    }
+}
+
+/// What one policy said.
+public struct PoliciesRule: Codable, Sendable, Hashable {
+    /// What it does when it fires.
+    public var effect: PolicyEffect
+    /// Why it could not be judged: then the whole decision is a refusal.
+    public var fault: String?
+    /// True when it counted.
+    public var fired: Bool
+    /// Which.
+    public var policy: PolicyRef
+    /// Why, in its author's words.
+    public var reason: String
+    /// Whether its condition held.
+    public var truth: Truth
+
+    public init(
+        effect: PolicyEffect,
+        fault: String? = nil,
+        fired: Bool,
+        policy: PolicyRef,
+        reason: String,
+        truth: Truth
+    ) {
+        self.effect = effect
+        self.fault = fault
+        self.fired = fired
+        self.policy = policy
+        self.reason = reason
+        self.truth = truth
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case effect = "effect"
+        case fault = "fault"
+        case fired = "fired"
+        case policy = "policy"
+        case reason = "reason"
+        case truth = "truth"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.effect = try values.decode(PolicyEffect.self, forKey: .effect)
+        self.fault = try values.decodeIfPresent(String.self, forKey: .fault)
+        self.fired = try values.decode(Bool.self, forKey: .fired)
+        self.policy = try values.decode(PolicyRef.self, forKey: .policy)
+        self.reason = try values.decode(String.self, forKey: .reason)
+        self.truth = try values.decode(Truth.self, forKey: .truth)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.effect, forKey: .effect)
+        try values.encodeIfPresent(self.fault, forKey: .fault)
+        try values.encode(self.fired, forKey: .fired)
+        try values.encode(self.policy, forKey: .policy)
+        try values.encode(self.reason, forKey: .reason)
+        try values.encode(self.truth, forKey: .truth)
+    }
+}
+
+/// The outcome of a decision, weakest first.
+public enum PoliciesVerdict: String, Codable, Sendable, CaseIterable {
+    /// Nothing but a note.
+    case annotate = "annotate"
+    /// May go on.
+    case allow = "allow"
+    /// May go on while its bucket has room.
+    case limit = "limit"
+    /// May go on; fields of the answer are hidden.
+    case redact = "redact"
+    /// A person must agree first.
+    case requireApproval = "require_approval"
+    /// May not.
+    case deny = "deny"
+}
+
+/// One version of a policy.
+public struct Policy: Codable, Sendable, Hashable {
+    /// What it does.
+    public var effect: PolicyEffect
+    /// Id of this version.
+    public var id: String
+    /// Name, the same in all versions.
+    public var name: String
+    /// Among effects of one strength the higher speaks first.
+    public var priority: Int
+    /// Why, for the people it concerns.
+    public var reason: String
+    /// Which calls it speaks about.
+    public var scope: PolicyScope?
+    /// Where it comes from: a law, a pack, a decision.
+    public var source: String
+    /// Where it stands.
+    public var state: PolicyState
+    /// In force from this instant on.
+    public var validFrom: Date?
+    /// In force before this instant.
+    public var validTo: Date?
+    /// Number of the version, from 1.
+    public var version: Int
+    /// The condition; empty: always.
+    public var when: String
+
+    public init(
+        effect: PolicyEffect,
+        id: String,
+        name: String,
+        priority: Int = 0,
+        reason: String,
+        scope: PolicyScope? = nil,
+        source: String = "",
+        state: PolicyState = .draft,
+        validFrom: Date? = nil,
+        validTo: Date? = nil,
+        version: Int,
+        when: String = ""
+    ) {
+        self.effect = effect
+        self.id = id
+        self.name = name
+        self.priority = priority
+        self.reason = reason
+        self.scope = scope
+        self.source = source
+        self.state = state
+        self.validFrom = validFrom
+        self.validTo = validTo
+        self.version = version
+        self.when = when
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case effect = "effect"
+        case id = "id"
+        case name = "name"
+        case priority = "priority"
+        case reason = "reason"
+        case scope = "scope"
+        case source = "source"
+        case state = "state"
+        case validFrom = "valid_from"
+        case validTo = "valid_to"
+        case version = "version"
+        case when = "when"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.effect = try values.decode(PolicyEffect.self, forKey: .effect)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority) ?? 0
+        self.reason = try values.decode(String.self, forKey: .reason)
+        self.scope = try values.decodeIfPresent(PolicyScope.self, forKey: .scope)
+        self.source = try values.decodeIfPresent(String.self, forKey: .source) ?? ""
+        self.state = try values.decodeIfPresent(PolicyState.self, forKey: .state) ?? .draft
+        self.validFrom = try values.decodeIfPresent(Date.self, forKey: .validFrom)
+        self.validTo = try values.decodeIfPresent(Date.self, forKey: .validTo)
+        self.version = try values.decode(Int.self, forKey: .version)
+        self.when = try values.decodeIfPresent(String.self, forKey: .when) ?? ""
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.effect, forKey: .effect)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.priority, forKey: .priority)
+        try values.encode(self.reason, forKey: .reason)
+        try values.encodeIfPresent(self.scope, forKey: .scope)
+        try values.encode(self.source, forKey: .source)
+        try values.encode(self.state, forKey: .state)
+        try values.encodeIfPresent(self.validFrom, forKey: .validFrom)
+        try values.encodeIfPresent(self.validTo, forKey: .validTo)
+        try values.encode(self.version, forKey: .version)
+        try values.encode(self.when, forKey: .when)
+    }
+}
+
+/// What a policy says, before it has a version.
+public struct PolicyDraft: Codable, Sendable, Hashable {
+    /// What it does.
+    public var effect: PolicyEffect
+    /// Name, 1..80 lower-case letters, digits, `.`, `_`, `-`.
+    public var name: String
+    /// Among effects of one strength the higher speaks first.
+    public var priority: Int
+    /// Why, 1..500 characters, for the people it concerns.
+    public var reason: String
+    /// Which calls it speaks about.
+    public var scope: PolicyScope?
+    /// Where it comes from: a law, a pack, a decision.
+    public var source: String?
+    /// In force from this instant on.
+    public var validFrom: Date?
+    /// In force before this instant.
+    public var validTo: Date?
+    /// The condition, such as `input.budget > money("500", "EUR")`; empty: always.
+    public var when: String?
+
+    public init(
+        effect: PolicyEffect,
+        name: String,
+        priority: Int = 0,
+        reason: String,
+        scope: PolicyScope? = nil,
+        source: String? = nil,
+        validFrom: Date? = nil,
+        validTo: Date? = nil,
+        when: String? = nil
+    ) {
+        self.effect = effect
+        self.name = name
+        self.priority = priority
+        self.reason = reason
+        self.scope = scope
+        self.source = source
+        self.validFrom = validFrom
+        self.validTo = validTo
+        self.when = when
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case effect = "effect"
+        case name = "name"
+        case priority = "priority"
+        case reason = "reason"
+        case scope = "scope"
+        case source = "source"
+        case validFrom = "valid_from"
+        case validTo = "valid_to"
+        case when = "when"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.effect = try values.decode(PolicyEffect.self, forKey: .effect)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.priority = try values.decodeIfPresent(Int.self, forKey: .priority) ?? 0
+        self.reason = try values.decode(String.self, forKey: .reason)
+        self.scope = try values.decodeIfPresent(PolicyScope.self, forKey: .scope)
+        self.source = try values.decodeIfPresent(String.self, forKey: .source)
+        self.validFrom = try values.decodeIfPresent(Date.self, forKey: .validFrom)
+        self.validTo = try values.decodeIfPresent(Date.self, forKey: .validTo)
+        self.when = try values.decodeIfPresent(String.self, forKey: .when)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.effect, forKey: .effect)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.priority, forKey: .priority)
+        try values.encode(self.reason, forKey: .reason)
+        try values.encodeIfPresent(self.scope, forKey: .scope)
+        try values.encodeIfPresent(self.source, forKey: .source)
+        try values.encodeIfPresent(self.validFrom, forKey: .validFrom)
+        try values.encodeIfPresent(self.validTo, forKey: .validTo)
+        try values.encodeIfPresent(self.when, forKey: .when)
+    }
+}
+
+/// What a policy does when its condition holds.
+public indirect enum PolicyEffect: Codable, Sendable, Hashable {
+    case allow(PolicyEffectAllow)
+    case deny(PolicyEffectDeny)
+    case requireApproval(PolicyEffectRequireApproval)
+    case limit(PolicyEffectLimit)
+    case redact(PolicyEffectRedact)
+    case annotate(PolicyEffectAnnotate)
+
+    private enum Tag: String, CodingKey {
+        case word = "do"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "allow": self = .allow(try PolicyEffectAllow(from: decoder))
+        case "deny": self = .deny(try PolicyEffectDeny(from: decoder))
+        case "require_approval": self = .requireApproval(try PolicyEffectRequireApproval(from: decoder))
+        case "limit": self = .limit(try PolicyEffectLimit(from: decoder))
+        case "redact": self = .redact(try PolicyEffectRedact(from: decoder))
+        case "annotate": self = .annotate(try PolicyEffectAnnotate(from: decoder))
+        default: throw unknownVariant("PolicyEffect", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .allow(let value):
+            try tag.encode("allow", forKey: .word)
+            try value.encode(to: encoder)
+        case .deny(let value):
+            try tag.encode("deny", forKey: .word)
+            try value.encode(to: encoder)
+        case .requireApproval(let value):
+            try tag.encode("require_approval", forKey: .word)
+            try value.encode(to: encoder)
+        case .limit(let value):
+            try tag.encode("limit", forKey: .word)
+            try value.encode(to: encoder)
+        case .redact(let value):
+            try tag.encode("redact", forKey: .word)
+            try value.encode(to: encoder)
+        case .annotate(let value):
+            try tag.encode("annotate", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// Allows; it also takes the place of the catalogue's default for acts of agents on the outside.
+public struct PolicyEffectAllow: Codable, Sendable, Hashable {
+    public init() {}
+}
+
+/// Only leaves a note in the decision.
+public struct PolicyEffectAnnotate: Codable, Sendable, Hashable {
+    public init() {}
+}
+
+/// Refuses. An unknown condition refuses too.
+public struct PolicyEffectDeny: Codable, Sendable, Hashable {
+    public init() {}
+}
+
+/// Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits.
+public struct PolicyEffectLimit: Codable, Sendable, Hashable {
+    /// Name of the bucket: policies that name the same share it.
+    public var bucket: String
+    /// Calls per `per_ms`, 1..=1 000 000.
+    public var max: Int
+    /// The window in milliseconds, 1 000..=31 days.
+    public var perMs: Int
+
+    public init(
+        bucket: String,
+        max: Int,
+        perMs: Int
+    ) {
+        self.bucket = bucket
+        self.max = max
+        self.perMs = perMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case bucket = "bucket"
+        case max = "max"
+        case perMs = "per_ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.bucket = try values.decode(String.self, forKey: .bucket)
+        self.max = try values.decode(Int.self, forKey: .max)
+        self.perMs = try values.decode(Int.self, forKey: .perMs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.bucket, forKey: .bucket)
+        try values.encode(self.max, forKey: .max)
+        try values.encode(self.perMs, forKey: .perMs)
+    }
+}
+
+/// Hides fields of the answer: text becomes `***`, the rest `null`.
+public struct PolicyEffectRedact: Codable, Sendable, Hashable {
+    /// Names of fields wherever they stand, or dotted paths from the top.
+    public var fields: [String]
+
+    public init(
+        fields: [String]
+    ) {
+        self.fields = fields
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case fields = "fields"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.fields = try values.decode([String].self, forKey: .fields)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.fields, forKey: .fields)
+    }
+}
+
+/// Needs a person's yes first. An unknown condition needs it too.
+public struct PolicyEffectRequireApproval: Codable, Sendable, Hashable {
+    /// Roles or users who may, such as `admin` or `user:ada`; empty: who holds `approve:effects`.
+    public var approvers: [String]
+    /// How many must agree, 1..=10.
+    public var quorum: Int
+    /// How long the question stands, in milliseconds. Default 72 h.
+    public var ttlMs: Int
+
+    public init(
+        approvers: [String] = [],
+        quorum: Int = 1,
+        ttlMs: Int = 259200000
+    ) {
+        self.approvers = approvers
+        self.quorum = quorum
+        self.ttlMs = ttlMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case approvers = "approvers"
+        case quorum = "quorum"
+        case ttlMs = "ttl_ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.approvers = try values.decodeIfPresent([String].self, forKey: .approvers) ?? []
+        self.quorum = try values.decodeIfPresent(Int.self, forKey: .quorum) ?? 1
+        self.ttlMs = try values.decodeIfPresent(Int.self, forKey: .ttlMs) ?? 259200000
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.approvers, forKey: .approvers)
+        try values.encode(self.quorum, forKey: .quorum)
+        try values.encode(self.ttlMs, forKey: .ttlMs)
+    }
+}
+
+/// A page of a list.
+public struct PolicyPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [Policy]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [Policy],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([Policy].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// Names one version of a policy.
+public struct PolicyRef: Codable, Sendable, Hashable {
+    /// Id of the version.
+    public var id: String
+    /// Name of the policy.
+    public var name: String
+    /// Number of the version.
+    public var version: Int
+
+    public init(
+        id: String,
+        name: String,
+        version: Int
+    ) {
+        self.id = id
+        self.name = name
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case name = "name"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.version = try values.decode(Int.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.version, forKey: .version)
+    }
+}
+
+/// Which calls a policy speaks about. An empty list leaves that part open; a list that names
+/// channels or regions leaves out calls that are about none.
+public struct PolicyScope: Codable, Sendable, Hashable {
+    /// Names of the calling agent; `*` for every agent. With a list, callers that are no agent are
+    /// left out.
+    public var agents: [String]
+    /// Channels.
+    public var channels: [String]
+    /// Names of operations; `*` stands for any characters: `campaigns.*`.
+    public var operations: [String]
+    /// Regions.
+    public var regions: [String]
+    /// Roles of the principal, any of them.
+    public var roles: [String]
+
+    public init(
+        agents: [String] = [],
+        channels: [String] = [],
+        operations: [String] = [],
+        regions: [String] = [],
+        roles: [String] = []
+    ) {
+        self.agents = agents
+        self.channels = channels
+        self.operations = operations
+        self.regions = regions
+        self.roles = roles
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case agents = "agents"
+        case channels = "channels"
+        case operations = "operations"
+        case regions = "regions"
+        case roles = "roles"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.agents = try values.decodeIfPresent([String].self, forKey: .agents) ?? []
+        self.channels = try values.decodeIfPresent([String].self, forKey: .channels) ?? []
+        self.operations = try values.decodeIfPresent([String].self, forKey: .operations) ?? []
+        self.regions = try values.decodeIfPresent([String].self, forKey: .regions) ?? []
+        self.roles = try values.decodeIfPresent([String].self, forKey: .roles) ?? []
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.agents, forKey: .agents)
+        try values.encode(self.channels, forKey: .channels)
+        try values.encode(self.operations, forKey: .operations)
+        try values.encode(self.regions, forKey: .regions)
+        try values.encode(self.roles, forKey: .roles)
+    }
+}
+
+/// Where a version of a policy stands.
+public enum PolicyState: String, Codable, Sendable, CaseIterable {
+    /// Written, without effect.
+    case draft = "draft"
+    /// Evaluated and recorded beside the active ones, without effect.
+    case dryRun = "dry_run"
+    /// In force.
+    case active = "active"
+    /// No longer in force.
+    case retired = "retired"
+}
+
 /// What a person wants.
 public struct Preferences: Codable, Sendable, Hashable {
     /// Channels switched off.
@@ -10503,25 +12393,32 @@ public struct PrincipalAgent: Codable, Sendable, Hashable {
 public struct PrincipalApiKey: Codable, Sendable, Hashable {
     /// Id of the key.
     public var id: String
+    /// The user it acts for, when the host says so.
+    public var onBehalfOf: String?
 
     public init(
-        id: String
+        id: String,
+        onBehalfOf: String? = nil
     ) {
         self.id = id
+        self.onBehalfOf = onBehalfOf
     }
 
     enum CodingKeys: String, CodingKey {
         case id = "id"
+        case onBehalfOf = "on_behalf_of"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.id = try values.decode(String.self, forKey: .id)
+        self.onBehalfOf = try values.decodeIfPresent(String.self, forKey: .onBehalfOf)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.onBehalfOf, forKey: .onBehalfOf)
     }
 }
 
@@ -11162,6 +13059,39 @@ public struct QuietHours: Codable, Sendable, Hashable {
     }
 }
 
+/// So many calls per window; the whole window may come at once.
+public struct Rate: Codable, Sendable, Hashable {
+    /// Calls, 1..=1 000 000.
+    public var max: Int
+    /// Per this many milliseconds, 1..=31 days.
+    public var perMs: Int
+
+    public init(
+        max: Int,
+        perMs: Int
+    ) {
+        self.max = max
+        self.perMs = perMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case max = "max"
+        case perMs = "per_ms"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.max = try values.decode(Int.self, forKey: .max)
+        self.perMs = try values.decode(Int.self, forKey: .perMs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.max, forKey: .max)
+        try values.encode(self.perMs, forKey: .perMs)
+    }
+}
+
 /// A brand file that was read.
 public struct ReadFile: Codable, Sendable, Hashable {
     /// Chunks it gave.
@@ -11200,7 +13130,7 @@ public struct Reason: Codable, Sendable, Hashable {
     /// Stable word for the cause, such as `no_grant`.
     public var code: String
     /// Its direction.
-    public var decision: Decision
+    public var decision: GateDecision
     /// Ids of records and values used; no contact values.
     public var evidence: JSONValue?
     /// One sentence for people.
@@ -11212,7 +13142,7 @@ public struct Reason: Codable, Sendable, Hashable {
 
     public init(
         code: String,
-        decision: Decision,
+        decision: GateDecision,
         evidence: JSONValue? = nil,
         message: String,
         rule: String,
@@ -11238,7 +13168,7 @@ public struct Reason: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.code = try values.decode(String.self, forKey: .code)
-        self.decision = try values.decode(Decision.self, forKey: .decision)
+        self.decision = try values.decode(GateDecision.self, forKey: .decision)
         self.evidence = try values.decodeIfPresent(JSONValue.self, forKey: .evidence)
         self.message = try values.decode(String.self, forKey: .message)
         self.rule = try values.decode(String.self, forKey: .rule)
@@ -11564,6 +13494,39 @@ public struct ReportPage: Codable, Sendable, Hashable {
     }
 }
 
+/// Where a workspace's data may go.
+public struct Residency: Codable, Sendable, Hashable {
+    /// True to let targets without a tag pass as well.
+    public var any: Bool
+    /// The region its targets must be tagged with, such as `eu`; none: anywhere.
+    public var region: String?
+
+    public init(
+        any: Bool = false,
+        region: String? = nil
+    ) {
+        self.any = any
+        self.region = region
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case any = "any"
+        case region = "region"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.any = try values.decodeIfPresent(Bool.self, forKey: .any) ?? false
+        self.region = try values.decodeIfPresent(String.self, forKey: .region)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.any, forKey: .any)
+        try values.encodeIfPresent(self.region, forKey: .region)
+    }
+}
+
 /// Whom identifiers mean.
 public struct Resolved: Codable, Sendable, Hashable {
     /// The candidate this call left.
@@ -11803,60 +13766,6 @@ public struct RowFaultPage: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.items, forKey: .items)
         try values.encodeIfPresent(self.next, forKey: .next)
-    }
-}
-
-/// One rule of a voice, with the place it was read.
-public struct Rule: Codable, Sendable, Hashable {
-    /// What it is about.
-    public var kind: RuleKind
-    /// How a program checks it, when it can.
-    public var pattern: Pattern?
-    /// How strictly it binds.
-    public var severity: Severity
-    /// Where it was read.
-    public var source: RuleSource
-    /// The rule in words.
-    public var text: String
-
-    public init(
-        kind: RuleKind,
-        pattern: Pattern? = nil,
-        severity: Severity,
-        source: RuleSource,
-        text: String
-    ) {
-        self.kind = kind
-        self.pattern = pattern
-        self.severity = severity
-        self.source = source
-        self.text = text
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case kind = "kind"
-        case pattern = "pattern"
-        case severity = "severity"
-        case source = "source"
-        case text = "text"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.kind = try values.decode(RuleKind.self, forKey: .kind)
-        self.pattern = try values.decodeIfPresent(Pattern.self, forKey: .pattern)
-        self.severity = try values.decode(Severity.self, forKey: .severity)
-        self.source = try values.decode(RuleSource.self, forKey: .source)
-        self.text = try values.decode(String.self, forKey: .text)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.kind, forKey: .kind)
-        try values.encodeIfPresent(self.pattern, forKey: .pattern)
-        try values.encode(self.severity, forKey: .severity)
-        try values.encode(self.source, forKey: .source)
-        try values.encode(self.text, forKey: .text)
     }
 }
 
@@ -12716,7 +14625,7 @@ public struct Send: Codable, Sendable, Hashable {
     /// A test send: it counts nowhere and goes to the test list only.
     public var test: Bool
     /// Verdicts, oldest first; the last 20 are kept.
-    public var verdicts: [Verdict]
+    public var verdicts: [GateVerdict]
 
     public init(
         acceptedAt: Date? = nil,
@@ -12744,7 +14653,7 @@ public struct Send: Codable, Sendable, Hashable {
         stateSeq: Int,
         step: String? = nil,
         test: Bool = false,
-        verdicts: [Verdict] = []
+        verdicts: [GateVerdict] = []
     ) {
         self.acceptedAt = acceptedAt
         self.brand = brand
@@ -12830,7 +14739,7 @@ public struct Send: Codable, Sendable, Hashable {
         self.stateSeq = try values.decode(Int.self, forKey: .stateSeq)
         self.step = try values.decodeIfPresent(String.self, forKey: .step)
         self.test = try values.decodeIfPresent(Bool.self, forKey: .test) ?? false
-        self.verdicts = try values.decodeIfPresent([Verdict].self, forKey: .verdicts) ?? []
+        self.verdicts = try values.decodeIfPresent([GateVerdict].self, forKey: .verdicts) ?? []
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -15063,6 +16972,16 @@ public enum Trust: String, Codable, Sendable, CaseIterable {
     case web = "web"
 }
 
+/// True, false, or unknown for want of a fact.
+public enum Truth: String, Codable, Sendable, CaseIterable {
+    /// It holds.
+    case `true` = "true"
+    /// It does not hold.
+    case `false` = "false"
+    /// A fact it needs is missing.
+    case unknown = "unknown"
+}
+
 /// One earlier turn of a conversation.
 public struct Turn: Codable, Sendable, Hashable {
     /// `user` or `assistant`.
@@ -15558,74 +17477,6 @@ public struct Vectors: Codable, Sendable, Hashable {
         try values.encode(self.dims, forKey: .dims)
         try values.encode(self.embedder, forKey: .embedder)
         try values.encode(self.packed, forKey: .packed)
-    }
-}
-
-/// A verdict of the gate, as kept.
-public struct Verdict: Codable, Sendable, Hashable {
-    /// The instant it was made.
-    public var at: Date
-    /// Its direction.
-    public var decision: Decision
-    /// Hash of the content it was about.
-    public var draftHash: String
-    /// Version of rules, limits and laws.
-    public var gate: String
-    /// Every reason, in the order of the rules. Warnings have the decision `allow`.
-    public var reasons: [Reason]
-    /// The rule that decided, for deferrals and denials.
-    public var rule: String?
-    /// For a deferral: when the gate is asked again.
-    public var until: Date?
-
-    public init(
-        at: Date,
-        decision: Decision,
-        draftHash: String,
-        gate: String,
-        reasons: [Reason] = [],
-        rule: String? = nil,
-        until: Date? = nil
-    ) {
-        self.at = at
-        self.decision = decision
-        self.draftHash = draftHash
-        self.gate = gate
-        self.reasons = reasons
-        self.rule = rule
-        self.until = until
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case at = "at"
-        case decision = "decision"
-        case draftHash = "draft_hash"
-        case gate = "gate"
-        case reasons = "reasons"
-        case rule = "rule"
-        case until = "until"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.at = try values.decode(Date.self, forKey: .at)
-        self.decision = try values.decode(Decision.self, forKey: .decision)
-        self.draftHash = try values.decode(String.self, forKey: .draftHash)
-        self.gate = try values.decode(String.self, forKey: .gate)
-        self.reasons = try values.decodeIfPresent([Reason].self, forKey: .reasons) ?? []
-        self.rule = try values.decodeIfPresent(String.self, forKey: .rule)
-        self.until = try values.decodeIfPresent(Date.self, forKey: .until)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: CodingKeys.self)
-        try values.encode(self.at, forKey: .at)
-        try values.encode(self.decision, forKey: .decision)
-        try values.encode(self.draftHash, forKey: .draftHash)
-        try values.encode(self.gate, forKey: .gate)
-        try values.encode(self.reasons, forKey: .reasons)
-        try values.encodeIfPresent(self.rule, forKey: .rule)
-        try values.encodeIfPresent(self.until, forKey: .until)
     }
 }
 
@@ -16127,16 +17978,16 @@ public enum VoiceCategory: String, Codable, Sendable, CaseIterable {
 /// What a new reading adds to and takes from the voice that held before.
 public struct VoiceDiff: Codable, Sendable, Hashable {
     /// Rules that are new.
-    public var added: [Rule]
+    public var added: [VoiceRule2]
     /// Number of rules that stay.
     public var kept: Int
     /// Rules that are no longer found.
-    public var removed: [Rule]
+    public var removed: [VoiceRule2]
 
     public init(
-        added: [Rule],
+        added: [VoiceRule2],
         kept: Int,
-        removed: [Rule]
+        removed: [VoiceRule2]
     ) {
         self.added = added
         self.kept = kept
@@ -16151,9 +18002,9 @@ public struct VoiceDiff: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.added = try values.decode([Rule].self, forKey: .added)
+        self.added = try values.decode([VoiceRule2].self, forKey: .added)
         self.kept = try values.decode(Int.self, forKey: .kept)
-        self.removed = try values.decode([Rule].self, forKey: .removed)
+        self.removed = try values.decode([VoiceRule2].self, forKey: .removed)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -16634,7 +18485,7 @@ public struct VoiceRule: Codable, Sendable, Hashable {
     /// Place in reading order, from 0.
     public var position: Int
     /// The rule and where it was read.
-    public var rule: Rule
+    public var rule: VoiceRule2
     /// The version it belongs to.
     public var voice: String
 
@@ -16642,7 +18493,7 @@ public struct VoiceRule: Codable, Sendable, Hashable {
         editedBy: String? = nil,
         id: String,
         position: Int,
-        rule: Rule,
+        rule: VoiceRule2,
         voice: String
     ) {
         self.editedBy = editedBy
@@ -16665,7 +18516,7 @@ public struct VoiceRule: Codable, Sendable, Hashable {
         self.editedBy = try values.decodeIfPresent(String.self, forKey: .editedBy)
         self.id = try values.decode(String.self, forKey: .id)
         self.position = try values.decode(Int.self, forKey: .position)
-        self.rule = try values.decode(Rule.self, forKey: .rule)
+        self.rule = try values.decode(VoiceRule2.self, forKey: .rule)
         self.voice = try values.decode(String.self, forKey: .voice)
     }
 
@@ -16676,6 +18527,60 @@ public struct VoiceRule: Codable, Sendable, Hashable {
         try values.encode(self.position, forKey: .position)
         try values.encode(self.rule, forKey: .rule)
         try values.encode(self.voice, forKey: .voice)
+    }
+}
+
+/// One rule of a voice, with the place it was read.
+public struct VoiceRule2: Codable, Sendable, Hashable {
+    /// What it is about.
+    public var kind: RuleKind
+    /// How a program checks it, when it can.
+    public var pattern: Pattern?
+    /// How strictly it binds.
+    public var severity: Severity
+    /// Where it was read.
+    public var source: RuleSource
+    /// The rule in words.
+    public var text: String
+
+    public init(
+        kind: RuleKind,
+        pattern: Pattern? = nil,
+        severity: Severity,
+        source: RuleSource,
+        text: String
+    ) {
+        self.kind = kind
+        self.pattern = pattern
+        self.severity = severity
+        self.source = source
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case kind = "kind"
+        case pattern = "pattern"
+        case severity = "severity"
+        case source = "source"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.kind = try values.decode(RuleKind.self, forKey: .kind)
+        self.pattern = try values.decodeIfPresent(Pattern.self, forKey: .pattern)
+        self.severity = try values.decode(Severity.self, forKey: .severity)
+        self.source = try values.decode(RuleSource.self, forKey: .source)
+        self.text = try values.decode(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encodeIfPresent(self.pattern, forKey: .pattern)
+        try values.encode(self.severity, forKey: .severity)
+        try values.encode(self.source, forKey: .source)
+        try values.encode(self.text, forKey: .text)
     }
 }
 
@@ -17128,6 +19033,10 @@ public struct Workspace: Codable, Sendable, Hashable {
     public var mode: Mode
     /// Display name.
     public var name: String
+    /// The workspace that its organization began with; none: itself.
+    public var organization: String?
+    /// Where its data may go.
+    public var residency: Residency?
     /// Short name, unique in the store; the directory of the hub leads from it to the workspace.
     public var slug: String
     /// State.
@@ -17142,6 +19051,8 @@ public struct Workspace: Codable, Sendable, Hashable {
         id: String,
         mode: Mode = .sandbox,
         name: String,
+        organization: String? = nil,
+        residency: Residency? = nil,
         slug: String,
         status: WorkspaceStatus = .active,
         timezone: String
@@ -17152,6 +19063,8 @@ public struct Workspace: Codable, Sendable, Hashable {
         self.id = id
         self.mode = mode
         self.name = name
+        self.organization = organization
+        self.residency = residency
         self.slug = slug
         self.status = status
         self.timezone = timezone
@@ -17164,6 +19077,8 @@ public struct Workspace: Codable, Sendable, Hashable {
         case id = "id"
         case mode = "mode"
         case name = "name"
+        case organization = "organization"
+        case residency = "residency"
         case slug = "slug"
         case status = "status"
         case timezone = "timezone"
@@ -17177,6 +19092,8 @@ public struct Workspace: Codable, Sendable, Hashable {
         self.id = try values.decode(String.self, forKey: .id)
         self.mode = try values.decodeIfPresent(Mode.self, forKey: .mode) ?? .sandbox
         self.name = try values.decode(String.self, forKey: .name)
+        self.organization = try values.decodeIfPresent(String.self, forKey: .organization)
+        self.residency = try values.decodeIfPresent(Residency.self, forKey: .residency)
         self.slug = try values.decode(String.self, forKey: .slug)
         self.status = try values.decodeIfPresent(WorkspaceStatus.self, forKey: .status) ?? .active
         self.timezone = try values.decode(String.self, forKey: .timezone)
@@ -17190,9 +19107,58 @@ public struct Workspace: Codable, Sendable, Hashable {
         try values.encode(self.id, forKey: .id)
         try values.encode(self.mode, forKey: .mode)
         try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.organization, forKey: .organization)
+        try values.encodeIfPresent(self.residency, forKey: .residency)
         try values.encode(self.slug, forKey: .slug)
         try values.encode(self.status, forKey: .status)
         try values.encode(self.timezone, forKey: .timezone)
+    }
+}
+
+/// One workspace.
+public struct WorkspaceLine: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+    /// Display name.
+    public var name: String
+    /// Short name.
+    public var slug: String
+    /// State.
+    public var status: WorkspaceStatus
+
+    public init(
+        id: String,
+        name: String,
+        slug: String,
+        status: WorkspaceStatus
+    ) {
+        self.id = id
+        self.name = name
+        self.slug = slug
+        self.status = status
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case name = "name"
+        case slug = "slug"
+        case status = "status"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.slug = try values.decode(String.self, forKey: .slug)
+        self.status = try values.decode(WorkspaceStatus.self, forKey: .status)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.slug, forKey: .slug)
+        try values.encode(self.status, forKey: .status)
     }
 }
 

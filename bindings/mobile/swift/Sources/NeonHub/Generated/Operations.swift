@@ -95,36 +95,165 @@ public struct AiOperations: Sendable {
     }
 }
 
+/// Operations of `api_keys`.
+public struct ApiKeysOperations: Sendable {
+    let core: Core
+
+    /// Makes an API key. Its secret is in this answer and nowhere else.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - name: Name, 1..100 characters.
+    ///   - permissions: What it may do; nothing beyond the caller's own rights.
+    ///     `own:organization` makes a root key.
+    ///   - expiresAt: Until when it is valid; left out: until it is revoked.
+    ///   - rateLimit: A rate of its own, in place of the profile's.
+    public func create(
+        name: String,
+        permissions: [Permission],
+        expiresAt: Date? = nil,
+        rateLimit: Rate? = nil
+    ) async throws -> NewKey {
+        var args = core.args()
+        args.give("name", name)
+        args.give("permissions", permissions)
+        args.offer("expires_at", expiresAt)
+        args.offer("rate_limit", rateLimit)
+        return try await core.call("api_keys.create", args, NewKey.self)
+    }
+
+    /// Lists the API keys of this workspace, without their secrets.
+    ///
+    /// Needs `manage:team`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most keys of the page, 1..500. Default 50.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil
+    ) async throws -> KeyViewPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        return try await core.call("api_keys.list", args, KeyViewPage.self)
+    }
+
+    /// Revokes an API key: its next call is refused.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the key.
+    public func revoke(
+        id: String
+    ) async throws -> KeyView {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("api_keys.revoke", args, KeyView.self)
+    }
+
+    /// Replaces an API key by a new one with the same rights; for a while both are valid.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the key.
+    ///   - overlapMs: How long the old one stays valid, in milliseconds, at most 30 days.
+    ///     Default 24 h.
+    public func rotate(
+        id: String,
+        overlapMs: Int? = nil
+    ) async throws -> NewKey {
+        var args = core.args()
+        args.give("id", id)
+        args.offer("overlap_ms", overlapMs)
+        return try await core.call("api_keys.rotate", args, NewKey.self)
+    }
+}
+
 /// Operations of `audit`.
 public struct AuditOperations: Sendable {
     let core: Core
 
-    /// Reads the audit log, newest entries last.
+    /// Exports entries page by page, with the checkpoints that vouch for them.
+    ///
+    /// Needs `read:audit`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before, with the same range.
+    ///   - format: `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
+    ///   - from: First entry, from 1. Default: the first.
+    ///   - limit: Most entries of the page, 1..=5 000. Default 1 000.
+    ///   - to: Last entry. Default: the last.
+    public func export(
+        cursor: String? = nil,
+        format: ExportFormat? = nil,
+        from: Int? = nil,
+        limit: Int? = nil,
+        to: Int? = nil
+    ) async throws -> AuditExport {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("format", format)
+        args.offer("from", from)
+        args.offer("limit", limit)
+        args.offer("to", to)
+        return try await core.call("audit.export", args, AuditExport.self)
+    }
+
+    /// Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
+    /// chooses.
     ///
     /// Needs `read:audit`. Effect: read.
     ///
     /// - Parameters:
     ///   - action: Only this action, such as `people.resolve`.
+    ///   - actor: Only this actor, in short form: `user:ada`, `agent:campaign`.
     ///   - cursor: `next` of the page before.
+    ///   - from: Only from this instant on.
     ///   - limit: Most entries of the page, 1..500. Default 50.
+    ///   - targetId: With `target_kind`: only what was done to this record.
+    ///   - targetKind: Only what was done to records of this kind, such as `policy`.
+    ///   - to: Only up to this instant.
     public func query(
         action: String? = nil,
+        actor: String? = nil,
         cursor: String? = nil,
-        limit: Int? = nil
+        from: Date? = nil,
+        limit: Int? = nil,
+        targetId: String? = nil,
+        targetKind: String? = nil,
+        to: Date? = nil
     ) async throws -> AuditEntryPage {
         var args = core.args()
         args.offer("action", action)
+        args.offer("actor", actor)
         args.offer("cursor", cursor)
+        args.offer("from", from)
         args.offer("limit", limit)
+        args.offer("target_id", targetId)
+        args.offer("target_kind", targetKind)
+        args.offer("to", to)
         return try await core.call("audit.query", args, AuditEntryPage.self)
     }
 
-    /// Walks the audit chain of this workspace and names the first entry that was changed, removed
-    /// or moved.
+    /// Walks the audit chain of this workspace, holds it against the anchors outside the store, and
+    /// names the first entry that was changed, removed or moved.
     ///
     /// Needs `read:audit`. Effect: read.
-    public func verify() async throws -> AuditReport {
-        let args = core.args()
+    ///
+    /// - Parameters:
+    ///   - from: First entry, from 1. Default: the first.
+    ///   - to: Last entry. Default: the last, and then also that none is missing after it.
+    public func verify(
+        from: Int? = nil,
+        to: Int? = nil
+    ) async throws -> AuditReport {
+        var args = core.args()
+        args.offer("from", from)
+        args.offer("to", to)
         return try await core.call("audit.verify", args, AuditReport.self)
     }
 }
@@ -244,6 +373,40 @@ public struct BrandsOperations: Sendable {
         args.offer("reply_to", replyTo)
         args.offer("unsubscribe_url", unsubscribeUrl)
         return try await core.call("brands.set_sender", args, SenderProfile.self)
+    }
+}
+
+/// Operations of `breakers`.
+public struct BreakersOperations: Sendable {
+    let core: Core
+
+    /// Lists the circuit breakers of this workspace: those that moved, and those this process calls
+    /// through.
+    ///
+    /// Needs `manage:jobs`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - target: Only targets that start so, such as `model:`.
+    public func list(
+        target: String? = nil
+    ) async throws -> [Breaker] {
+        var args = core.args()
+        args.offer("target", target)
+        return try await core.call("breakers.list", args, [Breaker].self)
+    }
+
+    /// Closes a circuit breaker, so that the next call goes through.
+    ///
+    /// Needs `manage:jobs`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - target: The target, such as `model:openai`.
+    public func reset(
+        target: String
+    ) async throws -> Breaker {
+        var args = core.args()
+        args.give("target", target)
+        return try await core.call("breakers.reset", args, Breaker.self)
     }
 }
 
@@ -528,6 +691,83 @@ public struct CampaignOperations: Sendable {
         var args = core.args()
         args.give("id", id)
         return try await core.call("campaign.start", args, LaunchOutcome.self)
+    }
+}
+
+/// Operations of `catalogue`.
+public struct CatalogueOperations: Sendable {
+    let core: Core
+
+    /// Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
+    /// when a later one fails.
+    ///
+    /// Effect: read.
+    ///
+    /// - Parameters:
+    ///   - calls: The calls, 1..=100.
+    ///   - stopOnError: True to leave out what comes after the first that fails. Default:
+    ///     `false`.
+    public func batch(
+        calls: [CallOperation],
+        stopOnError: Bool? = nil
+    ) async throws -> [CallEnd] {
+        var args = core.args()
+        args.give("calls", calls)
+        args.offer("stop_on_error", stopOnError)
+        return try await core.call("catalogue.batch", args, [CallEnd].self)
+    }
+
+    /// Calls an operation by its name. The call is judged, limited and audited as the operation
+    /// itself is.
+    ///
+    /// Effect: read.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the operation.
+    ///   - deadlineMs: Shortens the operation's deadline, in milliseconds, at least 1.
+    ///   - idempotencyKey: A repeated call with the same key and input gives the first answer
+    ///     for 24 h.
+    ///   - input: Its input. Default: `{}`.
+    public func call(
+        name: String,
+        deadlineMs: Int? = nil,
+        idempotencyKey: String? = nil,
+        input: [String: JSONValue]? = nil
+    ) async throws -> JSONValue {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("deadline_ms", deadlineMs)
+        args.offer("idempotency_key", idempotencyKey)
+        args.offer("input", input)
+        return try await core.call("catalogue.call", args, JSONValue.self)
+    }
+
+    /// Tells everything about an operation: its schemas, rights, limits and examples.
+    ///
+    /// Effect: read.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    public func describe(
+        name: String
+    ) async throws -> OperationDetails {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("catalogue.describe", args, OperationDetails.self)
+    }
+
+    /// Lists the operations of this hub, by name.
+    ///
+    /// Effect: read.
+    ///
+    /// - Parameters:
+    ///   - prefix: Only names that start so, such as `people.`.
+    public func list(
+        prefix: String? = nil
+    ) async throws -> [OperationLine] {
+        var args = core.args()
+        args.offer("prefix", prefix)
+        return try await core.call("catalogue.list", args, [OperationLine].self)
     }
 }
 
@@ -1362,12 +1602,12 @@ public struct GateOperations: Sendable {
         draft: String,
         at: Date? = nil,
         person: String? = nil
-    ) async throws -> Verdict {
+    ) async throws -> GateVerdict {
         var args = core.args()
         args.give("draft", draft)
         args.offer("at", at)
         args.offer("person", person)
-        return try await core.call("gate.check", args, Verdict.self)
+        return try await core.call("gate.check", args, GateVerdict.self)
     }
 }
 
@@ -1462,11 +1702,11 @@ public struct JobsOperations: Sendable {
     public func discardDead(
         queue: String,
         error: String? = nil
-    ) async throws -> Changed {
+    ) async throws -> JobsChanged {
         var args = core.args()
         args.give("queue", queue)
         args.offer("error", error)
-        return try await core.call("jobs.discard_dead", args, Changed.self)
+        return try await core.call("jobs.discard_dead", args, JobsChanged.self)
     }
 
     /// Enqueues a job. A live job of the same dedupe key is the answer, or is changed, as the mode
@@ -1644,10 +1884,10 @@ public struct JobsOperations: Sendable {
     ///   - ids: Ids of the jobs, 1..1000. Jobs in another state stay as they are.
     public func retry(
         ids: [String]
-    ) async throws -> Changed {
+    ) async throws -> JobsChanged {
         var args = core.args()
         args.give("ids", ids)
-        return try await core.call("jobs.retry", args, Changed.self)
+        return try await core.call("jobs.retry", args, JobsChanged.self)
     }
 
     /// Has the dead jobs of a queue run again, oldest first, 1000 a call.
@@ -1660,11 +1900,11 @@ public struct JobsOperations: Sendable {
     public func retryDead(
         queue: String,
         error: String? = nil
-    ) async throws -> Changed {
+    ) async throws -> JobsChanged {
         var args = core.args()
         args.give("queue", queue)
         args.offer("error", error)
-        return try await core.call("jobs.retry_dead", args, Changed.self)
+        return try await core.call("jobs.retry_dead", args, JobsChanged.self)
     }
 
     /// Works every job that is due now in this process, until none is left.
@@ -1863,6 +2103,117 @@ public struct KnowledgeOperations: Sendable {
         args.offer("text_weight", textWeight)
         args.offer("vector", vector)
         return try await core.call("knowledge.search", args, SearchResult.self)
+    }
+}
+
+/// Operations of `limits`.
+public struct LimitsOperations: Sendable {
+    let core: Core
+
+    /// Lists the limits of calls: what is counted, how many are admitted, since when a limit is
+    /// overridden.
+    ///
+    /// Needs `manage:policies`. Effect: read.
+    public func list() async throws -> [LimitRow] {
+        let args = core.args()
+        return try await core.call("limits.list", args, [LimitRow].self)
+    }
+
+    /// Sets another limit for a bucket, or for all buckets of a kind, for a time.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - bucket: A kind such as `principal`, or one bucket of it such as
+    ///     `principal|user:ada`.
+    ///   - reason: Why, 1..500 characters; kept in the audit log.
+    ///   - until: Until when; at most a year from now. An instant that has passed ends an
+    ///     override.
+    ///   - rate: The rate in its place; left out: not limited.
+    public func override(
+        bucket: String,
+        reason: String,
+        until: Date,
+        rate: Rate? = nil
+    ) async throws -> LimitOverride {
+        var args = core.args()
+        args.give("bucket", bucket)
+        args.give("reason", reason)
+        args.give("until", until)
+        args.offer("rate", rate)
+        return try await core.call("limits.override", args, LimitOverride.self)
+    }
+}
+
+/// Operations of `members`.
+public struct MembersOperations: Sendable {
+    let core: Core
+
+    /// Asks a user to join this workspace with a role.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - role: `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
+    ///     beyond the caller's own rights.
+    ///   - user: The user, by the id the host knows it by, 1..200 bytes.
+    public func invite(
+        role: String,
+        user: String
+    ) async throws -> Membership {
+        var args = core.args()
+        args.give("role", role)
+        args.give("user", user)
+        return try await core.call("members.invite", args, Membership.self)
+    }
+
+    /// Lists the members of this workspace, by user.
+    ///
+    /// Needs `manage:team`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most members of the page, 1..500. Default 50.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil
+    ) async throws -> MembershipPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        return try await core.call("members.list", args, MembershipPage.self)
+    }
+
+    /// Removes a member. Its keys are revoked in the same commit.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - user: The user.
+    public func remove(
+        user: String
+    ) async throws -> Membership {
+        var args = core.args()
+        args.give("user", user)
+        return try await core.call("members.remove", args, Membership.self)
+    }
+
+    /// Gives a member another role. It holds for the member's next call.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - role: The new role; neither it nor the old one may go beyond the caller's own
+    ///     rights.
+    ///   - user: The user.
+    public func setRole(
+        role: String,
+        user: String
+    ) async throws -> Membership {
+        var args = core.args()
+        args.give("role", role)
+        args.give("user", user)
+        return try await core.call("members.set_role", args, Membership.self)
     }
 }
 
@@ -2435,6 +2786,131 @@ public struct PeopleOperations: Sendable {
     }
 }
 
+/// Operations of `policies`.
+public struct PoliciesOperations: Sendable {
+    let core: Core
+
+    /// Puts a version of a policy in force, or in dry run. Another version of the same name that
+    /// was in that state ends.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the version.
+    ///   - dryRun: True to only evaluate and record it beside those in force. Default: `false`.
+    public func activate(
+        id: String,
+        dryRun: Bool? = nil
+    ) async throws -> Policy {
+        var args = core.args()
+        args.give("id", id)
+        args.offer("dry_run", dryRun)
+        return try await core.call("policies.activate", args, Policy.self)
+    }
+
+    /// Tries a policy on the decisions that were recorded: which would have come out differently.
+    ///
+    /// Needs `manage:policies`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - policy: The policy; a version in force of the same name is left out beside it.
+    ///   - from: Decisions from this instant on. Default: all that are kept, 30 days.
+    ///   - to: Decisions up to this instant. Default: now.
+    public func dryRun(
+        policy: PolicyDraft,
+        from: Date? = nil,
+        to: Date? = nil
+    ) async throws -> DryRun {
+        var args = core.args()
+        args.give("policy", policy)
+        args.offer("from", from)
+        args.offer("to", to)
+        return try await core.call("policies.dry_run", args, DryRun.self)
+    }
+
+    /// Asks the policies in force what they would say to a call with these facts, with the word of
+    /// each rule.
+    ///
+    /// Needs `read:audit`. Effect: pure.
+    ///
+    /// - Parameters:
+    ///   - facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
+    ///     is left out is unknown.
+    ///   - operation: Name of the operation.
+    public func evaluate(
+        facts: JSONValue,
+        operation: String
+    ) async throws -> PoliciesDecision {
+        var args = core.args()
+        args.give("facts", facts)
+        args.give("operation", operation)
+        return try await core.call("policies.evaluate", args, PoliciesDecision.self)
+    }
+
+    /// Lists all versions of a policy, the newest last.
+    ///
+    /// Needs `manage:policies`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the policy.
+    public func history(
+        name: String
+    ) async throws -> [Policy] {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("policies.history", args, [Policy].self)
+    }
+
+    /// Lists policies, by state and name, or by name and version.
+    ///
+    /// Needs `manage:policies`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most policies of the page, 1..500. Default 50.
+    ///   - state: Only this state.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        state: PolicyState? = nil
+    ) async throws -> PolicyPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("state", state)
+        return try await core.call("policies.list", args, PolicyPage.self)
+    }
+
+    /// Writes a policy as a draft: a new name starts at version 1, a known one gets its next
+    /// version.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - policy: What it says.
+    public func put(
+        policy: PolicyDraft
+    ) async throws -> Policy {
+        var args = core.args()
+        args.give("policy", policy)
+        return try await core.call("policies.put", args, Policy.self)
+    }
+
+    /// Takes a version of a policy out of force.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the version.
+    public func retire(
+        id: String
+    ) async throws -> Policy {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("policies.retire", args, Policy.self)
+    }
+}
+
 /// Operations of `preferences`.
 public struct PreferencesOperations: Sendable {
     let core: Core
@@ -2549,11 +3025,11 @@ public struct QueuesOperations: Sendable {
     public func obliterate(
         confirm: String,
         queue: String
-    ) async throws -> Changed {
+    ) async throws -> JobsChanged {
         var args = core.args()
         args.give("confirm", confirm)
         args.give("queue", queue)
-        return try await core.call("queues.obliterate", args, Changed.self)
+        return try await core.call("queues.obliterate", args, JobsChanged.self)
     }
 
     /// Stops the taking of jobs from a queue, in every process; what is in work goes on.
@@ -2596,6 +3072,30 @@ public struct QueuesOperations: Sendable {
         var args = core.args()
         args.give("queue", queue)
         return try await core.call("queues.stats", args, QueueStats.self)
+    }
+}
+
+/// Operations of `roles`.
+public struct RolesOperations: Sendable {
+    let core: Core
+
+    /// Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
+    ///
+    /// Needs `manage:team`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
+    ///     role.
+    ///   - permissions: What it holds: words such as `read:content`, none beyond the caller's
+    ///     own rights.
+    public func put(
+        name: String,
+        permissions: [Permission]
+    ) async throws -> CustomRole {
+        var args = core.args()
+        args.give("name", name)
+        args.give("permissions", permissions)
+        return try await core.call("roles.put", args, CustomRole.self)
     }
 }
 
@@ -2868,7 +3368,32 @@ public struct SchedulesOperations: Sendable {
 public struct ScopeOperations: Sendable {
     let core: Core
 
-    /// Tells who is calling, with which rights, in which workspace.
+    /// Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+    ///
+    /// Effect: pure.
+    ///
+    /// - Parameters:
+    ///   - operation: Name of the operation.
+    ///   - target: Its input as far as it is known, for policies that look at it.
+    public func can(
+        operation: String,
+        target: [String: JSONValue]? = nil
+    ) async throws -> Allowed {
+        var args = core.args()
+        args.give("operation", operation)
+        args.offer("target", target)
+        return try await core.call("scope.can", args, Allowed.self)
+    }
+
+    /// Lists the words of rights: what each means, which roles hold it, which operations need it.
+    ///
+    /// Effect: read.
+    public func listPermissions() async throws -> [PermissionLine] {
+        let args = core.args()
+        return try await core.call("scope.list_permissions", args, [PermissionLine].self)
+    }
+
+    /// Tells who is calling, with which rights, in which workspace, and how many calls are left.
     ///
     /// Effect: read.
     public func whoami() async throws -> Caller {
@@ -4044,12 +4569,77 @@ public struct VoiceOperations: Sendable {
 public struct WorkspacesOperations: Sendable {
     let core: Core
 
+    /// Closes this workspace. It can be restored until it is erased.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - reason: Why, 1..500 characters.
+    public func close(
+        reason: String
+    ) async throws -> Workspace {
+        var args = core.args()
+        args.give("reason", reason)
+        return try await core.call("workspaces.close", args, Workspace.self)
+    }
+
+    /// Makes a workspace in the organization of this one.
+    ///
+    /// Needs `manage:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - slug: Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
+    ///     outside the organization, the new workspace gets a longer one, which is in the answer.
+    ///   - name: Display name, 1..200 characters. Default: the slug.
+    ///   - timezone: IANA time zone. Default: that of this workspace.
+    public func create(
+        slug: String,
+        name: String? = nil,
+        timezone: String? = nil
+    ) async throws -> Workspace {
+        var args = core.args()
+        args.give("slug", slug)
+        args.offer("name", name)
+        args.offer("timezone", timezone)
+        return try await core.call("workspaces.create", args, Workspace.self)
+    }
+
     /// Gives the settings of this workspace.
     ///
     /// Effect: read.
     public func get() async throws -> Workspace {
         let args = core.args()
         return try await core.call("workspaces.get", args, Workspace.self)
+    }
+
+    /// Lists the workspaces of this organization that the caller belongs to, by slug.
+    ///
+    /// Effect: read.
+    public func list() async throws -> [WorkspaceLine] {
+        let args = core.args()
+        return try await core.call("workspaces.list", args, [WorkspaceLine].self)
+    }
+
+    /// Makes a suspended or closed workspace active again.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    public func restore() async throws -> Workspace {
+        let args = core.args()
+        return try await core.call("workspaces.restore", args, Workspace.self)
+    }
+
+    /// Suspends this workspace: it answers reads, all else is refused until it is restored.
+    ///
+    /// Needs `manage:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - reason: Why, 1..500 characters.
+    public func suspend(
+        reason: String
+    ) async throws -> Workspace {
+        var args = core.args()
+        args.give("reason", reason)
+        return try await core.call("workspaces.suspend", args, Workspace.self)
     }
 
     /// Changes settings of this workspace; what is left out stays.
@@ -4062,6 +4652,9 @@ public struct WorkspacesOperations: Sendable {
     ///   - defaultRegion: ISO 3166-1 alpha-2 region for reading national phone numbers.
     ///   - mode: `sandbox` for trying out, `production` for real people.
     ///   - name: Display name, 1..200 characters.
+    ///   - regionTag: Region that the targets of its data must be tagged with, such as `eu`;
+    ///     empty text: anywhere.
+    ///   - residencyAny: Lets targets without a region pass as well.
     ///   - status: `active`, `paused`, `suspended` or `closed`.
     ///   - timezone: IANA time zone.
     public func update(
@@ -4070,6 +4663,8 @@ public struct WorkspacesOperations: Sendable {
         defaultRegion: String? = nil,
         mode: Mode? = nil,
         name: String? = nil,
+        regionTag: String? = nil,
+        residencyAny: Bool? = nil,
         status: WorkspaceStatus? = nil,
         timezone: String? = nil
     ) async throws -> Workspace {
@@ -4079,6 +4674,8 @@ public struct WorkspacesOperations: Sendable {
         args.offer("default_region", defaultRegion)
         args.offer("mode", mode)
         args.offer("name", name)
+        args.offer("region_tag", regionTag)
+        args.offer("residency_any", residencyAny)
         args.offer("status", status)
         args.offer("timezone", timezone)
         return try await core.call("workspaces.update", args, Workspace.self)
@@ -4093,17 +4690,26 @@ extension Hub {
     /// Operations of `ai`.
     public var ai: AiOperations { AiOperations(core: core) }
 
+    /// Operations of `api_keys`.
+    public var apiKeys: ApiKeysOperations { ApiKeysOperations(core: core) }
+
     /// Operations of `audit`.
     public var audit: AuditOperations { AuditOperations(core: core) }
 
     /// Operations of `brands`.
     public var brands: BrandsOperations { BrandsOperations(core: core) }
 
+    /// Operations of `breakers`.
+    public var breakers: BreakersOperations { BreakersOperations(core: core) }
+
     /// Operations of `bus`.
     public var bus: BusOperations { BusOperations(core: core) }
 
     /// Operations of `campaign`.
     public var campaign: CampaignOperations { CampaignOperations(core: core) }
+
+    /// Operations of `catalogue`.
+    public var catalogue: CatalogueOperations { CatalogueOperations(core: core) }
 
     /// Operations of `consent`.
     public var consent: ConsentOperations { ConsentOperations(core: core) }
@@ -4135,11 +4741,20 @@ extension Hub {
     /// Operations of `knowledge`.
     public var knowledge: KnowledgeOperations { KnowledgeOperations(core: core) }
 
+    /// Operations of `limits`.
+    public var limits: LimitsOperations { LimitsOperations(core: core) }
+
+    /// Operations of `members`.
+    public var members: MembersOperations { MembersOperations(core: core) }
+
     /// Operations of `memory`.
     public var memory: MemoryOperations { MemoryOperations(core: core) }
 
     /// Operations of `people`.
     public var people: PeopleOperations { PeopleOperations(core: core) }
+
+    /// Operations of `policies`.
+    public var policies: PoliciesOperations { PoliciesOperations(core: core) }
 
     /// Operations of `preferences`.
     public var preferences: PreferencesOperations { PreferencesOperations(core: core) }
@@ -4149,6 +4764,9 @@ extension Hub {
 
     /// Operations of `queues`.
     public var queues: QueuesOperations { QueuesOperations(core: core) }
+
+    /// Operations of `roles`.
+    public var roles: RolesOperations { RolesOperations(core: core) }
 
     /// Operations of `runs`.
     public var runs: RunsOperations { RunsOperations(core: core) }

@@ -60,7 +60,7 @@ internal class Core(
     suspend fun send(name: String, input: String): String {
         // The native side starts before it suspends: a call that nobody waits for must not begin.
         currentCoroutineContext().ensureActive()
-        return open { translated(name) { caller.call(name, input, key, timeout?.inWholeMilliseconds) } }
+        return open { awaited(name) { caller.call(name, input, key, timeout?.inWholeMilliseconds) } }
     }
 }
 

@@ -39,7 +39,7 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
 
     /** Stops taking calls, waits for those under way, and closes the store. Closing twice is one close. */
     public suspend fun shutdown() {
-        if (!core.isClosed) translated { native.shut() }
+        if (!core.isClosed) awaited { native.shut() }
         core.isClosed = true
     }
 
@@ -51,7 +51,7 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
 
     /** The same hub in another workspace. */
     public suspend fun inWorkspace(slug: String): Hub {
-        val other = core.open { translated { native.workspace(slug) } }
+        val other = core.open { awaited { native.workspace(slug) } }
         return Hub(other, core.copy(caller = caller(other)))
     }
 
@@ -195,7 +195,7 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
         val items = ListSerializer(item)
         core.open { translated { native.events(cursor, types, filter) } }.use { stream ->
             while (true) {
-                val batch = translated { stream.nextBatch(BATCH) } ?: break
+                val batch = awaited { stream.nextBatch(BATCH) } ?: break
                 PLAIN.decodeFromString(items, batch).forEach { emit(it) }
             }
         }
@@ -231,7 +231,7 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
                 now?.let { put("now", it.toString()) }
                 more.forEach { (name, value) -> put(name, value) }
             }
-            val native = translated { openHub(options.toString()) }
+            val native = awaited { openHub(options.toString()) }
             return Hub(native, Core(caller(native)))
         }
 

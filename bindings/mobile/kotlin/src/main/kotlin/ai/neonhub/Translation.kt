@@ -7,6 +7,7 @@ import ai.neonhub.ffi.InternalException
 import ai.neonhub.ffi.NativeException
 import java.nio.charset.CharacterCodingException
 import java.util.concurrent.atomic.AtomicLong
+import kotlin.coroutines.ContinuationInterceptor
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
@@ -26,6 +27,16 @@ internal inline fun <T> translated(operation: String = "hub", work: () -> T): T 
     throw NeonHubException.InvalidInput("expected text without lone surrogates", operation = operation)
 } catch (broken: InternalException) {
     throw NeonHubException.Internal("the native library failed: please report it", operation = operation, cause = broken)
+}
+
+/**
+ * Waits for native work. The core's own threads resume what waited, and one that then waits itself, in `close()` of
+ * `suspend fun main` for one, would never end: so a caller without a dispatcher goes on on [Dispatchers.IO].
+ */
+internal suspend fun <T> awaited(operation: String = "hub", work: suspend () -> T): T {
+    val dispatcher = currentCoroutineContext()[ContinuationInterceptor]
+    val isOnItsOwn = dispatcher == null || dispatcher === Dispatchers.Unconfined
+    return translated(operation) { if (isOnItsOwn) withContext(Dispatchers.IO) { work() } else work() }
 }
 
 internal fun NativeException.translate(): NeonHubException = when (this) {

@@ -6,6 +6,7 @@ import ai.neonhub.models.Attribution
 import ai.neonhub.models.Basis
 import ai.neonhub.models.BrandsChannel
 import ai.neonhub.models.Calendar
+import ai.neonhub.models.CallOperation
 import ai.neonhub.models.CampaignBrief
 import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
@@ -24,6 +25,7 @@ import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.Exemplar
+import ai.neonhub.models.ExportFormat
 import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Frequency
@@ -46,12 +48,16 @@ import ai.neonhub.models.OnConflict
 import ai.neonhub.models.Overlap
 import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
+import ai.neonhub.models.Permission
 import ai.neonhub.models.PersonFields
+import ai.neonhub.models.PolicyDraft
+import ai.neonhub.models.PolicyState
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
 import ai.neonhub.models.ProofMethod
 import ai.neonhub.models.ProviderSpec
 import ai.neonhub.models.QuietHours
+import ai.neonhub.models.Rate
 import ai.neonhub.models.RunStatus
 import ai.neonhub.models.SearchFilters
 import ai.neonhub.models.SearchMode
@@ -110,12 +116,44 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         system = given.may("system", String.serializer()),
         turns = given.may("turns", ListSerializer(Turn.serializer())),
     ) },
-    "audit.query" to { hub, given -> hub.audit.query(
-        action = given.may("action", String.serializer()),
+    "api_keys.create" to { hub, given -> hub.apiKeys.create(
+        name = given.need("name", String.serializer()),
+        permissions = given.need("permissions", ListSerializer(Permission.serializer())),
+        expiresAt = given.may("expires_at", InstantSerializer),
+        rateLimit = given.may("rate_limit", Rate.serializer()),
+    ) },
+    "api_keys.list" to { hub, given -> hub.apiKeys.list(
         cursor = given.may("cursor", String.serializer()),
         limit = given.may("limit", Long.serializer()),
     ) },
-    "audit.verify" to { hub, _ -> hub.audit.verify() },
+    "api_keys.revoke" to { hub, given -> hub.apiKeys.revoke(
+        id = given.need("id", String.serializer()),
+    ) },
+    "api_keys.rotate" to { hub, given -> hub.apiKeys.rotate(
+        id = given.need("id", String.serializer()),
+        overlapMs = given.may("overlap_ms", Long.serializer()),
+    ) },
+    "audit.export" to { hub, given -> hub.audit.export(
+        cursor = given.may("cursor", String.serializer()),
+        format = given.may("format", ExportFormat.serializer()),
+        from = given.may("from", Long.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        to = given.may("to", Long.serializer()),
+    ) },
+    "audit.query" to { hub, given -> hub.audit.query(
+        action = given.may("action", String.serializer()),
+        actor = given.may("actor", String.serializer()),
+        cursor = given.may("cursor", String.serializer()),
+        from = given.may("from", InstantSerializer),
+        limit = given.may("limit", Long.serializer()),
+        targetId = given.may("target_id", String.serializer()),
+        targetKind = given.may("target_kind", String.serializer()),
+        to = given.may("to", InstantSerializer),
+    ) },
+    "audit.verify" to { hub, given -> hub.audit.verify(
+        from = given.may("from", Long.serializer()),
+        to = given.may("to", Long.serializer()),
+    ) },
     "brands.create" to { hub, given -> hub.brands.create(
         name = given.need("name", String.serializer()),
         domains = given.may("domains", ListSerializer(String.serializer())),
@@ -143,6 +181,12 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         postalAddress = given.may("postal_address", String.serializer()),
         replyTo = given.may("reply_to", String.serializer()),
         unsubscribeUrl = given.may("unsubscribe_url", String.serializer()),
+    ) },
+    "breakers.list" to { hub, given -> hub.breakers.list(
+        target = given.may("target", String.serializer()),
+    ) },
+    "breakers.reset" to { hub, given -> hub.breakers.reset(
+        target = given.need("target", String.serializer()),
     ) },
     "bus.publish" to { hub, given -> hub.bus.publish(
         type = given.need("type", String.serializer()),
@@ -205,6 +249,22 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "campaign.start" to { hub, given -> hub.campaign.start(
         id = given.need("id", String.serializer()),
+    ) },
+    "catalogue.batch" to { hub, given -> hub.catalogue.batch(
+        calls = given.need("calls", ListSerializer(CallOperation.serializer())),
+        stopOnError = given.may("stop_on_error", Boolean.serializer()),
+    ) },
+    "catalogue.call" to { hub, given -> hub.catalogue.call(
+        name = given.need("name", String.serializer()),
+        deadlineMs = given.may("deadline_ms", Long.serializer()),
+        idempotencyKey = given.may("idempotency_key", String.serializer()),
+        input = given.may("input", MapSerializer(String.serializer(), JsonElement.serializer())),
+    ) },
+    "catalogue.describe" to { hub, given -> hub.catalogue.describe(
+        name = given.need("name", String.serializer()),
+    ) },
+    "catalogue.list" to { hub, given -> hub.catalogue.list(
+        prefix = given.may("prefix", String.serializer()),
     ) },
     "consent.check" to { hub, given -> hub.consent.check(
         person = given.need("person", String.serializer()),
@@ -519,6 +579,28 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         textWeight = given.may("text_weight", Double.serializer()),
         vector = given.may("vector", String.serializer()),
     ) },
+    "limits.list" to { hub, _ -> hub.limits.list() },
+    "limits.override" to { hub, given -> hub.limits.override(
+        bucket = given.need("bucket", String.serializer()),
+        reason = given.need("reason", String.serializer()),
+        until = given.need("until", InstantSerializer),
+        rate = given.may("rate", Rate.serializer()),
+    ) },
+    "members.invite" to { hub, given -> hub.members.invite(
+        role = given.need("role", String.serializer()),
+        user = given.need("user", String.serializer()),
+    ) },
+    "members.list" to { hub, given -> hub.members.list(
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+    ) },
+    "members.remove" to { hub, given -> hub.members.remove(
+        user = given.need("user", String.serializer()),
+    ) },
+    "members.set_role" to { hub, given -> hub.members.setRole(
+        role = given.need("role", String.serializer()),
+        user = given.need("user", String.serializer()),
+    ) },
     "memory.add" to { hub, given -> hub.memory.add(
         sourceEvent = given.need("source_event", String.serializer()),
         subject = given.need("subject", MemorySubject.serializer()),
@@ -648,6 +730,33 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         removeTags = given.may("remove_tags", ListSerializer(String.serializer())),
         source = given.may("source", String.serializer()),
     ) },
+    "policies.activate" to { hub, given -> hub.policies.activate(
+        id = given.need("id", String.serializer()),
+        dryRun = given.may("dry_run", Boolean.serializer()),
+    ) },
+    "policies.dry_run" to { hub, given -> hub.policies.dryRun(
+        policy = given.need("policy", PolicyDraft.serializer()),
+        from = given.may("from", InstantSerializer),
+        to = given.may("to", InstantSerializer),
+    ) },
+    "policies.evaluate" to { hub, given -> hub.policies.evaluate(
+        facts = given.need("facts", JsonElement.serializer()),
+        operation = given.need("operation", String.serializer()),
+    ) },
+    "policies.history" to { hub, given -> hub.policies.history(
+        name = given.need("name", String.serializer()),
+    ) },
+    "policies.list" to { hub, given -> hub.policies.list(
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        state = given.may("state", PolicyState.serializer()),
+    ) },
+    "policies.put" to { hub, given -> hub.policies.put(
+        policy = given.need("policy", PolicyDraft.serializer()),
+    ) },
+    "policies.retire" to { hub, given -> hub.policies.retire(
+        id = given.need("id", String.serializer()),
+    ) },
     "preferences.get" to { hub, given -> hub.preferences.get(
         person = given.need("person", String.serializer()),
     ) },
@@ -681,6 +790,10 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "queues.stats" to { hub, given -> hub.queues.stats(
         queue = given.need("queue", String.serializer()),
+    ) },
+    "roles.put" to { hub, given -> hub.roles.put(
+        name = given.need("name", String.serializer()),
+        permissions = given.need("permissions", ListSerializer(Permission.serializer())),
     ) },
     "runs.cancel" to { hub, given -> hub.runs.cancel(
         id = given.need("id", String.serializer()),
@@ -745,6 +858,11 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         id = given.need("id", String.serializer()),
         schedule = given.need("schedule", CreateSchedule.serializer()),
     ) },
+    "scope.can" to { hub, given -> hub.scope.can(
+        operation = given.need("operation", String.serializer()),
+        target = given.may("target", MapSerializer(String.serializer(), JsonElement.serializer())),
+    ) },
+    "scope.list_permissions" to { hub, _ -> hub.scope.listPermissions() },
     "scope.whoami" to { hub, _ -> hub.scope.whoami() },
     "sends.cancel" to { hub, given -> hub.sends.cancel(
         send = given.need("send", String.serializer()),
@@ -999,13 +1117,28 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         text = given.may("text", String.serializer()),
         title = given.may("title", String.serializer()),
     ) },
+    "workspaces.close" to { hub, given -> hub.workspaces.close(
+        reason = given.need("reason", String.serializer()),
+    ) },
+    "workspaces.create" to { hub, given -> hub.workspaces.create(
+        slug = given.need("slug", String.serializer()),
+        name = given.may("name", String.serializer()),
+        timezone = given.may("timezone", String.serializer()),
+    ) },
     "workspaces.get" to { hub, _ -> hub.workspaces.get() },
+    "workspaces.list" to { hub, _ -> hub.workspaces.list() },
+    "workspaces.restore" to { hub, _ -> hub.workspaces.restore() },
+    "workspaces.suspend" to { hub, given -> hub.workspaces.suspend(
+        reason = given.need("reason", String.serializer()),
+    ) },
     "workspaces.update" to { hub, given -> hub.workspaces.update(
         allowOfflineOutput = given.may("allow_offline_output", Boolean.serializer()),
         defaultLocale = given.may("default_locale", String.serializer()),
         defaultRegion = given.may("default_region", String.serializer()),
         mode = given.may("mode", Mode.serializer()),
         name = given.may("name", String.serializer()),
+        regionTag = given.may("region_tag", String.serializer()),
+        residencyAny = given.may("residency_any", Boolean.serializer()),
         status = given.may("status", WorkspaceStatus.serializer()),
         timezone = given.may("timezone", String.serializer()),
     ) },

@@ -1,6 +1,11 @@
 package ai.neonhub
 
 import java.nio.file.Files
+import java.util.concurrent.CompletableFuture
+import java.util.concurrent.TimeUnit
+import kotlin.coroutines.Continuation
+import kotlin.coroutines.EmptyCoroutineContext
+import kotlin.coroutines.startCoroutine
 import kotlin.io.path.writeText
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -36,6 +41,14 @@ class LifecycleTest {
         assertFailsWith<NeonHubException.Unavailable> { hub.scope.whoami() }
         assertFailsWith<NeonHubException.Unavailable> { hub.withOptions(timeout = 1.seconds).scope.whoami() }
         assertFailsWith<NeonHubException.Unavailable> { hub.addModel("late") { ModelAnswer() } }
+    }
+
+    @Test
+    fun `close may wait where no dispatcher is`() {
+        val ended = CompletableFuture<Result<Unit>>()
+        val program: suspend () -> Unit = { Hub.open().use { hub -> hub.scope.whoami() } }
+        program.startCoroutine(Continuation(EmptyCoroutineContext, ended::complete))
+        ended.get(30, TimeUnit.SECONDS).getOrThrow()
     }
 
     @Test

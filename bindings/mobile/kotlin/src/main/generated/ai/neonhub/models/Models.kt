@@ -218,6 +218,24 @@ public data class AiWarning(
 )
 
 /**
+ * The answer of `scope.can`.
+ *
+ * @property allowed True when the call would pass rights, tenant and policies.
+ * @property missing The rights that are missing.
+ * @property policies The policies that decided, `name@version`.
+ * @property verdict What policies say.
+ * @property workspace The state of the workspace, when it stands in the way.
+ */
+@Serializable
+public data class Allowed(
+    val allowed: Boolean,
+    val missing: List<Permission>,
+    val policies: List<String>,
+    val verdict: PoliciesVerdict,
+    val workspace: String? = null,
+)
+
+/**
  * The answer of the ledger.
  *
  * @property identity The address that the deciding row covers, when it names one.
@@ -410,14 +428,21 @@ public data class Attribution(
  *
  * @property action The operation or event.
  * @property actor Who.
+ * @property afterHash SHA-256 of the target after, hex.
+ * @property approvalId The approval that let it through.
  * @property at When.
+ * @property beforeHash SHA-256 of the target before, hex.
  * @property correlationId Joins everything one outer call caused.
  * @property hash SHA-256 over `prev_hash` and the canonical JSON of this entry without
  *   `hash`, hex.
  * @property id Id of the record: the number with leading zeros.
+ * @property ipHash Keyed hash of the address the call came from, when the host gave it.
+ * @property onBehalfOf Whom the actor acted for.
  * @property outcome How it ended.
+ * @property policyVersions Versions of policies that spoke, `name@version`.
  * @property prevHash Hash of the entry before, hex.
  * @property reason Why it was refused or failed: an error code.
+ * @property runId The agent's run.
  * @property seq Number in the chain of the workspace, from 1.
  * @property targetId Id of what it was done to.
  * @property targetKind Kind of what it was done to.
@@ -426,13 +451,20 @@ public data class Attribution(
 public data class AuditEntry(
     val action: String,
     val actor: Principal,
+    @SerialName("after_hash") val afterHash: String? = null,
+    @SerialName("approval_id") val approvalId: String? = null,
     val at: Instant,
+    @SerialName("before_hash") val beforeHash: String? = null,
     @SerialName("correlation_id") val correlationId: String,
     val hash: String,
     val id: String,
+    @SerialName("ip_hash") val ipHash: String? = null,
+    @SerialName("on_behalf_of") val onBehalfOf: String? = null,
     val outcome: AuditOutcome,
+    @SerialName("policy_versions") val policyVersions: List<String> = emptyList(),
     @SerialName("prev_hash") val prevHash: String,
     val reason: String? = null,
+    @SerialName("run_id") val runId: String? = null,
     val seq: Long,
     @SerialName("target_id") val targetId: String? = null,
     @SerialName("target_kind") val targetKind: String? = null,
@@ -449,6 +481,28 @@ public data class AuditEntry(
 public data class AuditEntryPage(
     val items: List<AuditEntry>,
     val next: String? = null,
+)
+
+/**
+ * A page of exported entries.
+ *
+ * @property checkpoints Checkpoints outside the store whose last entry is among these.
+ * @property entries How many.
+ * @property first First and last number; 0 when there are none.
+ * @property format How they are written.
+ * @property last Last number.
+ * @property next Where the next page starts; absent on the last one.
+ * @property text The entries.
+ */
+@Serializable
+public data class AuditExport(
+    val checkpoints: List<Checkpoint>,
+    val entries: Long,
+    val first: Long,
+    val format: ExportFormat,
+    val last: Long,
+    val next: String? = null,
+    val text: String,
 )
 
 /** How the act ended. */
@@ -468,6 +522,7 @@ public enum class AuditOutcome(public val word: String) {
 /**
  * The answer of `audit.verify`.
  *
+ * @property anchors Checkpoints outside the store that the chain was held against.
  * @property entries Entries read.
  * @property firstBad Number of the first bad entry.
  * @property ok True when every entry is as it was written.
@@ -475,6 +530,7 @@ public enum class AuditOutcome(public val word: String) {
  */
 @Serializable
 public data class AuditReport(
+    val anchors: Long = 0L,
     val entries: Long,
     @SerialName("first_bad") val firstBad: Long? = null,
     val ok: Boolean,
@@ -710,6 +766,40 @@ public enum class BrandsChannel(public val word: String) {
 }
 
 /**
+ * The breaker of one target, as it is stored and shared by processes.
+ *
+ * @property failures Failures in a row.
+ * @property last The kind of the last failure.
+ * @property state Where it stands.
+ * @property target The target, such as `model:openai` or `connection:smtp`.
+ * @property trips How often it opened.
+ * @property until Open: refused until then. Half open: the trial counts as lost then.
+ */
+@Serializable
+public data class Breaker(
+    val failures: Long = 0L,
+    val last: String? = null,
+    val state: BreakerState = BreakerState.Closed,
+    val target: String,
+    val trips: Long = 0L,
+    val until: Instant? = null,
+)
+
+/** Where a breaker stands. */
+@Serializable
+public enum class BreakerState(public val word: String) {
+    /** Calls pass. */
+    @SerialName("closed") Closed("closed"),
+    /** Calls are refused until an instant. */
+    @SerialName("open") Open("open"),
+    /** One call is on trial, the rest are refused. */
+    @SerialName("half_open") HalfOpen("half_open"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * The sender of a campaign's messages.
  *
  * @property email Address in the From header.
@@ -831,16 +921,72 @@ public data class Calibration(
 )
 
 /**
+ * The end of one call of a batch: `output` or `error`.
+ *
+ * @property error Why it failed.
+ * @property ok True when it succeeded.
+ * @property output What it answered.
+ */
+@Serializable
+public data class CallEnd(
+    val error: CallError? = null,
+    val ok: Boolean,
+    val output: JsonElement? = null,
+)
+
+/**
+ * An error as data.
+ *
+ * @property code The finer word, or the kind again.
+ * @property context Facts of the failure, name by name.
+ * @property kind Kind, such as `not_found`.
+ * @property message What was expected and what to do.
+ * @property retryAfterMs When to call again, in milliseconds from now.
+ * @property retryable True when the same call may succeed later.
+ */
+@Serializable
+public data class CallError(
+    val code: String,
+    val context: JsonElement,
+    val kind: String,
+    val message: String,
+    @SerialName("retry_after_ms") val retryAfterMs: Long? = null,
+    val retryable: Boolean,
+)
+
+/**
+ * Calls an operation by its name. The call is judged, limited and audited as the operation itself
+ * is.
+ *
+ * @property deadlineMs Shortens the operation's deadline, in milliseconds, at least 1.
+ * @property idempotencyKey A repeated call with the same key and input gives the first
+ *   answer for 24 h.
+ * @property input Its input.
+ * @property name Name of the operation.
+ */
+@Serializable
+public data class CallOperation(
+    @SerialName("deadline_ms") val deadlineMs: Long? = null,
+    @SerialName("idempotency_key") val idempotencyKey: String? = null,
+    val input: Map<String, JsonElement> = emptyMap(),
+    val name: String,
+)
+
+/**
  * Who is calling.
  *
+ * @property callsLeft How many calls are admitted now; absent when nothing is counted.
  * @property permissions What it may do.
  * @property principal The principal.
+ * @property roles Its roles.
  * @property workspace The workspace.
  */
 @Serializable
 public data class Caller(
+    @SerialName("calls_left") val callsLeft: Long? = null,
     val permissions: List<Permission>,
     val principal: Principal,
+    val roles: List<String>,
     val workspace: String,
 )
 
@@ -1237,18 +1383,6 @@ public enum class Casing(public val word: String) {
     override fun toString(): String = word
 }
 
-/**
- * How many jobs an operation changed.
- *
- * @property count Jobs.
- * @property isMore True when there are more: call again.
- */
-@Serializable
-public data class Changed(
-    val count: Long,
-    @SerialName("is_more") val isMore: Boolean,
-)
-
 /** Where a text is for. */
 @Serializable
 public enum class Channel(public val word: String) {
@@ -1285,6 +1419,26 @@ public data class ChannelOverride(
     val emoji: Boolean? = null,
     val thresholds: Thresholds? = null,
     val tone: Tone? = null,
+)
+
+/**
+ * The state of a chain at one entry.
+ *
+ * @property at When.
+ * @property from First entry that the root is over.
+ * @property head Hash of the last entry, hex.
+ * @property root Root of the hash tree over the entries (RFC 6962), hex.
+ * @property seq Last entry.
+ * @property workspace The workspace.
+ */
+@Serializable
+public data class Checkpoint(
+    val at: Instant,
+    val from: Long,
+    val head: String,
+    val root: String,
+    val seq: Long,
+    val workspace: String,
 )
 
 /**
@@ -1723,6 +1877,20 @@ public data class Cta(
 )
 
 /**
+ * A role of a workspace's own: any subset of the rights.
+ *
+ * @property id Its id.
+ * @property name Name.
+ * @property permissions What it holds.
+ */
+@Serializable
+public data class CustomRole(
+    val id: String,
+    val name: String,
+    val permissions: List<Permission>,
+)
+
+/**
  * What a rotation of the data key did.
  *
  * @property isComplete True when no value of an older version is left.
@@ -1811,20 +1979,6 @@ public data class DayWindow(
     @SerialName("end_minute") val endMinute: Long,
     @SerialName("start_minute") val startMinute: Long,
 )
-
-/** A verdict's direction. */
-@Serializable
-public enum class Decision(public val word: String) {
-    /** May go out now. */
-    @SerialName("allow") Allow("allow"),
-    /** Not before an instant; then it is judged again. */
-    @SerialName("defer") Defer("defer"),
-    /** Not at all. */
-    @SerialName("deny") Deny("deny"),
-    ;
-
-    override fun toString(): String = word
-}
 
 /**
  * How a new job is kept from being there twice.
@@ -2190,6 +2344,21 @@ public enum class DropRule(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * What a policy would have changed.
+ *
+ * @property changed Those that would have come out differently, oldest first, at most 1
+ *   000.
+ * @property changes How many there are in all.
+ * @property tried Recorded decisions that were tried.
+ */
+@Serializable
+public data class DryRun(
+    val changed: List<PoliciesChanged>,
+    val changes: Long,
+    val tried: Long,
+)
+
 /** What kind of effect a tool has, and so what a resumed run does about a call without outcome. */
 @Serializable
 public enum class EffectClass(public val word: String) {
@@ -2305,8 +2474,20 @@ public data class Explanation(
     val send: String,
     val state: SendState,
     val summary: String,
-    val verdicts: List<Verdict>,
+    val verdicts: List<GateVerdict>,
 )
+
+/** How entries are written. */
+@Serializable
+public enum class ExportFormat(public val word: String) {
+    /** One canonical JSON object a line (RFC 8785): with it anyone can check the chain. */
+    @SerialName("ndjson") Ndjson("ndjson"),
+    /** A table with a header (RFC 4180). */
+    @SerialName("csv") Csv("csv"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * The answer of `store.export`.
@@ -2441,6 +2622,43 @@ public data object FusionBlend : Fusion
 public data class FusionRrf(
     val k: Double = 10.0,
 ) : Fusion
+
+/** A verdict's direction. */
+@Serializable
+public enum class GateDecision(public val word: String) {
+    /** May go out now. */
+    @SerialName("allow") Allow("allow"),
+    /** Not before an instant; then it is judged again. */
+    @SerialName("defer") Defer("defer"),
+    /** Not at all. */
+    @SerialName("deny") Deny("deny"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A verdict of the gate, as kept.
+ *
+ * @property at The instant it was made.
+ * @property decision Its direction.
+ * @property draftHash Hash of the content it was about.
+ * @property gate Version of rules, limits and laws.
+ * @property reasons Every reason, in the order of the rules. Warnings have the decision
+ *   `allow`.
+ * @property rule The rule that decided, for deferrals and denials.
+ * @property until For a deferral: when the gate is asked again.
+ */
+@Serializable
+public data class GateVerdict(
+    val at: Instant,
+    val decision: GateDecision,
+    @SerialName("draft_hash") val draftHash: String,
+    val gate: String,
+    val reasons: List<Reason> = emptyList(),
+    val rule: String? = null,
+    val until: Instant? = null,
+)
 
 /**
  * What the model answered.
@@ -3043,6 +3261,18 @@ public enum class JobState(public val word: String) {
 }
 
 /**
+ * How many jobs an operation changed.
+ *
+ * @property count Jobs.
+ * @property isMore True when there are more: call again.
+ */
+@Serializable
+public data class JobsChanged(
+    val count: Long,
+    @SerialName("is_more") val isMore: Boolean,
+)
+
+/**
  * One line that a handler noted.
  *
  * @property at When.
@@ -3052,6 +3282,45 @@ public enum class JobState(public val word: String) {
 public data class JobsLogLine(
     val at: Instant,
     val text: String,
+)
+
+/**
+ * What may be shown of a key.
+ *
+ * @property expiresAt Until when it is valid.
+ * @property id Its id.
+ * @property lastUsedAt When it was last used, to the hour.
+ * @property name Name.
+ * @property owner The principal that made it.
+ * @property permissions What it may do.
+ * @property prefix The first characters of the secret.
+ * @property rateLimit A rate of its own.
+ * @property revokedAt When it was revoked.
+ */
+@Serializable
+public data class KeyView(
+    @SerialName("expires_at") val expiresAt: Instant? = null,
+    val id: String,
+    @SerialName("last_used_at") val lastUsedAt: Instant? = null,
+    val name: String,
+    val owner: String,
+    val permissions: List<Permission>,
+    val prefix: String,
+    @SerialName("rate_limit") val rateLimit: Rate? = null,
+    @SerialName("revoked_at") val revokedAt: Instant? = null,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class KeyViewPage(
+    val items: List<KeyView>,
+    val next: String? = null,
 )
 
 /**
@@ -3226,6 +3495,41 @@ public data class LimitCheck(
 )
 
 /**
+ * A limit that was set aside for a time, with the reason.
+ *
+ * @property id Id: the name of the bucket or of all buckets of a kind.
+ * @property rate The rate in its place; none: not limited.
+ * @property reason Why.
+ * @property until Until when.
+ */
+@Serializable
+public data class LimitOverride(
+    val id: String,
+    val rate: Rate? = null,
+    val reason: String,
+    val until: Instant,
+)
+
+/**
+ * One limit.
+ *
+ * @property bucket Name of the bucket, or the kind of buckets: `principal`, `agent`,
+ *   `source`, `webhook`.
+ * @property from Where it comes from: the name of the profile, or `override`.
+ * @property rate The rate that holds now; none: not limited.
+ * @property reason Of an override: why.
+ * @property until Of an override: until when.
+ */
+@Serializable
+public data class LimitRow(
+    val bucket: String,
+    val from: String,
+    val rate: Rate? = null,
+    val reason: String? = null,
+    val until: Instant? = null,
+)
+
+/**
  * A line that was not taken.
  *
  * @property line Number of the line, from 1.
@@ -3269,6 +3573,49 @@ public data class Manifest(
     val seq: Long,
     val sha256: String,
     @SerialName("size_bytes") val sizeBytes: Long,
+)
+
+/** Where a membership stands. */
+@Serializable
+public enum class MemberStatus(public val word: String) {
+    /** Asked to join; becomes active when the user first calls. */
+    @SerialName("invited") Invited("invited"),
+    /** May call. */
+    @SerialName("active") Active("active"),
+    /** May not any more. */
+    @SerialName("removed") Removed("removed"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A user's place in a workspace.
+ *
+ * @property id Its id.
+ * @property role Role: `owner`, `admin`, `member`, `viewer` or the name of a custom one.
+ * @property status Where it stands.
+ * @property user The user, by the id the host knows it by.
+ */
+@Serializable
+public data class Membership(
+    val id: String,
+    val role: String,
+    val status: MemberStatus,
+    val user: String,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class MembershipPage(
+    val items: List<Membership>,
+    val next: String? = null,
 )
 
 /**
@@ -3693,6 +4040,18 @@ public data class NewJob(
 )
 
 /**
+ * A new key with its secret.
+ *
+ * @property key The key.
+ * @property secret The secret, shown this once.
+ */
+@Serializable
+public data class NewKey(
+    val key: KeyView,
+    val secret: String,
+)
+
+/**
  * One job of a flow.
  *
  * @property after Words of the jobs it waits for.
@@ -3794,6 +4153,62 @@ public enum class OnConflict(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * Everything about an operation.
+ *
+ * @property audit Audit rows it leaves: `none`, `business` or `security`.
+ * @property deadlineMs Time a call may take, in milliseconds.
+ * @property errors Codes it may fail with beyond those of every operation.
+ * @property examples Example inputs.
+ * @property idempotency Idempotency keys: `none`, `optional` or `required`.
+ * @property inputSchema JSON Schema of the input.
+ * @property masks Fields of the answer that are hidden without `read:pii`.
+ * @property maxInputBytes The largest input as JSON, in bytes.
+ * @property maxOutputBytes The largest answer as JSON, in bytes.
+ * @property operation Its line in the catalogue.
+ * @property outputSchema JSON Schema of the answer.
+ * @property since The version of NeonHub it came with.
+ */
+@Serializable
+public data class OperationDetails(
+    val audit: String,
+    @SerialName("deadline_ms") val deadlineMs: Long,
+    val errors: List<String>,
+    val examples: List<JsonElement>,
+    val idempotency: String,
+    @SerialName("input_schema") val inputSchema: JsonElement,
+    val masks: List<String>,
+    @SerialName("max_input_bytes") val maxInputBytes: Long,
+    @SerialName("max_output_bytes") val maxOutputBytes: Long,
+    val operation: OperationLine,
+    @SerialName("output_schema") val outputSchema: JsonElement,
+    val since: String,
+)
+
+/**
+ * One line of the catalogue.
+ *
+ * @property about What it does, in a sentence.
+ * @property cost `free`, `cheap`, `model` or `money`.
+ * @property effect `pure`, `read`, `idempotent`, `write` or `compensable`.
+ * @property name Dotted name.
+ * @property needs Rights it needs.
+ * @property stability `stable` or `preview`.
+ * @property undo The operation that takes it back.
+ * @property version Raised when the shape of input or answer changes.
+ */
+@Serializable
+public data class OperationLine(
+    val about: String,
+    val cost: String,
+    val effect: String,
+    val name: String,
+    val needs: List<Permission>,
+    val stability: String,
+    val undo: String? = null,
+    val version: Long,
+)
 
 /** What happens when a firing comes while the one before is under way. */
 @Serializable
@@ -4023,6 +4438,22 @@ public enum class Permission(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * One word.
+ *
+ * @property meaning What it lets a principal do.
+ * @property operations Operations that need it.
+ * @property roles Built-in roles that hold it.
+ * @property word The word.
+ */
+@Serializable
+public data class PermissionLine(
+    val meaning: String,
+    val operations: List<String>,
+    val roles: List<DatasetsRole>,
+    val word: Permission,
+)
+
 /** Who speaks and who is spoken to. */
 @Serializable
 public enum class Person(public val word: String) {
@@ -4220,6 +4651,271 @@ public data class PlanStep(
 )
 
 /**
+ * One decision that would have come out differently.
+ *
+ * @property at When.
+ * @property by What would have decided.
+ * @property decision The recorded decision.
+ * @property operation The operation.
+ * @property subject Who called.
+ * @property was What it was.
+ * @property wouldBe What it would have been.
+ */
+@Serializable
+public data class PoliciesChanged(
+    val at: Instant,
+    val by: PolicyRef? = null,
+    val decision: String,
+    val operation: String,
+    val subject: String,
+    val was: PoliciesVerdict,
+    @SerialName("would_be") val wouldBe: PoliciesVerdict,
+)
+
+/**
+ * The answer of the engine.
+ *
+ * @property byDefault True when no policy spoke and the default of the catalogue decided.
+ * @property failed True when a policy could not be judged.
+ * @property operation The operation asked about.
+ * @property rules Every policy whose scope fits, strongest first; among equals by priority,
+ *   then name.
+ * @property verdict The outcome.
+ */
+@Serializable
+public data class PoliciesDecision(
+    @SerialName("by_default") val byDefault: Boolean,
+    val failed: Boolean,
+    val operation: String,
+    val rules: List<PoliciesRule>,
+    val verdict: PoliciesVerdict,
+)
+
+/**
+ * What one policy said.
+ *
+ * @property effect What it does when it fires.
+ * @property fault Why it could not be judged: then the whole decision is a refusal.
+ * @property fired True when it counted.
+ * @property policy Which.
+ * @property reason Why, in its author's words.
+ * @property truth Whether its condition held.
+ */
+@Serializable
+public data class PoliciesRule(
+    val effect: PolicyEffect,
+    val fault: String? = null,
+    val fired: Boolean,
+    val policy: PolicyRef,
+    val reason: String,
+    val truth: Truth,
+)
+
+/** The outcome of a decision, weakest first. */
+@Serializable
+public enum class PoliciesVerdict(public val word: String) {
+    /** Nothing but a note. */
+    @SerialName("annotate") Annotate("annotate"),
+    /** May go on. */
+    @SerialName("allow") Allow("allow"),
+    /** May go on while its bucket has room. */
+    @SerialName("limit") Limit("limit"),
+    /** May go on; fields of the answer are hidden. */
+    @SerialName("redact") Redact("redact"),
+    /** A person must agree first. */
+    @SerialName("require_approval") RequireApproval("require_approval"),
+    /** May not. */
+    @SerialName("deny") Deny("deny"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One version of a policy.
+ *
+ * @property effect What it does.
+ * @property id Id of this version.
+ * @property name Name, the same in all versions.
+ * @property priority Among effects of one strength the higher speaks first.
+ * @property reason Why, for the people it concerns.
+ * @property scope Which calls it speaks about.
+ * @property source Where it comes from: a law, a pack, a decision.
+ * @property state Where it stands.
+ * @property validFrom In force from this instant on.
+ * @property validTo In force before this instant.
+ * @property version Number of the version, from 1.
+ * @property `when` The condition; empty: always.
+ */
+@Serializable
+public data class Policy(
+    val effect: PolicyEffect,
+    val id: String,
+    val name: String,
+    val priority: Long = 0L,
+    val reason: String,
+    val scope: PolicyScope? = null,
+    val source: String = "",
+    val state: PolicyState = PolicyState.Draft,
+    @SerialName("valid_from") val validFrom: Instant? = null,
+    @SerialName("valid_to") val validTo: Instant? = null,
+    val version: Long,
+    val `when`: String = "",
+)
+
+/**
+ * What a policy says, before it has a version.
+ *
+ * @property effect What it does.
+ * @property name Name, 1..80 lower-case letters, digits, `.`, `_`, `-`.
+ * @property priority Among effects of one strength the higher speaks first.
+ * @property reason Why, 1..500 characters, for the people it concerns.
+ * @property scope Which calls it speaks about.
+ * @property source Where it comes from: a law, a pack, a decision.
+ * @property validFrom In force from this instant on.
+ * @property validTo In force before this instant.
+ * @property `when` The condition, such as `input.budget > money("500", "EUR")`; empty:
+ *   always.
+ */
+@Serializable
+public data class PolicyDraft(
+    val effect: PolicyEffect,
+    val name: String,
+    val priority: Long = 0L,
+    val reason: String,
+    val scope: PolicyScope? = null,
+    val source: String? = null,
+    @SerialName("valid_from") val validFrom: Instant? = null,
+    @SerialName("valid_to") val validTo: Instant? = null,
+    val `when`: String? = null,
+)
+
+/** What a policy does when its condition holds. */
+@Serializable
+@JsonClassDiscriminator("do")
+public sealed interface PolicyEffect
+
+/** Allows; it also takes the place of the catalogue's default for acts of agents on the outside. */
+@Serializable
+@SerialName("allow")
+public data object PolicyEffectAllow : PolicyEffect
+
+/** Only leaves a note in the decision. */
+@Serializable
+@SerialName("annotate")
+public data object PolicyEffectAnnotate : PolicyEffect
+
+/** Refuses. An unknown condition refuses too. */
+@Serializable
+@SerialName("deny")
+public data object PolicyEffectDeny : PolicyEffect
+
+/**
+ * Takes one from a bucket of the workspace; an empty bucket refuses with the instant that admits.
+ *
+ * @property bucket Name of the bucket: policies that name the same share it.
+ * @property max Calls per `per_ms`, 1..=1 000 000.
+ * @property perMs The window in milliseconds, 1 000..=31 days.
+ */
+@Serializable
+@SerialName("limit")
+public data class PolicyEffectLimit(
+    val bucket: String,
+    val max: Long,
+    @SerialName("per_ms") val perMs: Long,
+) : PolicyEffect
+
+/**
+ * Hides fields of the answer: text becomes `***`, the rest `null`.
+ *
+ * @property fields Names of fields wherever they stand, or dotted paths from the top.
+ */
+@Serializable
+@SerialName("redact")
+public data class PolicyEffectRedact(
+    val fields: List<String>,
+) : PolicyEffect
+
+/**
+ * Needs a person's yes first. An unknown condition needs it too.
+ *
+ * @property approvers Roles or users who may, such as `admin` or `user:ada`; empty: who
+ *   holds `approve:effects`.
+ * @property quorum How many must agree, 1..=10.
+ * @property ttlMs How long the question stands, in milliseconds. Default 72 h.
+ */
+@Serializable
+@SerialName("require_approval")
+public data class PolicyEffectRequireApproval(
+    val approvers: List<String> = emptyList(),
+    val quorum: Long = 1L,
+    @SerialName("ttl_ms") val ttlMs: Long = 259200000L,
+) : PolicyEffect
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class PolicyPage(
+    val items: List<Policy>,
+    val next: String? = null,
+)
+
+/**
+ * Names one version of a policy.
+ *
+ * @property id Id of the version.
+ * @property name Name of the policy.
+ * @property version Number of the version.
+ */
+@Serializable
+public data class PolicyRef(
+    val id: String,
+    val name: String,
+    val version: Long,
+)
+
+/**
+ * Which calls a policy speaks about. An empty list leaves that part open; a list that names
+ * channels or regions leaves out calls that are about none.
+ *
+ * @property agents Names of the calling agent; `*` for every agent. With a list, callers
+ *   that are no agent are left out.
+ * @property channels Channels.
+ * @property operations Names of operations; `*` stands for any characters: `campaigns.*`.
+ * @property regions Regions.
+ * @property roles Roles of the principal, any of them.
+ */
+@Serializable
+public data class PolicyScope(
+    val agents: List<String> = emptyList(),
+    val channels: List<String> = emptyList(),
+    val operations: List<String> = emptyList(),
+    val regions: List<String> = emptyList(),
+    val roles: List<String> = emptyList(),
+)
+
+/** Where a version of a policy stands. */
+@Serializable
+public enum class PolicyState(public val word: String) {
+    /** Written, without effect. */
+    @SerialName("draft") Draft("draft"),
+    /** Evaluated and recorded beside the active ones, without effect. */
+    @SerialName("dry_run") DryRun("dry_run"),
+    /** In force. */
+    @SerialName("active") Active("active"),
+    /** No longer in force. */
+    @SerialName("retired") Retired("retired"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * What a person wants.
  *
  * @property channelsOff Channels switched off.
@@ -4263,11 +4959,13 @@ public data class PrincipalAgent(
  * A key of the API.
  *
  * @property id Id of the key.
+ * @property onBehalfOf The user it acts for, when the host says so.
  */
 @Serializable
 @SerialName("api_key")
 public data class PrincipalApiKey(
     val id: String,
+    @SerialName("on_behalf_of") val onBehalfOf: String? = null,
 ) : Principal
 
 /**
@@ -4519,6 +5217,18 @@ public data class QuietHours(
 )
 
 /**
+ * So many calls per window; the whole window may come at once.
+ *
+ * @property max Calls, 1..=1 000 000.
+ * @property perMs Per this many milliseconds, 1..=31 days.
+ */
+@Serializable
+public data class Rate(
+    val max: Long,
+    @SerialName("per_ms") val perMs: Long,
+)
+
+/**
  * A brand file that was read.
  *
  * @property chunks Chunks it gave.
@@ -4543,7 +5253,7 @@ public data class ReadFile(
 @Serializable
 public data class Reason(
     val code: String,
-    val decision: Decision,
+    val decision: GateDecision,
     val evidence: JsonElement? = null,
     val message: String,
     val rule: String,
@@ -4671,6 +5381,19 @@ public data class ReportPage(
 )
 
 /**
+ * Where a workspace's data may go.
+ *
+ * @property any True to let targets without a tag pass as well.
+ * @property region The region its targets must be tagged with, such as `eu`; none:
+ *   anywhere.
+ */
+@Serializable
+public data class Residency(
+    val any: Boolean = false,
+    val region: String? = null,
+)
+
+/**
  * Whom identifiers mean.
  *
  * @property candidate The candidate this call left.
@@ -4751,24 +5474,6 @@ public data class RowFault(
 public data class RowFaultPage(
     val items: List<RowFault>,
     val next: String? = null,
-)
-
-/**
- * One rule of a voice, with the place it was read.
- *
- * @property kind What it is about.
- * @property pattern How a program checks it, when it can.
- * @property severity How strictly it binds.
- * @property source Where it was read.
- * @property text The rule in words.
- */
-@Serializable
-public data class Rule(
-    val kind: RuleKind,
-    val pattern: Pattern? = null,
-    val severity: Severity,
-    val source: RuleSource,
-    val text: String,
 )
 
 /** What a rule is about. */
@@ -5162,7 +5867,7 @@ public data class Send(
     @SerialName("state_seq") val stateSeq: Long,
     val step: String? = null,
     val test: Boolean = false,
-    val verdicts: List<Verdict> = emptyList(),
+    val verdicts: List<GateVerdict> = emptyList(),
 )
 
 /**
@@ -6162,6 +6867,20 @@ public enum class Trust(public val word: String) {
     override fun toString(): String = word
 }
 
+/** True, false, or unknown for want of a fact. */
+@Serializable
+public enum class Truth(public val word: String) {
+    /** It holds. */
+    @SerialName("true") True("true"),
+    /** It does not hold. */
+    @SerialName("false") False("false"),
+    /** A fact it needs is missing. */
+    @SerialName("unknown") Unknown("unknown"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * One earlier turn of a conversation.
  *
@@ -6380,29 +7099,6 @@ public data class Vectors(
 )
 
 /**
- * A verdict of the gate, as kept.
- *
- * @property at The instant it was made.
- * @property decision Its direction.
- * @property draftHash Hash of the content it was about.
- * @property gate Version of rules, limits and laws.
- * @property reasons Every reason, in the order of the rules. Warnings have the decision
- *   `allow`.
- * @property rule The rule that decided, for deferrals and denials.
- * @property until For a deferral: when the gate is asked again.
- */
-@Serializable
-public data class Verdict(
-    val at: Instant,
-    val decision: Decision,
-    @SerialName("draft_hash") val draftHash: String,
-    val gate: String,
-    val reasons: List<Reason> = emptyList(),
-    val rule: String? = null,
-    val until: Instant? = null,
-)
-
-/**
  * The proof of a claim.
  *
  * @property at When.
@@ -6603,9 +7299,9 @@ public enum class VoiceCategory(public val word: String) {
  */
 @Serializable
 public data class VoiceDiff(
-    val added: List<Rule>,
+    val added: List<VoiceRule2>,
     val kept: Long,
-    val removed: List<Rule>,
+    val removed: List<VoiceRule2>,
 )
 
 /**
@@ -6801,8 +7497,26 @@ public data class VoiceRule(
     @SerialName("edited_by") val editedBy: String? = null,
     val id: String,
     val position: Long,
-    val rule: Rule,
+    val rule: VoiceRule2,
     val voice: String,
+)
+
+/**
+ * One rule of a voice, with the place it was read.
+ *
+ * @property kind What it is about.
+ * @property pattern How a program checks it, when it can.
+ * @property severity How strictly it binds.
+ * @property source Where it was read.
+ * @property text The rule in words.
+ */
+@Serializable
+public data class VoiceRule2(
+    val kind: RuleKind,
+    val pattern: Pattern? = null,
+    val severity: Severity,
+    val source: RuleSource,
+    val text: String,
 )
 
 /**
@@ -6998,6 +7712,8 @@ public data class Worked(
  * @property id Its id.
  * @property mode Whether real people may be reached.
  * @property name Display name.
+ * @property organization The workspace that its organization began with; none: itself.
+ * @property residency Where its data may go.
  * @property slug Short name, unique in the store; the directory of the hub leads from it to
  *   the workspace.
  * @property status State.
@@ -7011,9 +7727,27 @@ public data class Workspace(
     val id: String,
     val mode: Mode = Mode.Sandbox,
     val name: String,
+    val organization: String? = null,
+    val residency: Residency? = null,
     val slug: String,
     val status: WorkspaceStatus = WorkspaceStatus.Active,
     val timezone: String,
+)
+
+/**
+ * One workspace.
+ *
+ * @property id Its id.
+ * @property name Display name.
+ * @property slug Short name.
+ * @property status State.
+ */
+@Serializable
+public data class WorkspaceLine(
+    val id: String,
+    val name: String,
+    val slug: String,
+    val status: WorkspaceStatus,
 )
 
 /** State of a workspace. */

@@ -7,18 +7,23 @@ import ai.neonhub.models.AgentRun
 import ai.neonhub.models.AgentRunPage
 import ai.neonhub.models.AgentSession
 import ai.neonhub.models.AgentSessionPage
+import ai.neonhub.models.Allowed
 import ai.neonhub.models.Answer
 import ai.neonhub.models.Assertion
 import ai.neonhub.models.Asset
 import ai.neonhub.models.Attribution
 import ai.neonhub.models.AuditEntryPage
+import ai.neonhub.models.AuditExport
 import ai.neonhub.models.AuditReport
 import ai.neonhub.models.Basis
 import ai.neonhub.models.Brand
 import ai.neonhub.models.BrandPage
 import ai.neonhub.models.BrandsChannel
+import ai.neonhub.models.Breaker
 import ai.neonhub.models.BuiltContext
 import ai.neonhub.models.Calendar
+import ai.neonhub.models.CallEnd
+import ai.neonhub.models.CallOperation
 import ai.neonhub.models.Caller
 import ai.neonhub.models.Campaign
 import ai.neonhub.models.CampaignBrief
@@ -27,7 +32,6 @@ import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.CampaignStatus
 import ai.neonhub.models.Cancelled
 import ai.neonhub.models.CandidateStatus
-import ai.neonhub.models.Changed
 import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
@@ -41,6 +45,7 @@ import ai.neonhub.models.ConversationKind
 import ai.neonhub.models.ConversationPage
 import ai.neonhub.models.ConversationStatus
 import ai.neonhub.models.CreateSchedule
+import ai.neonhub.models.CustomRole
 import ai.neonhub.models.DataKeyRotated
 import ai.neonhub.models.Dataset
 import ai.neonhub.models.DatasetKind
@@ -54,9 +59,11 @@ import ai.neonhub.models.Draft
 import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
+import ai.neonhub.models.DryRun
 import ai.neonhub.models.EventPage
 import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Explanation
+import ai.neonhub.models.ExportFormat
 import ai.neonhub.models.ExportReport
 import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
@@ -64,6 +71,7 @@ import ai.neonhub.models.Flow
 import ai.neonhub.models.Forgotten
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
+import ai.neonhub.models.GateVerdict
 import ai.neonhub.models.GeneratedText
 import ai.neonhub.models.HealAction
 import ai.neonhub.models.HealthRecordPage
@@ -77,12 +85,19 @@ import ai.neonhub.models.Instant_
 import ai.neonhub.models.Job
 import ai.neonhub.models.JobPage
 import ai.neonhub.models.JobState
+import ai.neonhub.models.JobsChanged
 import ai.neonhub.models.JobsLogLine
+import ai.neonhub.models.KeyView
+import ai.neonhub.models.KeyViewPage
 import ai.neonhub.models.KnowledgeCompacted
 import ai.neonhub.models.LaunchOutcome
 import ai.neonhub.models.LevelSet
 import ai.neonhub.models.Lifecycle
+import ai.neonhub.models.LimitOverride
+import ai.neonhub.models.LimitRow
 import ai.neonhub.models.Manifest
+import ai.neonhub.models.Membership
+import ai.neonhub.models.MembershipPage
 import ai.neonhub.models.Memory
 import ai.neonhub.models.MemoryChange
 import ai.neonhub.models.MemoryHit
@@ -100,18 +115,28 @@ import ai.neonhub.models.MigrationPlan
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
 import ai.neonhub.models.NewJob
+import ai.neonhub.models.NewKey
 import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
 import ai.neonhub.models.OfflineTemplate
 import ai.neonhub.models.OnConflict
+import ai.neonhub.models.OperationDetails
+import ai.neonhub.models.OperationLine
 import ai.neonhub.models.Overlap
 import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
+import ai.neonhub.models.Permission
+import ai.neonhub.models.PermissionLine
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.PersonView
 import ai.neonhub.models.PersonViewPage
 import ai.neonhub.models.Plan
+import ai.neonhub.models.PoliciesDecision
+import ai.neonhub.models.Policy
+import ai.neonhub.models.PolicyDraft
+import ai.neonhub.models.PolicyPage
+import ai.neonhub.models.PolicyState
 import ai.neonhub.models.Preferences
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.PromptValue
@@ -121,6 +146,7 @@ import ai.neonhub.models.Published
 import ai.neonhub.models.QueueStats
 import ai.neonhub.models.QueueView
 import ai.neonhub.models.QuietHours
+import ai.neonhub.models.Rate
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
 import ai.neonhub.models.Repaired
@@ -181,7 +207,6 @@ import ai.neonhub.models.VaultReport
 import ai.neonhub.models.VectorKind
 import ai.neonhub.models.VectorStorage
 import ai.neonhub.models.Vectors
-import ai.neonhub.models.Verdict
 import ai.neonhub.models.VerificationMethod
 import ai.neonhub.models.Verified
 import ai.neonhub.models.VersionDiff
@@ -196,6 +221,7 @@ import ai.neonhub.models.VoiceView
 import ai.neonhub.models.When
 import ai.neonhub.models.Worked
 import ai.neonhub.models.Workspace
+import ai.neonhub.models.WorkspaceLine
 import ai.neonhub.models.WorkspaceStatus
 import java.time.Instant
 import kotlinx.serialization.builtins.ListSerializer
@@ -291,34 +317,156 @@ public class AiOperations internal constructor(private val core: Core) {
     }
 }
 
-/** Operations of `audit`. */
-public class AuditOperations internal constructor(private val core: Core) {
+/** Operations of `api_keys`. */
+public class ApiKeysOperations internal constructor(private val core: Core) {
     /**
-     * Reads the audit log, newest entries last.
+     * Makes an API key. Its secret is in this answer and nowhere else.
      *
-     * Needs `read:audit`. Effect: read.
+     * Needs `manage:team`. Effect: idempotent.
      *
-     * @param action Only this action, such as `people.resolve`.
-     * @param cursor `next` of the page before.
-     * @param limit Most entries of the page, 1..500. Default 50.
+     * @param name Name, 1..100 characters.
+     * @param permissions What it may do; nothing beyond the caller's own rights.
+     *   `own:organization` makes a root key.
+     * @param expiresAt Until when it is valid; left out: until it is revoked.
+     * @param rateLimit A rate of its own, in place of the profile's.
      */
-    public suspend fun query(
-        action: String? = null,
+    public suspend fun create(
+        name: String,
+        permissions: List<Permission>,
+        expiresAt: Instant? = null,
+        rateLimit: Rate? = null,
+    ): NewKey = core.call("api_keys.create", NewKey.serializer()) {
+        give("name", name, String.serializer())
+        give("permissions", permissions, ListSerializer(Permission.serializer()))
+        offer("expires_at", expiresAt, InstantSerializer)
+        offer("rate_limit", rateLimit, Rate.serializer())
+    }
+
+    /**
+     * Lists the API keys of this workspace, without their secrets.
+     *
+     * Needs `manage:team`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most keys of the page, 1..500. Default 50.
+     */
+    public suspend fun list(
         cursor: String? = null,
         limit: Long? = null,
-    ): AuditEntryPage = core.call("audit.query", AuditEntryPage.serializer()) {
-        offer("action", action, String.serializer())
+    ): KeyViewPage = core.call("api_keys.list", KeyViewPage.serializer()) {
         offer("cursor", cursor, String.serializer())
         offer("limit", limit, Long.serializer())
     }
 
     /**
-     * Walks the audit chain of this workspace and names the first entry that was changed, removed
-     * or moved.
+     * Revokes an API key: its next call is refused.
+     *
+     * Needs `manage:team`. Effect: idempotent.
+     *
+     * @param id Id of the key.
+     */
+    public suspend fun revoke(
+        id: String,
+    ): KeyView = core.call("api_keys.revoke", KeyView.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Replaces an API key by a new one with the same rights; for a while both are valid.
+     *
+     * Needs `manage:team`. Effect: idempotent.
+     *
+     * @param id Id of the key.
+     * @param overlapMs How long the old one stays valid, in milliseconds, at most 30 days.
+     *   Default 24 h.
+     */
+    public suspend fun rotate(
+        id: String,
+        overlapMs: Long? = null,
+    ): NewKey = core.call("api_keys.rotate", NewKey.serializer()) {
+        give("id", id, String.serializer())
+        offer("overlap_ms", overlapMs, Long.serializer())
+    }
+}
+
+/** Operations of `audit`. */
+public class AuditOperations internal constructor(private val core: Core) {
+    /**
+     * Exports entries page by page, with the checkpoints that vouch for them.
      *
      * Needs `read:audit`. Effect: read.
+     *
+     * @param cursor `next` of the page before, with the same range.
+     * @param format `ndjson` (the bytes that were hashed) or `csv`. Default `ndjson`.
+     * @param from First entry, from 1. Default: the first.
+     * @param limit Most entries of the page, 1..=5 000. Default 1 000.
+     * @param to Last entry. Default: the last.
      */
-    public suspend fun verify(): AuditReport = core.call("audit.verify", AuditReport.serializer()) { }
+    public suspend fun export(
+        cursor: String? = null,
+        format: ExportFormat? = null,
+        from: Long? = null,
+        limit: Long? = null,
+        to: Long? = null,
+    ): AuditExport = core.call("audit.export", AuditExport.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("format", format, ExportFormat.serializer())
+        offer("from", from, Long.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("to", to, Long.serializer())
+    }
+
+    /**
+     * Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
+     * chooses.
+     *
+     * Needs `read:audit`. Effect: read.
+     *
+     * @param action Only this action, such as `people.resolve`.
+     * @param actor Only this actor, in short form: `user:ada`, `agent:campaign`.
+     * @param cursor `next` of the page before.
+     * @param from Only from this instant on.
+     * @param limit Most entries of the page, 1..500. Default 50.
+     * @param targetId With `target_kind`: only what was done to this record.
+     * @param targetKind Only what was done to records of this kind, such as `policy`.
+     * @param to Only up to this instant.
+     */
+    public suspend fun query(
+        action: String? = null,
+        actor: String? = null,
+        cursor: String? = null,
+        from: Instant? = null,
+        limit: Long? = null,
+        targetId: String? = null,
+        targetKind: String? = null,
+        to: Instant? = null,
+    ): AuditEntryPage = core.call("audit.query", AuditEntryPage.serializer()) {
+        offer("action", action, String.serializer())
+        offer("actor", actor, String.serializer())
+        offer("cursor", cursor, String.serializer())
+        offer("from", from, InstantSerializer)
+        offer("limit", limit, Long.serializer())
+        offer("target_id", targetId, String.serializer())
+        offer("target_kind", targetKind, String.serializer())
+        offer("to", to, InstantSerializer)
+    }
+
+    /**
+     * Walks the audit chain of this workspace, holds it against the anchors outside the store, and
+     * names the first entry that was changed, removed or moved.
+     *
+     * Needs `read:audit`. Effect: read.
+     *
+     * @param from First entry, from 1. Default: the first.
+     * @param to Last entry. Default: the last, and then also that none is missing after it.
+     */
+    public suspend fun verify(
+        from: Long? = null,
+        to: Long? = null,
+    ): AuditReport = core.call("audit.verify", AuditReport.serializer()) {
+        offer("from", from, Long.serializer())
+        offer("to", to, Long.serializer())
+    }
 }
 
 /** Operations of `brands`. */
@@ -429,6 +577,36 @@ public class BrandsOperations internal constructor(private val core: Core) {
         offer("postal_address", postalAddress, String.serializer())
         offer("reply_to", replyTo, String.serializer())
         offer("unsubscribe_url", unsubscribeUrl, String.serializer())
+    }
+}
+
+/** Operations of `breakers`. */
+public class BreakersOperations internal constructor(private val core: Core) {
+    /**
+     * Lists the circuit breakers of this workspace: those that moved, and those this process calls
+     * through.
+     *
+     * Needs `manage:jobs`. Effect: read.
+     *
+     * @param target Only targets that start so, such as `model:`.
+     */
+    public suspend fun list(
+        target: String? = null,
+    ): List<Breaker> = core.call("breakers.list", ListSerializer(Breaker.serializer())) {
+        offer("target", target, String.serializer())
+    }
+
+    /**
+     * Closes a circuit breaker, so that the next call goes through.
+     *
+     * Needs `manage:jobs`. Effect: idempotent.
+     *
+     * @param target The target, such as `model:openai`.
+     */
+    public suspend fun reset(
+        target: String,
+    ): Breaker = core.call("breakers.reset", Breaker.serializer()) {
+        give("target", target, String.serializer())
     }
 }
 
@@ -693,6 +871,77 @@ public class CampaignOperations internal constructor(private val core: Core) {
         id: String,
     ): LaunchOutcome = core.call("campaign.start", LaunchOutcome.serializer()) {
         give("id", id, String.serializer())
+    }
+}
+
+/** Operations of `catalogue`. */
+public class CatalogueOperations internal constructor(private val core: Core) {
+    /**
+     * Makes up to 100 calls one after the other. Each stands for itself: what one changed stays
+     * when a later one fails.
+     *
+     * Effect: read.
+     *
+     * @param calls The calls, 1..=100.
+     * @param stopOnError True to leave out what comes after the first that fails. Default:
+     *   `false`.
+     */
+    public suspend fun batch(
+        calls: List<CallOperation>,
+        stopOnError: Boolean? = null,
+    ): List<CallEnd> = core.call("catalogue.batch", ListSerializer(CallEnd.serializer())) {
+        give("calls", calls, ListSerializer(CallOperation.serializer()))
+        offer("stop_on_error", stopOnError, Boolean.serializer())
+    }
+
+    /**
+     * Calls an operation by its name. The call is judged, limited and audited as the operation
+     * itself is.
+     *
+     * Effect: read.
+     *
+     * @param name Name of the operation.
+     * @param deadlineMs Shortens the operation's deadline, in milliseconds, at least 1.
+     * @param idempotencyKey A repeated call with the same key and input gives the first answer
+     *   for 24 h.
+     * @param input Its input. Default: `{}`.
+     */
+    public suspend fun call(
+        name: String,
+        deadlineMs: Long? = null,
+        idempotencyKey: String? = null,
+        input: Map<String, JsonElement>? = null,
+    ): JsonElement = core.call("catalogue.call", JsonElement.serializer()) {
+        give("name", name, String.serializer())
+        offer("deadline_ms", deadlineMs, Long.serializer())
+        offer("idempotency_key", idempotencyKey, String.serializer())
+        offer("input", input, MapSerializer(String.serializer(), JsonElement.serializer()))
+    }
+
+    /**
+     * Tells everything about an operation: its schemas, rights, limits and examples.
+     *
+     * Effect: read.
+     *
+     * @param name Its name.
+     */
+    public suspend fun describe(
+        name: String,
+    ): OperationDetails = core.call("catalogue.describe", OperationDetails.serializer()) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Lists the operations of this hub, by name.
+     *
+     * Effect: read.
+     *
+     * @param prefix Only names that start so, such as `people.`.
+     */
+    public suspend fun list(
+        prefix: String? = null,
+    ): List<OperationLine> = core.call("catalogue.list", ListSerializer(OperationLine.serializer())) {
+        offer("prefix", prefix, String.serializer())
     }
 }
 
@@ -1481,7 +1730,7 @@ public class GateOperations internal constructor(private val core: Core) {
         draft: String,
         at: Instant? = null,
         person: String? = null,
-    ): Verdict = core.call("gate.check", Verdict.serializer()) {
+    ): GateVerdict = core.call("gate.check", GateVerdict.serializer()) {
         give("draft", draft, String.serializer())
         offer("at", at, InstantSerializer)
         offer("person", person, String.serializer())
@@ -1572,7 +1821,7 @@ public class JobsOperations internal constructor(private val core: Core) {
     public suspend fun discardDead(
         queue: String,
         error: String? = null,
-    ): Changed = core.call("jobs.discard_dead", Changed.serializer()) {
+    ): JobsChanged = core.call("jobs.discard_dead", JobsChanged.serializer()) {
         give("queue", queue, String.serializer())
         offer("error", error, String.serializer())
     }
@@ -1745,7 +1994,7 @@ public class JobsOperations internal constructor(private val core: Core) {
      */
     public suspend fun retry(
         ids: List<String>,
-    ): Changed = core.call("jobs.retry", Changed.serializer()) {
+    ): JobsChanged = core.call("jobs.retry", JobsChanged.serializer()) {
         give("ids", ids, ListSerializer(String.serializer()))
     }
 
@@ -1760,7 +2009,7 @@ public class JobsOperations internal constructor(private val core: Core) {
     public suspend fun retryDead(
         queue: String,
         error: String? = null,
-    ): Changed = core.call("jobs.retry_dead", Changed.serializer()) {
+    ): JobsChanged = core.call("jobs.retry_dead", JobsChanged.serializer()) {
         give("queue", queue, String.serializer())
         offer("error", error, String.serializer())
     }
@@ -1954,6 +2203,107 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         offer("spaces", spaces, ListSerializer(String.serializer()))
         offer("text_weight", textWeight, Double.serializer())
         offer("vector", vector, String.serializer())
+    }
+}
+
+/** Operations of `limits`. */
+public class LimitsOperations internal constructor(private val core: Core) {
+    /**
+     * Lists the limits of calls: what is counted, how many are admitted, since when a limit is
+     * overridden.
+     *
+     * Needs `manage:policies`. Effect: read.
+     */
+    public suspend fun list(): List<LimitRow> = core.call("limits.list", ListSerializer(LimitRow.serializer())) { }
+
+    /**
+     * Sets another limit for a bucket, or for all buckets of a kind, for a time.
+     *
+     * Needs `manage:policies`. Effect: idempotent.
+     *
+     * @param bucket A kind such as `principal`, or one bucket of it such as
+     *   `principal|user:ada`.
+     * @param reason Why, 1..500 characters; kept in the audit log.
+     * @param until Until when; at most a year from now. An instant that has passed ends an
+     *   override.
+     * @param rate The rate in its place; left out: not limited.
+     */
+    public suspend fun override(
+        bucket: String,
+        reason: String,
+        until: Instant,
+        rate: Rate? = null,
+    ): LimitOverride = core.call("limits.override", LimitOverride.serializer()) {
+        give("bucket", bucket, String.serializer())
+        give("reason", reason, String.serializer())
+        give("until", until, InstantSerializer)
+        offer("rate", rate, Rate.serializer())
+    }
+}
+
+/** Operations of `members`. */
+public class MembersOperations internal constructor(private val core: Core) {
+    /**
+     * Asks a user to join this workspace with a role.
+     *
+     * Needs `manage:team`. Effect: idempotent.
+     *
+     * @param role `owner`, `admin`, `member`, `viewer` or the name of a custom role; nothing
+     *   beyond the caller's own rights.
+     * @param user The user, by the id the host knows it by, 1..200 bytes.
+     */
+    public suspend fun invite(
+        role: String,
+        user: String,
+    ): Membership = core.call("members.invite", Membership.serializer()) {
+        give("role", role, String.serializer())
+        give("user", user, String.serializer())
+    }
+
+    /**
+     * Lists the members of this workspace, by user.
+     *
+     * Needs `manage:team`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most members of the page, 1..500. Default 50.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+    ): MembershipPage = core.call("members.list", MembershipPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+    }
+
+    /**
+     * Removes a member. Its keys are revoked in the same commit.
+     *
+     * Needs `manage:team`. Effect: idempotent.
+     *
+     * @param user The user.
+     */
+    public suspend fun remove(
+        user: String,
+    ): Membership = core.call("members.remove", Membership.serializer()) {
+        give("user", user, String.serializer())
+    }
+
+    /**
+     * Gives a member another role. It holds for the member's next call.
+     *
+     * Needs `manage:team`. Effect: idempotent.
+     *
+     * @param role The new role; neither it nor the old one may go beyond the caller's own
+     *   rights.
+     * @param user The user.
+     */
+    public suspend fun setRole(
+        role: String,
+        user: String,
+    ): Membership = core.call("members.set_role", Membership.serializer()) {
+        give("role", role, String.serializer())
+        give("user", user, String.serializer())
     }
 }
 
@@ -2492,6 +2842,123 @@ public class PeopleOperations internal constructor(private val core: Core) {
     }
 }
 
+/** Operations of `policies`. */
+public class PoliciesOperations internal constructor(private val core: Core) {
+    /**
+     * Puts a version of a policy in force, or in dry run. Another version of the same name that was
+     * in that state ends.
+     *
+     * Needs `manage:policies`. Effect: idempotent.
+     *
+     * @param id Id of the version.
+     * @param dryRun True to only evaluate and record it beside those in force. Default:
+     *   `false`.
+     */
+    public suspend fun activate(
+        id: String,
+        dryRun: Boolean? = null,
+    ): Policy = core.call("policies.activate", Policy.serializer()) {
+        give("id", id, String.serializer())
+        offer("dry_run", dryRun, Boolean.serializer())
+    }
+
+    /**
+     * Tries a policy on the decisions that were recorded: which would have come out differently.
+     *
+     * Needs `manage:policies`. Effect: read.
+     *
+     * @param policy The policy; a version in force of the same name is left out beside it.
+     * @param from Decisions from this instant on. Default: all that are kept, 30 days.
+     * @param to Decisions up to this instant. Default: now.
+     */
+    public suspend fun dryRun(
+        policy: PolicyDraft,
+        from: Instant? = null,
+        to: Instant? = null,
+    ): DryRun = core.call("policies.dry_run", DryRun.serializer()) {
+        give("policy", policy, PolicyDraft.serializer())
+        offer("from", from, InstantSerializer)
+        offer("to", to, InstantSerializer)
+    }
+
+    /**
+     * Asks the policies in force what they would say to a call with these facts, with the word of
+     * each rule.
+     *
+     * Needs `read:audit`. Effect: pure.
+     *
+     * @param facts Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on.
+     *   What is left out is unknown.
+     * @param operation Name of the operation.
+     */
+    public suspend fun evaluate(
+        facts: JsonElement,
+        operation: String,
+    ): PoliciesDecision = core.call("policies.evaluate", PoliciesDecision.serializer()) {
+        give("facts", facts, JsonElement.serializer())
+        give("operation", operation, String.serializer())
+    }
+
+    /**
+     * Lists all versions of a policy, the newest last.
+     *
+     * Needs `manage:policies`. Effect: read.
+     *
+     * @param name Name of the policy.
+     */
+    public suspend fun history(
+        name: String,
+    ): List<Policy> = core.call("policies.history", ListSerializer(Policy.serializer())) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Lists policies, by state and name, or by name and version.
+     *
+     * Needs `manage:policies`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most policies of the page, 1..500. Default 50.
+     * @param state Only this state.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+        state: PolicyState? = null,
+    ): PolicyPage = core.call("policies.list", PolicyPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("state", state, PolicyState.serializer())
+    }
+
+    /**
+     * Writes a policy as a draft: a new name starts at version 1, a known one gets its next
+     * version.
+     *
+     * Needs `manage:policies`. Effect: idempotent.
+     *
+     * @param policy What it says.
+     */
+    public suspend fun put(
+        policy: PolicyDraft,
+    ): Policy = core.call("policies.put", Policy.serializer()) {
+        give("policy", policy, PolicyDraft.serializer())
+    }
+
+    /**
+     * Takes a version of a policy out of force.
+     *
+     * Needs `manage:policies`. Effect: idempotent.
+     *
+     * @param id Id of the version.
+     */
+    public suspend fun retire(
+        id: String,
+    ): Policy = core.call("policies.retire", Policy.serializer()) {
+        give("id", id, String.serializer())
+    }
+}
+
 /** Operations of `preferences`. */
 public class PreferencesOperations internal constructor(private val core: Core) {
     /**
@@ -2596,7 +3063,7 @@ public class QueuesOperations internal constructor(private val core: Core) {
     public suspend fun obliterate(
         confirm: String,
         queue: String,
-    ): Changed = core.call("queues.obliterate", Changed.serializer()) {
+    ): JobsChanged = core.call("queues.obliterate", JobsChanged.serializer()) {
         give("confirm", confirm, String.serializer())
         give("queue", queue, String.serializer())
     }
@@ -2638,6 +3105,27 @@ public class QueuesOperations internal constructor(private val core: Core) {
         queue: String,
     ): QueueStats = core.call("queues.stats", QueueStats.serializer()) {
         give("queue", queue, String.serializer())
+    }
+}
+
+/** Operations of `roles`. */
+public class RolesOperations internal constructor(private val core: Core) {
+    /**
+     * Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
+     *
+     * Needs `manage:team`. Effect: idempotent.
+     *
+     * @param name Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
+     *   role.
+     * @param permissions What it holds: words such as `read:content`, none beyond the caller's
+     *   own rights.
+     */
+    public suspend fun put(
+        name: String,
+        permissions: List<Permission>,
+    ): CustomRole = core.call("roles.put", CustomRole.serializer()) {
+        give("name", name, String.serializer())
+        give("permissions", permissions, ListSerializer(Permission.serializer()))
     }
 }
 
@@ -2894,7 +3382,30 @@ public class SchedulesOperations internal constructor(private val core: Core) {
 /** Operations of `scope`. */
 public class ScopeOperations internal constructor(private val core: Core) {
     /**
-     * Tells who is calling, with which rights, in which workspace.
+     * Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+     *
+     * Effect: pure.
+     *
+     * @param operation Name of the operation.
+     * @param target Its input as far as it is known, for policies that look at it.
+     */
+    public suspend fun can(
+        operation: String,
+        target: Map<String, JsonElement>? = null,
+    ): Allowed = core.call("scope.can", Allowed.serializer()) {
+        give("operation", operation, String.serializer())
+        offer("target", target, MapSerializer(String.serializer(), JsonElement.serializer()))
+    }
+
+    /**
+     * Lists the words of rights: what each means, which roles hold it, which operations need it.
+     *
+     * Effect: read.
+     */
+    public suspend fun listPermissions(): List<PermissionLine> = core.call("scope.list_permissions", ListSerializer(PermissionLine.serializer())) { }
+
+    /**
+     * Tells who is calling, with which rights, in which workspace, and how many calls are left.
      *
      * Effect: read.
      */
@@ -3989,11 +4500,71 @@ public class VoiceOperations internal constructor(private val core: Core) {
 /** Operations of `workspaces`. */
 public class WorkspacesOperations internal constructor(private val core: Core) {
     /**
+     * Closes this workspace. It can be restored until it is erased.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param reason Why, 1..500 characters.
+     */
+    public suspend fun close(
+        reason: String,
+    ): Workspace = core.call("workspaces.close", Workspace.serializer()) {
+        give("reason", reason, String.serializer())
+    }
+
+    /**
+     * Makes a workspace in the organization of this one.
+     *
+     * Needs `manage:organization`. Effect: idempotent.
+     *
+     * @param slug Short name, 1..40 lower-case letters, digits and hyphens. When it is taken
+     *   outside the organization, the new workspace gets a longer one, which is in the answer.
+     * @param name Display name, 1..200 characters. Default: the slug.
+     * @param timezone IANA time zone. Default: that of this workspace.
+     */
+    public suspend fun create(
+        slug: String,
+        name: String? = null,
+        timezone: String? = null,
+    ): Workspace = core.call("workspaces.create", Workspace.serializer()) {
+        give("slug", slug, String.serializer())
+        offer("name", name, String.serializer())
+        offer("timezone", timezone, String.serializer())
+    }
+
+    /**
      * Gives the settings of this workspace.
      *
      * Effect: read.
      */
     public suspend fun get(): Workspace = core.call("workspaces.get", Workspace.serializer()) { }
+
+    /**
+     * Lists the workspaces of this organization that the caller belongs to, by slug.
+     *
+     * Effect: read.
+     */
+    public suspend fun list(): List<WorkspaceLine> = core.call("workspaces.list", ListSerializer(WorkspaceLine.serializer())) { }
+
+    /**
+     * Makes a suspended or closed workspace active again.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     */
+    public suspend fun restore(): Workspace = core.call("workspaces.restore", Workspace.serializer()) { }
+
+    /**
+     * Suspends this workspace: it answers reads, all else is refused until it is restored.
+     *
+     * Needs `manage:organization`. Effect: idempotent.
+     *
+     * @param reason Why, 1..500 characters.
+     */
+    public suspend fun suspend(
+        reason: String,
+    ): Workspace = core.call("workspaces.suspend", Workspace.serializer()) {
+        give("reason", reason, String.serializer())
+    }
 
     /**
      * Changes settings of this workspace; what is left out stays.
@@ -4005,6 +4576,9 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
      * @param defaultRegion ISO 3166-1 alpha-2 region for reading national phone numbers.
      * @param mode `sandbox` for trying out, `production` for real people.
      * @param name Display name, 1..200 characters.
+     * @param regionTag Region that the targets of its data must be tagged with, such as `eu`;
+     *   empty text: anywhere.
+     * @param residencyAny Lets targets without a region pass as well.
      * @param status `active`, `paused`, `suspended` or `closed`.
      * @param timezone IANA time zone.
      */
@@ -4014,6 +4588,8 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
         defaultRegion: String? = null,
         mode: Mode? = null,
         name: String? = null,
+        regionTag: String? = null,
+        residencyAny: Boolean? = null,
         status: WorkspaceStatus? = null,
         timezone: String? = null,
     ): Workspace = core.call("workspaces.update", Workspace.serializer()) {
@@ -4022,6 +4598,8 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
         offer("default_region", defaultRegion, String.serializer())
         offer("mode", mode, Mode.serializer())
         offer("name", name, String.serializer())
+        offer("region_tag", regionTag, String.serializer())
+        offer("residency_any", residencyAny, Boolean.serializer())
         offer("status", status, WorkspaceStatus.serializer())
         offer("timezone", timezone, String.serializer())
     }
@@ -4035,17 +4613,26 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `ai`. */
     public val ai: AiOperations get() = AiOperations(core)
 
+    /** Operations of `api_keys`. */
+    public val apiKeys: ApiKeysOperations get() = ApiKeysOperations(core)
+
     /** Operations of `audit`. */
     public val audit: AuditOperations get() = AuditOperations(core)
 
     /** Operations of `brands`. */
     public val brands: BrandsOperations get() = BrandsOperations(core)
 
+    /** Operations of `breakers`. */
+    public val breakers: BreakersOperations get() = BreakersOperations(core)
+
     /** Operations of `bus`. */
     public val bus: BusOperations get() = BusOperations(core)
 
     /** Operations of `campaign`. */
     public val campaign: CampaignOperations get() = CampaignOperations(core)
+
+    /** Operations of `catalogue`. */
+    public val catalogue: CatalogueOperations get() = CatalogueOperations(core)
 
     /** Operations of `consent`. */
     public val consent: ConsentOperations get() = ConsentOperations(core)
@@ -4077,11 +4664,20 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `knowledge`. */
     public val knowledge: KnowledgeOperations get() = KnowledgeOperations(core)
 
+    /** Operations of `limits`. */
+    public val limits: LimitsOperations get() = LimitsOperations(core)
+
+    /** Operations of `members`. */
+    public val members: MembersOperations get() = MembersOperations(core)
+
     /** Operations of `memory`. */
     public val memory: MemoryOperations get() = MemoryOperations(core)
 
     /** Operations of `people`. */
     public val people: PeopleOperations get() = PeopleOperations(core)
+
+    /** Operations of `policies`. */
+    public val policies: PoliciesOperations get() = PoliciesOperations(core)
 
     /** Operations of `preferences`. */
     public val preferences: PreferencesOperations get() = PreferencesOperations(core)
@@ -4091,6 +4687,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `queues`. */
     public val queues: QueuesOperations get() = QueuesOperations(core)
+
+    /** Operations of `roles`. */
+    public val roles: RolesOperations get() = RolesOperations(core)
 
     /** Operations of `runs`. */
     public val runs: RunsOperations get() = RunsOperations(core)
