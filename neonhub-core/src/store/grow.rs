@@ -4,8 +4,7 @@
 //! shape and the next open begins again. Indexes are only ever added at the end: a store whose list goes on past that of
 //! the build was written by a newer one, and is refused.
 
-use super::transfer::index_words;
-use super::{Index, Key, Kind, Record};
+use super::{Key, Kind, Record};
 use crate::{Error, ErrorKind, Result};
 
 /// The key for each declared index of a body, in order.
@@ -50,8 +49,12 @@ fn keys_of<R: Record>(body: &str) -> Result<Vec<Option<Key>>> {
 }
 
 /// The indexes to add when `found` is an older list of this kind; `None` when it is another list altogether.
-pub(super) fn added<'f>(kind: &Kind, found: impl IntoIterator<Item = &'f str>) -> Option<&'static [Index]> {
-    let words = index_words(kind);
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
+pub(super) fn added<'f>(
+    kind: &Kind,
+    found: impl IntoIterator<Item = &'f str>,
+) -> Option<&'static [super::Index]> {
+    let words = super::transfer::index_words(kind);
     let mut old = 0;
     for word in found {
         if words.get(old).map(String::as_str) != Some(word) {
