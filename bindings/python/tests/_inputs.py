@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neonhub._generated import _codec as c
-from neonhub._values import instant
+from neonhub._values import instant as _instant
 
 
 def agents_get_run(v: dict[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ pub(super) fn inputs(surface: &Surface<'_>) -> String {
     if body.contains("c.") {
         imports.push_str("from neonhub._generated import _codec as c\n");
     }
-    if body.contains("instant(") {
-        imports.push_str("from neonhub._values import instant\n");
+    if body.contains("_instant(") {
+        imports.push_str("from neonhub._values import instant as _instant\n");
     }
     if !imports.is_empty() {
         out.push('\n');
