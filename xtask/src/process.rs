@@ -54,6 +54,11 @@ impl Process {
         }
     }
 
+    /// The command, for one that runs beside others.
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+
     /// Runs the command and returns what it wrote to standard output.
     pub(crate) fn read(mut self) -> Result<String> {
         let output = self

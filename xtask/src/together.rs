@@ -1,11 +1,12 @@
 //! One store, several languages at the same time: a process of each writes people, and no write may be lost.
 //!
 //! A side is a program `STORE PREFIX COUNT` that resolves `PREFIX-0@shared.example` to `PREFIX-(COUNT-1)@shared.example`
-//! and prints `done COUNT`. A side that is not there is named and left out; one that is there and fails, fails.
+//! and prints `done COUNT`. All bindings must have been built.
 
 use std::process::{Command, Stdio};
 
 use crate::failure::{Doing, Failure, Result};
+use crate::kotlin::Kotlin;
 use crate::process::Process;
 use crate::python::Tools;
 use crate::workspace::Workspace;
@@ -28,7 +29,7 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
     std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
     let store = folder.join("shared.neon");
     let mut running = Vec::new();
-    for mut side in sides(workspace, tools) {
+    for mut side in sides(workspace, tools)? {
         side.command.arg(&store).args([side.prefix, &COUNT.to_string()]).current_dir(&workspace.root);
         let child = side.command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         running.push((side.prefix, child.doing(format!("start the writer of {}", side.prefix))?));
@@ -54,26 +55,17 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
     Ok(())
 }
 
-/// What is there: Python always, twice, so that there are two processes whatever else is built.
-fn sides(workspace: &Workspace, tools: &Tools) -> Vec<Side> {
+/// A process of each language, and a second one of Python.
+fn sides(workspace: &Workspace, tools: &Tools) -> Result<Vec<Side>> {
     let shared = workspace.root.join("tests/shared");
-    let mut sides = Vec::new();
-    for prefix in ["python", "python-too"] {
-        let mut command = Command::new(tools.python());
-        command.arg(shared.join("python_writer.py"));
-        sides.push(Side { prefix, command });
-    }
-    for (prefix, program, script) in
-        [("node", "node", "node_writer.mjs"), ("kotlin", "sh", "kotlin_writer.sh")]
-    {
-        let path = shared.join(script);
-        if !path.exists() {
-            println!("no tests/shared/{script}: {prefix} does not take part");
-            continue;
-        }
-        let mut command = Command::new(program);
-        command.arg(path).env("CARGO_TARGET_DIR", &workspace.target);
-        sides.push(Side { prefix, command });
-    }
-    sides
+    let python = || Process::new(tools.python(), &workspace.root).arg(shared.join("python_writer.py"));
+    let node = Process::new("node", &workspace.root).arg(shared.join("node_writer.mjs"));
+    let kotlin = Kotlin::prepare(workspace)?.java("ai.neonhub.SharedKt")?;
+    let side = |prefix, process: Process| Side { prefix, command: process.into_command() };
+    Ok(vec![
+        side("python", python()),
+        side("python-too", python()),
+        side("node", node),
+        side("kotlin", kotlin),
+    ])
 }
