@@ -50,7 +50,7 @@ impl Tool for Odd {
             Some("long") => Ok(json!("ä".repeat(args["n"].as_u64().unwrap() as usize))),
             Some("rest") => {
                 self.peak.fetch_max(self.busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(30)).await;
                 self.busy.fetch_sub(1, Ordering::SeqCst);
                 Ok(Value::Null)
             }
@@ -144,9 +144,9 @@ async fn an_answer_that_breaks_its_schema_is_no_answer() {
     assert_eq!(cx.call(ask("a.read", json!({"answer": 7}))).await.unwrap().output, Some(json!(7)));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn time_runs_out_by_the_class_of_the_effect() {
-    let limited = |name: &str| ToolInfo::new(name, "Waits").timeout(Duration::from_secs(5));
+    let limited = |name: &str| ToolInfo::new(name, "Waits").timeout(Duration::from_millis(50));
     let reads = Odd::new(limited("a.read").effect(EffectClass::Read));
     let cx = scope_with(&[reads, Odd::new(limited("a.write"))]).await;
     let hang = json!({"how": "hang"});
@@ -159,7 +159,7 @@ async fn time_runs_out_by_the_class_of_the_effect() {
     assert_eq!(error.kind(), ErrorKind::Internal);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn no_more_calls_at_once_than_the_tool_takes() {
     let odd = Odd::new(ToolInfo { concurrency: Some(2), ..ToolInfo::new("a.rest", "Rests") });
     let cx = scope_with(&[Arc::clone(&odd) as Arc<dyn Tool>]).await;
