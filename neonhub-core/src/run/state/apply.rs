@@ -140,10 +140,10 @@ impl<S: Default + Clone> RunState<S> {
             told.insert("landed".to_owned(), Value::Bool(false));
         }
         let slot = self.open.iter_mut().find(|(name, _)| name == call);
-        if let (Some((_, Open::Tool { tool, args, effect, .. })), Some(edited)) = (slot, answer.get("args")) {
-            if let Ok(of_edited) = effect_of(&self.run, call, tool, edited) {
-                (*args, *effect) = (edited.clone(), of_edited);
-            }
+        if let (Some((_, Open::Tool { tool, args, effect, .. })), Some(edited)) = (slot, answer.get("args"))
+            && let Ok(of_edited) = effect_of(&self.run, call, tool, edited)
+        {
+            (*args, *effect) = (edited.clone(), of_edited);
         }
         self.told.insert(call.to_owned(), told);
     }
