@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use neonhub_core::{ErrorKind, Timestamp};
 use proptest::prelude::*;
 
@@ -120,12 +118,9 @@ fn cancelling_undoes_the_last_step_first() {
 }
 
 #[test]
-fn same_brief_same_plan_and_fast() {
+fn same_brief_same_plan() {
     let first = serde_json::to_string(&Plan::build(&brief(), &facts()).unwrap()).unwrap();
-    let started = Instant::now();
     let again = serde_json::to_string(&Plan::build(&brief(), &facts()).unwrap()).unwrap();
-    // The bound is 5 ms for 200 steps in release; this debug build of about 30 steps gets ten times that.
-    assert!(started.elapsed().as_millis() < 50);
     assert_eq!(first, again);
 }
 

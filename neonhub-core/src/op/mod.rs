@@ -24,6 +24,7 @@ pub use idempotency::IdempotencyRecord;
 pub use ops::CATALOGUE;
 pub use options::CallOptions;
 pub use records::Page;
+pub(crate) use records::commit;
 pub(crate) use unit::{Staged, Unit};
 
 use crate::permission::Permission;

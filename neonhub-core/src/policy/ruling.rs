@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use super::facts;
 use super::model::{DecisionId, PolicyDecision, PolicyEffect, Verdict};
 use super::{Ask, Decision};
-use crate::op::{Effect, Entry};
+use crate::op::{Effect, Entry, Unit, commit};
 use crate::resilience::Rate;
 use crate::run::EffectClass;
-use crate::scope::Principal;
+use crate::scope::{Principal, Writing};
 use crate::store::{Expected, Kind, Row, Write, canonical_json};
 use crate::{Error, ErrorKind, Result, Scope};
 
@@ -85,8 +85,9 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
     }
     let facts = facts::of_effect(operation, channel, cx, &control);
     let decision = control.policies.decide(operation, &facts, cx.now(), Verdict::Allow);
-    let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
-    enforce(operation, cx, &mut ruling, &Value::from(channel)).await
+    let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), ..Ruling::default() };
+    let result = enforce(operation, cx, &mut ruling, &Value::from(channel)).await;
+    kept(operation, cx, &ruling, result).await
 }
 
 /// Judges a call of a tool that is no operation, by the tool's own name.
@@ -104,12 +105,35 @@ pub(crate) async fn rule_tool(
     }
     let facts = facts::of_tool(tool, class, cx, &control, args.clone());
     let decision = control.policies.decide(tool, &facts, cx.now(), default);
-    let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
-    enforce(operation, cx, &mut ruling, args).await?;
+    let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), ..Ruling::default() };
+    let result = enforce(operation, cx, &mut ruling, args).await;
+    kept(operation, cx, &ruling, result).await?;
     match &ruling.approval {
         // A tool acts before anything is committed: the yes is used up first, so that it cannot act twice on one.
         Some(approval) => cx.hub().approvals().spend(&cx.outside(), approval).await,
         None => Ok(()),
+    }
+}
+
+/// Keeps the decision about a call that the door does not see: with the commit that the call belongs to, or, for a
+/// refusal and where there is none, with one of its own.
+async fn kept(operation: &'static str, cx: &Scope, ruling: &Ruling, result: Result<()>) -> Result<()> {
+    // The same call may be judged again, and each time is a decision of its own.
+    let nth = cx.hub().count_call(operation, cx.hub().is_seeded().then_some(operation));
+    let Some(write) = ruling.record(&cx.fork(&[operation, &nth.to_string()]))? else { return result };
+    if let (Ok(()), Writing::Operation(unit) | Writing::Job(unit)) = (&result, &cx.0.writing) {
+        unit.staged().stage(write);
+        return result;
+    }
+    let unit = Unit::default();
+    unit.staged().stage(write);
+    match (commit(cx, &unit).await, result) {
+        (Err(cause), Err(refused)) => {
+            // The refusal stands whether or not it could be written down.
+            tracing::warn!(operation, %cause, "a refusal's decision was not kept");
+            Err(refused)
+        }
+        (done, result) => result.and(done.map(|_| ())),
     }
 }
 

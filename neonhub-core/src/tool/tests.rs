@@ -266,6 +266,13 @@ async fn an_agent_acts_on_the_outside_through_a_tool_by_a_rule_only() {
     let id = json!({ "id": put["id"] });
     cx.call_by_name("policies.activate", id, crate::op::CallOptions::new()).await.unwrap();
     assert_eq!(agent.call(refund()).await.unwrap().output, Some(json!(5)));
+    agent.call(refund()).await.unwrap();
+    let kept = cx.query::<crate::policy::PolicyDecision>(&crate::store::Query::by_id()).await.unwrap();
+    let of_tool = kept.iter().filter(|decision| decision.operation == "shop.refund");
+    assert_eq!(
+        of_tool.map(|decision| decision.verdict).collect::<Vec<_>>(),
+        [crate::policy::Verdict::Allow; 2]
+    );
     let large = agent.call(ask("shop.refund", json!({"answer": 50}))).await.unwrap_err();
     assert_eq!(large.code(), "approval_required");
 }
