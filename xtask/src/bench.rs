@@ -7,9 +7,13 @@ use crate::node;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
 use crate::steps::{Steps, with_table};
+use crate::system;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, knowledge, runtime, languages)";
+
+/// What knowledge is measured against.
+const SEARCH_PEERS: &str = "benches/python/knowledge.txt";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +56,7 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
                 Some((tools, Some(wheel)))
             }
             "runtime" if request.has("queue") => Some((Tools::install(&workspace)?, None)),
+            "knowledge" => Some((search_peers(&workspace, steps)?, None)),
             _ => None,
         };
         if request.group == "languages" && request.has("node") {
@@ -63,6 +68,15 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
     })
+}
+
+fn search_peers(workspace: &Workspace, steps: &mut Steps) -> Result<Tools> {
+    let mut installed = None;
+    steps.run("search libraries of Python", 300, || {
+        installed = Some(Tools::install_peers(workspace, SEARCH_PEERS)?);
+        Ok(())
+    })?;
+    installed.ok_or_else(|| Failure::new("the search libraries are missing"))
 }
 
 fn python_module(workspace: &Workspace, steps: &mut Steps) -> Result<(Tools, PathBuf)> {
@@ -104,6 +118,9 @@ fn measure(
         if let Some(wheel) = wheel {
             process = process.env("NEONHUB_BENCH_WHEEL", wheel);
         }
+    }
+    if request.group == "knowledge" {
+        process = process.env("NEONHUB_BENCH_TEXTS", system::package_descriptions(workspace)?);
     }
     process.env("NEONHUB_CAMPAIGN", release.join("examples/campaign")).run()
 }
