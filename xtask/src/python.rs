@@ -44,9 +44,8 @@ impl Tools {
     /// Installs the list, and the models, whose files both tests and benches read.
     fn install_from(workspace: &Workspace, folder: &str, requirements: &str) -> Result<Self> {
         let tools = Self { folder: workspace.target.join(folder) };
-        let read = |list: &str| {
-            std::fs::read_to_string(workspace.root.join(list)).doing(format!("read {list}"))
-        };
+        let read =
+            |list: &str| std::fs::read_to_string(workspace.root.join(list)).doing(format!("read {list}"));
         let list = read(requirements)? + &read(MODELS)?;
         let stamp = tools.folder.join("requirements.installed");
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == list) {

@@ -59,7 +59,9 @@ pub(crate) fn package_descriptions(workspace: &Workspace) -> Result<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.to_string_lossy().contains("_i18n_Translation-en"))
         .max_by_key(size)
-        .ok_or_else(|| Failure::new("the package manager has no descriptions: the bench needs a Debian system"))?;
+        .ok_or_else(|| {
+            Failure::new("the package manager has no descriptions: the bench needs a Debian system")
+        })?;
     let text = Process::new("/usr/lib/apt/apt-helper", &folder).arg("cat-file").arg(&largest).read()?;
     std::fs::write(&file, text).doing(format!("write {}", file.display()))?;
     Ok(file)

@@ -24,7 +24,8 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
         loads.push(took);
         model = Some(opened?);
     }
-    let (model, load) = (model.ok_or("no model was loaded")?, crate::median(&loads).ok_or("nothing was measured")?);
+    let (model, load) =
+        (model.ok_or("no model was loaded")?, crate::median(&loads).ok_or("nothing was measured")?);
     let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let embed = |texts: &[&str]| runtime.block_on(embed_all(&model, texts, EmbedKind::Passage));

@@ -34,7 +34,11 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
     let words = by_words(&items, folder.path())?;
     let of = items.len();
     let mut rows = vec![
-        peers.beside(Row::new(format!("text query p50, {of} known items"), words.p50, "us", Goal::RatioAtMost(1.3)), PEER, "p50"),
+        peers.beside(
+            Row::new(format!("text query p50, {of} known items"), words.p50, "us", Goal::RatioAtMost(1.3)),
+            PEER,
+            "p50",
+        ),
         peers.beside(Row::new("text MRR@10", words.quality.mrr, "", Goal::RatioAtLeast(0.99)), PEER, "mrr"),
         peers.beside(Row::new("text hit@10", words.quality.hit, "", Goal::RatioAtLeast(0.99)), PEER, "hit"),
     ];
@@ -44,7 +48,11 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
     let measured = runtime.block_on(measure(&url, &items, model.as_deref()))?;
     let offline = Lists::of(&measured, OFFLINE)?;
     let name = "hybrid MRR@10, nothing downloaded";
-    rows.push(peers.beside(Row::new(name, offline.both.quality.mrr, "", Goal::RatioAtLeast(0.99)), PEER, "mrr"));
+    rows.push(peers.beside(
+        Row::new(name, offline.both.quality.mrr, "", Goal::RatioAtLeast(0.99)),
+        PEER,
+        "mrr",
+    ));
     rows.extend(offline.guard("offline"));
     if model.is_some() {
         let minilm = Lists::of(&measured, MINILM)?;
@@ -111,8 +119,13 @@ impl Lists {
         let mrr = |answers: Answers| answers.quality.mrr;
         let least = mrr(self.text).max(mrr(self.vector)) - GUARD;
         let row = |other: &str, value| {
-            Row::new(format!("hybrid MRR@10 beside {other}, {embedder}"), mrr(self.both), "", Goal::AtLeast(least))
-                .against(format!("{other} alone"), value)
+            Row::new(
+                format!("hybrid MRR@10 beside {other}, {embedder}"),
+                mrr(self.both),
+                "",
+                Goal::AtLeast(least),
+            )
+            .against(format!("{other} alone"), value)
         };
         [row("words", mrr(self.text)), row("vectors", mrr(self.vector))]
     }
@@ -129,7 +142,9 @@ async fn measure(url: &str, items: &[Item], model: Option<&Path>) -> Result<Vec<
     let mut out = Vec::new();
     for space in spaces {
         let embedder = (space != OFFLINE).then(|| space.to_owned());
-        scope.call(CreateSpace { name: space.into(), embedder: embedder.clone(), ..Default::default() }).await?;
+        scope
+            .call(CreateSpace { name: space.into(), embedder: embedder.clone(), ..Default::default() })
+            .await?;
         scope.call(CreateDataset { space: space.into(), name: space.into(), ..Default::default() }).await?;
         upload(&scope, space, items).await?;
         let [text, vector, both] = [SearchMode::Text, SearchMode::Vector, SearchMode::Hybrid];

@@ -74,7 +74,14 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
             .against(scan, plain.p50()),
         beside("the same beside hnswlib", by_flat.p50(), "us", Goal::RatioAtMost(2.2), "hnswlib", "p50"),
         // 2.2 times hnswlib was 5.3 times FAISS when the goal was set (207 and 86 us), at a lower recall of theirs.
-        beside("the same beside int8 rows of FAISS", by_flat.p50(), "us", Goal::RatioAtMost(5.3), "FAISS", "p50"),
+        beside(
+            "the same beside int8 rows of FAISS",
+            by_flat.p50(),
+            "us",
+            Goal::RatioAtMost(5.3),
+            "FAISS",
+            "p50",
+        ),
         Row::new("flat query p99", by_flat.p99(), "us", Goal::RatioAtMost(0.5)).against(scan, plain.p99()),
         Row::new("flat recall@10", by_flat.recall(&plain), "", Goal::AtLeast(0.99)),
         Row::new("flat query p50, filter 1 in 10", filtered.p50(), "us", Goal::RatioAtMost(0.2))
@@ -87,7 +94,14 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
         Row::new("graph recall@10", by_graph.recall(&plain), "", Goal::AtLeast(0.99)),
         Row::new("graph recall@10, 3 in 10 replaced", replaced.recall(&plain), "", Goal::AtLeast(0.99)),
         Row::new("flat ingest, vectors given", flat_rate, "vectors/s", Goal::AtLeast(10_000.0)),
-        beside("graph ingest, vectors given", graph_rate, "vectors/s", Goal::AtLeast(1_000.0), "hnswlib", "rate"),
+        beside(
+            "graph ingest, vectors given",
+            graph_rate,
+            "vectors/s",
+            Goal::AtLeast(1_000.0),
+            "hnswlib",
+            "rate",
+        ),
     ])
 }
 
