@@ -7,7 +7,7 @@ use crate::kotlin::Kotlin;
 use crate::node;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
-use crate::steps::{Steps, with_table};
+use crate::steps::with_table;
 use crate::system;
 use crate::workspace::Workspace;
 

@@ -1,7 +1,7 @@
 //! What a sentence encoder does to each row of a matrix, written so that the compiler uses wide registers.
 //!
-//! The library of the matrices computes these one number at a time, with the exact functions of C: that took longer than
-//! the matrix products. Ours are good to 1e-6, far below what half-precision vectors keep.
+//! The library of the matrices calls a function of C for every single number, which no wide register can hold, and makes
+//! a new matrix at every step. Ours are good to 1e-6, far below what half-precision vectors keep.
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
