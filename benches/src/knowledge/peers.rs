@@ -49,6 +49,11 @@ pub(super) fn texts(folder: &Path) -> Result<Peers> {
     run(PYTHON, "texts", folder)
 }
 
+/// Measures a store of documents and vectors, filled with `texts.jsonl` of the folder.
+pub(super) fn store(folder: &Path) -> Result<Peers> {
+    run(PYTHON, "store", folder)
+}
+
 /// Measures embedding of `texts.jsonl` of the folder with the model that [`model`] found.
 pub(super) fn embed(folder: &Path) -> Result<Peers> {
     run(TORCH, "embed", folder)
