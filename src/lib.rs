@@ -17,7 +17,12 @@ pub use neonhub_rag as knowledge;
 
 /// A hub builder with every layer installed: runtime, knowledge, capabilities and the send gate.
 pub fn builder() -> HubBuilder {
-    neonhub_agents::install(neonhub_rag::install(Hub::builder()))
+    builder_with(knowledge::Knowledge::new())
+}
+
+/// The same with embedders and rerankers of one's own, such as a model from a folder (feature `local`).
+pub fn builder_with(knowledge: knowledge::Knowledge) -> HubBuilder {
+    neonhub_agents::install(neonhub_rag::install_with(Hub::builder(), knowledge))
 }
 
 /// Opens a store with every layer and its defaults: the offline model, and an outbox beside the file that

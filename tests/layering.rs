@@ -75,7 +75,9 @@ fn core_stands_on_no_other_crate_of_the_family() {
 
 #[test]
 fn knowledge_stands_on_core_alone() {
-    assert_absent("neonhub-rag", &["extract"], &family_but(&["neonhub-rag", "neonhub-core"]));
+    assert_absent("neonhub-rag", &["extract", "local"], &family_but(&["neonhub-rag", "neonhub-core"]));
+    // A model comes from a folder: nothing in it can fetch one.
+    assert_absent("neonhub-rag", &["local"], &["hf-hub", "reqwest", "ureq", "hyper", "onig_sys"]);
 }
 
 #[test]
@@ -89,8 +91,9 @@ fn agents_never_see_the_facade() {
 }
 
 #[test]
-fn facade_without_features_has_no_database_no_mail_client_and_no_extraction() {
+fn facade_without_features_has_no_database_no_mail_client_no_extraction_and_no_model() {
     assert_absent("neonhub", &[], &["rusqlite", "libsqlite3-sys", "lettre", "lopdf", "scraper", "zip"]);
+    assert_absent("neonhub", &["sqlite", "extract", "smtp"], &["candle-core", "tokenizers", "gemm"]);
 }
 
 #[test]
@@ -104,6 +107,7 @@ fn features_bring_what_they_name() {
     assert!(graph("neonhub-core", &["sqlite"]).contains("rusqlite"));
     assert!(graph("neonhub-connectors", &["smtp"]).contains("lettre"));
     assert!(graph("neonhub-rag", &["extract"]).contains("lopdf"));
+    assert!(graph("neonhub", &["local"]).contains("candle-core"));
     assert!(graph("neonhub-rag", &[]).contains("tantivy"));
     assert!(graph("neonhub", &[]).contains("neonhub-agents"));
 }

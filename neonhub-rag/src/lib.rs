@@ -46,6 +46,8 @@ pub use conversation::{
     Message, MessageEmbedding, MessageHit, MessageId, MessagePart, MessageRole, SearchConversations,
     SimilarConversations, StartConversation, UnmergeConversations,
 };
+#[cfg(feature = "local")]
+pub use embed::LocalModel;
 pub use embed::{BucketCounts, EmbedKind, Embedder, OfflineHash, embed_all};
 pub use extract::{
     Block, BlockKind, Extracted, Format, HiddenReason, HiddenText, Link, MAX_CHARS, MAX_FILE_BYTES,

@@ -7,10 +7,14 @@ use crate::kotlin::Kotlin;
 use crate::node;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
-use crate::steps::{Steps, with_table};
+use crate::steps::with_table;
+use crate::system;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, knowledge, runtime, languages)";
+
+/// What knowledge is measured against.
+const SEARCH_PEERS: &str = "benches/python/knowledge.txt";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +65,14 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
             })?;
         } else if request.has("runtime", "queue") {
             found.push(("NEONHUB_BENCH_PYTHON", Tools::install(&workspace)?.python()));
+        }
+        if request.group == "knowledge" {
+            steps.run("search libraries of Python, and texts", 300, || {
+                let tools = Tools::install_peers(&workspace, SEARCH_PEERS)?;
+                found.push(("NEONHUB_BENCH_PYTHON", tools.python()));
+                found.push(("NEONHUB_BENCH_TEXTS", system::package_descriptions(&workspace)?));
+                Ok(())
+            })?;
         }
         if request.has("languages", "node") {
             steps.run("node package, release", 1_200, || {

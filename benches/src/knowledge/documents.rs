@@ -7,7 +7,7 @@ use neonhub::Scope;
 use neonhub::knowledge::{CreateDataset, CreateSpace, DeleteDocument, SearchKnowledge, UploadDocument};
 use rusqlite::Connection;
 
-use super::texts;
+use super::{packages, peers, texts};
 use crate::measure::median;
 use crate::{Goal, Result, Row, Runs};
 
@@ -15,6 +15,10 @@ const DOCUMENTS: usize = 2_000;
 const QUERIES: usize = 100;
 const PLACE: &str = "bench";
 const PEER: &str = "SQLite FTS5";
+/// A store of vectors that Python programs pick. It is given its vectors, and its documents in batches of 500.
+const CHROMA: &str = "Chroma";
+/// Documents that are added and deleted one by one.
+const EXTRA: usize = 5;
 
 /// The rows.
 pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
@@ -22,14 +26,29 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let count = runs.size(DOCUMENTS);
     let peer = Peer::fill(&folder.path().join("peer.db"), count)?;
-    let ours = runtime.block_on(measure(&folder.path().join("ours.neon"), count))?;
+    packages::write(&made(count + EXTRA), folder.path())?;
+    let store = peers::store(folder.path())?;
+    let own = folder.path().join("ours");
+    std::fs::create_dir(&own)?;
+    let ours = runtime.block_on(measure(&own.join("ours.neon"), count))?;
+    let beside = |name: &str, value, unit: &str, goal, figure| {
+        store.beside(Row::new(name, value, unit, goal), CHROMA, figure)
+    };
     Ok(vec![
         Row::new(format!("ingest, {count} documents"), ours.ingest, "docs/s", Goal::RatioAtLeast(0.25))
             .against(PEER, peer.ingest),
+        beside("the same, ours one by one", ours.ingest, "docs/s", Goal::RatioAtLeast(1.0), "ingest"),
         Row::new("hybrid query p50", ours.query, "us", Goal::AtMost(20_000.0)).against(PEER, peer.query),
         Row::new("known item in the first 10", ours.hit, "", Goal::AtLeast(0.99)).against(PEER, peer.hit),
-        Row::new("one document added, found by the next query", ours.add, "ms", Goal::AtMost(3.0)),
-        Row::new("one document deleted, not found by the next query", ours.delete, "ms", Goal::AtMost(3.0)),
+        beside("one document added, found by the next query", ours.add, "ms", Goal::AtMost(3.0), "add"),
+        beside(
+            "one document deleted, gone from the next query",
+            ours.delete,
+            "ms",
+            Goal::AtMost(3.0),
+            "delete",
+        ),
+        beside("size of all files", ours.disk, "MB", Goal::RatioAtMost(0.6), "disk"),
         Row::new("open to the first answer", ours.open, "ms", Goal::AtMost(50.0)),
     ])
 }
@@ -41,7 +60,28 @@ struct Measured {
     hit: f64,
     add: f64,
     delete: f64,
+    disk: f64,
     open: f64,
+}
+
+/// The made documents as the peers read them.
+fn made(count: usize) -> Vec<packages::Item> {
+    let item = |number| {
+        let (text, query) = texts::document(number);
+        packages::Item { name: format!("{number}.txt"), query, text, asked: false }
+    };
+    (0..count).map(item).collect()
+}
+
+/// Megabytes of all files below a folder.
+fn megabytes(folder: &Path) -> Result<f64> {
+    let mut sum = 0.0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.metadata()?;
+        sum += if kind.is_dir() { megabytes(&entry.path())? } else { kind.len() as f64 / 1e6 };
+    }
+    Ok(sum)
 }
 
 async fn open(path: &Path) -> Result<Scope> {
@@ -74,8 +114,9 @@ async fn measure(path: &Path, count: usize) -> Result<Measured> {
         hits += usize::from(found.hits.iter().any(|hit| hit.name == format!("{number}.txt")));
     }
     let hit = hits as f64 / times.len() as f64;
+    let disk = megabytes(path.parent().ok_or("the store has no folder")?)?;
     let (mut adds, mut deletes) = (Vec::new(), Vec::new());
-    for number in count..count + 5 {
+    for number in count..count + EXTRA {
         let query = SearchKnowledge::of(texts::document(number).1);
         let start = Instant::now();
         let document = upload(&scope, number).await?;
@@ -93,7 +134,15 @@ async fn measure(path: &Path, count: usize) -> Result<Measured> {
     let open = start.elapsed().as_secs_f64() * 1e3;
     scope.hub().close().await?;
     let middle = |values: &[f64]| median(values).ok_or("nothing was measured");
-    Ok(Measured { ingest, query: middle(&times)?, hit, add: middle(&adds)?, delete: middle(&deletes)?, open })
+    Ok(Measured {
+        ingest,
+        query: middle(&times)?,
+        hit,
+        add: middle(&adds)?,
+        delete: middle(&deletes)?,
+        disk,
+        open,
+    })
 }
 
 /// The same with a full-text table, one durable transaction per document.

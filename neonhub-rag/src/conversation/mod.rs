@@ -6,6 +6,7 @@
 mod embed;
 mod index;
 mod model;
+mod ops_merge;
 mod ops_read;
 mod ops_search;
 mod ops_write;
@@ -19,12 +20,11 @@ pub use model::{
     Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageEmbedding, MessageId,
     MessagePart, MessageRole,
 };
+pub use ops_merge::{MergeConversations, UnmergeConversations};
 pub(crate) use ops_read::tail;
 pub use ops_read::{ConversationPage, GetConversation, ListConversations};
 pub use ops_search::{ConversationHit, MessageHit, SearchConversations, SimilarConversations};
-pub use ops_write::{
-    AppendMessage, CloseConversation, MarkRead, MergeConversations, StartConversation, UnmergeConversations,
-};
+pub use ops_write::{AppendMessage, CloseConversation, MarkRead, StartConversation};
 
 /// The operations of conversations.
 pub(crate) static CATALOGUE: &[Entry] = &[

@@ -18,7 +18,7 @@ use super::model::{
 };
 
 /// Most messages that a merge moves: they change in one commit.
-const MAX_MERGED: usize = 5_000;
+pub(super) const MAX_MERGED: usize = 5_000;
 /// Most characters of one message.
 const MAX_CHARS: usize = 100_000;
 
@@ -304,7 +304,7 @@ impl Operation for MarkRead {
 }
 
 /// The messages of a conversation by time, up to `most`.
-async fn messages(cx: &Scope, id: &ConversationId, most: usize) -> Result<Vec<Stored<Message>>> {
+pub(super) async fn messages(cx: &Scope, id: &ConversationId, most: usize) -> Result<Vec<Stored<Message>>> {
     let mut query = Query::index("conversation_time").prefix(Key::text(id.as_str())).limit(500);
     let mut out: Vec<Stored<Message>> = Vec::new();
     loop {
@@ -317,110 +317,5 @@ async fn messages(cx: &Scope, id: &ConversationId, most: usize) -> Result<Vec<St
             let message = "the conversation has more than 5000 messages: that is too much for one commit";
             return Err(Error::new(ErrorKind::Unsupported, cx.operation(), message));
         }
-    }
-}
-
-/// Moves the messages of one conversation into another, by time. Ids stay, and each message remembers where it came
-/// from, so that `conversations.unmerge` can part them again.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MergeConversations {
-    /// The conversation that stays.
-    pub into: ConversationId,
-    /// The conversation whose messages move.
-    pub from: ConversationId,
-}
-
-impl Operation for MergeConversations {
-    type Output = Conversation;
-    const NAME: &'static str = "conversations.merge";
-    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
-    const EFFECT: Effect = Effect::Compensable("conversations.unmerge");
-    const RERUNS: u8 = 3;
-
-    async fn run(self, cx: &Scope) -> Result<Conversation> {
-        let (mut into, mut from) = (need(cx, &self.into).await?, need(cx, &self.from).await?);
-        if self.into == self.from {
-            return Err(Error::invalid(Self::NAME, "from", "expected another conversation than into"));
-        }
-        if from.merged_into.as_ref() == Some(&self.into) {
-            return Ok(into.body);
-        }
-        if into.merged_into.is_some() || from.merged_into.is_some() {
-            let message = "one of the conversations was merged already: merge what it was merged into";
-            return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
-        }
-        if from.absorbed {
-            let message = "another conversation was merged into this one: undo that first, or merge the other way round";
-            return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
-        }
-        if into.person != from.person {
-            let expected = "expected conversations with the same person, or both with none";
-            return Err(Error::invalid(Self::NAME, "from", expected));
-        }
-        for mut message in messages(cx, &self.from, MAX_MERGED).await? {
-            message.body.conversation = self.into.clone();
-            message.body.merged_from = Some(self.from.clone());
-            cx.save(&message)?;
-            into.body.messages += 1;
-        }
-        for name in &from.participants {
-            if !into.participants.contains(name) {
-                into.body.participants.push(name.clone());
-            }
-        }
-        into.body.last_at = into.last_at.max(from.last_at);
-        into.body.absorbed = true;
-        from.body.merged_into = Some(self.into);
-        from.body.messages = 0;
-        cx.save(&into)?;
-        cx.save(&from)?;
-        Ok(into.body)
-    }
-
-    fn examples() -> Vec<Self> {
-        let other = "cnv_01kaf3w0000000000000000001".parse().ok();
-        example_id().zip(other).map(|(into, from)| MergeConversations { into, from }).into_iter().collect()
-    }
-}
-
-/// Gives a merged conversation its messages back.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UnmergeConversations {
-    /// The conversation that was merged away.
-    pub from: ConversationId,
-}
-
-impl Operation for UnmergeConversations {
-    type Output = Conversation;
-    const NAME: &'static str = "conversations.unmerge";
-    const NEEDS: &'static [Permission] = &[Permission::WriteContent];
-    const EFFECT: Effect = Effect::Idempotent;
-    const RERUNS: u8 = 3;
-
-    async fn run(self, cx: &Scope) -> Result<Conversation> {
-        let mut from = need(cx, &self.from).await?;
-        let Some(into) = from.body.merged_into.take() else { return Ok(from.body) };
-        let mut into = cx.need::<Conversation>(into.as_str()).await?;
-        let mut still_holds_others = false;
-        for mut message in messages(cx, &into.id.clone(), MAX_MERGED * 2).await? {
-            still_holds_others |= message.merged_from.as_ref().is_some_and(|origin| *origin != self.from);
-            if message.merged_from.as_ref() == Some(&self.from) {
-                message.body.conversation = self.from.clone();
-                message.body.merged_from = None;
-                cx.save(&message)?;
-                from.body.messages += 1;
-                into.body.messages = into.messages.saturating_sub(1);
-            }
-        }
-        into.body.absorbed = still_holds_others;
-        cx.save(&into)?;
-        cx.save(&from)?;
-        Ok(from.body)
-    }
-
-    fn examples() -> Vec<Self> {
-        example_id().map(|from| UnmergeConversations { from }).into_iter().collect()
     }
 }

@@ -2,6 +2,8 @@
 
 mod counts;
 mod features;
+#[cfg(feature = "local")]
+mod local;
 mod offline;
 mod real;
 
@@ -12,6 +14,8 @@ use neonhub_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 pub use counts::BucketCounts;
+#[cfg(feature = "local")]
+pub use local::LocalModel;
 pub use offline::OfflineHash;
 
 /// What a text is embedded for; some models treat the two differently.
@@ -32,6 +36,11 @@ pub enum EmbedKind {
 pub trait Embedder: Debug + Send + Sync + 'static {
     /// Name of the model; vectors of two names are never mixed.
     fn id(&self) -> &str;
+
+    /// What a person calls the model: `spaces.create` takes it in the place of the id. Default: the id.
+    fn name(&self) -> &str {
+        self.id()
+    }
 
     /// Length of the vectors.
     fn dims(&self) -> usize;

@@ -94,12 +94,17 @@ impl Knowledge {
         })
     }
 
-    /// The embedder of a space.
+    /// The embedder with this id, or the only one with this name.
     ///
     /// # Errors
     /// `Config` naming the embedders that are installed.
     pub fn embedder(&self, id: &str) -> Result<Arc<dyn Embedder>> {
-        self.embedders.get(id).map(Arc::clone).ok_or_else(|| {
+        let mut named = self.embedders.values().filter(|embedder| embedder.name() == id);
+        let only = match (named.next(), named.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        };
+        self.embedders.get(id).or(only).map(Arc::clone).ok_or_else(|| {
             let known = self.embedders.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             Error::new(
                 ErrorKind::Config,

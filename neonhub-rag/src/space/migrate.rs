@@ -72,8 +72,8 @@ impl Operation for MigrateSpace {
         let mut space = cx.need::<Space>(id.as_str()).await?;
         let (documents, chunks, chars) = count(cx, &id).await?;
         let mut plan = MigrationPlan { space: space.body.clone(), documents, chunks, chars, job: None };
-        let is_there = space.embedder == self.embedder && space.migration.is_none();
-        let is_under_way = space.migration.as_ref().is_some_and(|m| m.embedder == self.embedder);
+        let is_there = space.embedder == embedder.id() && space.migration.is_none();
+        let is_under_way = space.migration.as_ref().is_some_and(|m| m.embedder == embedder.id());
         if self.dry_run || is_there {
             return Ok(plan);
         }
@@ -89,7 +89,7 @@ impl Operation for MigrateSpace {
         }
         space.body.state = SpaceState::Migrating;
         space.body.migration = Some(Migration {
-            embedder: self.embedder,
+            embedder: embedder.id().to_owned(),
             dims: u32::try_from(embedder.dims()).unwrap_or(u32::MAX),
             done: 0,
             round: 0,

@@ -1,5 +1,6 @@
 //! Spaces, datasets, documents and search: the records of knowledge and the operations on them.
 
+mod hit;
 mod ingest;
 mod knowledge;
 mod migrate;
@@ -10,10 +11,13 @@ mod ops_embed;
 mod ops_manage;
 mod ops_search;
 mod ops_space;
+mod ops_text;
+mod ops_upload;
 mod ops_version;
 mod rerank;
 mod search;
 mod space_index;
+mod version;
 
 use std::sync::Arc;
 
@@ -21,6 +25,7 @@ use neonhub_core::HubBuilder;
 use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
 
+pub use hit::Hit;
 pub use knowledge::Knowledge;
 pub use migrate::{MigrateSpace, MigrationPlan};
 pub use model::{
@@ -28,19 +33,18 @@ pub use model::{
     Migration, NextVector, Space, SpaceId, SpaceState, Trust,
 };
 pub use ops_compact::{CompactKnowledge, KnowledgeCompacted};
-pub use ops_document::{
-    DeleteDocument, DocumentText, GetDocument, GetText, IngestText, ListDocuments, ListVersions,
-    UploadDocument,
-};
+pub use ops_document::{DeleteDocument, GetDocument, ListDocuments, ListVersions};
 pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
 pub use ops_manage::{DeleteDataset, RetireSpace, UpdateDataset, UpdateSpace};
 pub use ops_search::SearchKnowledge;
 pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
+pub use ops_text::{DocumentText, GetText};
+pub use ops_upload::{IngestText, UploadDocument};
 pub use ops_version::{DiffPassage, DiffVersions, ReprocessDocument, RestoreDocument, VersionDiff};
 pub use rerank::Reranker;
 pub(crate) use search::LEXICAL_FLOOR;
-pub use search::{Hit, SearchFilters, SearchMode, SearchResult};
+pub use search::{SearchFilters, SearchMode, SearchResult};
 
 /// The operations of knowledge.
 pub static CATALOGUE: &[Entry] = &[

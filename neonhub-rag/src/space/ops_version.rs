@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{ChunkRecord, Dataset, Document, DocumentId, DocumentState};
 use super::ops_compact::RESTORABLE_DAYS;
-use super::ops_document::{INGEST_DEADLINE, example_id, incoming_of, need_document, store_version};
+use super::ops_document::{example_id, need_document};
+use super::ops_upload::INGEST_DEADLINE;
+use super::version::{incoming_of, store_version};
 
 /// How long a deleted document can be restored.
 const RESTORABLE: Duration = Duration::from_secs(RESTORABLE_DAYS as u64 * 86_400);
