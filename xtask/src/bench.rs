@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::failure::{Failure, Result};
 use crate::node;
+use crate::postgres::Server;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
 use crate::steps::{Steps, with_table};
@@ -35,9 +36,9 @@ impl<'a> Request<'a> {
         Ok(Self { group, is_quick, only })
     }
 
-    /// Whether a part of the spine is measured.
+    /// Whether a part of the group is measured.
     fn has(&self, part: &str) -> bool {
-        self.group == "spine" && self.only.is_none_or(|only| only == part)
+        self.only.is_none_or(|only| only == part)
     }
 }
 
@@ -61,7 +62,16 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
             })?;
         }
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
-        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
+        let mut server = None;
+        if request.group == "runtime" && request.has("server") {
+            steps.run("postgres server", 60, || {
+                server = Some(Server::start_safe(&workspace)?);
+                Ok(())
+            })?;
+        }
+        steps.run(&format!("bench {}", request.group), 900, || {
+            measure(&workspace, &request, python.as_ref(), server.as_ref())
+        })
     })
 }
 
@@ -88,6 +98,7 @@ fn measure(
     workspace: &Workspace,
     request: &Request<'_>,
     python: Option<&(Tools, Option<PathBuf>)>,
+    server: Option<&Server>,
 ) -> Result<()> {
     let release = workspace.target.join("release");
     let mut process = Process::new(release.join("neonhub-bench"), &workspace.root).arg(request.group);
@@ -105,6 +116,9 @@ fn measure(
             process = process.env("NEONHUB_BENCH_WHEEL", wheel);
         }
     }
+    if let Some(server) = server {
+        process = server.serve(process);
+    }
     process.env("NEONHUB_CAMPAIGN", release.join("examples/campaign")).run()
 }
 
@@ -119,6 +133,9 @@ mod tests {
         let request = Request::read(&options).unwrap();
         assert_eq!(request, Request { group: "spine", is_quick: true, only: Some("queue") });
         assert!(request.has("queue") && !request.has("python"));
+        let options = words("runtime");
+        let request = Request::read(&options).unwrap();
+        assert!(request.has("queue") && request.has("server"), "without a choice every part is measured");
         for wrong in ["--quick", "spine other", "spine --only", "spine --fast"] {
             assert!(Request::read(&words(wrong)).is_err(), "{wrong}");
         }
