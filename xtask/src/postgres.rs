@@ -10,7 +10,7 @@ use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 /// Where tests find the server.
-const URL: &str = "NEONHUB_TEST_DATABASE_URL";
+pub(crate) const URL: &str = "NEONHUB_TEST_DATABASE_URL";
 /// Makes every test that opens a store in memory work on the server.
 const STORE: &str = "NEONHUB_TEST_STORE";
 /// Stops the server as a crash would (`stop`) and starts it again (`start`): a script.
@@ -20,7 +20,7 @@ const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=o
 /// As a server is run where the data matters.
 const SAFE: &str = "-c max_connections=300";
 /// A key for stores of tests; a store on a server has no key file beside it.
-pub(crate) const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
 /// A running server; it stops and its data go when this is dropped.
 #[derive(Debug)]

@@ -45,6 +45,7 @@ pub(super) enum Home {
     Memory,
     File(PathBuf),
     /// The path that names the store on this machine.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "this build opens no server"))]
     Server(PathBuf),
 }
 
@@ -88,7 +89,7 @@ pub struct HubBuilder {
     models: Vec<Arc<dyn Llm>>,
     limits: LimitProfile,
     anchor: Option<Arc<dyn Anchor>>,
-    approvals: Option<Arc<dyn Approvals>>,
+    approvals: Arc<dyn Approvals>,
     queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
 }
@@ -119,6 +120,7 @@ impl HubBuilder {
                 super::CATALOGUE,
                 crate::op::CATALOGUE,
                 crate::policy::ops::CATALOGUE,
+                crate::approval::CATALOGUE,
                 crate::resilience::ops::CATALOGUE,
                 crate::audit::CATALOGUE,
                 crate::tenancy::CATALOGUE,
@@ -137,6 +139,7 @@ impl HubBuilder {
             kinds: vec![
                 super::KINDS,
                 crate::policy::KINDS,
+                crate::approval::KINDS,
                 crate::resilience::ops::KINDS,
                 crate::tenancy::KINDS,
                 crate::run::KINDS,
@@ -155,7 +158,7 @@ impl HubBuilder {
             tools: Vec::new(),
             limits: LimitProfile::default(),
             anchor: None,
-            approvals: None,
+            approvals: Arc::new(crate::approval::Desk),
         }
     }
 
@@ -174,7 +177,7 @@ impl HubBuilder {
 
     /// Who is asked when a policy wants a person's yes. Without, such calls are refused.
     pub fn approvals(mut self, approvals: Arc<dyn Approvals>) -> Self {
-        self.approvals = Some(approvals);
+        self.approvals = approvals;
         self
     }
 
