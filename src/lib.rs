@@ -25,18 +25,19 @@ pub fn builder_with(knowledge: knowledge::Knowledge) -> HubBuilder {
     neonhub_agents::install(neonhub_rag::install_with(Hub::builder(), knowledge))
 }
 
-/// Opens a store with every layer and its defaults: the offline model, and an outbox beside the file that
-/// takes every message until a connector is added.
+/// Opens a store with every layer and its defaults: the offline model, and an outbox beside the store that takes every
+/// message until a connector is added.
 ///
-/// `url` is a path, `sqlite:PATH`, `postgres://...` (feature `postgres`) or `memory:`. A new store starts with the workspace `default` in sandbox mode.
+/// `url` is a path, `sqlite:PATH`, `postgres://...` (feature `postgres`) or `memory:`. A new store starts with the
+/// workspace `default` in sandbox mode. The outbox of a file is `FILE.outbox`; that of a server is
+/// `DATABASE.SCHEMA.outbox` in the working directory, or in the `folder` that the URL names; a store in memory has none.
+/// A store on a server needs its root key in the variable `NEONHUB_KEY`.
 ///
 /// # Errors
 /// As [`HubBuilder::build`].
 pub async fn open(url: &str) -> Result<Hub> {
     let hub = builder().store(url).build().await?;
-    if let Some(path) = hub.location() {
-        let mut folder = path.as_os_str().to_owned();
-        folder.push(".outbox");
+    if let Some(folder) = hub.beside("outbox") {
         hub.add_connector(std::sync::Arc::new(connectors::outbox::Outbox::at(folder)));
     }
     Ok(hub)

@@ -3,11 +3,15 @@
 //! A check never trusts a pause: the points follow from the seed, so that a failure can be run again.
 
 mod campaign;
+mod fleet;
 mod jobber;
 mod knowledge;
 mod librarian;
 mod options;
+mod postgres;
 mod runtime;
+mod server;
+mod settled;
 mod store;
 mod victim;
 mod writer;
@@ -26,11 +30,17 @@ pub const GROUPS: &[(&str, u64, Check)] = &[
     ("knowledge", 100, knowledge::check),
     ("campaign", 30, campaign::check),
     ("runtime", 200, runtime::check),
+    ("postgres", 200, postgres::check),
+    ("fleet", 2, fleet::check),
 ];
 
 /// A child's part: the rest of its arguments.
 pub type Child = fn(&[String]) -> Result<()>;
 
 /// The parts that the crash program plays as a child of itself.
-pub const CHILDREN: &[(&str, Child)] =
-    &[("store-writer", writer::play), ("librarian", librarian::play), ("runtime-jobber", jobber::play)];
+pub const CHILDREN: &[(&str, Child)] = &[
+    ("store-writer", writer::play),
+    ("librarian", librarian::play),
+    ("runtime-jobber", jobber::play),
+    ("runtime-worker", jobber::play_worker),
+];

@@ -2,6 +2,7 @@
 
 mod door;
 mod queue;
+mod server;
 mod store;
 
 use std::time::Instant;
@@ -9,7 +10,8 @@ use std::time::Instant;
 use crate::{Part, Result};
 
 /// The parts of the group.
-pub(crate) const PARTS: &[Part] = &[("queue", queue::rows), ("store", store::rows), ("door", door::rows)];
+pub(crate) const PARTS: &[Part] =
+    &[("queue", queue::rows), ("server", server::rows), ("store", store::rows), ("door", door::rows)];
 
 /// Plays a child process of one of the parts; the first word is `runtime-PART`.
 pub(crate) fn child(_started: Instant, arguments: &[String]) -> Result<()> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::failure::{Failure, Result};
 use crate::kotlin::Kotlin;
 use crate::node;
+use crate::postgres::{Server, URL};
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
 use crate::steps::with_table;
@@ -88,6 +89,16 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
             })?;
         }
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
+        // It stops when this is dropped.
+        let mut server = None;
+        if request.has("runtime", "server") {
+            steps.run("postgres server", 60, || {
+                let started = Server::start_safe(&workspace)?;
+                found.push((URL, started.url().into()));
+                server = Some(started);
+                Ok(())
+            })?;
+        }
         steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, found))
     })
 }

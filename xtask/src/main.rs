@@ -42,9 +42,11 @@ Usage: cargo xtask TASK [OPTIONS]
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
                              measure a group in release mode next to its rivals, print the table and
-                             write target/bench/GROUP.json (groups: spine, runtime, languages)
+                             write target/bench/GROUP.json (groups: spine, knowledge, runtime, languages)
   crash GROUP [--kills N] [--seed N]
-                             kill a child process at seeded points, reopen and check (groups: store, campaign)
+                             kill a child process at seeded points, reopen and check (groups: store, knowledge, campaign,
+                             runtime, fleet; runtime is both the embedded store and a PostgreSQL server that is
+                             stopped without warning too)
   postgres COMMAND...        start a PostgreSQL server on loopback, run the command with its URL in
                              NEONHUB_TEST_DATABASE_URL, stop the server
   help                       this text

@@ -10,11 +10,15 @@ use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 /// Where tests find the server.
-const URL: &str = "NEONHUB_TEST_DATABASE_URL";
+pub(crate) const URL: &str = "NEONHUB_TEST_DATABASE_URL";
 /// Makes every test that opens a store in memory work on the server.
 const STORE: &str = "NEONHUB_TEST_STORE";
+/// Stops the server as a crash would (`stop`) and starts it again (`start`): a script.
+const CONTROL: &str = "NEONHUB_TEST_DATABASE_CONTROL";
 /// Speed over safety: the data is thrown away with the server.
 const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300";
+/// As a server is run where the data matters.
+const SAFE: &str = "-c max_connections=300";
 /// A key for stores of tests; a store on a server has no key file beside it.
 const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
@@ -24,11 +28,21 @@ pub(crate) struct Server {
     binaries: PathBuf,
     folder: PathBuf,
     port: u16,
+    settings: &'static str,
 }
 
 impl Server {
-    /// Starts the server on a free port.
+    /// Starts a server on a free port that forgets what it was told when it is killed.
     pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
+        Self::start_with(workspace, FAST)
+    }
+
+    /// Starts a server on a free port that keeps what it acknowledged.
+    pub(crate) fn start_safe(workspace: &Workspace) -> Result<Self> {
+        Self::start_with(workspace, SAFE)
+    }
+
+    fn start_with(workspace: &Workspace, settings: &'static str) -> Result<Self> {
         let tools = Tools::install(workspace)?;
         let binaries = binaries(workspace, &tools)?;
         let folder = std::env::temp_dir().join(format!("nhpg-{}", std::process::id()));
@@ -36,30 +50,50 @@ impl Server {
         // Bound and let go again: the port is free a moment later, and nothing else here takes ports.
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port();
-        let server = Self { binaries, folder, port };
+        let server = Self { binaries, folder, port, settings };
         if is_root() {
             Process::new("chown", &workspace.root).arg("nobody").arg(&server.folder).run()?;
         }
-        let log = server.folder.join("log");
         server
             .program("initdb")
             .args(["-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync", "-D"])
             .arg(server.data())
             .read()?;
-        let options = format!("-h 127.0.0.1 -p {port} -k {} {FAST}", server.folder.display());
         let started = server
             .program("pg_ctl")
             .args(["-w", "-D"])
             .arg(server.data())
             .arg("-l")
-            .arg(&log)
-            .args(["-o", &options, "start"])
+            .arg(server.log())
+            .args(["-o", &server.options(), "start"])
             .run();
         if let Err(failure) = started {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let text = std::fs::read_to_string(server.log()).unwrap_or_default();
             return Err(Failure::new(format!("the PostgreSQL server does not start: {failure}\n{text}")));
         }
         Ok(server)
+    }
+
+    /// What the server is started with.
+    fn options(&self) -> String {
+        format!("-h 127.0.0.1 -p {} -k {} {}", self.port, self.folder.display(), self.settings)
+    }
+
+    /// Lets a process stop the server without warning and start it again.
+    pub(crate) fn serve_control(&self, process: Process) -> Result<Process> {
+        let script = self.folder.join("control");
+        let user = if is_root() { "setpriv --reuid=nobody --regid=nogroup --clear-groups " } else { "" };
+        let control =
+            format!("{user}'{}' -D '{}'", self.binaries.join("pg_ctl").display(), self.data().display());
+        let options = self.options();
+        let text = format!(
+            "cd '{}'\ncase \"$1\" in\nstop) exec {control} -m immediate stop ;;\n\
+             start) exec {control} -w -l '{}' -o '{options}' start ;;\nesac\nexit 2\n",
+            self.folder.display(),
+            self.log().display()
+        );
+        std::fs::write(&script, text).doing(format!("write {}", script.display()))?;
+        Ok(self.serve(process).env(CONTROL, script))
     }
 
     /// Tells a process where the server is.
@@ -68,7 +102,7 @@ impl Server {
     }
 
     /// Where it listens.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
@@ -86,6 +120,10 @@ impl Server {
 
     fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
     }
 }
 

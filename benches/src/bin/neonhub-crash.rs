@@ -1,4 +1,4 @@
-//! Crashes a child process on purpose: `neonhub-crash GROUP [--kills N] [--seed N]`.
+//! Crashes a child process on purpose: `neonhub-crash GROUP [--kills N] [--seed N] [--jobs N]`.
 //!
 //! As `neonhub-crash --child PART ...` it is that child.
 

@@ -1,8 +1,9 @@
-//! The child of the runtime check: it enqueues without end, works what it enqueued, and fires a schedule.
+//! The child of the runtime checks: it enqueues without end, works what is enqueued, and fires a schedule.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use neonhub_core::job::ops::{EnqueueFlow, EnqueueMany, NewJob, NewNode};
 use neonhub_core::job::{Backoff, Handler, Job, Outcome, Queue};
 use neonhub_core::schedule::{CreateSchedule, Overlap, Target, When};
 use neonhub_core::store::{Expected, Kind, Record};
+use neonhub_core::vault::RootKey;
 use neonhub_core::{Error, ErrorKind, Hub, Retry, Rng, Scope, Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,7 +21,9 @@ use crate::Result;
 
 /// Jobs in work at once.
 pub(super) const CONCURRENCY: usize = 4;
-const QUEUE: &str = "crash.work";
+pub(super) const QUEUE: &str = "crash.work";
+/// Pause of a child whose server is away.
+const AWAY: Duration = Duration::from_millis(50);
 
 /// How often a job was done, written in the commit of its outcome.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,20 +42,61 @@ impl Record for Ledger {
 
 static KINDS: &[Kind] = &[Kind::of::<Ledger>()];
 
-/// Where the handlers note that they began: an effect that no commit holds back.
-pub(super) fn effects(store: &Path) -> PathBuf {
-    store.with_extension("effects")
+/// Where children and checks meet.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// URL of the store.
+    pub(super) store: String,
+    /// Where the handlers note that they began: an effect that no commit holds back.
+    pub(super) effects: PathBuf,
+}
+
+impl Place {
+    /// A file in this folder.
+    pub(super) fn file(folder: &Path) -> Self {
+        let store = folder.join("runtime.neon").to_string_lossy().into_owned();
+        Self { store, effects: folder.join("effects") }
+    }
+
+    /// A store on a server, which may be away for a moment.
+    fn is_server(&self) -> bool {
+        self.store.starts_with("postgres://")
+    }
+
+    /// A child at work here.
+    pub(super) fn child(&self, seed: u64) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--child", "runtime-jobber", &self.store]).arg(&self.effects).arg(seed.to_string());
+        Ok(command)
+    }
+
+    /// A child that only works.
+    pub(super) fn worker(&self) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--child", "runtime-worker", &self.store]).arg(&self.effects);
+        Ok(command)
+    }
+
+    /// True when the answer says no more than that the server is away: what was asked counts as not acknowledged.
+    fn is_outage(&self, error: &Error) -> bool {
+        self.is_server() && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)
+    }
 }
 
 /// Opens the hub of both sides.
-pub(super) async fn open(path: &Path) -> Result<Hub> {
-    let effects = OpenOptions::new().create(true).append(true).open(effects(path))?;
+pub(super) async fn open(place: &Place) -> neonhub_core::Result<Hub> {
+    let io = |cause| Error::internal("crash.open", cause);
+    let effects = OpenOptions::new().create(true).append(true).open(&place.effects).map_err(io)?;
     let queue = Queue::declare(QUEUE)
         .concurrency(CONCURRENCY)
         .backoff(Backoff::doubling(Duration::from_millis(1), Duration::from_millis(5)))
         .handler(Arc::new(Once(effects)))
         .build();
-    Ok(Hub::builder().store(path.to_string_lossy()).kinds(KINDS).queue(queue).build().await?)
+    let mut builder = Hub::builder().store(&place.store).kinds(KINDS).queue(queue);
+    if place.is_server() {
+        builder = builder.root_key(RootKey::from_bytes([0x5a; 32], "crash"));
+    }
+    builder.build().await
 }
 
 /// Does each job once by its ledger.
@@ -101,23 +146,31 @@ impl Once {
     }
 }
 
-/// Plays the child: arguments are the path of the store and a seed. Never returns unless an error ends it.
+/// Plays the child: arguments are the URL of the store, the file of the effects and a seed. Never returns unless an
+/// error ends it.
 ///
 /// # Errors
-/// Whatever the hub answers: none is expected.
+/// Whatever the hub answers: none is expected, but from a server that is away.
 pub(super) fn play(arguments: &[String]) -> Result<()> {
-    let [path, seed] = arguments else { return Err("the jobber needs a path and a seed".into()) };
+    let [store, effects, seed] = arguments else {
+        return Err("the jobber needs a store, a file and a seed".into());
+    };
+    let place = Place { store: store.clone(), effects: effects.into() };
     let seed: u64 = seed.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let hub = open(Path::new(path)).await?;
-        let cx = hub.workspace("default").await?;
-        schedule(&cx).await?;
-        hub.start_workers(&[]).await?;
+        let (_hub, cx) = patiently(&place, || begin(&place)).await?;
         let mut rng = Seed::from_number(seed).rng();
         let mut number = seed * 1_000_000;
         loop {
-            let made = enqueue(&cx, &mut rng, &mut number).await?;
+            let made = match enqueue(&cx, &mut rng, &mut number).await {
+                Ok(made) => made,
+                Err(error) if place.is_outage(&error) => {
+                    tokio::time::sleep(AWAY).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let numbers: Vec<String> = made.iter().map(ToString::to_string).collect();
             // One write for the whole line: the check counts complete lines only.
             std::io::stdout().lock().write_all(format!("{}\n", numbers.join(" ")).as_bytes())?;
@@ -125,19 +178,56 @@ pub(super) fn play(arguments: &[String]) -> Result<()> {
     })
 }
 
+/// Plays a child that only works: arguments are the URL of the store and the file of the effects.
+///
+/// # Errors
+/// Whatever the hub answers: none is expected, but from a server that is away.
+pub(super) fn play_worker(arguments: &[String]) -> Result<()> {
+    let [store, effects] = arguments else { return Err("the worker needs a store and a file".into()) };
+    let place = Place { store: store.clone(), effects: effects.into() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let _at_work = patiently(&place, || begin(&place)).await?;
+        std::io::stdout().lock().write_all(b"ready\n")?;
+        std::future::pending().await
+    })
+}
+
+/// Does something again while the server is away.
+async fn patiently<T, F: Future<Output = neonhub_core::Result<T>>>(
+    place: &Place,
+    mut work: impl FnMut() -> F,
+) -> Result<T> {
+    loop {
+        match work().await {
+            Err(error) if place.is_outage(&error) => tokio::time::sleep(AWAY).await,
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// A hub at work.
+async fn begin(place: &Place) -> neonhub_core::Result<(Hub, Scope)> {
+    let hub = open(place).await?;
+    let cx = hub.workspace("default").await?;
+    schedule(&cx).await?;
+    hub.start_workers(&[]).await?;
+    Ok((hub, cx))
+}
+
 /// The schedule that all children share: once a second, a job of the same queue.
-async fn schedule(cx: &Scope) -> Result<()> {
+pub(super) async fn schedule(cx: &Scope) -> neonhub_core::Result<()> {
     let target = Target::Job { queue: QUEUE.into(), name: "tick".into(), payload: json!({ "us": 100 }) };
     let every = When::Every { ms: 1_000, anchor: None };
     let new = CreateSchedule { overlap: Overlap::Allow, ..CreateSchedule::new("tick", target, every) };
     match cx.call(new).await {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
 }
 
 /// Enqueues one commit of jobs; gives their numbers once it is acknowledged.
-async fn enqueue(cx: &Scope, rng: &mut Rng, number: &mut u64) -> Result<Vec<u64>> {
+async fn enqueue(cx: &Scope, rng: &mut Rng, number: &mut u64) -> neonhub_core::Result<Vec<u64>> {
     let shape = rng.below(5);
     let count = if shape < 3 { 1 } else { 2 + rng.below(4) };
     let mut made = Vec::new();

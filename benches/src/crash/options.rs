@@ -4,6 +4,9 @@ use neonhub_core::{Rng, Seed};
 
 use crate::Result;
 
+/// Jobs of a fleet unless told.
+const JOBS: u64 = 20_000;
+
 /// Options of a crash check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -11,15 +14,17 @@ pub struct Options {
     pub kills: u64,
     /// Seed of the points at which they are killed.
     pub seed: u64,
+    /// How many jobs a fleet works.
+    pub jobs: u64,
 }
 
 impl Options {
-    /// Reads `--kills N` and `--seed N`. Default: the group's number of kills, seed 1.
+    /// Reads `--kills N`, `--seed N` and `--jobs N`. Default: the group's number of kills, seed 1, 20 000 jobs.
     ///
     /// # Errors
     /// Names the option that is unknown or holds no number.
     pub fn read(arguments: &[String], kills: u64) -> Result<Self> {
-        let mut options = Self { kills, seed: 1 };
+        let mut options = Self { kills, seed: 1, jobs: JOBS };
         let mut arguments = arguments.iter();
         while let Some(name) = arguments.next() {
             let mut number = || -> Result<u64> {
@@ -29,7 +34,10 @@ impl Options {
             match name.as_str() {
                 "--kills" => options.kills = number()?,
                 "--seed" => options.seed = number()?,
-                other => return Err(format!("no option `{other}`: choose --kills N or --seed N").into()),
+                "--jobs" => options.jobs = number()?,
+                other => {
+                    return Err(format!("no option `{other}`: choose --kills N, --seed N or --jobs N").into());
+                }
             }
         }
         Ok(options)
@@ -52,8 +60,9 @@ mod tests {
 
     #[test]
     fn defaults_hold_until_told_otherwise() {
-        assert_eq!(read(&[]).unwrap(), Options { kills: 100, seed: 1 });
-        assert_eq!(read(&["--seed", "9", "--kills", "3"]).unwrap(), Options { kills: 3, seed: 9 });
+        assert_eq!(read(&[]).unwrap(), Options { kills: 100, seed: 1, jobs: JOBS });
+        let told = read(&["--seed", "9", "--kills", "3", "--jobs", "50"]).unwrap();
+        assert_eq!(told, Options { kills: 3, seed: 9, jobs: 50 });
         assert!(
             read(&["--kills"]).is_err()
                 && read(&["--kills", "x"]).is_err()

@@ -59,6 +59,15 @@ impl Victim {
         Ok(())
     }
 
+    /// Waits until the child has printed `count` more lines than it had, or ended.
+    ///
+    /// # Errors
+    /// When the child stays silent for two minutes.
+    pub fn wait_for_more(&mut self, count: usize) -> Result<()> {
+        self.seen.extend(self.lines.try_iter());
+        self.wait_for_lines(self.seen.len() + count)
+    }
+
     /// Whether the child has not ended yet.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use neonhub_core::job::ops::{Enqueue, EnqueueMany, NewJob};
 use neonhub_core::job::{Handler, Job, Outcome, Queue};
+use neonhub_core::vault::RootKey;
 use neonhub_core::{Hub, Scope};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -29,7 +30,7 @@ const BATCH: usize = 1_000;
 /// Tasks that enqueue side by side.
 const TASKS: usize = 64;
 /// Jobs in work at once.
-const CONCURRENCY: usize = 10;
+pub(super) const CONCURRENCY: usize = 10;
 /// Bytes of one append of the floor: about what one job takes in the log.
 const APPEND_BYTES: usize = 512;
 const QUEUE: &str = "bench.noop";
@@ -107,8 +108,14 @@ fn floor(folder: &Path, appends: usize) -> Result<f64> {
 
 /// A hub in this folder whose queue does nothing, and counts it.
 async fn open(folder: &Path, done: Arc<Noop>) -> Result<Hub> {
+    open_at(&folder.join("queue.neon").to_string_lossy(), done).await
+}
+
+/// The same at the URL of a store.
+pub(super) async fn open_at(url: &str, done: Arc<Noop>) -> Result<Hub> {
     let queue = Queue::declare(QUEUE).concurrency(CONCURRENCY).handler(done).build();
-    Ok(Hub::builder().store(folder.join("queue.neon").to_string_lossy()).queue(queue).build().await?)
+    let key = RootKey::from_bytes([0x5a; 32], "bench");
+    Ok(Hub::builder().store(url).root_key(key).queue(queue).build().await?)
 }
 
 /// Runs on a fresh store.
@@ -126,7 +133,7 @@ fn job(payload: Value) -> NewJob {
     NewJob { queue: QUEUE.into(), name: "noop".into(), payload, ..NewJob::default() }
 }
 
-async fn one_by_one(cx: Scope, jobs: usize) -> Result<f64> {
+pub(super) async fn one_by_one(cx: Scope, jobs: usize) -> Result<f64> {
     let start = Instant::now();
     for n in 0..jobs {
         cx.call(Enqueue { job: job(json!({ "n": n })) }).await?;
@@ -134,7 +141,7 @@ async fn one_by_one(cx: Scope, jobs: usize) -> Result<f64> {
     Ok(jobs as f64 / start.elapsed().as_secs_f64())
 }
 
-async fn from_tasks(cx: Scope, jobs: usize) -> Result<f64> {
+pub(super) async fn from_tasks(cx: Scope, jobs: usize) -> Result<f64> {
     let start = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..TASKS {
@@ -152,7 +159,7 @@ async fn from_tasks(cx: Scope, jobs: usize) -> Result<f64> {
     Ok((jobs / TASKS * TASKS) as f64 / start.elapsed().as_secs_f64())
 }
 
-async fn in_batches(cx: Scope, jobs: usize) -> Result<f64> {
+pub(super) async fn in_batches(cx: Scope, jobs: usize) -> Result<f64> {
     let start = Instant::now();
     fill(&cx, jobs).await?;
     Ok(jobs as f64 / start.elapsed().as_secs_f64())
@@ -169,8 +176,13 @@ async fn fill(cx: &Scope, jobs: usize) -> Result<()> {
 /// Works a full queue to its end, which is when the last outcome is stored.
 async fn work(jobs: usize) -> Result<f64> {
     let folder = tempfile::tempdir()?;
+    work_at(&folder.path().join("queue.neon").to_string_lossy(), jobs).await
+}
+
+/// The same at the URL of a fresh store.
+pub(super) async fn work_at(url: &str, jobs: usize) -> Result<f64> {
     let done = Arc::<Noop>::default();
-    let hub = open(folder.path(), Arc::clone(&done)).await?;
+    let hub = open_at(url, Arc::clone(&done)).await?;
     let cx = hub.workspace("default").await?;
     fill(&cx, jobs).await?;
     done.left.store(jobs, Ordering::SeqCst);
@@ -191,7 +203,7 @@ async fn work(jobs: usize) -> Result<f64> {
 
 /// Does nothing, one job at a time, and tells when all are through.
 #[derive(Debug, Default)]
-struct Noop {
+pub(super) struct Noop {
     left: AtomicUsize,
     all: Notify,
 }

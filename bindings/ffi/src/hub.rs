@@ -45,7 +45,7 @@ impl FfiHub {
                 builder = builder.clock(Arc::clone(clock) as Arc<dyn Clock>);
             }
             let hub = builder.build().await?;
-            if let Some(folder) = options.outbox(hub.location()) {
+            if let Some(folder) = options.outbox(&hub) {
                 hub.add_connector(Arc::new(Outbox::at(folder)));
             }
             Ok((hub.workspace(options.slug()).await?, clock.map(VirtualClock::new)))

@@ -1,11 +1,11 @@
 //! How to open a hub and how to make one call, as a binding passes it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use neonhub_core::op::CallOptions;
-use neonhub_core::{CancelToken, Error, HubBuilder, ManualClock, Result, Timestamp};
+use neonhub_core::{CancelToken, Error, Hub, HubBuilder, ManualClock, Result, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,12 +14,13 @@ use serde_json::Value;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// Where records are kept: a path, `sqlite:PATH` or `memory:`. Default: `memory:`.
+    /// Where records are kept: a path, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` (feature `postgres`; the
+    /// root key stands in the variable `NEONHUB_KEY`) or `memory:`. Default: `memory:`.
     pub url: Option<String>,
     /// Short name of the workspace to work in. Default: `default`.
     pub workspace: Option<String>,
-    /// Folder that takes every message until a connector is added. Default: beside the store file, as
-    /// [`neonhub::open`] has it; a store in memory has none.
+    /// Folder that takes every message until a connector is added. Default: beside the store, as [`neonhub::open`] has
+    /// it; a store in memory has none.
     pub outbox: Option<String>,
     /// Fixes all chance, for tests and repeatable runs. Below 2^53.
     pub seed: Option<u64>,
@@ -56,13 +57,8 @@ impl OpenOptions {
     }
 
     /// The folder of the outbox.
-    pub(crate) fn outbox(&self, location: Option<&Path>) -> Option<PathBuf> {
-        if let Some(folder) = &self.outbox {
-            return Some(PathBuf::from(folder));
-        }
-        let mut folder = location?.as_os_str().to_owned();
-        folder.push(".outbox");
-        Some(folder.into())
+    pub(crate) fn outbox(&self, hub: &Hub) -> Option<PathBuf> {
+        self.outbox.as_ref().map(PathBuf::from).or_else(|| hub.beside("outbox"))
     }
 
     /// Puts the settings into a builder.

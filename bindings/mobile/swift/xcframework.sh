@@ -12,7 +12,7 @@ rm -rf "$out" NeonHubFFI.xcframework
 mkdir -p "$out/headers"
 
 build() {
-    cargo rustc --manifest-path "$root/Cargo.toml" -p neonhub-mobile --lib --crate-type staticlib --release --target "$1"
+    cargo rustc --manifest-path "$root/Cargo.toml" -p neonhub-mobile --no-default-features --lib --crate-type staticlib --release --target "$1"
 }
 for triple in aarch64-apple-ios aarch64-apple-ios-sim x86_64-apple-ios aarch64-apple-darwin x86_64-apple-darwin; do
     build "$triple"

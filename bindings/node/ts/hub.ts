@@ -34,7 +34,8 @@ export interface OpenOptions {
  *
  * A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
  *
- * @param url A path such as `brand.neon`, `sqlite:PATH`, or `memory:` for a hub that leaves nothing behind.
+ * @param url A path such as `brand.neon`, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` (the root key stands
+ *   in the variable `NEONHUB_KEY`), or `memory:` for a hub that leaves nothing behind.
  */
 export async function open(url = 'memory:', options: OpenOptions = {}): Promise<Hub> {
   const settings = JSON.stringify(encode({ url, ...options }, 0));

@@ -44,14 +44,23 @@ enum Place {
 pub(super) enum Home {
     Memory,
     File(PathBuf),
-    Server,
+    /// The path that names the store on this machine.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "this build opens no server"))]
+    Server(PathBuf),
 }
 
 impl Home {
-    fn into_location(self) -> Option<PathBuf> {
+    fn location(&self) -> Option<PathBuf> {
         match self {
-            Home::File(path) => Some(path),
-            Home::Memory | Home::Server => None,
+            Home::File(path) => Some(path.clone()),
+            Home::Memory | Home::Server(_) => None,
+        }
+    }
+
+    fn beside(self) -> Option<PathBuf> {
+        match self {
+            Home::File(path) | Home::Server(path) => Some(path),
+            Home::Memory => None,
         }
     }
 }
@@ -368,7 +377,7 @@ impl HubBuilder {
         Seed::from_entropy().rng().fill(&mut token);
         let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
         store.register_worker(&worker)?;
-        let location = home.into_location();
+        let location = home.location();
         let anchor = self.anchor.unwrap_or_else(|| crate::audit::anchor_beside(location.as_deref()));
         let control = super::Control::new(store.watch());
         let hub = Hub(Arc::new(Inner {
@@ -380,6 +389,7 @@ impl HubBuilder {
             telemetry: Arc::new(Telemetry::new()?),
             error_sinks: self.error_sinks,
             location,
+            beside: home.beside(),
             catalogue,
             kinds,
             services: RwLock::new(self.services),
@@ -523,7 +533,7 @@ fn default_key(home: &Home) -> Result<Arc<dyn KeyProvider>> {
     match home {
         Home::Memory => Ok(Arc::new(FixedKey(RootKey::generate("memory")?))),
         Home::File(store) => Ok(Arc::new(FileKey::beside(store))),
-        Home::Server => Err(Error::new(
+        Home::Server(_) => Err(Error::new(
             ErrorKind::Config,
             "hub.open",
             format!(
@@ -543,7 +553,7 @@ pub(super) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
         return Ok((Arc::new(MemoryStore::new()), Home::Memory));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok((open_server(url).await?, Home::Server));
+        return open_server(url).await;
     }
     if let Some((scheme, _)) = url.split_once("://") {
         return Err(Error::new(
@@ -569,13 +579,15 @@ pub(super) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
 }
 
 #[cfg(feature = "postgres")]
-async fn open_server(url: &str) -> Result<SharedStore> {
-    Ok(Arc::new(crate::store::postgres::PostgresStore::open(url).await?))
+async fn open_server(url: &str) -> Result<(SharedStore, Home)> {
+    let options = crate::store::postgres::PostgresOptions::from_url(url)?;
+    let home = Home::Server(options.beside());
+    Ok((Arc::new(crate::store::postgres::PostgresStore::with_options(options).await?), home))
 }
 
 #[cfg(not(feature = "postgres"))]
 #[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_server(_url: &str) -> Result<SharedStore> {
+async fn open_server(_url: &str) -> Result<(SharedStore, Home)> {
     Err(Error::new(
         ErrorKind::Unsupported,
         "hub.open",

@@ -10,7 +10,7 @@ mod scope_ops;
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -57,7 +57,8 @@ struct Inner {
     vault: Vault,
     telemetry: Arc<Telemetry>,
     error_sinks: Vec<Arc<dyn ErrorSink>>,
-    location: Option<std::path::PathBuf>,
+    location: Option<PathBuf>,
+    beside: Option<PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
     kinds: Vec<Kind>,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -138,10 +139,21 @@ impl Hub {
         self.0.store.as_ref()
     }
 
-    /// Where the store lives on disk, for caches beside it; `None` in memory.
+    /// Where the store lives on disk, for caches beside it; `None` in memory and on a server.
     #[must_use]
     pub fn location(&self) -> Option<&Path> {
         self.0.location.as_deref()
+    }
+
+    /// The path of something that this process keeps beside the store: `STORE.ending` for a file, and
+    /// `DATABASE.SCHEMA.ending` for a server, in the working directory or the `folder` of the store URL. `None` in
+    /// memory.
+    #[must_use]
+    pub fn beside(&self, ending: &str) -> Option<PathBuf> {
+        let mut path = self.0.beside.as_ref()?.clone().into_os_string();
+        path.push(".");
+        path.push(ending);
+        Some(path.into())
     }
 
     /// The owner's scope in a workspace: the rights of the app that embeds the hub.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::claim::LEASE;
 use super::finish::{close, event, note_history};
 use super::{Job, JobError, JobNote, JobState, JobWorker, Queue, flow};
 use crate::op::Unit;
@@ -17,6 +19,9 @@ const MAX_STALLS: u8 = 2;
 /// A job that was in work at so many crashes is given up. Most of them were innocent bystanders in a batch, or their
 /// process was killed from outside, so the bound is wide.
 const MAX_CRASHES: u8 = 20;
+/// A job that this process holds by the store and knows nothing of is free after this time: within it, the taking of it
+/// may be under way.
+const UNDER_WAY: Duration = Duration::from_secs(5);
 /// Jobs of one commit.
 const PAGE: usize = 500;
 
@@ -66,12 +71,13 @@ async fn reports(cx: &Scope, owner: &str, now: Timestamp) -> Result<bool> {
     Ok(row.as_ref().map(Stored::<JobWorker>::from_row).transpose()?.is_some_and(|w| w.until > now))
 }
 
-/// Jobs of workers that are known to be gone go back to waiting at once. Gives how many.
+/// Jobs of workers that are known to be gone go back to waiting at once, and those that this process lost track of (the
+/// store was away while it took or ended them) soon. Gives how many.
 pub(super) async fn release_orphans(cx: &Scope, queue: &Queue) -> Result<usize> {
-    let me = cx.hub().worker_name();
+    let (now, me) = (cx.hub().steady_now(), cx.hub().worker_name());
     let mut query = Query::index("lease_until").prefix(Key::text(queue.name())).limit(PAGE);
     let mut released = 0;
-    let mut alive: BTreeMap<String, bool> = BTreeMap::from([(me.to_owned(), true)]);
+    let mut alive: BTreeMap<String, bool> = BTreeMap::new();
     loop {
         let held = cx.query::<Job>(&query).await?;
         let Some(last) = held.last() else { return Ok(released) };
@@ -82,6 +88,13 @@ pub(super) async fn release_orphans(cx: &Scope, queue: &Queue) -> Result<usize> 
         let mut lost = Vec::new();
         for job in held {
             let owner = job.lease.as_ref().map(|l| l.owner.clone()).unwrap_or_default();
+            if owner == me {
+                let is_old = job.lease.as_ref().is_some_and(|l| l.until <= now.plus(LEASE - UNDER_WAY));
+                if is_old && !cx.hub().room().has_taken(&job.id) {
+                    lost.push((job, Loss::Crash));
+                }
+                continue;
+            }
             if !*alive.entry(owner.clone()).or_insert_with(|| cx.store().is_worker_alive(&owner)) {
                 lost.push((job, Loss::Crash));
             }

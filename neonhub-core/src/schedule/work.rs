@@ -129,28 +129,23 @@ async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
     if session.state.is_ended() {
         return Ok(Outcome::Done);
     }
-    let outcome = match answer {
-        Ok(value) => {
-            let summary: String = value.to_string().chars().take(MAX_SUMMARY).collect();
-            settle(cx, &mut schedule.body, &mut session.body, Ended::Well(summary))?;
-            Outcome::Done
-        }
+    let ended = match answer {
+        Ok(value) => Ended::Well(value.to_string().chars().take(MAX_SUMMARY).collect()),
         Err(error) if error.is_retryable() && job.attempts + 1 < job.max_attempts => {
             session.body.state = SessionState::Pending;
             session.body.reason = Some(error.code().to_owned());
             cx.save(&session)?;
             return Ok(Outcome::Failed(error));
         }
-        Err(error) => {
-            // The session holds the failure; a dead letter beside it would say the same again.
-            settle(cx, &mut schedule.body, &mut session.body, Ended::Failed(error.code().to_owned()))?;
-            Outcome::Done
-        }
+        // The session holds the failure; a dead letter beside it would say the same again.
+        Err(error) => Ended::Failed(error.code().to_owned()),
     };
-    cx.save(&schedule)?;
+    if settle(cx, &mut schedule.body, &mut session.body, ended)? {
+        cx.save(&schedule)?;
+    }
     cx.save(&session)?;
     sweep(cx, &schedule).await?;
-    Ok(outcome)
+    Ok(Outcome::Done)
 }
 
 /// Closes the session of a job that was worked in its own queue.
@@ -176,8 +171,9 @@ async fn close(cx: &Scope, job: &Job) -> Result<Outcome> {
     }
     match schedule {
         Some(mut schedule) => {
-            settle(cx, &mut schedule.body, &mut session.body, ended)?;
-            cx.save(&schedule)?;
+            if settle(cx, &mut schedule.body, &mut session.body, ended)? {
+                cx.save(&schedule)?;
+            }
             cx.save(&session)?;
             sweep(cx, &schedule).await?;
         }
@@ -189,16 +185,17 @@ async fn close(cx: &Scope, job: &Job) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Ends a session and counts it for its schedule, which pauses itself after too many failures in a row.
+/// Ends a session and counts it for its schedule, which pauses itself after too many failures in a row. Gives whether the
+/// schedule changed: mostly it does not, and then many sessions that end at once must not contend for its record.
 pub(super) fn settle(
     cx: &Scope,
     schedule: &mut Schedule,
     session: &mut AgentSession,
     ended: Ended,
-) -> Result<()> {
-    match &ended {
-        Ended::Well(_) => schedule.failures = 0,
-        Ended::Cancelled(_) => {}
+) -> Result<bool> {
+    let is_changed = match &ended {
+        Ended::Well(_) => std::mem::take(&mut schedule.failures) > 0,
+        Ended::Cancelled(_) => false,
         Ended::Failed(reason) => {
             schedule.failures += 1;
             emit(cx, schedule, "schedule.failed", json!({ "session": session.id, "reason": reason }))?;
@@ -206,9 +203,11 @@ pub(super) fn settle(
             if limit > 0 && schedule.failures >= limit && schedule.enabled {
                 pause(cx, schedule, "too_many_failures")?;
             }
+            true
         }
-    }
-    settle_alone(cx, session, ended)
+    };
+    settle_alone(cx, session, ended)?;
+    Ok(is_changed)
 }
 
 fn settle_alone(cx: &Scope, session: &mut AgentSession, ended: Ended) -> Result<()> {

@@ -53,9 +53,10 @@ def open(
     """Opens a hub, and makes its file when there is none.
 
     Args:
-        url: A path such as ``brand.neon``, ``sqlite:PATH``, or ``memory:`` for a hub that leaves nothing behind.
+        url: A path such as ``brand.neon``, ``sqlite:PATH``, ``postgres://USER:PASSWORD@HOST/DATABASE`` (the root key
+            stands in the variable ``NEONHUB_KEY``), or ``memory:`` for a hub that leaves nothing behind.
         workspace: Short name of the workspace to work in.
-        outbox: Folder that takes every message until a connector is added. Default: beside the file.
+        outbox: Folder that takes every message until a connector is added. Default: beside the store.
         seed: Fixes all chance, for tests and repeatable runs. Below 2**53.
         now: Stops the clock at this instant (with time zone), for tests and repeatable runs.
 

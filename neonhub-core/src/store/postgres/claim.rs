@@ -2,8 +2,9 @@
 
 use deadpool_postgres::{Object, Pool};
 
-use super::committer::{place, settle};
+use super::committer::place;
 use super::error::failed;
+use super::fate::{Settled, settle};
 use super::read;
 use super::session::take;
 use super::write::{Outcome, group_begun};
@@ -40,9 +41,14 @@ pub(super) async fn claim(
             drop(Object::take(client));
             Err(error)
         }
-        Outcome::Lost(answers, xid) => {
+        Outcome::Lost(lost) => {
             drop(Object::take(client));
-            settle(pool, answers, &xid).await.pop().unwrap_or_else(|| Err(nothing()))
+            match settle(pool, &lost).await {
+                Settled::Committed(first) => {
+                    place(lost.answers, first).pop().unwrap_or_else(|| Err(nothing()))
+                }
+                Settled::Aborted(error) | Settled::Unknown(error) => Err(error),
+            }
         }
     }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::error::{closed, failed};
+use super::error::{closed, is_away};
+use super::fate::{Settled, settle};
 use super::session::take;
 use super::write::{Answers, Outcome, group};
 use crate::store::{Batch, Committed};
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result};
 
 /// Most commits of one transaction.
 const GROUP: usize = 256;
@@ -21,9 +22,10 @@ const GROUP: usize = 256;
 const LANES: usize = 4;
 /// How often a transaction that lost a race is repeated.
 const TRIES: u32 = 16;
-/// How often a commit whose connection went away is asked after, and the pause between.
-const ASK: u32 = 40;
-const ASK_PAUSE: Duration = Duration::from_millis(250);
+/// How long a commit waits for a server that went away before anything was written: longer than a restart.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two looks for a server that is away.
+const AWAY_PAUSE: Duration = Duration::from_millis(250);
 
 type Waiting = (Batch, oneshot::Sender<Result<Committed>>);
 
@@ -129,28 +131,61 @@ impl Desk {
     }
 }
 
-/// Commits a group, again while it loses races.
+/// Commits a group, again while it loses races, and while the server is away for a moment: its restart is a pause,
+/// not an error, because here it is known that nothing was written.
 async fn commit(pool: &Pool, workspace: &WorkspaceId, batches: &[Batch]) -> Vec<Result<Committed>> {
-    let mut last = Error::new(ErrorKind::Internal, "store.commit", "no try was made");
-    for _ in 0..TRIES {
-        let client = match take(pool, "store.commit").await {
-            Ok(client) => client,
-            Err(error) => return refuse(batches.len(), &error),
-        };
-        match group(&client, workspace.as_str(), batches).await {
-            Outcome::Done(answers, first) => return place(answers, first),
-            Outcome::Race(error) => last = error,
-            Outcome::Failed(error) => {
-                forget(client, &error);
-                return refuse(batches.len(), &error);
+    let start = Instant::now();
+    let mut races = 0;
+    loop {
+        let error = match attempt(pool, workspace, batches).await {
+            Attempt::Settled(answers) => return answers,
+            Attempt::Race(error) => {
+                races += 1;
+                if races == TRIES {
+                    return refuse(batches.len(), &error);
+                }
+                continue;
             }
-            Outcome::Lost(answers, xid) => {
-                drop(deadpool_postgres::Object::take(client));
-                return settle(pool, answers, &xid).await;
+            Attempt::Failed(error) => error,
+        };
+        if !is_away(&error) || pool.is_closed() || start.elapsed() >= PATIENCE {
+            return refuse(batches.len(), &error);
+        }
+        tokio::time::sleep(AWAY_PAUSE).await;
+    }
+}
+
+/// What one try came to.
+enum Attempt {
+    /// Every batch has its answer.
+    Settled(Vec<Result<Committed>>),
+    /// Another transaction was first: nothing was written.
+    Race(Error),
+    /// Nothing was written.
+    Failed(Error),
+}
+
+async fn attempt(pool: &Pool, workspace: &WorkspaceId, batches: &[Batch]) -> Attempt {
+    let client = match take(pool, "store.commit").await {
+        Ok(client) => client,
+        Err(error) => return Attempt::Failed(error),
+    };
+    match group(&client, workspace.as_str(), batches).await {
+        Outcome::Done(answers, first) => Attempt::Settled(place(answers, first)),
+        Outcome::Race(error) => Attempt::Race(error),
+        Outcome::Failed(error) => {
+            forget(client, &error);
+            Attempt::Failed(error)
+        }
+        Outcome::Lost(lost) => {
+            drop(deadpool_postgres::Object::take(client));
+            match settle(pool, &lost).await {
+                Settled::Committed(first) => Attempt::Settled(place(lost.answers, first)),
+                Settled::Aborted(error) => Attempt::Failed(error),
+                Settled::Unknown(error) => Attempt::Settled(refuse(batches.len(), &error)),
             }
         }
     }
-    refuse(batches.len(), &last)
 }
 
 /// A connection that failed may have a transaction open: it does not go back.
@@ -180,54 +215,4 @@ fn refuse(count: usize, error: &Error) -> Vec<Result<Committed>> {
         }
     };
     (0..count).map(|_| Err(copy())).collect()
-}
-
-/// Asks the server what became of a commit whose connection went away.
-pub(super) async fn settle(pool: &Pool, answers: Answers, xid: &str) -> Vec<Result<Committed>> {
-    for _ in 0..ASK {
-        match fate(pool, xid).await {
-            Ok(Fate::Committed(first)) => return place(answers, first),
-            Ok(Fate::Aborted) => {
-                let error = Error::new(
-                    ErrorKind::Unavailable,
-                    "store.commit",
-                    "the database server went away; nothing was written: try again",
-                )
-                .with_retry(Retry::Backoff);
-                return refuse(answers.len(), &error);
-            }
-            Ok(Fate::Running) | Err(_) => tokio::time::sleep(ASK_PAUSE).await,
-        }
-    }
-    let error = Error::new(
-        ErrorKind::OutcomeUnknown,
-        "store.commit",
-        "the database server went away during the commit: read the records to see whether they were written",
-    )
-    .with_retry(Retry::Never);
-    refuse(answers.len(), &error)
-}
-
-enum Fate {
-    Committed(u64),
-    Aborted,
-    Running,
-}
-
-async fn fate(pool: &Pool, xid: &str) -> Result<Fate> {
-    let sql = |e| failed("store.commit", &e);
-    let client = take(pool, "store.commit").await?;
-    let row = client.query_one("SELECT pg_xact_status($1::text::xid8)", &[&xid]).await.map_err(sql)?;
-    match row.try_get::<_, Option<&str>>(0).map_err(sql)? {
-        Some("committed") => {
-            // Entries of one transaction are neighbours near the end of the feed.
-            let text = "SELECT coalesce(min(seq), 0) FROM _feed WHERE shard = 0 AND xid = $1::text::bigint \
-                        AND seq > (SELECT seq - 1000000 FROM _shard WHERE shard = 0)";
-            let row = client.query_one(text, &[&xid]).await.map_err(sql)?;
-            Ok(Fate::Committed(row.get::<_, i64>(0).cast_unsigned()))
-        }
-        Some("in progress") => Ok(Fate::Running),
-        // A server that was killed forgets transactions that never finished.
-        _ => Ok(Fate::Aborted),
-    }
 }

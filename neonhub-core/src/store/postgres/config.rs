@@ -28,6 +28,8 @@ pub struct PostgresOptions {
     pub pool: usize,
     /// Time for one statement. Default: 30 s.
     pub statement_timeout: Duration,
+    /// Folder of what this process keeps beside the store, such as the outbox. Default: the working directory.
+    pub folder: Option<PathBuf>,
     /// PEM file with the certificates that the server's must come from. Default: those of the system.
     pub root_certificates: Option<PathBuf>,
 }
@@ -48,7 +50,7 @@ fn bad(expected: impl Into<String>) -> Error {
 
 impl PostgresOptions {
     /// Reads a store URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE` with `sslmode`, `sslrootcert`,
-    /// `connect_timeout` and the other words of PostgreSQL clients, and `schema`, `pool` and
+    /// `connect_timeout` and the other words of PostgreSQL clients, and `schema`, `pool`, `folder` and
     /// `statement_timeout_ms` of ours.
     ///
     /// # Errors
@@ -61,6 +63,7 @@ impl PostgresOptions {
             schema: "neonhub".into(),
             pool: POOL,
             statement_timeout: STATEMENT,
+            folder: None,
             root_certificates: None,
         };
         let mut theirs = Vec::new();
@@ -91,6 +94,16 @@ impl PostgresOptions {
         Ok(self)
     }
 
+    /// Path that names this store on this machine: what is kept beside it has the same path with an ending, as beside
+    /// a file.
+    pub(crate) fn beside(&self) -> PathBuf {
+        let database = self.server.get_dbname().or(self.server.get_user()).unwrap_or("postgres");
+        // The name of a database may hold any character; that of a file may not.
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        let name = format!("{}.{}", database.chars().map(plain).collect::<String>(), self.schema);
+        self.folder.clone().unwrap_or_default().join(name)
+    }
+
     /// True when the pair was one of our words.
     fn take(&mut self, pair: &str) -> Result<bool> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -113,6 +126,8 @@ impl PostgresOptions {
                 let ms = ms.ok_or_else(|| bad("expected `statement_timeout_ms` as 1..86400000"))?;
                 self.statement_timeout = Duration::from_millis(ms);
             }
+            "folder" if value.is_empty() => return Err(bad("expected `folder` as a path")),
+            "folder" => self.folder = Some(PathBuf::from(value)),
             "sslrootcert" => self.root_certificates = Some(PathBuf::from(value)),
             _ => return Ok(false),
         }
@@ -139,11 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_beside_is_named_by_database_and_schema() {
+        let of = |url: &str| PostgresOptions::from_url(url).unwrap().beside();
+        assert_eq!(of("postgres://ada@h/shop"), PathBuf::from("shop.neonhub"));
+        assert_eq!(
+            of("postgres://ada@h/a.b?schema=crm&folder=/var/lib/n"),
+            PathBuf::from("/var/lib/n/a_b.crm")
+        );
+    }
+
+    #[test]
     fn wrong_urls_name_the_form_and_never_the_password() {
         for url in [
             "postgres://u:secret@h/db?pool=0",
             "postgres://u:secret@h/db?schema=Drop%20it",
             "postgres://u:secret@h/db?nonsense=1",
+            "postgres://u:secret@h/db?folder=",
         ] {
             let error = PostgresOptions::from_url(url).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);

@@ -5,14 +5,34 @@ use tokio_postgres::error::SqlState;
 
 use crate::{Error, ErrorKind, Retry};
 
+/// Finer word for a server that is not there.
+const AWAY: &str = "server_away";
+/// What a server says that is stopping, was killed, or is starting.
+const ENDING: [SqlState; 3] =
+    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+
 /// An answer of the server. Its detail line is left out: it may quote keys and values.
 pub(super) fn failed(operation: &'static str, cause: &tokio_postgres::Error) -> Error {
     let Some(db) = cause.as_db_error() else {
         return unreachable(operation, describe(cause));
     };
-    let (kind, message, retry) = classify(db.code());
     let shown = format!("{} {}", db.code().code(), db.message());
+    if ENDING.contains(db.code()) {
+        return away(operation, "the database server is stopping or starting: try again in a moment")
+            .with_source(shown);
+    }
+    let (kind, message, retry) = classify(db.code());
     Error::new(kind, operation, message).with_retry(retry).with_source(shown)
+}
+
+/// A server that is not there now and will be again.
+pub(super) fn away(operation: &'static str, message: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, operation, message).with_code(AWAY).with_retry(Retry::Backoff)
+}
+
+/// True for errors that a restart of the server explains.
+pub(super) fn is_away(error: &Error) -> bool {
+    error.code() == AWAY
 }
 
 fn classify(code: &SqlState) -> (ErrorKind, &'static str, Retry) {
@@ -73,12 +93,10 @@ fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn unreachable(operation: &'static str, shown: String) -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
+    away(
         operation,
         "the database server cannot be reached: check that it runs and that the store URL names it",
     )
-    .with_retry(Retry::Backoff)
     .with_source(shown)
 }
 
@@ -119,7 +137,6 @@ pub(super) fn is_race(cause: &tokio_postgres::Error) -> bool {
 pub(super) fn is_lost(cause: &tokio_postgres::Error) -> bool {
     match cause.as_db_error() {
         None => true,
-        Some(db) => [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW]
-            .contains(db.code()),
+        Some(db) => ENDING.contains(db.code()),
     }
 }

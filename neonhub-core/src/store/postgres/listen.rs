@@ -90,6 +90,10 @@ impl Listener {
         client.batch_execute(&self.setup).await.map_err(sql)?;
         client.batch_execute(&format!("LISTEN \"{}\"", self.channel())).await.map_err(sql)?;
         let mut held = BTreeSet::new();
+        // By the clock, not after a silence: with much news there is none, and dead workers would never be noticed.
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        poll.reset();
         loop {
             self.hold(&client, &mut held).await?;
             tokio::select! {
@@ -102,7 +106,7 @@ impl Listener {
                     let payload = seq.to_string();
                     client.execute("SELECT pg_notify($1, $2)", &[&self.channel(), &payload]).await.map_err(sql)?;
                 }
-                () = tokio::time::sleep(POLL) => {
+                _ = poll.tick() => {
                     let row = client.query_one("SELECT seq FROM _shard WHERE shard = 0", &[]).await.map_err(sql)?;
                     self.heard(row.get::<_, i64>(0).cast_unsigned());
                     self.look_around(&client).await?;
@@ -115,7 +119,9 @@ impl Listener {
         self.seq.send_if_modified(|known| std::mem::replace(known, seq.max(*known)) < seq);
     }
 
-    /// Holds the locks of our workers as long as this connection lives.
+    /// Holds the locks of our workers as long as this connection lives. One that is not free is asked for again at
+    /// the next turn: another process just looks at it, or the server has not noticed yet that the last connection
+    /// is gone.
     async fn hold(&self, client: &Client, held: &mut BTreeSet<String>) -> Result<()> {
         let new: Vec<String> = {
             let ours = self.presence.ours.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,8 +130,13 @@ impl Listener {
         for name in new {
             let text =
                 "SELECT pg_try_advisory_lock(hashtextextended('neonhub.worker.' || $1 || '.' || $2, 0))";
-            client.execute(text, &[&self.schema, &name]).await.map_err(|e| failed("store.watch", &e))?;
-            held.insert(name);
+            let row = client
+                .query_one(text, &[&self.schema, &name])
+                .await
+                .map_err(|e| failed("store.watch", &e))?;
+            if row.get(0) {
+                held.insert(name);
+            }
         }
         Ok(())
     }

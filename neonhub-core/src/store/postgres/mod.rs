@@ -9,6 +9,7 @@ mod committer;
 mod config;
 mod error;
 mod escape;
+mod fate;
 mod grow;
 mod listen;
 mod read;

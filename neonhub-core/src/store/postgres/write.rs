@@ -39,9 +39,19 @@ pub(super) enum Outcome {
     /// Another transaction was first: nothing was written, repeat it.
     Race(Error),
     /// The connection went away during the commit of this transaction.
-    Lost(Answers, String),
+    Lost(Lost),
     /// Nothing was written.
     Failed(Error),
+}
+
+/// A commit of which nobody knows whether it took effect.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) answers: Answers,
+    /// Number of the transaction.
+    pub(super) xid: String,
+    /// Its entries of the feed.
+    pub(super) entries: Vec<String>,
 }
 
 /// Requests under way with what they refer to.
@@ -74,9 +84,22 @@ async fn commit(client: &Object, workspace: &str, batches: &[Batch], begin: &'st
     };
     let (facts, xid) = facts;
     let plan = work_out(batches, &facts);
-    match write(client, workspace, &plan, &facts).await {
+    let entries = match entries(&plan) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let _ = client.batch_execute("ROLLBACK").await;
+            return Outcome::Failed(error);
+        }
+    };
+    match write(client, workspace, &plan, &facts, &entries).await {
         Ok(first) => Outcome::Done(plan.answers, first),
-        Err(Trouble::Server(cause)) if is_lost(&cause) => Outcome::Lost(plan.answers, xid),
+        // What writes nothing is not lost.
+        Err(Trouble::Server(cause)) if is_lost(&cause) && entries.is_empty() => {
+            Outcome::Done(plan.answers, 0)
+        }
+        Err(Trouble::Server(cause)) if is_lost(&cause) => {
+            Outcome::Lost(Lost { answers: plan.answers, xid, entries })
+        }
         Err(Trouble::Server(cause)) if is_race(&cause) => Outcome::Race(clash(&cause)),
         Err(Trouble::Server(cause)) => Outcome::Failed(failed(OPERATION, &cause)),
         Err(Trouble::Ours(error)) => {
@@ -329,8 +352,19 @@ fn head_steps<'a>(plan: &'a Plan, facts: &Facts, steps: &mut Vec<Step<'a>>) {
     }
 }
 
+/// The entries of the feed as they are stored.
+fn entries(plan: &Plan) -> Result<Vec<String>> {
+    plan.feed.iter().map(|(_, changes)| compact::text(changes)).collect()
+}
+
 /// Second exchange: writes, feed and commit in one go. Gives the position of the first entry.
-async fn write(client: &Object, workspace: &str, plan: &Plan, facts: &Facts) -> Result<u64, Trouble> {
+async fn write(
+    client: &Object,
+    workspace: &str,
+    plan: &Plan,
+    facts: &Facts,
+    texts: &[String],
+) -> Result<u64, Trouble> {
     if plan.feed.is_empty() {
         return client.batch_execute("COMMIT").await.map(|()| 0).map_err(Trouble::Server);
     }
@@ -341,10 +375,6 @@ async fn write(client: &Object, workspace: &str, plan: &Plan, facts: &Facts) -> 
     head_steps(plan, facts, &mut steps);
     let count = i64::try_from(plan.feed.len()).unwrap_or(i64::MAX);
     let ats: Vec<i64> = plan.feed.iter().map(|(at, _)| at.as_millis()).collect();
-    let mut texts = Vec::with_capacity(plan.feed.len());
-    for (_, changes) in &plan.feed {
-        texts.push(compact::text(changes).map_err(Trouble::Ours)?);
-    }
     let mut statements = Vec::with_capacity(steps.len());
     for step in &steps {
         statements.push(prepare(client, step.text(), OPERATION).await.map_err(Trouble::Ours)?);

@@ -215,9 +215,10 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
          * A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox
          * folder.
          *
-         * @param url a path such as `brand.neon`, `sqlite:PATH`, or `memory:` for a hub that leaves nothing behind
+         * @param url a path such as `brand.neon`, `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` (the root key
+         *   stands in the variable `NEONHUB_KEY`), or `memory:` for a hub that leaves nothing behind
          * @param workspace short name of the workspace to work in
-         * @param outbox folder that takes every message until a connector is added; beside the file when null
+         * @param outbox folder that takes every message until a connector is added; beside the store when null
          * @param seed fixes all chance, for tests and repeatable runs; below 2^53
          * @param now stops the clock at this instant, for tests and repeatable runs
          * @param more settings of the core that have no argument here
