@@ -26,17 +26,24 @@
 //! ```
 
 mod answer;
+mod anthropic;
+mod anthropic_read;
 mod caps;
+mod compatible;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod offline;
+mod ollama;
+mod openai;
 mod ops;
 mod part;
 mod request;
 pub mod schema;
 #[cfg(any(test, feature = "doubles"))]
 mod scripted;
+pub mod table;
 mod task;
+mod wire;
 
 use std::fmt;
 use std::pin::Pin;
@@ -49,6 +56,7 @@ use crate::op::{Entry, entry};
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
+pub use compatible::EndpointCaps;
 pub use offline::Offline;
 pub use ops::{GenerateText, GeneratedText, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
@@ -57,6 +65,7 @@ pub(crate) use request::{MAX_SEED, hex};
 #[cfg(any(test, feature = "doubles"))]
 pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
+pub use wire::{Api, Provider, ProviderBuilder, ProviderConfig};
 
 /// Operations on models.
 pub static CATALOGUE: &[Entry] = &[entry::<GenerateText>()];
