@@ -193,6 +193,8 @@ pub enum Delta {
         /// For a reader.
         message: String,
     },
+    /// Another model starts again from the beginning: what came before counts no more.
+    Restarted,
     /// The end.
     Done(StopKind),
 }
@@ -307,6 +309,7 @@ impl Joined {
             Delta::Cited(citation) => self.citations.push(citation),
             Delta::Usage(usage) => self.usage = usage,
             Delta::Warning { code, message } => self.warnings.push((code, message)),
+            Delta::Restarted => *self = Joined::default(),
             Delta::Done(stop) => self.stop = Some(stop),
         }
     }

@@ -116,7 +116,10 @@ impl Flow {
         while flow.pending.is_empty() && flow.failed.is_none() && flow.phase == Phase::Reading {
             flow.read().await;
         }
-        if let (true, Some(error)) = (flow.pending.is_empty(), flow.failed.take()) {
+        // What came before a failure is still to be told.
+        if flow.pending.is_empty()
+            && let Some(error) = flow.failed.take()
+        {
             return Err(error);
         }
         let stream = stream::unfold(flow, |mut flow| async move {

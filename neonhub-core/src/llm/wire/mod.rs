@@ -27,7 +27,8 @@ pub use provider::{Provider, ProviderBuilder};
 pub use settings::{Api, ProviderConfig};
 
 pub(super) use lenient::{arguments, count, list, object, text};
-pub(super) use names::{bound, call_id, tool_in, tool_out};
+pub(crate) use names::tool_out;
+pub(super) use names::{bound, call_id, tool_in};
 pub(super) use settings::Preset;
 pub(super) use words::{said, schema_words, shown};
 
@@ -155,3 +156,6 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// A reader for the answer.
     fn decoder(&self, ask: &Ask<'_>) -> Box<dyn Decoder>;
 }
+
+#[cfg(test)]
+mod tests;

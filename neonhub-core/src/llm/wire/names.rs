@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::llm::hex;
 
 /// A tool's name for a provider: `[a-zA-Z0-9_-]{1,64}`. Ours hold dots and no hyphens, so a hyphen stands for a dot.
-pub(in crate::llm) fn tool_out(name: &str) -> String {
+pub(crate) fn tool_out(name: &str) -> String {
     name.replace('.', "-")
 }
 

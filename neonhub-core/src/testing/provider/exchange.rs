@@ -60,7 +60,7 @@ impl RecordedResponse {
 
 impl RecordedRequest {
     /// Where a request differs, one line each.
-    pub(super) fn differences(&self, seen: &Seen) -> Vec<String> {
+    pub(crate) fn differences(&self, seen: &Seen) -> Vec<String> {
         let mut out = Vec::new();
         if seen.path != self.path {
             out.push(format!("path: expected {}, got {}", self.path, seen.path));
