@@ -1,7 +1,6 @@
 //! The way from each language into NeonHub. Every binding has a program of its own that prints one row per line as
-//! JSON, `{name, ours, unit, peer, peer_value, goal}`; this group starts those that are there and reads them.
+//! JSON, `{name, ours, unit, peer, peer_value, goal}`; this group starts them and reads their rows.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
@@ -12,9 +11,10 @@ use crate::{Goal, Part, Result, Row, Runs};
 const PYTHON: &str = "NEONHUB_BENCH_PYTHON";
 /// The measuring program of Python, given to it as text so that no path of a checkout is needed.
 const PROGRAM: &str = include_str!("../../bindings/python/bench/hop.py");
-/// The others are started from the root of the repository.
+/// The measuring program of Node, from the root of the repository.
 const NODE: &str = "bindings/node/bench/hop.mjs";
-const KOTLIN: &str = "bindings/mobile/kotlin/bench/hop.sh";
+/// A file with the options that `java` runs the measuring program of Kotlin with.
+const KOTLIN: &str = "NEONHUB_BENCH_KOTLIN";
 
 /// The parts of the group.
 pub(crate) const PARTS: &[Part] = &[("python", python), ("node", node), ("kotlin", kotlin)];
@@ -78,21 +78,15 @@ fn python(runs: Runs) -> Result<Vec<Row>> {
 }
 
 fn node(runs: Runs) -> Result<Vec<Row>> {
-    script("node", NODE, runs)
+    let mut command = Command::new("node");
+    command.arg(NODE).args(sizes(runs));
+    read(command)
 }
 
 fn kotlin(runs: Runs) -> Result<Vec<Row>> {
-    script("sh", KOTLIN, runs)
-}
-
-/// A program of another language, or a word that it is not there: its rows are missing, not held.
-fn script(program: &str, path: &str, runs: Runs) -> Result<Vec<Row>> {
-    if !Path::new(path).exists() {
-        eprintln!("  there is no {path}: not measured");
-        return Ok(Vec::new());
-    }
-    let mut command = Command::new(program);
-    command.arg(path).args(sizes(runs));
+    let options = std::env::var(KOTLIN).map_err(|_| format!("{KOTLIN} must name the options of java"))?;
+    let mut command = Command::new("java");
+    command.arg(format!("@{options}")).args(sizes(runs));
     read(command)
 }
 

@@ -15,7 +15,6 @@ import ai.neonhub.models.CampaignReport
 import ai.neonhub.models.Money
 import java.nio.file.Path
 import java.time.Instant
-import java.util.Base64
 import kotlin.io.path.createDirectories
 import kotlin.io.path.extension
 import kotlin.io.path.invariantSeparatorsPathString
@@ -68,8 +67,8 @@ private suspend fun run(hub: Hub, data: Path, out: Path): CampaignReport {
         // The second run works on what the first one made.
     }
     for (file in data.resolve("brand").listDirectoryEntries().filter { it.extension in ENDINGS }.sorted()) {
-        val content = Base64.getEncoder().encodeToString(file.readBytes())
-        hub.documents.upload(dataset = "brand-voice", name = file.name, contentBase64 = content, tags = listOf("brand:$slug"))
+        val blob = hub.putBlob(file.readBytes())
+        hub.documents.upload(dataset = "brand-voice", name = file.name, blob = blob, tags = listOf("brand:$slug"))
     }
     hub.voice.extract(brand = slug)
     val imported = hub.people.import.start(path = data.resolve("contacts.csv").invariantSeparatorsPathString)

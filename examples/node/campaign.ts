@@ -49,8 +49,8 @@ async function run(hub: Hub, data: string, out: string): Promise<CampaignReport>
   const folder = join(data, 'brand');
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
   for (const name of names.filter((name) => ['.pdf', '.docx', '.md', '.html', '.txt'].includes(extname(name)))) {
-    const contentBase64 = readFileSync(join(folder, name)).toString('base64');
-    await hub.documents.upload({ dataset: 'brand-voice', name, contentBase64, tags: [`brand:${slug}`] });
+    const blob = await hub.putBlob(readFileSync(join(folder, name)));
+    await hub.documents.upload({ dataset: 'brand-voice', name, blob, tags: [`brand:${slug}`] });
   }
   await hub.voice.extract({ brand: slug });
   const imported = await hub.people.import.start({ path: join(data, 'contacts.csv') });

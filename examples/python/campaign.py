@@ -7,7 +7,6 @@ of a fictional coffee roaster. Run it again on the same out folder: nothing is s
 """
 
 import argparse
-import base64
 import csv
 import json
 import tomllib
@@ -45,9 +44,9 @@ def run(hub: neonhub.Hub, brief: CampaignBrief, brand: Path, contacts: Path, out
         hub.spaces.create(name="brand-voice")
         hub.datasets.create(space="brand-voice", name="brand-voice")
     for file in sorted(path for path in brand.rglob("*") if path.suffix in ENDINGS):
-        content = base64.b64encode(file.read_bytes()).decode()
+        blob = hub.put_blob(file.read_bytes())
         name = file.relative_to(brand).as_posix()
-        hub.documents.upload(dataset="brand-voice", name=name, content_base64=content, tags=[f"brand:{slug}"])
+        hub.documents.upload(dataset="brand-voice", name=name, blob=blob, tags=[f"brand:{slug}"])
     hub.voice.extract(brand=slug)
     imported = hub.people.import_.start(path=str(contacts))
     plan = hub.campaign.plan(id=campaign.id)

@@ -50,9 +50,9 @@ func run(_ hub: Hub, data: URL, out: URL) async throws -> CampaignReport {
     let files = try FileManager.default.contentsOfDirectory(
         at: data.appendingPathComponent("brand"), includingPropertiesForKeys: nil)
     for file in files.filter({ endings.contains($0.pathExtension) }).sorted(by: { $0.path < $1.path }) {
-        let content = try Data(contentsOf: file).base64EncodedString()
+        let blob = try await hub.putBlob(Data(contentsOf: file))
         _ = try await hub.documents.upload(
-            dataset: "brand-voice", name: file.lastPathComponent, contentBase64: content, tags: ["brand:\(slug)"])
+            dataset: "brand-voice", name: file.lastPathComponent, blob: blob, tags: ["brand:\(slug)"])
     }
     _ = try await hub.voice.extract(brand: slug)
     let imported = try await hub.people.`import`.start(path: data.appendingPathComponent("contacts.csv").path)

@@ -16,6 +16,8 @@ use crate::telemetry::TraceContext;
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
 
+/// Largest file that [`Scope::put_blob`] takes, in bytes: 100 MiB, as much as a document may have.
+pub const BLOB_CAP: usize = 100 * 1024 * 1024;
 /// The operation of scopes outside of operations.
 const HOST: &str = "host";
 /// The role of every agent.
@@ -443,6 +445,21 @@ impl Scope {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         self.0.hub.store()
+    }
+
+    /// Keeps a file in the store, for operations that take a `blob`: calls by name carry up to 1 MiB. Gives its SHA-256
+    /// in hex. Storing it again costs nothing; a file that no record comes to name is swept by `knowledge.compact`.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without `write:content`; `InvalidInput` for no bytes or over [`BLOB_CAP`].
+    pub async fn put_blob(&self, bytes: &[u8]) -> Result<String> {
+        const OPERATION: &str = "scope.put_blob";
+        let _call = self.0.hub.enter(OPERATION)?;
+        self.require(Permission::WriteContent).map_err(|error| error.for_operation(OPERATION))?;
+        if bytes.is_empty() || bytes.len() > BLOB_CAP {
+            return Err(Error::invalid(OPERATION, "bytes", "expected 1 byte to 100 MiB"));
+        }
+        self.store().blob_put(bytes).await
     }
 
     /// Cancelled when the caller gives up or the hub closes.

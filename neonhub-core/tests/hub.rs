@@ -12,7 +12,7 @@ use neonhub_core::job::{Handler, Job, JobSpec, Outcome};
 use neonhub_core::op::{Effect, Entry, Operation, entry};
 use neonhub_core::seal::RootKey;
 use neonhub_core::tenancy::Mode;
-use neonhub_core::{ErrorKind, Hub, HubBuilder, Permission, Result, Scope};
+use neonhub_core::{ErrorKind, Hub, HubBuilder, Permission, Result, Role, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,6 +37,21 @@ async fn a_new_store_makes_its_key_and_opens_again_with_it() {
     }
     let cx = builder(&path).build().await.unwrap().workspace("default").await.unwrap();
     assert_eq!(cx.sealer().open("note", "text", &sealed).unwrap().expose(), "hello");
+}
+
+#[tokio::test]
+async fn a_file_is_kept_once_under_its_hash_by_those_who_may_write() {
+    let hub = Hub::builder().build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let hash = cx.put_blob(b"hello").await.unwrap();
+    assert_eq!(hash, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    assert_eq!(cx.put_blob(b"hello").await.unwrap(), hash);
+    assert_eq!(cx.store().blob_get(&hash).await.unwrap().unwrap(), b"hello");
+    assert_eq!(cx.put_blob(b"").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let viewer = cx.with_role(Role::Viewer);
+    assert_eq!(viewer.put_blob(b"hello").await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    hub.close().await.unwrap();
+    assert_eq!(cx.put_blob(b"hello").await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::{Failure, Result};
+use crate::kotlin::Kotlin;
 use crate::node;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
@@ -35,46 +36,48 @@ impl<'a> Request<'a> {
         Ok(Self { group, is_quick, only })
     }
 
-    /// Whether a part of the spine is measured.
-    fn has(&self, part: &str) -> bool {
-        self.group == "spine" && self.only.is_none_or(|only| only == part)
+    /// Whether a part of a group is measured.
+    fn has(&self, group: &str, part: &str) -> bool {
+        self.group == group && self.only.is_none_or(|only| only == part)
     }
 }
+
+/// What the measuring program finds in its environment.
+type Found = Vec<(&'static str, PathBuf)>;
 
 /// Runs the task. A goal that is missed stays in the table as missed; only a measurement that breaks fails.
 pub(crate) fn main(options: &[String]) -> Result<()> {
     let request = Request::read(options)?;
     let workspace = Workspace::load()?;
     with_table(|steps| {
-        let python = match request.group {
-            "spine" | "languages" if request.has("python") => {
-                let (tools, wheel) = python_module(&workspace, steps)?;
-                Some((tools, Some(wheel)))
-            }
-            "runtime" if request.has("queue") => Some((Tools::install(&workspace)?, None)),
-            _ => None,
-        };
-        if request.group == "languages" && request.has("node") {
+        let mut found = Found::new();
+        if request.has("spine", "python") || request.has("languages", "python") {
+            steps.run("python wheel, as shipped", 1_200, || {
+                let tools = Tools::install(&workspace)?;
+                let wheel = tools.build_wheel(&workspace, SHIPPED)?;
+                tools.install_wheel(&workspace, &wheel)?;
+                found.extend([("NEONHUB_BENCH_PYTHON", tools.python()), ("NEONHUB_BENCH_WHEEL", wheel)]);
+                Ok(())
+            })?;
+        } else if request.has("runtime", "queue") {
+            found.push(("NEONHUB_BENCH_PYTHON", Tools::install(&workspace)?.python()));
+        }
+        if request.has("languages", "node") {
             steps.run("node package, release", 1_200, || {
                 node::tools(&workspace)?;
                 node::build(&workspace, &[])
             })?;
         }
+        if request.has("languages", "kotlin") {
+            steps.run("kotlin artifact, release", 1_200, || {
+                workspace.cargo("build").args(["--release", "-p", "neonhub-mobile"]).run()?;
+                found.push(("NEONHUB_BENCH_KOTLIN", Kotlin::prepare_release(&workspace)?.bench()?));
+                Ok(())
+            })?;
+        }
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
-        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, python.as_ref()))
+        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, found))
     })
-}
-
-fn python_module(workspace: &Workspace, steps: &mut Steps) -> Result<(Tools, PathBuf)> {
-    let mut installed = None;
-    steps.run("python wheel, as shipped", 1_200, || {
-        let tools = Tools::install(workspace)?;
-        let wheel = tools.build_wheel(workspace, SHIPPED)?;
-        tools.install_wheel(workspace, &wheel)?;
-        installed = Some((tools, wheel));
-        Ok(())
-    })?;
-    installed.ok_or_else(|| Failure::new("the Python module is missing"))
 }
 
 /// Builds the runner and the example in one command, so that both come from one feature set.
@@ -84,11 +87,7 @@ fn release_programs(workspace: &Workspace) -> Result<()> {
     workspace.cargo("build").arg("--release").args(programs).run()
 }
 
-fn measure(
-    workspace: &Workspace,
-    request: &Request<'_>,
-    python: Option<&(Tools, Option<PathBuf>)>,
-) -> Result<()> {
+fn measure(workspace: &Workspace, request: &Request<'_>, found: Found) -> Result<()> {
     let release = workspace.target.join("release");
     let mut process = Process::new(release.join("neonhub-bench"), &workspace.root).arg(request.group);
     if request.is_quick {
@@ -99,11 +98,8 @@ fn measure(
         Some(part) => process.args(["--only", part]),
         None => process.arg("--out").arg(workspace.target.join("bench")),
     };
-    if let Some((tools, wheel)) = python {
-        process = process.env("NEONHUB_BENCH_PYTHON", tools.python());
-        if let Some(wheel) = wheel {
-            process = process.env("NEONHUB_BENCH_WHEEL", wheel);
-        }
+    for (name, path) in found {
+        process = process.env(name, path);
     }
     process.env("NEONHUB_CAMPAIGN", release.join("examples/campaign")).run()
 }
@@ -118,7 +114,7 @@ mod tests {
         let options = words("--quick spine --only queue");
         let request = Request::read(&options).unwrap();
         assert_eq!(request, Request { group: "spine", is_quick: true, only: Some("queue") });
-        assert!(request.has("queue") && !request.has("python"));
+        assert!(request.has("spine", "queue") && !request.has("spine", "python"));
         for wrong in ["--quick", "spine other", "spine --only", "spine --fast"] {
             assert!(Request::read(&words(wrong)).is_err(), "{wrong}");
         }

@@ -29,15 +29,40 @@ pub(crate) struct Kotlin<'a> {
 impl<'a> Kotlin<'a> {
     /// Takes the native library of the development build and strips a copy of it.
     pub(crate) fn prepare(workspace: &'a Workspace) -> Result<Self> {
-        let library = workspace.target.join("mobile");
+        Self::of(workspace, "debug", "")
+    }
+
+    /// The same with the native library of the release build, beside the other.
+    pub(crate) fn prepare_release(workspace: &'a Workspace) -> Result<Self> {
+        Self::of(workspace, "release", "-release")
+    }
+
+    fn of(workspace: &'a Workspace, profile: &str, suffix: &str) -> Result<Self> {
+        let library = workspace.target.join(format!("mobile{suffix}"));
         std::fs::create_dir_all(&library).doing(format!("make {}", library.display()))?;
-        let built = workspace.mobile_library();
+        let built = workspace.mobile_library(profile);
         let copy = library.join(built.file_name().unwrap_or_default());
         std::fs::copy(&built, &copy).doing(format!("copy {}", built.display()))?;
         Process::new("strip", &workspace.root).arg("-S").arg(&copy).run()?;
-        let build = workspace.target.join("kotlin");
+        let build = workspace.target.join(format!("kotlin{suffix}"));
         let repository = workspace.target.join("maven");
         Ok(Self { workspace, library, build, repository })
+    }
+
+    /// Compiles and packs the artifact, and writes the options with which `java` runs the bench: they end with its own
+    /// `--jar JAR`, and take more.
+    pub(crate) fn bench(&self) -> Result<PathBuf> {
+        let classpath = format!("-Dmdep.outputFile={}", self.classpath().display());
+        self.maven(&self.binding(), &self.build)?
+            .args(["package", "-DskipTests", "dependency:build-classpath"])
+            .arg(classpath)
+            .run()?;
+        let jar = self.build.join(format!("neonhub-{}.jar", env!("CARGO_PKG_VERSION")));
+        let command = self.java("ai.neonhub.Bench")?.arg("--jar").arg(jar).into_command();
+        let quoted = command.get_args().map(|part| format!("{:?}\n", part.to_string_lossy()));
+        let options = self.build.join("bench.options");
+        std::fs::write(&options, quoted.collect::<String>()).doing("write the options of the bench")?;
+        Ok(options)
     }
 
     /// Compiles, tests and packs the artifact, and puts it into the local repository of this build.

@@ -102,9 +102,9 @@ impl Workspace {
     }
 
     /// The native library of the mobile binding, as [`Self::build_programs`] made it.
-    pub(crate) fn mobile_library(&self) -> PathBuf {
+    pub(crate) fn mobile_library(&self, profile: &str) -> PathBuf {
         let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        self.target.join("debug").join(format!("{prefix}neonhub_mobile{suffix}"))
+        self.target.join(profile).join(format!("{prefix}neonhub_mobile{suffix}"))
     }
 
     /// Path of a program that [`Self::build_programs`] made.

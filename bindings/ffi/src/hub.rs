@@ -79,6 +79,15 @@ impl FfiHub {
         guarded(name, self.scope.call_by_name(name, input, settings.options(cancel))).await
     }
 
+    /// Keeps a file in the store and gives its SHA-256 in hex, for operations that take a `blob`.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without `write:content`; `InvalidInput` for no bytes or over 100 MiB.
+    pub async fn put_blob(&self, bytes: &[u8]) -> FfiResult<String> {
+        self.hub("hub.put_blob")?;
+        guarded("hub.put_blob", self.scope.put_blob(bytes)).await
+    }
+
     /// A stream of what happens in the workspace after `cursor` (0: from the start).
     ///
     /// # Errors

@@ -62,6 +62,15 @@ impl NativeHub {
         other.await.map(|hub| Arc::new(NativeHub(hub)))
     }
 
+    /// Keeps a file in the store and gives its name.
+    ///
+    /// # Errors
+    /// `InvalidInput` for no bytes or over 100 MiB.
+    pub async fn put_blob(&self, content: Vec<u8>) -> Result<String, NativeError> {
+        let hub = self.0.clone();
+        run(CancelToken::new(), async move { hub.put_blob(&content).await }).await
+    }
+
     /// A stream of `events`, of `progress`, or of both (`all`).
     ///
     /// # Errors

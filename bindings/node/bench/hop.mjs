@@ -31,7 +31,7 @@ async function each(call, times = CALLS) {
 
 function row(name, ours, unit, peer, peerValue, goal) {
   const round = (value) => (value === null ? null : Number(value.toFixed(2)));
-  console.log(JSON.stringify({ name, ours: round(ours), unit, peer, peer_value: round(peerValue), goal }));
+  console.log(JSON.stringify({ name: `Node: ${name}`, ours: round(ours), unit, peer, peer_value: round(peerValue), goal }));
 }
 
 /** A no-op async function of the same native library, over the same line. */

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::Either;
+use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;
 use neonhub_ffi::host::{
     ConnectorSettings, HostConnector, HostModel, HostTool, ModelSettings, Settings as _, ToolSettings,
@@ -72,6 +72,13 @@ impl Hub {
             let input = plain::value_from_json(&name, &input)?;
             Ok(Either::A(hub.call(&name, input, settings, cancel).await?.to_string()))
         });
+    }
+
+    /// Keeps a file in the store and gives its name.
+    #[napi]
+    pub fn put_blob(&self, call: u32, content: Uint8Array) {
+        let (hub, content) = (self.hub.clone(), content.to_vec());
+        self.line.run(call, async move { Ok(Either::A(hub.put_blob(&content).await?)) });
     }
 
     /// The same hub in another workspace.

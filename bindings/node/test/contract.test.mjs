@@ -153,8 +153,12 @@ const methodOf = (operations, name) => {
   return space[method].bind(space);
 };
 
-for (const [name, examples] of Object.entries(read('examples.json').operations)) {
-  test(`examples: ${name}`, async () => {
+const { operations: given, made } = read('examples.json');
+for (const [part, name, examples] of [
+  ...Object.entries(given).map((entry) => ['examples', ...entry]),
+  ...Object.entries(made).map((entry) => ['made from the schema', ...entry]),
+]) {
+  test(`${part}: ${name}`, async () => {
     const shape = `${camel(`_${name.replaceAll('.', '_')}`)}Input`;
     assert.ok(SHAPES[shape], shape);
     for (const example of examples) {
@@ -173,7 +177,7 @@ for (const [name, examples] of Object.entries(read('examples.json').operations))
 test('every operation is on the surface', async () => {
   const hub = await neonhub.open();
   const names = hub.native.operations();
-  assert.deepEqual(Object.keys(read('examples.json').operations).sort(), names);
+  assert.deepEqual(Object.keys(given).sort(), names);
   for (const name of names) assert.equal(typeof methodOf(hub, name), 'function', name);
   await hub.close();
 });

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -33,6 +34,21 @@ test('a closed hub takes no calls', async () => {
   await Promise.all([hub.close(), hub.close()]);
   assert.equal(hub.closed, true);
   await assert.rejects(hub.scope.whoami(), neonhub.UnavailableError);
+});
+
+test('a file too large for a call goes in as a blob', async () => {
+  const hub = await neonhub.open();
+  const name = 'large.txt';
+  const large = Buffer.from('Every bag of our coffee is roasted on the day it leaves the house.\n'.repeat(20_000));
+  await hub.spaces.create({ name: 'brand-voice' });
+  await hub.datasets.create({ space: 'brand-voice', name: 'brand-voice' });
+  const upload = (file) => hub.documents.upload({ dataset: 'brand-voice', name, ...file });
+  await assert.rejects(upload({ contentBase64: large.toString('base64') }), neonhub.InvalidInputError);
+  const blob = await hub.putBlob(large);
+  assert.equal(blob, createHash('sha256').update(large).digest('hex'));
+  assert.equal((await upload({ blob })).state, 'ready');
+  await assert.rejects(hub.putBlob(new Uint8Array()), neonhub.InvalidInputError);
+  await hub.close();
 });
 
 test('await using closes', async () => {

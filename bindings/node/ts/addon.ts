@@ -44,6 +44,7 @@ export interface Offline {
 export interface Hub {
   readonly closed: boolean;
   call(call: number, name: string, input: string, key?: string, timeout?: number, cancel?: Cancel): void;
+  putBlob(call: number, content: Uint8Array): void;
   workspace(call: number, slug: string): void;
   close(call: number): void;
   operations(): string[];

@@ -77,6 +77,15 @@ export class Hub extends Operations {
   }
 
   /**
+   * Keeps a file of up to 100 MiB in the store and gives its name, for the `blob` of `documents.upload`.
+   *
+   * An argument of a call holds up to 1 MiB. Storing the same file again costs nothing.
+   */
+  async putBlob(content: Uint8Array): Promise<string> {
+    return (await ask((call) => this.#core.native.putBlob(call, content))) as string;
+  }
+
+  /**
    * What happened after `cursor` (0: from the start), then what happens, in order, each event once.
    *
    * @param options.cursor `cursor` of the last item that was worked off.

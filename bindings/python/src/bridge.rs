@@ -104,6 +104,12 @@ impl Answer for () {
     }
 }
 
+impl Answer for String {
+    fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(pyo3::types::PyString::new(py, &self).into_any().unbind())
+    }
+}
+
 impl Answer for neonhub_ffi::Value {
     fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         crate::json::into_python(py, &self).map(Bound::unbind)

@@ -92,6 +92,17 @@ impl Hub {
         Target::new(event_loop, future).spawn(None, async move { hub.workspace(&slug).await })
     }
 
+    /// Keeps a file in the store.
+    fn put_blob(&self, py: Python<'_>, content: &[u8]) -> PyResult<Py<PyAny>> {
+        wait(py, self.0.put_blob(content))
+    }
+
+    /// Keeps a file in the store, for an asyncio future.
+    fn start_put_blob(&self, content: Vec<u8>, event_loop: Py<PyAny>, future: Py<PyAny>) -> Call {
+        let hub = self.0.clone();
+        Target::new(event_loop, future).spawn(None, async move { hub.put_blob(&content).await })
+    }
+
     /// A stream of events, of progress, or of both.
     #[pyo3(signature = (cursor, types, filter))]
     fn events(&self, py: Python<'_>, cursor: u64, types: Option<&str>, filter: &str) -> PyResult<Events> {

@@ -26,7 +26,7 @@ def expanded(value: Any) -> Any:
             return text * times
         return {name: expanded(member) for name, member in members.items()}
     if isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = cast("Any", value)
         return [expanded(item) for item in items]
     return value
 

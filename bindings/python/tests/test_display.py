@@ -1,5 +1,6 @@
 """Results in notebooks, progress on a terminal, vectors as arrays."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import asyncio

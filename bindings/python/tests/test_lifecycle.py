@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import os
 import pickle
 import signal
@@ -25,6 +27,28 @@ def test_a_closed_hub_takes_no_calls() -> None:
     assert hub.closed
     with pytest.raises(UnavailableError):
         hub.scope.whoami()
+
+
+LARGE = b"Every bag of our coffee is roasted on the day it leaves the house.\n" * 20_000
+
+
+def test_a_file_too_large_for_a_call_goes_in_as_a_blob() -> None:
+    with neonhub.open() as hub:
+        hub.spaces.create(name="brand-voice")
+        hub.datasets.create(space="brand-voice", name="brand-voice")
+        content = base64.b64encode(LARGE).decode()
+        with pytest.raises(InvalidInputError, match="MiB"):
+            hub.documents.upload(dataset="brand-voice", name="large.txt", content_base64=content)
+        blob = hub.put_blob(LARGE)
+        assert blob == hashlib.sha256(LARGE).hexdigest()
+        assert hub.documents.upload(dataset="brand-voice", name="large.txt", blob=blob).state == "ready"
+        with pytest.raises(InvalidInputError):
+            hub.put_blob(b"")
+
+
+async def test_a_blob_for_asyncio() -> None:
+    async with neonhub.aopen() as hub:
+        assert await hub.put_blob(LARGE) == hashlib.sha256(LARGE).hexdigest()
 
 
 async def test_a_hub_is_opened_by_await_or_with() -> None:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import neonhub
 import pytest
 from neonhub import ModelRequest, testing
 from neonhub.errors import CorruptedError, InternalError, NeonHubError, TimeoutError

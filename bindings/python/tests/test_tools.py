@@ -114,7 +114,10 @@ def test_a_pydantic_model_gives_its_own_schema(hub: neonhub.Hub) -> None:
 
 def test_a_schema_of_ones_own_comes_first(hub: neonhub.Hub) -> None:
     schema = {"type": "object", "properties": {"q": {"type": "string", "maxLength": 3}}}
-    hub.add_tool(lambda given: given, name="raw", doc="Gives back.", input_schema=schema)
+    def raw(given: Any) -> Any:
+        return given
+
+    hub.add_tool(raw, name="raw", doc="Gives back.", input_schema=schema)
     assert hub.tools.call(name="raw", args={"q": "tea"}).output == {"q": "tea"}
     with pytest.raises(InvalidInputError):
         hub.tools.call(name="raw", args={"q": "coffee"})

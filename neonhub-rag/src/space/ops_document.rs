@@ -40,10 +40,11 @@ pub struct UploadDocument {
     pub space: Option<String>,
     /// File name, such as `guide.pdf`; its ending says the type unless `mime` does.
     pub name: String,
-    /// The file in base64, up to 100 MiB. One of `content_base64` and `blob` is needed.
+    /// The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to 100 MiB, as a `blob`.
+    /// One of the two is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_base64: Option<String>,
-    /// SHA-256 of a file that the store already keeps, as hex.
+    /// SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
     /// MIME type, such as `application/pdf`.

@@ -27,7 +27,7 @@ pub(crate) fn files(workspace: &Workspace) -> Result<Vec<GeneratedFile>> {
     }
     Process::new(workspace.program(PROGRAM), &workspace.root)
         .arg("generate")
-        .arg(workspace.mobile_library())
+        .arg(workspace.mobile_library("debug"))
         .args(["--language", "kotlin", "--language", "swift", "--no-format", "--out-dir"])
         .arg(&out)
         .read()?;

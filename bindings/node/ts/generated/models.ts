@@ -7361,9 +7361,12 @@ export interface DocumentsUploadInput {
   name: string;
   /** Author. Default: what the document says. */
   author?: string | null | undefined;
-  /** SHA-256 of a file that the store already keeps, as hex. */
+  /** SHA-256 of a file that the store keeps, as hex: what `put_blob` gave. */
   blob?: string | null | undefined;
-  /** The file in base64, up to 100 MiB. One of `content_base64` and `blob` is needed. */
+  /**
+   * The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to 100
+   * MiB, as a `blob`. One of the two is needed.
+   */
   contentBase64?: string | null | undefined;
   /** What joins the versions of one document. Default: the file name. */
   externalKey?: string | null | undefined;

@@ -50,7 +50,7 @@ def record_html(value: Any) -> str:
     """One result as a table of its members. A page shows its items."""
     items = getattr(value, "items", None)
     if isinstance(items, list):
-        rows: list[Any] = items
+        rows: list[Any] = cast("Any", items)
         more = "" if getattr(value, "next", None) is None else "<p>… there is a next page</p>"
         return rows_html(rows) + more
     return _title(type(value).__name__) + _members(value, 0)
@@ -104,7 +104,7 @@ def _cell(value: Any, depth: int) -> str:
     if is_dataclass(value) and not isinstance(value, type):
         return _members(value, depth) if depth < _DEPTH else _text(repr(value))
     if isinstance(value, list) and value and depth < _DEPTH:
-        items: list[Any] = value
+        items: list[Any] = cast("Any", value)
         if all(is_dataclass(item) for item in items):
             return rows_html(items)
         return ", ".join(_cell(item, depth + 1) for item in items[:_ROWS]) + (" …" if len(items) > _ROWS else "")

@@ -148,6 +148,13 @@ class Hub(Operations):
         """
         return Hub(BlockingCore(self._core.native, idempotency_key, timeout))
 
+    def put_blob(self, content: bytes) -> str:
+        """Keeps a file of up to 100 MiB in the store and gives its name, for the ``blob`` of ``documents.upload``.
+
+        An argument of a call holds up to 1 MiB. Storing the same file again costs nothing.
+        """
+        return self._core.native.put_blob(content)
+
     def events(self, *, cursor: int = 0, types: str | None = None) -> Stream[ItemEvent]:
         """What happened after ``cursor`` (0: from the start), then what happens, in order, each event once.
 
@@ -297,6 +304,12 @@ class AsyncHub(AsyncOperations):
     def with_options(self, *, idempotency_key: str | None = None, timeout: float | None = None) -> AsyncHub:
         """The same hub with settings for the calls made through it; see :meth:`Hub.with_options`."""
         return AsyncHub(AsyncCore(self._core.native, idempotency_key, timeout))
+
+    async def put_blob(self, content: bytes) -> str:
+        """Keeps a file of up to 100 MiB in the store and gives its name; see :meth:`Hub.put_blob`."""
+        native = self._core.native
+        name: str = await finished(lambda loop, future: native.start_put_blob(content, loop, future))
+        return name
 
     def events(self, *, cursor: int = 0, types: str | None = None) -> AsyncStream[ItemEvent]:
         """What happened after ``cursor`` (0: from the start), then what happens, in order, each event once.

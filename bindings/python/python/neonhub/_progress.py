@@ -8,7 +8,7 @@ import threading
 from types import TracebackType
 from typing import Any, Final, Protocol, TextIO, TypeAlias
 
-from . import _hub
+from . import _hub  # pyright: ignore[reportPrivateUsage]
 
 __all__ = ["ProgressBars", "progress_bars"]
 

@@ -20,6 +20,8 @@ ToolEffect: TypeAlias = Literal["pure", "read", "idempotent", "write", "compensa
 """What a tool does to the world; ``write`` acts on it and is never called twice without asking."""
 
 _NAME = re.compile(r"[^a-z0-9_.]")
+# Python 3.10 has neither.
+_MARKS: tuple[Any, ...] = (getattr(typing, "Required", None), getattr(typing, "NotRequired", None))
 _PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -155,7 +157,8 @@ class _Arguments:
             hint = self._model or self._kinds[self._whole]
             named[self._whole] = _built(hint, args)
         elif self._model is not None:
-            named = dict(vars(_built(self._model, args)))
+            model: Any = _built(self._model, args)
+            named = dict(cast("dict[str, Any]", model.__dict__))
         else:
             named = {name: _built(self._kinds.get(name, Any), value) for name, value in args.items()}
         if self._context is not None:
@@ -219,9 +222,10 @@ class _Schemas:
             return self._class(hint, _fields(hint))
         if isinstance(hint, type) and issubclass(hint, enum.Enum):
             return {"enum": [member.value for member in hint]}
-        if typing.is_typeddict(hint):
-            required: frozenset[str] = hint.__required_keys__
-            hints = typing.get_type_hints(hint, include_extras=True)
+        typed = cast("Any", hint)
+        if typing.is_typeddict(typed):
+            required: frozenset[str] = typed.__required_keys__
+            hints = typing.get_type_hints(typed, include_extras=True)
             return self._class(hint, [(name, kind, name in required) for name, kind in hints.items()])
         if hint in (tuple, set, frozenset):
             return {"type": "array"}
@@ -236,7 +240,7 @@ class _Schemas:
             return {"enum": list(args)}
         if origin in (typing.Union, types.UnionType):
             return {"anyOf": [self.of(arg) for arg in args]}
-        if origin in (typing.Required, typing.NotRequired) if hasattr(typing, "Required") else False:
+        if origin in _MARKS:
             return self.of(args[0])
         if origin is tuple and args and args[-1] is not Ellipsis:
             items = [self.of(arg) for arg in args]
@@ -297,9 +301,9 @@ def _built(hint: Any, value: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint(value)
     if origin in (list, set, frozenset, tuple) and isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = cast("Any", value)
         kind = args[0] if args and (origin is not tuple or args[-1] is Ellipsis) else Any
-        return origin(_built(kind, item) for item in items)
+        return cast("Any", origin)(_built(kind, item) for item in items)
     if hint is float and isinstance(value, int):
         return float(value)
     return value

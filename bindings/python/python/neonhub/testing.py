@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from . import _hub, _native, errors
+from . import _hub, _native, errors  # pyright: ignore[reportPrivateUsage]
 from ._values import instant
 
 __all__ = ["TEST_NOW", "FaultInjector", "FaultSite", "ScriptedModel", "VirtualClock", "amemory", "forbid_network", "memory"]
@@ -233,7 +233,7 @@ _hooked = False
 
 
 @contextmanager
-def forbid_network() -> Iterator[None]:
+def forbid_network() -> Generator[None, None, None]:
     """Lets every attempt to open a socket fail, in NeonHub and in Python alike, while the block runs.
 
     NeonHub raises ``ConfigError`` with code ``network_forbidden``; Python's own sockets raise ``RuntimeError``. Sockets

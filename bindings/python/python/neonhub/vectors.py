@@ -13,7 +13,7 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _hub
+from . import _hub  # pyright: ignore[reportPrivateUsage]
 
 if TYPE_CHECKING:
     import numpy as np

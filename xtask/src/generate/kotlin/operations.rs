@@ -9,7 +9,7 @@ use crate::generate::spaces::Space;
 use crate::generate::{names, prose};
 
 /// Names of the hub itself, which no namespace may take.
-const HUB: [&str; 18] = [
+const HUB: [&str; 19] = [
     "addConnector",
     "addModel",
     "addTool",
@@ -24,6 +24,7 @@ const HUB: [&str; 18] = [
     "open",
     "operationNames",
     "progress",
+    "putBlob",
     "removeTool",
     "shutdown",
     "stream",

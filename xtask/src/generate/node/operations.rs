@@ -11,7 +11,7 @@ use crate::generate::shapes::{Call, Surface};
 use crate::generate::spaces::Space;
 
 /// Names of the hub itself, which no namespace may take.
-const HUB: [&str; 14] = [
+const HUB: [&str; 15] = [
     "addConnector",
     "addModel",
     "addTool",
@@ -25,6 +25,7 @@ const HUB: [&str; 14] = [
     "open",
     "operations",
     "progress",
+    "putBlob",
     "withOptions",
 ];
 

@@ -13,7 +13,7 @@ use crate::generate::shapes::{Call, Field, Surface, Type};
 use crate::generate::spaces::Space;
 
 /// Names of the hub itself, which no namespace may take.
-const HUB: [&str; 14] = [
+const HUB: [&str; 15] = [
     "add_connector",
     "add_model",
     "aopen",
@@ -25,6 +25,7 @@ const HUB: [&str; 14] = [
     "open",
     "operations",
     "progress",
+    "put_blob",
     "with_options",
     "workspace",
     "core",

@@ -7,7 +7,7 @@ use crate::generate::spaces::Space;
 use crate::generate::{names, prose};
 
 /// Names of the hub itself, which no namespace may take.
-const HUB: [&str; 15] = [
+const HUB: [&str; 16] = [
     "addConnector",
     "addModel",
     "addTool",
@@ -22,6 +22,7 @@ const HUB: [&str; 15] = [
     "open",
     "operationNames",
     "progress",
+    "putBlob",
     "removeTool",
 ];
 

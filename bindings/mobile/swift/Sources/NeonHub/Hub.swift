@@ -63,6 +63,13 @@ public struct Hub: Sendable {
         Hub(core: Core(native: core.native, key: idempotencyKey, timeout: timeout, sendNull: sendNull))
     }
 
+    /// Keeps a file of up to 100 MiB in the store and gives its name, for the `blob` of `documents.upload`.
+    ///
+    /// An argument of a call holds up to 1 MiB. Storing the same file again costs nothing.
+    public func putBlob(_ content: Data) async throws -> String {
+        try await translated { try await core.native.putBlob(content: content) }
+    }
+
     /// What happened after `cursor` (0: from the start), then what happens, in order, each event once.
     ///
     /// - Parameters:

@@ -380,6 +380,11 @@ int8_t uniffi_neonhub_mobile_fn_method_nativehub_is_closed(uint64_t ptr, RustCal
 RustBuffer uniffi_neonhub_mobile_fn_method_nativehub_operations(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_PUT_BLOB
+#define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_PUT_BLOB
+uint64_t uniffi_neonhub_mobile_fn_method_nativehub_put_blob(uint64_t ptr, RustBuffer content
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_REMOVE_TOOL
 #define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_REMOVE_TOOL
 int8_t uniffi_neonhub_mobile_fn_method_nativehub_remove_tool(uint64_t ptr, RustBuffer name, RustCallStatus *_Nonnull out_status
@@ -905,6 +910,12 @@ uint16_t uniffi_neonhub_mobile_checksum_method_nativehub_is_closed(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEHUB_OPERATIONS
 #define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEHUB_OPERATIONS
 uint16_t uniffi_neonhub_mobile_checksum_method_nativehub_operations(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEHUB_PUT_BLOB
+#define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_CHECKSUM_METHOD_NATIVEHUB_PUT_BLOB
+uint16_t uniffi_neonhub_mobile_checksum_method_nativehub_put_blob(void
 
 );
 #endif

@@ -571,6 +571,24 @@ fileprivate struct FfiConverterString: FfiConverter {
     }
 }
 
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterData: FfiConverterRustBuffer {
+    typealias SwiftType = Data
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Data {
+        let len: Int32 = try readInt(&buf)
+        return Data(try readBytes(&buf, count: Int(len)))
+    }
+
+    public static func write(_ value: Data, into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        writeBytes(&buf, value)
+    }
+}
+
 
 
 
@@ -1374,6 +1392,14 @@ public protocol NativeHubProtocol: AnyObject, Sendable {
     func operations()  -> [String]
 
     /**
+     * Keeps a file in the store and gives its name.
+     *
+     * # Errors
+     * `InvalidInput` for no bytes or over 100 MiB.
+     */
+    func putBlob(content: Data) async throws  -> String
+
+    /**
      * Takes a tool away. False when there was none of this name.
      *
      * # Errors
@@ -1609,6 +1635,28 @@ open func operations() -> [String]  {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
+}
+
+    /**
+     * Keeps a file in the store and gives its name.
+     *
+     * # Errors
+     * `InvalidInput` for no bytes or over 100 MiB.
+     */
+open func putBlob(content: Data)async throws  -> String  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_neonhub_mobile_fn_method_nativehub_put_blob(
+                        self.uniffiCloneHandle(),FfiConverterData.lower(content)
+                )
+            },
+            pollFunc: ffi_neonhub_mobile_rust_future_poll_rust_buffer,
+            completeFunc: ffi_neonhub_mobile_rust_future_complete_rust_buffer,
+            freeFunc: ffi_neonhub_mobile_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterString.lift,
+            errorHandler: FfiConverterTypeNativeError_lift
+        )
 }
 
     /**
@@ -3024,6 +3072,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_operations() != 64303) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_put_blob() != 1352) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_remove_tool() != 54729) {

@@ -1712,9 +1712,9 @@ class AsyncDocumentsOperations:
             dataset: Id or name of the dataset.
             name: File name, such as `guide.pdf`; its ending says the type unless `mime` does.
             author: Author. Default: what the document says.
-            blob: SHA-256 of a file that the store already keeps, as hex.
-            content_base64: The file in base64, up to 100 MiB. One of `content_base64` and
-              `blob` is needed.
+            blob: SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+            content_base64: The file in base64. A call by name carries up to 1 MiB in all: give
+              larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
             external_key: What joins the versions of one document. Default: the file name.
             language: ISO 639-1 code of its language. Default: that of the space, else detected.
             mime: MIME type, such as `application/pdf`.

@@ -71,6 +71,13 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
     ): Hub = Hub(native, core.copy(key = idempotencyKey, timeout = timeout, sendNull = sendNull))
 
     /**
+     * Keeps a file of up to 100 MiB in the store and gives its name, for the `blob` of `documents.upload`.
+     *
+     * An argument of a call holds up to 1 MiB. Storing the same file again costs nothing.
+     */
+    public suspend fun putBlob(content: ByteArray): String = core.open { awaited { native.putBlob(content) } }
+
+    /**
      * What happened after [cursor] (0: from the start), then what happens, in order, each event once. Each collector
      * has a subscription of its own, which ends with the collection.
      *

@@ -1,6 +1,9 @@
 package ai.neonhub
 
 import java.nio.file.Files
+import java.security.MessageDigest
+import java.util.Base64
+import java.util.HexFormat
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.TimeUnit
 import kotlin.coroutines.Continuation
@@ -41,6 +44,23 @@ class LifecycleTest {
         assertFailsWith<NeonHubException.Unavailable> { hub.scope.whoami() }
         assertFailsWith<NeonHubException.Unavailable> { hub.withOptions(timeout = 1.seconds).scope.whoami() }
         assertFailsWith<NeonHubException.Unavailable> { hub.addModel("late") { ModelAnswer() } }
+    }
+
+    @Test
+    fun `a file too large for a call goes in as a blob`() = runTest(timeout = 1.minutes) {
+        val large = "Every bag of our coffee is roasted on the day it leaves the house.\n".repeat(20_000).toByteArray()
+        Hub.open().use { hub ->
+            hub.spaces.create(name = "brand-voice")
+            hub.datasets.create(space = "brand-voice", name = "brand-voice")
+            val inline = Base64.getEncoder().encodeToString(large)
+            assertFailsWith<NeonHubException.InvalidInput> {
+                hub.documents.upload(dataset = "brand-voice", name = "large.txt", contentBase64 = inline)
+            }
+            val blob = hub.putBlob(large)
+            assertEquals(HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(large)), blob)
+            hub.documents.upload(dataset = "brand-voice", name = "large.txt", blob = blob)
+            assertFailsWith<NeonHubException.InvalidInput> { hub.putBlob(ByteArray(0)) }
+        }
     }
 
     @Test

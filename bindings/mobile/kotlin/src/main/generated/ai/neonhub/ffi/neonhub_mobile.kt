@@ -743,6 +743,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_operations(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_put_blob(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_remove_tool(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_shut(
@@ -848,6 +850,8 @@ internal object UniffiLib {
     ): Byte
     external fun uniffi_neonhub_mobile_fn_method_nativehub_operations(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_put_blob(`ptr`: Long,`content`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_neonhub_mobile_fn_method_nativehub_remove_tool(`ptr`: Long,`name`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Byte
     external fun uniffi_neonhub_mobile_fn_method_nativehub_shut(`ptr`: Long,
@@ -1082,6 +1086,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_operations() and 0xFFFF) != 64303) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_put_blob() and 0xFFFF) != 1352) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_remove_tool() and 0xFFFF) != 54729) {
@@ -1578,6 +1585,25 @@ public object FfiConverterString: FfiConverter<String, RustBuffer.ByValue> {
         val byteBuf = toUtf8(value)
         buf.putInt(byteBuf.limit())
         buf.put(byteBuf)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterByteArray: FfiConverterRustBuffer<ByteArray> {
+    override fun read(buf: ByteBuffer): ByteArray {
+        val len = buf.getInt()
+        val byteArr = ByteArray(len)
+        buf.get(byteArr)
+        return byteArr
+    }
+    override fun allocationSize(value: ByteArray): ULong {
+        return 4UL + value.size.toULong()
+    }
+    override fun write(value: ByteArray, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        buf.put(value)
     }
 }
 
@@ -3027,6 +3053,14 @@ public interface NativeHubInterface {
     fun `operations`(): List<kotlin.String>
 
     /**
+     * Keeps a file in the store and gives its name.
+     *
+     * # Errors
+     * `InvalidInput` for no bytes or over 100 MiB.
+     */
+    suspend fun `putBlob`(`content`: kotlin.ByteArray): kotlin.String
+
+    /**
      * Takes a tool away. False when there was none of this name.
      *
      * # Errors
@@ -3365,6 +3399,34 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
     )
     }
 
+
+
+    /**
+     * Keeps a file in the store and gives its name.
+     *
+     * # Errors
+     * `InvalidInput` for no bytes or over 100 MiB.
+     */
+    @Throws(NativeException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `putBlob`(`content`: kotlin.ByteArray) : kotlin.String {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_put_blob(
+                uniffiHandle,
+
+        FfiConverterByteArray.lower(`content`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_neonhub_mobile_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_neonhub_mobile_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_neonhub_mobile_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterString.lift(it) },
+        // Error FFI converter
+        NativeException.ErrorHandler,
+    )
+    }
 
 
     /**

@@ -1524,9 +1524,9 @@ public class DocumentsOperations internal constructor(private val core: Core) {
      * @param dataset Id or name of the dataset.
      * @param name File name, such as `guide.pdf`; its ending says the type unless `mime` does.
      * @param author Author. Default: what the document says.
-     * @param blob SHA-256 of a file that the store already keeps, as hex.
-     * @param contentBase64 The file in base64, up to 100 MiB. One of `content_base64` and
-     *   `blob` is needed.
+     * @param blob SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+     * @param contentBase64 The file in base64. A call by name carries up to 1 MiB in all: give
+     *   larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
      * @param externalKey What joins the versions of one document. Default: the file name.
      * @param language ISO 639-1 code of its language. Default: that of the space, else
      *   detected.
