@@ -86,11 +86,15 @@ impl MessagesReader {
             }
             ("thinking_delta", block) => {
                 if let Some(thought) = text(delta, "thinking") {
-                    append(block, "thinking", thought);
+                    if let Some(block) = block {
+                        append(block, "thinking", thought);
+                    }
                     out.push(Delta::Reasoning { text: thought.to_owned() });
                 }
             }
-            ("signature_delta", block) => append(block, "signature", text(delta, "signature").unwrap_or("")),
+            ("signature_delta", Some(block)) => {
+                append(block, "signature", text(delta, "signature").unwrap_or(""))
+            }
             _ => {}
         }
     }
@@ -166,8 +170,8 @@ impl MessagesReader {
 }
 
 /// Adds to a text field of a kept block.
-fn append(block: Option<&mut Block>, field: &str, more: &str) {
-    let Some(Block::Opaque { data, .. }) = block else { return };
+fn append(block: &mut Block, field: &str, more: &str) {
+    let Block::Opaque { data, .. } = block else { return };
     let Some(map) = data.as_object_mut() else { return };
     match map.get_mut(field) {
         Some(Value::String(text)) => text.push_str(more),

@@ -257,7 +257,7 @@ fn words(delta: &mut Delta) -> Option<(&'static str, u32, &mut String)> {
 /// piece when something was found.
 fn clean_deltas(deltas: &[Delta]) -> Vec<Delta> {
     let mut out: Vec<Delta> = Vec::new();
-    let mut rest = deltas.to_vec().into_iter().peekable();
+    let mut rest = deltas.iter().cloned().peekable();
     while let Some(mut first) = rest.next() {
         let Some((kind, choice, text)) = words(&mut first) else {
             let value = serde_json::to_value(&first).map(clean);

@@ -71,13 +71,7 @@ impl ChatReader {
     fn call(&mut self, position: u64, piece: &Value, out: &mut Vec<Delta>) {
         let id = text(piece, "id");
         let function = object(piece, "function").unwrap_or(piece);
-        let index = piece.get("index").and_then(Value::as_u64).unwrap_or_else(|| {
-            // Without an index the position counts, unless another call already stands there.
-            let taken = |call: &Call| {
-                call.index == position && id.is_some_and(|id| !call.id.is_empty() && call.id != id)
-            };
-            if self.calls.iter().any(taken) { self.calls.len() as u64 } else { position }
-        });
+        let index = piece.get("index").and_then(Value::as_u64).unwrap_or_else(|| self.place(position, id));
         let at = match self.calls.iter().position(|call| call.index == index) {
             Some(at) => at,
             None => {
@@ -107,6 +101,18 @@ impl ChatReader {
         let json = std::mem::take(&mut call.early) + &json;
         if !json.is_empty() {
             out.push(Delta::ToolCallArgs { id: call.id.clone(), json });
+        }
+    }
+
+    /// Where a piece without an index belongs: to the call of its id, else to its position, else behind the others.
+    fn place(&self, position: u64, id: Option<&str>) -> u64 {
+        let known = id.and_then(|id| self.calls.iter().find(|call| call.id == id));
+        let is_taken =
+            id.is_some() && self.calls.iter().any(|call| call.index == position && !call.id.is_empty());
+        match known {
+            Some(call) => call.index,
+            None if is_taken => self.calls.len() as u64,
+            None => position,
         }
     }
 

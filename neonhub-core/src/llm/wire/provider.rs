@@ -191,6 +191,18 @@ impl ProviderBuilder {
         Ok(self.api_key(key))
     }
 
+    /// Takes the key that [`HubBuilder::from_env`](crate::HubBuilder::from_env) found for this provider, unless one was
+    /// given.
+    pub fn env(mut self, settings: &crate::hub::EnvSettings) -> Self {
+        let found = match self.config.provider.as_str() {
+            "openai" => &settings.openai_api_key,
+            "anthropic" => &settings.anthropic_api_key,
+            _ => &None,
+        };
+        self.config.api_key = self.config.api_key.or_else(|| found.clone());
+        self
+    }
+
     /// The model when a request names none.
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.config.model = Some(model.into());

@@ -258,6 +258,10 @@ fn settings_are_checked_and_a_missing_key_is_named() {
     let error = build(json!({ "provider": "openai" })).unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Config, "no_key"));
     assert!(error.message().contains("OPENAI_API_KEY") && error.message().contains("offline"), "{error}");
+    let mut found = crate::hub::EnvSettings::default();
+    found.anthropic_api_key = Some(crate::Secret::new("from-the-environment"));
+    assert!(Provider::builder("anthropic").env(&found).build().is_ok());
+    assert_eq!(Provider::builder("openai").env(&found).build().unwrap_err().code(), "no_key");
     for (config, field) in [
         (json!({ "provider": "my server", "base_url": "http://a" }), "provider"),
         (json!({ "provider": "offline", "base_url": "http://a" }), "provider"),

@@ -114,13 +114,12 @@ impl ProviderMock {
         if provider == "ollama" { self.url() } else { format!("{}/v1", self.url()) }
     }
 
-    /// The next answer, in order.
+    /// The next answer, in order. Failures and broken streams of [`Reply`] are not written: put a fault on the answer.
     pub fn reply(&self, reply: impl Into<Reply>) {
         self.state().lines.push_back(Line::Say(reply.into()));
     }
 
-    /// The answer to every request that no line is left for; without one such a request gets status 599. Failures and
-    /// broken streams cannot be said twice and are refused with status 599 as well: put a fault on the answer.
+    /// The answer to every request that no line is left for; without one such a request gets status 599.
     pub fn reply_always(&self, text: impl Into<String>) {
         self.state().always = Some(Reply::Text(text.into()));
     }
