@@ -2,6 +2,7 @@
 //! gate's seal. It knows no marketing and no vendor.
 #![forbid(unsafe_code)]
 
+pub mod approval;
 pub mod audit;
 pub mod bus;
 pub mod connector;

@@ -16,8 +16,8 @@ use crate::telemetry::TraceContext;
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
 
-/// Largest file that [`Scope::put_blob`] takes, in bytes: 100 MiB, as much as a document may have.
-pub const BLOB_CAP: usize = 100 * 1024 * 1024;
+/// Largest file that [`Scope::put_blob`] takes, in bytes: as much as a document may have.
+const BLOB_CAP: usize = 100 * 1024 * 1024;
 /// The operation of scopes outside of operations.
 const HOST: &str = "host";
 /// The role of every agent.
@@ -451,7 +451,7 @@ impl Scope {
     /// in hex. Storing it again costs nothing; a file that no record comes to name is swept by `knowledge.compact`.
     ///
     /// # Errors
-    /// `PermissionDenied` without `write:content`; `InvalidInput` for no bytes or over [`BLOB_CAP`].
+    /// `PermissionDenied` without `write:content`; `InvalidInput` for no bytes or over 100 MiB.
     pub async fn put_blob(&self, bytes: &[u8]) -> Result<String> {
         const OPERATION: &str = "scope.put_blob";
         let _call = self.0.hub.enter(OPERATION)?;

@@ -95,6 +95,79 @@ def api_keys_rotate(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def approvals_approve(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "always" in v:
+        given["always"] = (None if (t1 := v["always"]) is None else c.always(t1))
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def approvals_bulk(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "approve" in v:
+        given["approve"] = v["approve"]
+    if "ids" in v:
+        given["ids"] = v["ids"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def approvals_delegate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "to" in v:
+        given["to"] = v["to"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def approvals_deny(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def approvals_edit_and_approve(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "args" in v:
+        given["args"] = v["args"]
+    if "id" in v:
+        given["id"] = v["id"]
+    if "note" in v:
+        given["note"] = v["note"]
+    return given
+
+
+def approvals_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def approvals_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "run" in v:
+        given["run"] = v["run"]
+    if "state" in v:
+        given["state"] = v["state"]
+    return given
+
+
 def audit_export(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "cursor" in v:
@@ -2354,6 +2427,13 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "api_keys.list": api_keys_list,
     "api_keys.revoke": api_keys_revoke,
     "api_keys.rotate": api_keys_rotate,
+    "approvals.approve": approvals_approve,
+    "approvals.bulk": approvals_bulk,
+    "approvals.delegate": approvals_delegate,
+    "approvals.deny": approvals_deny,
+    "approvals.edit_and_approve": approvals_edit_and_approve,
+    "approvals.get": approvals_get,
+    "approvals.list": approvals_list,
     "audit.export": audit_export,
     "audit.query": audit_query,
     "audit.verify": audit_verify,

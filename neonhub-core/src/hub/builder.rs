@@ -80,7 +80,7 @@ pub struct HubBuilder {
     models: Vec<Arc<dyn Llm>>,
     limits: LimitProfile,
     anchor: Option<Arc<dyn Anchor>>,
-    approvals: Option<Arc<dyn Approvals>>,
+    approvals: Arc<dyn Approvals>,
     queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
 }
@@ -111,6 +111,7 @@ impl HubBuilder {
                 super::CATALOGUE,
                 crate::op::CATALOGUE,
                 crate::policy::ops::CATALOGUE,
+                crate::approval::CATALOGUE,
                 crate::resilience::ops::CATALOGUE,
                 crate::audit::CATALOGUE,
                 crate::tenancy::CATALOGUE,
@@ -129,6 +130,7 @@ impl HubBuilder {
             kinds: vec![
                 super::KINDS,
                 crate::policy::KINDS,
+                crate::approval::KINDS,
                 crate::resilience::ops::KINDS,
                 crate::tenancy::KINDS,
                 crate::run::KINDS,
@@ -147,7 +149,7 @@ impl HubBuilder {
             tools: Vec::new(),
             limits: LimitProfile::default(),
             anchor: None,
-            approvals: None,
+            approvals: Arc::new(crate::approval::Desk),
         }
     }
 
@@ -166,7 +168,7 @@ impl HubBuilder {
 
     /// Who is asked when a policy wants a person's yes. Without, such calls are refused.
     pub fn approvals(mut self, approvals: Arc<dyn Approvals>) -> Self {
-        self.approvals = Some(approvals);
+        self.approvals = approvals;
         self
     }
 

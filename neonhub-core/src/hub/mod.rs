@@ -79,7 +79,7 @@ struct Inner {
     targets: Targets,
     anchor: Arc<dyn Anchor>,
     chains: crate::audit::Chains,
-    approvals: Option<Arc<dyn Approvals>>,
+    approvals: Arc<dyn Approvals>,
     token: [u8; 16],
     worker: String,
     in_flight: watch::Sender<u64>,
@@ -420,8 +420,8 @@ impl Hub {
         &self.0.chains
     }
 
-    pub(crate) fn approvals(&self) -> Option<&dyn Approvals> {
-        self.0.approvals.as_deref()
+    pub(crate) fn approvals(&self) -> &dyn Approvals {
+        &*self.0.approvals
     }
 
     /// Lets one call in.

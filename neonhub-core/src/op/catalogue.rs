@@ -60,6 +60,8 @@ pub struct Entry {
     pub output_schema: fn() -> Schema,
     /// Example inputs as JSON.
     pub examples: fn() -> Vec<Value>,
+    /// The input as the operation reads it: with its defaults, or every fault it has.
+    pub normal: fn(Value) -> Result<Value>,
     /// Calls it with JSON.
     pub call: fn(Scope, Value, CallOptions) -> CallFuture,
 }
@@ -95,6 +97,7 @@ pub const fn entry<O: Operation>() -> Entry {
         input_schema: schema::<O>,
         output_schema: schema::<O::Output>,
         examples: examples::<O>,
+        normal: door::normal::<O>,
         call: |cx, input, options| Box::pin(door::call_json::<O>(cx, input, options)),
     }
 }

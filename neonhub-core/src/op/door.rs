@@ -95,6 +95,13 @@ pub(super) async fn call_json<O: Operation>(cx: Scope, input: Value, options: Ca
     .await
 }
 
+/// An input as the operation reads it.
+pub(super) fn normal<O: Operation>(input: Value) -> Result<Value> {
+    check_within(O::NAME, O::MAX_INPUT, &input)?;
+    let op: O = serde_path_to_error::deserialize(input).map_err(|e| bad_input(O::NAME, &e))?;
+    as_json(O::NAME, &op)
+}
+
 /// Stage 2.
 fn begin(line: &'static Entry, cx: &Scope, options: &CallOptions) -> Result<InFlight> {
     options.cancel.as_ref().unwrap_or_else(|| cx.cancel_token()).check(line.name)?;
@@ -264,6 +271,9 @@ async fn leave(line: &'static Entry, pass: &Pass, ruling: &Ruling, answer: Optio
         _ => None,
     };
     let Writing::Operation(unit) = &pass.scope.0.writing else { return Ok(()) };
+    if let Some(approval) = &ruling.approval {
+        pass.scope.hub().approvals().spend(&pass.scope, approval).await?;
+    }
     let concern = unit.staged().concern.take();
     let before = match &concern {
         Some((kind, id)) => before(&pass.scope, kind, id).await?,

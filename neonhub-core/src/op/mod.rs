@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use admit::denied;
+pub(crate) use admit::{denied, on_behalf_of};
 pub use bounds::{MAX_DEPTH, MAX_ITEMS};
 pub use catalogue::{CallFuture, Entry, entry};
 pub use idempotency::IdempotencyRecord;

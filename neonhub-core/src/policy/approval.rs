@@ -1,8 +1,9 @@
-//! Asking a person: the hook that a room above the runtime fills.
+//! Asking a person: the hook that [`crate::approval`] fills, or what a host installs in its place.
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::{Result, Scope};
 
@@ -11,6 +12,10 @@ use crate::{Result, Scope};
 pub struct Ask {
     /// The operation, or the tool that is none.
     pub operation: String,
+    /// Its input, with its defaults.
+    pub args: Value,
+    /// Why a person is asked.
+    pub summary: String,
     /// SHA-256 over the operation's name and the canonical JSON of its input, hex: the yes is for exactly this call.
     pub args_hash: String,
     /// How many must agree.
@@ -37,4 +42,10 @@ pub trait Approvals: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the store answers.
     async fn ask(&self, cx: &Scope, ask: &Ask) -> Result<String>;
+
+    /// Uses a granted approval up: with the commit of `cx` where it has one, else with one of its own.
+    ///
+    /// # Errors
+    /// `Blocked`, code `approval_used`, when another call used it; what the store answers.
+    async fn spend(&self, cx: &Scope, id: &str) -> Result<()>;
 }

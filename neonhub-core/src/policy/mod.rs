@@ -25,7 +25,7 @@ pub use model::{
 pub use set::{Decision, PolicySet, Rule};
 
 pub(crate) use redact::redact;
-pub(crate) use ruling::{Ruling, preview, rule, rule_effect, rule_tool};
+pub(crate) use ruling::{Ruling, call_hash, preview, rule, rule_effect, rule_tool};
 
 /// Records of this room.
 pub static KINDS: &[Kind] = &[Kind::of::<Policy>(), Kind::of::<PolicyDecision>()];

@@ -55,12 +55,11 @@ pub(crate) async fn rule(
         return Ok(Ruling::default());
     }
     let input = input().map_err(plain)?;
-    let args_hash = || hash(&[line.name.as_bytes(), canonical_json(&input).unwrap_or_default().as_bytes()]);
     let facts = facts::of_call(line, cx, &control, input.clone());
     let decision = set.decide(line.name, &facts, cx.now(), default);
     let rehearsed = set.rehearse(line.name, &facts, cx.now(), default).map(|d| d.verdict);
     let mut ruling = Ruling { decision: Some(decision), rehearsed, facts: Some(facts), approval: None };
-    match enforce(line.name, cx, &mut ruling, args_hash).await {
+    match enforce(line.name, cx, &mut ruling, &input).await {
         Ok(()) => Ok(ruling),
         Err(error) => Err(Box::new(Refusal { error, ruling })),
     }
@@ -87,8 +86,7 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
     let facts = facts::of_effect(operation, channel, cx, &control);
     let decision = control.policies.decide(operation, &facts, cx.now(), Verdict::Allow);
     let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
-    let args_hash = || hash(&[operation.as_bytes(), channel.as_bytes()]);
-    enforce(operation, cx, &mut ruling, args_hash).await
+    enforce(operation, cx, &mut ruling, &Value::from(channel)).await
 }
 
 /// Judges a call of a tool that is no operation, by the tool's own name.
@@ -107,22 +105,21 @@ pub(crate) async fn rule_tool(
     let facts = facts::of_tool(tool, class, cx, &control, args.clone());
     let decision = control.policies.decide(tool, &facts, cx.now(), default);
     let mut ruling = Ruling { decision: Some(decision), ..Ruling::default() };
-    let args_hash = || hash(&[tool.as_bytes(), canonical_json(args).unwrap_or_default().as_bytes()]);
-    enforce(operation, cx, &mut ruling, args_hash).await
+    enforce(operation, cx, &mut ruling, args).await?;
+    match &ruling.approval {
+        // A tool acts before anything is committed: the yes is used up first, so that it cannot act twice on one.
+        Some(approval) => cx.hub().approvals().spend(&cx.outside(), approval).await,
+        None => Ok(()),
+    }
 }
 
-async fn enforce(
-    operation: &'static str,
-    cx: &Scope,
-    ruling: &mut Ruling,
-    args_hash: impl Fn() -> String,
-) -> Result<()> {
+async fn enforce(operation: &'static str, cx: &Scope, ruling: &mut Ruling, args: &Value) -> Result<()> {
     let Some(decision) = &ruling.decision else { return Ok(()) };
     match decision.verdict {
         Verdict::Deny => return Err(refused(operation, decision)),
-        Verdict::RequireApproval => {
-            let ask = ask(decision, args_hash());
-            ruling.approval = Some(approve(operation, cx, decision, &ask).await?);
+        // Who decides must be able to: a rule for every operation would ask for a yes to each yes.
+        Verdict::RequireApproval if !operation.starts_with("approvals.") => {
+            ruling.approval = Some(approve(operation, cx, decision, args).await?);
         }
         _ => {}
     }
@@ -153,10 +150,12 @@ fn refused(operation: &'static str, decision: &Decision) -> Error {
 }
 
 /// The question that all asking policies together put: the largest quorum, all approvers, the shortest life.
-fn ask(decision: &Decision, args_hash: String) -> Ask {
+fn ask(decision: &Decision, args: &Value, why: &str) -> Ask {
     let mut ask = Ask {
         operation: decision.operation.clone(),
-        args_hash,
+        args: args.clone(),
+        summary: why.to_owned(),
+        args_hash: call_hash(&decision.operation, args),
         quorum: 1,
         approvers: Vec::new(),
         ttl_ms: 72 * 3_600_000,
@@ -174,24 +173,27 @@ fn ask(decision: &Decision, args_hash: String) -> Ask {
     ask
 }
 
-async fn approve(operation: &'static str, cx: &Scope, decision: &Decision, ask: &Ask) -> Result<String> {
+async fn approve(operation: &'static str, cx: &Scope, decision: &Decision, args: &Value) -> Result<String> {
     let why = decision.deciding().map_or_else(
         || "an agent acts on the outside only with a person's yes".to_owned(),
         |rule| rule.reason.clone(),
     );
-    let mut error =
-        Error::new(ErrorKind::Blocked, operation, format!("a person must approve this first: {why}"))
-            .with_code("approval_required")
-            .with_context("args_hash", &ask.args_hash);
-    if !ask.policies.is_empty() {
-        error = error.with_context("policy", ask.policies.join(", "));
-    }
-    let Some(approvals) = cx.hub().approvals() else { return Err(error) };
-    if let Some(granted) = approvals.granted(cx, ask).await? {
+    let ask = ask(decision, args, &why);
+    let approvals = cx.hub().approvals();
+    if let Some(granted) = approvals.granted(cx, &ask).await? {
         return Ok(granted);
     }
-    let id = approvals.ask(cx, ask).await?;
-    Err(error.with_context("approval", id))
+    let id = approvals.ask(cx, &ask).await?;
+    let error = Error::new(ErrorKind::Blocked, operation, format!("a person must approve this first: {why}"))
+        .with_code("approval_required")
+        .with_context("args_hash", &ask.args_hash)
+        .with_context("approval", id);
+    Err(if ask.policies.is_empty() { error } else { error.with_context("policy", ask.policies.join(", ")) })
+}
+
+/// SHA-256 over the name of an operation or tool and the canonical JSON of its input, hex.
+pub(crate) fn call_hash(operation: &str, args: &Value) -> String {
+    hash(&[operation.as_bytes(), canonical_json(args).unwrap_or_default().as_bytes()])
 }
 
 fn hash(parts: &[&[u8]]) -> String {

@@ -291,6 +291,9 @@ impl Approvals for Yes {
         self.0.lock().unwrap().push(ask.clone());
         Ok("apr_1".into())
     }
+    async fn spend(&self, _: &Scope, _: &str) -> crate::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::lease;
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
 use super::session::Session;
-use super::state::{LANDED, Open};
+use super::state::{APPROVED, LANDED, Open};
 use crate::llm::{Answer, Delta, LlmRequest};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
@@ -35,6 +35,11 @@ impl<P: Program> Session<'_, P> {
     pub(super) async fn dispatch(&mut self, call: &str, open: Open) -> Result<()> {
         self.began.insert(call.to_owned(), std::time::Instant::now());
         let is_fresh = self.fresh.contains(call);
+        if let Some(failure) = self.state.refused(call) {
+            let (call, output) = (call.to_owned(), Value::Null);
+            let state = ToolState::Failed;
+            return self.record_anyway(What::ToolDone { call, state, output, failure: Some(failure) }).await;
+        }
         match open {
             Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,
             Open::Tool { tool, args, effect, class } => {
@@ -88,6 +93,9 @@ impl<P: Program> Session<'_, P> {
             let scope = self.tool_scope(call, Writing::Operation(Arc::clone(&unit)));
             let Some(done) = self.guarded(tool(scope, planned)).await? else { return Ok(()) };
             self.give_up_on_close(&done)?;
+            if let Some(wait) = waits(call, &done) {
+                return self.record_anyway(wait).await;
+            }
             let (what, unit) = match done {
                 Ok(output) => (landed(call, output), unit),
                 // What a failed tool had staged is dropped with its unit.
@@ -115,6 +123,9 @@ impl<P: Program> Session<'_, P> {
         let scope = self.tool_scope(call, Writing::None);
         let Some(done) = self.guarded(tool(scope, planned)).await? else { return Ok(()) };
         self.give_up_on_close(&done)?;
+        if let Some(wait) = waits(call, &done) {
+            return self.record_anyway(wait).await;
+        }
         match done {
             Ok(output) => self.record_anyway(landed(call, output)).await,
             // Not fresh any more: the next turn of the loop asks what became of it.
@@ -141,7 +152,7 @@ impl<P: Program> Session<'_, P> {
             ProbeAnswer::NotLanded => self.call_again(call, planned).await,
             ProbeAnswer::Unknown => {
                 let summary = format!("did {} happen? (effect {})", planned.tool, planned.effect);
-                let on = WaitOn::Approval { summary };
+                let on = WaitOn::Approval { summary, approval: None };
                 self.record_anyway(What::Wait { wait: format!("{LANDED}{call}"), on }).await
             }
         }
@@ -230,6 +241,14 @@ async fn cancel_asked(cx: &Scope, run: &str) -> Result<()> {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The wait of a call that a person must approve first.
+fn waits(call: &str, done: &Result<Value>) -> Option<What> {
+    let error = done.as_ref().err().filter(|error| error.code() == "approval_required")?;
+    let approval = error.context().find(|(key, _)| *key == "approval")?.1.to_owned();
+    let on = WaitOn::Approval { summary: error.message().to_owned(), approval: Some(approval) };
+    Some(What::Wait { wait: format!("{APPROVED}{call}"), on })
 }
 
 fn landed(call: &str, output: Value) -> What {

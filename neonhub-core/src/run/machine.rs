@@ -211,6 +211,9 @@ pub enum WaitOn {
     Approval {
         /// What is to be decided.
         summary: String,
+        /// The question that holds a call up, when it was one of [`crate::approval`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<String>,
     },
     /// A signal of the host.
     Signal {

@@ -1,5 +1,6 @@
 //! One process's work on one run: taking it, recording each step in one commit, leaving it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,7 +60,7 @@ impl<'d, P: Program> Session<'d, P> {
                 Next::Dispatch(call, open) => self.dispatch(&call, open).await?,
                 Next::Wait(wait, on) => {
                     let Some(payload) = self.answer(&wait, &on) else { return self.park(&on).await };
-                    self.row.body.signals.remove(&wait);
+                    self.row.body.signals.remove(signal(&wait, &on).as_ref());
                     self.record_anyway(What::Woken { wait, payload }).await?;
                 }
             }
@@ -85,7 +86,7 @@ impl<'d, P: Program> Session<'d, P> {
     fn answer(&self, wait: &str, on: &WaitOn) -> Option<Value> {
         match on {
             WaitOn::Timer { at } if *at <= self.cx.now() => Some(Value::Null),
-            _ => self.row.signals.get(wait).cloned(),
+            _ => self.row.signals.get(signal(wait, on).as_ref()).cloned(),
         }
     }
 
@@ -205,6 +206,14 @@ impl<'d, P: Program> Session<'d, P> {
     /// The model that answers.
     pub(super) fn model(&self) -> Arc<dyn Llm> {
         self.cx.model()
+    }
+}
+
+/// The name under which a wait is answered: a question to a person is answered by its own id.
+fn signal<'w>(wait: &'w str, on: &WaitOn) -> Cow<'w, str> {
+    match on {
+        WaitOn::Approval { approval: Some(id), .. } => Cow::Owned(crate::approval::signal_of(id)),
+        _ => Cow::Borrowed(wait),
     }
 }
 

@@ -120,6 +120,8 @@ pub struct RunState<S> {
 
 /// Begins the name of a wait that asks whether a call landed; the name of the call follows.
 pub(super) const LANDED: &str = "?landed/";
+/// Begins the name of a wait for a person's yes to a call; the name of the call follows.
+pub(super) const APPROVED: &str = "?approved/";
 
 impl<S: Default> RunState<S> {
     /// The state before the first entry.
@@ -215,6 +217,20 @@ impl<S: Default + Clone> RunState<S> {
     #[must_use]
     pub fn told(&self, call: &str) -> Option<&Value> {
         self.told.get(call)
+    }
+
+    /// The failure of a call that a person has refused.
+    pub(super) fn refused(&self, call: &str) -> Option<Failure> {
+        let told = self.told.get(call).filter(|told| told["approved"] == false)?;
+        let state = told["state"].as_str().unwrap_or("denied");
+        let note = told["note"].as_str().map(|note| format!(": {note}")).unwrap_or_default();
+        Some(Failure {
+            kind: ErrorKind::Blocked.code().to_owned(),
+            code: format!("approval_{state}"),
+            operation: "runs.step".to_owned(),
+            message: format!("nobody said yes to this call ({state}){note}"),
+            retryable: false,
+        })
     }
 
     /// The entry that follows without anything from outside.

@@ -293,7 +293,10 @@ async fn timers_and_signals_wake_a_run() {
     let at = clock.now().plus(Duration::from_secs(3600));
     let commands = [
         Command::Wait { wait: "later".into(), on: WaitOn::Timer { at } },
-        Command::Wait { wait: "go".into(), on: WaitOn::Approval { summary: "launch?".into() } },
+        Command::Wait {
+            wait: "go".into(),
+            on: WaitOn::Approval { summary: "launch?".into(), approval: None },
+        },
     ];
     let driver = Driver::new(Steps::default());
     let view = driver.execute(&cx, new(&commands)).await.unwrap();
@@ -427,7 +430,10 @@ fn golden_run() -> (Vec<Entry>, RunState<Done>) {
             limits: Limits::default(),
         },
         done("a", ToolState::Landed, json!("not_1"), None),
-        What::Wait { wait: "?landed/b".into(), on: WaitOn::Approval { summary: "did it happen?".into() } },
+        What::Wait {
+            wait: "?landed/b".into(),
+            on: WaitOn::Approval { summary: "did it happen?".into(), approval: None },
+        },
         What::Woken { wait: "?landed/b".into(), payload: json!({"landed": false}) },
         What::ToolCalled { call: "b".into() },
         done("b", ToolState::Failed, Value::Null, Some(failure)),

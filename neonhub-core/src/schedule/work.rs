@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::fire::{emit, pause};
 use super::model::{AgentSession, Schedule, SessionId, SessionState};
 use super::{SESSION_END, SESSION_RUN, SYSTEM};
+use crate::approval;
 use crate::bus::Event;
 use crate::job::ops::CancelJob;
 use crate::job::{Handler, Job, JobState, JobType, Outcome, job_type};
@@ -46,7 +47,11 @@ pub(super) enum Ended {
     Cancelled(String),
 }
 
-static TYPES: &[JobType] = &[job_type::<Run>(SESSION_RUN), job_type::<End>(SESSION_END)];
+static TYPES: &[JobType] = &[
+    job_type::<Run>(SESSION_RUN),
+    job_type::<End>(SESSION_END),
+    job_type::<approval::Expire>(approval::EXPIRE),
+];
 
 /// Works what schedules start.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +73,7 @@ impl Handler for System {
         for job in jobs {
             outcomes.push(match job.name.as_str() {
                 SESSION_RUN => run(cx, job).await?,
+                approval::EXPIRE => approval::expire(cx, job).await?,
                 _ => close(cx, job).await?,
             });
         }

@@ -177,6 +177,17 @@ export interface Allowed {
   workspace: string | null;
 }
 
+/** How long, and under which condition, the agent need not ask for this operation again. */
+export interface Always {
+  /** For how many days, 1..=365. */
+  days: number;
+  /**
+   * The condition of a policy, such as `input.budget <= money("500", "EUR")`; empty: whatever the
+   * input.
+   */
+  when?: string | null | undefined;
+}
+
 /** The answer of the ledger. */
 export interface Answer {
   /** The address that the deciding row covers, when it names one. */
@@ -189,18 +200,91 @@ export interface Answer {
   status: Status | null;
 }
 
-/** A release: bound to what was released, so that a later change takes it back. */
-export interface Approval {
+/** One answer. */
+export interface ApprovalDecision {
   /** When. */
   at: Date;
-  /** Who released it. */
+  /** Who: `user:ada`. For an API key the user it acts for, when the host names one. */
   by: string;
-  /** Hash over plan, assets, audience and budget. */
-  hash: string;
-  /** Why, if something was said. */
+  /** True when the yes is for another input than was asked for. */
+  edited: boolean;
+  /** In their words. */
   note: string | null;
-  /** Version of the plan. */
-  planVersion: number;
+  /** What. */
+  vote: Vote;
+}
+
+/** A page of a list. */
+export interface ApprovalPage {
+  /** The items in the stated order. */
+  items: ApprovalsApproval[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
+/**
+ * Where a question stands.
+ *
+ * - `pending`: Nobody has answered, or not enough have.
+ * - `approved`: The call may be made, once, until the question expires.
+ * - `denied`: The call may not be made.
+ * - `expired`: Its time was over before the call was made.
+ * - `superseded`: What is asked for has changed, and a newer question stands in its place.
+ */
+export type ApprovalState =
+  | 'pending'
+  | 'approved'
+  | 'denied'
+  | 'expired'
+  | 'superseded';
+
+/**
+ * A call that needs a person's yes. Unique while it stands: the same call of the same caller asks
+ * once.
+ */
+export interface ApprovalsApproval {
+  /** Roles or users who may decide, such as `admin` or `user:ada`; empty: who holds `approve:effects`. */
+  approvers: string[];
+  /** Its input. Hidden without `read:pii`. */
+  args: unknown;
+  /** SHA-256 over the name and the canonical JSON of the input, hex: the yes is for exactly this call. */
+  argsHash: string;
+  /** When it was asked. */
+  createdAt: Date;
+  /** The answers so far, oldest first. */
+  decisions: ApprovalDecision[];
+  /** Until when it can be answered, and until when a yes can be used. */
+  expiresAt: Date;
+  /** Its id. */
+  id: string;
+  /**
+   * True while it stands: the same call of the same caller asks nothing new. A no stands until its
+   * time is over.
+   */
+  live: boolean;
+  /** Whom an agent or key acts for. */
+  onBehalfOf: string | null;
+  /** The operation or tool. */
+  operation: string;
+  /** The policies that ask, `name@version`; empty: the default for acts of agents on the outside. */
+  policies: string[];
+  /** How many must agree. */
+  quorum: number;
+  /** Who asks: `agent:campaign`, `user:ada`. */
+  requestedBy: string;
+  /** The run that waits for the answer. */
+  runId: string | null;
+  /** Where it stands. */
+  state: ApprovalState;
+  /**
+   * The policy that was made of the answer, `name@version`: the same call asks nobody while that is in
+   * force.
+   */
+  stickyRule: string | null;
+  /** Why a person is asked. */
+  summary: string;
+  /** When the call was made that the yes was for. */
+  usedAt: Date | null;
 }
 
 /**
@@ -849,7 +933,7 @@ export interface Caller {
 /** A campaign: a brief, how far it has come, and what was released. */
 export interface Campaign {
   /** What was released, if it was. */
-  approval: Approval | null;
+  approval: CampaignApproval | null;
   /** The brand that speaks. */
   brand: string;
   /** What it is for. */
@@ -866,6 +950,20 @@ export interface Campaign {
   planVersion: number;
   /** Where it stands. */
   status: CampaignStatus;
+}
+
+/** A release: bound to what was released, so that a later change takes it back. */
+export interface CampaignApproval {
+  /** When. */
+  at: Date;
+  /** Who released it. */
+  by: string;
+  /** Hash over plan, assets, audience and budget. */
+  hash: string;
+  /** Why, if something was said. */
+  note: string | null;
+  /** Version of the plan. */
+  planVersion: number;
 }
 
 /**
@@ -1787,6 +1885,16 @@ export interface DayWindow {
   endMinute: number;
   /** First open minute of the local day, 0..=1439. */
   startMinute: number;
+}
+
+/** What became of one question of many. */
+export interface Decided {
+  /** The question. */
+  id: string;
+  /** Why the answer was not taken: the code of the error. */
+  refused: string | null;
+  /** Where it stands, when the answer was taken. */
+  state: ApprovalState | null;
 }
 
 /** How a new job is kept from being there twice. */
@@ -6542,6 +6650,18 @@ export interface VoiceViolation {
 }
 
 /**
+ * What somebody did with a question.
+ *
+ * - `approve`: Said yes.
+ * - `deny`: Said no. One no is enough.
+ * - `delegate`: Named others to decide.
+ */
+export type Vote =
+  | 'approve'
+  | 'deny'
+  | 'delegate';
+
+/**
  * What a warning is about.
  *
  * - `needs_ocr`: A page shows an image and holds no text: it needs optical character recognition.
@@ -6786,6 +6906,72 @@ export interface ApiKeysRotateInput {
   id: string;
   /** How long the old one stays valid, in milliseconds, at most 30 days. Default 24 h. */
   overlapMs?: number | null | undefined;
+}
+
+/** Input of `approvals.approve`. */
+export interface ApprovalsApproveInput {
+  /** Id of the question. */
+  id: string;
+  /** Makes a policy of it. Needs `manage:policies` too. */
+  always?: Always | null | undefined;
+  /** Why, up to 2000 characters. */
+  note?: string | null | undefined;
+}
+
+/** Input of `approvals.bulk`. */
+export interface ApprovalsBulkInput {
+  /** True for yes, false for no. */
+  approve: boolean;
+  /** Ids of the questions, 1..=100. */
+  ids: string[];
+  /** Why, up to 2000 characters. */
+  note?: string | null | undefined;
+}
+
+/** Input of `approvals.delegate`. */
+export interface ApprovalsDelegateInput {
+  /** Id of the question. */
+  id: string;
+  /** Roles or users, such as `admin` or `user:ada`, 1..=20. */
+  to: string[];
+  /** Why, up to 2000 characters. */
+  note?: string | null | undefined;
+}
+
+/** Input of `approvals.deny`. */
+export interface ApprovalsDenyInput {
+  /** Id of the question. */
+  id: string;
+  /** Why, up to 2000 characters. */
+  note?: string | null | undefined;
+}
+
+/** Input of `approvals.edit_and_approve`. */
+export interface ApprovalsEditAndApproveInput {
+  /** The whole new input. */
+  args: unknown;
+  /** Id of the question. */
+  id: string;
+  /** Why, up to 2000 characters. */
+  note?: string | null | undefined;
+}
+
+/** Input of `approvals.get`. */
+export interface ApprovalsGetInput {
+  /** Its id. */
+  id: string;
+}
+
+/** Input of `approvals.list`. */
+export interface ApprovalsListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most of the page, 1..=500. Default 50. */
+  limit?: number | null | undefined;
+  /** Only of this run. */
+  run?: string | null | undefined;
+  /** Only in this state. */
+  state?: ApprovalState | null | undefined;
 }
 
 /** Input of `audit.export`. */

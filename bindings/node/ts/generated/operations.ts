@@ -16,6 +16,15 @@ import type {
   ApiKeysListInput,
   ApiKeysRevokeInput,
   ApiKeysRotateInput,
+  ApprovalPage,
+  ApprovalsApproval,
+  ApprovalsApproveInput,
+  ApprovalsBulkInput,
+  ApprovalsDelegateInput,
+  ApprovalsDenyInput,
+  ApprovalsEditAndApproveInput,
+  ApprovalsGetInput,
+  ApprovalsListInput,
   Asset,
   AuditEntryPage,
   AuditExport,
@@ -87,6 +96,7 @@ import type {
   DatasetsGetInput,
   DatasetsListInput,
   DatasetsUpdateInput,
+  Decided,
   Document,
   DocumentPage,
   DocumentText,
@@ -448,6 +458,88 @@ export class ApiKeysOperations {
    */
   rotate(input: ApiKeysRotateInput, options?: CallOptions): Promise<NewKey> {
     return this.#core.call('api_keys.rotate', input, 'ApiKeysRotateInput', 'NewKey', options);
+  }
+}
+
+/** Operations of `approvals`. */
+export class ApprovalsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Says yes. Once as many have said it as are asked for, the call may be made, once, and a run that
+   * waits goes on. With `always` the answer becomes a policy: then the agent need not ask again.
+   *
+   * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+   * `already_decided`, `not_an_approver`, `own_request`, `not_a_person`.
+   */
+  approve(input: ApprovalsApproveInput, options?: CallOptions): Promise<ApprovalsApproval> {
+    return this.#core.call('approvals.approve', input, 'ApprovalsApproveInput', 'ApprovalsApproval', options);
+  }
+
+  /**
+   * Answers many questions alike, in one commit. Those that cannot be answered say why and change
+   * nothing.
+   *
+   * Needs `approve:effects`. Effect: idempotent.
+   */
+  bulk(input: ApprovalsBulkInput, options?: CallOptions): Promise<Decided[]> {
+    return this.#core.call('approvals.bulk', input, 'ApprovalsBulkInput', { l: 'Decided' }, options);
+  }
+
+  /**
+   * Names who is to decide in the place of those who were asked.
+   *
+   * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+   * `not_an_approver`, `not_a_person`.
+   */
+  delegate(input: ApprovalsDelegateInput, options?: CallOptions): Promise<ApprovalsApproval> {
+    return this.#core.call('approvals.delegate', input, 'ApprovalsDelegateInput', 'ApprovalsApproval', options);
+  }
+
+  /**
+   * Says no. One no is enough: the call is refused until the question has expired, and a run that
+   * waits goes on with the refusal.
+   *
+   * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+   * `not_an_approver`, `not_a_person`.
+   */
+  deny(input: ApprovalsDenyInput, options?: CallOptions): Promise<ApprovalsApproval> {
+    return this.#core.call('approvals.deny', input, 'ApprovalsDenyInput', 'ApprovalsApproval', options);
+  }
+
+  /**
+   * Says yes to the same call with another input. What others said before was about the input before,
+   * so their yes counts no more. A run makes the call with the new input; every other caller must give
+   * that input itself.
+   *
+   * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+   * `not_an_approver`, `own_request`, `not_a_person`.
+   */
+  editAndApprove(input: ApprovalsEditAndApproveInput, options?: CallOptions): Promise<ApprovalsApproval> {
+    return this.#core.call('approvals.edit_and_approve', input, 'ApprovalsEditAndApproveInput', 'ApprovalsApproval', options);
+  }
+
+  /**
+   * Gives a question with its answers.
+   *
+   * Needs `approve:effects`. Effect: read.
+   */
+  get(input: ApprovalsGetInput, options?: CallOptions): Promise<ApprovalsApproval> {
+    return this.#core.call('approvals.get', input, 'ApprovalsGetInput', 'ApprovalsApproval', options);
+  }
+
+  /**
+   * Lists questions, newest first.
+   *
+   * Needs `approve:effects`. Effect: read.
+   */
+  list(input: ApprovalsListInput = {}, options?: CallOptions): Promise<ApprovalPage> {
+    return this.#core.call('approvals.list', input, 'ApprovalsListInput', 'ApprovalPage', options);
   }
 }
 
@@ -2919,6 +3011,11 @@ export class Operations {
   /** Operations of `api_keys`. */
   get apiKeys(): ApiKeysOperations {
     return new ApiKeysOperations(this.#core);
+  }
+
+  /** Operations of `approvals`. */
+  get approvals(): ApprovalsOperations {
+    return new ApprovalsOperations(this.#core);
   }
 
   /** Operations of `audit`. */

@@ -79,18 +79,46 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['verdict', 'verdict', 0],
     ['workspace', 'workspace', 0, null],
   ],
+  Always: [
+    ['days', 'days', 0],
+    ['when', 'when', 0, null],
+  ],
   Answer: [
     ['identity', 'identity', 0, null],
     ['path', 'path', { l: 'Step' }],
     ['row', 'row', 0, null],
     ['status', 'status', 0, null],
   ],
-  Approval: [
+  ApprovalDecision: [
     ['at', 'at', 1],
     ['by', 'by', 0],
-    ['hash', 'hash', 0],
+    ['edited', 'edited', 0, false],
     ['note', 'note', 0, null],
-    ['plan_version', 'planVersion', 0],
+    ['vote', 'vote', 0],
+  ],
+  ApprovalPage: [
+    ['items', 'items', { l: 'ApprovalsApproval' }],
+    ['next', 'next', 0, null],
+  ],
+  ApprovalsApproval: [
+    ['approvers', 'approvers', 0, []],
+    ['args', 'args', 0, null],
+    ['args_hash', 'argsHash', 0],
+    ['created_at', 'createdAt', 1],
+    ['decisions', 'decisions', { l: 'ApprovalDecision' }, []],
+    ['expires_at', 'expiresAt', 1],
+    ['id', 'id', 0],
+    ['live', 'live', 0],
+    ['on_behalf_of', 'onBehalfOf', 0, null],
+    ['operation', 'operation', 0],
+    ['policies', 'policies', 0, []],
+    ['quorum', 'quorum', 0],
+    ['requested_by', 'requestedBy', 0],
+    ['run_id', 'runId', 0, null],
+    ['state', 'state', 0],
+    ['sticky_rule', 'stickyRule', 0, null],
+    ['summary', 'summary', 0],
+    ['used_at', 'usedAt', 1, null],
   ],
   Asset: [
     ['alternates', 'alternates', { l: 'AssetText' }],
@@ -317,7 +345,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['workspace', 'workspace', 0],
   ],
   Campaign: [
-    ['approval', 'approval', 'Approval', null],
+    ['approval', 'approval', 'CampaignApproval', null],
     ['brand', 'brand', 0],
     ['brief', 'brief', 'CampaignBrief'],
     ['id', 'id', 0],
@@ -326,6 +354,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['name', 'name', 0],
     ['plan_version', 'planVersion', 0],
     ['status', 'status', 0],
+  ],
+  CampaignApproval: [
+    ['at', 'at', 1],
+    ['by', 'by', 0],
+    ['hash', 'hash', 0],
+    ['note', 'note', 0, null],
+    ['plan_version', 'planVersion', 0],
   ],
   CampaignBrief: [
     ['audience_text', 'audienceText', 0],
@@ -618,6 +653,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   DayWindow: [
     ['end_minute', 'endMinute', 0],
     ['start_minute', 'startMinute', 0],
+  ],
+  Decided: [
+    ['id', 'id', 0],
+    ['refused', 'refused', 0, null],
+    ['state', 'state', 0, null],
   ],
   DedupeInput: [
     ['keep_key_for_ms', 'keepKeyForMs', 0, null],
@@ -2369,6 +2409,39 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ApiKeysRotateInput: [
     ['id', 'id', 0],
     ['overlap_ms', 'overlapMs', 0, null],
+  ],
+  ApprovalsApproveInput: [
+    ['id', 'id', 0],
+    ['always', 'always', 'Always', null],
+    ['note', 'note', 0, null],
+  ],
+  ApprovalsBulkInput: [
+    ['approve', 'approve', 0],
+    ['ids', 'ids', 0],
+    ['note', 'note', 0, null],
+  ],
+  ApprovalsDelegateInput: [
+    ['id', 'id', 0],
+    ['to', 'to', 0],
+    ['note', 'note', 0, null],
+  ],
+  ApprovalsDenyInput: [
+    ['id', 'id', 0],
+    ['note', 'note', 0, null],
+  ],
+  ApprovalsEditAndApproveInput: [
+    ['args', 'args', 0],
+    ['id', 'id', 0],
+    ['note', 'note', 0, null],
+  ],
+  ApprovalsGetInput: [
+    ['id', 'id', 0],
+  ],
+  ApprovalsListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+    ['run', 'run', 0, null],
+    ['state', 'state', 0, null],
   ],
   AuditExportInput: [
     ['cursor', 'cursor', 0, null],

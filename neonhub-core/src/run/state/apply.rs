@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{LANDED, Open, RunState, fault};
+use super::{APPROVED, LANDED, Open, RunState, effect_of, fault};
 use crate::llm::Answer;
 use crate::run::entry::{Entry, RunStatus, ToolState, What};
 use crate::run::machine::{Command, Failure, Program, RunEvent};
@@ -113,6 +113,10 @@ impl<S: Default + Clone> RunState<S> {
                     self.told.insert(call.to_owned(), payload.clone());
                     return Ok(None);
                 }
+                if let Some(call) = wait.strip_prefix(APPROVED) {
+                    self.answered(call, payload);
+                    return Ok(None);
+                }
                 let (wait, payload, at) = (wait.clone(), payload.clone(), entry.at);
                 return Ok(Some(RunEvent::Woken { wait, payload, at }));
             }
@@ -127,6 +131,21 @@ impl<S: Default + Clone> RunState<S> {
             }
         }
         Ok(None)
+    }
+
+    /// Takes a person's answer to a call: it was not made yet, and may be made with another input.
+    fn answered(&mut self, call: &str, answer: &Value) {
+        let mut told = answer.clone();
+        if let (Some(told), true) = (told.as_object_mut(), answer["approved"] == true) {
+            told.insert("landed".to_owned(), Value::Bool(false));
+        }
+        let slot = self.open.iter_mut().find(|(name, _)| name == call);
+        if let (Some((_, Open::Tool { tool, args, effect, .. })), Some(edited)) = (slot, answer.get("args"))
+            && let Ok(of_edited) = effect_of(&self.run, call, tool, edited)
+        {
+            (*args, *effect) = (edited.clone(), of_edited);
+        }
+        self.told.insert(call.to_owned(), told);
     }
 
     fn begin(&mut self, call: &str) -> std::result::Result<(), &'static str> {

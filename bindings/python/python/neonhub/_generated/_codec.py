@@ -117,6 +117,13 @@ def allowed(v: Any) -> m.Allowed:
     )
 
 
+def always(v: Any) -> m.Always:
+    return m.Always(
+        days=v["days"],
+        when=v.get("when"),
+    )
+
+
 def answer(v: Any) -> m.Answer:
     return m.Answer(
         identity=v.get("identity"),
@@ -126,13 +133,43 @@ def answer(v: Any) -> m.Answer:
     )
 
 
-def approval(v: Any) -> m.Approval:
-    return m.Approval(
+def approval_decision(v: Any) -> m.ApprovalDecision:
+    return m.ApprovalDecision(
         at=_instant(v["at"]),
         by=v["by"],
-        hash=v["hash"],
+        edited=v.get("edited", False),
         note=v.get("note"),
-        plan_version=v["plan_version"],
+        vote=v["vote"],
+    )
+
+
+def approval_page(v: Any) -> m.ApprovalPage:
+    return m.ApprovalPage(
+        items=[approvals_approval(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
+def approvals_approval(v: Any) -> m.ApprovalsApproval:
+    return m.ApprovalsApproval(
+        approvers=v.get("approvers", []),
+        args=v.get("args"),
+        args_hash=v["args_hash"],
+        created_at=_instant(v["created_at"]),
+        decisions=[] if (t1 := v.get("decisions")) is None else [approval_decision(t2) for t2 in t1],
+        expires_at=_instant(v["expires_at"]),
+        id=v["id"],
+        live=v["live"],
+        on_behalf_of=v.get("on_behalf_of"),
+        operation=v["operation"],
+        policies=v.get("policies", []),
+        quorum=v["quorum"],
+        requested_by=v["requested_by"],
+        run_id=v.get("run_id"),
+        state=v["state"],
+        sticky_rule=v.get("sticky_rule"),
+        summary=v["summary"],
+        used_at=None if (t3 := v.get("used_at")) is None else _instant(t3),
     )
 
 
@@ -465,7 +502,7 @@ def caller(v: Any) -> m.Caller:
 
 def campaign(v: Any) -> m.Campaign:
     return m.Campaign(
-        approval=None if (t1 := v.get("approval")) is None else approval(t1),
+        approval=None if (t1 := v.get("approval")) is None else campaign_approval(t1),
         brand=v["brand"],
         brief=campaign_brief(v["brief"]),
         id=v["id"],
@@ -474,6 +511,16 @@ def campaign(v: Any) -> m.Campaign:
         name=v["name"],
         plan_version=v["plan_version"],
         status=v["status"],
+    )
+
+
+def campaign_approval(v: Any) -> m.CampaignApproval:
+    return m.CampaignApproval(
+        at=_instant(v["at"]),
+        by=v["by"],
+        hash=v["hash"],
+        note=v.get("note"),
+        plan_version=v["plan_version"],
     )
 
 
@@ -887,6 +934,14 @@ def day_window(v: Any) -> m.DayWindow:
     return m.DayWindow(
         end_minute=v["end_minute"],
         start_minute=v["start_minute"],
+    )
+
+
+def decided(v: Any) -> m.Decided:
+    return m.Decided(
+        id=v["id"],
+        refused=v.get("refused"),
+        state=v.get("state"),
     )
 
 

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
         AgentSession,
         AgentSessionPage,
         Allowed,
+        Always,
         Answer,
+        ApprovalPage,
+        ApprovalState,
+        ApprovalsApproval,
         Assertion,
         Asset,
         Attribution,
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
         DatasetPage,
         DatasetsRole,
         DayWindow,
+        Decided,
         Document,
         DocumentPage,
         DocumentText,
@@ -423,6 +428,153 @@ class ApiKeysOperations:
         Needs `manage:team`. Effect: idempotent.
         """
         return c.new_key(self._core.call("api_keys.rotate", {"id": id, "overlap_ms": overlap_ms}))
+
+
+class ApprovalsOperations:
+    """Operations of `approvals`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def approve(
+        self,
+        *,
+        id: str,
+        always: Always | None | Omit = OMIT,
+        note: str | None | Omit = OMIT,
+    ) -> ApprovalsApproval:
+        """Says yes. Once as many have said it as are asked for, the call may be made, once, and a run
+        that waits goes on. With `always` the answer becomes a policy: then the agent need not ask
+        again.
+
+        Args:
+            id: Id of the question.
+            always: Makes a policy of it. Needs `manage:policies` too.
+            note: Why, up to 2000 characters.
+
+        Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+        `already_decided`, `not_an_approver`, `own_request`, `not_a_person`.
+        """
+        return c.approvals_approval(self._core.call("approvals.approve", {"id": id, "always": always, "note": note}))
+
+    def bulk(
+        self,
+        *,
+        approve: bool,
+        ids: Sequence[str],
+        note: str | None | Omit = OMIT,
+    ) -> builtins.list[Decided]:
+        """Answers many questions alike, in one commit. Those that cannot be answered say why and
+        change nothing.
+
+        Args:
+            approve: True for yes, false for no.
+            ids: Ids of the questions, 1..=100.
+            note: Why, up to 2000 characters.
+
+        Needs `approve:effects`. Effect: idempotent.
+        """
+        answer = self._core.call("approvals.bulk", {"approve": approve, "ids": ids, "note": note})
+        return Rows([c.decided(t1) for t1 in answer])
+
+    def delegate(
+        self,
+        *,
+        id: str,
+        to: Sequence[str],
+        note: str | None | Omit = OMIT,
+    ) -> ApprovalsApproval:
+        """Names who is to decide in the place of those who were asked.
+
+        Args:
+            id: Id of the question.
+            to: Roles or users, such as `admin` or `user:ada`, 1..=20.
+            note: Why, up to 2000 characters.
+
+        Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+        `not_an_approver`, `not_a_person`.
+        """
+        return c.approvals_approval(self._core.call("approvals.delegate", {"id": id, "to": to, "note": note}))
+
+    def deny(
+        self,
+        *,
+        id: str,
+        note: str | None | Omit = OMIT,
+    ) -> ApprovalsApproval:
+        """Says no. One no is enough: the call is refused until the question has expired, and a run
+        that waits goes on with the refusal.
+
+        Args:
+            id: Id of the question.
+            note: Why, up to 2000 characters.
+
+        Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+        `not_an_approver`, `not_a_person`.
+        """
+        return c.approvals_approval(self._core.call("approvals.deny", {"id": id, "note": note}))
+
+    def edit_and_approve(
+        self,
+        *,
+        args: Any,
+        id: str,
+        note: str | None | Omit = OMIT,
+    ) -> ApprovalsApproval:
+        """Says yes to the same call with another input. What others said before was about the input
+        before, so their yes counts no more. A run makes the call with the new input; every other
+        caller must give that input itself.
+
+        Args:
+            args: The whole new input.
+            id: Id of the question.
+            note: Why, up to 2000 characters.
+
+        Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+        `not_an_approver`, `own_request`, `not_a_person`.
+        """
+        return c.approvals_approval(self._core.call("approvals.edit_and_approve", {"args": args, "id": id, "note": note}))
+
+    def get(
+        self,
+        *,
+        id: str,
+    ) -> ApprovalsApproval:
+        """Gives a question with its answers.
+
+        Args:
+            id: Its id.
+
+        Needs `approve:effects`. Effect: read.
+        """
+        return c.approvals_approval(self._core.call("approvals.get", {"id": id}))
+
+    def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        run: str | None | Omit = OMIT,
+        state: ApprovalState | None | Omit = OMIT,
+    ) -> ApprovalPage:
+        """Lists questions, newest first.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most of the page, 1..=500. Default 50.
+            run: Only of this run.
+            state: Only in this state.
+
+        Needs `approve:effects`. Effect: read.
+        """
+        return c.approval_page(self._core.call("approvals.list", {
+            "cursor": cursor,
+            "limit": limit,
+            "run": run,
+            "state": state,
+        }))
 
 
 class AuditOperations:
@@ -5158,6 +5310,11 @@ class Operations:
     def api_keys(self) -> ApiKeysOperations:
         """Operations of `api_keys`."""
         return ApiKeysOperations(self._core)
+
+    @property
+    def approvals(self) -> ApprovalsOperations:
+        """Operations of `approvals`."""
+        return ApprovalsOperations(self._core)
 
     @property
     def audit(self) -> AuditOperations:

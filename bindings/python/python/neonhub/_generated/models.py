@@ -23,8 +23,12 @@ __all__ = [
     "AiRole",
     "AiWarning",
     "Allowed",
+    "Always",
     "Answer",
-    "Approval",
+    "ApprovalDecision",
+    "ApprovalPage",
+    "ApprovalState",
+    "ApprovalsApproval",
     "Assertion",
     "Asset",
     "AssetCard",
@@ -68,6 +72,7 @@ __all__ = [
     "CallOperation",
     "Caller",
     "Campaign",
+    "CampaignApproval",
     "CampaignBrief",
     "CampaignChannel",
     "CampaignCitation",
@@ -118,6 +123,7 @@ __all__ = [
     "DatasetPage",
     "DatasetsRole",
     "DayWindow",
+    "Decided",
     "DedupeInput",
     "DedupeMode",
     "DiffPassage",
@@ -433,6 +439,7 @@ __all__ = [
     "VoiceStatus",
     "VoiceView",
     "VoiceViolation",
+    "Vote",
     "WarningCode",
     "When",
     "WhenAt",
@@ -784,6 +791,25 @@ class Allowed(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Always(Shown):
+    """How long, and under which condition, the agent need not ask for this operation again."""
+
+    days: int
+    """For how many days, 1..=365."""
+
+    when: str | None = None
+    """The condition of a policy, such as `input.budget <= money("500", "EUR")`; empty: whatever the
+    input.
+    """
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "days": self.days,
+            "when": OMIT if self.when is None else self.when,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Answer(Shown):
     """The answer of the ledger."""
 
@@ -809,31 +835,156 @@ class Answer(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Approval(Shown):
-    """A release: bound to what was released, so that a later change takes it back."""
+class ApprovalDecision(Shown):
+    """One answer."""
 
     at: datetime
     """When."""
 
     by: str
-    """Who released it."""
+    """Who: `user:ada`. For an API key the user it acts for, when the host names one."""
 
-    hash: str
-    """Hash over plan, assets, audience and budget."""
+    edited: bool = False
+    """True when the yes is for another input than was asked for."""
 
     note: str | None = None
-    """Why, if something was said."""
+    """In their words."""
 
-    plan_version: int
-    """Version of the plan."""
+    vote: Vote
+    """What."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
             "at": self.at,
             "by": self.by,
-            "hash": self.hash,
+            "edited": self.edited,
             "note": OMIT if self.note is None else self.note,
-            "plan_version": self.plan_version,
+            "vote": self.vote,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ApprovalPage(Shown):
+    """A page of a list."""
+
+    items: list[ApprovalsApproval]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+ApprovalState: TypeAlias = Literal[
+    "pending",
+    "approved",
+    "denied",
+    "expired",
+    "superseded",
+]
+"""Where a question stands.
+
+- `pending`: Nobody has answered, or not enough have.
+- `approved`: The call may be made, once, until the question expires.
+- `denied`: The call may not be made.
+- `expired`: Its time was over before the call was made.
+- `superseded`: What is asked for has changed, and a newer question stands in its place.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ApprovalsApproval(Shown):
+    """A call that needs a person's yes. Unique while it stands: the same call of the same caller asks
+    once.
+    """
+
+    approvers: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Roles or users who may decide, such as `admin` or `user:ada`; empty: who holds
+    `approve:effects`.
+    """
+
+    args: Any = None
+    """Its input. Hidden without `read:pii`."""
+
+    args_hash: str
+    """SHA-256 over the name and the canonical JSON of the input, hex: the yes is for exactly this
+    call.
+    """
+
+    created_at: datetime
+    """When it was asked."""
+
+    decisions: list[ApprovalDecision] = dataclasses.field(default_factory=lambda: [])
+    """The answers so far, oldest first."""
+
+    expires_at: datetime
+    """Until when it can be answered, and until when a yes can be used."""
+
+    id: str
+    """Its id."""
+
+    live: bool
+    """True while it stands: the same call of the same caller asks nothing new. A no stands until its
+    time is over.
+    """
+
+    on_behalf_of: str | None = None
+    """Whom an agent or key acts for."""
+
+    operation: str
+    """The operation or tool."""
+
+    policies: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The policies that ask, `name@version`; empty: the default for acts of agents on the outside."""
+
+    quorum: int
+    """How many must agree."""
+
+    requested_by: str
+    """Who asks: `agent:campaign`, `user:ada`."""
+
+    run_id: str | None = None
+    """The run that waits for the answer."""
+
+    state: ApprovalState
+    """Where it stands."""
+
+    sticky_rule: str | None = None
+    """The policy that was made of the answer, `name@version`: the same call asks nobody while that is
+    in force.
+    """
+
+    summary: str
+    """Why a person is asked."""
+
+    used_at: datetime | None = None
+    """When the call was made that the yes was for."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "approvers": self.approvers,
+            "args": OMIT if self.args is None else self.args,
+            "args_hash": self.args_hash,
+            "created_at": self.created_at,
+            "decisions": self.decisions,
+            "expires_at": self.expires_at,
+            "id": self.id,
+            "live": self.live,
+            "on_behalf_of": OMIT if self.on_behalf_of is None else self.on_behalf_of,
+            "operation": self.operation,
+            "policies": self.policies,
+            "quorum": self.quorum,
+            "requested_by": self.requested_by,
+            "run_id": OMIT if self.run_id is None else self.run_id,
+            "state": self.state,
+            "sticky_rule": OMIT if self.sticky_rule is None else self.sticky_rule,
+            "summary": self.summary,
+            "used_at": OMIT if self.used_at is None else self.used_at,
         }
 
 
@@ -1906,7 +2057,7 @@ class Caller(Shown):
 class Campaign(Shown):
     """A campaign: a brief, how far it has come, and what was released."""
 
-    approval: Approval | None = None
+    approval: CampaignApproval | None = None
     """What was released, if it was."""
 
     brand: str
@@ -1944,6 +2095,35 @@ class Campaign(Shown):
             "name": self.name,
             "plan_version": self.plan_version,
             "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignApproval(Shown):
+    """A release: bound to what was released, so that a later change takes it back."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who released it."""
+
+    hash: str
+    """Hash over plan, assets, audience and budget."""
+
+    note: str | None = None
+    """Why, if something was said."""
+
+    plan_version: int
+    """Version of the plan."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "by": self.by,
+            "hash": self.hash,
+            "note": OMIT if self.note is None else self.note,
+            "plan_version": self.plan_version,
         }
 
 
@@ -3349,6 +3529,27 @@ class DayWindow(Shown):
         return {
             "end_minute": self.end_minute,
             "start_minute": self.start_minute,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Decided(Shown):
+    """What became of one question of many."""
+
+    id: str
+    """The question."""
+
+    refused: str | None = None
+    """Why the answer was not taken: the code of the error."""
+
+    state: ApprovalState | None = None
+    """Where it stands, when the answer was taken."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "refused": OMIT if self.refused is None else self.refused,
+            "state": OMIT if self.state is None else self.state,
         }
 
 
@@ -11518,6 +11719,19 @@ class VoiceViolation(Shown):
             "severity": self.severity,
             "span": OMIT if self.span is None else self.span,
         }
+
+
+Vote: TypeAlias = Literal[
+    "approve",
+    "deny",
+    "delegate",
+]
+"""What somebody did with a question.
+
+- `approve`: Said yes.
+- `deny`: Said no. One no is enough.
+- `delegate`: Named others to decide.
+"""
 
 
 WarningCode: TypeAlias = Literal[

@@ -593,6 +593,40 @@ public struct Allowed: Codable, Sendable, Hashable {
     }
 }
 
+/// How long, and under which condition, the agent need not ask for this operation again.
+public struct Always: Codable, Sendable, Hashable {
+    /// For how many days, 1..=365.
+    public var days: Int
+    /// The condition of a policy, such as `input.budget <= money("500", "EUR")`; empty: whatever
+    /// the input.
+    public var when: String?
+
+    public init(
+        days: Int,
+        when: String? = nil
+    ) {
+        self.days = days
+        self.when = when
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case days = "days"
+        case when = "when"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.days = try values.decode(Int.self, forKey: .days)
+        self.when = try values.decodeIfPresent(String.self, forKey: .when)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.days, forKey: .days)
+        try values.encodeIfPresent(self.when, forKey: .when)
+    }
+}
+
 /// The answer of the ledger.
 public struct Answer: Codable, Sendable, Hashable {
     /// The address that the deciding row covers, when it names one.
@@ -640,57 +674,254 @@ public struct Answer: Codable, Sendable, Hashable {
     }
 }
 
-/// A release: bound to what was released, so that a later change takes it back.
-public struct Approval: Codable, Sendable, Hashable {
+/// One answer.
+public struct ApprovalDecision: Codable, Sendable, Hashable {
     /// When.
     public var at: Date
-    /// Who released it.
+    /// Who: `user:ada`. For an API key the user it acts for, when the host names one.
     public var by: String
-    /// Hash over plan, assets, audience and budget.
-    public var hash: String
-    /// Why, if something was said.
+    /// True when the yes is for another input than was asked for.
+    public var edited: Bool
+    /// In their words.
     public var note: String?
-    /// Version of the plan.
-    public var planVersion: Int
+    /// What.
+    public var vote: Vote
 
     public init(
         at: Date,
         by: String,
-        hash: String,
+        edited: Bool = false,
         note: String? = nil,
-        planVersion: Int
+        vote: Vote
     ) {
         self.at = at
         self.by = by
-        self.hash = hash
+        self.edited = edited
         self.note = note
-        self.planVersion = planVersion
+        self.vote = vote
     }
 
     enum CodingKeys: String, CodingKey {
         case at = "at"
         case by = "by"
-        case hash = "hash"
+        case edited = "edited"
         case note = "note"
-        case planVersion = "plan_version"
+        case vote = "vote"
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.at = try values.decode(Date.self, forKey: .at)
         self.by = try values.decode(String.self, forKey: .by)
-        self.hash = try values.decode(String.self, forKey: .hash)
+        self.edited = try values.decodeIfPresent(Bool.self, forKey: .edited) ?? false
         self.note = try values.decodeIfPresent(String.self, forKey: .note)
-        self.planVersion = try values.decode(Int.self, forKey: .planVersion)
+        self.vote = try values.decode(Vote.self, forKey: .vote)
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.at, forKey: .at)
         try values.encode(self.by, forKey: .by)
-        try values.encode(self.hash, forKey: .hash)
+        try values.encode(self.edited, forKey: .edited)
         try values.encodeIfPresent(self.note, forKey: .note)
-        try values.encode(self.planVersion, forKey: .planVersion)
+        try values.encode(self.vote, forKey: .vote)
+    }
+}
+
+/// A page of a list.
+public struct ApprovalPage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [ApprovalsApproval]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [ApprovalsApproval],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([ApprovalsApproval].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
+    }
+}
+
+/// Where a question stands.
+public enum ApprovalState: String, Codable, Sendable, CaseIterable {
+    /// Nobody has answered, or not enough have.
+    case pending = "pending"
+    /// The call may be made, once, until the question expires.
+    case approved = "approved"
+    /// The call may not be made.
+    case denied = "denied"
+    /// Its time was over before the call was made.
+    case expired = "expired"
+    /// What is asked for has changed, and a newer question stands in its place.
+    case superseded = "superseded"
+}
+
+/// A call that needs a person's yes. Unique while it stands: the same call of the same caller asks
+/// once.
+public struct ApprovalsApproval: Codable, Sendable, Hashable {
+    /// Roles or users who may decide, such as `admin` or `user:ada`; empty: who holds
+    /// `approve:effects`.
+    public var approvers: [String]
+    /// Its input. Hidden without `read:pii`.
+    public var args: JSONValue?
+    /// SHA-256 over the name and the canonical JSON of the input, hex: the yes is for exactly this
+    /// call.
+    public var argsHash: String
+    /// When it was asked.
+    public var createdAt: Date
+    /// The answers so far, oldest first.
+    public var decisions: [ApprovalDecision]
+    /// Until when it can be answered, and until when a yes can be used.
+    public var expiresAt: Date
+    /// Its id.
+    public var id: String
+    /// True while it stands: the same call of the same caller asks nothing new. A no stands until
+    /// its time is over.
+    public var live: Bool
+    /// Whom an agent or key acts for.
+    public var onBehalfOf: String?
+    /// The operation or tool.
+    public var operation: String
+    /// The policies that ask, `name@version`; empty: the default for acts of agents on the outside.
+    public var policies: [String]
+    /// How many must agree.
+    public var quorum: Int
+    /// Who asks: `agent:campaign`, `user:ada`.
+    public var requestedBy: String
+    /// The run that waits for the answer.
+    public var runId: String?
+    /// Where it stands.
+    public var state: ApprovalState
+    /// The policy that was made of the answer, `name@version`: the same call asks nobody while that
+    /// is in force.
+    public var stickyRule: String?
+    /// Why a person is asked.
+    public var summary: String
+    /// When the call was made that the yes was for.
+    public var usedAt: Date?
+
+    public init(
+        approvers: [String] = [],
+        args: JSONValue? = nil,
+        argsHash: String,
+        createdAt: Date,
+        decisions: [ApprovalDecision] = [],
+        expiresAt: Date,
+        id: String,
+        live: Bool,
+        onBehalfOf: String? = nil,
+        operation: String,
+        policies: [String] = [],
+        quorum: Int,
+        requestedBy: String,
+        runId: String? = nil,
+        state: ApprovalState,
+        stickyRule: String? = nil,
+        summary: String,
+        usedAt: Date? = nil
+    ) {
+        self.approvers = approvers
+        self.args = args
+        self.argsHash = argsHash
+        self.createdAt = createdAt
+        self.decisions = decisions
+        self.expiresAt = expiresAt
+        self.id = id
+        self.live = live
+        self.onBehalfOf = onBehalfOf
+        self.operation = operation
+        self.policies = policies
+        self.quorum = quorum
+        self.requestedBy = requestedBy
+        self.runId = runId
+        self.state = state
+        self.stickyRule = stickyRule
+        self.summary = summary
+        self.usedAt = usedAt
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case approvers = "approvers"
+        case args = "args"
+        case argsHash = "args_hash"
+        case createdAt = "created_at"
+        case decisions = "decisions"
+        case expiresAt = "expires_at"
+        case id = "id"
+        case live = "live"
+        case onBehalfOf = "on_behalf_of"
+        case operation = "operation"
+        case policies = "policies"
+        case quorum = "quorum"
+        case requestedBy = "requested_by"
+        case runId = "run_id"
+        case state = "state"
+        case stickyRule = "sticky_rule"
+        case summary = "summary"
+        case usedAt = "used_at"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.approvers = try values.decodeIfPresent([String].self, forKey: .approvers) ?? []
+        self.args = try values.decodeIfPresent(JSONValue.self, forKey: .args)
+        self.argsHash = try values.decode(String.self, forKey: .argsHash)
+        self.createdAt = try values.decode(Date.self, forKey: .createdAt)
+        self.decisions = try values.decodeIfPresent([ApprovalDecision].self, forKey: .decisions) ?? []
+        self.expiresAt = try values.decode(Date.self, forKey: .expiresAt)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.live = try values.decode(Bool.self, forKey: .live)
+        self.onBehalfOf = try values.decodeIfPresent(String.self, forKey: .onBehalfOf)
+        self.operation = try values.decode(String.self, forKey: .operation)
+        self.policies = try values.decodeIfPresent([String].self, forKey: .policies) ?? []
+        self.quorum = try values.decode(Int.self, forKey: .quorum)
+        self.requestedBy = try values.decode(String.self, forKey: .requestedBy)
+        self.runId = try values.decodeIfPresent(String.self, forKey: .runId)
+        self.state = try values.decode(ApprovalState.self, forKey: .state)
+        self.stickyRule = try values.decodeIfPresent(String.self, forKey: .stickyRule)
+        self.summary = try values.decode(String.self, forKey: .summary)
+        self.usedAt = try values.decodeIfPresent(Date.self, forKey: .usedAt)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.approvers, forKey: .approvers)
+        try values.encodeIfPresent(self.args, forKey: .args)
+        try values.encode(self.argsHash, forKey: .argsHash)
+        try values.encode(self.createdAt, forKey: .createdAt)
+        try values.encode(self.decisions, forKey: .decisions)
+        try values.encode(self.expiresAt, forKey: .expiresAt)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.live, forKey: .live)
+        try values.encodeIfPresent(self.onBehalfOf, forKey: .onBehalfOf)
+        try values.encode(self.operation, forKey: .operation)
+        try values.encode(self.policies, forKey: .policies)
+        try values.encode(self.quorum, forKey: .quorum)
+        try values.encode(self.requestedBy, forKey: .requestedBy)
+        try values.encodeIfPresent(self.runId, forKey: .runId)
+        try values.encode(self.state, forKey: .state)
+        try values.encodeIfPresent(self.stickyRule, forKey: .stickyRule)
+        try values.encode(self.summary, forKey: .summary)
+        try values.encodeIfPresent(self.usedAt, forKey: .usedAt)
     }
 }
 
@@ -2506,7 +2737,7 @@ public struct Caller: Codable, Sendable, Hashable {
 /// A campaign: a brief, how far it has come, and what was released.
 public struct Campaign: Codable, Sendable, Hashable {
     /// What was released, if it was.
-    public var approval: Approval?
+    public var approval: CampaignApproval?
     /// The brand that speaks.
     public var brand: String
     /// What it is for.
@@ -2525,7 +2756,7 @@ public struct Campaign: Codable, Sendable, Hashable {
     public var status: CampaignStatus
 
     public init(
-        approval: Approval? = nil,
+        approval: CampaignApproval? = nil,
         brand: String,
         brief: CampaignBrief,
         id: String,
@@ -2560,7 +2791,7 @@ public struct Campaign: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        self.approval = try values.decodeIfPresent(Approval.self, forKey: .approval)
+        self.approval = try values.decodeIfPresent(CampaignApproval.self, forKey: .approval)
         self.brand = try values.decode(String.self, forKey: .brand)
         self.brief = try values.decode(CampaignBrief.self, forKey: .brief)
         self.id = try values.decode(String.self, forKey: .id)
@@ -2582,6 +2813,60 @@ public struct Campaign: Codable, Sendable, Hashable {
         try values.encode(self.name, forKey: .name)
         try values.encode(self.planVersion, forKey: .planVersion)
         try values.encode(self.status, forKey: .status)
+    }
+}
+
+/// A release: bound to what was released, so that a later change takes it back.
+public struct CampaignApproval: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// Who released it.
+    public var by: String
+    /// Hash over plan, assets, audience and budget.
+    public var hash: String
+    /// Why, if something was said.
+    public var note: String?
+    /// Version of the plan.
+    public var planVersion: Int
+
+    public init(
+        at: Date,
+        by: String,
+        hash: String,
+        note: String? = nil,
+        planVersion: Int
+    ) {
+        self.at = at
+        self.by = by
+        self.hash = hash
+        self.note = note
+        self.planVersion = planVersion
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case by = "by"
+        case hash = "hash"
+        case note = "note"
+        case planVersion = "plan_version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.by = try values.decode(String.self, forKey: .by)
+        self.hash = try values.decode(String.self, forKey: .hash)
+        self.note = try values.decodeIfPresent(String.self, forKey: .note)
+        self.planVersion = try values.decode(Int.self, forKey: .planVersion)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.by, forKey: .by)
+        try values.encode(self.hash, forKey: .hash)
+        try values.encodeIfPresent(self.note, forKey: .note)
+        try values.encode(self.planVersion, forKey: .planVersion)
     }
 }
 
@@ -4984,6 +5269,46 @@ public struct DayWindow: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.endMinute, forKey: .endMinute)
         try values.encode(self.startMinute, forKey: .startMinute)
+    }
+}
+
+/// What became of one question of many.
+public struct Decided: Codable, Sendable, Hashable {
+    /// The question.
+    public var id: String
+    /// Why the answer was not taken: the code of the error.
+    public var refused: String?
+    /// Where it stands, when the answer was taken.
+    public var state: ApprovalState?
+
+    public init(
+        id: String,
+        refused: String? = nil,
+        state: ApprovalState? = nil
+    ) {
+        self.id = id
+        self.refused = refused
+        self.state = state
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case refused = "refused"
+        case state = "state"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.refused = try values.decodeIfPresent(String.self, forKey: .refused)
+        self.state = try values.decodeIfPresent(ApprovalState.self, forKey: .state)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.refused, forKey: .refused)
+        try values.encodeIfPresent(self.state, forKey: .state)
     }
 }
 
@@ -18778,6 +19103,16 @@ public struct VoiceViolation: Codable, Sendable, Hashable {
         try values.encode(self.severity, forKey: .severity)
         try values.encodeIfPresent(self.span, forKey: .span)
     }
+}
+
+/// What somebody did with a question.
+public enum Vote: String, Codable, Sendable, CaseIterable {
+    /// Said yes.
+    case approve = "approve"
+    /// Said no. One no is enough.
+    case deny = "deny"
+    /// Named others to decide.
+    case delegate = "delegate"
 }
 
 /// What a warning is about.

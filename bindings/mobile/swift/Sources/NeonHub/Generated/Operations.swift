@@ -173,6 +173,155 @@ public struct ApiKeysOperations: Sendable {
     }
 }
 
+/// Operations of `approvals`.
+public struct ApprovalsOperations: Sendable {
+    let core: Core
+
+    /// Says yes. Once as many have said it as are asked for, the call may be made, once, and a run
+    /// that waits goes on. With `always` the answer becomes a policy: then the agent need not ask
+    /// again.
+    ///
+    /// Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+    /// `already_decided`, `not_an_approver`, `own_request`, `not_a_person`.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the question.
+    ///   - always: Makes a policy of it. Needs `manage:policies` too.
+    ///   - note: Why, up to 2000 characters.
+    public func approve(
+        id: String,
+        always: Always? = nil,
+        note: String? = nil
+    ) async throws -> ApprovalsApproval {
+        var args = core.args()
+        args.give("id", id)
+        args.offer("always", always)
+        args.offer("note", note)
+        return try await core.call("approvals.approve", args, ApprovalsApproval.self)
+    }
+
+    /// Answers many questions alike, in one commit. Those that cannot be answered say why and
+    /// change nothing.
+    ///
+    /// Needs `approve:effects`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - approve: True for yes, false for no.
+    ///   - ids: Ids of the questions, 1..=100.
+    ///   - note: Why, up to 2000 characters.
+    public func bulk(
+        approve: Bool,
+        ids: [String],
+        note: String? = nil
+    ) async throws -> [Decided] {
+        var args = core.args()
+        args.give("approve", approve)
+        args.give("ids", ids)
+        args.offer("note", note)
+        return try await core.call("approvals.bulk", args, [Decided].self)
+    }
+
+    /// Names who is to decide in the place of those who were asked.
+    ///
+    /// Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+    /// `not_an_approver`, `not_a_person`.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the question.
+    ///   - to: Roles or users, such as `admin` or `user:ada`, 1..=20.
+    ///   - note: Why, up to 2000 characters.
+    public func delegate(
+        id: String,
+        to: [String],
+        note: String? = nil
+    ) async throws -> ApprovalsApproval {
+        var args = core.args()
+        args.give("id", id)
+        args.give("to", to)
+        args.offer("note", note)
+        return try await core.call("approvals.delegate", args, ApprovalsApproval.self)
+    }
+
+    /// Says no. One no is enough: the call is refused until the question has expired, and a run
+    /// that waits goes on with the refusal.
+    ///
+    /// Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+    /// `not_an_approver`, `not_a_person`.
+    ///
+    /// - Parameters:
+    ///   - id: Id of the question.
+    ///   - note: Why, up to 2000 characters.
+    public func deny(
+        id: String,
+        note: String? = nil
+    ) async throws -> ApprovalsApproval {
+        var args = core.args()
+        args.give("id", id)
+        args.offer("note", note)
+        return try await core.call("approvals.deny", args, ApprovalsApproval.self)
+    }
+
+    /// Says yes to the same call with another input. What others said before was about the input
+    /// before, so their yes counts no more. A run makes the call with the new input; every other
+    /// caller must give that input itself.
+    ///
+    /// Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+    /// `not_an_approver`, `own_request`, `not_a_person`.
+    ///
+    /// - Parameters:
+    ///   - args: The whole new input.
+    ///   - id: Id of the question.
+    ///   - note: Why, up to 2000 characters.
+    public func editAndApprove(
+        args: JSONValue,
+        id: String,
+        note: String? = nil
+    ) async throws -> ApprovalsApproval {
+        var args = core.args()
+        args.give("args", args)
+        args.give("id", id)
+        args.offer("note", note)
+        return try await core.call("approvals.edit_and_approve", args, ApprovalsApproval.self)
+    }
+
+    /// Gives a question with its answers.
+    ///
+    /// Needs `approve:effects`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func get(
+        id: String
+    ) async throws -> ApprovalsApproval {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("approvals.get", args, ApprovalsApproval.self)
+    }
+
+    /// Lists questions, newest first.
+    ///
+    /// Needs `approve:effects`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most of the page, 1..=500. Default 50.
+    ///   - run: Only of this run.
+    ///   - state: Only in this state.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        run: String? = nil,
+        state: ApprovalState? = nil
+    ) async throws -> ApprovalPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("run", run)
+        args.offer("state", state)
+        return try await core.call("approvals.list", args, ApprovalPage.self)
+    }
+}
+
 /// Operations of `audit`.
 public struct AuditOperations: Sendable {
     let core: Core
@@ -4692,6 +4841,9 @@ extension Hub {
 
     /// Operations of `api_keys`.
     public var apiKeys: ApiKeysOperations { ApiKeysOperations(core: core) }
+
+    /// Operations of `approvals`.
+    public var approvals: ApprovalsOperations { ApprovalsOperations(core: core) }
 
     /// Operations of `audit`.
     public var audit: AuditOperations { AuditOperations(core: core) }

@@ -236,6 +236,19 @@ public data class Allowed(
 )
 
 /**
+ * How long, and under which condition, the agent need not ask for this operation again.
+ *
+ * @property days For how many days, 1..=365.
+ * @property `when` The condition of a policy, such as `input.budget <= money("500",
+ *   "EUR")`; empty: whatever the input.
+ */
+@Serializable
+public data class Always(
+    val days: Long,
+    val `when`: String? = null,
+)
+
+/**
  * The answer of the ledger.
  *
  * @property identity The address that the deciding row covers, when it names one.
@@ -253,21 +266,103 @@ public data class Answer(
 )
 
 /**
- * A release: bound to what was released, so that a later change takes it back.
+ * One answer.
  *
  * @property at When.
- * @property by Who released it.
- * @property hash Hash over plan, assets, audience and budget.
- * @property note Why, if something was said.
- * @property planVersion Version of the plan.
+ * @property by Who: `user:ada`. For an API key the user it acts for, when the host names
+ *   one.
+ * @property edited True when the yes is for another input than was asked for.
+ * @property note In their words.
+ * @property vote What.
  */
 @Serializable
-public data class Approval(
+public data class ApprovalDecision(
     val at: Instant,
     val by: String,
-    val hash: String,
+    val edited: Boolean = false,
     val note: String? = null,
-    @SerialName("plan_version") val planVersion: Long,
+    val vote: Vote,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class ApprovalPage(
+    val items: List<ApprovalsApproval>,
+    val next: String? = null,
+)
+
+/** Where a question stands. */
+@Serializable
+public enum class ApprovalState(public val word: String) {
+    /** Nobody has answered, or not enough have. */
+    @SerialName("pending") Pending("pending"),
+    /** The call may be made, once, until the question expires. */
+    @SerialName("approved") Approved("approved"),
+    /** The call may not be made. */
+    @SerialName("denied") Denied("denied"),
+    /** Its time was over before the call was made. */
+    @SerialName("expired") Expired("expired"),
+    /** What is asked for has changed, and a newer question stands in its place. */
+    @SerialName("superseded") Superseded("superseded"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A call that needs a person's yes. Unique while it stands: the same call of the same caller asks
+ * once.
+ *
+ * @property approvers Roles or users who may decide, such as `admin` or `user:ada`; empty:
+ *   who holds `approve:effects`.
+ * @property args Its input. Hidden without `read:pii`.
+ * @property argsHash SHA-256 over the name and the canonical JSON of the input, hex: the
+ *   yes is for exactly this call.
+ * @property createdAt When it was asked.
+ * @property decisions The answers so far, oldest first.
+ * @property expiresAt Until when it can be answered, and until when a yes can be used.
+ * @property id Its id.
+ * @property live True while it stands: the same call of the same caller asks nothing new. A
+ *   no stands until its time is over.
+ * @property onBehalfOf Whom an agent or key acts for.
+ * @property operation The operation or tool.
+ * @property policies The policies that ask, `name@version`; empty: the default for acts of
+ *   agents on the outside.
+ * @property quorum How many must agree.
+ * @property requestedBy Who asks: `agent:campaign`, `user:ada`.
+ * @property runId The run that waits for the answer.
+ * @property state Where it stands.
+ * @property stickyRule The policy that was made of the answer, `name@version`: the same
+ *   call asks nobody while that is in force.
+ * @property summary Why a person is asked.
+ * @property usedAt When the call was made that the yes was for.
+ */
+@Serializable
+public data class ApprovalsApproval(
+    val approvers: List<String> = emptyList(),
+    val args: JsonElement? = null,
+    @SerialName("args_hash") val argsHash: String,
+    @SerialName("created_at") val createdAt: Instant,
+    val decisions: List<ApprovalDecision> = emptyList(),
+    @SerialName("expires_at") val expiresAt: Instant,
+    val id: String,
+    val live: Boolean,
+    @SerialName("on_behalf_of") val onBehalfOf: String? = null,
+    val operation: String,
+    val policies: List<String> = emptyList(),
+    val quorum: Long,
+    @SerialName("requested_by") val requestedBy: String,
+    @SerialName("run_id") val runId: String? = null,
+    val state: ApprovalState,
+    @SerialName("sticky_rule") val stickyRule: String? = null,
+    val summary: String,
+    @SerialName("used_at") val usedAt: Instant? = null,
 )
 
 /** How far the caller vouches for the identifiers. */
@@ -1005,7 +1100,7 @@ public data class Caller(
  */
 @Serializable
 public data class Campaign(
-    val approval: Approval? = null,
+    val approval: CampaignApproval? = null,
     val brand: String,
     val brief: CampaignBrief,
     val id: String,
@@ -1014,6 +1109,24 @@ public data class Campaign(
     val name: String,
     @SerialName("plan_version") val planVersion: Long,
     val status: CampaignStatus,
+)
+
+/**
+ * A release: bound to what was released, so that a later change takes it back.
+ *
+ * @property at When.
+ * @property by Who released it.
+ * @property hash Hash over plan, assets, audience and budget.
+ * @property note Why, if something was said.
+ * @property planVersion Version of the plan.
+ */
+@Serializable
+public data class CampaignApproval(
+    val at: Instant,
+    val by: String,
+    val hash: String,
+    val note: String? = null,
+    @SerialName("plan_version") val planVersion: Long,
 )
 
 /**
@@ -1978,6 +2091,20 @@ public enum class DatasetsRole(public val word: String) {
 public data class DayWindow(
     @SerialName("end_minute") val endMinute: Long,
     @SerialName("start_minute") val startMinute: Long,
+)
+
+/**
+ * What became of one question of many.
+ *
+ * @property id The question.
+ * @property refused Why the answer was not taken: the code of the error.
+ * @property state Where it stands, when the answer was taken.
+ */
+@Serializable
+public data class Decided(
+    val id: String,
+    val refused: String? = null,
+    val state: ApprovalState? = null,
 )
 
 /**
@@ -7595,6 +7722,20 @@ public data class VoiceViolation(
     val severity: Severity,
     val span: VoiceSpan? = null,
 )
+
+/** What somebody did with a question. */
+@Serializable
+public enum class Vote(public val word: String) {
+    /** Said yes. */
+    @SerialName("approve") Approve("approve"),
+    /** Said no. One no is enough. */
+    @SerialName("deny") Deny("deny"),
+    /** Named others to decide. */
+    @SerialName("delegate") Delegate("delegate"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /** What a warning is about. */
 @Serializable

@@ -8,7 +8,11 @@ import ai.neonhub.models.AgentRunPage
 import ai.neonhub.models.AgentSession
 import ai.neonhub.models.AgentSessionPage
 import ai.neonhub.models.Allowed
+import ai.neonhub.models.Always
 import ai.neonhub.models.Answer
+import ai.neonhub.models.ApprovalPage
+import ai.neonhub.models.ApprovalState
+import ai.neonhub.models.ApprovalsApproval
 import ai.neonhub.models.Assertion
 import ai.neonhub.models.Asset
 import ai.neonhub.models.Attribution
@@ -52,6 +56,7 @@ import ai.neonhub.models.DatasetKind
 import ai.neonhub.models.DatasetPage
 import ai.neonhub.models.DatasetsRole
 import ai.neonhub.models.DayWindow
+import ai.neonhub.models.Decided
 import ai.neonhub.models.Document
 import ai.neonhub.models.DocumentPage
 import ai.neonhub.models.DocumentText
@@ -386,6 +391,146 @@ public class ApiKeysOperations internal constructor(private val core: Core) {
     ): NewKey = core.call("api_keys.rotate", NewKey.serializer()) {
         give("id", id, String.serializer())
         offer("overlap_ms", overlapMs, Long.serializer())
+    }
+}
+
+/** Operations of `approvals`. */
+public class ApprovalsOperations internal constructor(private val core: Core) {
+    /**
+     * Says yes. Once as many have said it as are asked for, the call may be made, once, and a run
+     * that waits goes on. With `always` the answer becomes a policy: then the agent need not ask
+     * again.
+     *
+     * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+     * `already_decided`, `not_an_approver`, `own_request`, `not_a_person`.
+     *
+     * @param id Id of the question.
+     * @param always Makes a policy of it. Needs `manage:policies` too.
+     * @param note Why, up to 2000 characters.
+     */
+    public suspend fun approve(
+        id: String,
+        always: Always? = null,
+        note: String? = null,
+    ): ApprovalsApproval = core.call("approvals.approve", ApprovalsApproval.serializer()) {
+        give("id", id, String.serializer())
+        offer("always", always, Always.serializer())
+        offer("note", note, String.serializer())
+    }
+
+    /**
+     * Answers many questions alike, in one commit. Those that cannot be answered say why and change
+     * nothing.
+     *
+     * Needs `approve:effects`. Effect: idempotent.
+     *
+     * @param approve True for yes, false for no.
+     * @param ids Ids of the questions, 1..=100.
+     * @param note Why, up to 2000 characters.
+     */
+    public suspend fun bulk(
+        approve: Boolean,
+        ids: List<String>,
+        note: String? = null,
+    ): List<Decided> = core.call("approvals.bulk", ListSerializer(Decided.serializer())) {
+        give("approve", approve, Boolean.serializer())
+        give("ids", ids, ListSerializer(String.serializer()))
+        offer("note", note, String.serializer())
+    }
+
+    /**
+     * Names who is to decide in the place of those who were asked.
+     *
+     * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+     * `not_an_approver`, `not_a_person`.
+     *
+     * @param id Id of the question.
+     * @param to Roles or users, such as `admin` or `user:ada`, 1..=20.
+     * @param note Why, up to 2000 characters.
+     */
+    public suspend fun delegate(
+        id: String,
+        to: List<String>,
+        note: String? = null,
+    ): ApprovalsApproval = core.call("approvals.delegate", ApprovalsApproval.serializer()) {
+        give("id", id, String.serializer())
+        give("to", to, ListSerializer(String.serializer()))
+        offer("note", note, String.serializer())
+    }
+
+    /**
+     * Says no. One no is enough: the call is refused until the question has expired, and a run that
+     * waits goes on with the refusal.
+     *
+     * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+     * `not_an_approver`, `not_a_person`.
+     *
+     * @param id Id of the question.
+     * @param note Why, up to 2000 characters.
+     */
+    public suspend fun deny(
+        id: String,
+        note: String? = null,
+    ): ApprovalsApproval = core.call("approvals.deny", ApprovalsApproval.serializer()) {
+        give("id", id, String.serializer())
+        offer("note", note, String.serializer())
+    }
+
+    /**
+     * Says yes to the same call with another input. What others said before was about the input
+     * before, so their yes counts no more. A run makes the call with the new input; every other
+     * caller must give that input itself.
+     *
+     * Needs `approve:effects`. Effect: idempotent. Codes of its own: `approval_ended`,
+     * `not_an_approver`, `own_request`, `not_a_person`.
+     *
+     * @param args The whole new input.
+     * @param id Id of the question.
+     * @param note Why, up to 2000 characters.
+     */
+    public suspend fun editAndApprove(
+        args: JsonElement,
+        id: String,
+        note: String? = null,
+    ): ApprovalsApproval = core.call("approvals.edit_and_approve", ApprovalsApproval.serializer()) {
+        give("args", args, JsonElement.serializer())
+        give("id", id, String.serializer())
+        offer("note", note, String.serializer())
+    }
+
+    /**
+     * Gives a question with its answers.
+     *
+     * Needs `approve:effects`. Effect: read.
+     *
+     * @param id Its id.
+     */
+    public suspend fun get(
+        id: String,
+    ): ApprovalsApproval = core.call("approvals.get", ApprovalsApproval.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Lists questions, newest first.
+     *
+     * Needs `approve:effects`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most of the page, 1..=500. Default 50.
+     * @param run Only of this run.
+     * @param state Only in this state.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+        run: String? = null,
+        state: ApprovalState? = null,
+    ): ApprovalPage = core.call("approvals.list", ApprovalPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("run", run, String.serializer())
+        offer("state", state, ApprovalState.serializer())
     }
 }
 
@@ -4615,6 +4760,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `api_keys`. */
     public val apiKeys: ApiKeysOperations get() = ApiKeysOperations(core)
+
+    /** Operations of `approvals`. */
+    public val approvals: ApprovalsOperations get() = ApprovalsOperations(core)
 
     /** Operations of `audit`. */
     public val audit: AuditOperations get() = AuditOperations(core)
