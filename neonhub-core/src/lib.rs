@@ -8,6 +8,7 @@ pub mod bus;
 pub mod connector;
 mod error;
 pub mod health;
+pub mod http;
 pub mod hub;
 pub mod id;
 pub mod job;

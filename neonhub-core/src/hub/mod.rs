@@ -280,6 +280,11 @@ impl Hub {
     pub fn model(&self) -> Arc<dyn Llm> {
         let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
         let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
+        self.dress(model)
+    }
+
+    /// A model with what every call of one goes through: counters, and faults of tests.
+    pub(crate) fn dress(&self, model: Arc<dyn Llm>) -> Arc<dyn Llm> {
         #[cfg(any(test, feature = "doubles"))]
         let model = match self.faults() {
             Some(faults) => faults.model(model),

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::part::{Message, Part, PartBody, Role, Taint};
 use super::{DeltaStream, schema};
 use crate::{Error, ErrorKind, Result, Retry};
 
@@ -154,6 +155,14 @@ pub enum Delta {
         /// The next words.
         text: String,
     },
+    /// A piece of reasoning is complete, as the provider wants it back in the next request: opaque, and readable by
+    /// that provider alone. Other pieces that only it understands come in the same way.
+    ReasoningPart {
+        /// The provider it belongs to; with the model behind a slash when only that model can read it.
+        provider: String,
+        /// Its value as the provider sent it.
+        data: Value,
+    },
     /// A tool call begins.
     ToolCallStart {
         /// Links the pieces.
@@ -184,6 +193,8 @@ pub enum Delta {
         /// For a reader.
         message: String,
     },
+    /// Another model starts again from the beginning: what came before counts no more.
+    Restarted,
     /// The end.
     Done(StopKind),
 }
@@ -210,6 +221,9 @@ pub struct Answer {
     /// Tools the model wants called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    /// Pieces that go back to the provider unchanged in the next request: provider and value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasoning: Vec<(String, Value)>,
     /// Sources behind the words, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<Citation>,
@@ -235,6 +249,23 @@ impl Answer {
         self.origin.is_offline()
     }
 
+    /// The answer as the next message of the conversation: reasoning, words, tool calls.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let mut parts: Vec<Part> = Vec::new();
+        for (provider, data) in &self.reasoning {
+            parts.push(PartBody::Reasoning { provider: provider.clone(), data: data.clone() }.into());
+        }
+        if !self.text.is_empty() {
+            parts.push(Part::text(&self.text));
+        }
+        for call in &self.tool_calls {
+            let ToolCall { id, name, args } = call.clone();
+            parts.push(PartBody::ToolCall { id, name, args }.into());
+        }
+        Message::new(Role::Assistant, parts.into_iter().map(|part| part.tainted(Taint::Model)).collect())
+    }
+
     /// Joins a stream; parses and checks the text when `wanted` is the schema of the request.
     ///
     /// # Errors
@@ -254,6 +285,7 @@ impl Answer {
 struct Joined {
     choices: BTreeMap<u32, String>,
     calls: Vec<(String, String, String)>,
+    reasoning: Vec<(String, Value)>,
     citations: Vec<Citation>,
     usage: Usage,
     warnings: Vec<(String, String)>,
@@ -267,6 +299,7 @@ impl Joined {
             Delta::Started { provider, model, origin } => self.started = Some((provider, model, origin)),
             Delta::Text { choice, text } => self.choices.entry(choice).or_default().push_str(&text),
             Delta::Reasoning { .. } | Delta::ToolCallEnd { .. } => {}
+            Delta::ReasoningPart { provider, data } => self.reasoning.push((provider, data)),
             Delta::ToolCallStart { id, name } => self.calls.push((id, name, String::new())),
             Delta::ToolCallArgs { id, json } => {
                 if let Some(call) = self.calls.iter_mut().rev().find(|c| c.0 == id) {
@@ -276,6 +309,7 @@ impl Joined {
             Delta::Cited(citation) => self.citations.push(citation),
             Delta::Usage(usage) => self.usage = usage,
             Delta::Warning { code, message } => self.warnings.push((code, message)),
+            Delta::Restarted => *self = Joined::default(),
             Delta::Done(stop) => self.stop = Some(stop),
         }
     }
@@ -302,6 +336,7 @@ impl Joined {
             variants,
             json,
             tool_calls,
+            reasoning: self.reasoning,
             citations: self.citations,
             usage: self.usage,
             stop,
@@ -330,13 +365,25 @@ fn parse(text: &str, schema: &Value, stop: &StopKind) -> Result<Value> {
     }
     let invalid =
         |message: String| Error::new(ErrorKind::Corrupted, "llm.call", message).with_code("invalid_output");
-    let value: Value = serde_json::from_str(text)
+    let mut value: Value = serde_json::from_str(unfenced(text))
         .map_err(|cause| invalid("expected JSON of the asked schema".into()).with_source(cause))?;
-    let faults = schema::check(schema, &value)?;
+    let mut faults = schema::check(schema, &value)?;
+    if !faults.is_empty() {
+        // A provider that was held to a stricter form says null for what was left out.
+        schema::raise(schema, schema, &mut value, 0);
+        faults = schema::check(schema, &value)?;
+    }
     match faults.first() {
         None => Ok(value),
         Some(fault) => Err(invalid(format!("{}: {}", fault.field, fault.message))),
     }
+}
+
+/// The text inside a code fence, which models without a schema put around JSON.
+fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let Some(inner) = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) else { return text };
+    inner.strip_prefix("json").unwrap_or(inner)
 }
 
 #[cfg(test)]
@@ -382,6 +429,8 @@ mod tests {
         let say = |text: &str, stop| vec![started(), Delta::text(text), Delta::Done(stop)];
         let good = join(say("{\"n\":1}", StopKind::Done), Some(&schema)).await.unwrap();
         assert_eq!(good.json, Some(json!({"n": 1})));
+        let fenced = join(say("```json\n{\"n\": 2}\n```", StopKind::Done), Some(&schema)).await.unwrap();
+        assert_eq!(fenced.json, Some(json!({"n": 2})));
         let bad = join(say("{\"n\":\"x\"}", StopKind::Done), Some(&schema)).await.unwrap_err();
         assert_eq!((bad.kind(), bad.code()), (ErrorKind::Corrupted, "invalid_output"));
         let no = join(say("I will not", StopKind::Refused { why: "policy".into() }), Some(&schema)).await;

@@ -32,6 +32,12 @@ pub struct ModelCaps {
     pub sampling: bool,
     /// Gives the same answer for the same seed.
     pub seeded: bool,
+    /// Takes a wish how much to think.
+    #[serde(default)]
+    pub reasoning: bool,
+    /// Can be made to call a tool, or one named tool.
+    #[serde(default)]
+    pub forced_choice: bool,
 }
 
 impl Default for ModelCaps {
@@ -46,6 +52,8 @@ impl Default for ModelCaps {
             documents_in: false,
             sampling: true,
             seeded: false,
+            reasoning: false,
+            forced_choice: false,
         }
     }
 }
@@ -71,7 +79,13 @@ impl TokenCount {
     /// `ceil(bytes / 3.2)`, an estimate on the high side.
     #[must_use]
     pub fn of_text(text: &str) -> u64 {
-        (text.len() as f64 / BYTES_PER_TOKEN).ceil() as u64
+        Self::of_bytes(text.len())
+    }
+
+    /// The same, for a number of bytes.
+    #[must_use]
+    pub(crate) fn of_bytes(bytes: usize) -> u64 {
+        (bytes as f64 / BYTES_PER_TOKEN).ceil() as u64
     }
 
     /// The estimate for a whole request: texts, tools, schema and 4 tokens per message.

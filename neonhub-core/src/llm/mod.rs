@@ -3,6 +3,9 @@
 //! [`Llm`] is what every provider implements: it says what it can ([`ModelCaps`]), counts a request and answers
 //! it as a stream of [`Delta`]s. [`Llm::complete`] joins that stream into one [`Answer`].
 //!
+//! [`Provider`] is a model over HTTP: OpenAI, Anthropic, Ollama, or a server that speaks like OpenAI; what models can
+//! do and cost is data in [`table`]. [`Router`] chooses among several. [`Cassette`] records answers and plays them back.
+//!
 //! [`Offline`] is the default provider: rules, templates and quoting, the same bytes for the same request and
 //! seed, marked [`Origin::Offline`] everywhere, and `Unsupported` for what only a real model can do. `Scripted`
 //! (feature `doubles`) replays a script and fails on what the script does not hold.
@@ -26,17 +29,26 @@
 //! ```
 
 mod answer;
+mod anthropic;
+mod anthropic_read;
 mod caps;
+mod cassette;
+mod compatible;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod offline;
+mod ollama;
+mod openai;
 mod ops;
 mod part;
 mod request;
+mod router;
 pub mod schema;
 #[cfg(any(test, feature = "doubles"))]
 mod scripted;
+pub mod table;
 mod task;
+mod wire;
 
 use std::fmt;
 use std::pin::Pin;
@@ -49,14 +61,20 @@ use crate::op::{Entry, entry};
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
+pub use cassette::{Cassette, CassetteMode};
+pub use compatible::EndpointCaps;
 pub use offline::Offline;
 pub use ops::{GenerateText, GeneratedText, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
+pub use router::{AttemptNote, Considered, ModelName, Route, RoutePlan, RouteReport, Router};
 #[cfg(any(test, feature = "doubles"))]
 pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use wire::tool_out;
+pub use wire::{Api, Provider, ProviderBuilder, ProviderConfig};
 
 /// Operations on models.
 pub static CATALOGUE: &[Entry] = &[entry::<GenerateText>()];

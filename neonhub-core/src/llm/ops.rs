@@ -167,8 +167,7 @@ impl Operation for GenerateText {
             return Err(Error::invalid(Self::NAME, "seed", "expected a number below 2^53"));
         }
         let request = self.request(cx.with_rng(crate::Rng::next_u64) & MAX_SEED);
-        let answer =
-            cx.hub().model().complete(request).await.map_err(|error| error.for_operation(Self::NAME))?;
+        let answer = cx.model().complete(request).await.map_err(|error| error.for_operation(Self::NAME))?;
         if let StopKind::Refused { .. } = answer.stop {
             return Err(Error::new(ErrorKind::Blocked, Self::NAME, "the model refused to answer")
                 .with_code("refused"));

@@ -112,7 +112,7 @@ pub enum PartBody {
     },
     /// Reasoning of a provider, opaque and readable by it alone; dropped when another provider answers.
     Reasoning {
-        /// The provider it belongs to.
+        /// The provider it belongs to; with the model behind a slash when only that model can read it.
         provider: String,
         /// Its bytes as the provider sent them.
         data: Value,

@@ -30,5 +30,10 @@ pub(crate) use engine::{clip, refuse};
 pub use ops::RenderPrompt;
 pub use registry::{Prompt, PromptValue, PromptVar, Rendered, VarKind};
 
+/// Text for a model: what somebody else wrote stands between marks, so that it is read as data.
+pub(crate) fn fenced(text: &str, taint: crate::llm::Taint, source: Option<&crate::llm::Source>) -> String {
+    if fence::is_foreign(taint) { fence::fence(text, taint, source) } else { text.to_owned() }
+}
+
 /// Operations on prompts.
 pub static CATALOGUE: &[Entry] = &[entry::<RenderPrompt>()];

@@ -205,7 +205,7 @@ impl<'d, P: Program> Session<'d, P> {
 
     /// The model that answers.
     pub(super) fn model(&self) -> Arc<dyn Llm> {
-        self.cx.hub().model()
+        self.cx.model()
     }
 }
 

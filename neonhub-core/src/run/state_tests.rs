@@ -64,6 +64,7 @@ fn answer() -> Answer {
         variants: Vec::new(),
         json: None,
         tool_calls: Vec::new(),
+        reasoning: Vec::new(),
         citations: Vec::new(),
         usage: Usage { input_uncached: 3, output_visible: 2, ..Usage::default() },
         stop: StopKind::Done,

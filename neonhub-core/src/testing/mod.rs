@@ -1,8 +1,11 @@
 //! Helpers for tests of what is built on the hub (feature `doubles`): faults on demand. The scripted model is
 //! [`llm::Scripted`](crate::llm::Scripted), the virtual clock [`ManualClock`](crate::ManualClock), and
-//! [`network::forbid`](crate::network::forbid) keeps sockets shut.
+//! [`network::forbid`](crate::network::forbid) keeps sockets shut. With the
+//! feature `testing`, [`provider`] is a model provider on this machine.
 
 mod faults;
 mod layers;
+#[cfg(any(test, feature = "testing"))]
+pub mod provider;
 
 pub use faults::{FaultError, FaultInjector, FaultRule, FaultSite, SeenCall};

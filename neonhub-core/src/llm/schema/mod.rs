@@ -8,11 +8,14 @@
 mod check;
 mod format;
 mod lint;
+mod lower;
 
 pub use check::check;
 pub(crate) use check::{faults, is_type};
 pub(crate) use format::holds as has_format;
 pub use lint::lint;
+pub use lower::lower;
+pub(crate) use lower::raise;
 
 use serde_json::Value;
 

@@ -1,0 +1,298 @@
+//! The router: which model answers, and what happens when it does not.
+//!
+//! A [`Route`] is a list of models in the order of preference. [`Router::plan`] says which of them can answer a request
+//! and why the others cannot; the call then goes down the list. Every call of a model is guarded once by
+//! [`resilience`](crate::resilience): one owner of retries, one breaker per model. When a model fails for good, or asks
+//! to wait longer than two seconds while another is free, the next one is asked. After the first words were passed on
+//! nothing is asked again, unless the route allows a restart.
+//!
+//! Installed as a service of the hub, it answers `ai.generate_text` and the runs of agents:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use neonhub_core::Hub;
+//! use neonhub_core::llm::{GenerateText, Offline, OfflineTemplate, Route, Router};
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let router = Router::new().model(Arc::new(Offline::new())).route(Route::new("default").offline_last());
+//! let cx = Hub::builder().service(Arc::new(router)).build().await?.workspace("default").await?;
+//! let template = Some(OfflineTemplate::new("hello", ().into()));
+//! let ask = GenerateText { prompt: "hi".into(), offline_template: template, ..GenerateText::default() };
+//! assert_eq!(cx.call(ask).await?.text, "hello");
+//! # Ok::<(), neonhub_core::Error>(())
+//! # }).unwrap();
+//! ```
+
+mod call;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::table::ModelTable;
+use super::{Answer, DeltaStream, Llm, LlmRequest, ModelCaps, Offline, TokenCount};
+use crate::{Error, ErrorKind, Result, Scope};
+
+pub use plan::{Considered, RoutePlan};
+
+/// The route that is taken when a request names none.
+const DEFAULT: &str = "default";
+
+/// A model of a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelName {
+    /// The word of the provider.
+    pub provider: String,
+    /// Its model; `None` takes the provider's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// Models in the order of preference, and what one call may cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[must_use]
+pub struct Route {
+    name: String,
+    steps: Vec<ModelName>,
+    #[serde(default)]
+    allow_restart: bool,
+    #[serde(default)]
+    limit: Option<(String, u64)>,
+    #[serde(default)]
+    allow_unknown_price: bool,
+}
+
+impl Route {
+    /// An empty route. The one named `default` serves requests that name none.
+    pub fn new(name: impl Into<String>) -> Self {
+        Route {
+            name: name.into(),
+            steps: Vec::new(),
+            allow_restart: false,
+            limit: None,
+            allow_unknown_price: false,
+        }
+    }
+
+    /// Adds a model at the end: the first one is preferred.
+    pub fn then(mut self, provider: impl Into<String>, model: impl Into<String>) -> Self {
+        self.steps.push(ModelName { provider: provider.into(), model: Some(model.into()) });
+        self
+    }
+
+    /// Adds the offline model at the end: an answer of rules and templates, marked as such, is better than none.
+    pub fn offline_last(mut self) -> Self {
+        self.steps.push(ModelName { provider: "offline".into(), model: None });
+        self
+    }
+
+    /// Lets another model start again when one breaks off in the middle; the reader gets `Restarted` and must throw
+    /// away what came before. Default: the broken answer is an error.
+    pub fn allow_restart(mut self) -> Self {
+        self.allow_restart = true;
+        self
+    }
+
+    /// The most that one call may cost in its worst case, in micros of a currency. A model whose price is unknown is
+    /// then left out.
+    pub fn limit(mut self, currency: impl Into<String>, micros: u64) -> Self {
+        self.limit = Some((currency.into(), micros));
+        self
+    }
+
+    /// Takes models of unknown price in spite of a limit.
+    pub fn allow_unknown_price(mut self) -> Self {
+        self.allow_unknown_price = true;
+        self
+    }
+}
+
+/// How one model did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptNote {
+    /// Its provider.
+    pub provider: String,
+    /// The model; `None` is the provider's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How often it was asked; 0 when its breaker or its quota refused.
+    pub tries: u32,
+    /// The code and message of its last failure; `None` when it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<(String, String)>,
+}
+
+/// What a route did for one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteReport {
+    /// Who was considered.
+    pub plan: RoutePlan,
+    /// Who was asked, in order; the last one answered if it has no failure.
+    pub attempts: Vec<AttemptNote>,
+}
+
+/// Chooses among the models that it was given.
+#[derive(Clone)]
+pub struct Router {
+    models: BTreeMap<String, Arc<dyn Llm>>,
+    routes: BTreeMap<String, Route>,
+    table: Arc<ModelTable>,
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("models", &self.models.keys().collect::<Vec<_>>())
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Router {
+    /// A router that knows the offline model and no route.
+    #[must_use]
+    pub fn new() -> Self {
+        let router = Router { models: BTreeMap::new(), routes: BTreeMap::new(), table: ModelTable::shared() };
+        router.model(Arc::new(Offline::new()))
+    }
+
+    /// Adds a provider under its word.
+    #[must_use]
+    pub fn model(mut self, model: Arc<dyn Llm>) -> Self {
+        self.models.insert(model.provider().to_owned(), model);
+        self
+    }
+
+    /// Adds a route, or puts it in the place of the one with its name.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.insert(route.name.clone(), route);
+        self
+    }
+
+    /// The table that prices come from. Default: the one of this release.
+    #[must_use]
+    pub fn table(mut self, table: Arc<ModelTable>) -> Self {
+        self.table = table;
+        self
+    }
+
+    /// The models that routes name, for a look at when they end.
+    pub fn in_use(&self) -> impl Iterator<Item = (&str, &str)> {
+        let steps = self.routes.values().flat_map(|route| &route.steps);
+        steps.filter_map(|step| Some((step.provider.as_str(), step.model.as_deref()?)))
+    }
+
+    /// The route of a request: the one it names; for a model that it names (`provider/model`) a route of its own; else
+    /// the default.
+    ///
+    /// # Errors
+    /// `NotFound` for a route or provider that is not here; `Config` without a default route.
+    fn route_of(&self, request: &LlmRequest) -> Result<Route> {
+        let missing = |field: &'static str, name: &str, message: &'static str| {
+            Err(Error::new(ErrorKind::NotFound, "llm.route", message).with_context(field, name))
+        };
+        if let Some(name) = &request.route {
+            return match self.routes.get(name) {
+                Some(route) => Ok(route.clone()),
+                None => missing("route", name, "no route has this name"),
+            };
+        }
+        let Some(name) = &request.model else {
+            return self.routes.get(DEFAULT).cloned().ok_or_else(|| {
+                let message = "expected a route named `default`, or a route or model in the request";
+                Error::new(ErrorKind::Config, "llm.route", message)
+            });
+        };
+        match name.split_once('/') {
+            Some((provider, model)) if self.models.contains_key(provider) => {
+                Ok(Route::new(name.clone()).then(provider, model))
+            }
+            _ => missing("model", name, "expected `provider/model` with a provider of this router"),
+        }
+    }
+
+    /// Answers as a stream, with a report of what was done so far.
+    ///
+    /// # Errors
+    /// When no model of the route answered: one error that lists every attempt. Errors of the request itself at once.
+    pub async fn call(&self, cx: &Scope, request: LlmRequest) -> Result<(DeltaStream, RouteReport)> {
+        request.check()?;
+        let route = self.route_of(&request)?;
+        call::call(self.clone(), cx.clone(), route, request).await
+    }
+
+    /// Answers as a whole, with the report.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call) and of [`Answer::join`].
+    pub async fn complete(&self, cx: &Scope, request: LlmRequest) -> Result<(Answer, RouteReport)> {
+        let wanted = request.output_schema.clone();
+        let (stream, report) = self.call(cx, request).await?;
+        Ok((Answer::join(stream, wanted.as_ref()).await?, report))
+    }
+
+    /// What an answer cost, in micros of a currency; `None` when no price is known.
+    #[must_use]
+    pub fn cost(&self, provider: &str, model: &str, usage: &super::Usage) -> Option<(String, u64)> {
+        if provider == "offline" {
+            return Some((String::new(), 0));
+        }
+        let prices = self.table.row(provider, model)?.prices.as_ref()?;
+        Some((prices.currency.clone(), prices.cost(usage)?.micros()))
+    }
+}
+
+/// A router as the model of one scope.
+#[derive(Debug)]
+struct Routed {
+    router: Arc<Router>,
+    cx: Scope,
+}
+
+#[async_trait]
+impl Llm for Routed {
+    fn provider(&self) -> &str {
+        "router"
+    }
+
+    fn caps(&self, _: Option<&str>) -> ModelCaps {
+        let first = self.router.routes.get(DEFAULT).and_then(|route| route.steps.first());
+        first
+            .and_then(|step| Some(self.router.models.get(&step.provider)?.caps(step.model.as_deref())))
+            .unwrap_or_default()
+    }
+
+    fn count(&self, request: &LlmRequest) -> Result<TokenCount> {
+        request.check()?;
+        Ok(TokenCount::estimate(request))
+    }
+
+    async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
+        Ok(self.router.call(&self.cx, request).await?.0)
+    }
+}
+
+impl Scope {
+    /// The model that answers here: the router, when one is installed, else the model of the hub.
+    #[must_use]
+    pub fn model(&self) -> Arc<dyn Llm> {
+        match self.hub().service::<Router>() {
+            Some(router) => Arc::new(Routed { router, cx: self.clone() }),
+            None => self.hub().model(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Who can answer a request, and why the others cannot.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Route, Router};
+use crate::llm::request::ToolChoice;
+use crate::llm::{Llm, LlmRequest, ModelCaps, PartBody};
+use crate::{Error, ErrorKind, Result};
+
+/// A model that was looked at for a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Considered {
+    /// Its provider.
+    pub provider: String,
+    /// The model; `None` is the provider's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Why it is left out; `None` when it may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// The most that it can cost, in micros; `None` when its price is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_micros: Option<u64>,
+}
+
+impl Considered {
+    /// What its breaker and its quota go by.
+    pub(super) fn target(&self) -> String {
+        format!("model:{}/{}", self.provider, self.model.as_deref().unwrap_or("default"))
+    }
+}
+
+/// The models of a route, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutePlan {
+    /// The route.
+    pub route: String,
+    /// Its models.
+    pub considered: Vec<Considered>,
+}
+
+impl Router {
+    /// Looks at every model of the request's route. Nothing is asked.
+    ///
+    /// # Errors
+    /// `NotFound` for a route or provider that is not here; `InvalidInput` for a wrong request.
+    pub fn plan(&self, request: &LlmRequest) -> Result<RoutePlan> {
+        request.check()?;
+        self.plan_for(&self.route_of(request)?, request)
+    }
+
+    pub(super) fn plan_for(&self, route: &Route, request: &LlmRequest) -> Result<RoutePlan> {
+        let mut considered = Vec::new();
+        for step in &route.steps {
+            let mut one = Considered {
+                provider: step.provider.clone(),
+                model: step.model.clone(),
+                skipped: None,
+                worst_micros: None,
+            };
+            match self.models.get(&step.provider) {
+                None => one.skipped = Some("no such provider is set up".into()),
+                Some(model) => self.consider(route, request, model.as_ref(), &mut one)?,
+            }
+            considered.push(one);
+        }
+        Ok(RoutePlan { route: route.name.clone(), considered })
+    }
+
+    fn consider(
+        &self,
+        route: &Route,
+        request: &LlmRequest,
+        model: &dyn Llm,
+        one: &mut Considered,
+    ) -> Result<()> {
+        let caps = model.caps(one.model.as_deref());
+        // The offline model says by itself what it cannot do: it depends on the task.
+        if one.provider == "offline" {
+            one.worst_micros = Some(0);
+            return Ok(());
+        }
+        let mut asked = request.clone();
+        asked.model.clone_from(&one.model);
+        let input = model.count(&asked)?;
+        let output = request.max_output_tokens.map_or(caps.max_output_tokens, u64::from);
+        // An unset limit does not keep a request out: the answer takes what is left of the window.
+        let needed = input.tokens + request.max_output_tokens.map_or(1, u64::from);
+        one.skipped = lacks(request, &caps).map(|what| format!("it {what}")).or_else(|| {
+            (needed > caps.context_tokens)
+                .then(|| format!("it needs about {needed} tokens, the window holds {}", caps.context_tokens))
+        });
+        let row = self.table.row(&one.provider, one.model.as_deref().unwrap_or_default());
+        let prices = row.and_then(|row| row.prices.as_ref());
+        one.worst_micros = prices.map(|prices| prices.worst(input.tokens, input.exact, output).micros());
+        if let (Some((currency, most)), None) = (&route.limit, &one.skipped) {
+            let known = prices.filter(|prices| prices.currency == *currency).and(one.worst_micros);
+            one.skipped = match known {
+                Some(worst) if worst > *most => {
+                    Some(format!("it may cost {worst} micros, the limit is {most}"))
+                }
+                None if !route.allow_unknown_price => Some("its price is unknown, and a limit is set".into()),
+                _ => None,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// A capability that a request needs and a model lacks.
+fn lacks(request: &LlmRequest, caps: &ModelCaps) -> Option<&'static str> {
+    let holds = |is: fn(&PartBody) -> bool| request.parts().any(|part| is(&part.body));
+    let is_forced = matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
+    if !request.tools.is_empty() && !caps.tools {
+        Some("is not known to call tools")
+    } else if !request.tools.is_empty() && is_forced && !caps.forced_choice {
+        Some("cannot be made to call a tool")
+    } else if request.output_schema.is_some() && !caps.json_schema {
+        Some("is not known to answer in JSON of a schema")
+    } else if holds(|body| matches!(body, PartBody::Image { .. })) && !caps.images_in {
+        Some("sees no pictures")
+    } else if holds(|body| matches!(body, PartBody::Document { .. })) && !caps.documents_in {
+        Some("reads no documents")
+    } else {
+        None
+    }
+}
+
+/// Nobody on the route can answer.
+pub(super) fn nobody(plan: &RoutePlan) -> Error {
+    let is_money = |one: &Considered| {
+        one.skipped.as_deref().is_some_and(|why| why.contains("micros") || why.contains("price"))
+    };
+    let kind = if !plan.considered.is_empty() && plan.considered.iter().all(is_money) {
+        ErrorKind::BudgetExceeded
+    } else {
+        ErrorKind::Unsupported
+    };
+    let error = Error::new(kind, "llm.route", "no model of this route can answer: add one, or ask for less");
+    plan.considered.iter().fold(error.with_context("route", &plan.route), |error, one| {
+        error.with_context(one.target(), one.skipped.as_deref().unwrap_or(""))
+    })
+}

@@ -1,0 +1,114 @@
+//! How a provider is reached, as data.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::llm::compatible::EndpointCaps;
+use crate::{Result, Secret};
+
+/// A wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// OpenAI Chat Completions, which many servers speak.
+    Chat,
+    /// OpenAI Responses.
+    Responses,
+    /// Anthropic Messages.
+    Messages,
+    /// Ollama's own.
+    Ollama,
+}
+
+/// A provider that is known by name.
+#[derive(Debug)]
+pub(in crate::llm) struct Preset {
+    /// The word that is used for it everywhere.
+    pub word: &'static str,
+    /// Its address, without a slash at the end.
+    pub base_url: &'static str,
+    /// Where hosts keep its key; `None` when it needs none.
+    pub key_variable: Option<&'static str>,
+    /// What it speaks.
+    pub api: Api,
+    /// What its endpoint takes, when it speaks Chat.
+    pub endpoint: EndpointCaps,
+}
+
+/// Settings of a provider, as read from a file or a binding.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ProviderConfig {
+    /// `openai`, `anthropic`, `ollama`, a name of [`Provider::known`](super::Provider::known), or a word of your own
+    /// for a server that speaks OpenAI's Chat Completions.
+    pub provider: String,
+    /// Its address up to the version, such as `https://api.openai.com/v1`. Default: the provider's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The key.
+    #[serde(deserialize_with = "secret", skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<Secret>,
+    /// The model when a request names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The wire format. Default: the provider's; `chat` for unknown ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+    /// What the endpoint takes, when it speaks Chat. Default: the provider's; careful for unknown ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointCaps>,
+    /// OpenAI: the organization that pays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// OpenAI: the project that pays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Anthropic: the version of the API. Default `2026-10-21`; `2023-06-01` still takes sampling parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Ollama: tokens of the window, prompt and answer together. Default: what the model table says, at least 8 192.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_ctx: Option<u32>,
+    /// Ollama: how long the model stays loaded, such as `10m`; `-1` for ever. Default: the server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_alive: Option<String>,
+    /// From the request to the head of the answer, in milliseconds. Default 120 000; Ollama 180 000, as it may have to
+    /// load the model first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// Between two pieces of an answer, in milliseconds. Default 120 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// A whole call, in milliseconds. Default 600 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<u64>,
+    /// Most bytes of an answer. Default 64 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<u64>,
+}
+
+impl ProviderConfig {
+    /// The limits of a call.
+    pub(super) fn limits(&self, api: Api) -> crate::http::HttpLimits {
+        let mut limits = crate::http::HttpLimits::default();
+        if api == Api::Ollama {
+            limits.first_byte = Duration::from_secs(180);
+        }
+        let ms = |set: Option<u64>, field: &mut Duration| {
+            if let Some(ms) = set {
+                *field = Duration::from_millis(ms);
+            }
+        };
+        ms(self.first_byte_ms, &mut limits.first_byte);
+        ms(self.idle_ms, &mut limits.idle);
+        ms(self.total_ms, &mut limits.total);
+        limits.max_body_bytes = self.max_body_bytes.unwrap_or(limits.max_body_bytes);
+        limits
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(d)?.map(Secret::new))
+}

@@ -1,0 +1,195 @@
+//! A model provider on this machine: a loopback server that speaks OpenAI Chat Completions, OpenAI Responses,
+//! Anthropic Messages and Ollama, and can fail in the ways that real ones do.
+//!
+//! What it answers is either said in neutral words ([`ProviderMock::reply`]) and written in the format of whoever asks,
+//! or played from a recorded exchange ([`ProviderMock::play`]), which must match the request as well. A fault
+//! ([`ProviderMock::fault`]) befalls the next answer.
+//!
+//! ```
+//! use neonhub_core::testing::provider::ProviderMock;
+//! # #[cfg(feature = "http")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use neonhub_core::llm::{EndpointCaps, Llm, LlmRequest, Provider};
+//! let mock = ProviderMock::start().await?;
+//! mock.reply("hello");
+//! let model = Provider::builder("local").base_url(mock.base_url("local")).model("any").build()?;
+//! assert_eq!(model.complete(LlmRequest::new().user("hi")).await?.text, "hello");
+//! # Ok::<(), neonhub_core::Error>(())
+//! # }).unwrap();
+//! ```
+
+mod exchange;
+mod fault;
+mod render;
+mod server;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::llm::Reply;
+use crate::{Error, Result};
+
+pub use exchange::{Recorded, RecordedRequest, RecordedResponse};
+pub use fault::{RetryForm, WireFault};
+pub(crate) use render::Speech;
+pub(crate) use server::Reaction;
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// `POST`.
+    pub method: String,
+    /// With the query.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, when it was JSON.
+    pub body: Value,
+}
+
+impl Seen {
+    /// The first header of this name, in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+#[derive(Debug)]
+enum Line {
+    Say(Reply),
+    Play(Box<Recorded>),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: VecDeque<Line>,
+    always: Option<Reply>,
+    faults: VecDeque<WireFault>,
+    seen: Vec<Seen>,
+    mismatches: Vec<String>,
+}
+
+/// The server. It stops when this is dropped.
+#[derive(Debug)]
+pub struct ProviderMock {
+    at: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for ProviderMock {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ProviderMock {
+    /// Listens on a free port of the loopback address.
+    ///
+    /// # Errors
+    /// `Internal` when there is none.
+    pub async fn start() -> Result<Self> {
+        let fail = |cause: std::io::Error| Error::internal("testing.provider", cause);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(fail)?;
+        let at = listener.local_addr().map_err(fail)?;
+        let state: Arc<Mutex<State>> = Arc::default();
+        let task = tokio::spawn(server::serve(listener, Arc::clone(&state)));
+        Ok(ProviderMock { at, state, task })
+    }
+
+    /// Its address, without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.at)
+    }
+
+    /// What to give a provider's adapter or SDK as its base address.
+    #[must_use]
+    pub fn base_url(&self, provider: &str) -> String {
+        if provider == "ollama" { self.url() } else { format!("{}/v1", self.url()) }
+    }
+
+    /// The next answer, in order. Failures and broken streams of [`Reply`] are not written: put a fault on the answer.
+    pub fn reply(&self, reply: impl Into<Reply>) {
+        self.state().lines.push_back(Line::Say(reply.into()));
+    }
+
+    /// The answer to every request that no line is left for; without one such a request gets status 599.
+    pub fn reply_always(&self, text: impl Into<String>) {
+        self.state().always = Some(Reply::Text(text.into()));
+    }
+
+    /// Plays a recorded exchange next; a request that differs from it gets status 599 with the differences.
+    pub fn play(&self, recorded: Recorded) {
+        self.state().lines.push_back(Line::Play(Box::new(recorded)));
+    }
+
+    /// Befalls the next answer.
+    pub fn fault(&self, fault: WireFault) {
+        self.state().faults.push_back(fault);
+    }
+
+    /// The requests so far.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// Where requests differed from recorded ones, and requests without a line.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<String> {
+        self.state().mismatches.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What to answer a request.
+fn react(state: &Mutex<State>, seen: Seen) -> Reaction {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let fault = state.faults.pop_front();
+    let speech = Speech::of(&seen.path);
+    let line = match (state.lines.pop_front(), &state.always) {
+        (Some(line), _) => Some(line),
+        (None, Some(Reply::Text(text))) => Some(Line::Say(Reply::Text(text.clone()))),
+        (None, _) => None,
+    };
+    let mut differences = Vec::new();
+    let reaction = match line {
+        Some(Line::Play(recorded)) => {
+            differences = recorded.request.differences(&seen);
+            recorded.response.reaction()
+        }
+        Some(Line::Say(reply)) => match speech {
+            Some(speech) => speech.answer(reply, &seen.body, fault.as_ref()),
+            None => {
+                differences.push(format!("{} {} is not an address of a provider", seen.method, seen.path));
+                Reaction::default()
+            }
+        },
+        None => {
+            differences.push(format!("no line is left for {} {}", seen.method, seen.path));
+            Reaction::default()
+        }
+    };
+    state.seen.push(seen);
+    if differences.is_empty() {
+        return match (fault, speech) {
+            (Some(fault), Some(speech)) => fault.befall(reaction, speech),
+            _ => reaction,
+        };
+    }
+    let text = differences.join("\n");
+    state.mismatches.push(text.clone());
+    Reaction::text(599, "text/plain", text)
+}
+
+#[cfg(test)]
+mod tests;
