@@ -7,7 +7,7 @@ use crate::kotlin::Kotlin;
 use crate::node;
 use crate::process::Process;
 use crate::python::{SHIPPED, Tools};
-use crate::steps::{Steps, with_table};
+use crate::steps::with_table;
 use crate::workspace::Workspace;
 
 const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, knowledge, runtime, languages)";
