@@ -64,7 +64,7 @@ impl HttpTransport for Playback {
             Way::Ended(at) => vec![Ok(bytes[..at].to_vec())],
             Way::Broken(at) => vec![Ok(bytes[..at].to_vec()), Err(truncated("cut by the test"))],
         };
-        let headers = Headers::new(fixture.response.headers.iter().map(|(n, v)| (n, v)));
+        let headers = Headers::new(fixture.response.headers.iter());
         Ok(HttpResponse { status: fixture.response.status, headers, body: Box::pin(stream::iter(pieces)) })
     }
 }
@@ -258,8 +258,8 @@ fn settings_are_checked_and_a_missing_key_is_named() {
     let error = build(json!({ "provider": "openai" })).unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Config, "no_key"));
     assert!(error.message().contains("OPENAI_API_KEY") && error.message().contains("offline"), "{error}");
-    let mut found = crate::hub::EnvSettings::default();
-    found.anthropic_api_key = Some(crate::Secret::new("from-the-environment"));
+    let key = Some(crate::Secret::new("from-the-environment"));
+    let found = crate::hub::EnvSettings { anthropic_api_key: key, ..Default::default() };
     assert!(Provider::builder("anthropic").env(&found).build().is_ok());
     assert_eq!(Provider::builder("openai").env(&found).build().unwrap_err().code(), "no_key");
     for (config, field) in [
