@@ -15,8 +15,8 @@ const MODELS: &str = "xtask/requirements-models.txt";
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "ship";
 
-/// Most megabytes of the shipped wheel.
-const WHEEL_BUDGET_MB: u64 = 16;
+/// Most megabytes of the shipped wheel. It has 19.9 since policies, knowledge and jobs are in it.
+const WHEEL_BUDGET_MB: u64 = 22;
 
 /// Folder of the Python binding.
 const BINDING: &str = "bindings/python";

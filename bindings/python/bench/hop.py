@@ -25,7 +25,7 @@ from typing import Any
 import neonhub
 from neonhub import testing
 
-WHEEL_GOAL_MB = 16
+WHEEL_GOAL_MB = 22
 Once = Callable[[], Awaitable[object]]
 
 
