@@ -1,5 +1,6 @@
 //! `neonhub::open` on a PostgreSQL server: what it adds beside a file, it adds here.
 #![cfg(feature = "postgres")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, outside #[test] functions")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
