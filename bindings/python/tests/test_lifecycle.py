@@ -37,7 +37,7 @@ def test_a_file_too_large_for_a_call_goes_in_as_a_blob() -> None:
         hub.spaces.create(name="brand-voice")
         hub.datasets.create(space="brand-voice", name="brand-voice")
         content = base64.b64encode(LARGE).decode()
-        with pytest.raises(InvalidInputError, match="MiB"):
+        with pytest.raises(InvalidInputError, match="as blobs"):
             hub.documents.upload(dataset="brand-voice", name="large.txt", content_base64=content)
         blob = hub.put_blob(LARGE)
         assert blob == hashlib.sha256(LARGE).hexdigest()
