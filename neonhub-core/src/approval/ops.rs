@@ -53,16 +53,11 @@ impl Operation for ListApprovals {
     const EFFECT: Effect = Effect::Read;
     const MASKS: &'static [&'static str] = &["items.args"];
     async fn run(self, cx: &Scope) -> Result<Page<Approval>> {
-        // An end that is not written down yet shows all the same.
-        let stored = self.state.map(|state| match state {
-            ApprovalState::Expired => ApprovalState::Pending,
-            state => state,
-        });
-        let query = match (&self.run, stored, self.state) {
-            (Some(run), _, _) => Query::index("run").prefix(Key::text(run)),
-            (None, Some(_), Some(ApprovalState::Expired)) => Query::by_id(),
-            (None, Some(state), _) => Query::index("state").prefix(Key::text(state.word())),
-            (None, None, _) => Query::by_id(),
+        let query = match (&self.run, self.state) {
+            (Some(run), _) => Query::index("run").prefix(Key::text(run)),
+            // An end that is not written down yet shows all the same.
+            (None, None | Some(ApprovalState::Expired)) => Query::by_id(),
+            (None, Some(state)) => Query::index("state").prefix(Key::text(state.word())),
         };
         let query = query.descending().limit(self.limit.unwrap_or(50).clamp(1, 500) as usize);
         let page = cx.page::<Approval>(query, self.cursor.as_deref()).await?;
