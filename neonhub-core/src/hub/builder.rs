@@ -175,7 +175,8 @@ impl HubBuilder {
         self
     }
 
-    /// Who is asked when a policy wants a person's yes. Without, such calls are refused.
+    /// Who is asked when a policy wants a person's yes. Default: [`crate::approval::Desk`], whose questions are answered
+    /// by `approvals.approve` and its like.
     pub fn approvals(mut self, approvals: Arc<dyn Approvals>) -> Self {
         self.approvals = approvals;
         self

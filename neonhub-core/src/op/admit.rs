@@ -107,6 +107,8 @@ pub(super) fn is_security(error: &Error) -> bool {
         "policy_denied"
             | "policy_failed"
             | "approval_required"
+            | "approval_denied"
+            | "approval_used"
             | "workspace_suspended"
             | "workspace_closed"
             | "residency"

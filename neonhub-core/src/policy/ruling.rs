@@ -77,7 +77,8 @@ pub(crate) fn preview(
 }
 
 /// Judges an effect that is about to be dispatched. Nothing asks a person here: the operation that led to it was
-/// judged with its defaults, and what policies say now refuses or lets pass.
+/// judged with its defaults, and what policies say now refuses or lets pass. A yes to a channel would be one to every
+/// message in it.
 pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Scope) -> Result<()> {
     let control = cx.control().await?;
     if control.policies.candidates(operation).is_empty() {
@@ -86,7 +87,12 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
     let facts = facts::of_effect(operation, channel, cx, &control);
     let decision = control.policies.decide(operation, &facts, cx.now(), Verdict::Allow);
     let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), ..Ruling::default() };
-    let result = enforce(operation, cx, &mut ruling, &Value::from(channel)).await;
+    let result = match &ruling.decision {
+        Some(decision) if decision.verdict == Verdict::RequireApproval => {
+            Err(unapproved(operation, &ask(decision, &Value::from(channel))))
+        }
+        _ => enforce(operation, cx, &mut ruling, &Value::Null).await,
+    };
     kept(operation, cx, &ruling, result).await
 }
 
@@ -174,11 +180,14 @@ fn refused(operation: &'static str, decision: &Decision) -> Error {
 }
 
 /// The question that all asking policies together put: the largest quorum, all approvers, the shortest life.
-fn ask(decision: &Decision, args: &Value, why: &str) -> Ask {
+fn ask(decision: &Decision, args: &Value) -> Ask {
     let mut ask = Ask {
         operation: decision.operation.clone(),
         args: args.clone(),
-        summary: why.to_owned(),
+        summary: decision.deciding().map_or_else(
+            || "an agent acts on the outside only with a person's yes".to_owned(),
+            |rule| rule.reason.clone(),
+        ),
         args_hash: call_hash(&decision.operation, args),
         quorum: 1,
         approvers: Vec::new(),
@@ -198,21 +207,22 @@ fn ask(decision: &Decision, args: &Value, why: &str) -> Ask {
 }
 
 async fn approve(operation: &'static str, cx: &Scope, decision: &Decision, args: &Value) -> Result<String> {
-    let why = decision.deciding().map_or_else(
-        || "an agent acts on the outside only with a person's yes".to_owned(),
-        |rule| rule.reason.clone(),
-    );
-    let ask = ask(decision, args, &why);
+    let ask = ask(decision, args);
     let approvals = cx.hub().approvals();
     if let Some(granted) = approvals.granted(cx, &ask).await? {
         return Ok(granted);
     }
     let id = approvals.ask(cx, &ask).await?;
-    let error = Error::new(ErrorKind::Blocked, operation, format!("a person must approve this first: {why}"))
+    Err(unapproved(operation, &ask).with_context("approval", id))
+}
+
+/// The refusal of a call that nobody said yes to.
+fn unapproved(operation: &'static str, ask: &Ask) -> Error {
+    let message = format!("a person must approve this first: {}", ask.summary);
+    let error = Error::new(ErrorKind::Blocked, operation, message)
         .with_code("approval_required")
-        .with_context("args_hash", &ask.args_hash)
-        .with_context("approval", id);
-    Err(if ask.policies.is_empty() { error } else { error.with_context("policy", ask.policies.join(", ")) })
+        .with_context("args_hash", &ask.args_hash);
+    if ask.policies.is_empty() { error } else { error.with_context("policy", ask.policies.join(", ")) }
 }
 
 /// SHA-256 over the name of an operation or tool and the canonical JSON of its input, hex.

@@ -326,6 +326,22 @@ async fn agents_act_on_the_outside_with_a_persons_yes_for_exactly_this_call() {
 }
 
 #[tokio::test]
+async fn a_delivery_asks_nobody_since_a_yes_would_be_for_the_whole_channel() {
+    let cx = scope().await;
+    let ask = json!({ "name": "eyes", "scope": { "operations": ["connector.deliver"] },
+        "effect": { "do": "require_approval" }, "reason": "two eyes" });
+    enact(&cx, ask, false).await;
+    for _ in 0..2 {
+        let error = rule_effect("connector.deliver", "email", &cx).await.unwrap_err();
+        assert_eq!(error.code(), "approval_required");
+        assert!(error.context().all(|(key, _)| key != "approval"), "{error:?}");
+    }
+    assert_eq!(call(&cx, "approvals.list", json!({})).await.unwrap()["items"], json!([]));
+    let kept = cx.query::<PolicyDecision>(&crate::store::Query::by_id()).await.unwrap();
+    assert_eq!(kept.iter().filter(|d| d.operation == "connector.deliver").count(), 2);
+}
+
+#[tokio::test]
 async fn a_dry_run_shows_what_would_have_changed() {
     let cx = scope().await;
     let watch = json!({ "name": "watch", "scope": { "operations": ["workspaces.update"] },
