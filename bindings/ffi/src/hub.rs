@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use neonhub::connectors::outbox::Outbox;
+use neonhub::knowledge::Knowledge;
 use neonhub_core::{CancelToken, Clock, Error, ErrorKind, Hub, HubBuilder, Result, Scope};
 use serde_json::Value;
 
@@ -40,7 +41,11 @@ impl FfiHub {
     pub async fn open(options: OpenOptions) -> FfiResult<Self> {
         let opening = async {
             let clock = options.clock()?;
-            let mut builder = options.apply(builder())?;
+            let settings = options.clone();
+            // Model folders are read here.
+            let knowledge = tokio::task::spawn_blocking(move || settings.knowledge()).await;
+            let knowledge = knowledge.map_err(|cause| Error::internal("hub.open", cause))??;
+            let mut builder = options.apply(builder_with(knowledge))?;
             if let Some(clock) = &clock {
                 builder = builder.clock(Arc::clone(clock) as Arc<dyn Clock>);
             }
@@ -200,7 +205,11 @@ impl FfiHub {
 
 /// The builder with every operation, record kind and rule of this build.
 pub(crate) fn builder() -> HubBuilder {
-    neonhub::builder().operations(crate::testing::traffic::CATALOGUE)
+    builder_with(Knowledge::new())
+}
+
+fn builder_with(knowledge: Knowledge) -> HubBuilder {
+    neonhub::builder_with(knowledge).operations(crate::testing::traffic::CATALOGUE)
 }
 
 /// Turns a panic of ours into an error: no panic may cross into another language.

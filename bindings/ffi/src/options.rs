@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use neonhub::knowledge::{EmbedderConfig, Knowledge};
+use neonhub_core::llm::{ProviderConfig, Router};
 use neonhub_core::op::CallOptions;
 use neonhub_core::{CancelToken, Error, Hub, HubBuilder, ManualClock, Result, Timestamp};
 use serde::Deserialize;
@@ -22,6 +24,13 @@ pub struct OpenOptions {
     /// Folder that takes every message until a connector is added. Default: beside the store, as [`neonhub::open`] has
     /// it; a store in memory has none.
     pub outbox: Option<String>,
+    /// Models over the network, in the order of preference; the offline model comes last. Default: the offline model
+    /// alone.
+    pub models: Vec<ProviderConfig>,
+    /// Embedders that spaces can be made with, beside the offline one.
+    pub embedders: Vec<EmbedderConfig>,
+    /// The embedder of messages and memories, by its name. Default: the offline one.
+    pub embedder: Option<String>,
     /// Fixes all chance, for tests and repeatable runs. Below 2^53.
     pub seed: Option<u64>,
     /// Stops the clock at this RFC 3339 instant, for tests and repeatable runs.
@@ -61,8 +70,23 @@ impl OpenOptions {
         self.outbox.as_ref().map(PathBuf::from).or_else(|| hub.beside("outbox"))
     }
 
+    /// Knowledge with the embedders of the settings. Reads model folders: it blocks.
+    pub(crate) fn knowledge(&self) -> Result<Knowledge> {
+        let mut knowledge = Knowledge::new();
+        for (i, config) in self.embedders.iter().enumerate() {
+            let embedder = config.clone().open().map_err(|error| error.with_context("embedders", i))?;
+            knowledge = knowledge.embedder_added(embedder);
+        }
+        let Some(name) = &self.embedder else { return Ok(knowledge) };
+        let id = knowledge.embedder(name)?.id().to_owned();
+        Ok(knowledge.with_default(id))
+    }
+
     /// Puts the settings into a builder.
     pub(crate) fn apply(&self, mut builder: HubBuilder) -> Result<HubBuilder> {
+        if !self.models.is_empty() {
+            builder = builder.service(Arc::new(Router::from_configs(self.models.clone())?));
+        }
         if let Some(url) = &self.url {
             builder = builder.store(url);
         }

@@ -23,10 +23,52 @@ export interface OpenOptions {
   workspace?: string | undefined;
   /** Folder that takes every message until a connector is added. Default: beside the file. */
   outbox?: string | undefined;
+  /** Models over the network, in the order of preference; the offline model comes last. Nothing is sent without them. */
+  models?: ProviderSettings[] | undefined;
+  /** What spaces can be made with beside `offline-hash-512`: models from a folder, or endpoints. */
+  embedders?: EmbedderSettings[] | undefined;
+  /** The embedder of messages and memories, by its name. */
+  embedder?: string | undefined;
   /** Fixes all chance, for tests and repeatable runs. Below 2^53. */
   seed?: number | undefined;
   /** Stops the clock at this instant, for tests and repeatable runs. */
   now?: Date | string | undefined;
+}
+
+/** A model at a provider: `openai`, `anthropic`, `ollama`, or a word of your own with its `baseUrl`. */
+export interface ProviderSettings {
+  provider: string;
+  model: string;
+  apiKey?: string | undefined;
+  baseUrl?: string | undefined;
+  api?: 'chat' | 'responses' | 'messages' | 'ollama' | undefined;
+  organization?: string | undefined;
+  project?: string | undefined;
+  numCtx?: number | undefined;
+  keepAlive?: string | undefined;
+  firstByteMs?: number | undefined;
+  idleMs?: number | undefined;
+  totalMs?: number | undefined;
+}
+
+/** A sentence encoder from a `folder`, or an `endpoint` (with its `dims` where the core does not know them). */
+export interface EmbedderSettings {
+  name?: string | undefined;
+  folder?: string | undefined;
+  endpoint?: ProviderSettings | undefined;
+  dims?: number | undefined;
+  shorten?: boolean | undefined;
+  maxBatch?: number | undefined;
+  queryPrefix?: string | undefined;
+  passagePrefix?: string | undefined;
+}
+
+/** Names of settings as the core has them: `baseUrl` is `base_url`. */
+function inCore(settings: unknown): unknown {
+  if (Array.isArray(settings)) return settings.map(inCore);
+  if (typeof settings !== 'object' || settings === null || settings instanceof Date) return settings;
+  const name = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(settings).map(([key, value]) => [name(key), inCore(value)]));
 }
 
 /**
@@ -38,7 +80,7 @@ export interface OpenOptions {
  *   in the variable `NEONHUB_KEY`), or `memory:` for a hub that leaves nothing behind.
  */
 export async function open(url = 'memory:', options: OpenOptions = {}): Promise<Hub> {
-  const settings = JSON.stringify(encode({ url, ...options }, 0));
+  const settings = JSON.stringify(encode(inCore({ url, ...options }), 0));
   return new Hub(new Core((await ask((call) => bridge.open(call, settings))) as NativeHub));
 }
 

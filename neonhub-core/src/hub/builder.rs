@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
@@ -397,6 +398,7 @@ impl HubBuilder {
             gate: self.gate,
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
+            model_added: AtomicBool::new(false),
             room: Room::new(queues.iter().map(|q| q.name())),
             queues,
             tools: crate::tool::Registry::default(),

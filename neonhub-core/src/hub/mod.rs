@@ -11,7 +11,7 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{OwnedMutexGuard, watch};
@@ -65,6 +65,7 @@ struct Inner {
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
+    model_added: AtomicBool,
     queues: Vec<Arc<Queue>>,
     room: Room,
     tools: crate::tool::Registry,
@@ -304,9 +305,15 @@ impl Hub {
         self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds a model; it answers from now on.
+    /// Adds a model; it answers from now on, in the place of a router too.
     pub fn add_model(&self, model: Arc<dyn Llm>) {
         self.0.models.write().unwrap_or_else(PoisonError::into_inner).push(model);
+        self.0.model_added.store(true, Ordering::Release);
+    }
+
+    /// Whether a model was added since the hub was built.
+    pub(crate) fn has_added_model(&self) -> bool {
+        self.0.model_added.load(Ordering::Acquire)
     }
 
     /// True when chance comes from a fixed number, for tests and repeatable runs.

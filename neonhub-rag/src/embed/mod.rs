@@ -1,5 +1,6 @@
 //! Embedders: text to vectors.
 
+mod config;
 mod counts;
 mod endpoint;
 mod features;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use neonhub_core::{Error, Result, Scope};
 use serde::{Deserialize, Serialize};
 
+pub use config::EmbedderConfig;
 pub use counts::BucketCounts;
 pub use endpoint::EndpointModel;
 #[cfg(feature = "local")]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ProbeFunction,
     )
     from ._progress import progress_bars
+    from ._settings import EmbedderSettings, ProviderSettings
     from ._tools import ToolCall, ToolEffect
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "AsyncStream",
     "DeliverFunction",
     "Delivery",
+    "EmbedderSettings",
     "Hub",
     "ModelAnswer",
     "ModelFunction",
@@ -42,6 +44,7 @@ __all__ = [
     "Omit",
     "OutgoingMessage",
     "ProbeFunction",
+    "ProviderSettings",
     "Stream",
     "ToolCall",
     "ToolEffect",
@@ -58,11 +61,13 @@ __all__ = [
 _LATER = {
     "DeliverFunction": "_host",
     "Delivery": "_host",
+    "EmbedderSettings": "_settings",
     "ModelAnswer": "_host",
     "ModelFunction": "_host",
     "ModelRequest": "_host",
     "OutgoingMessage": "_host",
     "ProbeFunction": "_host",
+    "ProviderSettings": "_settings",
     "ToolCall": "_tools",
     "ToolEffect": "_tools",
     "progress_bars": "_progress",

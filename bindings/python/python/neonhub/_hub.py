@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ._generated.models import ItemEvent, ItemProgress
     from ._host import DeliverFunction, ModelFunction, ProbeFunction
+    from ._settings import EmbedderSettings, ProviderSettings
     from ._tools import ToolEffect
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
@@ -29,12 +30,23 @@ def _options(
     url: str | os.PathLike[str],
     workspace: str,
     outbox: str | os.PathLike[str] | None,
+    models: Sequence[ProviderSettings],
+    embedders: Sequence[EmbedderSettings],
+    embedder: str | None,
     seed: int | None,
     now: datetime | str | None,
 ) -> dict[str, Any]:
     options: dict[str, Any] = {"url": os.fspath(url), "workspace": workspace}
     if outbox is not None:
         options["outbox"] = os.fspath(outbox)
+    if models:
+        options["models"] = [dict(model) for model in models]
+    if embedders:
+        options["embedders"] = [
+            {**one, "folder": os.fspath(one["folder"])} if "folder" in one else dict(one) for one in embedders
+        ]
+    if embedder is not None:
+        options["embedder"] = embedder
     if seed is not None:
         options["seed"] = seed
     if now is not None:
@@ -47,6 +59,9 @@ def open(
     *,
     workspace: str = "default",
     outbox: str | os.PathLike[str] | None = None,
+    models: Sequence[ProviderSettings] = (),
+    embedders: Sequence[EmbedderSettings] = (),
+    embedder: str | None = None,
     seed: int | None = None,
     now: datetime | str | None = None,
 ) -> Hub:
@@ -57,12 +72,16 @@ def open(
             stands in the variable ``NEONHUB_KEY``), or ``memory:`` for a hub that leaves nothing behind.
         workspace: Short name of the workspace to work in.
         outbox: Folder that takes every message until a connector is added. Default: beside the store.
+        models: Models over the network, in the order of preference; the offline model comes last. Nothing is sent
+            anywhere without them.
+        embedders: What spaces can be made with beside ``offline-hash-512``: models from a folder, or endpoints.
+        embedder: The embedder of messages and memories, by its name.
         seed: Fixes all chance, for tests and repeatable runs. Below 2**53.
         now: Stops the clock at this instant (with time zone), for tests and repeatable runs.
 
     A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
     """
-    return Hub(BlockingCore(_native.open(_options(url, workspace, outbox, seed, now))))
+    return Hub(BlockingCore(_native.open(_options(url, workspace, outbox, models, embedders, embedder, seed, now))))
 
 
 def aopen(
@@ -70,6 +89,9 @@ def aopen(
     *,
     workspace: str = "default",
     outbox: str | os.PathLike[str] | None = None,
+    models: Sequence[ProviderSettings] = (),
+    embedders: Sequence[EmbedderSettings] = (),
+    embedder: str | None = None,
     seed: int | None = None,
     now: datetime | str | None = None,
 ) -> Opening:
@@ -77,7 +99,7 @@ def aopen(
 
     The arguments are those of :func:`open`.
     """
-    return Opening(_options(url, workspace, outbox, seed, now))
+    return Opening(_options(url, workspace, outbox, models, embedders, embedder, seed, now))
 
 
 class Opening:

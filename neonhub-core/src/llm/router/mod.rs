@@ -33,8 +33,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::table::ModelTable;
-use super::{Answer, DeltaStream, Llm, LlmRequest, ModelCaps, Offline, TokenCount};
-use crate::{Error, ErrorKind, Result, Scope};
+use super::{
+    Answer, DeltaStream, Llm, LlmRequest, ModelCaps, Offline, ProviderBuilder, ProviderConfig, TokenCount,
+};
+use crate::{Error, ErrorKind, Faults, Result, Scope};
 
 pub use plan::{Considered, RoutePlan};
 
@@ -166,6 +168,32 @@ impl Router {
         router.model(Arc::new(Offline::new()))
     }
 
+    /// A router with one route: these models in their order, and the offline model last. The first entry of a provider
+    /// says how it is reached; later ones of the same provider name only another model.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming a wrong entry; those of [`ProviderBuilder::build`](super::ProviderBuilder::build).
+    pub fn from_configs(configs: Vec<ProviderConfig>) -> Result<Self> {
+        let mut faults = Faults::new();
+        let (mut router, mut route) = (Self::new(), Route::new(DEFAULT));
+        for (i, config) in configs.into_iter().enumerate() {
+            let Some(model) = config.model.clone() else {
+                faults.push(format!("models[{i}].model"), "expected the name of a model");
+                continue;
+            };
+            route = route.then(&config.provider, model);
+            if !router.models.contains_key(&config.provider) {
+                let provider = ProviderBuilder::from_config(config).build();
+                router = router.model(Arc::new(provider.map_err(|error| error.with_context("entry", i))?));
+            } else if !config.is_bare() {
+                let expected = "expected only `provider` and `model`: an entry before says how it is reached";
+                faults.push(format!("models[{i}]"), expected);
+            }
+        }
+        faults.into_result("hub.open")?;
+        Ok(router.route(route.offline_last()))
+    }
+
     /// Adds a provider under its word.
     #[must_use]
     pub fn model(mut self, model: Arc<dyn Llm>) -> Self {
@@ -284,12 +312,13 @@ impl Llm for Routed {
 }
 
 impl Scope {
-    /// The model that answers here: the router, when one is installed, else the model of the hub.
+    /// The model that answers here: one that was added to the running hub, else the router, when one is installed, else
+    /// the model of the hub.
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
         match self.hub().service::<Router>() {
-            Some(router) => Arc::new(Routed { router, cx: self.clone() }),
-            None => self.hub().model(),
+            Some(router) if !self.hub().has_added_model() => Arc::new(Routed { router, cx: self.clone() }),
+            _ => self.hub().model(),
         }
     }
 }

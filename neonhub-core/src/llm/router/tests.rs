@@ -49,6 +49,50 @@ fn ask() -> LlmRequest {
     LlmRequest::new().user("hi")
 }
 
+fn config(json: serde_json::Value) -> ProviderConfig {
+    serde_json::from_value(json).unwrap()
+}
+
+#[tokio::test]
+async fn a_router_of_settings_asks_them_in_order_and_the_offline_model_last() {
+    let (gone, mock) = ("http://127.0.0.1:9/v1", crate::testing::provider::ProviderMock::start().await.unwrap());
+    mock.reply("from the second");
+    let configs = vec![
+        config(json!({ "provider": "gone", "base_url": gone, "model": "m" })),
+        config(json!({ "provider": "near", "base_url": mock.base_url("near"), "model": "first" })),
+        config(json!({ "provider": "near", "model": "second" })),
+    ];
+    let router = Router::from_configs(configs).unwrap();
+    let steps: Vec<_> = router.in_use().collect();
+    assert_eq!(steps, [("gone", "m"), ("near", "first"), ("near", "second")]);
+    let (answer, report) = router.complete(&scope().await, ask()).await.unwrap();
+    assert_eq!(answer.text, "from the second");
+    assert_eq!(report.plan.considered.last().unwrap().provider, "offline");
+}
+
+#[test]
+fn wrong_settings_of_models_are_named() {
+    let near = || config(json!({ "provider": "near", "base_url": "http://near.test/v1", "model": "m" }));
+    let fields = |configs| {
+        let error = Router::from_configs(configs).unwrap_err();
+        error.field_faults().iter().map(|fault| fault.field.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(fields(vec![near(), near()]), ["models[1]"]);
+    assert_eq!(fields(vec![near(), config(json!({ "provider": "near" }))]), ["models[1].model"]);
+    let no_key = Router::from_configs(vec![config(json!({ "provider": "openai", "model": "m" }))]).unwrap_err();
+    assert_eq!((no_key.kind(), no_key.code()), (ErrorKind::Config, "no_key"));
+}
+
+#[tokio::test]
+async fn a_model_that_is_added_later_answers_in_the_place_of_the_router() {
+    let router = Router::new().route(Route::new("default").offline_last());
+    let hub = Hub::builder().service(Arc::new(router)).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    assert_eq!(cx.model().provider(), "router");
+    hub.add_model(named("later", vec!["from the later one".into()]));
+    assert_eq!(cx.model().complete(ask()).await.unwrap().text, "from the later one");
+}
+
 #[tokio::test]
 async fn the_first_model_is_asked_again_and_then_the_next() {
     let cx = scope().await;

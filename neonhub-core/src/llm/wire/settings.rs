@@ -90,6 +90,13 @@ pub struct ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// Whether it names a provider and a model, and says nothing of how it is reached.
+    pub(in crate::llm) fn is_bare(&self) -> bool {
+        let fields = serde_json::to_value(self).unwrap_or_default();
+        let is_name = |name: &String| matches!(name.as_str(), "provider" | "model");
+        fields.as_object().is_some_and(|fields| fields.keys().all(is_name))
+    }
+
     /// The limits of a call.
     pub(super) fn limits(&self, api: Api) -> crate::http::HttpLimits {
         let mut limits = crate::http::HttpLimits::default();
