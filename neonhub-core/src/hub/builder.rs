@@ -139,6 +139,7 @@ impl HubBuilder {
             ],
             kinds: vec![
                 super::KINDS,
+                crate::llm::KINDS,
                 crate::policy::KINDS,
                 crate::approval::KINDS,
                 crate::resilience::ops::KINDS,

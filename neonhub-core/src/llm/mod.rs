@@ -52,19 +52,21 @@ mod wire;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::Stream;
 
 use crate::Result;
 use crate::op::{Entry, entry};
+use crate::store::Kind;
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
 pub use cassette::{Cassette, CassetteMode};
 pub use compatible::EndpointCaps;
 pub use offline::Offline;
-pub use ops::{GenerateText, GeneratedText, SourceText, Turn, Warning};
+pub use ops::{GenerateText, GeneratedText, ModelCost, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
@@ -77,7 +79,15 @@ pub(crate) use wire::tool_out;
 pub use wire::{Api, Embedded, EmbeddingConfig, EmbeddingModel, Provider, ProviderBuilder, ProviderConfig};
 
 /// Operations on models.
-pub static CATALOGUE: &[Entry] = &[entry::<GenerateText>()];
+pub static CATALOGUE: &[Entry] = &[
+    entry::<GenerateText>(),
+    entry::<table::LintModels>(),
+    entry::<table::ListModels>(),
+    entry::<table::OverrideModel>(),
+];
+
+/// Record kinds of models.
+pub(crate) static KINDS: &[Kind] = &[Kind::of::<table::ModelOverride>()];
 
 /// The answer of a model as it arrives. An `Err` item is the last one and means that the answer failed;
 /// otherwise the last item is [`Delta::Done`]. Dropping the stream cancels the call.
@@ -98,6 +108,11 @@ pub trait Llm: fmt::Debug + Send + Sync + 'static {
 
     /// What `model` can do; `None` asks for the provider's default model.
     fn caps(&self, model: Option<&str>) -> ModelCaps;
+
+    /// The same provider with other abilities of one model, for one that goes by them. Default: none.
+    fn with_caps(&self, _caps: ModelCaps) -> Option<Arc<dyn Llm>> {
+        None
+    }
 
     /// How many tokens `request` holds as input. Without the model's own tokenizer this is an estimate on the
     /// high side, marked as such.

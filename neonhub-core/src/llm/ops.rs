@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::answer::{Answer, Citation, Origin, StopKind, Usage};
 use super::part::{Message, Part, Role, Source};
 use super::request::{LlmRequest, MAX_SEED};
+use super::table::ModelTable;
 use super::task::{OfflineTask, OfflineTemplate};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
@@ -65,6 +66,23 @@ pub struct GenerateText {
     /// Most tokens of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
+    /// The route that chooses the model, by its name. Default: `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The model itself, in the place of a route: `provider/model`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// What a call of a model cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelCost {
+    /// ISO 4217 code; `XXX` (no currency) for the offline model, which costs nothing.
+    pub currency: String,
+    /// Millionths of a unit of the currency, rounded up.
+    pub micros: u64,
+    /// True when the provider did not count the tokens.
+    pub is_estimated: bool,
 }
 
 /// Something that was left out or cut.
@@ -92,6 +110,9 @@ pub struct GeneratedText {
     pub citations: Vec<Citation>,
     /// Tokens used.
     pub usage: Usage,
+    /// What it cost by the model table; absent when no price is known, which does not mean that it was free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<ModelCost>,
     /// What the text counts as.
     pub origin: Origin,
     /// True when the offline model made it.
@@ -107,8 +128,20 @@ pub struct GeneratedText {
     pub warnings: Vec<Warning>,
 }
 
-impl From<Answer> for GeneratedText {
-    fn from(answer: Answer) -> Self {
+impl ModelCost {
+    fn of(answer: &Answer, table: &ModelTable) -> Option<Self> {
+        let is_estimated = !answer.usage.exact;
+        if answer.origin.is_offline() {
+            return Some(ModelCost { currency: "XXX".into(), micros: 0, is_estimated: false });
+        }
+        let prices = table.answered(&answer.provider, &answer.model)?.prices.as_ref()?;
+        let micros = prices.cost(&answer.usage)?.micros();
+        Some(ModelCost { currency: prices.currency.clone(), micros, is_estimated })
+    }
+}
+
+impl GeneratedText {
+    fn new(answer: Answer, cost: Option<ModelCost>) -> Self {
         let warnings = answer.warnings.into_iter().map(|(code, message)| Warning { code, message });
         GeneratedText {
             is_offline: answer.origin.is_offline(),
@@ -118,6 +151,7 @@ impl From<Answer> for GeneratedText {
             json: answer.json,
             citations: answer.citations,
             usage: answer.usage,
+            cost,
             origin: answer.origin,
             provider: answer.provider,
             model: answer.model,
@@ -144,6 +178,7 @@ impl GenerateText {
         }
         request.output_schema = self.schema;
         request.max_output_tokens = self.max_output_tokens;
+        (request.route, request.model) = (self.route, self.model);
         request.offline = match (self.offline_template, self.facts) {
             (Some(template), _) => Some(template.into()),
             (None, Some(facts)) => Some(OfflineTask::Fill { facts }),
@@ -166,13 +201,17 @@ impl Operation for GenerateText {
         if self.seed.is_some_and(|s| s > MAX_SEED) {
             return Err(Error::invalid(Self::NAME, "seed", "expected a number below 2^53"));
         }
+        if self.route.is_some() && self.model.is_some() {
+            return Err(Error::invalid(Self::NAME, "model", "expected either a route or a model"));
+        }
         let request = self.request(cx.with_rng(crate::Rng::next_u64) & MAX_SEED);
         let answer = cx.model().complete(request).await.map_err(|error| error.for_operation(Self::NAME))?;
         if let StopKind::Refused { .. } = answer.stop {
             return Err(Error::new(ErrorKind::Blocked, Self::NAME, "the model refused to answer")
                 .with_code("refused"));
         }
-        Ok(answer.into())
+        let cost = ModelCost::of(&answer, cx.model_table().await?.as_ref());
+        Ok(GeneratedText::new(answer, cost))
     }
 
     fn examples() -> Vec<Self> {

@@ -86,7 +86,8 @@ impl EmbedderConfig {
 
     #[cfg(not(feature = "local"))]
     fn local(self, _: &std::path::Path) -> Result<Arc<dyn Embedder>> {
-        let message = "this build computes no model from a folder: turn on the feature `local`, or use an endpoint";
+        let message =
+            "this build computes no model from a folder: turn on the feature `local`, or use an endpoint";
         Err(Error::new(neonhub_core::ErrorKind::Config, OPEN, message).with_code("no_local"))
     }
 

@@ -100,7 +100,9 @@ impl Chain {
             Error::new(ErrorKind::Config, "llm.route", "no such provider is set up")
                 .with_context("provider", &one.provider)
         })?;
-        let model = self.cx.hub().dress(Arc::clone(model));
+        let own = one.model.as_deref().and_then(|name| self.router.table.own_caps(&one.provider, name));
+        let model = own.and_then(|caps| model.with_caps(caps)).unwrap_or_else(|| Arc::clone(model));
+        let model = self.cx.hub().dress(model);
         let mut request = self.request.clone();
         (request.model, request.route) = (one.model.clone(), None);
         let has_later = !self.left.is_empty();

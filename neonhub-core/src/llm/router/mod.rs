@@ -32,7 +32,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::table::ModelTable;
+use super::table::{ModelTable, with_own_rows};
 use super::{
     Answer, DeltaStream, Llm, LlmRequest, ModelCaps, Offline, ProviderBuilder, ProviderConfig, TokenCount,
 };
@@ -215,6 +215,11 @@ impl Router {
         self
     }
 
+    /// The table that prices come from.
+    pub(in crate::llm) fn table_of(&self) -> &Arc<ModelTable> {
+        &self.table
+    }
+
     /// The models that routes name, for a look at when they end.
     pub fn in_use(&self) -> impl Iterator<Item = (&str, &str)> {
         let steps = self.routes.values().flat_map(|route| &route.steps);
@@ -257,7 +262,8 @@ impl Router {
     pub async fn call(&self, cx: &Scope, request: LlmRequest) -> Result<(DeltaStream, RouteReport)> {
         request.check()?;
         let route = self.route_of(&request)?;
-        call::call(self.clone(), cx.clone(), route, request).await
+        let router = self.clone().table(with_own_rows(cx, &self.table).await?);
+        call::call(router, cx.clone(), route, request).await
     }
 
     /// Answers as a whole, with the report.
@@ -268,16 +274,6 @@ impl Router {
         let wanted = request.output_schema.clone();
         let (stream, report) = self.call(cx, request).await?;
         Ok((Answer::join(stream, wanted.as_ref()).await?, report))
-    }
-
-    /// What an answer cost, in micros of a currency; `None` when no price is known.
-    #[must_use]
-    pub fn cost(&self, provider: &str, model: &str, usage: &super::Usage) -> Option<(String, u64)> {
-        if provider == "offline" {
-            return Some((String::new(), 0));
-        }
-        let prices = self.table.row(provider, model)?.prices.as_ref()?;
-        Some((prices.currency.clone(), prices.cost(usage)?.micros()))
     }
 }
 

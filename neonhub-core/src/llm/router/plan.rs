@@ -74,7 +74,9 @@ impl Router {
         model: &dyn Llm,
         one: &mut Considered,
     ) -> Result<()> {
-        let caps = model.caps(one.model.as_deref());
+        let name = one.model.as_deref();
+        let own = name.and_then(|name| self.table.own_caps(&one.provider, name));
+        let caps = own.unwrap_or_else(|| model.caps(name));
         // The offline model says by itself what it cannot do: it depends on the task.
         if one.provider == "offline" {
             one.worst_micros = Some(0);

@@ -55,7 +55,8 @@ fn config(json: serde_json::Value) -> ProviderConfig {
 
 #[tokio::test]
 async fn a_router_of_settings_asks_them_in_order_and_the_offline_model_last() {
-    let (gone, mock) = ("http://127.0.0.1:9/v1", crate::testing::provider::ProviderMock::start().await.unwrap());
+    let (gone, mock) =
+        ("http://127.0.0.1:9/v1", crate::testing::provider::ProviderMock::start().await.unwrap());
     mock.reply("from the second");
     let configs = vec![
         config(json!({ "provider": "gone", "base_url": gone, "model": "m" })),
@@ -79,7 +80,8 @@ fn wrong_settings_of_models_are_named() {
     };
     assert_eq!(fields(vec![near(), near()]), ["models[1]"]);
     assert_eq!(fields(vec![near(), config(json!({ "provider": "near" }))]), ["models[1].model"]);
-    let no_key = Router::from_configs(vec![config(json!({ "provider": "openai", "model": "m" }))]).unwrap_err();
+    let no_key =
+        Router::from_configs(vec![config(json!({ "provider": "openai", "model": "m" }))]).unwrap_err();
     assert_eq!((no_key.kind(), no_key.code()), (ErrorKind::Config, "no_key"));
 }
 
@@ -243,9 +245,9 @@ async fn a_limit_leaves_out_what_is_dear_and_what_has_no_price() {
     let router = two(&a, &b).table(Arc::new(table)).route(limited());
     let (answer, report) = router.complete(&cx, ask().max_output_tokens(100)).await.unwrap();
     assert_eq!(answer.text, "cheap");
-    let cost = router.cost("b", "m2", &answer.usage).unwrap();
-    assert!(cost.1 > 0 && cost.1 <= report.plan.considered[1].worst_micros.unwrap());
-    assert_eq!(router.cost("b", "unknown", &answer.usage), None);
+    let prices = router.table_of().row("b", "m2").unwrap().prices.clone().unwrap();
+    let cost = prices.cost(&answer.usage).unwrap().micros();
+    assert!(cost > 0 && cost <= report.plan.considered[1].worst_micros.unwrap());
 }
 
 #[tokio::test]

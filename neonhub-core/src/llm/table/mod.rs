@@ -4,9 +4,10 @@
 //! adds wins over the one of the release; a model without a row is usable as text only, and its price is unknown,
 //! never zero.
 
+mod ops;
 mod price;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::ModelCaps;
 use crate::{Error, ErrorKind, Result, Timestamp};
 
+pub(crate) use ops::ModelOverride;
+pub(super) use ops::with_own_rows;
+pub use ops::{KnownModel, LintModels, ListModels, ListedModel, ModelLint, OverrideModel};
 pub use price::{Cost, Prices};
 
 /// How long before its end a model is reported. Our choice.
@@ -48,7 +52,7 @@ pub struct RowCaps {
 }
 
 /// One model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelRow {
     /// The word of its provider.
@@ -146,6 +150,7 @@ struct File {
 pub struct ModelTable {
     version: String,
     rows: BTreeMap<(String, String), ModelRow>,
+    own: BTreeSet<(String, String)>,
 }
 
 static SHARED: LazyLock<Arc<ModelTable>> = LazyLock::new(|| {
@@ -168,7 +173,7 @@ impl ModelTable {
         let file: File = serde_json::from_str(text).map_err(|cause| {
             Error::new(ErrorKind::Config, "models.table", format!("expected a table of models: {cause}"))
         })?;
-        let mut table = ModelTable { version: file.version, rows: BTreeMap::new() };
+        let mut table = ModelTable { version: file.version, ..ModelTable::default() };
         for row in file.rows {
             table = table.with(row)?;
         }
@@ -193,6 +198,23 @@ impl ModelTable {
         Ok(self)
     }
 
+    /// Adds a row of a workspace's own.
+    fn with_own(mut self, row: ModelRow) -> Result<Self> {
+        self.own.insert((row.provider.clone(), row.model.clone()));
+        self.with(row)
+    }
+
+    /// Whether the row of a model is a workspace's own.
+    #[must_use]
+    pub fn is_own(&self, provider: &str, model: &str) -> bool {
+        self.own.contains(&(provider.to_owned(), model.to_owned()))
+    }
+
+    /// What a model can do by a row of the workspace's own, which wins over what its adapter knows.
+    pub(super) fn own_caps(&self, provider: &str, model: &str) -> Option<ModelCaps> {
+        if self.is_own(provider, model) { self.caps(provider, model) } else { None }
+    }
+
     /// Its version, a day.
     #[must_use]
     pub fn version(&self) -> &str {
@@ -203,6 +225,13 @@ impl ModelTable {
     #[must_use]
     pub fn row(&self, provider: &str, model: &str) -> Option<&ModelRow> {
         self.rows.get(&(provider.to_owned(), model.to_owned()))
+    }
+
+    /// The row of a model that answered: providers name the version of a day, such as `name-2026-08-01`, where the table
+    /// has the name alone.
+    #[must_use]
+    pub fn answered(&self, provider: &str, model: &str) -> Option<&ModelRow> {
+        self.row(provider, model).or_else(|| self.row(provider, undated(model)?))
     }
 
     /// All rows, by provider and name.
@@ -244,9 +273,28 @@ impl ModelTable {
     }
 }
 
+/// A name without the day at its end, `-2026-08-01` or `-20260801`.
+fn undated(model: &str) -> Option<&str> {
+    let start = model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    let day = model.get(start.len()..)?.strip_prefix('-')?;
+    let (digits, dashes) = (day.bytes().filter(u8::is_ascii_digit).count(), day.matches('-').count());
+    (digits == 8 && matches!(dashes, 0 | 2)).then_some(start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_of_a_day_has_the_row_of_its_name() {
+        assert_eq!(undated("some-model-2026-08-01"), Some("some-model"));
+        assert_eq!(undated("some-model-20260801"), Some("some-model"));
+        for other in ["some-model", "some-model-4", "some-model-2026", "8b-202608011", ""] {
+            assert_eq!(undated(other), None, "{other}");
+        }
+        let table = ModelTable::shared();
+        assert_eq!(table.answered("openai", "gpt-6-luna-2026-08-01"), table.row("openai", "gpt-6-luna"));
+    }
 
     #[test]
     fn the_rows_of_the_release_are_whole() {

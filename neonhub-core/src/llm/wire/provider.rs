@@ -37,7 +37,7 @@ const OPERATION: &str = "llm.provider";
 /// # Ok::<(), neonhub_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Provider(pub(super) Arc<Inner>);
+pub struct Provider(pub(super) Arc<Inner>, Option<Arc<ModelCaps>>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -168,10 +168,17 @@ impl Llm for Provider {
 
     fn caps(&self, model: Option<&str>) -> ModelCaps {
         let model = model.or(self.0.model.as_deref()).unwrap_or_default();
+        if let Some(given) = self.1.as_ref().filter(|given| given.model == model) {
+            return ModelCaps::clone(given);
+        }
         match self.0.caps.get(model) {
             Some(caps) => caps.clone(),
             None => self.0.table.caps(&self.0.word, model).unwrap_or_else(|| ModelCaps::unknown(model)),
         }
+    }
+
+    fn with_caps(&self, caps: ModelCaps) -> Option<Arc<dyn Llm>> {
+        Some(Arc::new(Provider(Arc::clone(&self.0), Some(Arc::new(caps)))))
     }
 
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
@@ -321,7 +328,7 @@ impl ProviderBuilder {
             Some(transport) => transport,
             None => default_transport()?,
         };
-        Ok(Provider(Arc::new(Inner {
+        let inner = Inner {
             limits: config.limits(api),
             word: config.provider,
             base_url,
@@ -333,7 +340,8 @@ impl ProviderBuilder {
             clock: self.clock,
             caps: self.caps,
             table: self.table.unwrap_or_else(ModelTable::shared),
-        })))
+        };
+        Ok(Provider(Arc::new(inner), None))
     }
 }
 
