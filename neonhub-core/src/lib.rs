@@ -6,6 +6,7 @@ pub mod approval;
 pub mod audit;
 pub mod bus;
 pub mod connector;
+pub mod economy;
 mod error;
 pub mod health;
 pub mod http;

@@ -13,6 +13,7 @@ use super::{Hub, Inner};
 use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
+use crate::economy::Ledgers;
 use crate::health::{Health, Recipe};
 use crate::job::{Handler, Queue, Room};
 use crate::llm::Llm;
@@ -125,6 +126,7 @@ impl HubBuilder {
                 crate::resilience::ops::CATALOGUE,
                 crate::audit::CATALOGUE,
                 crate::tenancy::CATALOGUE,
+                crate::economy::CATALOGUE,
                 crate::llm::CATALOGUE,
                 crate::prompt::CATALOGUE,
                 crate::store::ops::CATALOGUE,
@@ -139,6 +141,7 @@ impl HubBuilder {
             ],
             kinds: vec![
                 super::KINDS,
+                crate::economy::KINDS,
                 crate::llm::KINDS,
                 crate::policy::KINDS,
                 crate::approval::KINDS,
@@ -412,6 +415,7 @@ impl HubBuilder {
             control,
             limits: self.limits,
             buckets: Buckets::default(),
+            ledgers: Ledgers::default(),
             targets: Targets::default(),
             anchor,
             chains: crate::audit::Chains::default(),

@@ -25,6 +25,7 @@ pub use ops::{CATALOGUE, KINDS};
 use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Channel, Connector, Gate};
+use crate::economy::Ledgers;
 use crate::health::{Health, Recipe};
 use crate::job::{Queue, Room};
 use crate::llm::{Llm, Offline};
@@ -78,6 +79,7 @@ struct Inner {
     control: Control,
     limits: LimitProfile,
     buckets: Buckets,
+    ledgers: Ledgers,
     targets: Targets,
     anchor: Arc<dyn Anchor>,
     chains: crate::audit::Chains,
@@ -432,6 +434,10 @@ impl Hub {
     #[must_use]
     pub fn limits(&self) -> &LimitProfile {
         &self.0.limits
+    }
+
+    pub(crate) fn ledgers(&self) -> &Ledgers {
+        &self.0.ledgers
     }
 
     pub(crate) fn buckets(&self) -> &Buckets {

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::plan::{Considered, nobody};
 use super::{AttemptNote, Route, RouteReport, Router};
+use crate::economy::Budgeted;
 use crate::http::truncated;
 use crate::llm::{Delta, DeltaStream, Llm, LlmRequest};
 use crate::resilience::{Call, Plan};
@@ -102,7 +103,7 @@ impl Chain {
         })?;
         let own = one.model.as_deref().and_then(|name| self.router.table.own_caps(&one.provider, name));
         let model = own.and_then(|caps| model.with_caps(caps)).unwrap_or_else(|| Arc::clone(model));
-        let model = self.cx.hub().dress(model);
+        let model = Budgeted::of(&self.cx, self.cx.hub().dress(model));
         let mut request = self.request.clone();
         (request.model, request.route) = (one.model.clone(), None);
         let has_later = !self.left.is_empty();

@@ -36,6 +36,7 @@ use super::table::{ModelTable, with_own_rows};
 use super::{
     Answer, DeltaStream, Llm, LlmRequest, ModelCaps, Offline, ProviderBuilder, ProviderConfig, TokenCount,
 };
+use crate::economy::Budgeted;
 use crate::{Error, ErrorKind, Faults, Result, Scope};
 
 pub use plan::{Considered, RoutePlan};
@@ -314,7 +315,7 @@ impl Scope {
     pub fn model(&self) -> Arc<dyn Llm> {
         match self.hub().service::<Router>() {
             Some(router) if !self.hub().has_added_model() => Arc::new(Routed { router, cx: self.clone() }),
-            _ => self.hub().model(),
+            _ => Budgeted::of(self, self.hub().model()),
         }
     }
 }

@@ -168,8 +168,10 @@ impl Operation for OverrideModel {
                 "row.kinds",
                 "expected one or more of `text`, `embedding`, `image`, `moderation`",
             );
-            let is_money =
-                row.prices.as_ref().is_none_or(|prices| crate::Currency::try_from(prices.currency.clone()).is_ok());
+            let is_money = row
+                .prices
+                .as_ref()
+                .is_none_or(|prices| crate::Currency::try_from(prices.currency.clone()).is_ok());
             faults.check(is_money, "row.prices.currency", "expected an ISO 4217 code such as USD");
         }
         faults.into_result(Self::NAME)?;
