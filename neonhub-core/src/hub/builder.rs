@@ -21,7 +21,7 @@ use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::Principal;
 use crate::seal::RootKey;
-use crate::store::{Kind, MemoryStore, SharedStore};
+use crate::store::{Family, Kind, MemoryStore, SharedStore};
 use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Mode, Rights, Workspace, WorkspaceId, check_slug};
 use crate::tool::Tool;
@@ -138,6 +138,7 @@ impl HubBuilder {
             ],
             kinds: vec![
                 super::KINDS,
+                crate::store::KINDS,
                 crate::policy::KINDS,
                 crate::approval::KINDS,
                 crate::resilience::ops::KINDS,
@@ -362,6 +363,8 @@ impl HubBuilder {
             Place::Store(store) => (store, Home::Memory),
             Place::Url(url) => open_at(&url).await?,
         };
+        let family = Family::of(&kinds);
+        family.check()?;
         store.declare(&kinds).await?;
         let provider = match self.key_provider {
             Some(provider) => provider,
@@ -393,6 +396,7 @@ impl HubBuilder {
             beside: home.beside(),
             catalogue,
             kinds,
+            family,
             services: RwLock::new(self.services),
             gate: self.gate,
             connectors: RwLock::new(self.connectors),

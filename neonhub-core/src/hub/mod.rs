@@ -34,7 +34,7 @@ use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
 use crate::seal::Sealer;
-use crate::store::{Kind, SharedStore, Store, Stored};
+use crate::store::{Family, Kind, SharedStore, Store, Stored};
 use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
 use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
@@ -61,6 +61,7 @@ struct Inner {
     beside: Option<PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
     kinds: Vec<Kind>,
+    family: Family,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
@@ -221,6 +222,11 @@ impl Hub {
     /// The declared kind with this name.
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
         self.0.kinds.iter().find(|k| k.name == name).copied()
+    }
+
+    /// Which kinds refer to which.
+    pub(crate) fn family(&self) -> &Family {
+        &self.0.family
     }
 
     /// The record kinds of this hub.
