@@ -21,7 +21,7 @@ use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::Principal;
 use crate::seal::RootKey;
-use crate::store::{Family, Kind, MemoryStore, SharedStore};
+use crate::store::{Kind, MemoryStore, SharedStore};
 use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Mode, Rights, Workspace, WorkspaceId, check_slug};
 use crate::tool::Tool;
@@ -138,7 +138,6 @@ impl HubBuilder {
             ],
             kinds: vec![
                 super::KINDS,
-                crate::store::KINDS,
                 crate::policy::KINDS,
                 crate::approval::KINDS,
                 crate::resilience::ops::KINDS,
@@ -150,6 +149,7 @@ impl HubBuilder {
                 vault::KINDS,
                 crate::bus::KINDS,
                 crate::health::KINDS,
+                crate::store::KINDS,
             ],
             services: HashMap::new(),
             gate: None,
@@ -363,7 +363,7 @@ impl HubBuilder {
             Place::Store(store) => (store, Home::Memory),
             Place::Url(url) => open_at(&url).await?,
         };
-        let family = Family::of(&kinds);
+        let family = crate::store::Family::of(&kinds);
         family.check()?;
         store.declare(&kinds).await?;
         let provider = match self.key_provider {

@@ -34,7 +34,7 @@ use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
 use crate::seal::Sealer;
-use crate::store::{Family, Kind, SharedStore, Store, Stored};
+use crate::store::{Kind, SharedStore, Store, Stored};
 use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
 use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
@@ -61,7 +61,7 @@ struct Inner {
     beside: Option<PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
     kinds: Vec<Kind>,
-    family: Family,
+    family: crate::store::Family,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
@@ -225,7 +225,7 @@ impl Hub {
     }
 
     /// Which kinds refer to which.
-    pub(crate) fn family(&self) -> &Family {
+    pub(crate) fn family(&self) -> &crate::store::Family {
         &self.0.family
     }
 
