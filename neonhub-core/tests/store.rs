@@ -12,7 +12,7 @@ use std::sync::Arc;
 use neonhub_core::store::conformance::Note;
 use neonhub_core::store::{
     Batch, Expected, Kind, MemoryStore, Query, Record as _, Row, SharedStore, Write, backup_to, export,
-    restore_backup, sweep_blobs, verify_backup,
+    increment_to, restore_backup, restore_increment, sweep_blobs, trim_feed, verify_backup,
 };
 use neonhub_core::{Clock as _, ErrorKind, Hub, Permission, SystemClock, Timestamp, WorkspaceId};
 use serde_json::{Value, json};
@@ -78,6 +78,135 @@ async fn travels(from: SharedStore, to: SharedStore) {
     assert_eq!(to.seq().await.unwrap(), 1204);
     let again = restore_backup(&file, to.as_ref()).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Conflict);
+}
+
+/// A backup and two increments, restored in order, are the store; out of order they are refused.
+async fn grows(from: SharedStore, to: SharedStore, other: SharedStore) {
+    let dir = tempdir();
+    let file = |name: &str| dir.path().join(name);
+    fill(&from).await;
+    backup_to(from.as_ref(), &file("full")).await.unwrap();
+    // One made, one changed, one removed, one made and removed, and two that swap a unique name.
+    let late = from.blob_put(b"a late body").await.unwrap();
+    put(&from, 1, "late", &late).await;
+    put(&from, 1, "n0004", "changed").await;
+    delete(&from, 2, "n0005").await;
+    put(&from, 1, "short", "x").await;
+    delete(&from, 1, "short").await;
+    let swap = |id: &str, name: &str| {
+        let note = Note { id: id.into(), name: Some(name.into()), size: 9, text: String::new() };
+        let row = Row::of(&note, Timestamp::from_millis(7), "user:test").unwrap();
+        Write::Put { kind: KIND, row, expected: Expected::Any }
+    };
+    let mut batch = Batch::new(ws(1), Timestamp::from_millis(7));
+    batch.writes = vec![swap("n0006", "between"), swap("n0008", "n0006"), swap("n0006", "n0008")];
+    from.commit(batch).await.unwrap();
+    let one = increment_to(from.as_ref(), 1203, &file("one")).await.unwrap();
+    assert_eq!((one.since_seq, one.seq, one.records), (Some(1203), 1209, 4));
+    assert_eq!(verify_backup(&file("one")).unwrap(), one);
+    put(&from, 2, "last", "x").await;
+    let two = increment_to(from.as_ref(), one.seq, &file("two")).await.unwrap();
+    let none = increment_to(from.as_ref(), two.seq, &file("none")).await.unwrap();
+    assert_eq!((none.records, none.seq), (0, two.seq));
+
+    let refused = async |name: &str, why: &str| {
+        let error = restore_increment(&file(name), to.as_ref()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::Conflict, "backup_out_of_order"),
+            "{why}: {error}"
+        );
+    };
+    let alone = restore_backup(&file("one"), to.as_ref()).await.unwrap_err();
+    assert_eq!(alone.code(), "backup_out_of_order");
+    assert_eq!(to.seq().await.unwrap(), 0);
+    restore_backup(&file("full"), to.as_ref()).await.unwrap();
+    refused("two", "the first is missing").await;
+    refused("full", "a full one on top").await;
+    restore_increment(&file("one"), to.as_ref()).await.unwrap();
+    refused("one", "twice").await;
+    restore_increment(&file("two"), to.as_ref()).await.unwrap();
+    restore_increment(&file("none"), to.as_ref()).await.unwrap();
+    assert_eq!(all(&to).await, all(&from).await);
+    assert_eq!(to.check().await.unwrap(), []);
+    assert_eq!(to.blob_get(&late).await.unwrap().as_deref(), Some(&b"a late body"[..]));
+    assert_eq!(to.changes(1200, 50).await.unwrap(), from.changes(1200, 50).await.unwrap());
+    put(&to, 1, "goes on", "x").await;
+    assert_eq!(to.seq().await.unwrap(), two.seq + 1);
+    // Another store that has as many commits is not the one it goes on from.
+    other.declare(&[KIND]).await.unwrap();
+    for n in 0..1203 {
+        put(&other, 1, "only", &n.to_string()).await;
+    }
+    assert_eq!(other.seq().await.unwrap(), 1203);
+    let strange = restore_increment(&file("one"), other.as_ref()).await.unwrap_err();
+    assert_eq!(strange.code(), "backup_out_of_order");
+    // What the feed no longer tells, an increment cannot hold.
+    from.trim_feed(1205).await.unwrap();
+    let gone = increment_to(from.as_ref(), 1203, &file("gone")).await.unwrap_err();
+    assert_eq!(gone.code(), "cursor_expired");
+    let ahead = increment_to(from.as_ref(), 9999, &file("gone")).await.unwrap_err();
+    assert_eq!(ahead.kind(), ErrorKind::InvalidInput);
+    assert!(!file("gone").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn increments_restore_on_top_of_a_backup_between_file_and_memory() {
+    let dir = tempdir();
+    let memory = || -> SharedStore { Arc::new(MemoryStore::new()) };
+    grows(sqlite(&dir.path().join("a.neon")).await, memory(), memory()).await;
+    grows(memory(), sqlite(&dir.path().join("b.neon")).await, memory()).await;
+}
+
+#[cfg(feature = "sled")]
+#[tokio::test(flavor = "multi_thread")]
+async fn increments_restore_on_top_of_a_backup_in_sled() {
+    use neonhub_core::store::sled::SledStore;
+    let dir = tempdir();
+    let one: SharedStore = Arc::new(SledStore::open(&dir.path().join("one")).await.unwrap());
+    let two: SharedStore = Arc::new(SledStore::open(&dir.path().join("two")).await.unwrap());
+    grows(one, two, Arc::new(MemoryStore::new())).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn increments_restore_on_top_of_a_backup_in_postgres() {
+    use neonhub_core::store::conformance::postgres::database;
+    use neonhub_core::store::postgres::PostgresStore;
+    let one: SharedStore = Arc::new(PostgresStore::open(&database("grows").await).await.unwrap());
+    let two: SharedStore = Arc::new(PostgresStore::open(&database("grows").await).await.unwrap());
+    grows(one, two, Arc::new(MemoryStore::new())).await;
+}
+
+#[tokio::test]
+async fn a_cut_or_changed_increment_is_refused_before_anything_is_written() {
+    let dir = tempdir();
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    store.declare(&[KIND]).await.unwrap();
+    put(&store, 1, "a", "one").await;
+    let (full, file) = (dir.path().join("full"), dir.path().join("b"));
+    backup_to(store.as_ref(), &full).await.unwrap();
+    put(&store, 1, "a", "two").await;
+    increment_to(store.as_ref(), 1, &file).await.unwrap();
+    let sound = std::fs::read(&file).unwrap();
+    let target = MemoryStore::new();
+    restore_backup(&full, &target).await.unwrap();
+    let target: SharedStore = Arc::new(target);
+    let before = all(&target).await;
+    for at in 0..sound.len() {
+        let mut flipped = sound.clone();
+        flipped[at] ^= 1 << (at % 8);
+        for bytes in [&sound[..at], &flipped] {
+            std::fs::write(&file, bytes).unwrap();
+            let error = restore_increment(&file, target.as_ref()).await.expect_err("damage");
+            assert!(matches!(error.kind(), ErrorKind::Corrupted | ErrorKind::Config), "{at}: {error}");
+        }
+    }
+    assert_eq!((all(&target).await, target.seq().await.unwrap()), (before, 1));
+    std::fs::write(&file, &sound).unwrap();
+    restore_increment(&file, target.as_ref()).await.unwrap();
+    assert_eq!(all(&target).await, all(&store).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,6 +345,71 @@ async fn call(cx: &neonhub_core::Scope, name: &str, input: Value) -> neonhub_cor
     cx.call_by_name(name, input, neonhub_core::op::CallOptions::default()).await
 }
 
+/// Makes a call that a person must approve, with their yes.
+async fn approved(cx: &neonhub_core::Scope, name: &str, input: Value) -> neonhub_core::Result<Value> {
+    let error = call(cx, name, input.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Blocked, "approval_required"), "{error}");
+    let approval = error.context().find(|(k, _)| *k == "approval").map(|(_, v)| v.to_owned()).unwrap();
+    call(cx, "approvals.approve", json!({ "id": approval })).await.unwrap();
+    call(cx, name, input).await
+}
+
+#[tokio::test]
+async fn a_restore_waits_for_a_second_person_and_takes_increments() {
+    let dir = tempdir();
+    let at = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let (hub, cx) = hub(&at("a.neon")).await;
+    let full = call(&cx, "store.backup", json!({ "target": at("full") })).await.unwrap();
+    let note = Note { id: "n".into(), name: None, size: 1, text: "x".into() };
+    let mut batch = Batch::new(cx.workspace().clone(), cx.now());
+    let row = Row::of(&note, cx.now(), "t").unwrap();
+    batch.writes.push(Write::Put { kind: KIND, row, expected: Expected::Absent });
+    cx.store().commit(batch).await.unwrap();
+    let since = json!({ "target": at("inc"), "since_seq": full["seq"] });
+    call(&cx, "store.backup", since).await.unwrap();
+    let person = |id: &str| {
+        let principal = neonhub_core::Principal::User { id: id.into() };
+        hub.scope("default", principal, neonhub_core::Role::Owner)
+    };
+    let (ada, ben) = (person("ada").await.unwrap(), person("ben").await.unwrap());
+    let wish = json!({ "source": at("full"), "increments": [at("inc")], "into": at("copy.neon") });
+    // Damage and a wrong order are told before anybody is asked.
+    let swapped = json!({ "source": at("inc"), "increments": [at("full")], "into": at("copy.neon") });
+    assert_eq!(call(&ada, "store.restore", swapped).await.unwrap_err().code(), "backup_out_of_order");
+    let error = call(&ada, "store.restore", wish.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Blocked, "approval_required"), "{error}");
+    assert!(!Path::new(&at("copy.neon")).exists(), "nothing is made before the yes");
+    let approval = error.context().find(|(k, _)| *k == "approval").map(|(_, v)| v.to_owned()).unwrap();
+    let again = call(&ada, "store.restore", wish.clone()).await.unwrap_err();
+    assert!(again.context().any(|(k, v)| k == "approval" && v == approval), "one question");
+    call(&ben, "approvals.approve", json!({ "id": approval })).await.unwrap();
+    let other = json!({ "source": at("full"), "into": at("copy.neon") });
+    assert_eq!(call(&ada, "store.restore", other).await.unwrap_err().code(), "approval_required");
+    let done = call(&ada, "store.restore", wish.clone()).await.unwrap();
+    assert_eq!(done["since_seq"], full["seq"]);
+    std::fs::copy(at("a.neon.key"), at("copy.neon.key")).unwrap();
+    let (copy, there) = self::hub(&at("copy.neon")).await;
+    assert!(there.store().get(KIND, cx.workspace(), "n").await.unwrap().is_some());
+    copy.close().await.unwrap();
+    // The yes was for one restore.
+    assert_eq!(call(&ada, "store.restore", wish).await.unwrap_err().code(), "approval_required");
+    hub.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_feed_is_kept_for_whoever_still_reads_it() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    store.declare(&[KIND]).await.unwrap();
+    for n in 0..10 {
+        put(&store, 1, &format!("n{n}"), "x").await;
+    }
+    let late = Timestamp::from_millis(1_000);
+    assert_eq!(trim_feed(store.as_ref(), late, Some(4)).await.unwrap(), 4);
+    assert_eq!(store.changes(4, 50).await.unwrap().len(), 6);
+    assert_eq!(trim_feed(store.as_ref(), Timestamp::EPOCH, None).await.unwrap(), 0);
+    assert_eq!(trim_feed(store.as_ref(), late, None).await.unwrap(), 5);
+}
+
 #[tokio::test]
 async fn the_operations_work_by_name_and_ask_for_their_rights() {
     let dir = tempdir();
@@ -239,7 +433,8 @@ async fn the_operations_work_by_name_and_ask_for_their_rights() {
         call(&cx, "store.verify_backup", json!({ "source": at("b") })).await.unwrap()["manifest"],
         made
     );
-    call(&cx, "store.restore", json!({ "source": at("b"), "into": at("copy.neon") })).await.unwrap();
+    let restore = json!({ "source": at("b"), "into": at("copy.neon") });
+    approved(&cx, "store.restore", restore).await.unwrap();
     std::fs::copy(at("a.neon.key"), at("copy.neon.key")).unwrap();
     let (copy, there) = self::hub(&at("copy.neon")).await;
     assert_eq!(there.store().count(KIND, cx.workspace(), &Query::by_id()).await.unwrap(), 3);

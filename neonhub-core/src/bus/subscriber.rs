@@ -1,6 +1,7 @@
 //! Subscribers whose cursor is stored: each event reaches them at least once, in order, also after a crash.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -68,7 +69,18 @@ pub struct SubscriberCursor {
     pub moved_at: Timestamp,
 }
 
+/// A subscriber that has not moved for this long no longer keeps the change feed for itself.
+// Our choice, as the runtime rules state it.
+const SILENCE: Duration = Duration::from_secs(14 * 24 * 3600);
+/// One that is no further behind than this is not silent: what concerns it not is written down now and then only.
+const NEAR: u64 = 1_000;
+
 impl SubscriberCursor {
+    /// True when it is far behind the last commit and has not moved for 14 days.
+    pub(crate) fn is_silent(&self, last: u64, now: Timestamp) -> bool {
+        last.saturating_sub(self.seq) > NEAR && now > self.moved_at.plus(SILENCE)
+    }
+
     pub(super) fn place(&self) -> (u64, u16) {
         (self.seq, self.sub)
     }

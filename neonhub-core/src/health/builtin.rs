@@ -101,6 +101,10 @@ impl Health for SubscriberHealth {
             let code = cursor.error.clone().unwrap_or_default();
             return Ok(Status::Unhealthy { why: format!("fails on an event: {code}") });
         }
+        if cursor.is_silent(cx.store().seq().await?, cx.now()) {
+            let why = "has not moved for 14 days: the change feed is no longer kept for it".to_owned();
+            return Ok(Status::Degraded { why });
+        }
         let dead = Query::index("subscriber").prefix(Key::text(self.0.name()));
         let dead = cx.count::<DeadEvent>(&dead).await?;
         if dead > 0 {

@@ -154,6 +154,7 @@ impl HubBuilder {
                 vault::KINDS,
                 crate::bus::KINDS,
                 crate::health::KINDS,
+                crate::store::KINDS,
             ],
             services: HashMap::new(),
             gate: None,
@@ -367,6 +368,8 @@ impl HubBuilder {
             Place::Store(store) => (store, Home::Memory),
             Place::Url(url) => open_at(&url).await?,
         };
+        let family = crate::store::Family::of(&kinds);
+        family.check()?;
         store.declare(&kinds).await?;
         let provider = match self.key_provider {
             Some(provider) => provider,
@@ -398,6 +401,7 @@ impl HubBuilder {
             beside: home.beside(),
             catalogue,
             kinds,
+            family,
             services: RwLock::new(self.services),
             gate: self.gate,
             connectors: RwLock::new(self.connectors),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Hub;
-use crate::bus::Subscriber;
+use crate::bus::{Subscriber, SubscriberCursor};
 use crate::store::{Key, Query, Record as _};
 use crate::tenancy::{DirectoryEntry, WorkspaceId};
 use crate::{Result, Timestamp};
@@ -157,6 +157,23 @@ impl Hub {
     #[must_use]
     pub fn opened_at(&self) -> Timestamp {
         self.0.opened_at
+    }
+
+    /// Position of the subscriber that is furthest behind, of those that still count: one that is far behind and has not
+    /// moved for 14 days has lost its hold on the change feed.
+    pub(crate) async fn slowest_subscriber(&self, now: Timestamp) -> Result<Option<u64>> {
+        let (last, mut slowest) = (self.store().seq().await?, None);
+        for workspace in self.workspaces().await? {
+            let cx = self.system_scope(workspace, "feed");
+            for cursor in cx.query::<SubscriberCursor>(&Query::by_id().limit(500)).await? {
+                if !cursor.is_silent(last, now) {
+                    // A commit may be half taken: it is read again.
+                    let seq = cursor.seq.saturating_sub(1);
+                    slowest = Some(slowest.map_or(seq, |old: u64| old.min(seq)));
+                }
+            }
+        }
+        Ok(slowest)
     }
 
     pub(crate) fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {

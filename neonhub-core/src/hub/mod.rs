@@ -62,6 +62,7 @@ struct Inner {
     beside: Option<PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
     kinds: Vec<Kind>,
+    family: crate::store::Family,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     gate: Option<Arc<dyn Gate>>,
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
@@ -224,6 +225,11 @@ impl Hub {
     /// The declared kind with this name.
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
         self.0.kinds.iter().find(|k| k.name == name).copied()
+    }
+
+    /// Which kinds refer to which.
+    pub(crate) fn family(&self) -> &crate::store::Family {
+        &self.0.family
     }
 
     /// The record kinds of this hub.

@@ -3,6 +3,7 @@
 mod admit;
 mod bounds;
 mod catalogue;
+mod cursor;
 pub(crate) mod door;
 mod idempotency;
 pub mod ops;

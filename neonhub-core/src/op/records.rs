@@ -5,12 +5,12 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Unit;
 use super::unit::Seen;
+use super::{Unit, cursor};
 use crate::audit::AuditDraft;
 use crate::bus::Event;
 use crate::scope::Writing;
-use crate::store::{Committed, Expected, Key, Kind, Query, Record, Row, Stored, Write};
+use crate::store::{Committed, Expected, Key, Kind, Query, Record, Row, Stored, Write, bury};
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// A page of a list.
@@ -163,13 +163,14 @@ impl Scope {
     /// One page of a query. `limit` is taken from the query; `cursor` from the page before.
     ///
     /// # Errors
-    /// `InvalidInput` for a cursor that was changed or belongs to another list.
+    /// `InvalidInput` for a cursor that was changed or belongs to another list, `PermissionDenied` for one of another
+    /// workspace.
     pub async fn page<R: Record>(&self, query: Query, cursor: Option<&str>) -> Result<Page<Stored<R>>> {
         let kind = Kind::of::<R>();
-        let label = format!("cursor|{}|{:?}|{:?}", kind.name, query.index, query.order);
+        let label = cursor::label(kind, &query);
         let mut query = query;
         if let Some(cursor) = cursor {
-            let (key, id) = open_cursor(self, &label, cursor)?;
+            let (key, id) = cursor::open(self, &label, kind, query.index, cursor).await?;
             query = query.after(key, id);
         }
         let limit = query.limit.clamp(1, 500);
@@ -177,7 +178,7 @@ impl Scope {
         let mut rows = self.timed(kind, "query", self.store().query(kind, self.workspace(), &query)).await?;
         let next = if rows.len() > limit {
             rows.truncate(limit);
-            rows.last().map(|row| make_cursor(self, &label, kind, query.index, row)).transpose()?
+            rows.last().map(|row| cursor::make(self, &label, kind, query.index, row)).transpose()?
         } else {
             None
         };
@@ -216,6 +217,12 @@ impl Scope {
     /// Stages a row of a kind whose type this crate does not know.
     pub(crate) fn stage_row(&self, kind: Kind, row: Row, expected: Expected) -> Result<()> {
         self.writable()?.staged().stage(Write::Put { kind, row, expected });
+        Ok(())
+    }
+
+    /// Stages a write of a kind whose type this crate does not know.
+    pub(crate) fn stage(&self, write: Write) -> Result<()> {
+        self.writable()?.staged().stage(write);
         Ok(())
     }
 
@@ -294,8 +301,33 @@ impl Scope {
     }
 }
 
-/// Commits a unit of work: events first, so that they stand in the same batch.
+/// Commits a unit of work. When more would go with a removed record than one commit takes, the record goes and a job
+/// removes the rest.
 pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
+    let family = cx.hub().family();
+    let copy = {
+        let staged = unit.staged();
+        staged.removes(family).then(|| staged.copy())
+    };
+    let done = commit_once(cx, unit).await;
+    match (done, copy) {
+        (Err(error), Some(copy)) if error.code() == "cascade_too_large" => {
+            let of = |key: &str| error.context().find(|(k, _)| *k == key).map(|(_, v)| v.to_owned());
+            let (kind, id) = (of("kind").unwrap_or_default(), of("id").unwrap_or_default());
+            let large = {
+                let mut staged = unit.staged();
+                staged.put_back(copy);
+                staged.removals_from(family, &kind, &id)
+            };
+            bury(cx, &large)?;
+            commit_once(cx, unit).await
+        }
+        (done, _) => done,
+    }
+}
+
+/// One try: events first, so that they stand in the same batch.
+async fn commit_once(cx: &Scope, unit: &Unit) -> Result<Committed> {
     let (batch, events, rings, moves) = {
         let mut staged = unit.staged();
         let events = std::mem::take(&mut staged.events);
@@ -325,34 +357,4 @@ pub(crate) async fn commit(cx: &Scope, unit: &Unit) -> Result<Committed> {
     }
     cx.hub().committed(cx.workspace(), done.seq, events.len(), &rings);
     Ok(done)
-}
-
-fn make_cursor(cx: &Scope, label: &str, kind: Kind, index: Option<&str>, row: &Row) -> Result<String> {
-    use base64::Engine as _;
-    let key = match index {
-        Some(name) => row.keys.get(kind.index(name)?).cloned().flatten().unwrap_or_default(),
-        None => Key::new(),
-    };
-    let mut bytes = u16::try_from(key.as_bytes().len()).unwrap_or(u16::MAX).to_be_bytes().to_vec();
-    bytes.extend(key.as_bytes());
-    bytes.extend(row.id.as_bytes());
-    let tag = cx.sealer().blind(label, &crate::store_hex(&bytes));
-    bytes.extend(tag.iter().take(12));
-    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn open_cursor(cx: &Scope, label: &str, cursor: &str) -> Result<(Key, String)> {
-    use base64::Engine as _;
-    let bad =
-        || Error::invalid(cx.operation(), "cursor", "expected the `next` of a page of this list, unchanged");
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
-    let (body, tag) = bytes.len().checked_sub(12).and_then(|n| bytes.split_at_checked(n)).ok_or_else(bad)?;
-    let made = cx.sealer().blind(label, &crate::store_hex(body));
-    if !crate::seal::constant_time_eq(tag, made.get(..12).unwrap_or_default()) {
-        return Err(bad());
-    }
-    let (len, rest) = body.split_at_checked(2).ok_or_else(bad)?;
-    let len = usize::from(u16::from_be_bytes(<[u8; 2]>::try_from(len).map_err(|_| bad())?));
-    let (key, id) = rest.split_at_checked(len).ok_or_else(bad)?;
-    Ok((Key::from_encoded(key.to_vec()), String::from_utf8(id.to_vec()).map_err(|_| bad())?))
 }

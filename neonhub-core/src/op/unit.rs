@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::audit::AuditDraft;
 use crate::bus::Event;
-use crate::store::{Batch, Expected, Kind, Row, Write};
+use crate::store::{Batch, Expected, Family, Kind, Row, Write};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
@@ -162,6 +162,27 @@ impl Staged {
             audit: self.audit.clone(),
             rings: self.rings.clone(),
         }
+    }
+
+    /// The removals from the one of this record on, of kinds that others refer to.
+    pub(crate) fn removals_from(&self, family: &Family, kind: &str, id: &str) -> Vec<(&'static str, String)> {
+        let removals = self.writes.iter().filter_map(|w| match w {
+            Write::Delete { kind, id, .. } if !family.children(kind.name).is_empty() => {
+                Some((kind.name, id.clone()))
+            }
+            _ => None,
+        });
+        // The engine works them out in this order.
+        let mut removals: Vec<_> = removals.collect();
+        removals.sort();
+        removals.into_iter().skip_while(|(k, i)| (*k, i.as_str()) != (kind, id)).collect()
+    }
+
+    /// True when something is removed that others may refer to.
+    pub(crate) fn removes(&self, family: &Family) -> bool {
+        let is_one =
+            |w: &Write| matches!(w, Write::Delete { kind, .. } if !family.children(kind.name).is_empty());
+        self.writes.iter().any(is_one)
     }
 
     /// Stages again what was copied.

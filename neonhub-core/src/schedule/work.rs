@@ -14,7 +14,7 @@ use crate::job::ops::CancelJob;
 use crate::job::{Handler, Job, JobState, JobType, Outcome, job_type};
 use crate::op::CallOptions;
 use crate::permission::PermissionSet;
-use crate::store::{Key, Query, Stored};
+use crate::store::{self, Key, Query, Stored};
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// Characters of an answer that a session keeps.
@@ -51,6 +51,7 @@ static TYPES: &[JobType] = &[
     job_type::<Run>(SESSION_RUN),
     job_type::<End>(SESSION_END),
     job_type::<approval::Expire>(approval::EXPIRE),
+    job_type::<store::Cascade>(store::CASCADE),
 ];
 
 /// Works what schedules start.
@@ -74,6 +75,7 @@ impl Handler for System {
             outcomes.push(match job.name.as_str() {
                 SESSION_RUN => run(cx, job).await?,
                 approval::EXPIRE => approval::expire(cx, job).await?,
+                store::CASCADE => store::cascade(cx, job).await?,
                 _ => close(cx, job).await?,
             });
         }

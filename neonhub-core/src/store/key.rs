@@ -81,6 +81,22 @@ impl Key {
         Key(bytes)
     }
 
+    /// The first part as text, when it is one.
+    pub(crate) fn first_text(&self) -> Option<String> {
+        let mut out = Vec::new();
+        let mut bytes = self.0.iter().copied().peekable();
+        loop {
+            match bytes.next()? {
+                0 if bytes.peek() == Some(&0xff) => {
+                    bytes.next();
+                    out.push(0);
+                }
+                0 => return String::from_utf8(out).ok(),
+                byte => out.push(byte),
+            }
+        }
+    }
+
     /// The first key after all that start with this one, or `None` at the end of the key space.
     #[must_use]
     pub fn after_prefix(&self) -> Option<Key> {
@@ -135,6 +151,12 @@ mod tests {
         fn byte_order_is_part_order(a in ("[\\x00-\\x7f]{0,6}", any::<i64>()), b in ("[\\x00-\\x7f]{0,6}", any::<i64>())) {
             let key = |(t, n): &(String, i64)| Key::text(t).and_int(*n);
             prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn the_first_part_is_read_back(a in "[\\x00-\\x7f\u{e9}]{0,6}", b in "[a-z]{0,3}") {
+            let first = Key::text(&a).and_text(&b).first_text();
+            prop_assert_eq!(first, Some(a));
         }
 
         #[test]

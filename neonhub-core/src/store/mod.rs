@@ -18,11 +18,13 @@ mod plan;
 pub mod postgres;
 mod query;
 mod record;
+mod refs;
 #[cfg(feature = "sled")]
 pub mod sled;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod sweep;
+mod tombstone;
 mod transfer;
 
 use std::fmt::Debug;
@@ -31,19 +33,32 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use backup::{Manifest, backup_to, restore_backup, verify_backup, write_backup};
-pub use batch::{Batch, Change, ChangeOp, Committed, Expected, FeedEntry, Link, Write, stale, taken};
+pub use backup::{
+    Manifest, backup_to, increment_to, restore_backup, restore_increment, verify_backup, write_backup,
+    write_increment,
+};
+pub use batch::{
+    Batch, Change, ChangeOp, Committed, Durability, Expected, FeedEntry, Link, Write, stale, taken,
+};
 pub use canonical::canonical_json;
 pub use key::Key;
 pub use memory::MemoryStore;
 pub use ndjson::{Exported, ImportPlan, Imported, LineFault, OnConflict, export, import};
 pub use query::{Order, Query};
 pub use record::{Index, Kind, Record, Row, Stored};
+pub use refs::{CASCADE_LIMIT, OnDelete, Ref};
 pub use sweep::{sweep_blobs, trim_feed};
+pub use tombstone::Tombstone;
 pub use transfer::{Figures, Item, KindFigures, RecordItem, Snapshot, cursor_expired};
+
+pub(crate) use refs::Family;
+pub(crate) use tombstone::{CASCADE, Cascade, bury, cascade};
 
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Timestamp};
+
+/// Record kinds of the store itself.
+pub static KINDS: &[Kind] = &[Kind::of::<Tombstone>()];
 
 /// What a backend can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +77,8 @@ pub type Claim<'a> = Box<dyn FnOnce(Vec<Row>) -> Result<Batch> + Send + 'a>;
 /// Keeps records. One implementation per engine; all pass the same conformance suite.
 ///
 /// When `commit` returns, a durable engine has synced the data: a `kill -9` or a power cut loses nothing
-/// that was acknowledged. Reads see every commit acknowledged before they began.
+/// that was acknowledged ([`Durability::Batched`] says otherwise for a batch). Reads see every commit acknowledged
+/// before they began.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// What this backend can do.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::batch::{next_rev, taken};
+use super::grow::outgrown;
 use super::{Batch, Change, ChangeOp, Expected, Key, Kind, Link, Row, Write};
 use crate::{Result, Timestamp};
 
@@ -58,6 +59,8 @@ pub(super) struct Facts {
     pub(super) holders: HashMap<KeyPlace, String>,
     /// Heads of chains.
     pub(super) heads: HashMap<&'static str, Head>,
+    /// Lists of indexes of kinds that a newer build has added some to.
+    pub(super) outgrown: HashMap<&'static str, String>,
 }
 
 /// What to write to one kind's table, in this order.
@@ -193,6 +196,9 @@ impl Work<'_> {
     }
 
     fn put(&mut self, kind: Kind, row: &Row, place: Place, slot: &Slot) -> Result<Change> {
+        if let Some(found) = self.facts.outgrown.get(kind.name) {
+            return Err(outgrown(&kind, found));
+        }
         for (n, (index, key)) in kind.indexes.iter().zip(&row.keys).enumerate() {
             let Some(key) = key.as_ref().filter(|_| index.unique) else { continue };
             if let Some(holder) = self.holders.get(&(kind.name, n, key.clone())).filter(|h| **h != row.id) {

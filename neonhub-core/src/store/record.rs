@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::grow::KeysOf;
-use super::{Key, canonical_json};
+use super::{Key, Ref, canonical_json};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// One declared index of a kind.
@@ -41,6 +41,8 @@ pub struct Kind {
     pub schema: u16,
     /// Declared indexes.
     pub indexes: &'static [Index],
+    /// Declared references to other kinds.
+    pub refs: &'static [Ref],
     /// Makes the keys of bodies that were stored before an index was declared.
     pub(crate) keys: KeysOf,
 }
@@ -49,7 +51,7 @@ impl Kind {
     /// The kind of a record type.
     #[must_use]
     pub const fn of<R: Record>() -> Self {
-        Kind { name: R::KIND, schema: R::SCHEMA, indexes: R::INDEXES, keys: KeysOf::of::<R>() }
+        Kind { name: R::KIND, schema: R::SCHEMA, indexes: R::INDEXES, refs: R::REFS, keys: KeysOf::of::<R>() }
     }
 
     /// Position of an index.
@@ -76,6 +78,9 @@ pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     const SCHEMA: u16 = 1;
     /// Declared indexes. New ones go to the end of the list: stores that have the others get them at their next open.
     const INDEXES: &'static [Index] = &[];
+    /// Records that this one refers to, and what happens to it when they are removed. Who refers to a record can be
+    /// written only while that one is there.
+    const REFS: &'static [Ref] = &[];
 
     /// The id, unique in workspace and kind.
     fn id(&self) -> &str;
@@ -84,6 +89,9 @@ pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn keys(&self) -> Vec<Option<Key>> {
         Vec::new()
     }
+
+    /// Forgets the record that the keys of `index` name, because it was removed: for kinds with a [`Ref::detach`].
+    fn detach(&mut self, _index: &str) {}
 }
 
 /// A record as the store holds it: the body and its header.

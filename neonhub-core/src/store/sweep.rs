@@ -35,7 +35,7 @@ pub async fn sweep_blobs(store: &dyn Store, before: Timestamp) -> Result<u64> {
                         orphans.push(hash);
                     }
                 }
-                Item::Kind { .. } | Item::Chain { .. } | Item::Feed { .. } => {}
+                Item::Kind { .. } | Item::Gone { .. } | Item::Chain { .. } | Item::Feed { .. } => {}
             }
         }
     }
@@ -44,7 +44,7 @@ pub async fn sweep_blobs(store: &dyn Store, before: Timestamp) -> Result<u64> {
 }
 
 /// Each run of exactly 64 lower-case hex digits.
-fn hashes(body: &[u8], mut found: impl FnMut(&[u8; 64])) {
+pub(super) fn hashes(body: &[u8], mut found: impl FnMut(&[u8; 64])) {
     for run in body.split(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         if let Ok(hash) = <&[u8; 64]>::try_from(run) {
             found(hash);
@@ -52,11 +52,12 @@ fn hashes(body: &[u8], mut found: impl FnMut(&[u8; 64])) {
     }
 }
 
-/// Forgets entries of the feed that are older than `before`; gives how many.
+/// Forgets entries of the feed that are older than `before`, but none behind `hold`, the position of the slowest reader
+/// that still needs what follows it; gives how many.
 ///
 /// # Errors
 /// What the store answers.
-pub async fn trim_feed(store: &dyn Store, before: Timestamp) -> Result<u64> {
+pub async fn trim_feed(store: &dyn Store, before: Timestamp, hold: Option<u64>) -> Result<u64> {
     let figures = store.figures().await?;
     let mut through = figures.feed_oldest.saturating_sub(1);
     loop {
@@ -71,5 +72,5 @@ pub async fn trim_feed(store: &dyn Store, before: Timestamp) -> Result<u64> {
             break;
         }
     }
-    store.trim_feed(through).await
+    store.trim_feed(through.min(hold.unwrap_or(u64::MAX))).await
 }

@@ -24,6 +24,15 @@ pub enum Item {
         /// Declared indexes in order.
         indexes: Vec<String>,
     },
+    /// A record that is there no more, or comes anew further down. In increments alone, before all records.
+    Gone {
+        /// Its workspace.
+        workspace: WorkspaceId,
+        /// Its kind.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
     /// A record with its header.
     Record(RecordItem),
     /// The head of a hash chain.
@@ -238,7 +247,7 @@ pub(super) fn kind_of(name: &str, schema: u16, indexes: &[String]) -> Kind {
             })
             .collect();
         let indexes = Box::leak(indexes.into_boxed_slice());
-        Kind { name: leak(name), schema, indexes, keys: KeysOf::UNKNOWN }
+        Kind { name: leak(name), schema, indexes, refs: &[], keys: KeysOf::UNKNOWN }
     })
 }
 

@@ -1,7 +1,9 @@
 //! One suite for every store. A backend invokes `store_conformance!` with a function that opens a fresh one.
 
+mod grown;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod refs;
 
 use std::sync::Arc;
 
@@ -14,8 +16,11 @@ use super::{
 use crate::tenancy::WorkspaceId;
 use crate::{ErrorKind, Result, Timestamp};
 
-/// This file, from which a test reads the names of all cases.
-pub const SOURCE: &str = include_str!("mod.rs");
+pub use grown::*;
+pub use refs::*;
+
+/// These files, from which a test reads the names of all cases.
+pub const SOURCE: &str = concat!(include_str!("mod.rs"), include_str!("grown.rs"), include_str!("refs.rs"));
 
 /// The record the suite works with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,23 +48,6 @@ impl Record for Note {
 
 const KIND: Kind = Kind::of::<Note>();
 const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-
-/// The same record as a newer build declares it: with an index more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct GrownNote(Note);
-
-impl Record for GrownNote {
-    const KIND: &'static str = Note::KIND;
-    const INDEXES: &'static [Index] = &[Index::unique("name"), Index::on("size"), Index::unique("turned")];
-    fn id(&self) -> &str {
-        &self.0.id
-    }
-    fn keys(&self) -> Vec<Option<Key>> {
-        let turned: String = self.0.id.chars().rev().collect();
-        self.0.keys().into_iter().chain([Some(Key::text(&turned))]).collect()
-    }
-}
 
 fn workspace(n: u8) -> WorkspaceId {
     WorkspaceId::hub_sibling(n)
@@ -452,38 +440,6 @@ pub async fn blobs_are_content_addressed(s: SharedStore) -> Result<()> {
     Ok(())
 }
 
-/// Indexes that a newer build declares behind the others hold the records that were there; an older build is refused.
-pub async fn added_indexes_hold_what_was_there(s: SharedStore) -> Result<()> {
-    let (old, new) = (Kind::of::<Note>(), Kind::of::<GrownNote>());
-    fresh(&s).await?;
-    for n in 0..1_201_i64 {
-        write(&s, 1, vec![put(&note(&format!("n{n:04}"), n % 7), Expected::Absent)?]).await?;
-    }
-    write(&s, 2, vec![put(&note("\u{0}odd", 3), Expected::Absent)?]).await?;
-    let (seq, before) = (s.seq().await?, s.get(old, &workspace(1), "n0005").await?);
-    s.declare(&[new]).await?;
-    s.declare(&[new]).await?;
-    let backwards = Query::index("turned").equals(Key::text("5000n"));
-    let found = s.query(new, &workspace(1), &backwards).await?;
-    assert_eq!(found.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["n0005"]);
-    assert_eq!(s.count(new, &workspace(1), &Query::index("turned")).await?, 1_201);
-    assert_eq!(s.count(new, &workspace(2), &Query::index("turned").equals(Key::text("ddo\u{0}"))).await?, 1);
-    assert_eq!(s.count(new, &workspace(1), &Query::index("size").equals(6)).await?, 171);
-    let after = s.get(new, &workspace(1), "n0005").await?;
-    assert_eq!(after.map(|r| (r.rev, r.body)), before.map(|r| (r.rev, r.body)));
-    assert_eq!(s.seq().await?, seq, "what records are indexed by is no change of theirs");
-    let twin = GrownNote(note("n0005", 9));
-    let row = Row::of(&twin, AT, "user:test")?;
-    write(&s, 1, vec![Write::Put { kind: new, row, expected: Expected::Rev(1) }]).await?;
-    assert_eq!(s.count(new, &workspace(1), &Query::index("turned")).await?, 1_201);
-    assert_eq!(s.check().await?, []);
-    if s.caps().durable {
-        assert_eq!(s.drift().await?, Vec::<String>::new());
-        assert_eq!(s.declare(&[old]).await.err().map(|e| e.kind()), Some(ErrorKind::Config));
-    }
-    Ok(())
-}
-
 /// A healthy store has no findings; a closed one refuses.
 pub async fn check_and_close(s: SharedStore) -> Result<()> {
     fresh(&s).await?;
@@ -510,7 +466,12 @@ macro_rules! store_conformance {
             expectations_are_checked, unique_keys_hold, workspaces_are_apart, queries_are_ordered,
             feed_is_gapless, feed_is_ordered_under_load, pages_are_stable_under_writes,
             conflicts_say_what_was_found, writes_of_a_commit_build_on_each_other, odd_bodies_survive, parallel_writers_agree, chains_never_fork,
-            blobs_are_content_addressed, added_indexes_hold_what_was_there, check_and_close);
+            blobs_are_content_addressed, check_and_close,
+            added_indexes_hold_what_was_there, an_older_build_writes_nothing_beside_a_newer_one,
+            a_unique_index_over_equal_values_is_refused, batched_commits_are_seen_at_once,
+            removing_a_record_takes_along_what_belongs_to_it, a_record_that_is_needed_keeps_the_other,
+            nothing_refers_to_what_is_not_there, nothing_is_left_behind_by_a_race,
+            a_removal_too_large_needs_a_tombstone);
     };
     (@each $attr:tt $open:expr; $($case:ident),+) => {
         $( $crate::store_conformance!(@one $attr $open; $case); )+

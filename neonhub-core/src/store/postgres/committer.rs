@@ -8,11 +8,12 @@ use deadpool_postgres::Pool;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::cascade::{Stopped, complete};
 use super::error::{closed, is_away};
 use super::fate::{Settled, settle};
 use super::session::take;
-use super::write::{Answers, Outcome, group};
-use crate::store::{Batch, Committed};
+use super::write::{Answers, Outcome, group, group_begun};
+use crate::store::{Batch, Committed, Family};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result};
 
@@ -27,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two looks for a server that is away.
 const AWAY_PAUSE: Duration = Duration::from_millis(250);
 
+/// What the store was told of references between kinds.
+pub(super) type Families = Arc<Mutex<Arc<Family>>>;
+
 type Waiting = (Batch, oneshot::Sender<Result<Committed>>);
 
 #[derive(Debug)]
@@ -36,10 +40,22 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn start(pool: Pool, seq: Arc<watch::Sender<u64>>, wake: Arc<Notify>) -> Self {
+    pub(super) fn start(
+        pool: Pool,
+        seq: Arc<watch::Sender<u64>>,
+        wake: Arc<Notify>,
+        family: Families,
+    ) -> Self {
         let (orders, inbox) = mpsc::unbounded_channel();
-        let desk =
-            Desk { pool, seq, wake, queues: HashMap::new(), busy: HashSet::new(), lanes: JoinSet::new() };
+        let desk = Desk {
+            pool,
+            seq,
+            wake,
+            family,
+            queues: HashMap::new(),
+            busy: HashSet::new(),
+            lanes: JoinSet::new(),
+        };
         let task = tokio::spawn(desk.run(inbox));
         Committer { orders: Mutex::new(Some(orders)), task: Mutex::new(Some(task)) }
     }
@@ -67,6 +83,7 @@ struct Desk {
     pool: Pool,
     seq: Arc<watch::Sender<u64>>,
     wake: Arc<Notify>,
+    family: Families,
     queues: HashMap<WorkspaceId, VecDeque<Waiting>>,
     busy: HashSet<WorkspaceId>,
     lanes: JoinSet<WorkspaceId>,
@@ -108,15 +125,16 @@ impl Desk {
                 return;
             }
             let Some(queue) = self.queues.get_mut(&workspace) else { continue };
-            let orders: Vec<Waiting> = queue.drain(..queue.len().min(GROUP)).collect();
+            let family = Arc::clone(&self.family.lock().unwrap_or_else(PoisonError::into_inner));
+            let orders: Vec<Waiting> = queue.drain(..together(queue, &family)).collect();
             if queue.is_empty() {
                 self.queues.remove(&workspace);
             }
             self.busy.insert(workspace.clone());
             let (pool, seq, wake) = (self.pool.clone(), Arc::clone(&self.seq), Arc::clone(&self.wake));
             self.lanes.spawn(async move {
-                let (batches, answers): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
-                let results = commit(&pool, &workspace, &batches).await;
+                let (mut batches, answers): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
+                let results = commit(&pool, &workspace, &family, &mut batches).await;
                 let last = results.iter().filter_map(|r| r.as_ref().ok()).map(|c| c.seq).max().unwrap_or(0);
                 if last > 0 {
                     seq.send_if_modified(|known| std::mem::replace(known, last.max(*known)) < last);
@@ -131,13 +149,30 @@ impl Desk {
     }
 }
 
+/// How many of the batches that wait go into one transaction. One that removes what others refer to goes alone: what
+/// follows from it is worked out from what is stored.
+fn together(queue: &VecDeque<Waiting>, family: &Family) -> usize {
+    let plain = queue.iter().take(GROUP).take_while(|(batch, _)| !family.removes(batch)).count();
+    plain.max(1)
+}
+
 /// Commits a group, again while it loses races, and while the server is away for a moment: its restart is a pause,
 /// not an error, because here it is known that nothing was written.
-async fn commit(pool: &Pool, workspace: &WorkspaceId, batches: &[Batch]) -> Vec<Result<Committed>> {
+async fn commit(
+    pool: &Pool,
+    workspace: &WorkspaceId,
+    family: &Family,
+    batches: &mut [Batch],
+) -> Vec<Result<Committed>> {
     let start = Instant::now();
+    let asked: Vec<usize> = batches.iter().map(|b| b.writes.len()).collect();
     let mut races = 0;
     loop {
-        let error = match attempt(pool, workspace, batches).await {
+        // What a try before this one added is worked out anew.
+        for (batch, asked) in batches.iter_mut().zip(&asked) {
+            batch.writes.truncate(*asked);
+        }
+        let error = match attempt(pool, workspace, family, batches).await {
             Attempt::Settled(answers) => return answers,
             Attempt::Race(error) => {
                 races += 1;
@@ -146,6 +181,7 @@ async fn commit(pool: &Pool, workspace: &WorkspaceId, batches: &[Batch]) -> Vec<
                 }
                 continue;
             }
+            Attempt::Refused(error) => return vec![Err(error)],
             Attempt::Failed(error) => error,
         };
         if !is_away(&error) || pool.is_closed() || start.elapsed() >= PATIENCE {
@@ -161,16 +197,38 @@ enum Attempt {
     Settled(Vec<Result<Committed>>),
     /// Another transaction was first: nothing was written.
     Race(Error),
+    /// The one batch asks for what may not be: nothing was written.
+    Refused(Error),
     /// Nothing was written.
     Failed(Error),
 }
 
-async fn attempt(pool: &Pool, workspace: &WorkspaceId, batches: &[Batch]) -> Attempt {
+async fn attempt(pool: &Pool, workspace: &WorkspaceId, family: &Family, batches: &mut [Batch]) -> Attempt {
     let client = match take(pool, "store.commit").await {
         Ok(client) => client,
         Err(error) => return Attempt::Failed(error),
     };
-    match group(&client, workspace.as_str(), batches).await {
+    let outcome = match batches {
+        [one] if family.removes(one) => match complete(&client, workspace, family, one).await {
+            Ok(()) => group_begun(&client, workspace.as_str(), batches).await,
+            Err(error) => {
+                let _ = client.batch_execute("ROLLBACK").await;
+                match error {
+                    Stopped::Refused(error) => return Attempt::Refused(error),
+                    Stopped::Race(error) => Outcome::Race(error),
+                    Stopped::Failed(error) => Outcome::Failed(error),
+                }
+            }
+        },
+        _ => {
+            for batch in batches.iter_mut() {
+                let guards = family.guards(batch);
+                batch.writes.extend(guards);
+            }
+            group(&client, workspace.as_str(), batches).await
+        }
+    };
+    match outcome {
         Outcome::Done(answers, first) => Attempt::Settled(place(answers, first)),
         Outcome::Race(error) => Attempt::Race(error),
         Outcome::Failed(error) => {

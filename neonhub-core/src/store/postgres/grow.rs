@@ -33,10 +33,27 @@ pub(super) async fn add_indexes(tx: &Transaction<'_>, schema: &str, kind: &Kind,
     tx.execute(FENCE, &[&EVERYWHERE]).await.map_err(sql)?;
     fill(tx, &table, kind, old).await?;
     for n in old..kind.indexes.len() {
+        if let Some(index) = kind.indexes.get(n).filter(|index| index.unique)
+            && let Some(error) = twins(tx, &table, kind, index.name).await?
+        {
+            return Err(error);
+        }
         tx.batch_execute(&index_ddl(schema, kind, n)).await.map_err(sql)?;
     }
     let text = format!("UPDATE \"{schema}\"._kind SET schema = $2, indexes = $3 WHERE name = $1");
     tx.execute(&text, &[&kind.name, &i32::from(kind.schema), &index_list(kind)]).await.map(drop).map_err(sql)
+}
+
+/// Two records that share a value of an index that is to be unique.
+async fn twins(tx: &Transaction<'_>, table: &str, kind: &Kind, index: &str) -> Result<Option<Error>> {
+    let text = format!(
+        "SELECT min(id), max(id) FROM {table} WHERE ix_{index} IS NOT NULL GROUP BY workspace_id, ix_{index} \
+         HAVING count(*) > 1 LIMIT 1"
+    );
+    let sql = |cause: SqlError| -> Error { failed("store.migrate", &cause) };
+    let Some(row) = tx.query_opt(&text, &[]).await.map_err(sql)? else { return Ok(None) };
+    let (one, other) = (row.try_get(0).map_err(sql)?, row.try_get(1).map_err(sql)?);
+    Ok(Some(grow::shared_value(kind, index, &unescape(one), &unescape(other))))
 }
 
 async fn fill(tx: &Transaction<'_>, table: &str, kind: &Kind, old: usize) -> Result<()> {

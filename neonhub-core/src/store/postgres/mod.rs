@@ -4,6 +4,7 @@
 //! behind the one in the queries. Commits that wait for one workspace share a transaction; the change feed is gapless
 //! because the row that counts it is taken last and held until the commit.
 
+mod cascade;
 mod claim;
 mod committer;
 mod config;
@@ -30,7 +31,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::config::PostgresOptions;
 
-use self::committer::Committer;
+use self::committer::{Committer, Families};
 use self::error::{closed, failed};
 use self::listen::{Listener, Presence};
 use super::transfer::kind_of;
@@ -47,6 +48,7 @@ pub struct PostgresStore {
     tls: MakeRustlsConnect,
     pool: Pool,
     committer: Committer,
+    family: Families,
     seq: Arc<watch::Sender<u64>>,
     presence: Arc<Presence>,
     wake: Arc<Notify>,
@@ -92,8 +94,12 @@ impl PostgresStore {
             wake: Arc::clone(&wake),
             presence: Arc::clone(&presence),
         };
+        let family = Families::default();
+        let committer =
+            Committer::start(pool.clone(), Arc::clone(&seq), Arc::clone(&wake), Arc::clone(&family));
         Ok(PostgresStore {
-            committer: Committer::start(pool.clone(), Arc::clone(&seq), Arc::clone(&wake)),
+            committer,
+            family,
             listener: Mutex::new(Some(listener.start())),
             options,
             tls,
@@ -143,7 +149,9 @@ impl Store for PostgresStore {
     async fn declare(&self, kinds: &[Kind]) -> Result<()> {
         self.open_pool()?;
         let mut client = migrating(&self.options, &self.tls).await?;
-        schema::declare(&mut client, &self.options.schema, kinds).await
+        schema::declare(&mut client, &self.options.schema, kinds).await?;
+        Arc::make_mut(&mut self.family.lock().unwrap_or_else(PoisonError::into_inner)).learn(kinds);
+        Ok(())
     }
 
     async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {

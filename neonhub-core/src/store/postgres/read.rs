@@ -185,6 +185,16 @@ pub(super) async fn unlocked(
     ordered(client, kind, workspace, query, " FOR UPDATE SKIP LOCKED").await
 }
 
+/// The rows of a query, held by this transaction from now on; waits for those that others hold.
+pub(super) async fn locked(
+    client: &Object,
+    kind: Kind,
+    workspace: &WorkspaceId,
+    query: &Query,
+) -> Result<Vec<Row>> {
+    ordered(client, kind, workspace, query, " FOR UPDATE").await
+}
+
 async fn ordered(
     client: &Object,
     kind: Kind,

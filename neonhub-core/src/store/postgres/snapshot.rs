@@ -226,7 +226,7 @@ async fn take_in(client: &Object, declared: &[Kind], group: Vec<Item>) -> Result
                 place = Some((kind, record.workspace.clone()));
                 rows.push(record.into_row()?);
             }
-            other => take_one(client, other).await?,
+            other => take_one(client, declared, other).await?,
         }
     }
     let Some((kind, workspace)) = place else { return Ok(()) };
@@ -241,13 +241,21 @@ async fn run(client: &Object, text: &str, params: &[&(dyn ToSql + Sync)]) -> Res
     client.query(&statement, params).await.map(drop).map_err(|e| failed("store.load", &e))
 }
 
-async fn take_one(client: &Object, item: Item) -> Result<()> {
+async fn take_one(client: &Object, declared: &[Kind], item: Item) -> Result<()> {
     match item {
         Item::Kind { .. } | Item::Record(_) => Ok(()),
+        Item::Gone { workspace, kind, id } => {
+            let (ws, id) = (workspace.as_str(), escape(&id));
+            let kind = declared.iter().find(|k| k.name == kind).ok_or_else(|| undeclared(&kind))?;
+            run(client, FENCE, &[&ws]).await?;
+            let text = format!("DELETE FROM \"{}\" WHERE workspace_id = $1 AND id = $2", kind.name);
+            run(client, &text, &[&ws, &id]).await
+        }
         Item::Chain { workspace, chain, seq, hash } => {
             let (ws, hash) = (workspace.as_str(), hash_bytes(&hash)?);
             run(client, FENCE, &[&ws]).await?;
-            let text = "INSERT INTO _chain (workspace_id, chain, seq, hash) VALUES ($1, $2, $3, $4)";
+            let text = "INSERT INTO _chain (workspace_id, chain, seq, hash) VALUES ($1, $2, $3, $4) \
+                        ON CONFLICT (workspace_id, chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
             run(client, text, &[&ws, &chain, &seq.cast_signed(), &&hash[..]]).await
         }
         Item::Blob { hash, data } => super::upkeep::put_blob(client, &hash, &blob_bytes(&hash, &data)?).await,

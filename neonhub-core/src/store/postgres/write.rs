@@ -19,6 +19,8 @@ use crate::{Error, ErrorKind, Result};
 const OPERATION: &str = "store.commit";
 /// Names the workspace for this transaction, and gives the transaction's number, by which its fate is known.
 const BEGIN: &str = "SELECT set_config('neonhub.workspace', $1, true), pg_current_xact_id()::text";
+/// The lists of indexes that the tables have: a newer process may have added some.
+const SHAPE: &str = "SELECT name, indexes FROM _kind WHERE name = ANY($1)";
 /// Numbers are given out last, so that the one row all commits share is held for one exchange alone.
 const FEED: &str = "WITH s AS (UPDATE _shard SET seq = seq + $1 WHERE shard = 0 RETURNING seq) \
     INSERT INTO _feed (shard, seq, workspace_id, at, changes, xid) \
@@ -154,16 +156,21 @@ async fn find(
                 .into(),
         );
     }
+    let names: Vec<&str> = needs.records.keys().copied().collect();
+    texts.push(SHAPE.to_owned());
     let mut statements = Vec::with_capacity(texts.len());
     for text in &texts {
         statements.push(prepare(client, text, OPERATION).await.map_err(Outcome::Failed)?);
     }
+    let shape = statements.pop();
     let mut statements = statements.into_iter();
     let mut requests = vec![plain(client, begin)];
     requests.extend(statements.next().map(|s| ask(client, s, vec![&workspace])));
     let lists = ids.iter().map(|l| l as Param<'_>).chain(keys.iter().map(|l| l as Param<'_>));
     let lists = lists.chain((!chains.is_empty()).then_some(&chains as Param<'_>));
     requests.extend(statements.zip(lists).map(|(s, list)| ask(client, s, vec![&workspace, list])));
+    // Last: the locks above keep tables as they are from now on.
+    requests.extend(shape.map(|s| ask(client, s, vec![&names])));
     let mut answers = Vec::with_capacity(requests.len());
     for answer in pipeline(requests).await {
         answers.push(answer.map_err(lost)?);
@@ -172,6 +179,8 @@ async fn find(
 }
 
 fn read_facts(needs: &Needs, answers: Vec<Vec<Found>>) -> Result<(Facts, String), tokio_postgres::Error> {
+    let mut answers = answers;
+    let shape = answers.pop().unwrap_or_default();
     let mut answers = answers.into_iter().skip(1);
     let xid = answers.next().and_then(|rows| rows.first().map(|r| r.try_get(1))).transpose()?;
     let mut facts = Facts::default();
@@ -191,6 +200,14 @@ fn read_facts(needs: &Needs, answers: Vec<Vec<Found>>) -> Result<(Facts, String)
         let (chain, seq, hash): (&str, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if let (Some(chain), Ok(hash)) = (needs.chains.get(chain), <[u8; 32]>::try_from(hash)) {
             facts.heads.insert(chain, (seq.cast_unsigned(), hash));
+        }
+    }
+    for row in shape {
+        let (name, found): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+        if let Some((name, (kind, _))) = needs.records.get_key_value(name)
+            && found.split_whitespace().count() > kind.indexes.len()
+        {
+            facts.outgrown.insert(name, found.to_owned());
         }
     }
     Ok((facts, xid.unwrap_or_default()))

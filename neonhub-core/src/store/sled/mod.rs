@@ -4,22 +4,23 @@
 //! fsync, so each commit syncs the log itself; it panics on some damaged files, so it is opened under a guard.
 
 mod entry;
+mod rows;
 mod upkeep;
 
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sled_db::{Batch as Writes, Db, IVec};
+use sled_db::Db;
 use tokio::sync::watch;
 
-use self::entry::{Stored, index_entry, record_key, record_prefix};
-use super::plan::{Facts, Needs, Plan, work_out};
-use super::transfer::{feed_item, kind_of};
+use self::rows::{commit, holder, insert, last_seq, matching, read_row, remove};
+use super::transfer::kind_of;
 use super::{
-    Batch, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Order, Query, Row, Snapshot, Store,
+    Batch, Committed, Damage, Family, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store,
     StoreCaps, cursor_expired, memory,
 };
 use crate::tenancy::WorkspaceId;
@@ -39,6 +40,9 @@ struct Shared {
     log: File,
     /// One commit at a time.
     turn: Mutex<()>,
+    family: Mutex<Arc<Family>>,
+    /// Until when a sync is promised.
+    due: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for SledStore {
@@ -115,7 +119,13 @@ impl SledStore {
             .with_source(cause)
         })?;
         let last = last_seq(&db)?;
-        let shared = Shared { db: Mutex::new(Some(db)), log, turn: Mutex::new(()) };
+        let shared = Shared {
+            db: Mutex::new(Some(db)),
+            log,
+            turn: Mutex::new(()),
+            family: Mutex::default(),
+            due: Mutex::default(),
+        };
         Ok(SledStore { path: path.to_owned(), shared: Arc::new(shared), seq: watch::channel(last).0 })
     }
 
@@ -134,160 +144,61 @@ impl SledStore {
             let _turn = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
             let db = shared.db()?;
             let done = work(&db)?;
-            db.flush().map_err(|e| failed(operation, e))?;
-            shared.log.sync_data().map_err(|cause| failed(operation, cause.into()))?;
+            shared.sync(&db, operation)?;
             Ok(done)
         });
         done.await.map_err(|cause| Error::internal(operation, cause))?
     }
+
+    /// Runs blocking work whose sync may come later: the log is in the order of the writes.
+    async fn write_soon<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        window: Duration,
+        work: impl FnOnce(&Db) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&shared.db()?)
+        });
+        let done = done.await.map_err(|cause| Error::internal(operation, cause))??;
+        let due = Instant::now() + window;
+        {
+            let mut promised = self.shared.due.lock().unwrap_or_else(PoisonError::into_inner);
+            if promised.is_some_and(|old| old <= due) {
+                return Ok(done);
+            }
+            *promised = Some(due);
+        }
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(window).await;
+            let synced = tokio::task::spawn_blocking(move || {
+                let _turn = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                // A closed store has synced.
+                shared.db().map_or(Ok(()), |db| shared.sync(&db, operation))
+            });
+            if let Ok(Err(error)) = synced.await {
+                tracing::warn!(code = error.code(), "the log of the store was not synced in time");
+            }
+        });
+        Ok(done)
+    }
 }
 
 impl Shared {
+    /// Everything that was written is safe afterwards. One turn at a time.
+    fn sync(&self, db: &Db, operation: &'static str) -> Result<()> {
+        db.flush().map_err(|e| failed(operation, e))?;
+        self.log.sync_data().map_err(|cause| failed(operation, cause.into()))?;
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    }
+
     fn db(&self) -> Result<Db> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
     }
-}
-
-fn last_seq(db: &Db) -> Result<u64> {
-    let last = db.scan_prefix(b"f").next_back().transpose().map_err(|e| failed("store.seq", e))?;
-    Ok(last.map_or(0, |(key, _)| entry::seq_of(&key)))
-}
-
-fn read_row(db: &Db, kind: Kind, ws: &WorkspaceId, id: &str) -> Result<Option<Row>> {
-    let found = db.get(record_key(kind.name, ws, id)).map_err(|e| failed("store.get", e))?;
-    found.map(|bytes| Stored::read(kind.name, id, &bytes)?.verified(kind.name)).transpose()
-}
-
-fn facts(db: &Db, ws: &WorkspaceId, needs: &Needs) -> Result<Facts> {
-    let mut facts = Facts::default();
-    for (name, (kind, ids)) in &needs.records {
-        for id in ids {
-            if let Some(row) = read_row(db, *kind, ws, id)? {
-                facts.revs.insert((name, id.clone()), row.rev);
-            }
-        }
-    }
-    for ((name, n), (_, keys)) in &needs.keys {
-        for key in keys {
-            if let Some(id) = holder(db, name, *n, ws, key)? {
-                facts.holders.insert((name, *n, key.clone()), id);
-            }
-        }
-    }
-    for chain in &needs.chains {
-        let head = db.get(entry::chain_key(ws, chain)).map_err(|e| failed("store.commit", e))?;
-        if let Some(head) = head {
-            facts.heads.insert(chain, entry::read_head(&head)?);
-        }
-    }
-    Ok(facts)
-}
-
-/// The record that holds a key of an index: the first one by id.
-fn holder(db: &Db, kind: &str, n: usize, ws: &WorkspaceId, key: &Key) -> Result<Option<String>> {
-    let (from, to) = (entry::at(kind, n, ws, key), entry::behind(kind, n, ws, key));
-    let found = db.range(from..to).next().transpose().map_err(|e| failed("store.find", e))?;
-    found.map(|(_, id)| entry::text(&id)).transpose()
-}
-
-/// Turns a plan into the one batch that sled applies whole or not at all.
-fn lay_out(db: &Db, ws: &WorkspaceId, plan: &Plan, at: u64, writes: &mut Writes) -> Result<()> {
-    for (name, (kind, table)) in &plan.tables {
-        for id in &table.deletes {
-            remove(db, *kind, ws, id, writes)?;
-        }
-        for row in &table.updates {
-            let old = remove(db, *kind, ws, &row.id, writes)?;
-            let mut row = row.clone();
-            if let Some(old) = old {
-                row.created_at = old.created_at;
-                row.created_by = old.created_by;
-            }
-            insert(name, ws, row, writes)?;
-        }
-        for row in &table.inserts {
-            insert(name, ws, row.clone(), writes)?;
-        }
-    }
-    for (chain, head) in &plan.heads {
-        writes.insert(entry::chain_key(ws, chain), entry::head(head));
-    }
-    for (n, (when, changes)) in plan.feed.iter().enumerate() {
-        let seq = at + 1 + n as u64;
-        let line = FeedEntry { seq, workspace: ws.clone(), at: *when, changes: changes.clone() };
-        writes.insert(entry::feed_key(seq), entry::json(&feed_item(&line))?);
-    }
-    Ok(())
-}
-
-fn remove(db: &Db, kind: Kind, ws: &WorkspaceId, id: &str, writes: &mut Writes) -> Result<Option<Row>> {
-    let Some(old) = read_row(db, kind, ws, id)? else { return Ok(None) };
-    for (n, key) in old.keys.iter().enumerate() {
-        if let Some(key) = key {
-            writes.remove(index_entry(kind.name, n, ws, key, id));
-        }
-    }
-    writes.remove(record_key(kind.name, ws, id));
-    Ok(Some(old))
-}
-
-fn insert(kind: &str, ws: &WorkspaceId, row: Row, writes: &mut Writes) -> Result<()> {
-    for (n, key) in row.keys.iter().enumerate() {
-        if let Some(key) = key {
-            writes.insert(index_entry(kind, n, ws, key, &row.id), row.id.as_bytes());
-        }
-    }
-    let key = record_key(kind, ws, &row.id);
-    writes.insert(key, Stored::of(kind, ws, row).write()?);
-    Ok(())
-}
-
-fn commit(db: &Db, batch: Batch) -> Result<Committed> {
-    let ws = batch.workspace.clone();
-    let batches = [batch];
-    let facts = facts(db, &ws, &Needs::of(&batches))?;
-    let mut plan = work_out(&batches, &facts);
-    let answer = plan.answers.pop().unwrap_or(Ok(None))?;
-    if answer.is_none() {
-        return Ok(Committed { seq: 0 });
-    }
-    let last = last_seq(db)?;
-    let mut writes = Writes::default();
-    lay_out(db, &ws, &plan, last, &mut writes)?;
-    db.apply_batch(writes).map_err(|e| failed("store.commit", e))?;
-    Ok(Committed { seq: last + 1 })
-}
-
-/// The ids of a query in its order, without its limit.
-fn matching(
-    db: &Db,
-    kind: Kind,
-    ws: &WorkspaceId,
-    query: &Query,
-) -> Result<Box<dyn Iterator<Item = Result<String>>>> {
-    let (from, to) = match query.index {
-        None => entry::id_range(kind.name, ws, query),
-        Some(name) => entry::index_range(kind.name, kind.index(name)?, ws, query),
-    };
-    let skip = match query.index {
-        None => Some(record_prefix(kind.name, ws).len()),
-        Some(_) => None,
-    };
-    let id = move |found: sled_db::Result<(IVec, IVec)>| -> Result<String> {
-        let (key, value) = found.map_err(|e| failed("store.query", e))?;
-        match skip {
-            Some(n) => entry::text(key.get(n..).unwrap_or_default()),
-            None => entry::text(&value),
-        }
-    };
-    if from >= to {
-        return Ok(Box::new(std::iter::empty()));
-    }
-    let range = db.range(from..to);
-    Ok(match query.order {
-        Order::Ascending => Box::new(range.map(id)),
-        Order::Descending => Box::new(range.rev().map(id)),
-    })
 }
 
 #[async_trait]
@@ -297,8 +208,11 @@ impl Store for SledStore {
     }
 
     async fn declare(&self, kinds: &[Kind]) -> Result<()> {
-        let kinds = kinds.to_vec();
-        self.write("store.declare", move |db| upkeep::declare(db, &kinds)).await
+        let known = kinds.to_vec();
+        self.write("store.declare", move |db| upkeep::declare(db, &known)).await?;
+        let mut family = self.shared.family.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut family).learn(kinds);
+        Ok(())
     }
 
     async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
@@ -331,16 +245,7 @@ impl Store for SledStore {
     }
 
     async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>> {
-        let db = self.db()?;
-        let mut out = Vec::new();
-        for id in matching(&db, kind, workspace, query)? {
-            if out.len() >= query.limit {
-                break;
-            }
-            // A record that was removed since its entry was read is not there any more.
-            out.extend(read_row(&db, kind, workspace, &id?)?);
-        }
-        Ok(out)
+        rows::query(&self.db()?, kind, workspace, query)
     }
 
     async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
@@ -353,7 +258,13 @@ impl Store for SledStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        let done = self.write("store.commit", move |db| commit(db, batch)).await?;
+        let family = Arc::clone(&self.shared.family.lock().unwrap_or_else(PoisonError::into_inner));
+        let window = batch.window().map(|ms| Duration::from_millis(u64::from(ms)));
+        let work = move |db: &Db| commit(db, &family, batch);
+        let done = match window {
+            None => self.write("store.commit", work).await?,
+            Some(window) => self.write_soon("store.commit", window, work).await?,
+        };
         self.seq.send_if_modified(|known| std::mem::replace(known, done.seq.max(*known)) < done.seq);
         Ok(done)
     }

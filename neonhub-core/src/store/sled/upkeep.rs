@@ -1,9 +1,11 @@
 //! Kinds, blobs, the walk over everything, and loading.
 
+use std::collections::HashMap;
+
 use sled_db::{Batch as Writes, Db, IVec};
 
 use super::super::transfer::{self, blob_bytes, blob_item, hash_bytes, undeclared};
-use super::super::{Damage, Figures, Item, Kind, KindFigures, grow, memory};
+use super::super::{Damage, Figures, Item, Key, Kind, KindFigures, grow, memory};
 use super::entry::{self, Stored};
 use super::{described, failed};
 use crate::tenancy::WorkspaceId;
@@ -81,6 +83,7 @@ fn add_indexes(db: &Db, kind: &Kind, found: &Kind) -> Result<()> {
         .with_context("store", old.join(" "))
         .with_context("build", transfer::index_words(kind).join(" ")));
     }
+    refuse_twins(db, kind, old.len())?;
     for record in entries(db, &[b"r", kind.name.as_bytes(), b"\0"].concat()) {
         let (place, bytes) = record?;
         let Ok(mut stored) = Stored::read(kind.name, "", &bytes) else { continue };
@@ -99,6 +102,29 @@ fn add_indexes(db: &Db, kind: &Kind, found: &Kind) -> Result<()> {
         db.apply_batch(writes).map_err(|e| failed("store.migrate", e))?;
     }
     note(db, kind)
+}
+
+/// Indexes that are to be unique must be so over the records that are there.
+fn refuse_twins(db: &Db, kind: &Kind, old: usize) -> Result<()> {
+    let unique: Vec<usize> =
+        kind.indexes.iter().enumerate().skip(old).filter(|(_, i)| i.unique).map(|(n, _)| n).collect();
+    if unique.is_empty() {
+        return Ok(());
+    }
+    let mut holders: HashMap<(WorkspaceId, usize, Key), String> = HashMap::new();
+    for record in entries(db, &[b"r", kind.name.as_bytes(), b"\0"].concat()) {
+        let Ok(stored) = Stored::read(kind.name, "", &record?.1) else { continue };
+        let keys = grow::keys(kind, &stored.record.id, &stored.record.body);
+        for n in &unique {
+            let Some(key) = keys.get(*n).cloned().flatten() else { continue };
+            let place = (stored.record.workspace.clone(), *n, key);
+            if let Some(other) = holders.insert(place, stored.record.id.clone()) {
+                let index = kind.indexes.get(*n).map_or("", |i| i.name);
+                return Err(grow::shared_value(kind, index, &other, &stored.record.id));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn blob_key(hash: &str) -> Vec<u8> {
@@ -251,6 +277,10 @@ pub(super) fn load(db: &Db, items: Vec<Item>) -> Result<()> {
     for item in items {
         match item {
             Item::Kind { .. } => {}
+            Item::Gone { workspace, kind, id } => {
+                let kind = known.iter().find(|k| k.name == kind).ok_or_else(|| undeclared(&kind))?;
+                super::remove(db, *kind, &workspace, &id, &mut writes)?;
+            }
             Item::Record(record) => {
                 let (ws, name) = (record.workspace.clone(), record.kind.clone());
                 let kind = known.iter().find(|k| k.name == name).ok_or_else(|| undeclared(&name))?;

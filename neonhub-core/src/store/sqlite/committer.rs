@@ -1,5 +1,7 @@
 //! The one thread that writes: it groups the commits that wait into one transaction and one sync.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -8,8 +10,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use super::shape::Shape;
 use super::{closed, failed, read, schema, write};
-use crate::store::{Batch, Committed, Kind};
+use crate::store::{Batch, Committed, Family, Kind};
 use crate::{Error, Result};
 
 /// Most commits of one transaction.
@@ -27,6 +30,9 @@ type Upkeep = Box<dyn FnOnce(&mut Connection) + Send>;
 enum Order {
     Commit(Box<Batch>, Answer<Committed>),
     Declare(Vec<Kind>, Answer<()>),
+    /// Gives whether all that was committed is safe.
+    #[cfg(test)]
+    IsSafe(Answer<bool>),
     /// The file changed: perhaps another process committed.
     Look,
     /// Upkeep between two groups: it has the connection to itself.
@@ -51,10 +57,13 @@ impl Committer {
         let (others_out, others) = watch::channel(first);
         let is_look_due = Arc::new(AtomicBool::new(false));
         let desk = Desk {
+            log: Log::beside(&connection),
             connection,
             seq: seq_out,
             others: others_out,
             version: 0,
+            family: Family::default(),
+            shape: Shape::default(),
             looked: Instant::now(),
             is_look_due: Arc::clone(&is_look_due),
         };
@@ -73,6 +82,11 @@ impl Committer {
 
     pub(super) async fn commit(&self, batch: Batch) -> Result<Committed> {
         self.ask(|answer| Order::Commit(Box::new(batch), answer)).await
+    }
+
+    #[cfg(test)]
+    pub(super) async fn is_safe(&self) -> Result<bool> {
+        self.ask(Order::IsSafe).await
     }
 
     pub(super) async fn declare(&self, kinds: Vec<Kind>) -> Result<()> {
@@ -120,9 +134,12 @@ impl Committer {
 /// The state of the committing thread.
 struct Desk {
     connection: Connection,
+    log: Log,
     seq: watch::Sender<u64>,
     others: watch::Sender<u64>,
     version: i64,
+    family: Family,
+    shape: Shape,
     looked: Instant,
     is_look_due: Arc<AtomicBool>,
 }
@@ -130,9 +147,10 @@ struct Desk {
 impl Desk {
     fn run(mut self, inbox: &mpsc::Receiver<Order>) {
         loop {
-            let first = match inbox.recv_timeout(POLL) {
+            let first = match inbox.recv_timeout(self.log.rest(Instant::now()).min(POLL)) {
                 Ok(order) => order,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.log.sync_if_due(Instant::now());
                     self.look_around();
                     continue;
                 }
@@ -155,6 +173,7 @@ impl Desk {
                 }
             }
             self.commit(group);
+            self.log.sync_if_due(Instant::now());
             if self.looked.elapsed() >= BUSY_LOOK {
                 self.look_around();
             }
@@ -165,12 +184,20 @@ impl Desk {
     fn serve(&mut self, order: Order) -> bool {
         match order {
             Order::Commit(..) => {}
+            #[cfg(test)]
+            Order::IsSafe(answer) => {
+                let _ = answer.send(Ok(self.log.due.is_none()));
+            }
             Order::Look => {
                 self.is_look_due.store(false, Ordering::SeqCst);
                 self.look_around();
             }
             Order::Declare(kinds, answer) => {
-                let _ = answer.send(schema::declare(&mut self.connection, &kinds));
+                let done = schema::declare(&mut self.connection, &kinds);
+                if done.is_ok() {
+                    self.family.learn(&kinds);
+                }
+                let _ = answer.send(done);
             }
             Order::Run(work) => {
                 work(&mut self.connection);
@@ -222,12 +249,36 @@ impl Desk {
         }
     }
 
+    /// Leaves the sync to the log when nothing of the group must be safe at once.
     fn transaction(&mut self, batches: Vec<Batch>) -> rusqlite::Result<Vec<Result<Committed>>> {
+        let windows: Option<Vec<u32>> = batches.iter().map(Batch::window).collect();
+        let Some(window) = windows.and_then(|all| all.into_iter().min()) else {
+            let done = self.apply(batches)?;
+            // The sync of this one took everything before it along.
+            self.log.due = None;
+            return Ok(done);
+        };
+        // In a write-ahead log, NORMAL commits without a sync and keeps the order of the log.
+        self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+        let done = self.apply(batches);
+        self.connection.execute_batch("PRAGMA synchronous = FULL")?;
+        if done.is_ok() {
+            self.log.wants(Instant::now() + Duration::from_millis(u64::from(window)));
+        }
+        done
+    }
+
+    fn apply(&mut self, batches: Vec<Batch>) -> rusqlite::Result<Vec<Result<Committed>>> {
         let mut tx = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        self.shape.refresh(&tx)?;
         let mut results = Vec::with_capacity(batches.len());
-        for batch in batches {
+        for mut batch in batches {
             let point = tx.savepoint()?;
-            let result = write::apply(&point, batch);
+            let ws = batch.workspace.clone();
+            let completed =
+                self.family.complete(&mut batch, |ask| read::query(&point, ask.kind, &ws, &ask.query));
+            let fits = completed.and_then(|()| self.shape.check(&batch));
+            let result = fits.and_then(|()| write::apply(&point, batch));
             if let Err(error) = &result
                 && point.is_autocommit()
             {
@@ -257,6 +308,45 @@ impl Desk {
             self.version = version;
             self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
             self.others.send_replace(seq);
+        }
+    }
+}
+
+/// What of the write-ahead log is still to be synced.
+struct Log {
+    path: Option<PathBuf>,
+    /// Until when.
+    due: Option<Instant>,
+}
+
+impl Log {
+    fn beside(connection: &Connection) -> Self {
+        let path = connection.path().filter(|p| !p.is_empty()).map(|p| PathBuf::from(format!("{p}-wal")));
+        Log { path, due: None }
+    }
+
+    /// Time until a sync is due.
+    fn rest(&self, now: Instant) -> Duration {
+        self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
+    }
+
+    fn wants(&mut self, due: Instant) {
+        self.due = Some(self.due.map_or(due, |old| old.min(due)));
+    }
+
+    fn sync_if_due(&mut self, now: Instant) {
+        let Some(path) = self.path.as_ref().filter(|_| self.due.is_some_and(|due| due <= now)) else {
+            return;
+        };
+        // SQLite's locks are on the other files: opening and closing this one frees none.
+        match File::options().write(true).open(path).and_then(|log| log.sync_data()) {
+            Ok(()) => self.due = None,
+            // A checkpoint of another process may have removed it, and synced what was in it.
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => self.due = None,
+            Err(cause) => {
+                tracing::warn!(%cause, "the log of the store cannot be synced: it is tried again");
+                self.due = Some(now + BUSY_LOOK);
+            }
         }
     }
 }

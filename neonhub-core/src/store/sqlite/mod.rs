@@ -7,6 +7,7 @@ mod committer;
 mod notice;
 mod read;
 mod schema;
+mod shape;
 mod snapshot;
 mod upkeep;
 mod workers;

@@ -232,7 +232,7 @@ pub(super) fn check(c: &Connection) -> Result<Vec<Damage>> {
 
 fn check_kind(c: &Connection, kind: &str, damage: &mut Vec<Damage>) -> Result<()> {
     let sql = |e| failed("store.check", e);
-    let bare = Kind { name: "", schema: 0, indexes: &[], keys: KeysOf::UNKNOWN };
+    let bare = Kind { name: "", schema: 0, indexes: &[], refs: &[], keys: KeysOf::UNKNOWN };
     let mut statement = c.prepare(&format!("SELECT {HEAD} FROM \"{kind}\"")).map_err(sql)?;
     let mut rows = statement.query([]).map_err(sql)?;
     loop {

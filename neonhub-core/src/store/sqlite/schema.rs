@@ -25,6 +25,9 @@ const MIGRATIONS: &[&str] = &["
     ALTER TABLE _blob ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 "];
 
+/// Version of the file's format that this build works with.
+pub(super) const BUILD_VERSION: i64 = MIGRATIONS.len() as i64;
+
 /// Sets the engine up and brings the file to this version.
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let sql = |e| failed("hub.open", e);
@@ -150,7 +153,9 @@ fn add_indexes(c: &Connection, kind: &Kind, found: &str) -> Result<()> {
         }
     }
     for index in new {
-        c.execute_batch(&index_ddl(table, index)).map_err(sql)?;
+        if let Err(cause) = c.execute_batch(&index_ddl(table, index)) {
+            return Err(twins(c, kind, index).unwrap_or_else(|| sql(cause)));
+        }
     }
     c.execute(
         "UPDATE _kind SET schema = ?2, indexes = ?3 WHERE name = ?1",
@@ -158,6 +163,16 @@ fn add_indexes(c: &Connection, kind: &Kind, found: &str) -> Result<()> {
     )
     .map(drop)
     .map_err(sql)
+}
+
+/// Two records that share a value of an index that is to be unique.
+fn twins(c: &Connection, kind: &Kind, index: &Index) -> Option<Error> {
+    let text = format!(
+        "SELECT min(id), max(id) FROM \"{0}\" WHERE ix_{1} IS NOT NULL GROUP BY ws, ix_{1} HAVING count(*) > 1 LIMIT 1",
+        kind.name, index.name
+    );
+    let found: rusqlite::Result<(String, String)> = c.query_row(&text, [], |r| Ok((r.get(0)?, r.get(1)?)));
+    found.ok().filter(|_| index.unique).map(|(one, other)| grow::shared_value(kind, index.name, &one, &other))
 }
 
 fn indexes_of(connection: &Connection, kind: &Kind) -> Result<Option<String>> {

@@ -198,6 +198,14 @@ fn take(c: &Connection, declared: &[Kind], item: Item) -> Result<()> {
     let fail = |e| failed("store.load", e);
     match item {
         Item::Kind { .. } => Ok(()),
+        Item::Gone { workspace, kind, id } => {
+            let ws = number_of(c, &workspace)?;
+            let kind = declared.iter().find(|k| k.name == kind).ok_or_else(|| undeclared(&kind))?;
+            c.prepare_cached(&format!("DELETE FROM \"{}\" WHERE ws = ?1 AND id = ?2", kind.name))
+                .and_then(|mut s| s.execute((ws, id)))
+                .map(drop)
+                .map_err(fail)
+        }
         Item::Record(record) => {
             let ws = number_of(c, &record.workspace)?;
             let kind = declared.iter().find(|k| k.name == record.kind);
@@ -207,7 +215,9 @@ fn take(c: &Connection, declared: &[Kind], item: Item) -> Result<()> {
         Item::Chain { workspace, chain, seq, hash } => {
             let ws = number_of(c, &workspace)?;
             let hash = hash_bytes(&hash)?;
-            c.prepare_cached("INSERT INTO _chain (ws, chain, seq, hash) VALUES (?1, ?2, ?3, ?4)")
+            let text = "INSERT INTO _chain (ws, chain, seq, hash) VALUES (?1, ?2, ?3, ?4) \
+                        ON CONFLICT (ws, chain) DO UPDATE SET seq = ?3, hash = ?4";
+            c.prepare_cached(text)
                 .and_then(|mut s| s.execute((ws, chain, seq.cast_signed(), &hash[..])))
                 .map(drop)
                 .map_err(fail)

@@ -188,3 +188,109 @@ async fn a_file_that_became_read_only_stays_readable() {
     let (_dir, path) = temp();
     refuses_and_stays_readable(&path, "PRAGMA query_only = ON", "PRAGMA query_only = OFF", "rights").await;
 }
+
+/// The record of the suite as a newer build declares it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct Newer(Note);
+
+impl crate::store::Record for Newer {
+    const KIND: &'static str = Note::KIND;
+    const INDEXES: &'static [crate::store::Index] = &[
+        crate::store::Index::unique("name"),
+        crate::store::Index::on("size"),
+        crate::store::Index::on("text"),
+    ];
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+    fn keys(&self) -> Vec<Option<Key>> {
+        self.0.keys().into_iter().chain([Some(Key::text(&self.0.text))]).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_an_older_build_is_told_when_a_newer_one_has_changed_the_file() {
+    let (_dir, path) = temp();
+    let older = store(&path).await;
+    put(&older, "a").await.unwrap();
+    let newer = open(&path).await.unwrap();
+    newer.declare(&[Kind::of::<Newer>()]).await.unwrap();
+    let error = put(&older, "b").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Config, "newer_store"), "{error}");
+    assert!(error.message().contains("`name! size text`, this process writes `name! size`"), "{error}");
+    assert!(older.get(KIND, &ws(), "a").await.unwrap().is_some(), "it still reads");
+    assert_eq!(older.seq().await.unwrap(), 1);
+    let by_text = newer.count(Kind::of::<Newer>(), &ws(), &Query::index("text")).await.unwrap();
+    assert_eq!(by_text, 1, "no record lacks its entry");
+    newer.close().await.unwrap();
+    let migrated = Connection::open(&path).unwrap();
+    migrated.execute_batch("CREATE TABLE _later (x); PRAGMA user_version = 99;").unwrap();
+    let error = put(&older, "c").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Config, "newer_store"), "{error}");
+    assert!(error.message().contains("file version 99"), "{error}");
+    assert!(error.context().any(|(k, _)| k == "build_version"), "{error}");
+}
+
+async fn put_batched(store: &SqliteStore, id: &str, durability: crate::store::Durability) {
+    let note = Note { id: id.into(), name: Some(id.into()), size: 1, text: "x".repeat(300) };
+    let mut batch = Batch::new(ws(), Timestamp::EPOCH);
+    batch.durability = durability;
+    let row = Row::of(&note, Timestamp::EPOCH, "t").unwrap();
+    batch.writes.push(Write::Put { kind: KIND, row, expected: Expected::Absent });
+    store.commit(batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batched_commits_are_synced_by_their_window_or_by_the_next_synced_commit() {
+    use crate::store::Durability::{Batched, Sync};
+    let (_dir, path) = temp();
+    let first = SqliteStore::open(&path).await.unwrap();
+    first.declare(&[KIND]).await.unwrap();
+    put_batched(&first, "a", Batched(3_600_000)).await;
+    assert!(!first.committer.is_safe().await.unwrap(), "its hour is not over");
+    put_batched(&first, "b", Sync).await;
+    assert!(first.committer.is_safe().await.unwrap(), "the sync of the later one took it along");
+    put_batched(&first, "c", Batched(3_600_000)).await;
+    put_batched(&first, "d", Batched(1)).await;
+    // The shorter window counts for both.
+    while !first.committer.is_safe().await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    first.close().await.unwrap();
+}
+
+/// A power cut loses the end of the log that was not synced: what is left is the beginning of what was committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_end_of_the_log_loses_the_newest_commits_and_never_one_before_another() {
+    use crate::store::Durability::{Batched, Sync};
+    let (dir, path) = temp();
+    let first = SqliteStore::open(&path).await.unwrap();
+    first.declare(&[KIND]).await.unwrap();
+    put_batched(&first, "n00", Sync).await;
+    let wal = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+    let synced = std::fs::metadata(wal(&path)).unwrap().len() as usize;
+    for n in 1..12 {
+        put_batched(&first, &format!("n{n:02}"), Batched(3_600_000)).await;
+    }
+    let (data, log) = (std::fs::read(&path).unwrap(), std::fs::read(wal(&path)).unwrap());
+    assert!(log.len() > synced);
+    let mut lengths = Vec::new();
+    for cut in (synced..=log.len()).step_by(1_313).chain([log.len()]) {
+        let copy = dir.path().join(format!("cut{cut}.neon"));
+        std::fs::write(&copy, &data).unwrap();
+        std::fs::write(wal(&copy), &log[..cut]).unwrap();
+        let store = store(&copy).await;
+        let rows = store.query(KIND, &ws(), &Query::by_id().limit(100)).await.unwrap();
+        let ids: Vec<_> = rows.into_iter().map(|r| r.id).collect();
+        let expected: Vec<_> = (0..ids.len()).map(|n| format!("n{n:02}")).collect();
+        assert_eq!(ids, expected, "cut at {cut}");
+        assert!(!ids.is_empty(), "the synced one is there");
+        assert_eq!(store.changes(0, 100).await.unwrap().len(), ids.len());
+        assert_eq!(store.check().await.unwrap(), []);
+        lengths.push(ids.len());
+        store.close().await.unwrap();
+    }
+    assert_eq!((lengths.first(), lengths.last()), (Some(&1), Some(&12)));
+    assert!(lengths.is_sorted());
+}
