@@ -93,7 +93,9 @@ impl Scope {
         if action.result == HealResult::Healed || self.recent_tries(subject).await?.len() < MAX_TRIES {
             return Ok(());
         }
-        let cx = self.outside().staging("health.recover", &action.id);
+        // A label of its own: the event of the action was made at this very instant under the other one.
+        let label = format!("help|{}", action.id);
+        let cx = self.outside().staging("health.recover", &label);
         let data = json!({ "tries": MAX_TRIES, "recipe": action.recipe, "detail": action.detail });
         cx.emit(Event::new(&cx, "health.help_needed", "health", subject, data))?;
         tracing::error!(subject, "it did not heal by itself: a person should look");
