@@ -18,7 +18,9 @@ use neonhub_core::connector::testing::AllowAll;
 use neonhub_core::connector::{
     Channel, Clearance, Cleared, Connector, EffectId, Outbound, Payload, Proposal,
 };
-use neonhub_core::{ErrorKind, Hub, Scope, Secret};
+use neonhub_core::op::CallOptions;
+use neonhub_core::resilience::is_untried;
+use neonhub_core::{ErrorKind, Hub, ManualClock, Retry, Scope, Secret, Timestamp};
 use serde_json::{Value, json};
 
 struct Server {
@@ -57,10 +59,14 @@ impl Server {
     }
 
     fn mails(&self) -> Vec<PathBuf> {
+        self.files("eml")
+    }
+
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
         let mut found: Vec<_> = std::fs::read_dir(self.dir.path().join("mail"))
             .unwrap()
             .map(|e| e.unwrap().path())
-            .filter(|p| p.extension().is_some_and(|e| e == "eml"))
+            .filter(|p| p.extension().is_some_and(|e| e == ending))
             .collect();
         found.sort();
         found
@@ -75,7 +81,13 @@ impl Drop for Server {
 }
 
 async fn scope() -> Scope {
-    Hub::builder().gate(Arc::new(AllowAll)).build().await.unwrap().workspace("default").await.unwrap()
+    clocked().await.0
+}
+
+async fn clocked() -> (Scope, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+    let hub = Hub::builder().clock(Arc::clone(&clock) as _).gate(Arc::new(AllowAll)).build().await.unwrap();
+    (hub.workspace("default").await.unwrap(), clock)
 }
 
 async fn clear(cx: &Scope, to: &str) -> Cleared {
@@ -145,4 +157,77 @@ async fn a_wrong_password_and_an_absent_server_are_told_apart() {
     server.child.wait().unwrap();
     let absent = smtp.health().await.unwrap_err();
     assert_eq!((absent.kind(), absent.is_retryable()), (ErrorKind::Unavailable, true), "{absent}");
+}
+
+#[tokio::test]
+#[ignore = "needs NEONHUB_TEST_PYTHON: a Python with aiosmtpd"]
+async fn a_passing_refusal_is_tried_again_and_a_lost_answer_never_is() {
+    let server = Server::start();
+    let smtp = server.connector("secret");
+    let cx = scope().await;
+    let deliver = async |to: &str| {
+        let cleared = clear(&cx, to).await;
+        cx.deliver(smtp.as_ref(), cleared).await
+    };
+    deliver("tired@shop.example").await.unwrap();
+    assert_eq!(server.mails().len(), 1, "refused once, taken once");
+    for n in 1..=2 {
+        let unknown = deliver("silent@shop.example").await.unwrap_err();
+        assert_eq!((unknown.kind(), unknown.retry()), (ErrorKind::OutcomeUnknown, Retry::Never));
+        assert_eq!(server.files("silent").len(), n, "the server saw it once");
+    }
+    // Recipients that are put off are no fault of the server: it goes on taking mail.
+    for _ in 0..4 {
+        let later = deliver("later@shop.example").await.unwrap_err();
+        assert_eq!((later.code(), later.retry()), ("recipient_deferred", Retry::Backoff));
+    }
+    deliver("ada@shop.example").await.unwrap();
+    assert_eq!(server.mails().len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs NEONHUB_TEST_PYTHON: a Python with aiosmtpd"]
+async fn a_server_that_is_gone_is_left_alone_and_tried_again() {
+    let mut server = Server::start();
+    let smtp = server.connector("secret");
+    let (cx, clock) = clocked().await;
+    let deliver = async || {
+        let cleared = clear(&cx, "ada@shop.example").await;
+        cx.deliver(smtp.as_ref(), cleared).await
+    };
+    deliver().await.unwrap();
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    for _ in 0..3 {
+        let absent = deliver().await.unwrap_err();
+        assert_eq!((absent.kind(), absent.retry()), (ErrorKind::Unavailable, Retry::Backoff));
+        assert!(!is_untried(&absent), "{absent}");
+    }
+    let open = deliver().await.unwrap_err();
+    assert_eq!((open.code(), is_untried(&open)), ("breaker_open", true));
+    let listed = cx.call_by_name("breakers.list", json!({}), CallOptions::new()).await.unwrap();
+    assert_eq!((&listed[0]["target"], &listed[0]["state"]), (&json!("connection:smtp"), &json!("open")));
+    clock.advance(std::time::Duration::from_secs(10));
+    let trial = deliver().await.unwrap_err();
+    assert!(!is_untried(&trial), "one call tries it out: {trial}");
+    assert_eq!(deliver().await.unwrap_err().code(), "breaker_open");
+}
+
+#[tokio::test]
+#[ignore = "needs NEONHUB_TEST_PYTHON: a Python with aiosmtpd"]
+async fn a_wrong_password_leaves_the_connection_alone_at_once_and_reconnecting_helps() {
+    let server = Server::start();
+    let (cx, _) = clocked().await;
+    let wrong = server.connector("wrong");
+    let cleared = clear(&cx, "ada@shop.example").await;
+    assert_eq!(cx.deliver(wrong.as_ref(), cleared).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    let cleared = clear(&cx, "ada@shop.example").await;
+    assert_eq!(cx.deliver(wrong.as_ref(), cleared).await.unwrap_err().code(), "breaker_open");
+    let good = server.connector("secret");
+    good.reconnect().await.unwrap();
+    let reset = json!({ "target": "connection:smtp" });
+    cx.call_by_name("breakers.reset", reset, CallOptions::new()).await.unwrap();
+    let cleared = clear(&cx, "ada@shop.example").await;
+    cx.deliver(good.as_ref(), cleared).await.unwrap();
+    assert_eq!(server.mails().len(), 1);
 }

@@ -1,4 +1,5 @@
-"""A real SMTP server for tests: STARTTLS, AUTH, one recipient refused for now (451) and one for good (550).
+"""A real SMTP server for tests: STARTTLS, AUTH, recipients refused for now (451) and for good (550), a message that is
+refused for now the first time (`tired@`), and one after which the connection breaks (`silent@`).
 
 Usage: smtp_server.py CERT KEY FOLDER. Prints the port once it listens; stops when standard input closes.
 """
@@ -15,6 +16,8 @@ class Handler:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.count = 0
+        self.silent = 0
+        self.tired = 0
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("later@"):
@@ -25,7 +28,12 @@ class Handler:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        if envelope.rcpt_tos[0].startswith("tired@") and self.tired == 0:
+            self.tired += 1
+            return "451 4.3.2 try again later"
         if envelope.rcpt_tos[0].startswith("silent@"):
+            self.silent += 1
+            (self.folder / f"{self.silent:04}.silent").touch()
             server.transport.close()
             return "250 never seen"
         self.count += 1

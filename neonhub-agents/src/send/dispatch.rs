@@ -13,6 +13,7 @@ use neonhub_core::connector::{
     Clearance, Cleared, Connector, Decision, Guard, Judgement, Probe, Reason, Receipt,
 };
 use neonhub_core::job::{Handler, Job, Outcome};
+use neonhub_core::resilience::is_untried;
 use neonhub_core::store::{Expected, Stored};
 use neonhub_core::tenancy::Workspace;
 use neonhub_core::{Error, ErrorKind, Result, Scope, Timestamp};
@@ -28,8 +29,8 @@ use crate::people::{GateFacts, PersonId};
 
 /// Jobs of one batch: enough to share the two commits, few enough to stay within a lease of 30 s.
 const BATCH: usize = 256;
-/// Deliveries under way at once.
-const PARALLEL: usize = 16;
+/// Deliveries under way at once: as many as one connection takes, so that none waits for a place.
+const PARALLEL: usize = 4;
 /// How often a batch is judged again when records it was judged by changed meanwhile.
 const RETRIES: usize = 8;
 /// How long a send waits for a connector of its channel.
@@ -330,8 +331,12 @@ fn expect(cx: &Scope, guards: Vec<Guard>) -> Result<()> {
 /// A send that was under way when its worker stopped, or whose answer was lost.
 async fn interrupted(cx: &Scope, connector: &dyn Connector, mut send: Stored<Send>) -> Result<Item> {
     let now = cx.now();
-    let probe = match connector.probe(&send.effect, &core_channel(send.channel)?).await {
+    let probe = match cx.probe(connector, &send.effect, &core_channel(send.channel)?).await {
         Ok(probe) => probe,
+        Err(error) if is_untried(&error) => {
+            let at = outcome::again_at(&error, now);
+            return Ok(Item { send: Some(send), next: Next::End(Outcome::Later(at)) });
+        }
         Err(error) if error.is_retryable() => {
             return Ok(Item { send: Some(send), next: Next::End(Outcome::Failed(error)) });
         }

@@ -5,13 +5,19 @@ use std::time::Duration;
 use neonhub_core::bus::Event;
 use neonhub_core::connector::Receipt;
 use neonhub_core::job::Outcome;
+use neonhub_core::resilience::is_untried;
 use neonhub_core::store::Stored;
-use neonhub_core::{Error, ErrorKind, Result, Retry, Scope};
+use neonhub_core::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
 use serde_json::json;
 
 use super::dispatch::accept;
 use super::{ReleaseSlot, Send, SendState};
 use crate::people::PersonId;
+
+/// The longest wait for a connection whose breaker is open: that long it stays so (runtime rule 9.4).
+const BREAKER: Duration = Duration::from_secs(10);
+/// The wait for a place at a connection.
+const SOON: Duration = Duration::from_secs(1);
 
 /// One item of a batch after the deliveries.
 pub(super) enum Delivered {
@@ -63,12 +69,28 @@ fn apply(cx: &Scope, send: &mut Send, answer: Result<Receipt>, probe_again: Dura
             Error::new(error.kind(), "sends.deliver", "the answer was lost: the provider is asked again");
         return Outcome::Failed(again.with_retry(Retry::After(probe_again)));
     }
+    if is_untried(&error) {
+        // The connection is left alone for a while: nothing was tried, so no try is used.
+        send.enter(SendState::Queued, now);
+        return Outcome::Later(again_at(&error, now));
+    }
     if error.is_retryable() {
         send.enter(SendState::Queued, now);
         return Outcome::Failed(error);
     }
     send.enter(SendState::Failed, now);
     Outcome::Done
+}
+
+/// When a connection that was not touched is to be asked again.
+pub(super) fn again_at(error: &Error, now: Timestamp) -> Timestamp {
+    let wait = match error.retry() {
+        // While one call tries it out, nobody knows when that ends.
+        Retry::After(wait) if error.code() == "breaker_open" => wait.min(BREAKER),
+        Retry::After(wait) => wait,
+        _ => SOON,
+    };
+    now.plus(wait)
 }
 
 /// Counts of a batch, for one event.

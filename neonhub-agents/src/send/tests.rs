@@ -192,6 +192,38 @@ async fn a_refused_try_is_repeated_and_keeps_no_frequency_slot() {
 }
 
 #[tokio::test]
+async fn an_outage_costs_no_tries_while_its_connection_is_left_alone() {
+    let w = World::open().await;
+    let draft = w.email_draft(None).await;
+    let mut sends = Vec::new();
+    for n in 0..6 {
+        let person = w.person(&format!("p{n}@example.org"), None, Some(Status::Granted)).await;
+        sends.push(w.cx.call(create(&draft, &person)).await.unwrap().id);
+    }
+    w.outbox.answer(Answer::Fail(ErrorKind::Unavailable, Retry::Backoff));
+    w.work().await;
+    let first = w.outbox.tries();
+    assert!((9..=12).contains(&first), "three tries each, and no more once the breaker is open: {first}");
+    // Two minutes of outage: now and then one call tries the connection out, the others wait without using a try.
+    for _ in 0..12 {
+        w.clock.advance(std::time::Duration::from_secs(10));
+        w.work().await;
+    }
+    let jobs = w.cx.query::<neonhub_core::job::Job>(&neonhub_core::store::Query::by_id()).await.unwrap();
+    let used: u64 = jobs.iter().filter(|j| j.queue == "email.send").map(|j| u64::from(j.attempts)).sum();
+    assert_eq!(used * 3, w.outbox.tries(), "a try is used where the connector was asked, three times each");
+    assert!(used <= 3 + 12, "{used}");
+    assert!(w.states().await.iter().all(|s| *s == SendState::Queued), "none is given up");
+    w.outbox.answer(Answer::Take);
+    for _ in 0..90 {
+        w.clock.advance(std::time::Duration::from_secs(10));
+        w.work().await;
+    }
+    assert!(w.states().await.iter().all(|s| *s == SendState::Accepted), "{:?}", w.states().await);
+    assert_eq!(w.outbox.delivered().len(), 6, "each once");
+}
+
+#[tokio::test]
 async fn a_final_refusal_fails_the_send() {
     let w = World::open().await;
     let jane = w.person("jane@example.org", None, Some(Status::Granted)).await;

@@ -144,6 +144,14 @@ impl Connector for Smtp {
         answer
     }
 
+    async fn reconnect(&self) -> Result<()> {
+        // A connection that hangs would take its time to be found out: it is dropped unasked.
+        self.idle.lock().await.take();
+        let session = Session::open(&self.config, self.port(), self.timeout()).await?;
+        *self.idle.lock().await = Some(session);
+        Ok(())
+    }
+
     async fn health(&self) -> Result<()> {
         let session = self.session().await?;
         *self.idle.lock().await = Some(session);

@@ -10,7 +10,7 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
-use neonhub_core::connector::Receipt;
+use neonhub_core::connector::{RECIPIENT_DEFERRED, Receipt};
 use neonhub_core::{Error, ErrorKind, Result, Retry, Secret};
 
 use super::{Security, SmtpConfig};
@@ -84,7 +84,7 @@ impl Session {
             if self.step(Rset).await.is_err() {
                 self.broken = true;
             }
-            return Err(error);
+            return Err(deferred(error));
         }
         self.step(Data).await?;
         let answer = tokio::time::timeout(self.timeout, self.connection.message(message)).await;
@@ -123,6 +123,14 @@ impl Session {
         }
         classify(cause)
     }
+}
+
+/// A passing refusal of the mailbox, such as greylisting, says nothing about the server; 421 is the server's own goodbye
+/// (RFC 5321, section 3.8).
+fn deferred(error: Error) -> Error {
+    let is_own =
+        error.context().any(|(key, value)| key == "status" && value.starts_with('4') && value != "421");
+    if is_own { error.with_code(RECIPIENT_DEFERRED) } else { error }
 }
 
 /// What the server calls the message, out of answers such as `2.0.0 Ok: queued as 4A3F`.

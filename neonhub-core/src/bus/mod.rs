@@ -76,4 +76,6 @@ impl Bus {
 }
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;

@@ -14,13 +14,13 @@ use crate::store::{MemoryStore, Query, SharedStore};
 use crate::tenancy::Rights;
 use crate::{Clock, ErrorKind, Hub, HubBuilder, ManualClock, Result, Role, Scope, Timestamp};
 
-async fn publish(cx: &Scope, word: &str) {
+pub(super) async fn publish(cx: &Scope, word: &str) {
     let event =
         PublishEvent { kind: format!("app.{word}"), data: json!({}), subject_kind: None, subject_id: None };
     cx.call(event).await.unwrap();
 }
 
-async fn scope(builder: HubBuilder) -> Scope {
+pub(super) async fn scope(builder: HubBuilder) -> Scope {
     builder.build().await.unwrap().workspace("default").await.unwrap()
 }
 
@@ -58,7 +58,7 @@ impl Subscriber for Keeper {
     }
 }
 
-fn clock() -> Arc<ManualClock> {
+pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)))
 }
 
@@ -223,7 +223,7 @@ async fn cursors_are_signed_and_bound_to_their_workspace() {
 
 /// Asks the model once and waits for a signal, then ends.
 #[derive(Debug)]
-struct Talker;
+pub(super) struct Talker;
 
 impl Machine for Talker {
     type State = ();
@@ -244,7 +244,7 @@ impl Program for Talker {
     const VERSION: u32 = 1;
 }
 
-async fn items(stream: &mut Stream) -> Vec<(String, String)> {
+pub(super) async fn items(stream: &mut Stream) -> Vec<(String, String)> {
     let items = stream.drain(100).await.unwrap();
     items.into_iter().map(|i| (i.topic, i.kind)).collect()
 }

@@ -1,5 +1,6 @@
 //! Connectors: the outside world, reached only with a [`Cleared`] message.
 
+mod guarded;
 mod manifest;
 mod message;
 mod seal;
@@ -12,6 +13,8 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use guarded::RECIPIENT_DEFERRED;
+pub(crate) use guarded::connection_of;
 pub use manifest::{Action, Manifest};
 pub use message::{Channel, EffectId, Outbound, Payload};
 pub use seal::{Clearance, Cleared, Decision, Gate, Guard, Judgement, Proposal, Reason};
@@ -42,7 +45,7 @@ pub enum Probe {
 /// A service that takes messages. Adapters classify errors and never sleep or retry.
 ///
 /// A delivery that may have acted without a clear answer fails with `OutcomeUnknown`; only what provably did
-/// not happen fails with another kind.
+/// not happen fails with another kind. A passing refusal of one recipient alone has the code [`RECIPIENT_DEFERRED`].
 #[async_trait]
 pub trait Connector: Debug + Send + Sync + 'static {
     /// What it is.
@@ -67,6 +70,12 @@ pub trait Connector: Debug + Send + Sync + 'static {
 
     /// Makes everything delivered so far durable. Called once per batch, before its outcomes are stored.
     async fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives up what is kept of a connection (sockets, tokens that can be fetched anew) and connects again. Default:
+    /// nothing is kept.
+    async fn reconnect(&self) -> Result<()> {
         Ok(())
     }
 

@@ -129,6 +129,16 @@ pub struct Cleared {
 }
 
 impl Cleared {
+    /// The same clearance for another try of one delivery. Inside the seal alone.
+    pub(super) fn again(&self) -> Cleared {
+        Cleared { outbound: self.outbound.clone(), ..*self }
+    }
+
+    /// Until when it holds.
+    pub(super) fn until(&self) -> Timestamp {
+        self.until
+    }
+
     /// The message, for reading.
     #[must_use]
     pub fn outbound(&self) -> &Outbound {
@@ -181,11 +191,15 @@ impl Scope {
         Ok(sealed.collect())
     }
 
-    /// Delivers a cleared message through a connector of this hub.
+    /// Delivers a cleared message through a connector of this hub: at most four at a time for a connection, with the
+    /// tries and the breaker of [`crate::resilience`]. Never again after an unknown outcome.
     ///
     /// # Errors
     /// `Blocked` for a clearance of another hub or older than a minute, for a connector in another region than the
-    /// workspace's, and when a policy refuses; what the connector answers.
+    /// workspace's, and when a policy refuses; `Unavailable` or `RateLimited` with [`is_untried`] while the connection
+    /// is left alone; what the connector answers.
+    ///
+    /// [`is_untried`]: crate::resilience::is_untried
     pub async fn deliver(&self, connector: &dyn Connector, cleared: Cleared) -> Result<Receipt> {
         let refuse = |message| Err(Error::new(ErrorKind::Blocked, "connector.deliver", message));
         if cleared.hub != self.hub().token() || cleared.fingerprint != fingerprint(&cleared.outbound) {
@@ -198,7 +212,7 @@ impl Scope {
         self.check_residency(connector.manifest().id, connector.region()).await?;
         // Again at the last moment: a policy that was put in force since the launch holds for what is left of it.
         crate::policy::rule_effect("connector.deliver", channel.as_str(), self).await?;
-        connector.deliver(cleared).await
+        super::guarded::deliver(self, connector, cleared).await
     }
 }
 

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 
 use super::{Health, Status};
 use crate::bus::{DeadEvent, Subscriber, SubscriberCursor};
-use crate::connector::Connector;
+use crate::connector::{Connector, connection_of};
 use crate::job::Queue;
-use crate::store::{Key, Query};
+use crate::resilience::{Breaker, BreakerState};
+use crate::run::Agent;
+use crate::store::{Key, Query, Stored};
 use crate::vault::KeyRotation;
 use crate::{Hub, Result, Scope};
 
@@ -17,11 +19,17 @@ use crate::{Hub, Result, Scope};
 // Our choice (rule of the runtime, section 9.10).
 pub(super) const STUCK: Duration = Duration::from_secs(15 * 60);
 
+/// The subject of the loops of this process.
+pub(super) const WORKERS: &str = "workers";
+
 /// The checks of a hub's own parts.
 pub(crate) fn checks(hub: &Hub) -> Vec<Arc<dyn Health>> {
-    let mut all: Vec<Arc<dyn Health>> = vec![Arc::new(StoreHealth), Arc::new(VaultHealth)];
+    let mut all: Vec<Arc<dyn Health>> =
+        vec![Arc::new(StoreHealth), Arc::new(VaultHealth), Arc::new(WorkerHealth), Arc::new(SchedulerHealth)];
     all.extend(hub.queues().iter().map(|q| Arc::new(QueueHealth(Arc::clone(q))) as Arc<dyn Health>));
     all.extend(hub.subscribers().into_iter().map(|s| Arc::new(SubscriberHealth(s)) as Arc<dyn Health>));
+    all.push(Arc::new(ModelHealth));
+    all.extend(hub.agents().iter().map(|a| Arc::new(AgentHealth(Arc::clone(a))) as Arc<dyn Health>));
     all.extend(hub.connectors().into_iter().map(|c| Arc::new(ConnectorHealth(c)) as Arc<dyn Health>));
     all
 }
@@ -63,6 +71,87 @@ impl Health for VaultHealth {
         }
         Ok(Status::Healthy)
     }
+}
+
+/// The loops of this process that work queues, fire schedules and hear other processes.
+#[derive(Debug)]
+struct WorkerHealth;
+
+#[async_trait]
+impl Health for WorkerHealth {
+    fn subject(&self) -> String {
+        WORKERS.to_owned()
+    }
+    async fn check(&self, cx: &Scope) -> Result<Status> {
+        let dead = cx.hub().dead_loops();
+        if dead.is_empty() {
+            return Ok(Status::Healthy);
+        }
+        Ok(Status::Unhealthy { why: format!("loops that ended: {}", dead.join(", ")) })
+    }
+}
+
+#[derive(Debug)]
+struct SchedulerHealth;
+
+#[async_trait]
+impl Health for SchedulerHealth {
+    fn subject(&self) -> String {
+        "scheduler".to_owned()
+    }
+    async fn check(&self, cx: &Scope) -> Result<Status> {
+        if cx.next_firing().await?.is_some_and(|at| cx.now().since(at) > STUCK) {
+            let why = "a schedule is due for more than 15 minutes: start workers".to_owned();
+            return Ok(Status::Degraded { why });
+        }
+        let lost = cx.lost_zones().await?;
+        if !lost.is_empty() {
+            let why = format!(
+                "these schedules name a zone that is not in the tables any more, that of the workspace stands in: {}",
+                lost.join(", ")
+            );
+            return Ok(Status::Degraded { why });
+        }
+        Ok(Status::Healthy)
+    }
+}
+
+/// The models by their breakers: to ask one costs money.
+#[derive(Debug)]
+struct ModelHealth;
+
+#[async_trait]
+impl Health for ModelHealth {
+    fn subject(&self) -> String {
+        "models".to_owned()
+    }
+    async fn check(&self, cx: &Scope) -> Result<Status> {
+        let all = cx.query::<Breaker>(&Query::index("target").limit(1_000)).await?;
+        let is_open = |b: &Stored<Breaker>| b.target.starts_with("model:") && b.state == BreakerState::Open;
+        let open: Vec<String> = all.into_iter().filter(is_open).map(|b| b.body.target).collect();
+        if open.is_empty() {
+            return Ok(Status::Healthy);
+        }
+        Ok(Status::Degraded { why: format!("their circuit breakers are open: {}", open.join(", ")) })
+    }
+}
+
+#[derive(Debug)]
+struct AgentHealth(Arc<dyn Agent>);
+
+#[async_trait]
+impl Health for AgentHealth {
+    fn subject(&self) -> String {
+        agent_subject(self.0.name())
+    }
+    async fn check(&self, cx: &Scope) -> Result<Status> {
+        self.0.health(cx).await
+    }
+}
+
+/// The subject of an agent.
+pub(crate) fn agent_subject(name: &str) -> String {
+    format!("agent:{name}")
 }
 
 #[derive(Debug)]
@@ -122,7 +211,13 @@ impl Health for ConnectorHealth {
     fn subject(&self) -> String {
         format!("connector:{}", self.0.manifest().id)
     }
-    async fn check(&self, _cx: &Scope) -> Result<Status> {
-        self.0.health().await.map(|()| Status::Healthy)
+    async fn check(&self, cx: &Scope) -> Result<Status> {
+        self.0.health().await?;
+        let breaker = cx.breaker_of(&connection_of(self.0.manifest().id)).await?;
+        if breaker.is_some_and(|b| b.state != BreakerState::Closed) {
+            let why = "it can be reached, and its circuit breaker is open after failed calls".to_owned();
+            return Ok(Status::Degraded { why });
+        }
+        Ok(Status::Healthy)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::record::{HealAction, HealResult};
 use crate::audit::{AuditDraft, Outcome};
 use crate::bus::Event;
-use crate::store::{Key, Query};
+use crate::store::{Key, Query, Stored};
 use crate::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
 
 /// Tries per part and hour; then a person is needed.
@@ -33,7 +33,7 @@ pub trait Recipe: Debug + Send + Sync + 'static {
 }
 
 impl Scope {
-    /// Tries one recipe on one part: checks, applies, checks again, keeps the action with an audit row. Commits by
+    /// Tries one recipe on one part, without a name the next of those that fit: checks, applies, checks again, keeps the action with an audit row. Commits by
     /// itself.
     ///
     /// # Errors
@@ -42,15 +42,20 @@ impl Scope {
     pub(crate) async fn heal(&self, subject: &str, recipe: Option<&str>) -> Result<HealAction> {
         let cx = self.outside();
         let before = cx.check_subject(subject).await?;
-        let recipes = cx.hub().recipes();
-        let wanted =
-            |r: &&std::sync::Arc<dyn Recipe>| r.fits(subject) && recipe.is_none_or(|name| name == r.name());
-        let recipe = recipes.iter().find(wanted).ok_or_else(|| {
-            let names: Vec<&str> = recipes.iter().filter(|r| r.fits(subject)).map(|r| r.name()).collect();
+        let mut fitting = cx.hub().recipes();
+        fitting.retain(|r| r.fits(subject));
+        let tries = cx.recent_tries(subject).await?;
+        let chosen = match recipe {
+            Some(name) => fitting.iter().find(|r| r.name() == name),
+            // What did not help is not tried next.
+            None => fitting.get(tries.len() % fitting.len().max(1)),
+        };
+        let recipe = chosen.ok_or_else(|| {
+            let names: Vec<&str> = fitting.iter().map(|r| r.name()).collect();
             Error::new(ErrorKind::NotFound, "health.recover", "there is no such recipe for this part")
                 .with_context("recipes", names.join(", "))
         })?;
-        cx.may_try(subject).await?;
+        cx.may_try(&tries)?;
         let done = recipe.apply(&cx, subject).await;
         let after = cx.check_subject(subject).await?;
         let is_healthy = after.status.rank() == 0;
@@ -73,11 +78,42 @@ impl Scope {
         Ok(action)
     }
 
-    /// Refuses a try too many or too soon, with the instant of the next one.
-    async fn may_try(&self, subject: &str) -> Result<()> {
+    /// Tries to heal a part by itself after a round found it ill, as far as the bounds allow; after the last of them a
+    /// person is asked, once.
+    pub(super) async fn heal_by_itself(&self, subject: &str) -> Result<()> {
+        let recipes = self.hub().recipes();
+        if !recipes.iter().any(|r| r.fits(subject)) {
+            return Ok(());
+        }
+        let action = match self.heal(subject, None).await {
+            Ok(action) => action,
+            Err(error) if error.kind() == ErrorKind::RateLimited => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if action.result == HealResult::Healed || self.recent_tries(subject).await?.len() < MAX_TRIES {
+            return Ok(());
+        }
+        // A label of its own: the event of the action was made at this very instant under the other one.
+        let label = format!("help|{}", action.id);
+        let cx = self.outside().staging("health.recover", &label);
+        let data = json!({ "tries": MAX_TRIES, "recipe": action.recipe, "detail": action.detail });
+        cx.emit(Event::new(&cx, "health.help_needed", "health", subject, data))?;
+        tracing::error!(subject, "it did not heal by itself: a person should look");
+        cx.flush().await.map(drop)
+    }
+
+    /// The tries of the last hour, oldest first.
+    async fn recent_tries(&self, subject: &str) -> Result<Vec<Stored<HealAction>>> {
         let from = Key::text(subject).and_time(self.now().minus(WINDOW));
         let recent = Query::index("subject").from(from).up_to(Key::text(subject).and_time(self.now()));
-        let tries = self.query::<HealAction>(&recent.limit(100)).await?;
+        let mut tries = self.query::<HealAction>(&recent.limit(100)).await?;
+        // One that is an hour old is over.
+        tries.retain(|t| self.now().since(t.at) < WINDOW);
+        Ok(tries)
+    }
+
+    /// Refuses a try too many or too soon, with the instant of the next one.
+    fn may_try(&self, tries: &[Stored<HealAction>]) -> Result<()> {
         let (Some(first), Some(last)) = (tries.first(), tries.last()) else { return Ok(()) };
         let pause = BACKOFF.saturating_mul(1 << (tries.len() - 1).min(8));
         let next: Timestamp =

@@ -23,7 +23,7 @@ use crate::op::{Entry, entry};
 use crate::store::Kind;
 use crate::{Result, Scope};
 
-pub(crate) use builtin::checks as builtin_checks;
+pub(crate) use builtin::{agent_subject, checks as builtin_checks};
 pub use heal::Recipe;
 pub use ops::{CheckHealth, HealthReport, ListHealth, Recover, SubjectHealth};
 pub(crate) use recipes::recipes as builtin_recipes;
@@ -94,5 +94,7 @@ pub trait Health: Debug + Send + Sync + 'static {
     async fn check(&self, cx: &Scope) -> Result<Status>;
 }
 
+#[cfg(test)]
+mod heal_tests;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,8 @@ impl Scope {
         })
     }
 
-    /// Looks at every part of this workspace, keeps a record of each, and tells of what failed three times in a row.
+    /// Looks at every part of this workspace, keeps a record of each, tells of what failed three times in a row, and
+    /// tries to heal what has a recipe.
     ///
     /// # Errors
     /// What the store answers.
@@ -78,8 +79,15 @@ impl Scope {
             cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
             match cx.flush().await {
                 // Another process was first: its look is as good.
-                Err(error) if error.code() == "stale_revision" => {}
+                Err(error) if error.code() == "stale_revision" => continue,
                 other => drop(other?),
+            }
+            // What is merely worse than it should be gets until the next round to mend.
+            let lasts = record.since < record.at && record.status != Status::Healthy.word();
+            if (record.failures > 0 || lasts)
+                && let Err(error) = self.heal_by_itself(&record.subject).await
+            {
+                tracing::warn!(subject = record.subject, code = error.code(), "a try to heal was cut off");
             }
         }
         self.forget_old().await

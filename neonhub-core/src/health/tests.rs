@@ -96,8 +96,8 @@ async fn a_check_names_every_part_and_keeps_detail_for_who_may_see_it() {
     let report = ward.cx.call(CheckHealth::default()).await.unwrap();
     assert_eq!((report.status.as_str(), report.uptime_ms), ("unhealthy", 5000));
     let subjects: Vec<&str> = report.checks.iter().map(|c| c.subject.as_str()).collect();
-    assert_eq!(subjects, ["store", "vault", "queue:system", "model:test"]);
-    assert_eq!(report.checks[3].detail.as_deref(), Some("unavailable"));
+    assert_eq!(subjects, ["store", "vault", "workers", "scheduler", "queue:system", "models", "model:test"]);
+    assert_eq!(report.checks[6].detail.as_deref(), Some("unavailable"));
     let viewer = ward.cx.with_role(Role::Viewer).call(CheckHealth::default()).await.unwrap();
     assert!(viewer.checks.iter().all(|c| c.detail.is_none()));
     ward.patient.ill.store(99, Ordering::SeqCst);

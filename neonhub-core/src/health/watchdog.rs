@@ -9,21 +9,25 @@ use serde_json::json;
 use super::builtin::STUCK;
 use crate::bus::{Event, SubscriberCursor};
 use crate::job::Job;
-use crate::store::{Key, Query};
+use crate::run::{AgentRun, RunStatus};
+use crate::store::{Key, Query, Stored};
 use crate::{Result, Scope, Timestamp};
+
+/// Runs under way that are looked at, the oldest first.
+const MAX_RUNS: usize = 500;
 
 /// Something that has work and makes no progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stuck {
-    /// The part: `queue:email.send`, `subscriber:webhooks`.
+    /// The part: `queue:email.send`, `subscriber:webhooks`, `run:run_…`.
     pub subject: String,
     /// Since when.
     pub since: Timestamp,
 }
 
 impl Scope {
-    /// Queues with a due job and subscribers with a failing event that have moved nothing for 15 minutes. Each is told
-    /// as an event `watchdog.stuck`.
+    /// Queues with a due job, subscribers with a failing event, and runs in the middle of their work that no process
+    /// holds any more, which have moved nothing for 15 minutes. Each is told as an event `watchdog.stuck`.
     ///
     /// # Errors
     /// What the store answers.
@@ -41,6 +45,7 @@ impl Scope {
                 stuck.push(Stuck { subject, since: cursor.moved_at });
             }
         }
+        stuck.extend(self.stuck_runs().await?);
         if !stuck.is_empty() {
             let cx = self.outside().staging("health.watchdog", "stuck");
             for found in &stuck {
@@ -51,6 +56,19 @@ impl Scope {
             cx.flush().await?;
         }
         Ok(stuck)
+    }
+
+    /// Runs, such as launches of campaigns, whose process is gone and which no other took over.
+    async fn stuck_runs(&self) -> Result<Vec<Stuck>> {
+        let running = Key::text(RunStatus::Running.word());
+        let query = Query::index("status").prefix(running).limit(MAX_RUNS);
+        let gone = |run: &Stored<AgentRun>| run.standing(self) == RunStatus::Interrupted;
+        let since = |run: &Stored<AgentRun>| run.lease.as_ref().map_or(run.started_at, |l| l.until);
+        let runs = self.query::<AgentRun>(&query).await?.into_iter().filter(gone);
+        Ok(runs
+            .map(|run| Stuck { subject: format!("run:{}", run.id), since: since(&run) })
+            .filter(|stuck| self.now().since(stuck.since) > STUCK)
+            .collect())
     }
 
     /// The later of when the oldest ready job became ready and when a job of the queue was last done.

@@ -21,6 +21,7 @@ use crate::op::Entry;
 use crate::permission::Role;
 use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
+use crate::run::Agent;
 use crate::scope::Principal;
 use crate::seal::RootKey;
 use crate::store::{Kind, MemoryStore, SharedStore};
@@ -94,6 +95,7 @@ pub struct HubBuilder {
     approvals: Arc<dyn Approvals>,
     queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
+    agents: Vec<Arc<dyn Agent>>,
 }
 
 impl std::fmt::Debug for HubBuilder {
@@ -162,6 +164,7 @@ impl HubBuilder {
             models: Vec::new(),
             queues: Vec::new(),
             tools: Vec::new(),
+            agents: Vec::new(),
             limits: LimitProfile::default(),
             anchor: None,
             approvals: Arc::new(crate::approval::Desk),
@@ -280,6 +283,12 @@ impl HubBuilder {
         self
     }
 
+    /// Adds an agent that schedules start by its name. Two agents of one name are refused.
+    pub fn agent(mut self, agent: Arc<dyn Agent>) -> Self {
+        self.agents.push(agent);
+        self
+    }
+
     /// Adds the queue of a handler, with the defaults of its name.
     pub fn handler(self, handler: Arc<dyn Handler>) -> Self {
         self.queue(Queue::of(handler))
@@ -361,7 +370,8 @@ impl HubBuilder {
         let catalogue = catalogue(&self.catalogue)?;
         self.check_mode()?;
         let queues = queues(self.queues)?;
-        check_names(&self.subscribers)?;
+        check_names("subscriber", self.subscribers.iter().map(|s| s.name()).collect())?;
+        check_names("agent", self.agents.iter().map(|a| a.name()).collect())?;
         let opened_at = self.clock.now();
         let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
         let (store, home) = match self.place {
@@ -410,6 +420,7 @@ impl HubBuilder {
             room: Room::new(queues.iter().map(|q| q.name())),
             queues,
             tools: crate::tool::Registry::default(),
+            agents: self.agents,
             #[cfg(any(test, feature = "doubles"))]
             faults: RwLock::default(),
             turns: Mutex::default(),
@@ -503,12 +514,13 @@ impl Hub {
     }
 }
 
-fn check_names(subscribers: &[Arc<dyn Subscriber>]) -> Result<()> {
-    let mut names: Vec<&str> = subscribers.iter().map(|s| s.name()).collect();
+fn check_names(what: &'static str, mut names: Vec<&str>) -> Result<()> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair.first() == pair.last()) {
-        Some(pair) => Err(Error::new(ErrorKind::Config, "hub.open", "two subscribers have the same name")
-            .with_context("subscriber", pair.first().copied().unwrap_or_default())),
+        Some(pair) => {
+            Err(Error::new(ErrorKind::Config, "hub.open", format!("two parts have the same name: {what}"))
+                .with_context(what, pair.first().copied().unwrap_or_default()))
+        }
         None => Ok(()),
     }
 }

@@ -71,6 +71,7 @@ struct Inner {
     queues: Vec<Arc<Queue>>,
     room: Room,
     tools: crate::tool::Registry,
+    agents: Vec<Arc<dyn crate::run::Agent>>,
     #[cfg(any(test, feature = "doubles"))]
     faults: RwLock<Option<crate::testing::FaultInjector>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -340,6 +341,12 @@ impl Hub {
     #[must_use]
     pub fn gate_version(&self) -> Option<(&'static str, &'static str)> {
         self.0.gate.as_ref().map(|g| (g.name(), g.version()))
+    }
+
+    /// The agents of this program that can be started by name.
+    #[must_use]
+    pub fn agents(&self) -> &[Arc<dyn crate::run::Agent>] {
+        &self.0.agents
     }
 
     pub(crate) fn tools(&self) -> &crate::tool::Registry {

@@ -1,43 +1,55 @@
-//! Background workers: one loop per queue that sleeps until it is rung, a job comes due, or a lease ends.
+//! Background workers of a process: one loop per queue, one that fires schedules, one that hears other processes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
-use super::claim::{claim, next_due, rate_opens};
-use super::finish::Worked;
-use super::room::{Bell, Room, Taken, lock};
-use super::worker::{close_out, run};
-use super::{Job, JobNote, Queue, QueueControl, recover};
+use super::Queue;
+use super::desk::Desk;
+use super::heed::{keep_time, listen};
+use super::room::lock;
 use crate::permission::Role;
 use crate::scope::Principal;
-use crate::store::{Query, Record as _, Stored};
+use crate::store::{Query, Record as _};
 use crate::tenancy::{DirectoryEntry, WorkspaceId};
-use crate::{Error, ErrorKind, Hub, Result, Scope, Timestamp};
+use crate::{Error, ErrorKind, Hub, Result};
 
 /// How often leases that ended are looked for: a job is never stuck longer than its lease and this.
-const TICK: Duration = Duration::from_millis(500);
-/// Ticks between two looks for processes that are gone.
-const ORPHAN_TICKS: u64 = 4;
+pub(super) const TICK: Duration = Duration::from_millis(500);
 /// With a clock that moves by hand nothing tells when it moved.
-const VIRTUAL_TICK: Duration = Duration::from_millis(5);
-/// Pause after the store refused.
-const AFTER_ERROR: Duration = Duration::from_millis(500);
-/// Most jobs taken in advance, and for how much time of work.
-const AHEAD: (usize, f64) = (512, 0.02);
-/// Jobs taken and not ended at most.
-const MAX_HELD: usize = 4_096;
-/// Commits of others that are read one by one; beyond it every queue looks.
-const FEED_PAGE: usize = 512;
+pub(super) const VIRTUAL_TICK: Duration = Duration::from_millis(5);
 
 /// The tasks of one process.
 #[derive(Debug)]
 pub(crate) struct Crew {
     stop: watch::Sender<Option<Duration>>,
-    tasks: Vec<JoinHandle<()>>,
+    loops: Vec<Loop>,
+}
+
+/// One task, and what it does.
+#[derive(Debug)]
+struct Loop {
+    does: Does,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Debug)]
+enum Does {
+    Queue(Arc<Queue>),
+    Schedules,
+    OtherProcesses,
+}
+
+impl Does {
+    fn word(&self) -> &'static str {
+        match self {
+            Does::Queue(queue) => queue.name(),
+            Does::Schedules => "schedules",
+            Does::OtherProcesses => "other processes",
+        }
+    }
 }
 
 impl Hub {
@@ -63,20 +75,70 @@ impl Hub {
             return Ok(());
         }
         let (stop, stopped) = watch::channel(None);
-        let mut tasks = Vec::new();
-        for queue in chosen {
-            let Some(bell) = room.bell(queue.name()) else { continue };
-            workspaces.iter().for_each(|w| bell.ring(w));
-            let desk = Desk::new(self.clone(), queue, bell, workspaces.clone());
-            tasks.push(tokio::spawn(desk.work(stopped.clone())));
-        }
-        room.set_working(true);
-        tasks.push(tokio::spawn(keep_time(self.clone(), workspaces, stopped.clone())));
+        let mut all: Vec<Does> = chosen.into_iter().map(Does::Queue).collect();
+        all.push(Does::Schedules);
         if self.store().caps().shared {
-            tasks.push(tokio::spawn(listen(self.clone(), stopped)));
+            all.push(Does::OtherProcesses);
         }
-        *crew = Some(Crew { stop, tasks });
+        let begin = |does: Does| self.begin_loop(does, &workspaces, &stopped);
+        let loops = all.into_iter().filter_map(begin).collect();
+        room.set_working(true);
+        *crew = Some(Crew { stop, loops });
         Ok(())
+    }
+
+    fn begin_loop(
+        &self,
+        does: Does,
+        workspaces: &[WorkspaceId],
+        stopped: &watch::Receiver<Option<Duration>>,
+    ) -> Option<Loop> {
+        let (hub, stopped) = (self.clone(), stopped.clone());
+        let task = match &does {
+            Does::Queue(queue) => {
+                let bell = self.room().bell(queue.name())?;
+                workspaces.iter().for_each(|w| bell.ring(w));
+                let desk = Desk::new(hub, Arc::clone(queue), bell, workspaces.to_vec());
+                tokio::spawn(desk.work(stopped))
+            }
+            Does::Schedules => tokio::spawn(keep_time(hub, workspaces.to_vec(), stopped)),
+            Does::OtherProcesses => tokio::spawn(listen(hub, stopped)),
+        };
+        Some(Loop { does, task })
+    }
+
+    /// The loops of this process that ended although nobody stopped them, by what they do.
+    pub(crate) fn dead_loops(&self) -> Vec<&'static str> {
+        let crew = lock(&self.room().crew);
+        // A closing hub ends them on purpose.
+        let Some(crew) = crew.as_ref().filter(|_| !self.is_closing()) else { return Vec::new() };
+        crew.loops.iter().filter(|l| l.task.is_finished()).map(|l| l.does.word()).collect()
+    }
+
+    /// Begins dead loops anew. Jobs they held come back with their leases. Gives what was begun.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub(crate) async fn restart_dead_loops(&self) -> Result<Vec<&'static str>> {
+        let workspaces = workspaces(self).await?;
+        let mut begun = Vec::new();
+        let mut crew = lock(&self.room().crew);
+        let Some(crew) = crew.as_mut().filter(|_| !self.is_closing()) else { return Ok(begun) };
+        let stopped = crew.stop.subscribe();
+        for place in crew.loops.iter_mut().filter(|l| l.task.is_finished()) {
+            if let Some(new) = self.begin_loop(place.does.clone(), &workspaces, &stopped) {
+                *place = new;
+                begun.push(place.does.word());
+            }
+        }
+        Ok(begun)
+    }
+
+    /// Ends a loop as a panic would.
+    #[cfg(test)]
+    pub(crate) fn kill_loop(&self, word: &str) {
+        let crew = lock(&self.room().crew);
+        crew.iter().flat_map(|c| &c.loops).filter(|l| l.does.word() == word).for_each(|l| l.task.abort());
     }
 
     /// Stops the background workers: nothing more is taken, what is in work has `grace` to end, and what is left
@@ -86,14 +148,15 @@ impl Hub {
         let Some(crew) = crew else { return };
         self.room().set_working(false);
         crew.stop.send_replace(Some(grace));
-        for task in crew.tasks {
+        for Loop { task, .. } in crew.loops {
             // A loop that panicked has nothing left to stop; its leases end by themselves.
             let _ = task.await;
         }
     }
 }
 
-async fn workspaces(hub: &Hub) -> Result<Vec<WorkspaceId>> {
+/// Every workspace of the store.
+pub(super) async fn workspaces(hub: &Hub) -> Result<Vec<WorkspaceId>> {
     let cx = hub.scope_of(WorkspaceId::hub(), Principal::System { job: "workers".into() }, Role::Owner);
     let mut query = Query::by_id().limit(500);
     let mut found = Vec::new();
@@ -103,449 +166,4 @@ async fn workspaces(hub: &Hub) -> Result<Vec<WorkspaceId>> {
         query = query.after(crate::store::Key::new(), last.body.id());
         found.extend(page.into_iter().map(|e| e.body.workspace));
     }
-}
-
-/// What a task of a loop came to.
-enum Step {
-    Claimed { workspace: WorkspaceId, want: usize, found: Result<(Vec<Stored<Job>>, Option<Timestamp>)> },
-    Worked(Box<Worked>),
-    Ended { workspace: WorkspaceId, lanes: usize, jobs: Vec<String>, result: Result<()> },
-    Looked { freed: Vec<WorkspaceId> },
-}
-
-/// The loop of one queue.
-struct Desk {
-    hub: Hub,
-    queue: Arc<Queue>,
-    bell: Arc<Bell>,
-    scopes: HashMap<WorkspaceId, Scope>,
-    known: Vec<WorkspaceId>,
-    ready: VecDeque<WorkspaceId>,
-    next: BTreeMap<WorkspaceId, Timestamp>,
-    buffer: VecDeque<(WorkspaceId, Stored<Job>)>,
-    held: HashMap<String, (WorkspaceId, Stored<Job>, Taken)>,
-    tasks: JoinSet<Step>,
-    busy: usize,
-    is_claiming: bool,
-    is_looking: bool,
-    pace: Pace,
-    ticks: u64,
-}
-
-impl Desk {
-    fn new(hub: Hub, queue: Arc<Queue>, bell: Arc<Bell>, known: Vec<WorkspaceId>) -> Self {
-        Desk {
-            hub,
-            queue,
-            bell,
-            scopes: HashMap::new(),
-            known,
-            ready: VecDeque::new(),
-            next: BTreeMap::new(),
-            buffer: VecDeque::new(),
-            held: HashMap::new(),
-            tasks: JoinSet::new(),
-            busy: 0,
-            is_claiming: false,
-            is_looking: false,
-            pace: Pace::new(),
-            ticks: 0,
-        }
-    }
-
-    async fn work(mut self, mut stop: watch::Receiver<Option<Duration>>) {
-        let mut tick = Instant::now();
-        self.look();
-        loop {
-            if stop.borrow().is_some() || self.hub.is_closed() {
-                break;
-            }
-            for workspace in self.bell.take() {
-                self.mark(workspace);
-            }
-            self.mark_due();
-            self.dispatch();
-            self.claim();
-            let wait = self.wait(tick);
-            tokio::select! {
-                biased;
-                _ = stop.changed() => {}
-                Some(step) = self.tasks.join_next(), if !self.tasks.is_empty() => self.take(step).await,
-                () = self.bell.rung() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-            if tick.elapsed() >= self.tick() {
-                tick = Instant::now();
-                self.look();
-            }
-        }
-        let grace = stop.borrow().unwrap_or_default();
-        self.finish(grace).await;
-    }
-
-    fn tick(&self) -> Duration {
-        if self.hub.has_virtual_clock() { VIRTUAL_TICK } else { TICK }
-    }
-
-    fn mark(&mut self, workspace: WorkspaceId) {
-        if !self.ready.contains(&workspace) {
-            if !self.known.contains(&workspace) {
-                self.known.push(workspace.clone());
-            }
-            self.ready.push_back(workspace);
-        }
-    }
-
-    fn mark_due(&mut self) {
-        let now = self.hub.steady_now();
-        let due: Vec<WorkspaceId> =
-            self.next.iter().filter(|(_, at)| **at <= now).map(|(w, _)| w.clone()).collect();
-        for workspace in due {
-            self.next.remove(&workspace);
-            self.mark(workspace);
-        }
-    }
-
-    fn scope(&mut self, workspace: &WorkspaceId) -> Scope {
-        if let Some(scope) = self.scopes.get(workspace) {
-            return scope.clone();
-        }
-        let principal = Principal::System { job: self.queue.name().to_owned() };
-        let scope =
-            self.hub.scope_of(workspace.clone(), principal, Role::Owner).with_permissions(self.queue.rights);
-        self.scopes.insert(workspace.clone(), scope.clone());
-        scope
-    }
-
-    /// Starts what was taken, while lanes are free.
-    fn dispatch(&mut self) {
-        let batch = self.queue.handler.batch().max(1);
-        while self.busy < self.queue.lanes() {
-            let Some((workspace, first)) = self.buffer.pop_front() else { return };
-            let mut jobs = vec![first];
-            while jobs.len() < batch && self.buffer.front().is_some_and(|(w, _)| *w == workspace) {
-                jobs.extend(self.buffer.pop_front().map(|(_, job)| job));
-            }
-            let scope = self.scope(&workspace);
-            let queue = Arc::clone(&self.queue);
-            self.busy += 1;
-            self.tasks.spawn(async move { Step::Worked(Box::new(run(&scope, &queue, jobs).await)) });
-        }
-    }
-
-    /// Takes more from the workspace whose turn it is: what free lanes need, and a little in advance.
-    fn claim(&mut self) {
-        if self.is_claiming || self.held.len() >= MAX_HELD || self.hub.is_paused() {
-            return;
-        }
-        let free =
-            (self.queue.lanes() - self.busy.min(self.queue.lanes())) * self.queue.handler.batch().max(1);
-        let ahead = self.pace.ahead();
-        let want = (free + ahead).saturating_sub(self.buffer.len());
-        // Less than half of what is wanted in advance is not worth a commit yet.
-        if want == 0 || (free == 0 && want * 2 < ahead) {
-            return;
-        }
-        let Some(workspace) = self.ready.pop_front() else { return };
-        let scope = self.scope(&workspace);
-        let queue = Arc::clone(&self.queue);
-        self.is_claiming = true;
-        self.tasks.spawn(async move {
-            let found = take_some(&scope, &queue, want).await;
-            Step::Claimed { workspace, want, found }
-        });
-    }
-
-    async fn take(&mut self, step: std::result::Result<Step, tokio::task::JoinError>) {
-        let mut worked: BTreeMap<WorkspaceId, Vec<Worked>> = BTreeMap::new();
-        let mut next = Some(step);
-        while let Some(step) = next.take() {
-            match step {
-                Ok(Step::Worked(work)) => {
-                    worked.entry(work.cx.workspace().clone()).or_default().push(*work);
-                }
-                Ok(other) => self.settle(other).await,
-                Err(error) => {
-                    tracing::error!(%error, queue = self.queue.name(), "a task of the workers broke")
-                }
-            }
-            next = self.tasks.try_join_next();
-        }
-        for (workspace, works) in worked {
-            let scope = self.scope(&workspace);
-            let queue = Arc::clone(&self.queue);
-            let jobs: Vec<String> = works.iter().flat_map(|w| w.jobs.iter().map(|j| j.id.clone())).collect();
-            self.pace.count(jobs.len());
-            let lanes = works.len();
-            self.tasks.spawn(async move {
-                let result = close_out(&scope, &queue, works).await.map(|_| ());
-                Step::Ended { workspace, lanes, jobs, result }
-            });
-        }
-    }
-
-    async fn settle(&mut self, step: Step) {
-        match step {
-            Step::Claimed { workspace, want, found } => {
-                self.is_claiming = false;
-                match found {
-                    Ok((jobs, next)) => {
-                        if jobs.len() >= want {
-                            self.mark(workspace.clone());
-                        } else if let Some(at) = next {
-                            self.next.insert(workspace.clone(), at);
-                        }
-                        for job in jobs {
-                            let taken = Taken::new(&self.hub, &job.id);
-                            self.held.insert(job.id.clone(), (workspace.clone(), job.clone(), taken));
-                            self.buffer.push_back((workspace.clone(), job));
-                        }
-                    }
-                    Err(error) => self.trouble(workspace, &error).await,
-                }
-            }
-            Step::Ended { workspace, lanes, jobs, result } => {
-                // A lane is free once the outcome is stored: a crash repeats no more handlers than there are lanes.
-                self.busy = self.busy.saturating_sub(lanes);
-                for job in jobs {
-                    self.held.remove(&job);
-                }
-                // An end may have freed a group, a limit or a parent, or put a job off.
-                self.mark(workspace.clone());
-                if let Err(error) = result {
-                    self.trouble(workspace, &error).await;
-                }
-            }
-            Step::Looked { freed } => {
-                self.is_looking = false;
-                freed.into_iter().for_each(|w| self.mark(w));
-            }
-            Step::Worked(_) => {}
-        }
-    }
-
-    async fn trouble(&mut self, workspace: WorkspaceId, error: &Error) {
-        tracing::warn!(%error, queue = self.queue.name(), "the workers could not use the store: they try again");
-        tokio::time::sleep(AFTER_ERROR).await;
-        self.mark(workspace);
-    }
-
-    /// Looks for leases that ended, and now and then for processes that are gone.
-    fn look(&mut self) {
-        if self.is_looking {
-            return;
-        }
-        let orphans = self.ticks.is_multiple_of(ORPHAN_TICKS);
-        self.ticks += 1;
-        self.is_looking = true;
-        let scopes: Vec<Scope> = self.known.clone().iter().map(|w| self.scope(w)).collect();
-        let queue = Arc::clone(&self.queue);
-        self.tasks.spawn(async move {
-            let mut freed = Vec::new();
-            for scope in scopes {
-                let mut count = recover::release_expired(&scope, &queue).await.unwrap_or(0);
-                if orphans {
-                    count += recover::release_orphans(&scope, &queue).await.unwrap_or(0);
-                }
-                if count > 0 {
-                    freed.push(scope.workspace().clone());
-                }
-            }
-            Step::Looked { freed }
-        });
-    }
-
-    fn wait(&self, tick: Instant) -> Duration {
-        let rest = self.tick().saturating_sub(tick.elapsed()).max(Duration::from_millis(1));
-        let now = self.hub.steady_now();
-        match self.next.values().min() {
-            Some(at) if !self.hub.has_virtual_clock() => {
-                let left = at.as_millis().saturating_sub(now.as_millis()).max(0);
-                rest.min(
-                    Duration::from_millis(u64::try_from(left).unwrap_or(0)).max(Duration::from_micros(200)),
-                )
-            }
-            _ => rest,
-        }
-    }
-
-    /// Ends: what was not begun is free at once, what runs has its grace, and what is left then is freed.
-    async fn finish(mut self, grace: Duration) {
-        let mut idle: Vec<(WorkspaceId, Stored<Job>)> = self.buffer.drain(..).collect();
-        for (_, job) in &idle {
-            self.held.remove(&job.id);
-        }
-        let deadline = tokio::time::Instant::now() + grace;
-        while !self.tasks.is_empty() {
-            match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
-                Ok(Some(step)) => {
-                    self.take(step).await;
-                    for (workspace, job) in self.buffer.drain(..) {
-                        self.held.remove(&job.id);
-                        idle.push((workspace, job));
-                    }
-                }
-                Ok(None) => break,
-                Err(_) => {
-                    self.tasks.abort_all();
-                    break;
-                }
-            }
-        }
-        idle.extend(std::mem::take(&mut self.held).into_values().map(|(w, job, _)| (w, job)));
-        let mut by_workspace: BTreeMap<WorkspaceId, Vec<Stored<Job>>> = BTreeMap::new();
-        for (workspace, job) in idle {
-            by_workspace.entry(workspace).or_default().push(job);
-        }
-        for (workspace, jobs) in by_workspace {
-            let scope = self.scope(&workspace);
-            if let Err(error) = recover::give_back(&scope, jobs).await {
-                tracing::warn!(%error, "leases were not given back: they end by themselves");
-            }
-        }
-    }
-}
-
-/// Takes jobs, and says when to look again if there were fewer than wanted.
-async fn take_some(cx: &Scope, queue: &Queue, want: usize) -> Result<(Vec<Stored<Job>>, Option<Timestamp>)> {
-    let jobs = claim(cx, queue, want).await?;
-    if jobs.len() >= want {
-        return Ok((jobs, None));
-    }
-    let now = cx.hub().steady_now();
-    let mut next = next_due(cx, queue, now).await?;
-    if queue.rate.is_some() {
-        let control = cx.get::<QueueControl>(queue.name()).await?;
-        if let Some(at) = rate_opens(queue, control.as_ref().map(|c| &c.body)).filter(|at| *at > now) {
-            next = Some(next.map_or(at, |n| n.min(at)));
-        }
-    }
-    Ok((jobs, next))
-}
-
-/// How fast jobs are done, so that quick ones are taken in advance and slow ones are not.
-struct Pace {
-    since: Instant,
-    done: usize,
-    per_second: f64,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Pace { since: Instant::now(), done: 0, per_second: 0.0 }
-    }
-
-    fn count(&mut self, jobs: usize) {
-        self.done += jobs;
-    }
-
-    fn ahead(&mut self) -> usize {
-        let elapsed = self.since.elapsed().as_secs_f64();
-        if elapsed >= 0.005 {
-            self.per_second = self.done as f64 / elapsed;
-            self.done = 0;
-            self.since = Instant::now();
-        }
-        ((self.per_second * AHEAD.1) as usize).min(AHEAD.0)
-    }
-}
-
-/// Fires schedules as their instants come.
-async fn keep_time(hub: Hub, mut known: Vec<WorkspaceId>, mut stop: watch::Receiver<Option<Duration>>) {
-    let clock = hub.room().clock();
-    let rest = if hub.has_virtual_clock() { VIRTUAL_TICK } else { TICK };
-    loop {
-        let mut next: Option<Timestamp> = None;
-        for workspace in clock.take() {
-            if !known.contains(&workspace) {
-                known.push(workspace);
-            }
-        }
-        for workspace in &known {
-            match fire(&hub, workspace).await {
-                Ok(at) => next = [next, at].into_iter().flatten().min(),
-                Err(_) if hub.is_closed() => return,
-                Err(error) => tracing::warn!(%error, "schedules could not be fired: they are tried again"),
-            }
-        }
-        let left = next.map(|at| at.as_millis().saturating_sub(hub.steady_now().as_millis()).max(1));
-        let left = left.map_or(rest, |ms| rest.min(Duration::from_millis(ms.unsigned_abs())));
-        tokio::select! {
-            _ = stop.changed() => return,
-            () = clock.rung() => {}
-            () = tokio::time::sleep(left) => {}
-        }
-    }
-}
-
-async fn fire(hub: &Hub, workspace: &WorkspaceId) -> Result<Option<Timestamp>> {
-    if hub.is_paused() {
-        return Ok(None);
-    }
-    let cx = hub.scope_of(workspace.clone(), Principal::System { job: "schedules".into() }, Role::Owner);
-    cx.fire_due().await?;
-    cx.next_firing().await
-}
-
-/// Hears of commits by other processes and rings for them.
-async fn listen(hub: Hub, mut stop: watch::Receiver<Option<Duration>>) {
-    let mut others = hub.store().watch_others();
-    let mut cursor = hub.store().seq().await.unwrap_or(0);
-    loop {
-        tokio::select! {
-            _ = stop.changed() => return,
-            changed = others.changed() => if changed.is_err() { return },
-        }
-        others.borrow_and_update();
-        match hear(&hub, &mut cursor).await {
-            Ok(()) => {}
-            Err(_) if hub.is_closed() => return,
-            Err(error) => tracing::warn!(%error, "the commits of other processes could not be read"),
-        }
-    }
-}
-
-async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
-    let room = hub.room();
-    loop {
-        let entries = match hub.store().changes(*cursor, FEED_PAGE).await {
-            Ok(entries) => entries,
-            // The feed was trimmed beyond where this process stood.
-            Err(error) if error.code() == "cursor_expired" => return look_everywhere(hub, cursor).await,
-            Err(error) => return Err(error),
-        };
-        let Some(last) = entries.last().map(|e| e.seq) else { return Ok(()) };
-        let is_full = entries.len() == FEED_PAGE;
-        *cursor = last;
-        for entry in &entries {
-            let is = |kind: &str| entry.changes.iter().any(|c| c.kind == kind);
-            if is(Job::KIND) || is(QueueControl::KIND) {
-                room.ring_all(&entry.workspace);
-            }
-            for note in entry.changes.iter().filter(|c| c.kind == JobNote::KIND && room.holds(&c.id)) {
-                stop_if_asked(hub, room, &entry.workspace, &note.id).await?;
-            }
-        }
-        if is_full {
-            return look_everywhere(hub, cursor).await;
-        }
-    }
-}
-
-/// Far behind, everything looks once, instead of every line being read.
-async fn look_everywhere(hub: &Hub, cursor: &mut u64) -> Result<()> {
-    *cursor = hub.store().seq().await?;
-    for workspace in workspaces(hub).await? {
-        hub.room().ring_all(&workspace);
-    }
-    Ok(())
-}
-
-/// Tells a handler here that another process cancelled its job.
-async fn stop_if_asked(hub: &Hub, room: &Room, workspace: &WorkspaceId, job: &str) -> Result<()> {
-    let cx = hub.scope_of(workspace.clone(), Principal::System { job: "workers".into() }, Role::Owner);
-    if cx.get::<JobNote>(job).await?.is_some_and(|n| n.cancel.is_some()) {
-        room.stop(job);
-    }
-    Ok(())
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::model::HistoryLine;
 use super::spec::millis;
-use super::{Jitter, Job, JobError, JobNote, JobState, Outcome, Queue, flow};
+use super::{HistoryLine, Jitter, Job, JobError, JobNote, JobState, Outcome, Queue, flow};
 use crate::bus::Event;
 use crate::op::Unit;
 use crate::scope::Writing;
@@ -265,7 +264,9 @@ fn pause(cx: &Scope, queue: &Queue, job: &Job, error: &Error) -> Option<Timestam
     use ErrorKind as K;
     let is_final =
         matches!(error.kind(), K::InvalidInput | K::PermissionDenied | K::ConsentRequired | K::Blocked);
-    if is_final || job.attempts >= job.max_attempts {
+    // What may have happened is not repeated; a handler that probes names the instant.
+    let is_unknown = error.kind() == K::OutcomeUnknown && !matches!(error.retry(), Retry::After(_));
+    if is_final || is_unknown || job.attempts >= job.max_attempts {
         return None;
     }
     let draw = |bound: u64| cx.with_rng(|rng| rng.below(bound));

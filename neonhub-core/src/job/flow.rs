@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finish::note_history;
+use super::finish::{event, note_history};
 use super::{Job, JobEdge, JobSpec, JobState, OnChildFailure};
 use crate::store::{Key, Query, Stored};
 use crate::{Error, Result, Scope};
@@ -203,6 +203,7 @@ async fn fail(cx: &Scope, parent: &mut Stored<Job>, child: &Job) -> Result<()> {
     parent.body.finished_at = Some(cx.now());
     cx.save(parent)?;
     note_history(cx, &parent.id, JobState::Failed, "child_failed").await?;
+    cx.emit(event(cx, &parent.body))?;
     cancel_children(cx, &parent.id, &child.id).await
 }
 
@@ -226,6 +227,7 @@ pub(super) async fn cancel_children(cx: &Scope, parent: &str, except: &str) -> R
             job.body.state = JobState::Cancelled;
             job.body.finished_at = Some(cx.now());
             cx.save(&job)?;
+            cx.emit(event(cx, &job.body))?;
             parents.push(job.body.id);
         }
     }

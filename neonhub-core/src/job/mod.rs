@@ -4,17 +4,22 @@
 //! and every commit of a worker checks that it still holds them. What must happen once hangs on the effect ledger of
 //! the handler, never on the queue alone.
 
+mod backoff;
+mod beside;
 mod claim;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a suite of tests")]
 pub mod conformance;
 mod crew;
 mod declare;
+mod desk;
 mod enqueue;
 mod finish;
 mod flow;
+mod heed;
 mod model;
 pub mod ops;
+mod pace;
 pub mod queue_ops;
 mod recover;
 mod room;
@@ -28,13 +33,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use backoff::{Backoff, BackoffKind, Jitter};
+pub use beside::{HistoryLine, JobEdge, JobNote, JobWorker, LogLine, QueueControl};
 pub use declare::{Declaration, JobType, Keep, Queue, Rate, Unhandled, job_type};
 pub use finish::Drained;
 pub use flow::FlowNode;
-pub use model::{
-    Backoff, BackoffKind, DedupeMode, HistoryLine, Jitter, Job, JobEdge, JobError, JobNote, JobState,
-    JobWorker, Lease, LogLine, OnChildFailure, QueueControl,
-};
+pub use model::{DedupeMode, Job, JobError, JobState, Lease, OnChildFailure};
 pub use queue_ops::{QueueStats, QueueView};
 pub use room::JobTurn;
 pub(crate) use room::Room;
@@ -106,6 +110,9 @@ pub trait Handler: Debug + Send + Sync + 'static {
     /// Does the work.
     async fn work(&self, cx: &Scope, jobs: &[Job]) -> Result<Vec<Outcome>>;
 }
+
+#[cfg(test)]
+mod clock_tests;
 
 #[cfg(test)]
 mod tests {

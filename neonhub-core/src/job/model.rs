@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Backoff;
 use crate::store::{Index, Key, Record};
 use crate::{Error, Timestamp};
 
@@ -83,73 +84,6 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
-/// How pauses between tries grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BackoffKind {
-    /// Always the base.
-    Fixed,
-    /// Doubles with each failure.
-    Exponential,
-}
-
-/// Whether pauses are spread by chance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Jitter {
-    /// Anything between 0 and the pause.
-    // "Full jitter": Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
-    Full,
-    /// Exactly the pause.
-    None,
-}
-
-/// Pauses between tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Backoff {
-    /// How they grow.
-    pub kind: BackoffKind,
-    /// First pause in milliseconds, at least 1.
-    pub base_ms: u64,
-    /// Longest pause in milliseconds.
-    pub cap_ms: u64,
-    /// Whether they are spread by chance.
-    pub jitter: Jitter,
-}
-
-impl Backoff {
-    /// Doubling from `base` up to `cap`, with full jitter.
-    #[must_use]
-    pub const fn doubling(base: Duration, cap: Duration) -> Self {
-        Backoff {
-            kind: BackoffKind::Exponential,
-            base_ms: base.as_millis() as u64,
-            cap_ms: cap.as_millis() as u64,
-            jitter: Jitter::Full,
-        }
-    }
-
-    /// Always the same pause.
-    #[must_use]
-    pub const fn fixed(pause: Duration) -> Self {
-        let ms = pause.as_millis() as u64;
-        Backoff { kind: BackoffKind::Fixed, base_ms: ms, cap_ms: ms, jitter: Jitter::None }
-    }
-
-    /// The longest pause after the `nth` failure, counted from 1, before chance.
-    #[must_use]
-    pub fn ceiling_ms(&self, nth: u16) -> u64 {
-        match self.kind {
-            BackoffKind::Fixed => self.base_ms.min(self.cap_ms),
-            BackoffKind::Exponential => {
-                let doubling = 1_u64 << u32::from(nth.saturating_sub(1)).min(40);
-                self.base_ms.saturating_mul(doubling).min(self.cap_ms)
-            }
-        }
-    }
-}
-
 /// What happens when the dedupe key of a new job is held by a live one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -195,15 +129,6 @@ impl From<&Error> for JobError {
             retryable: error.is_retryable(),
         }
     }
-}
-
-/// One line that a handler noted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LogLine {
-    /// When.
-    pub at: Timestamp,
-    /// What; at most 500 characters.
-    pub text: String,
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
@@ -369,103 +294,4 @@ impl Record for Job {
 
 pub(super) fn group_key(queue: &str, group: &str, slot: u16) -> Key {
     Key::text(queue).and_text(group).and_int(i64::from(slot))
-}
-
-/// What is written about a job while a worker holds it, beside the job so that its lease stays untouched.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct JobNote {
-    /// Id of the job.
-    pub id: String,
-    /// How far it is, in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<u8>,
-    /// The last 100 lines.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<LogLine>,
-    /// Why it is to stop, once someone asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel: Option<String>,
-    /// Its states so far, oldest first; the last 50.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<HistoryLine>,
-}
-
-impl Record for JobNote {
-    const KIND: &'static str = "job_note";
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-/// One failed try or other turn in the life of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HistoryLine {
-    /// When.
-    pub at: Timestamp,
-    /// The state it came to.
-    pub state: JobState,
-    /// Why: the word of an error, or what was asked.
-    pub reason: String,
-}
-
-/// What was set for a queue of this workspace while the program runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct QueueControl {
-    /// The queue.
-    pub queue: String,
-    /// No job of it is taken.
-    #[serde(default)]
-    pub paused: bool,
-    /// When the next job may start under the rate of the queue, in milliseconds; with a fraction.
-    #[serde(default)]
-    pub rate_at_ms: f64,
-}
-
-impl Record for QueueControl {
-    const KIND: &'static str = "queue_control";
-    fn id(&self) -> &str {
-        &self.queue
-    }
-}
-
-/// A further parent of a job, so that a parent finds all its children.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct JobEdge {
-    /// `parent>child`.
-    pub id: String,
-    /// The job that waits.
-    pub parent: String,
-    /// The job it waits for.
-    pub child: String,
-}
-
-impl Record for JobEdge {
-    const KIND: &'static str = "job_edge";
-    const INDEXES: &'static [Index] = &[Index::on("parent"), Index::on("child")];
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn keys(&self) -> Vec<Option<Key>> {
-        vec![Some(Key::text(&self.parent)), Some(Key::text(&self.child))]
-    }
-}
-
-/// A process that works jobs. Its leases hold as long as it reports here.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct JobWorker {
-    /// Name of the worker.
-    pub id: String,
-    /// All its leases hold at least until then.
-    pub until: Timestamp,
-}
-
-impl Record for JobWorker {
-    const KIND: &'static str = "job_worker";
-    const INDEXES: &'static [Index] = &[Index::on("until")];
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn keys(&self) -> Vec<Option<Key>> {
-        vec![Some(self.until.into())]
-    }
 }

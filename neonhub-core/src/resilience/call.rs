@@ -100,6 +100,11 @@ impl Attempt {
     pub fn sent(&self) {
         self.sent.store(true, Ordering::SeqCst);
     }
+
+    /// Says that an answer came after all which tells what happened: a timeout that it reports is one before sending.
+    pub fn answered(&self) {
+        self.sent.store(false, Ordering::SeqCst);
+    }
 }
 
 /// A call that is not guarded yet.

@@ -44,6 +44,7 @@ pub use bucket::{Bucket, LimitOverride};
 pub use call::{Attempt, Call, Guarded, Plan};
 pub use gcra::Rate;
 pub use profile::{Counted, LimitProfile};
+pub use target::is_untried;
 
 pub(crate) use bucket::Buckets;
 pub(crate) use target::Targets;

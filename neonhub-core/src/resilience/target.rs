@@ -20,6 +20,16 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How often a breaker is read again when other processes move it at the same time.
 const TRIES: u32 = 4;
 
+/// Key of the context of errors that came before the target was touched; its value says what refused.
+const UNTRIED: &str = "untried";
+
+/// True when the target was not touched: its breaker is open, no place became free, or its rate is used up. Nothing was
+/// tried, so nothing counts as a try.
+#[must_use]
+pub fn is_untried(error: &Error) -> bool {
+    error.context().any(|(key, _)| key == UNTRIED)
+}
+
 #[derive(Debug)]
 struct Target {
     breaker: Breaker,
@@ -119,10 +129,17 @@ impl Scope {
                 "the provider's quota is used up: call again after the time that is named",
             )
             .with_context("target", &plan.target)
+            .with_context(UNTRIED, "quota")
             .with_retry(Retry::After(wait)));
         }
         match plan.rate {
-            Some(rate) => self.take(&format!("target|{}", plan.target), rate).await,
+            Some(rate) => {
+                let taken = self.take(&format!("target|{}", plan.target), rate).await;
+                taken.map_err(|error| match error.kind() {
+                    ErrorKind::RateLimited => error.with_context(UNTRIED, "rate"),
+                    _ => error,
+                })
+            }
             None => Ok(()),
         }
     }
@@ -137,6 +154,7 @@ impl Scope {
         let full = |message| {
             Error::new(ErrorKind::Unavailable, self.operation(), message)
                 .with_context("target", &plan.target)
+                .with_context(UNTRIED, "bulkhead")
                 .with_retry(Retry::Backoff)
         };
         // One count is the target's own, one is this call's.
@@ -182,6 +200,7 @@ impl Scope {
         )
         .with_code("breaker_open")
         .with_context("target", &plan.target)
+        .with_context(UNTRIED, "breaker")
         .with_retry(Retry::After(Duration::from_millis(wait)))
     }
 
@@ -242,5 +261,30 @@ impl Scope {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The breaker of a target as it is stored; `None` when it never moved.
+    pub(crate) async fn breaker_of(&self, target: &str) -> Result<Option<Breaker>> {
+        Ok(self.get::<Breaker>(target).await?.map(|b| b.body))
+    }
+
+    /// Closes the breaker of a target in a commit of its own; true when it was not closed.
+    pub(crate) async fn close_breaker(&self, target: &str) -> Result<bool> {
+        for _ in 0..TRIES {
+            let cx = self.outside().staging("breakers.reset", target);
+            let Some(mut stored) = cx.get::<Breaker>(target).await? else { return Ok(false) };
+            let was_open = stored.body.close();
+            if was_open {
+                cx.save(&stored)?;
+                match cx.flush().await {
+                    // Another process moved it in this moment.
+                    Err(error) if error.code() == "stale_revision" => continue,
+                    other => drop(other?),
+                }
+            }
+            self.hub().targets().forget(self, target);
+            return Ok(was_open);
+        }
+        Ok(false)
     }
 }

@@ -54,6 +54,7 @@
 //! # }).unwrap();
 //! ```
 
+mod agent;
 mod dispatch;
 mod driver;
 mod entry;
@@ -69,6 +70,8 @@ mod state;
 use crate::op::{Entry as Operation, entry as operation};
 use crate::store::Kind;
 
+pub use agent::Agent;
+pub(crate) use agent::intent_of;
 pub use driver::{Driver, NewRun, Probe, ProbeAnswer, RunView};
 pub use entry::{EffectClass, Entry, LOG_VERSION, RunStatus, ToolState, What, effect_of};
 pub use machine::{Command, Failure, Limits, Machine, Program, RunEvent, WaitOn};

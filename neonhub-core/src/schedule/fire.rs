@@ -8,7 +8,7 @@ use serde_json::json;
 use super::model::{AgentSession, Missed, Overlap, Schedule, SessionState};
 use super::when::Plan;
 use super::work::{Ended, settle};
-use super::{SESSION_END, SESSION_RUN, SYSTEM, Target};
+use super::{SESSION_AGENT, SESSION_END, SESSION_RUN, SYSTEM, Target};
 use crate::bus::Event;
 use crate::job::{FlowNode, Job, JobSpec, OnChildFailure};
 use crate::op::Unit;
@@ -25,6 +25,10 @@ const MAX_MISSED: usize = 100;
 const PAGE: usize = 256;
 /// Sessions under way that are looked at for one schedule.
 const MAX_OPEN: usize = 200;
+/// The longest time of one try of a session.
+const LONGEST: Duration = Duration::from_secs(86_400);
+/// How much longer than the deadline of its operation a try may take: the door answers at the deadline itself.
+const PAST_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Scope {
     /// Fires every schedule of this workspace whose instant has come. Gives how many fired.
@@ -55,6 +59,15 @@ impl Scope {
     pub(crate) async fn next_firing(&self) -> Result<Option<Timestamp>> {
         let first = Query::index("next_at").limit(1);
         Ok(self.query::<Schedule>(&first).await?.first().and_then(|s| s.next_at))
+    }
+
+    /// Names of schedules whose zone is not in the tables any more, among those that fire next.
+    pub(crate) async fn lost_zones(&self) -> Result<Vec<String>> {
+        let next = Query::index("next_at").limit(PAGE);
+        let is_lost =
+            |s: &Stored<Schedule>| s.when.zone_name().is_some_and(|z| crate::zone("zone", z).is_err());
+        let found = self.query::<Schedule>(&next).await?.into_iter().filter(is_lost);
+        Ok(found.map(|s| s.body.name).collect())
     }
 }
 
@@ -164,6 +177,24 @@ pub(super) fn pause(cx: &Scope, schedule: &mut Schedule, reason: &str) -> Result
     emit(cx, schedule, "schedule.paused", json!({ "reason": reason }))
 }
 
+/// True while an earlier firing of the schedule is under way and this one must wait for it. A job that waits (for the
+/// next try, or for what its run waits for) gives its group free, so the group alone does not tell.
+pub(super) async fn must_wait(cx: &Scope, schedule: &Schedule, session: &AgentSession) -> Result<bool> {
+    if schedule.overlap == Overlap::Allow {
+        return Ok(false);
+    }
+    let earlier = Key::text(schedule.id.as_str());
+    let query = Query::index("open").from(earlier.clone()).up_to(earlier.and_time(session.planned_at));
+    for open in cx.query::<AgentSession>(&query.limit(MAX_OPEN)).await? {
+        let (true, Some(job)) = (open.id != session.id, &open.job_id) else { continue };
+        // One whose job is gone is settled at the next firing and holds nobody up.
+        if cx.get::<Job>(job).await?.is_some_and(|j| !j.state.is_ended()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Sessions of a schedule that are not at their end; those whose job is gone are settled on the way.
 async fn open_sessions(cx: &Scope, schedule: &mut Schedule) -> Result<Vec<Stored<AgentSession>>> {
     let query = Query::index("open").prefix(Key::text(schedule.id.as_str())).limit(MAX_OPEN);
@@ -221,8 +252,17 @@ fn enqueue(cx: &Scope, schedule: &Schedule, session: &AgentSession, target: &Tar
     match target {
         Target::Operation { operation, input } => {
             let payload = json!({ "session": session.id, "operation": operation, "input": input });
-            let spec = shape(JobSpec::new(SYSTEM, SESSION_RUN, payload)).run_at(at);
+            let mut spec = shape(JobSpec::new(SYSTEM, SESSION_RUN, payload)).run_at(at);
+            // The operation has a deadline of its own; the time of a plain job would cut long ones off.
+            if let Ok(entry) = cx.hub().operation(operation) {
+                spec = spec.timeout(entry.deadline.saturating_add(PAST_DEADLINE).min(LONGEST));
+            }
             cx.enqueue(spec)
+        }
+        Target::Agent { agent, intent, input } => {
+            let payload = json!({ "session": session.id, "agent": agent, "intent": intent, "input": input });
+            // A run is bounded by its own limits.
+            cx.enqueue(shape(JobSpec::new(SYSTEM, SESSION_AGENT, payload)).run_at(at).timeout(LONGEST))
         }
         Target::Job { queue, name, payload: work } => {
             let work = shape(JobSpec::new(queue.clone(), name.clone(), work.clone())).run_at(at);

@@ -4,6 +4,7 @@
 //! session of the instant with its job. Sessions are worked by the queue `system`, or follow the job of another
 //! queue.
 
+mod agent_work;
 mod fire;
 mod model;
 mod ops;
@@ -11,6 +12,8 @@ mod session_ops;
 mod when;
 mod work;
 
+#[cfg(test)]
+mod agent_tests;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +34,7 @@ use crate::{Result, Scope, Timestamp};
 /// The queue of built-in work.
 pub(crate) const SYSTEM: &str = "system";
 const SESSION_RUN: &str = "session.run";
+const SESSION_AGENT: &str = "session.agent";
 const SESSION_END: &str = "session.end";
 
 /// Operations on schedules and sessions.

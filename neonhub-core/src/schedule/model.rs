@@ -25,6 +25,17 @@ pub enum Target {
         #[serde(default)]
         input: Value,
     },
+    /// An intent of an agent: each firing is a run.
+    Agent {
+        /// The agent's name.
+        agent: String,
+        /// The intent; not needed for an agent that has only one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intent: Option<String>,
+        /// Input of the run.
+        #[serde(default)]
+        input: Value,
+    },
     /// A job of a queue.
     Job {
         /// The queue.
@@ -38,11 +49,13 @@ pub enum Target {
 }
 
 impl Target {
-    /// Its name: the operation, or queue and work.
+    /// Its name: the operation, agent and intent, or queue and work.
     #[must_use]
     pub fn label(&self) -> String {
         match self {
             Target::Operation { operation, .. } => operation.clone(),
+            Target::Agent { agent, intent: None, .. } => agent.clone(),
+            Target::Agent { agent, intent: Some(intent), .. } => format!("{agent}.{intent}"),
             Target::Job { queue, name, .. } => format!("{queue}/{name}"),
         }
     }
@@ -200,9 +213,9 @@ pub struct AgentSession {
     /// Its schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_id: Option<ScheduleId>,
-    /// What it starts: an operation, or queue and work.
+    /// What it starts: an operation, agent and intent, or queue and work.
     pub agent: String,
-    /// Runs it led to.
+    /// Runs it led to, oldest first: one, and one more for each failed try.
     #[serde(default)]
     pub run_ids: Vec<String>,
     /// Its job.
@@ -224,7 +237,7 @@ pub struct AgentSession {
     /// Tries so far.
     #[serde(default)]
     pub attempt: u32,
-    /// Why it was skipped, failed or cancelled.
+    /// Why it was skipped, failed or cancelled; while it runs, what its run waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What it answered, up to 2 000 characters of JSON.

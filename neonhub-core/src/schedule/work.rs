@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::fire::{emit, pause};
+use super::agent_work::{self, AgentRunOf};
+use super::fire::{emit, must_wait, pause};
 use super::model::{AgentSession, Schedule, SessionId, SessionState};
-use super::{SESSION_END, SESSION_RUN, SYSTEM};
+use super::{SESSION_AGENT, SESSION_END, SESSION_RUN, SYSTEM};
 use crate::approval;
 use crate::bus::Event;
 use crate::job::ops::CancelJob;
@@ -18,7 +19,7 @@ use crate::store::{self, Key, Query, Stored};
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// Characters of an answer that a session keeps.
-const MAX_SUMMARY: usize = 2_000;
+pub(super) const MAX_SUMMARY: usize = 2_000;
 /// Ended sessions kept per schedule: those that failed, and the others.
 // The figures of the earlier product.
 const KEEP: [(i64, usize); 2] = [(0, 500), (1, 200)];
@@ -49,6 +50,7 @@ pub(super) enum Ended {
 
 static TYPES: &[JobType] = &[
     job_type::<Run>(SESSION_RUN),
+    job_type::<AgentRunOf>(SESSION_AGENT),
     job_type::<End>(SESSION_END),
     job_type::<approval::Expire>(approval::EXPIRE),
     job_type::<store::Cascade>(store::CASCADE),
@@ -74,6 +76,7 @@ impl Handler for System {
         for job in jobs {
             outcomes.push(match job.name.as_str() {
                 SESSION_RUN => run(cx, job).await?,
+                SESSION_AGENT => agent_work::run(cx, job).await?,
                 approval::EXPIRE => approval::expire(cx, job).await?,
                 store::CASCADE => store::cascade(cx, job).await?,
                 _ => close(cx, job).await?,
@@ -83,12 +86,12 @@ impl Handler for System {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T> {
     serde_json::from_value(job.payload.clone()).map_err(|e| Error::internal("sessions.run", e))
 }
 
 /// The session and its schedule; `None` when one of them was removed.
-async fn load(
+pub(super) async fn load(
     cx: &Scope,
     id: &SessionId,
 ) -> Result<Option<(Stored<AgentSession>, Option<Stored<Schedule>>)>> {
@@ -106,11 +109,10 @@ async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
     if session.state.is_ended() {
         return Ok(Outcome::Done);
     }
-    let Some(mut schedule) = schedule else {
-        settle_alone(cx, &mut session.body, Ended::Cancelled("the schedule was removed".into()))?;
-        cx.save(&session)?;
-        return Ok(Outcome::Done);
-    };
+    let Some(mut schedule) = schedule else { return orphaned(cx, session) };
+    if must_wait(cx, &schedule, &session).await? {
+        return Ok(Outcome::Later(cx.now().plus(agent_work::LOOK)));
+    }
     session.body.state = SessionState::Running;
     session.body.started_at = session.started_at.or(Some(cx.now()));
     session.body.attempt += 1;
@@ -142,6 +144,23 @@ async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
         // The session holds the failure; a dead letter beside it would say the same again.
         Err(error) => Ended::Failed(error.code().to_owned()),
     };
+    close_session(cx, session, schedule, ended).await
+}
+
+/// Ends a session whose schedule was removed before it ran.
+pub(super) fn orphaned(cx: &Scope, mut session: Stored<AgentSession>) -> Result<Outcome> {
+    settle_alone(cx, &mut session.body, Ended::Cancelled("the schedule was removed".into()))?;
+    cx.save(&session)?;
+    Ok(Outcome::Done)
+}
+
+/// Ends a session and looks after what its schedule keeps.
+pub(super) async fn close_session(
+    cx: &Scope,
+    mut session: Stored<AgentSession>,
+    mut schedule: Stored<Schedule>,
+    ended: Ended,
+) -> Result<Outcome> {
     if settle(cx, &mut schedule.body, &mut session.body, ended)? {
         cx.save(&schedule)?;
     }
@@ -172,19 +191,13 @@ async fn close(cx: &Scope, job: &Job) -> Result<Outcome> {
         session.body.attempt = u32::from(child.attempts.max(1));
     }
     match schedule {
-        Some(mut schedule) => {
-            if settle(cx, &mut schedule.body, &mut session.body, ended)? {
-                cx.save(&schedule)?;
-            }
-            cx.save(&session)?;
-            sweep(cx, &schedule).await?;
-        }
+        Some(schedule) => close_session(cx, session, schedule, ended).await,
         None => {
             settle_alone(cx, &mut session.body, ended)?;
             cx.save(&session)?;
+            Ok(Outcome::Done)
         }
     }
-    Ok(Outcome::Done)
 }
 
 /// Ends a session and counts it for its schedule, which pauses itself after too many failures in a row. Gives whether the
@@ -232,7 +245,7 @@ fn settle_alone(cx: &Scope, session: &mut AgentSession, ended: Ended) -> Result<
     tell(cx, session, word, json!({ "reason": session.reason }))
 }
 
-fn tell(cx: &Scope, session: &AgentSession, kind: &str, data: Value) -> Result<()> {
+pub(super) fn tell(cx: &Scope, session: &AgentSession, kind: &str, data: Value) -> Result<()> {
     let mut event = Event::new(cx, kind, "agent_session", session.id.as_str(), data);
     if let (Some(schedule), Value::Object(data)) = (&session.schedule_id, &mut event.data) {
         data.insert("schedule".into(), json!(schedule));
@@ -249,9 +262,16 @@ pub(super) async fn cancel(
     if session.state.is_ended() {
         return Ok(session.body);
     }
-    if let Some(job) = &session.job_id {
-        let flow = cx.get::<Job>(job).await?.and_then(|j| j.body.flow_id);
-        let id = flow.is_none().then(|| job.clone());
+    agent_work::cancel_runs(cx, &session).await?;
+    let job = match &session.job_id {
+        Some(id) => cx.get::<Job>(id).await?,
+        None => None,
+    };
+    // A run stops by itself at its next await and writes down how; its worker must be there for that.
+    let stops_itself = |j: &Job| j.name == SESSION_AGENT && j.state == JobState::Active;
+    if let Some(job) = job.filter(|j| !stops_itself(j)) {
+        let (job, flow) = (job.body.id, job.body.flow_id);
+        let id = flow.is_none().then_some(job);
         let call = CancelJob { id, flow, reason: reason.to_owned() };
         match call.run_for_owner(cx).await {
             Ok(()) => {}

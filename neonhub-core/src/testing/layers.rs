@@ -60,6 +60,9 @@ impl Connector for FaultyConnector {
     async fn settle(&self) -> Result<()> {
         self.inner.settle().await
     }
+    async fn reconnect(&self) -> Result<()> {
+        self.inner.reconnect().await
+    }
     async fn health(&self) -> Result<()> {
         self.inner.health().await
     }

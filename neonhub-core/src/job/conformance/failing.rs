@@ -102,3 +102,18 @@ pub async fn a_lost_race_of_the_handler_is_tried_again(store: SharedStore) -> Re
     assert!(staged.is_some(), "what was staged was committed with the outcome");
     Ok(())
 }
+
+/// It may have happened: only a handler that asks the provider comes back to it.
+pub async fn an_unknown_outcome_is_not_repeated_unless_its_handler_probes(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let unknown = w.put(job("a", "unknown")).await?;
+    let probes = w.put(job("b", "probe")).await?;
+    w.work().await?;
+    let dead = w.get(&unknown).await?;
+    assert_eq!((dead.state, dead.attempts), (JobState::Dead, 1));
+    assert_eq!(w.get(&probes).await?.state, JobState::Delayed);
+    w.wait(3_600);
+    w.work().await?;
+    assert_eq!(w.player.played(), ["a", "b", "b"]);
+    Ok(())
+}

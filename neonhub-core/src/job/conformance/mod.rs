@@ -7,6 +7,7 @@ mod flows;
 mod leases;
 mod queueing;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,12 +61,15 @@ struct Player {
     played: Mutex<Vec<String>>,
     begun: Notify,
     go_on: Notify,
+    inside: AtomicUsize,
+    most: AtomicUsize,
 }
 
 impl Player {
     fn new(queue: &'static str, batch: usize) -> Arc<Self> {
         let (begun, go_on) = (Notify::new(), Notify::new());
-        Arc::new(Player { queue, batch, played: Mutex::default(), begun, go_on })
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Player { queue, batch, played: Mutex::default(), begun, go_on, inside, most })
     }
 
     fn played(&self) -> Vec<String> {
@@ -79,6 +83,8 @@ impl Player {
         match play.how.as_str() {
             "flaky" => failed(ErrorKind::Unavailable, Retry::Backoff),
             "told" => failed(ErrorKind::RateLimited, Retry::After(Duration::from_secs(60))),
+            "unknown" => failed(ErrorKind::OutcomeUnknown, Retry::Backoff),
+            "probe" => failed(ErrorKind::OutcomeUnknown, Retry::After(Duration::from_secs(60))),
             "blocked" => failed(ErrorKind::Blocked, Retry::Backoff),
             "later" if job.run_at > job_birth(job) => Outcome::Done,
             "later" => Outcome::Later(cx.now().plus(Duration::from_secs(60))),
@@ -97,6 +103,14 @@ impl Player {
                     Ok(()) => Outcome::Done,
                     Err(error) => Outcome::Failed(error),
                 }
+            }
+            "linger" => {
+                self.most.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                for _ in 0..8 {
+                    tokio::task::yield_now().await;
+                }
+                self.inside.fetch_sub(1, Ordering::SeqCst);
+                Outcome::Done
             }
             "sleep" => {
                 tokio::time::sleep(Duration::from_secs(30)).await;
@@ -228,21 +242,29 @@ macro_rules! job_conformance {
         $crate::job_conformance!(@each $attr $open;
             higher_priority_goes_first_and_later_jobs_wait,
             a_job_that_waits_long_overtakes_higher_priorities,
+            a_long_wait_gains_ten_steps_and_no_more,
             a_live_job_of_the_same_key_is_the_answer,
+            an_active_job_of_the_same_key_stays_as_it_is,
             a_waiting_job_of_the_same_key_is_replaced_or_put_off,
             a_key_may_be_held_after_the_end,
             a_group_is_worked_one_after_the_other,
+            a_group_keeps_the_order_of_enqueueing,
             a_payload_that_does_not_fit_is_refused_by_field,
+            a_payload_that_fits_no_more_after_an_upgrade_is_dead_at_once,
             many_jobs_are_all_or_none,
             enqueueing_needs_the_right_of_the_queue,
             pauses_grow_under_their_cap_and_are_the_same_for_one_seed,
             advice_is_kept_and_final_errors_are_final,
+            an_unknown_outcome_is_not_repeated_unless_its_handler_probes,
             a_deferral_costs_no_try,
             tries_end_as_dead_and_may_be_begun_again,
             a_handler_that_takes_too_long_has_failed,
             a_lost_race_of_the_handler_is_tried_again,
             a_parent_starts_after_its_children_and_reads_their_results,
             a_failed_child_fails_is_ignored_or_continued,
+            an_ignored_failure_is_readable_by_its_parent,
+            a_failure_reaches_every_level_at_once,
+            a_child_that_is_tried_again_is_waited_for,
             a_flow_with_a_cycle_is_refused_by_name,
             a_diamond_is_worked_from_the_bottom,
             a_lease_that_ended_is_redelivered_and_the_late_worker_is_fenced,

@@ -154,3 +154,72 @@ pub async fn enqueueing_needs_the_right_of_the_queue(store: SharedStore) -> Resu
     w.cx.with_role(Role::Member).call(Enqueue { job: job("a", "") }).await?;
     Ok(())
 }
+
+/// The aging of waiting jobs has a bound.
+pub async fn a_long_wait_gains_ten_steps_and_no_more(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    w.put(job("old", "")).await?;
+    w.wait(86_400);
+    w.put(NewJob { priority: Some(10), ..job("ten", "") }).await?;
+    w.put(NewJob { priority: Some(11), ..job("eleven", "") }).await?;
+    w.work().await?;
+    assert_eq!(w.player.played(), ["eleven", "old", "ten"], "of equals the one that is due longer");
+    Ok(())
+}
+
+/// Modes `replace` and `extend` change what waits, never what a worker holds.
+pub async fn an_active_job_of_the_same_key_stays_as_it_is(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let keyed = |word: &str, how: &str, mode| {
+        let dedupe = Some(DedupeInput { key: "k".into(), mode, keep_key_for_ms: None });
+        NewJob { dedupe, ..single(word, how) }
+    };
+    let first = w.put(keyed("a", "hold", DedupeMode::Reject)).await?;
+    let held = w.work_until_held().await;
+    for mode in [DedupeMode::Replace, DedupeMode::Extend] {
+        let seen = w.put(keyed("b", "", mode)).await?;
+        assert_eq!((&seen.id, seen.state, &seen.payload), (&first.id, JobState::Active, &first.payload));
+    }
+    w.single.go_on.notify_one();
+    held.await.map_err(|e| crate::Error::internal("suite", e))??;
+    assert_eq!((w.single.played(), w.count().await?), (vec!["a".to_owned()], 1));
+    Ok(())
+}
+
+/// Four lanes are free, and two drains of one process take turns; a job outside the group runs beside it.
+pub async fn a_group_keeps_the_order_of_enqueueing(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let grouped = |n: usize| NewJob { group: Some("ada".into()), ..single(&format!("{n:02}"), "linger") };
+    w.cx.call(EnqueueMany { jobs: (0..12).map(grouped).collect() }).await?;
+    let (one, two) = tokio::join!(w.work(), w.work());
+    assert_eq!(one?.done + two?.done, 12);
+    let played = w.single.played();
+    assert!(played.is_sorted() && played.len() == 12, "{played:?}");
+    let most = || w.single.most.swap(0, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(most(), 1, "never two of a group");
+    let free = |n: usize| single(&format!("free {n}"), "linger");
+    w.cx.call(EnqueueMany { jobs: (0..4).map(free).collect() }).await?;
+    w.work().await?;
+    assert!(most() > 1, "jobs without a group share the lanes");
+    Ok(())
+}
+
+/// The program was changed while the job waited: no try can help, and the letter says which field.
+pub async fn a_payload_that_fits_no_more_after_an_upgrade_is_dead_at_once(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let made = w.put(job("old", "")).await?;
+    w.put(job("new", "")).await?;
+    let cx = w.cx.staging("suite", "older version");
+    let mut stored = cx.need::<crate::job::Job>(&made.id).await?;
+    stored.body.payload = serde_json::json!({ "words": ["old"] });
+    cx.save(&stored)?;
+    cx.flush().await?;
+    w.work().await?;
+    assert_eq!(w.player.played(), ["new"], "the handler never sees it, the others of its batch go on");
+    let seen = w.get(&made).await?;
+    assert_eq!((seen.state, seen.attempts), (JobState::Dead, 1));
+    let error = seen.error.unwrap_or_else(|| unreachable!("a dead job says why"));
+    assert_eq!((error.code.as_str(), error.retryable), ("invalid_input", false));
+    assert!(error.message.contains("payload.words"), "{}", error.message);
+    Ok(())
+}
