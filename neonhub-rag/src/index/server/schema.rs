@@ -33,7 +33,8 @@ pub(super) fn literal(text: &str) -> String {
     if text.contains('\\') { format!("E'{}'", text.replace('\\', "\\\\")) } else { format!("'{text}'") }
 }
 
-// No statistics over words: they would keep some of a deleted text in the catalogue. Pending entries of the word index
+// Vectors stay in the row, for scans; words move out of it. No statistics over words: they would keep some of a deleted
+// text in the catalogue. Pending entries of the word index
 // are off: they would make one search in a hundred pay for the others.
 const TABLES: &str = "
     CREATE TABLE {s}._passage_space (
@@ -52,6 +53,7 @@ const TABLES: &str = "
         words integer NOT NULL, lexemes tsvector NOT NULL, embedding {v}.halfvec,
         PRIMARY KEY (workspace_id, space, id)
     );
+    ALTER TABLE {s}._passage ALTER COLUMN embedding SET STORAGE MAIN;
     CREATE INDEX _passage__document ON {s}._passage (workspace_id, space, document);
     CREATE INDEX _passage__lexemes ON {s}._passage USING gin (lexemes) WITH (fastupdate = off);
     ALTER TABLE {s}._passage ALTER COLUMN lexemes SET STATISTICS 0, ALTER COLUMN embedding SET STATISTICS 0;
@@ -61,9 +63,10 @@ const TABLES: &str = "
 // security keeps the word index from being used, since the matching of words is not marked leakproof. Where the app has
 // no role of its own, it owns the table: there the fence stays in force for the owner, and the search reads the rows.
 //
-// Words that stand in few chunks choose the chunks; words that stand in many only count in their scores. A clause is a
-// word or a phrase in its forms. Its score grows with its rarity among the chunks that may be seen (idf of BM25) and
-// with how often and where it stands (ts_rank, which saturates); long chunks count less (k1 1.2, b 0.75).
+// Words that stand in fewer than `rare` chunks choose the chunks; where those are fewer than `k`, some others with any of
+// the words fill up. Of each at most `most` are ranked. A clause is a word or a phrase in its forms. Its score grows
+// with its rarity among the chunks that may be seen (idf of BM25) and with how often and where it stands (ts_rank, which
+// saturates); long chunks count less (k1 1.2, b 0.75).
 const WORDS: &str = "
     CREATE FUNCTION {s}._passage_words(
         mark tsquery, required tsquery, clauses tsquery[], forms tsquery[], clause_of integer[], weights real[],
@@ -73,10 +76,12 @@ const WORDS: &str = "
     #variable_conflict use_column
     DECLARE
         fence text := current_setting('neonhub.workspace', true);
-        wanted tsquery := required;
+        chosen tsquery := required;
+        anything tsquery;
         single tsquery;
         found bigint;
         held bigint := 0;
+        filling bigint := 0;
         is_common boolean[] := '{}';
     BEGIN
         IF required IS NULL THEN
@@ -84,20 +89,15 @@ const WORDS: &str = "
                 SELECT count(*) INTO found FROM (
                     SELECT FROM _passage p WHERE p.lexemes @@ (mark && single) AND p.workspace_id || '' = fence
                         AND (documents IS NULL OR p.document || '' = ANY (documents))
-                        AND (ids IS NULL OR p.id || '' = ANY (ids)) LIMIT rare) AS some;
+                        AND (ids IS NULL OR p.id || '' = ANY (ids)) LIMIT rare) AS few;
                 is_common := is_common || (found >= rare);
+                anything := CASE WHEN anything IS NULL THEN single ELSE anything || single END;
                 IF found > 0 AND found < rare THEN
-                    held := held + found;
-                    wanted := CASE WHEN wanted IS NULL THEN single ELSE wanted || single END;
+                    held := greatest(held, found);
+                    chosen := CASE WHEN chosen IS NULL THEN single ELSE chosen || single END;
                 END IF;
             END LOOP;
-            IF held < k THEN
-                wanted := NULL;
-                FOREACH single IN ARRAY clauses LOOP
-                    wanted := CASE WHEN wanted IS NULL THEN single ELSE wanted || single END;
-                END LOOP;
-                is_common := '{}';
-            END IF;
+            filling := CASE WHEN chosen IS NULL THEN most WHEN held < k THEN 2 * rare ELSE 0 END;
         END IF;
         RETURN QUERY
         WITH ranked AS MATERIALIZED (
@@ -105,11 +105,18 @@ const WORDS: &str = "
                 SELECT array_agg(r.rank ORDER BY r.clause) FROM (
                     SELECT f.clause, max(ts_rank(weights, once.lexemes, f.form)) AS rank
                     FROM unnest(forms, clause_of) AS f(form, clause) GROUP BY f.clause) r) AS ranks
-            FROM _passage p, LATERAL (SELECT p.lexemes || ''::tsvector AS lexemes OFFSET 0) AS once
-            WHERE p.lexemes @@ (mark && wanted) AND p.workspace_id || '' = fence
-                AND (documents IS NULL OR p.document || '' = ANY (documents))
-                AND (ids IS NULL OR p.id || '' = ANY (ids))
-            LIMIT most
+            FROM ((
+                SELECT p.id, p.words, p.lexemes FROM _passage p
+                WHERE p.lexemes @@ (mark && chosen) AND p.workspace_id || '' = fence
+                    AND (documents IS NULL OR p.document || '' = ANY (documents))
+                    AND (ids IS NULL OR p.id || '' = ANY (ids)) LIMIT most
+            ) UNION ALL (
+                SELECT p.id, p.words, p.lexemes FROM _passage p
+                WHERE p.lexemes @@ (mark && anything) AND (chosen IS NULL OR NOT p.lexemes @@ chosen)
+                    AND p.workspace_id || '' = fence
+                    AND (documents IS NULL OR p.document || '' = ANY (documents))
+                    AND (ids IS NULL OR p.id || '' = ANY (ids)) LIMIT filling
+            )) p, LATERAL (SELECT p.lexemes || ''::tsvector AS lexemes OFFSET 0) AS once
         ), parts AS MATERIALIZED (
             SELECT r.id, r.words, u.clause, u.rank FROM ranked r, unnest(r.ranks) WITH ORDINALITY AS u(rank, clause)
             WHERE u.rank > 0
