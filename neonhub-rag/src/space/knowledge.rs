@@ -3,7 +3,8 @@
 //! The records are the truth. The indexes are caches in a folder beside the store (or in memory): each commit of
 //! the text index carries the list of documents it holds, so after a crash the difference to the records is
 //! found and applied, whatever was lost. While it runs, the service follows the change feed; when it is far
-//! behind it compares the documents instead of reading the feed.
+//! behind it compares the documents instead of reading the feed. On a PostgreSQL store the indexes are tables that
+//! all processes share; the list of documents stands in a table beside them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

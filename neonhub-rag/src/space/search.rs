@@ -243,8 +243,7 @@ async fn in_space(
     // What stands in quotes must stand in every hit, also in those that vectors find.
     let holders = match request.mode {
         SearchMode::Hybrid if has_phrase(&request.query) => {
-            let all =
-                index.search_text(&request.query, MAX_PHRASE_HOLDERS, within, request.boosts).await?;
+            let all = index.search_text(&request.query, MAX_PHRASE_HOLDERS, within, request.boosts).await?;
             Some(Within::Chunks(Arc::new(all.into_iter().map(|h| h.id).collect())))
         }
         _ => None,

@@ -106,7 +106,11 @@ impl ServerIndex {
             .zip(&headings)
             .map(|((document, chunks), headings)| Entry {
                 document: document.id.as_str(),
-                passages: chunks.iter().zip(headings).map(|(chunk, headings)| passage(chunk, headings)).collect(),
+                passages: chunks
+                    .iter()
+                    .zip(headings)
+                    .map(|(chunk, headings)| passage(chunk, headings))
+                    .collect(),
             })
             .collect();
         self.place.bring(seq, wanted, &entries).await
@@ -125,9 +129,8 @@ impl ServerIndex {
         boosts: FieldBoosts,
     ) -> Result<Vec<Scored>> {
         let view = self.view();
-        let search = async |kept: Kept| {
-            self.place.search_words(query, &view.languages, k, &kept, boosts).await
-        };
+        let search =
+            async |kept: Kept| self.place.search_words(query, &view.languages, k, &kept, boosts).await;
         let found = search(view.kept(within)).await?;
         if within.is_some() || view.knows(&found) { Ok(found) } else { search(view.known()).await }
     }
@@ -154,9 +157,8 @@ impl ServerIndex {
 impl View {
     fn of(documents: &[&Document], embedder: &str) -> Self {
         // Vectors of another embedder are another content.
-        let entry = |d: &&Document| {
-            (d.id.as_str().to_owned(), (format!("{} {embedder}", d.content_hash), d.chunks))
-        };
+        let entry =
+            |d: &&Document| (d.id.as_str().to_owned(), (format!("{} {embedder}", d.content_hash), d.chunks));
         Self {
             wanted: documents.iter().map(entry).collect(),
             languages: documents.iter().map(|d| d.language.clone().unwrap_or_default()).collect(),

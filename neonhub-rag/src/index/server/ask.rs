@@ -6,8 +6,8 @@ use super::super::text::analyse::{Clause, query};
 use super::super::text::{FieldBoosts, MAX_QUERY_WORDS};
 use super::wire::mark;
 
-/// `ts_rank` gives one occurrence of full weight 6 / pi^2.
-const ONE_OCCURRENCE: f64 = 0.607_927_101_854_027;
+/// What `ts_rank` gives one occurrence of full weight: 6 / pi^2. BM25 gives it 1.
+pub(super) const ONE_OCCURRENCE: f64 = 0.607_927_101_854_027;
 
 /// A query in `tsquery` text, part by part.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,24 +21,22 @@ pub(super) struct Asked {
     /// Each form, and the number of its clause from 1.
     pub(super) forms: Vec<String>,
     pub(super) clause_of: Vec<i32>,
-    /// Weights of text, (nothing), headings and title, 0 to 1.
+    /// Weights of title, headings and text.
     pub(super) weights: Vec<f32>,
-    /// What brings a score to the scale of BM25.
-    pub(super) scale: f64,
 }
 
 impl Asked {
     /// The parts of a query; `None` for one without words.
-    pub(super) fn of(text: &str, languages: &BTreeSet<String>, space: &str, boosts: FieldBoosts) -> Option<Self> {
+    pub(super) fn of(
+        text: &str,
+        languages: &BTreeSet<String>,
+        space: &str,
+        boosts: FieldBoosts,
+    ) -> Option<Self> {
         let FieldBoosts { title, headings, body } = boosts;
-        let most = title.max(headings).max(body);
         let fields = fields(boosts);
-        let mut out = Self {
-            mark: lexeme(&mark(space), ""),
-            weights: [body, 0.0, headings, title].map(|b| b / most).to_vec(),
-            scale: f64::from(most) / ONE_OCCURRENCE,
-            ..Self::default()
-        };
+        let mut out =
+            Self { mark: lexeme(&mark(space), ""), weights: vec![title, headings, body], ..Self::default() };
         let mut required = Vec::new();
         for (number, clause) in (1..).zip(query(text, languages, MAX_QUERY_WORDS)) {
             let forms = forms(&clause, &fields);
@@ -51,7 +49,8 @@ impl Asked {
             out.forms.extend(forms);
         }
         out.required = (!required.is_empty()).then(|| required.join(" & "));
-        (most > 0.0 && !out.clauses.is_empty()).then_some(out)
+        let counts_any = title + headings + body > 0.0;
+        (counts_any && !out.clauses.is_empty()).then_some(out)
     }
 }
 
@@ -111,11 +110,11 @@ mod tests {
     fn words_phrases_and_starts_become_clauses() {
         let found = asked("prices \"plain words\" war*", FieldBoosts::default()).unwrap();
         assert_eq!(found.clauses[0], "('pric' | 'price')");
-        assert_eq!(found.required.as_deref(), Some("(('plain' <-> 'word') | ('plain' <-> 'words'))"));
+        assert_eq!(found.required.as_deref(), Some("(('plain' <-> 'word'))"));
         assert_eq!(found.clauses[2], "('war':*)");
-        assert_eq!(found.clause_of, [1, 1, 2, 2, 3]);
+        assert_eq!(found.clause_of, [1, 1, 2, 3]);
         assert_eq!(found.mark, "'#s'");
-        assert_eq!(found.weights, [1.0 / 1.5, 0.0, 1.0, 1.3 / 1.5]);
+        assert_eq!(found.weights, [1.3, 1.5, 1.0]);
     }
 
     #[test]

@@ -89,7 +89,15 @@ impl Place {
         dims: usize,
     ) -> Self {
         let (workspace, space, embedder) = (workspace.into(), space.into(), embedder.into());
-        Self { server, workspace, space, embedder, dims, exact_below: graph::EXACT_BELOW, graph: Arc::default() }
+        Self {
+            server,
+            workspace,
+            space,
+            embedder,
+            dims,
+            exact_below: graph::EXACT_BELOW,
+            graph: Arc::default(),
+        }
     }
 
     /// The embedder of its vectors.

@@ -10,7 +10,7 @@ use neonhub_core::Result;
 use super::super::rows::{check, unit};
 use super::super::text::FieldBoosts;
 use super::super::{IdSet, Scored};
-use super::ask::Asked;
+use super::ask::{Asked, ONE_OCCURRENCE};
 use super::schema::quoted;
 use super::wire::HalfVec;
 use super::{Place, begin, fault, prepare};
@@ -57,7 +57,10 @@ impl Place {
         let query = HalfVec::of(&query);
         let mut client = self.client().await?;
         let tx = begin(&mut client, &self.workspace).await?;
-        if self.graph.is_ready.load(Ordering::Acquire) && kept.ids.is_none() && kept.chunks >= self.exact_below {
+        if self.graph.is_ready.load(Ordering::Acquire)
+            && kept.ids.is_none()
+            && kept.chunks >= self.exact_below
+        {
             let found = self.walk(&tx, &query, k, kept).await?;
             if found.len() >= most {
                 return Ok(best(found, k));
@@ -66,9 +69,15 @@ impl Place {
         Ok(best(self.nearest(&tx, &query, k, kept, false).await?, k))
     }
 
-    async fn walk(&self, tx: &Transaction<'_>, query: &HalfVec, k: usize, kept: &Kept) -> Result<Vec<Scored>> {
+    async fn walk(
+        &self,
+        tx: &Transaction<'_>,
+        query: &HalfVec,
+        k: usize,
+        kept: &Kept,
+    ) -> Result<Vec<Scored>> {
         // Sorting all vectors must not look cheaper than the graph to a planner without figures.
-        let text = "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'strict_order', true), \
+        let text = "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'relaxed_order', true), \
                     set_config('enable_sort', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)";
         let width = (4 * k).clamp(LEAST_WIDTH, MOST_WIDTH).to_string();
         let statement = prepare(tx, text).await?;
@@ -85,8 +94,9 @@ impl Place {
         by_graph: bool,
     ) -> Result<Vec<Scored>> {
         let statement = prepare(tx, &self.nearest_text(by_graph)).await?;
-        // A few more, so that equal ones at the end are chosen by id.
-        let limit = i64::try_from(k + 16).unwrap_or(i64::MAX);
+        // A few more, so that equal ones at the end are chosen by id. A graph brings them not quite in order.
+        let more = if by_graph { k + 16 } else { 16 };
+        let limit = i64::try_from(k + more).unwrap_or(i64::MAX);
         let Kept { documents, ids, .. } = kept;
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
             [&self.workspace, &self.space, &self.embedder, query, documents, ids, &limit];
@@ -133,7 +143,7 @@ impl Place {
         let statement = prepare(&tx, text).await?;
         let k = i64::try_from(k).unwrap_or(i64::MAX);
         let Kept { documents, ids, .. } = kept;
-        let Asked { mark, required, clauses, forms, clause_of, weights, scale } = &asked;
+        let Asked { mark, required, clauses, forms, clause_of, weights } = &asked;
         let most = MOST_RANKED.max(k);
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 13] = [
             &self.workspace,
@@ -153,7 +163,7 @@ impl Place {
         let rows = tx.query(&statement, &params).await.map_err(fault)?;
         let hit = |row: &tokio_postgres::Row| Scored {
             id: row.get::<_, &str>(0).into(),
-            score: (row.get::<_, f64>(1) * scale) as f32,
+            score: (row.get::<_, f64>(1) / ONE_OCCURRENCE) as f32,
         };
         Ok(rows.iter().map(hit).collect())
     }

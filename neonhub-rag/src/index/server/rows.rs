@@ -72,10 +72,9 @@ impl Place {
         let held = self.held(&tx).await?;
         let mut lacking: BTreeSet<String> = missing(wanted, &held).map(|(id, _)| id.clone()).collect();
         let entries: Vec<&Entry<'_>> = entries.iter().filter(|e| lacking.remove(e.document)).collect();
-        let is_wanted = |(id, hash): (&String, &String)| wanted.get(id).is_some_and(|(wanted, _)| wanted == hash);
         let mut stale: Vec<&str> =
-            held.iter().filter(|entry| !is_wanted(*entry)).map(|(id, _)| id.as_str()).collect();
-        // Others may have begun a document that they did not end.
+            held.keys().map(String::as_str).filter(|id| !wanted.contains_key(*id)).collect();
+        // What a document was before stays until what it is now comes in.
         stale.extend(entries.iter().map(|e| e.document));
         self.take_out(&tx, &stale).await?;
         self.put_in(&tx, wanted, &entries).await?;
@@ -106,7 +105,8 @@ impl Place {
             return Ok(());
         }
         for table in ["_passage", "_passage_document"] {
-            let text = format!("DELETE FROM {table} WHERE workspace_id = $1 AND space = $2 AND document = ANY ($3)");
+            let text =
+                format!("DELETE FROM {table} WHERE workspace_id = $1 AND space = $2 AND document = ANY ($3)");
             let statement = prepare(tx, &text).await?;
             tx.execute(&statement, &[&self.workspace, &self.space, &documents]).await.map_err(fault)?;
         }

@@ -65,8 +65,8 @@ const TABLES: &str = "
 //
 // Words that stand in fewer than `rare` chunks choose the chunks; where those are fewer than `k`, some others with any of
 // the words fill up. Of each at most `most` are ranked. A clause is a word or a phrase in its forms. Its score grows
-// with its rarity among the chunks that may be seen (idf of BM25) and with how often and where it stands (ts_rank, which
-// saturates); long chunks count less (k1 1.2, b 0.75).
+// with its rarity among the chunks that may be seen (idf of BM25) and, field by field, with how often it stands there
+// (ts_rank, which saturates); long chunks count less (k1 1.2, b 0.75).
 const WORDS: &str = "
     CREATE FUNCTION {s}._passage_words(
         mark tsquery, required tsquery, clauses tsquery[], forms tsquery[], clause_of integer[], weights real[],
@@ -103,7 +103,9 @@ const WORDS: &str = "
         WITH ranked AS MATERIALIZED (
             SELECT p.id, p.words, (
                 SELECT array_agg(r.rank ORDER BY r.clause) FROM (
-                    SELECT f.clause, max(ts_rank(weights, once.lexemes, f.form)) AS rank
+                    SELECT f.clause, max(weights[1] * ts_rank('{0,0,0,1}', once.lexemes, f.form)
+                        + weights[2] * ts_rank('{0,0,1,0}', once.lexemes, f.form)
+                        + weights[3] * ts_rank('{1,0,0,0}', once.lexemes, f.form)) AS rank
                     FROM unnest(forms, clause_of) AS f(form, clause) GROUP BY f.clause) r) AS ranks
             FROM ((
                 SELECT p.id, p.words, p.lexemes FROM _passage p

@@ -6,9 +6,9 @@ use std::error::Error as StdError;
 use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-use super::super::{from_half, to_half};
-use super::super::text::analyse::tokens;
 use super::super::TextDoc;
+use super::super::text::analyse::tokens;
+use super::super::{from_half, to_half};
 
 type Fault = Box<dyn StdError + Sync + Send>;
 
@@ -88,7 +88,8 @@ impl Lexemes {
         for (text, weight) in [doc.title, doc.headings, doc.body].into_iter().zip(WEIGHTS) {
             let mut place = start;
             for token in tokens(text, language).tokens {
-                place = start.saturating_add(u16::try_from(token.position).unwrap_or(u16::MAX)).min(LAST_PLACE);
+                place =
+                    start.saturating_add(u16::try_from(token.position).unwrap_or(u16::MAX)).min(LAST_PLACE);
                 out.count += 1;
                 let places = out.words.entry(token.text).or_default();
                 let is_new = places.last().is_none_or(|last| last & LAST_PLACE < place);
@@ -142,16 +143,28 @@ mod tests {
         assert_eq!(&out[..6], [0, 3, 0, 0, 0x38, 0]);
         assert_eq!(HalfVec::from_sql(&Type::BYTEA, &out).unwrap(), vector);
         assert_eq!(vector.to_vec(), [0.5, -1.0, 0.099_975_586]);
-        assert!(HalfVec::from_sql(&Type::BYTEA, &out[..7]).is_err() && HalfVec::from_sql(&Type::BYTEA, &[]).is_err());
+        assert!(
+            HalfVec::from_sql(&Type::BYTEA, &out[..7]).is_err()
+                && HalfVec::from_sql(&Type::BYTEA, &[]).is_err()
+        );
     }
 
     #[test]
     fn words_keep_their_places_and_fields() {
-        let doc = TextDoc { id: "a", title: "Prices", headings: "", body: "The price of prices", language: Some("en") };
+        let doc = TextDoc {
+            id: "a",
+            title: "Prices",
+            headings: "",
+            body: "The price of prices",
+            language: Some("en"),
+        };
         let lexemes = Lexemes::of(&doc, "spc_1");
         assert_eq!(lexemes.count, 5);
         let places = &lexemes.words["price"];
-        assert_eq!(places.iter().map(|p| (p >> 14, p & LAST_PLACE)).collect::<Vec<_>>(), [(3, 1), (0, 18), (0, 20)]);
+        assert_eq!(
+            places.iter().map(|p| (p >> 14, p & LAST_PLACE)).collect::<Vec<_>>(),
+            [(3, 1), (0, 18), (0, 20)]
+        );
         assert!(lexemes.words["#spc_1"].is_empty());
     }
 

@@ -78,7 +78,8 @@ async fn what_is_deleted_is_gone_for_every_process_while_others_write() {
     for (worker, cx) in [(0, first.clone()), (1, second.clone())] {
         tasks.push(tokio::spawn(async move {
             for n in 0..8 {
-                let document = put(&cx, &format!("{worker}-{n}.md"), &format!("Plain words {worker} number {n}.")).await;
+                let document =
+                    put(&cx, &format!("{worker}-{n}.md"), &format!("Plain words {worker} number {n}.")).await;
                 let query = format!("plain {worker} number {n}");
                 assert!(names(&cx, &query).await.contains(&document.name), "{query}");
                 if n % 2 == 0 {
@@ -102,7 +103,9 @@ async fn what_is_deleted_is_gone_for_every_process_while_others_write() {
 #[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
 async fn filters_and_spread_work_on_the_server() {
     let cx = ready(&database("rag_filters").await).await;
-    cx.call(CreateDataset { space: "brand-voice".into(), name: "faq".into(), ..Default::default() }).await.unwrap();
+    cx.call(CreateDataset { space: "brand-voice".into(), name: "faq".into(), ..Default::default() })
+        .await
+        .unwrap();
     for n in 0..12 {
         let text = format!("# Page {n}\n\nOur return policy number {n} is kind to everyone.");
         let dataset = if n % 4 == 0 { "faq" } else { "brand-voice" };
@@ -110,13 +113,20 @@ async fn filters_and_spread_work_on_the_server() {
     }
     let filters = SearchFilters { datasets: vec!["faq".into()], ..Default::default() };
     for mode in [SearchMode::Hybrid, SearchMode::Text, SearchMode::Vector] {
-        let search =
-            SearchKnowledge { mode, k: Some(10), filters: filters.clone(), ..SearchKnowledge::of("return policy") };
+        let search = SearchKnowledge {
+            mode,
+            k: Some(10),
+            filters: filters.clone(),
+            ..SearchKnowledge::of("return policy")
+        };
         let hits = cx.call(search).await.unwrap().hits;
         assert_eq!(hits.len(), 3, "{mode:?}");
     }
-    let spread =
-        SearchKnowledge { k: Some(4), mmr_lambda: Some(0.3), ..SearchKnowledge::of("\"return policy\" number") };
+    let spread = SearchKnowledge {
+        k: Some(4),
+        mmr_lambda: Some(0.3),
+        ..SearchKnowledge::of("\"return policy\" number")
+    };
     assert_eq!(cx.call(spread).await.unwrap().hits.len(), 4);
     let phrase = SearchKnowledge::of("\"policy return\"");
     assert!(cx.call(phrase).await.unwrap().hits.is_empty());

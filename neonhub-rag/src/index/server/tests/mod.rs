@@ -39,8 +39,9 @@ fn all(chunks: usize) -> Kept {
 }
 
 async fn words(place: &Place, query: &str) -> Vec<String> {
-    let found = place.search_words(query, &["en".to_owned()].into(), 10, &all(100), FieldBoosts::default());
-    found.await.unwrap().into_iter().map(|hit| hit.id.to_string()).collect()
+    let languages = ["en".to_owned()].into();
+    let found = place.search_words(query, &languages, 10, &all(100), FieldBoosts::default()).await.unwrap();
+    found.into_iter().map(|hit| hit.id.to_string()).collect()
 }
 
 async fn admin(url: &str) -> tokio_postgres::Client {
@@ -137,8 +138,9 @@ async fn many_writers_end_with_what_is_wanted() {
         task.await.unwrap();
     }
     let place = place(&server, "w", "s", 2);
-    let found = place.search_words("plain", &Default::default(), 100, &all(24), FieldBoosts::default());
-    assert_eq!(found.await.unwrap().len(), 24);
+    let languages = ["en".to_owned()].into();
+    let found = place.search_words("plain", &languages, 100, &all(24), FieldBoosts::default()).await.unwrap();
+    assert_eq!(found.len(), 24);
 }
 
 #[tokio::test]

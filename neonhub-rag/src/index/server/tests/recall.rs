@@ -98,7 +98,9 @@ async fn recall_holds_with_filters_and_after_a_third_was_deleted() {
 async fn plan(place: &Place, query: &[f32]) -> String {
     let mut client = place.client().await.unwrap();
     let tx = begin(&mut client, "w").await.unwrap();
-    tx.batch_execute("SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan").await.unwrap();
+    tx.batch_execute("SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan")
+        .await
+        .unwrap();
     let text = format!("EXPLAIN {}", place.nearest_text(true));
     let statement = tx.prepare(&text).await.unwrap();
     let (query, none, limit) = (wire::HalfVec::of(query), None::<Vec<String>>, 26_i64);

@@ -15,13 +15,14 @@ struct Plain {
     runtime: Runtime,
     place: Place,
     /// The store keeps its connections as long as it lives.
-    _store: PostgresStore,
+    store: PostgresStore,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     seq: u64,
+    hashes: u64,
     wanted: Wanted,
     waiting: BTreeMap<String, Vec<f32>>,
     is_changed: bool,
@@ -37,7 +38,7 @@ fn open(dims: usize, exact_below: usize) -> Box<dyn VectorIndex> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (store, server, _) = runtime.block_on(server("pgv_suite"));
     let place = Place { exact_below, ..place(&server, "w", "s", dims) };
-    Box::new(Plain { runtime, place, _store: store, state: Mutex::default() })
+    Box::new(Plain { runtime, place, store, state: Mutex::default() })
 }
 
 impl Plain {
@@ -78,8 +79,8 @@ impl VectorIndex for Plain {
 
     fn upsert(&mut self, id: &str, vector: &[f32]) -> Result<()> {
         let mut state = self.state.lock().unwrap();
-        let before = state.wanted.get(id).cloned();
-        let hash = format!("{}", before.as_ref().map_or(0, |(hash, _)| hash.parse::<u64>().unwrap() + 1));
+        state.hashes += 1;
+        let hash = state.hashes.to_string();
         state.wanted.insert(id.to_owned(), (hash, 1));
         state.waiting.insert(id.to_owned(), vector.to_vec());
         state.is_changed = true;
@@ -100,7 +101,7 @@ impl VectorIndex for Plain {
 
     fn compact(&mut self) {
         self.flush(&mut self.state.lock().unwrap()).unwrap();
-        self.runtime.block_on(self._store.compact()).unwrap();
+        self.runtime.block_on(self.store.compact()).unwrap();
     }
 
     fn search(&self, query: &[f32], k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {

@@ -82,7 +82,11 @@ async fn the_same_chunks_are_found_as_in_the_embedded_index() {
         let local = embedded.search(query, 200, None).unwrap();
         assert_eq!(ids(&server), ids(&local), "{query}");
         assert!(server.windows(2).all(|w| w[0].score >= w[1].score && w[1].score > 0.0), "{query}");
-        if query.contains("Porto") || query.contains("Ghent") || query.contains("Oslo") || query.contains("Leeds") {
+        if query.contains("Porto")
+            || query.contains("Ghent")
+            || query.contains("Oslo")
+            || query.contains("Leeds")
+        {
             assert_eq!(server[0].id, local[0].id, "{query}");
         }
     }
@@ -95,7 +99,8 @@ async fn filters_weights_and_statistics_are_those_of_what_may_be_seen() {
     let within: IdSet = ["refund-Porto", "garden-Oslo", "refund-Lyon"].map(Into::into).into();
     let documents = Some(within.iter().map(|id| id.to_string()).collect());
     for kept in [Kept::chunks(&within), Kept { documents, ids: None, chunks: 3 }] {
-        let found = place.search_words("refund oslo", &languages, 10, &kept, FieldBoosts::default()).await.unwrap();
+        let found =
+            place.search_words("refund oslo", &languages, 10, &kept, FieldBoosts::default()).await.unwrap();
         let local = embedded.search("refund oslo", 10, Some(&within)).unwrap();
         assert_eq!(ids(&found), ids(&local));
         assert_eq!(found[0].id, local[0].id, "the rare word of the three decides: {found:?} {local:?}");
@@ -105,7 +110,8 @@ async fn filters_weights_and_statistics_are_those_of_what_may_be_seen() {
     assert!(found.is_empty(), "it stands in no title: {found:?}");
     let found = place.search_words("refund", &languages, 20, &all(81), titles).await.unwrap();
     assert_eq!(found.len(), 10);
-    let found = place.search_words("page porto", &languages, 3, &all(81), FieldBoosts::default()).await.unwrap();
+    let found =
+        place.search_words("page porto", &languages, 3, &all(81), FieldBoosts::default()).await.unwrap();
     assert!(found.len() == 3 && found.iter().all(|hit| hit.id.ends_with("Porto")), "{found:?}");
 }
 
@@ -121,7 +127,8 @@ async fn the_right_chunk_comes_first_as_often_as_in_the_embedded_index() {
         let rank = |hits: &[Scored]| {
             hits.iter().position(|hit| *hit.id == *text.id).map_or(0.0, |at| 1.0 / (at + 1) as f64)
         };
-        let found = place.search_words(&query, &languages, 10, &all(81), FieldBoosts::default()).await.unwrap();
+        let found =
+            place.search_words(&query, &languages, 10, &all(81), FieldBoosts::default()).await.unwrap();
         server_sum += rank(&found);
         local_sum += rank(&embedded.search(&query, 10, None).unwrap());
     }
@@ -134,13 +141,18 @@ async fn words_of_many_chunks_do_not_choose_among_them() {
     let (_store, server, _) = server("pgv_common").await;
     let place = place(&server, "w", "s", 2);
     let texts: Vec<(String, String)> = (0..2_500)
-        .map(|n| (name(n), format!("the price of item{n} is {}", if n % 500 == 7 { "secret" } else { "known" })))
+        .map(|n| {
+            (name(n), format!("the price of item{n} is {}", if n % 500 == 7 { "secret" } else { "known" }))
+        })
         .collect();
     let documents: Wanted = texts.iter().map(|(id, _)| (id.clone(), ("1".to_owned(), 1))).collect();
     let entries: Vec<Entry<'_>> = texts.iter().map(|(id, body)| entry(id, body, None)).collect();
     place.bring(1, &documents, &entries).await.unwrap();
     let search = async |query: &str, k: usize| {
-        place.search_words(query, &["en".to_owned()].into(), k, &all(2_500), FieldBoosts::default()).await.unwrap()
+        place
+            .search_words(query, &["en".to_owned()].into(), k, &all(2_500), FieldBoosts::default())
+            .await
+            .unwrap()
     };
     let found = search("the secret price", 5).await;
     assert_eq!(ids(&found), (0..5).map(|n| name(500 * n + 7)).collect());
