@@ -168,12 +168,13 @@ impl View {
 
     fn kept(&self, within: Option<&Within>) -> Kept {
         match within {
-            None => Kept { chunks: self.chunks, ..Kept::default() },
+            None => Kept { chunks: self.chunks, of: self.chunks, ..Kept::default() },
             Some(Within::Chunks(ids)) => Kept::chunks(ids),
             Some(Within::Documents(documents)) => Kept {
                 documents: Some(documents.keys().cloned().collect()),
                 ids: None,
                 chunks: documents.values().map(|chunks| *chunks as usize).sum(),
+                of: self.chunks,
             },
         }
     }
@@ -181,7 +182,7 @@ impl View {
     /// All documents, by name: for when the tables are ahead of what this process knows.
     fn known(&self) -> Kept {
         let documents = Some(self.wanted.keys().cloned().collect());
-        Kept { documents, ids: None, chunks: self.chunks }
+        Kept { documents, ids: None, chunks: self.chunks, of: self.chunks }
     }
 
     /// True when every hit is of a document that this process knows. One that it does not know would be dropped later,

@@ -35,7 +35,7 @@ fn wanted(documents: &[(&str, &str)]) -> Wanted {
 }
 
 fn all(chunks: usize) -> Kept {
-    Kept { chunks, ..Kept::default() }
+    Kept { chunks, of: chunks, ..Kept::default() }
 }
 
 async fn words(place: &Place, query: &str) -> Vec<String> {
@@ -154,4 +154,35 @@ async fn other_spaces_go_when_they_are_swept() {
     server.keep_only("w", &["kept".to_owned()]).await.unwrap();
     assert_eq!(words(&place(&server, "w", "kept", 2), "apples").await, ["kept"]);
     assert!(words(&place(&server, "w", "retired", 2), "apples").await.is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn a_user_that_owns_the_database_and_has_no_roles_is_fenced_as_well() {
+    let url = database("pgv_owner").await;
+    let (client, login) = (admin(&url).await, format!("owner_{}", std::process::id()));
+    client.batch_execute(&format!("DROP ROLE IF EXISTS {login}; CREATE ROLE {login} LOGIN")).await.unwrap();
+    let name = url.rsplit('/').next().unwrap();
+    client.batch_execute(&format!("ALTER DATABASE {name} OWNER TO {login}")).await.unwrap();
+    let store = PostgresStore::open(&url.replacen("postgres@", &format!("{login}@"), 1)).await.unwrap();
+    let server = Server::open(store.side().unwrap()).await.unwrap();
+    for workspace in ["wsp_a", "wsp_b"] {
+        let place = place(&server, workspace, &format!("spc_{workspace}"), 2);
+        let documents = wanted(&[(workspace, "1")]);
+        place.bring(1, &documents, &[entry(workspace, "apples", Some(&[1.0, 0.0]))]).await.unwrap();
+        assert_eq!(words(&place, "apples").await, [workspace]);
+        assert_eq!(place.search_vector(&[1.0, 0.0], 5, &all(1)).await.unwrap().len(), 1);
+    }
+    let text = format!("SET ROLE {login}; SET neonhub.workspace = 'wsp_b'");
+    client.batch_execute(&text).await.unwrap();
+    let count = client.query_one("SELECT count(*) FROM neonhub._passage", &[]).await.unwrap();
+    assert_eq!(count.get::<_, i64>(0), 1, "the fence holds for the owner too");
+    // The tables are there: another process needs no rights to make them.
+    Server::open(store.side().unwrap()).await.unwrap();
+    store.close().await.unwrap();
+    drop(server);
+    let away = format!(
+        "RESET ROLE; DROP OWNED BY {login} CASCADE; ALTER DATABASE {name} OWNER TO postgres; DROP ROLE {login}"
+    );
+    client.batch_execute(&away).await.unwrap();
 }

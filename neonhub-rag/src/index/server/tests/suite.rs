@@ -114,6 +114,7 @@ impl VectorIndex for Plain {
                 documents: Some(ids.iter().map(|id| id.to_string()).collect()),
                 ids: None,
                 chunks: ids.len(),
+                of: ids.len(),
             },
             Some(ids) => Kept::chunks(ids),
         };

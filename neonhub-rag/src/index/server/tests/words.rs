@@ -98,7 +98,7 @@ async fn filters_weights_and_statistics_are_those_of_what_may_be_seen() {
     let (_store, place, embedded, languages) = both("pgv_seen").await;
     let within: IdSet = ["refund-Porto", "garden-Oslo", "refund-Lyon"].map(Into::into).into();
     let documents = Some(within.iter().map(|id| id.to_string()).collect());
-    for kept in [Kept::chunks(&within), Kept { documents, ids: None, chunks: 3 }] {
+    for kept in [Kept::chunks(&within), Kept { documents, ids: None, chunks: 3, of: 81 }] {
         let found =
             place.search_words("refund oslo", &languages, 10, &kept, FieldBoosts::default()).await.unwrap();
         let local = embedded.search("refund oslo", 10, Some(&within)).unwrap();
