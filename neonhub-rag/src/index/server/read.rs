@@ -67,10 +67,8 @@ impl Place {
         let query = HalfVec::of(&query);
         let mut client = self.client().await?;
         let tx = begin(&mut client, &self.workspace).await?;
-        if self.graph.is_ready.load(Ordering::Acquire)
-            && kept.ids.is_none()
-            && kept.chunks >= self.exact_below
-        {
+        let is_worth_it = kept.chunks >= self.exact_below && kept.chunks * LEAST_SHARE >= kept.of;
+        if self.graph.is_ready.load(Ordering::Acquire) && kept.ids.is_none() && is_worth_it {
             let found = self.walk(&tx, &query, k, kept).await?;
             if found.len() >= most {
                 return Ok(best(found, k));
