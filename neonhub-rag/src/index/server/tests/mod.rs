@@ -165,6 +165,11 @@ async fn a_user_that_owns_the_database_and_has_no_roles_is_fenced_as_well() {
     let name = url.rsplit('/').next().unwrap();
     client.batch_execute(&format!("ALTER DATABASE {name} OWNER TO {login}")).await.unwrap();
     let store = PostgresStore::open(&url.replacen("postgres@", &format!("{login}@"), 1)).await.unwrap();
+    // Where pgvector is not a trusted extension, only an administrator may create it.
+    if let Err(refused) = Server::open(store.side().unwrap()).await {
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        client.batch_execute("CREATE EXTENSION vector").await.unwrap();
+    }
     let server = Server::open(store.side().unwrap()).await.unwrap();
     for workspace in ["wsp_a", "wsp_b"] {
         let place = place(&server, workspace, &format!("spc_{workspace}"), 2);
