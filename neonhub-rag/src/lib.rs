@@ -49,7 +49,7 @@ pub use conversation::{
 };
 #[cfg(feature = "local")]
 pub use embed::LocalModel;
-pub use embed::{BucketCounts, EmbedKind, Embedder, OfflineHash, embed_all};
+pub use embed::{BucketCounts, EmbedKind, Embedder, EndpointModel, OfflineHash, embed_all};
 pub use extract::{
     Block, BlockKind, Extracted, Format, HiddenReason, HiddenText, Link, MAX_CHARS, MAX_FILE_BYTES,
     MAX_PAGES, Origin, Warning, WarningCode, extract,

@@ -352,6 +352,17 @@ impl Hub {
         self.0.room.steady_now(self.now(), self.has_virtual_clock())
     }
 
+    /// When work that waits for an instant is looked at again. After the machine's clock was set back the instant may lie
+    /// ahead for who asked and be past for the steady clock: then soon, until the clocks meet again.
+    pub(crate) fn look_again(&self, at: Timestamp) -> Timestamp {
+        let (wall, steady) = (self.now(), self.steady_now());
+        if at <= wall || at > steady {
+            return at;
+        }
+        let left = at.since(wall);
+        steady.plus(left.min(crate::job::AGAIN))
+    }
+
     pub(crate) fn token(&self) -> [u8; 16] {
         self.0.token
     }

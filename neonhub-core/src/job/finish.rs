@@ -213,7 +213,7 @@ async fn apply(
                 close(job, JobState::Cancelled, now);
                 return Ok(Some(reason));
             }
-            put_off(job, *at, now);
+            put_off(job, cx.hub().look_again(*at), now);
             Ok(None)
         }
         Outcome::Failed(error) => {
@@ -284,5 +284,5 @@ fn pause(cx: &Scope, queue: &Queue, job: &Job, error: &Error) -> Option<Timestam
         }
         Retry::Never | Retry::Exhausted => return None,
     };
-    Some(cx.now().plus(Duration::from_millis(wait)))
+    Some(cx.hub().steady_now().plus(Duration::from_millis(wait)))
 }

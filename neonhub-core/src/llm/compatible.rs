@@ -29,6 +29,8 @@ pub struct EndpointCaps {
     pub reasoning_effort: bool,
     /// Always ends a stream with `[DONE]`; else a clean end after a reason to stop will do.
     pub done_marker: bool,
+    /// Sends vectors as base64 when asked to, a quarter of the bytes.
+    pub embeddings_base64: bool,
 }
 
 /// OpenAI itself.
@@ -42,6 +44,7 @@ const OPENAI: EndpointCaps = EndpointCaps {
     max_completion_tokens: true,
     reasoning_effort: true,
     done_marker: true,
+    embeddings_base64: true,
 };
 /// What every server takes, as far as is known.
 const CAREFUL: EndpointCaps = EndpointCaps {
@@ -54,6 +57,7 @@ const CAREFUL: EndpointCaps = EndpointCaps {
     max_completion_tokens: false,
     reasoning_effort: false,
     done_marker: false,
+    embeddings_base64: false,
 };
 
 const fn server(word: &'static str, base_url: &'static str, key_variable: &'static str) -> Preset {

@@ -74,7 +74,7 @@ pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use wire::tool_out;
-pub use wire::{Api, Provider, ProviderBuilder, ProviderConfig};
+pub use wire::{Api, Embedded, EmbeddingConfig, EmbeddingModel, Provider, ProviderBuilder, ProviderConfig};
 
 /// Operations on models.
 pub static CATALOGUE: &[Entry] = &[entry::<GenerateText>()];

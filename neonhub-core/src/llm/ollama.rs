@@ -23,6 +23,11 @@ pub(super) struct Ollama {
     keep_alive: Option<String>,
 }
 
+/// A number of seconds goes as a number, `10m` as text.
+pub(super) fn keep_alive(setting: &str) -> Value {
+    setting.parse::<i64>().map_or_else(|_| setting.into(), Value::from)
+}
+
 impl Ollama {
     pub(super) fn new(config: &ProviderConfig) -> Self {
         Ollama { num_ctx: config.num_ctx, keep_alive: config.keep_alive.clone() }
@@ -139,10 +144,7 @@ impl Dialect for Ollama {
             body.insert("format".into(), schema::lower(wanted)?);
         }
         if let Some(keep) = &self.keep_alive {
-            body.insert(
-                "keep_alive".into(),
-                keep.parse::<i64>().map_or_else(|_| keep.clone().into(), Value::from),
-            );
+            body.insert("keep_alive".into(), keep_alive(keep));
         }
         match request.reasoning {
             None => {}

@@ -97,7 +97,7 @@ pub(super) async fn memories(
 ) -> Result<Vec<Item>> {
     let embedder = cx.service::<Knowledge>()?.default_embedder()?;
     let shelf = Shelf::open(cx, subject).await?;
-    let scores = shelf.similarities(asked.query, embedder.as_ref()).await?;
+    let scores = shelf.similarities(cx, asked.query, embedder.as_ref()).await?;
     let mut found: Vec<(f32, &Memory)> = shelf
         .items
         .iter()

@@ -7,7 +7,7 @@ use neonhub_core::{Result, Scope};
 use serde_json::json;
 
 use super::model::{Message, MessageEmbedding, MessageId};
-use crate::embed::{EmbedKind, embed_all};
+use crate::embed::{EmbedKind, embed_in};
 use crate::space::Knowledge;
 use crate::vector::encode;
 
@@ -40,7 +40,7 @@ impl Handler for EmbedMessages {
             cx.get_many::<Message>(&ids).await?.into_iter().flatten().map(|m| m.body).collect();
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = embed_all(embedder.as_ref(), &texts, EmbedKind::Passage).await?;
+        let vectors = embed_in(cx, embedder.as_ref(), &texts, EmbedKind::Passage).await?;
         for (message, vector) in messages.into_iter().zip(vectors) {
             let record = MessageEmbedding {
                 message: message.id,

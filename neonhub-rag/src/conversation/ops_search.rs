@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::index::MessageIndex;
 use super::model::{Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageId};
 use super::ops_write::{example_id, need};
-use crate::embed::EmbedKind;
+use crate::embed::{EmbedKind, embed_one};
 use crate::hybrid::{CANDIDATES, Fusion, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, fuse};
 use crate::index::VectorIndex;
 use crate::space::{Knowledge, LEXICAL_FLOOR};
@@ -77,7 +77,7 @@ impl Operation for SearchConversations {
         faults.into_result(Self::NAME)?;
         let knowledge = cx.service::<Knowledge>()?;
         let embedder = knowledge.default_embedder()?;
-        let vector = embedder.embed(&[&self.query], EmbedKind::Query).await?.pop().unwrap_or_default();
+        let vector = embed_one(cx, embedder.as_ref(), &self.query, EmbedKind::Query).await?;
         let index = knowledge.messages_in_step(cx).await?;
         let is_wanted = |c: &Conversation| {
             c.may_read(cx)
@@ -147,22 +147,27 @@ impl Operation for SimilarConversations {
         let k = check_k(Self::NAME, self.k.unwrap_or(5))?;
         let knowledge = cx.service::<Knowledge>()?;
         let embedder = knowledge.default_embedder()?;
+        // Asked first: nobody who writes waits for an embedder.
+        let asked = match (&self.conversation, self.text.as_deref()) {
+            (Some(_), None) => None,
+            (None, Some(text)) if !text.trim().is_empty() && text.len() <= 100_000 => {
+                Some(embed_one(cx, embedder.as_ref(), text, EmbedKind::Query).await?)
+            }
+            _ => {
+                let expected = "expected either a conversation or a text of 1 to 100000 bytes";
+                return Err(Error::invalid(Self::NAME, "conversation", expected));
+            }
+        };
         let index = knowledge.messages_in_step(cx).await?;
-        let queries: Vec<Vec<f32>> = match (&self.conversation, self.text.as_deref()) {
-            (Some(id), None) => {
+        let queries: Vec<Vec<f32>> = match &self.conversation {
+            Some(id) => {
                 need(cx, id).await?;
                 let mut own: Vec<&str> = index.messages(id).collect();
                 // Ids sort by time.
                 own.reverse();
                 own.into_iter().take(COMPARED).filter_map(|m| index.vectors.vector(m)).collect()
             }
-            (None, Some(text)) if !text.trim().is_empty() && text.len() <= 100_000 => {
-                embedder.embed(&[text], EmbedKind::Query).await?
-            }
-            _ => {
-                let expected = "expected either a conversation or a text of 1 to 100000 bytes";
-                return Err(Error::invalid(Self::NAME, "conversation", expected));
-            }
+            None => asked.into_iter().collect(),
         };
         let floor = if embedder.is_lexical() { LEXICAL_FLOOR } else { f32::MIN };
         let mut hits =

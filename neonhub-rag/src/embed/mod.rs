@@ -1,6 +1,7 @@
 //! Embedders: text to vectors.
 
 mod counts;
+mod endpoint;
 mod features;
 #[cfg(feature = "local")]
 mod local;
@@ -10,10 +11,11 @@ mod real;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use neonhub_core::{Error, Result};
+use neonhub_core::{Error, Result, Scope};
 use serde::{Deserialize, Serialize};
 
 pub use counts::BucketCounts;
+pub use endpoint::EndpointModel;
 #[cfg(feature = "local")]
 pub use local::LocalModel;
 pub use offline::OfflineHash;
@@ -53,11 +55,25 @@ pub trait Embedder: Debug + Send + Sync + 'static {
         false
     }
 
+    /// True when texts leave the process; nothing is locked while such an embedder answers.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Embeds up to [`max_batch`](Embedder::max_batch) texts.
     ///
     /// # Errors
     /// `InvalidInput` for a larger batch; whatever the model answers.
     async fn embed(&self, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>>;
+
+    /// The same for an operation. A model that is reached over a network guards its calls here, by the scope's
+    /// deadline, limits and breakers; for others it is [`embed`](Embedder::embed).
+    ///
+    /// # Errors
+    /// As [`embed`](Embedder::embed).
+    async fn embed_in(&self, _cx: &Scope, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>> {
+        self.embed(texts, kind).await
+    }
 }
 
 /// Embeds any number of texts, batch by batch, in order.
@@ -67,16 +83,43 @@ pub trait Embedder: Debug + Send + Sync + 'static {
 pub async fn embed_all(embedder: &dyn Embedder, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>> {
     let mut out = Vec::with_capacity(texts.len());
     for batch in texts.chunks(embedder.max_batch().max(1)) {
-        let vectors = embedder.embed(batch, kind).await?;
-        if vectors.len() != batch.len() {
-            return Err(Error::internal("embed.batch", "the embedder answered another number of vectors"));
-        }
-        for vector in &vectors {
-            check_dims("embed.batch", vector.len(), embedder.dims())?;
-        }
-        out.extend(vectors);
+        out.extend(checked(embedder, batch.len(), embedder.embed(batch, kind).await?)?);
     }
     Ok(out)
+}
+
+/// [`embed_all`] for an operation.
+pub(crate) async fn embed_in(
+    cx: &Scope,
+    embedder: &dyn Embedder,
+    texts: &[&str],
+    kind: EmbedKind,
+) -> Result<Vec<Vec<f32>>> {
+    let mut out = Vec::with_capacity(texts.len());
+    for batch in texts.chunks(embedder.max_batch().max(1)) {
+        out.extend(checked(embedder, batch.len(), embedder.embed_in(cx, batch, kind).await?)?);
+    }
+    Ok(out)
+}
+
+/// The vector of one text, for an operation.
+pub(crate) async fn embed_one(
+    cx: &Scope,
+    embedder: &dyn Embedder,
+    text: &str,
+    kind: EmbedKind,
+) -> Result<Vec<f32>> {
+    Ok(embed_in(cx, embedder, &[text], kind).await?.pop().unwrap_or_default())
+}
+
+fn checked(embedder: &dyn Embedder, texts: usize, vectors: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>> {
+    if vectors.len() != texts {
+        return Err(Error::internal("embed.batch", "the embedder answered another number of vectors"));
+    }
+    for vector in &vectors {
+        check_dims("embed.batch", vector.len(), embedder.dims())?;
+    }
+    Ok(vectors)
 }
 
 /// `InvalidInput` that names both lengths when they differ.

@@ -63,7 +63,7 @@ impl Operation for SearchMemory {
             Some(query) => {
                 let embedder = cx.service::<Knowledge>()?.default_embedder()?;
                 let floor = if embedder.is_lexical() { LEXICAL_FLOOR } else { -1.0 };
-                (shelf.similarities(query, embedder.as_ref()).await?, floor)
+                (shelf.similarities(cx, query, embedder.as_ref()).await?, floor)
             }
         };
         let mut hits: Vec<MemoryHit> = shelf

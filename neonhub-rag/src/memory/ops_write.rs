@@ -151,7 +151,7 @@ impl Operation for AddMemory {
         }
         let embedder = cx.service::<Knowledge>()?.default_embedder()?;
         let shelf = Shelf::open(cx, &self.subject).await?;
-        let scores = shelf.similarities(&self.text, embedder.as_ref()).await?;
+        let scores = shelf.similarities(cx, &self.text, embedder.as_ref()).await?;
         let by_id: BTreeMap<&str, f32> =
             shelf.items.iter().zip(scores).map(|(i, s)| (i.memory.id.as_str(), s)).collect();
         let candidate = Candidate {
@@ -167,7 +167,7 @@ impl Operation for AddMemory {
             }
             Verdict::New { state, closes } => {
                 let memory = self.to_memory(cx, state);
-                let vector = embed(&self.text, embedder.as_ref()).await?;
+                let vector = embed(cx, &self.text, embedder.as_ref()).await?;
                 cx.create(&close(cx, &memory, &vector, embedder.id())?)?;
                 close_all(cx, &shelf, &closes, &memory)?;
                 announce(cx, "memory.added", &memory)?;

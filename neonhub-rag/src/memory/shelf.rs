@@ -5,7 +5,7 @@ use neonhub_core::{Error, Result, Scope};
 
 use super::model::{Content, Memory, MemoryRecord, MemoryState, MemorySubject};
 use super::rules::held_at;
-use crate::embed::{EmbedKind, Embedder};
+use crate::embed::{EmbedKind, Embedder, embed_one};
 use crate::vector::{decode, encode};
 
 /// Most memories about one subject that are looked at, newest first.
@@ -61,8 +61,13 @@ impl Shelf {
     }
 
     /// Cosine of each item with a text.
-    pub(crate) async fn similarities(&self, text: &str, embedder: &dyn Embedder) -> Result<Vec<f32>> {
-        let query = embed(text, embedder).await?;
+    pub(crate) async fn similarities(
+        &self,
+        cx: &Scope,
+        text: &str,
+        embedder: &dyn Embedder,
+    ) -> Result<Vec<f32>> {
+        let query = embed(cx, text, embedder).await?;
         let cosine = |item: &Item| -> f32 {
             if item.embedder == embedder.id() && item.vector.len() == query.len() {
                 return item.vector.iter().zip(&query).map(|(a, b)| a * b).sum();
@@ -74,9 +79,8 @@ impl Shelf {
 }
 
 /// One vector of a text.
-pub(super) async fn embed(text: &str, embedder: &dyn Embedder) -> Result<Vec<f32>> {
-    let vectors = embedder.embed(&[text], EmbedKind::Passage).await?;
-    Ok(vectors.into_iter().next().unwrap_or_default())
+pub(super) async fn embed(cx: &Scope, text: &str, embedder: &dyn Embedder) -> Result<Vec<f32>> {
+    embed_one(cx, embedder, text, EmbedKind::Passage).await
 }
 
 /// True when a memory may be used now for a purpose.

@@ -13,7 +13,7 @@ use super::model::{
     ChunkRecord, Document, DocumentId, DocumentState, Failure, Space, TextBlob, Trust, chunk_id,
 };
 use crate::chunk::{Chunk, chunk, hex};
-use crate::embed::{EmbedKind, Embedder, embed_all};
+use crate::embed::{EmbedKind, Embedder, embed_in};
 use crate::extract::{Extracted, extract};
 use crate::language::detect_language;
 use crate::vector::{decode, encode};
@@ -82,7 +82,7 @@ pub(super) async fn ingest(
     cx.cancel_token().check(cx.operation())?;
     let embedder = knowledge.embedder(&space.embedder)?;
     let known = known_vectors(cx, before, &space.embedder).await?;
-    let (vectors, embedded) = vectors(&parsed, &known, embedder.as_ref()).await?;
+    let (vectors, embedded) = vectors(cx, &parsed, &known, embedder.as_ref()).await?;
     let mut document = blank;
     let Parsed { extracted, title, chunks, language } = parsed;
     document.title = title;
@@ -99,7 +99,7 @@ pub(super) async fn ingest(
         .zip(vectors)
         .map(|(chunk, vector)| record(&document.id, chunk, &extracted.text, &space.embedder, &vector))
         .collect();
-    give_next(knowledge, space, &document.title, &mut chunks).await?;
+    give_next(cx, knowledge, space, &document.title, &mut chunks).await?;
     document.content_hash = content_hash(&document, &chunks);
     let blob = TextBlob {
         text: extracted.text,
@@ -173,6 +173,7 @@ async fn known_vectors(
 
 /// One vector per chunk, and how many of them had to be made.
 async fn vectors(
+    cx: &Scope,
     parsed: &Parsed,
     known: &HashMap<String, Vec<f32>>,
     embedder: &dyn Embedder,
@@ -181,7 +182,7 @@ async fn vectors(
     let new: Vec<&Chunk> = parsed.chunks.iter().filter(|c| !known.contains_key(&c.hash)).collect();
     let texts: Vec<String> = new.iter().map(|c| c.embedded_text(Some(&parsed.title), source)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let made = embed_all(embedder, &texts, EmbedKind::Passage).await?;
+    let made = embed_in(cx, embedder, &texts, EmbedKind::Passage).await?;
     let made: HashMap<&str, &Vec<f32>> = new.iter().map(|c| c.hash.as_str()).zip(&made).collect();
     let all = parsed
         .chunks

@@ -20,7 +20,7 @@ use super::knowledge::Knowledge;
 use super::model::{ChunkRecord, Document, DocumentId, Migration, NextVector, Space, SpaceId, SpaceState};
 use super::ops_space::need_space;
 use crate::chunk::embedded_text;
-use crate::embed::{EmbedKind, Embedder, embed_all};
+use crate::embed::{EmbedKind, Embedder, embed_in};
 use crate::vector::encode;
 
 const QUEUE: &str = "knowledge.migrate";
@@ -221,7 +221,7 @@ async fn give_vectors(
     let texts: Vec<String> =
         lacking.iter().filter_map(|n| chunks.get(*n)).map(|c| text_of(&document.title, c)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = embed_all(embedder, &texts, EmbedKind::Passage).await?;
+    let vectors = embed_in(cx, embedder, &texts, EmbedKind::Passage).await?;
     let made = vectors.len();
     let mut touched: BTreeSet<usize> = lacking.iter().copied().collect();
     for (n, vector) in lacking.into_iter().zip(vectors) {
@@ -250,6 +250,7 @@ fn text_of(title: &str, chunk: &ChunkRecord) -> String {
 
 /// Gives chunks that come in during a move their second vector at once.
 pub(super) async fn give_next(
+    cx: &Scope,
     knowledge: &Knowledge,
     space: &Space,
     title: &str,
@@ -259,7 +260,7 @@ pub(super) async fn give_next(
     let embedder = knowledge.embedder(&migration.embedder)?;
     let texts: Vec<String> = chunks.iter().map(|chunk| text_of(title, chunk)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = embed_all(embedder.as_ref(), &texts, EmbedKind::Passage).await?;
+    let vectors = embed_in(cx, embedder.as_ref(), &texts, EmbedKind::Passage).await?;
     for (chunk, vector) in chunks.iter_mut().zip(vectors) {
         chunk.next = Some(NextVector { embedder: embedder.id().to_owned(), vector: encode(&vector) });
     }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::knowledge::Knowledge;
-use crate::embed::{EmbedKind, OfflineHash, embed_all};
+use crate::embed::{EmbedKind, OfflineHash, embed_in};
 
 /// Most texts of one call.
 const MAX_TEXTS: usize = 4_096;
@@ -74,7 +74,7 @@ impl Operation for EmbedTexts {
         let id = self.embedder.as_deref().unwrap_or(OfflineHash::ID);
         let embedder = cx.service::<Knowledge>()?.embedder(id)?;
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
-        let vectors = embed_all(embedder.as_ref(), &texts, self.kind.into()).await?;
+        let vectors = embed_in(cx, embedder.as_ref(), &texts, self.kind.into()).await?;
         Ok(Vectors {
             embedder: embedder.id().to_owned(),
             dims: u32::try_from(embedder.dims()).unwrap_or(u32::MAX),

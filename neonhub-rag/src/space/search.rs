@@ -1,6 +1,7 @@
 //! Hybrid search over the spaces of a workspace.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use neonhub_core::{Error, ErrorKind, Faults, Result, Scope, Timestamp};
@@ -12,7 +13,7 @@ use super::knowledge::{Knowledge, Projection};
 use super::model::{Dataset, DatasetKind, Document, DocumentId, Space, SpaceState, Trust};
 use super::passages::{Passages, Within};
 use super::rerank::Reranker;
-use crate::embed::{EmbedKind, Embedder};
+use crate::embed::{EmbedKind, Embedder, embed_one};
 use crate::hybrid::{CANDIDATES, Fused, Fusion, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, diversify, fuse};
 use crate::index::{FieldBoosts, has_phrase};
 
@@ -129,7 +130,17 @@ struct Found {
 /// Runs a search.
 pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request) -> Result<SearchResult> {
     request.check()?;
-    let projection = knowledge.in_step(cx).await?;
+    let mut projection = knowledge.in_step(cx).await?;
+    let questions = match remote(knowledge, &projection, request)? {
+        remote if remote.is_empty() => BTreeMap::new(),
+        remote => {
+            // Nobody who writes waits for a network.
+            drop(projection);
+            let questions = ask(cx, remote, &request.query).await?;
+            projection = knowledge.in_step(cx).await?;
+            questions
+        }
+    };
     let mut found: Vec<Found> = Vec::new();
     let mut has_documents = false;
     for space in spaces(&projection, &request.spaces)? {
@@ -144,7 +155,13 @@ pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request)
         let within =
             (allowed.len() < all.len()).then(|| index.within(allowed.iter().map(|document| **document)));
         let embedder = knowledge.embedder(&space.embedder)?;
-        let fused = in_space(request, embedder.as_ref(), index, within.as_ref()).await?;
+        let question = match (&request.vector, questions.get(&space.embedder)) {
+            (Some(given), _) => Cow::Borrowed(given),
+            (None, Some(made)) => Cow::Borrowed(made),
+            _ if request.mode == SearchMode::Text => Cow::Owned(Vec::new()),
+            _ => Cow::Owned(embed_one(cx, embedder.as_ref(), &request.query, EmbedKind::Query).await?),
+        };
+        let fused = in_space(request, embedder.as_ref(), &question, index, within.as_ref()).await?;
         found.extend(fused.into_iter().map(|fused| Found { fused, index: Arc::clone(index) }));
     }
     if found.is_empty() {
@@ -233,9 +250,39 @@ pub(super) fn may_read(cx: &Scope, dataset: &Dataset) -> bool {
         })
 }
 
+/// The embedders behind a network that the question must be sent to.
+fn remote(
+    knowledge: &Knowledge,
+    projection: &Projection,
+    request: &Request,
+) -> Result<Vec<Arc<dyn Embedder>>> {
+    if request.mode == SearchMode::Text || request.vector.is_some() {
+        return Ok(Vec::new());
+    }
+    let ids: BTreeSet<&str> =
+        spaces(projection, &request.spaces)?.into_iter().map(|space| space.embedder.as_str()).collect();
+    let all: Result<Vec<_>> = ids.into_iter().map(|id| knowledge.embedder(id)).collect();
+    Ok(all?.into_iter().filter(|embedder| embedder.is_remote()).collect())
+}
+
+/// The question as a vector of each embedder.
+async fn ask(
+    cx: &Scope,
+    embedders: Vec<Arc<dyn Embedder>>,
+    query: &str,
+) -> Result<BTreeMap<String, Vec<f32>>> {
+    let mut out = BTreeMap::new();
+    for embedder in embedders {
+        let question = embed_one(cx, embedder.as_ref(), query, EmbedKind::Query).await?;
+        out.insert(embedder.id().to_owned(), question);
+    }
+    Ok(out)
+}
+
 async fn in_space(
     request: &Request,
     embedder: &dyn Embedder,
+    question: &[f32],
     index: &Passages,
     within: Option<&Within>,
 ) -> Result<Vec<Fused>> {
@@ -256,11 +303,7 @@ async fn in_space(
     let vector = match request.mode {
         SearchMode::Text => Vec::new(),
         _ => {
-            let query = match &request.vector {
-                Some(vector) => vector.clone(),
-                None => embedder.embed(&[&request.query], EmbedKind::Query).await?.pop().unwrap_or_default(),
-            };
-            let mut hits = index.search_vector(&query, candidates, within).await?;
+            let mut hits = index.search_vector(question, candidates, within).await?;
             // Without a floor every document would be a hit of every query.
             hits.retain(|h| !embedder.is_lexical() || h.score >= LEXICAL_FLOOR);
             hits

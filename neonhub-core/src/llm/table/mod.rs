@@ -64,6 +64,9 @@ pub struct ModelRow {
     /// Most tokens of one answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output: Option<u64>,
+    /// Numbers of one vector, of a model for embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dims: Option<u32>,
     /// What it can do.
     #[serde(default)]
     pub caps: RowCaps,

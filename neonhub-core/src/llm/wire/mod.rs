@@ -4,6 +4,7 @@
 //! [`Delta`](super::Delta)s. Everything else is here once. A stream counts as an answer only when the dialect saw its
 //! last event; anything shorter is an error with code `truncated`.
 
+mod embed;
 mod fault;
 mod flow;
 mod lenient;
@@ -23,6 +24,7 @@ use super::caps::ModelCaps;
 use super::request::LlmRequest;
 use crate::{Result, Secret};
 
+pub use embed::{Embedded, EmbeddingConfig, EmbeddingModel};
 pub use provider::{Provider, ProviderBuilder};
 pub use settings::{Api, ProviderConfig};
 
@@ -157,5 +159,7 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync + 'static {
     fn decoder(&self, ask: &Ask<'_>) -> Box<dyn Decoder>;
 }
 
+#[cfg(test)]
+mod embed_tests;
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
+use super::embed::EmbedApi;
 use super::flow::{Asked, Flow};
 use super::settings::{Api, Preset, ProviderConfig};
 use super::{Ask, Dialect, fault};
-use crate::http::{self, HttpLimits, HttpRequest, HttpTransport};
+use crate::http::{self, Exchange, HttpLimits, HttpRequest, HttpTransport};
 use crate::llm::compatible::{EndpointCaps, PRESETS};
 use crate::llm::openai::{Chat, Responses};
 use crate::llm::table::ModelTable;
@@ -34,20 +37,21 @@ const OPERATION: &str = "llm.provider";
 /// # Ok::<(), neonhub_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Provider(Arc<Inner>);
+pub struct Provider(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    word: String,
+pub(super) struct Inner {
+    pub(super) word: String,
     base_url: String,
     key: Option<Secret>,
-    model: Option<String>,
+    pub(super) model: Option<String>,
     dialect: Box<dyn Dialect>,
+    pub(super) embed: Option<EmbedApi>,
     transport: Arc<dyn HttpTransport>,
     limits: HttpLimits,
     clock: Arc<dyn Clock>,
     caps: BTreeMap<String, ModelCaps>,
-    table: Arc<ModelTable>,
+    pub(super) table: Arc<ModelTable>,
 }
 
 impl Provider {
@@ -73,12 +77,7 @@ impl Provider {
         })?;
         let caps = self.caps(Some(model));
         self.refuse(&request, &caps)?;
-        let asked = Asked {
-            provider: inner.word.clone(),
-            model: model.to_owned(),
-            key: inner.key.clone(),
-            clock: Arc::clone(&inner.clock),
-        };
+        let asked = self.asked(model);
         let left = request.deadline.map(|at| at.since(inner.clock.now()));
         if left.is_some_and(|left| left.is_zero()) {
             let late =
@@ -89,8 +88,32 @@ impl Provider {
         let body = inner.dialect.encode(&mut ask)?;
         let decoder = inner.dialect.decoder(&ask);
         let warnings = std::mem::take(&mut ask.warnings);
-        let bytes = serde_json::to_vec(&body).map_err(|cause| Error::internal("llm.call", cause))?;
-        let mut sent = HttpRequest::post_json(format!("{}{}", inner.base_url, inner.dialect.path()), bytes);
+        let exchange = self.exchange(&asked, inner.dialect.path(), &body, left).await?;
+        let input = crate::llm::TokenCount::estimate(&request).tokens;
+        Flow::open(asked, exchange, inner.dialect.framing(), decoder, warnings, input).await
+    }
+
+    /// Who is asked.
+    pub(super) fn asked(&self, model: &str) -> Asked {
+        Asked {
+            provider: self.0.word.clone(),
+            model: model.to_owned(),
+            key: self.0.key.clone(),
+            clock: Arc::clone(&self.0.clock),
+        }
+    }
+
+    /// Sends a body. What comes back has a status of 2xx.
+    pub(super) async fn exchange(
+        &self,
+        asked: &Asked,
+        path: &str,
+        body: &Value,
+        left: Option<Duration>,
+    ) -> Result<Exchange> {
+        let inner = &self.0;
+        let bytes = serde_json::to_vec(body).map_err(|cause| Error::internal("llm.call", cause))?;
+        let mut sent = HttpRequest::post_json(format!("{}{path}", inner.base_url), bytes);
         if let Some(key) = &inner.key {
             let (name, value) = inner.dialect.key_header(key);
             sent = sent.header(name, value);
@@ -99,7 +122,12 @@ impl Provider {
             sent = sent.header(name, value);
         }
         // Said before it is sent: a call that is made again may be paid twice.
-        tracing::debug!(provider = %inner.word, model, bytes = sent.body.len(), "a model is asked");
+        tracing::debug!(
+            provider = %inner.word,
+            model = asked.model,
+            bytes = sent.body.len(),
+            "a model is asked"
+        );
         let exchange = http::send(inner.transport.as_ref(), sent, &inner.limits, left)
             .await
             .map_err(|error| fault::named(error, asked.who()))?;
@@ -107,8 +135,7 @@ impl Provider {
             let body = exchange.body.head(ERROR_BODY).await;
             return Err(fault::of_status(asked.who(), exchange.status, &exchange.headers, &body));
         }
-        let input = crate::llm::TokenCount::estimate(&request).tokens;
-        Flow::open(asked, exchange, inner.dialect.framing(), decoder, warnings, input).await
+        Ok(exchange)
     }
 
     /// What the model is known not to do is not sent.
@@ -277,12 +304,15 @@ impl ProviderBuilder {
                 .with_context("provider", &config.provider));
         }
         let api = config.api.or(preset.map(|preset| preset.api)).unwrap_or(Api::Chat);
+        let known = preset.map(|preset| preset.endpoint.clone());
+        let endpoint = config.endpoint.clone().or(known).unwrap_or_default();
+        let embed = match api {
+            Api::Chat | Api::Responses => Some(EmbedApi::OpenAi { base64: endpoint.embeddings_base64 }),
+            Api::Ollama => Some(EmbedApi::Ollama { keep_alive: config.keep_alive.clone() }),
+            Api::Messages => None,
+        };
         let dialect: Box<dyn Dialect> = match api {
-            Api::Chat => {
-                let known = preset.map(|preset| preset.endpoint.clone());
-                let endpoint = config.endpoint.clone().or(known).unwrap_or_default();
-                Box::new(Chat::new(&config, endpoint))
-            }
+            Api::Chat => Box::new(Chat::new(&config, endpoint)),
             Api::Responses => Box::new(Responses::new(&config)),
             Api::Messages => Box::new(anthropic::Messages::new(&config)),
             Api::Ollama => Box::new(ollama::Ollama::new(&config)),
@@ -298,6 +328,7 @@ impl ProviderBuilder {
             key: config.api_key,
             model: config.model,
             dialect,
+            embed,
             transport,
             clock: self.clock,
             caps: self.caps,

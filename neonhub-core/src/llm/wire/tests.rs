@@ -31,7 +31,7 @@ struct Fixture {
 
 /// How the recorded bytes come.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+pub(super) enum Way {
     /// In pieces of this size.
     Pieces(usize),
     /// Two pieces, the first this long.
@@ -42,13 +42,18 @@ enum Way {
     Broken(usize),
 }
 
+/// An exchange that is played from a file instead of sent.
 #[derive(Debug)]
-struct Playback(Fixture, Way);
+pub(super) struct Playback {
+    pub(super) name: String,
+    pub(super) request: RecordedRequest,
+    pub(super) response: RecordedResponse,
+    pub(super) way: Way,
+}
 
 #[async_trait]
 impl HttpTransport for Playback {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let Playback(fixture, way) = self;
         let path = request.url.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap();
         let seen = Seen {
             method: request.method.to_owned(),
@@ -56,16 +61,16 @@ impl HttpTransport for Playback {
             headers: request.headers.iter().map(|(n, v)| (n.to_string(), v.clone())).collect(),
             body: serde_json::from_slice(&request.body).unwrap(),
         };
-        assert_eq!(fixture.request.differences(&seen), Vec::<String>::new(), "{}", fixture.name);
-        let bytes = fixture.response.bytes();
-        let pieces: Vec<Result<Vec<u8>>> = match *way {
+        assert_eq!(self.request.differences(&seen), Vec::<String>::new(), "{}", self.name);
+        let bytes = self.response.bytes();
+        let pieces: Vec<Result<Vec<u8>>> = match self.way {
             Way::Pieces(size) => bytes.chunks(size).map(|piece| Ok(piece.to_vec())).collect(),
             Way::Split(at) => vec![Ok(bytes[..at].to_vec()), Ok(bytes[at..].to_vec())],
             Way::Ended(at) => vec![Ok(bytes[..at].to_vec())],
             Way::Broken(at) => vec![Ok(bytes[..at].to_vec()), Err(truncated("cut by the test"))],
         };
-        let headers = Headers::new(fixture.response.headers.iter());
-        Ok(HttpResponse { status: fixture.response.status, headers, body: Box::pin(stream::iter(pieces)) })
+        let headers = Headers::new(self.response.headers.iter());
+        Ok(HttpResponse { status: self.response.status, headers, body: Box::pin(stream::iter(pieces)) })
     }
 }
 
@@ -86,6 +91,11 @@ fn fixtures() -> Vec<Fixture> {
 }
 
 impl Fixture {
+    fn played(&self, way: Way) -> Arc<Playback> {
+        let Fixture { name, request, response, .. } = self.clone();
+        Arc::new(Playback { name, request, response, way })
+    }
+
     fn model(&self, way: Way) -> Provider {
         let has = |name: &str, default: bool| self.caps.get(name).and_then(Value::as_bool).unwrap_or(default);
         let caps = ModelCaps {
@@ -98,7 +108,7 @@ impl Fixture {
         };
         ProviderBuilder::from_config(self.provider.clone())
             .declare(caps)
-            .transport(Arc::new(Playback(self.clone(), way)))
+            .transport(self.played(way))
             .build()
             .unwrap()
     }
@@ -289,7 +299,7 @@ async fn a_request_without_a_model_or_beyond_the_model_is_refused() {
     let fixture = fixtures().into_iter().find(|f| f.name == "chat_refusal").unwrap();
     let mut config = fixture.provider.clone();
     config.model = None;
-    let transport = Arc::new(Playback(fixture.clone(), Way::Pieces(1)));
+    let transport = fixture.played(Way::Pieces(1));
     let model = ProviderBuilder::from_config(config).transport(transport).build().unwrap();
     let none = model.complete(LlmRequest::new().user("hi")).await.unwrap_err();
     assert_eq!(none.field_faults()[0].field, "model");

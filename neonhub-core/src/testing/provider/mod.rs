@@ -4,6 +4,7 @@
 //! What it answers is either said in neutral words ([`ProviderMock::reply`]) and written in the format of whoever asks,
 //! or played from a recorded exchange ([`ProviderMock::play`]), which must match the request as well. A fault
 //! ([`ProviderMock::fault`]) befalls the next answer.
+//! Requests for vectors need no line: the same text gets the same vector, and texts that share words get near ones.
 //!
 //! ```
 //! use neonhub_core::testing::provider::ProviderMock;
@@ -18,6 +19,7 @@
 //! # }).unwrap();
 //! ```
 
+mod embed;
 mod exchange;
 mod fault;
 mod render;
@@ -174,6 +176,7 @@ fn react(state: &Mutex<State>, seen: Seen) -> Reaction {
                 Reaction::default()
             }
         },
+        None if let Some(vectors) = embed::answer(&seen) => vectors,
         None => {
             differences.push(format!("no line is left for {} {}", seen.method, seen.path));
             Reaction::default()

@@ -36,10 +36,10 @@ impl Speech {
     /// By the path of a request.
     pub(crate) fn of(path: &str) -> Option<Self> {
         match path.split('?').next().unwrap_or(path) {
-            "/v1/chat/completions" => Some(Speech::Chat),
+            "/v1/chat/completions" | "/v1/embeddings" => Some(Speech::Chat),
             "/v1/responses" => Some(Speech::Responses),
             "/v1/messages" => Some(Speech::Messages),
-            "/api/chat" => Some(Speech::Ollama),
+            "/api/chat" | "/api/embed" => Some(Speech::Ollama),
             _ => None,
         }
     }
