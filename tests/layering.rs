@@ -76,6 +76,7 @@ fn core_stands_on_no_other_crate_of_the_family() {
 #[test]
 fn knowledge_stands_on_core_alone() {
     assert_absent("neonhub-rag", &["extract", "local"], &family_but(&["neonhub-rag", "neonhub-core"]));
+    assert_absent("neonhub-rag", &["extract", "local"], &["tokio-postgres"]);
     // A model comes from a folder: nothing in it can fetch one.
     assert_absent("neonhub-rag", &["local"], &["hf-hub", "reqwest", "ureq", "hyper", "onig_sys"]);
 }
@@ -107,6 +108,7 @@ fn features_bring_what_they_name() {
     assert!(graph("neonhub-core", &["sqlite"]).contains("rusqlite"));
     assert!(graph("neonhub-connectors", &["smtp"]).contains("lettre"));
     assert!(graph("neonhub-rag", &["extract"]).contains("lopdf"));
+    assert!(graph("neonhub-rag", &["postgres"]).contains("tokio-postgres"));
     assert!(graph("neonhub", &["local"]).contains("candle-core"));
     assert!(graph("neonhub-rag", &[]).contains("tantivy"));
     assert!(graph("neonhub", &[]).contains("neonhub-agents"));

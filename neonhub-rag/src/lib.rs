@@ -6,7 +6,8 @@
 //! alone. [`install`] adds the records and operations to a hub: `spaces.*`, `datasets.*`, `documents.*`,
 //! `knowledge.ingest_text` and `knowledge.search`.
 //!
-//! The records of the store are the truth; the indexes are caches that [`Knowledge`] keeps in step.
+//! The records of the store are the truth; the indexes are caches that [`Knowledge`] keeps in step. With the feature
+//! `postgres`, on a PostgreSQL store with pgvector, they are tables of the same database, shared by all processes.
 //!
 //! ```
 //! use neonhub_core::Hub;

@@ -213,6 +213,12 @@ pub trait Store: Debug + Send + Sync + 'static {
         Err(unsupported(self, "store.compact"))
     }
 
+    /// The way to side tables in the same database; `None` for engines that are no PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    fn side(&self) -> Option<postgres::PostgresSide> {
+        None
+    }
+
     /// Writes out everything and lets go of the files. Later calls answer `Unavailable`.
     async fn close(&self) -> Result<()>;
 }

@@ -182,11 +182,18 @@ pub fn wrong_vectors_are_refused_and_zeros_never_found(mut index: Box<dyn Vector
     assert!(index.remove("zero"));
 }
 
-/// Tests of one index, by a function from the length of vectors to an empty index.
+/// Tests of one index, by a function from the length of vectors to an empty index. With `ignore = "why"` they wait for
+/// what they need, such as a server.
 #[macro_export]
 macro_rules! vector_conformance {
+    (ignore = $why:literal, $open:expr) => {
+        $crate::vector_conformance!(@all [#[ignore = $why]] $open);
+    };
     ($open:expr) => {
-        $crate::vector_conformance!(@each $open;
+        $crate::vector_conformance!(@all [] $open);
+    };
+    (@all $attr:tt $open:expr) => {
+        $crate::vector_conformance!(@each $attr $open;
             recall_is_high_also_with_filters_and_after_a_third_was_replaced,
             itself_comes_first_and_k_bounds_the_hits,
             a_filter_is_never_short,
@@ -195,13 +202,15 @@ macro_rules! vector_conformance {
             wrong_vectors_are_refused_and_zeros_never_found
         );
     };
-    (@each $open:expr; $($case:ident),+) => {
-        $(
-            #[test]
-            fn $case() {
-                let open: fn(usize) -> Box<dyn $crate::VectorIndex> = $open;
-                $crate::vector_conformance::$case(open(48));
-            }
-        )+
+    (@each $attr:tt $open:expr; $($case:ident),+) => {
+        $( $crate::vector_conformance!(@one $attr $open; $case); )+
+    };
+    (@one [$($attr:tt)*] $open:expr; $case:ident) => {
+        #[test]
+        $($attr)*
+        fn $case() {
+            let open: fn(usize) -> Box<dyn $crate::VectorIndex> = $open;
+            $crate::vector_conformance::$case(open(48));
+        }
     };
 }

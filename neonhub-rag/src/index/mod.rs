@@ -8,6 +8,8 @@ mod flat;
 mod graph;
 mod half;
 mod rows;
+#[cfg(feature = "postgres")]
+pub(crate) mod server;
 mod snapshot;
 mod text;
 

@@ -101,11 +101,7 @@ impl Rows {
     }
 
     pub(super) fn check(&self, operation: &'static str, vector: &[f32]) -> Result<()> {
-        check_dims(operation, vector.len(), self.dims)?;
-        if vector.iter().all(|v| v.is_finite()) {
-            return Ok(());
-        }
-        Err(Error::invalid(operation, "vector", "expected finite numbers"))
+        check(operation, vector, self.dims)
     }
 
     /// The query, or `None` for one without direction.
@@ -299,8 +295,17 @@ fn copy_row<T: Copy>(values: &mut [T], dims: usize, from: usize, to: usize) {
     }
 }
 
+/// A vector of the right length with finite numbers, or `InvalidInput`.
+pub(super) fn check(operation: &'static str, vector: &[f32], dims: usize) -> Result<()> {
+    check_dims(operation, vector.len(), dims)?;
+    if vector.iter().all(|v| v.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::invalid(operation, "vector", "expected finite numbers"))
+}
+
 /// The vector scaled to length 1; zeros stay zeros.
-fn unit(vector: &[f32]) -> Vec<f32> {
+pub(super) fn unit(vector: &[f32]) -> Vec<f32> {
     let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
     let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
     vector.iter().map(|v| (f64::from(*v) * scale) as f32).collect()

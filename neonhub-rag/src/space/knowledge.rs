@@ -3,24 +3,27 @@
 //! The records are the truth. The indexes are caches in a folder beside the store (or in memory): each commit of
 //! the text index carries the list of documents it holds, so after a crash the difference to the records is
 //! found and applied, whatever was lost. While it runs, the service follows the change feed; when it is far
-//! behind it compares the documents instead of reading the feed.
+//! behind it compares the documents instead of reading the feed. On a PostgreSQL store the indexes are tables that
+//! all processes share; the list of documents stands in a table beside them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use neonhub_core::store::{Query, Record, Stored};
-use neonhub_core::{Error, ErrorKind, Result, Scope, WorkspaceId};
+use neonhub_core::{Error, ErrorKind, Result, Retry, Scope, WorkspaceId};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::model::{Dataset, Document, Space, SpaceState};
+use super::passages::{Passages, Places};
 use super::rerank::Reranker;
-use super::space_index::SpaceIndex;
 use crate::conversation::MessageIndex;
 use crate::embed::{Embedder, OfflineHash};
 
 /// Commits behind which the feed is read; above, comparing the documents is cheaper.
 const FEED_COMMITS: u64 = 64;
+/// Times that the records are read anew because another process is ahead.
+const MOST_ROUNDS: usize = 20;
 /// Records read at once.
 const PAGE: usize = 500;
 
@@ -30,6 +33,7 @@ pub struct Knowledge {
     embedders: BTreeMap<String, Arc<dyn Embedder>>,
     rerankers: BTreeMap<String, Arc<dyn Reranker>>,
     default: String,
+    places: Places,
     workspaces: Mutex<BTreeMap<WorkspaceId, Arc<RwLock<Projection>>>>,
     messages: Mutex<BTreeMap<WorkspaceId, Arc<Mutex<MessageIndex>>>>,
 }
@@ -49,6 +53,7 @@ impl Knowledge {
             embedders: BTreeMap::from([(offline.id().to_owned(), offline)]),
             rerankers: BTreeMap::new(),
             default: OfflineHash::ID.to_owned(),
+            places: Places::default(),
             workspaces: Mutex::default(),
             messages: Mutex::default(),
         }
@@ -115,6 +120,11 @@ impl Knowledge {
         })
     }
 
+    /// Where the indexes are.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// The indexes of the scope's workspace, in step with every commit acknowledged before the call.
     pub(super) async fn in_step(&self, cx: &Scope) -> Result<OwnedRwLockReadGuard<Projection>> {
         let projection = {
@@ -130,7 +140,7 @@ impl Knowledge {
         // Only what is committed may enter an index: what the caller has staged may still be rolled back.
         let cx = &cx.outside();
         let mut write = projection.write_owned().await;
-        write.catch_up(cx).await?;
+        write.catch_up(cx, &self.places).await?;
         Ok(write.downgrade())
     }
 }
@@ -166,7 +176,7 @@ pub(super) struct Projection {
     pub(super) datasets: BTreeMap<String, Dataset>,
     /// Documents that search answers from.
     pub(super) documents: BTreeMap<String, Document>,
-    pub(super) indexes: BTreeMap<String, Arc<SpaceIndex>>,
+    pub(super) indexes: BTreeMap<String, Arc<Passages>>,
 }
 
 /// What may have changed since the cursor.
@@ -177,22 +187,30 @@ enum Changed {
 }
 
 impl Projection {
-    async fn catch_up(&mut self, cx: &Scope) -> Result<()> {
-        // Read first: what is committed while we read is seen again next time, and applying it twice is nothing.
-        let seq = cx.store().seq().await?;
-        match self.changed(cx, seq).await? {
-            Changed::Nothing => {}
-            Changed::Documents(ids) => {
-                self.read_documents(cx, &ids).await?;
-                self.apply(cx, seq).await?;
+    async fn catch_up(&mut self, cx: &Scope, places: &Places) -> Result<()> {
+        for _ in 0..MOST_ROUNDS {
+            // Read first: what is committed while we read is seen again next time, and applying it twice is nothing.
+            let seq = cx.store().seq().await?;
+            let is_there = match self.changed(cx, seq).await? {
+                Changed::Nothing => true,
+                Changed::Documents(ids) => {
+                    self.read_documents(cx, &ids).await?;
+                    self.apply(cx, places, seq).await?
+                }
+                Changed::All => {
+                    self.read_all(cx).await?;
+                    self.apply(cx, places, seq).await?
+                }
+            };
+            if is_there {
+                self.cursor = Some(seq);
+                return Ok(());
             }
-            Changed::All => {
-                self.read_all(cx).await?;
-                self.apply(cx, seq).await?;
-            }
+            // Another process brings a shared index to a later position.
+            self.cursor = None;
         }
-        self.cursor = Some(seq);
-        Ok(())
+        let message = "others change the documents faster than they can be indexed: try again";
+        Err(Error::new(ErrorKind::Unavailable, "knowledge.index", message).with_retry(Retry::Backoff))
     }
 
     async fn changed(&self, cx: &Scope, seq: u64) -> Result<Changed> {
@@ -243,12 +261,12 @@ impl Projection {
         Ok(())
     }
 
-    /// Brings the index of each space to what the documents say.
-    async fn apply(&mut self, cx: &Scope, seq: u64) -> Result<()> {
+    /// Brings the index of each space to what the documents say; false when one is ahead of that.
+    async fn apply(&mut self, cx: &Scope, places: &Places, seq: u64) -> Result<bool> {
         for (id, space) in &self.spaces {
             // After a move to another embedder the vectors are read anew.
             if self.indexes.get(id).is_none_or(|index| index.embedder() != space.embedder) {
-                let index = SpaceIndex::open(folder(cx, id), space).await?;
+                let index = places.open(cx, folder(cx, id), space).await?;
                 self.indexes.insert(id.clone(), Arc::new(index));
             }
         }
@@ -256,9 +274,11 @@ impl Projection {
         self.indexes.retain(|id, _| is_open(id));
         for (id, index) in &self.indexes {
             let documents = self.documents.values().filter(|d| d.space.as_str() == id);
-            index.bring_to(cx, documents.collect(), seq).await?;
+            if !index.bring_to(cx, documents.collect(), seq).await? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -14,8 +14,11 @@ mod ops_space;
 mod ops_text;
 mod ops_upload;
 mod ops_version;
+mod passages;
 mod rerank;
 mod search;
+#[cfg(feature = "postgres")]
+mod server_index;
 mod space_index;
 mod version;
 

@@ -1,5 +1,6 @@
 //! Taking the last traces of what was deleted out of the files.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use neonhub_core::op::{Audit, Effect, Operation};
@@ -69,7 +70,11 @@ impl Operation for CompactKnowledge {
         let documents =
             drop_deleted(cx, cx.now().minus(Duration::from_secs(u64::from(days) * 86_400))).await?;
         let knowledge = cx.service::<Knowledge>()?;
-        let indexes: Vec<_> = knowledge.in_step(cx).await?.indexes.values().cloned().collect();
+        let (spaces, indexes): (Vec<_>, Vec<_>) = {
+            let projection = knowledge.in_step(cx).await?;
+            projection.indexes.iter().map(|(id, index)| (id.clone(), Arc::clone(index))).unzip()
+        };
+        knowledge.places().keep_only(cx, &spaces).await?;
         for index in &indexes {
             index.compact().await?;
         }

@@ -1,7 +1,7 @@
 //! Hybrid search over the spaces of a workspace.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use neonhub_core::{Error, ErrorKind, Faults, Result, Scope, Timestamp};
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::hit::{Hit, hits};
 use super::knowledge::{Knowledge, Projection};
-use super::model::{Dataset, DatasetKind, Document, DocumentId, Space, SpaceState, Trust, chunk_ids};
+use super::model::{Dataset, DatasetKind, Document, DocumentId, Space, SpaceState, Trust};
+use super::passages::{Passages, Within};
 use super::rerank::Reranker;
-use super::space_index::SpaceIndex;
 use crate::embed::{EmbedKind, Embedder, embed_one};
 use crate::hybrid::{CANDIDATES, Fused, Fusion, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, diversify, fuse};
-use crate::index::{FieldBoosts, IdSet, has_phrase};
+use crate::index::{FieldBoosts, has_phrase};
 
 /// Name of the search operation, for its faults.
 pub(super) const OP: &str = "knowledge.search";
@@ -124,7 +124,7 @@ impl Request {
 /// One hit with the space it comes from.
 struct Found {
     fused: Fused,
-    index: Arc<SpaceIndex>,
+    index: Arc<Passages>,
 }
 
 /// Runs a search.
@@ -152,9 +152,8 @@ pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request)
             continue;
         }
         has_documents = true;
-        let within: Option<IdSet> = (allowed.len() < all.len()).then(|| {
-            allowed.iter().flat_map(|d| chunk_ids(d.id.as_str(), d.chunks)).map(Into::into).collect()
-        });
+        let within =
+            (allowed.len() < all.len()).then(|| index.within(allowed.iter().map(|document| **document)));
         let embedder = knowledge.embedder(&space.embedder)?;
         let question = match (&request.vector, questions.get(&space.embedder)) {
             (Some(given), _) => Cow::Borrowed(given),
@@ -162,13 +161,13 @@ pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request)
             _ if request.mode == SearchMode::Text => Cow::Owned(Vec::new()),
             _ => Cow::Owned(embed_one(cx, embedder.as_ref(), &request.query, EmbedKind::Query).await?),
         };
-        let fused = in_space(request, embedder.as_ref(), &question, index, within.as_ref())?;
+        let fused = in_space(request, embedder.as_ref(), &question, index, within.as_ref()).await?;
         found.extend(fused.into_iter().map(|fused| Found { fused, index: Arc::clone(index) }));
     }
     if found.is_empty() {
         return Ok(none(if has_documents { "no_match" } else { "no_documents" }));
     }
-    let chosen = choose(found, request);
+    let chosen = choose(found, request).await?;
     if chosen.is_empty() {
         return Ok(none("below_min_score"));
     }
@@ -280,31 +279,31 @@ async fn ask(
     Ok(out)
 }
 
-fn in_space(
+async fn in_space(
     request: &Request,
     embedder: &dyn Embedder,
     question: &[f32],
-    index: &SpaceIndex,
-    within: Option<&IdSet>,
+    index: &Passages,
+    within: Option<&Within>,
 ) -> Result<Vec<Fused>> {
     let candidates = CANDIDATES.max(request.k);
     // What stands in quotes must stand in every hit, also in those that vectors find.
     let holders = match request.mode {
         SearchMode::Hybrid if has_phrase(&request.query) => {
-            let all = index.search_text(&request.query, MAX_PHRASE_HOLDERS, within, request.boosts)?;
-            Some(all.into_iter().map(|h| h.id).collect::<IdSet>())
+            let all = index.search_text(&request.query, MAX_PHRASE_HOLDERS, within, request.boosts).await?;
+            Some(Within::Chunks(Arc::new(all.into_iter().map(|h| h.id).collect())))
         }
         _ => None,
     };
     let within = holders.as_ref().or(within);
     let text = match request.mode {
         SearchMode::Vector => Vec::new(),
-        _ => index.search_text(&request.query, candidates, within, request.boosts)?,
+        _ => index.search_text(&request.query, candidates, within, request.boosts).await?,
     };
     let vector = match request.mode {
         SearchMode::Text => Vec::new(),
         _ => {
-            let mut hits = index.search_vector(question, candidates, within)?;
+            let mut hits = index.search_vector(question, candidates, within).await?;
             // Without a floor every document would be a hit of every query.
             hits.retain(|h| !embedder.is_lexical() || h.score >= LEXICAL_FLOOR);
             hits
@@ -320,21 +319,29 @@ fn in_space(
 }
 
 /// Orders, cuts at the least score, and spreads.
-fn choose(found: Vec<Found>, request: &Request) -> Vec<Fused> {
-    let by_id: BTreeMap<Arc<str>, Arc<SpaceIndex>> =
-        found.iter().map(|f| (Arc::clone(&f.fused.id), Arc::clone(&f.index))).collect();
+async fn choose(found: Vec<Found>, request: &Request) -> Result<Vec<Fused>> {
+    let mut by_index: Vec<(Arc<Passages>, Vec<Arc<str>>)> = Vec::new();
+    for hit in &found {
+        match by_index.iter_mut().find(|(index, _)| Arc::ptr_eq(index, &hit.index)) {
+            Some((_, ids)) => ids.push(Arc::clone(&hit.fused.id)),
+            None => by_index.push((Arc::clone(&hit.index), vec![Arc::clone(&hit.fused.id)])),
+        }
+    }
     let mut all: Vec<Fused> = found.into_iter().map(|f| f.fused).collect();
     all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
     if let Some(least) = request.min_score {
         all.retain(|f| f.score >= least);
     }
-    let Some(lambda) = request.mmr_lambda else { return all };
-    let vectors: BTreeMap<Arc<str>, Vec<f32>> =
-        all.iter().filter_map(|f| Some((Arc::clone(&f.id), by_id.get(&f.id)?.vector(&f.id)?))).collect();
+    let Some(lambda) = request.mmr_lambda else { return Ok(all) };
+    let mut vectors: HashMap<Arc<str>, Vec<f32>> = HashMap::new();
+    for (index, ids) in by_index {
+        let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
+        vectors.extend(index.vectors(&ids).await?);
+    }
     let similarity = |a: &str, b: &str| match (vectors.get(a), vectors.get(b)) {
         (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).map(|(x, y)| x * y).sum(),
         _ => 0.0,
     };
     // Some of the chosen may be gone from the store by now; a few more are at hand.
-    diversify(all, request.k + 8, lambda, similarity)
+    Ok(diversify(all, request.k + 8, lambda, similarity))
 }

@@ -52,11 +52,18 @@ struct Held {
 }
 
 /// One chunk with all that the indexes take of it.
-struct Loaded {
-    record: ChunkRecord,
-    title: String,
-    language: Option<String>,
-    vector: Option<Vec<f32>>,
+pub(super) struct Loaded {
+    pub(super) record: ChunkRecord,
+    pub(super) title: String,
+    pub(super) language: Option<String>,
+    pub(super) vector: Option<Vec<f32>>,
+}
+
+impl Loaded {
+    /// What stands above the text: headings, and the header of a table that it continues.
+    pub(super) fn headings(&self) -> String {
+        format!("{}\n{}", self.record.heading_path.join("\n"), self.record.context)
+    }
 }
 
 /// One commit: documents out, documents in.
@@ -293,11 +300,7 @@ impl Inner {
 
     fn commit(&mut self, step: &Step) -> Result<()> {
         let stamp = self.stamp(&step.held)?;
-        let headings: Vec<String> = step
-            .added
-            .iter()
-            .map(|c| format!("{}\n{}", c.record.heading_path.join("\n"), c.record.context))
-            .collect();
+        let headings: Vec<String> = step.added.iter().map(Loaded::headings).collect();
         let docs: Vec<TextDoc<'_>> = step
             .added
             .iter()
@@ -339,7 +342,7 @@ impl Inner {
 }
 
 /// The chunks of a document, each with its vector of this embedder if it has one.
-async fn load(cx: &Scope, document: &Document, embedder: &str) -> Result<Vec<Loaded>> {
+pub(super) async fn load(cx: &Scope, document: &Document, embedder: &str) -> Result<Vec<Loaded>> {
     let mut out = Vec::new();
     for ids in document.chunk_ids().chunks(500) {
         for record in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {

@@ -10,10 +10,17 @@ use crate::embed::{EmbedKind, Embedder};
 mod compaction;
 mod embedders;
 mod indexes;
+#[cfg(feature = "postgres")]
+mod server;
 
 fn builder(url: &str) -> HubBuilder {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
-    install(Hub::builder().store(url).clock(clock).seed(1))
+    install(Hub::builder().store(url).root_key(key()).clock(clock).seed(1))
+}
+
+/// A store on a server has no key file beside it.
+fn key() -> neonhub_core::seal::RootKey {
+    neonhub_core::seal::RootKey::from_bytes([7; 32], "test")
 }
 
 async fn open(url: &str) -> Scope {

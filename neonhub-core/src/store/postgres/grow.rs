@@ -21,7 +21,7 @@ const PAGE: i64 = 500;
 pub(super) async fn add_indexes(tx: &Transaction<'_>, schema: &str, kind: &Kind, found: &str) -> Result<()> {
     let new =
         grow::added(kind, found.split_whitespace()).ok_or_else(|| super::schema::drifted(kind, found))?;
-    let sql = |cause: SqlError| refused(kind, &cause);
+    let sql = |cause: SqlError| refused(kind.name, &cause);
     let table = format!("\"{schema}\".\"{}\"", kind.name);
     let old = kind.indexes.len() - new.len();
     for index in new {

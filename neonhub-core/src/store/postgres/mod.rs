@@ -16,6 +16,7 @@ mod listen;
 mod read;
 mod schema;
 mod session;
+mod side;
 mod snapshot;
 mod upkeep;
 mod write;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::config::PostgresOptions;
+pub use self::side::PostgresSide;
 
 use self::committer::{Committer, Families};
 use self::error::{closed, failed};
@@ -312,6 +314,11 @@ impl Store for PostgresStore {
 
     async fn blob_delete(&self, hashes: &[String], before: Timestamp) -> Result<u64> {
         upkeep::delete_blobs(self.open_pool()?, hashes, before).await
+    }
+
+    fn side(&self) -> Option<PostgresSide> {
+        let (pool, options, tls) = (self.pool.clone(), self.options.clone(), self.tls.clone());
+        Some(PostgresSide { pool, options, tls })
     }
 
     async fn compact(&self) -> Result<(u64, u64)> {

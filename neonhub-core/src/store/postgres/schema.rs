@@ -32,7 +32,7 @@ const MIGRATIONS: &[&str] = &["
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// What a workspace's fence looks like: rows of the workspace that the session has named, or of all (`*`).
-fn fence(schema: &str, table: &str) -> String {
+pub(super) fn fence(schema: &str, table: &str) -> String {
     format!(
         "ALTER TABLE \"{schema}\".\"{table}\" ENABLE ROW LEVEL SECURITY; \
          ALTER TABLE \"{schema}\".\"{table}\" FORCE ROW LEVEL SECURITY; \
@@ -44,7 +44,7 @@ fn fence(schema: &str, table: &str) -> String {
     )
 }
 
-fn grant(schema: &str, table: &str) -> String {
+pub(super) fn grant(schema: &str, table: &str) -> String {
     format!(
         "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN \
          GRANT SELECT, INSERT, UPDATE, DELETE ON \"{schema}\".\"{table}\" TO {APP_ROLE}; END IF; END $$;"
@@ -87,7 +87,7 @@ async fn migrate(client: &mut Client, schema: &str, migrations: &[&str]) -> Resu
     }
 }
 
-fn newer(found: usize, ours: usize) -> Error {
+pub(super) fn newer(found: usize, ours: usize) -> Error {
     Error::new(
         ErrorKind::Config,
         "hub.open",
@@ -151,7 +151,7 @@ async fn apply_next(tx: &Transaction<'_>, schema: &str, migrations: &[&str]) -> 
 }
 
 /// One migrating process at a time, per schema.
-async fn lock(tx: &Transaction<'_>, schema: &str) -> Result<()> {
+pub(super) async fn lock(tx: &Transaction<'_>, schema: &str) -> Result<()> {
     tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('neonhub.migrate.' || $1, 0))", &[&schema])
         .await
         .map_err(|e| failed("store.migrate", &e))?;
@@ -159,7 +159,7 @@ async fn lock(tx: &Transaction<'_>, schema: &str) -> Result<()> {
 }
 
 /// Tables belong to the migrating role where there is one, so that the app's user owns nothing.
-async fn act_as_owner(tx: &Transaction<'_>) -> Result<()> {
+pub(super) async fn act_as_owner(tx: &Transaction<'_>) -> Result<()> {
     act_as(tx, "SET LOCAL").await
 }
 
@@ -244,13 +244,13 @@ pub(super) async fn declare(client: &mut Client, schema: &str, kinds: &[Kind]) -
                 .map(|_| ()),
             Err(cause) => Err(cause),
         };
-        made.map_err(|cause| refused(&kind, &cause))?;
+        made.map_err(|cause| refused(kind.name, &cause))?;
     }
     tx.commit().await.map_err(fail)
 }
 
 /// Says what a user without the rights to change tables can do.
-pub(super) fn refused(kind: &Kind, cause: &tokio_postgres::Error) -> Error {
+pub(super) fn refused(kind: &str, cause: &tokio_postgres::Error) -> Error {
     if cause.code() != Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) {
         return failed("store.declare", cause);
     }
@@ -262,7 +262,7 @@ pub(super) fn refused(kind: &Kind, cause: &tokio_postgres::Error) -> Error {
              as a member of {MIGRATE_ROLE}"
         ),
     )
-    .with_context("kind", kind.name)
+    .with_context("kind", kind)
     .with_source(failed("store.declare", cause))
 }
 

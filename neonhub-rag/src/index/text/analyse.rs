@@ -21,7 +21,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// The terms of a text in a language.
-pub(super) fn tokens(text: &str, language: &str) -> PreTokenizedString {
+pub(in crate::index) fn tokens(text: &str, language: &str) -> PreTokenizedString {
     let stemmer = stemmer(language);
     let tokens = words(text)
         .into_iter()
@@ -36,7 +36,7 @@ pub(super) fn tokens(text: &str, language: &str) -> PreTokenizedString {
 
 /// One part of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Clause {
+pub(in crate::index) enum Clause {
     /// A word in the forms that the languages of the index give it.
     Word(BTreeSet<String>),
     /// Words in this order, in the forms of each language. A hit must hold it.
@@ -76,7 +76,7 @@ fn stemmed(stemmer: Option<&Stemmer>, word: &str) -> String {
 
 /// The parts of a query: `"words in quotes"` are a phrase, `start*` is a prefix, all else are words. Each word
 /// counts once; at most `most` parts are taken.
-pub(super) fn query(text: &str, languages: &BTreeSet<String>, most: usize) -> Vec<Clause> {
+pub(in crate::index) fn query(text: &str, languages: &BTreeSet<String>, most: usize) -> Vec<Clause> {
     let languages = Languages::new(languages);
     let mut seen = BTreeSet::new();
     let mut out = Vec::new();

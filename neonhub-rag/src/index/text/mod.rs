@@ -4,7 +4,7 @@
 //! chunks that the caller may see and that are not deleted, so neither hidden nor deleted text moves a score,
 //! and an index that grew step by step answers like one built at once.
 
-mod analyse;
+pub(super) mod analyse;
 mod collect;
 mod compose;
 mod statistics;
@@ -36,7 +36,7 @@ const WRITER_BYTES: usize = 15_000_000;
 /// Share of deleted chunks of a segment above which a commit writes it anew without them.
 const MOST_DELETED: f32 = 0.2;
 /// Most different words of one query.
-const MAX_QUERY_WORDS: usize = 64;
+pub(super) const MAX_QUERY_WORDS: usize = 64;
 const OP: &str = "index.text";
 
 /// One chunk as the text index takes it.

@@ -27,9 +27,9 @@ async fn compaction_leaves_no_trace_of_what_was_deleted_in_the_index() {
     assert_eq!(find(&cx, "plain").await.hits.len(), 5);
 }
 
-const SECRET: &str = "Zanzibarium";
+pub(super) const SECRET: &str = "Zanzibarium";
 
-fn now_for_good() -> CompactKnowledge {
+pub(super) fn now_for_good() -> CompactKnowledge {
     CompactKnowledge { restorable_days: Some(0), blob_grace_s: Some(0) }
 }
 

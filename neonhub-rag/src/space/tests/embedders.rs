@@ -89,9 +89,13 @@ async fn hybrid_is_never_worse_than_text_alone() {
 #[tokio::test]
 async fn a_space_moves_to_another_embedder_while_it_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
+    moves_to_another_embedder(&folder.path().join("brand.neon").to_string_lossy()).await;
+}
+
+pub(super) async fn moves_to_another_embedder(url: &str) {
     let hub = || {
-        install_with(Hub::builder().store(&url).seed(1), Knowledge::new().embedder_added(Arc::new(Lengths)))
+        let builder = Hub::builder().store(url).root_key(key()).seed(1);
+        install_with(builder, Knowledge::new().embedder_added(Arc::new(Lengths)))
     };
     let cx = hub().build().await.unwrap().workspace("default").await.unwrap();
     brand(&cx).await;

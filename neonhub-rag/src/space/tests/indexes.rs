@@ -66,9 +66,12 @@ async fn indexes_beside_the_store_survive_damage_loss_and_changes_made_without_t
 #[tokio::test]
 async fn two_hubs_on_one_file_see_each_others_documents() {
     let folder = tempfile::tempdir().unwrap();
-    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
-    let one = ready(&url).await;
-    let two = open(&url).await;
+    two_hubs(&folder.path().join("brand.neon").to_string_lossy()).await;
+}
+
+pub(super) async fn two_hubs(url: &str) {
+    let one = ready(url).await;
+    let two = open(url).await;
     put(&one, "a.md", "Apples from the first.").await;
     assert_eq!(names(&two, "apples").await, ["a.md"]);
     let pears = put(&two, "b.md", "Pears from the second.").await;

@@ -1,0 +1,162 @@
+//! The indexes of one space, wherever they are: caches of this process, or tables of the store's own server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use neonhub_core::{Result, Scope};
+
+use super::model::{Document, Space, chunk_ids};
+#[cfg(feature = "postgres")]
+use super::server_index::{ServerIndex, Servers};
+use super::space_index::SpaceIndex;
+use crate::index::{FieldBoosts, IdSet, Scored};
+
+/// Text and vector index of one space.
+#[derive(Debug)]
+pub(super) enum Passages {
+    /// Caches of this process.
+    Caches(SpaceIndex),
+    /// Tables in the database of the store.
+    #[cfg(feature = "postgres")]
+    Server(ServerIndex),
+}
+
+/// Which chunks may be hits.
+#[derive(Clone, Debug)]
+pub(super) enum Within {
+    /// Those of these documents.
+    #[cfg(feature = "postgres")]
+    Documents(Arc<BTreeMap<String, u32>>),
+    /// These chunks.
+    Chunks(Arc<IdSet>),
+}
+
+/// Where the indexes of a hub are.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    #[cfg(feature = "postgres")]
+    servers: Servers,
+}
+
+impl Places {
+    /// Opens the indexes of a space: in the database when the store is a PostgreSQL server that has what they need, else
+    /// as caches in a folder or in memory.
+    pub(super) async fn open(&self, cx: &Scope, folder: Option<PathBuf>, space: &Space) -> Result<Passages> {
+        #[cfg(feature = "postgres")]
+        if let Some(server) = self.servers.find(cx).await? {
+            return Ok(Passages::Server(ServerIndex::new(server, cx, space)));
+        }
+        let _ = cx;
+        Ok(Passages::Caches(SpaceIndex::open(folder, space).await?))
+    }
+
+    /// Drops what is kept of other spaces than these. Caches of theirs are files of their own.
+    pub(super) async fn keep_only(&self, cx: &Scope, spaces: &[String]) -> Result<()> {
+        #[cfg(feature = "postgres")]
+        if let Some(server) = self.servers.find(cx).await? {
+            return server.keep_only(cx.workspace().as_str(), spaces).await;
+        }
+        let _ = (cx, spaces);
+        Ok(())
+    }
+}
+
+impl Passages {
+    /// Makes the index hold exactly these documents, as of a position of the feed. False when it is on its way to a
+    /// later one: the records must be read again.
+    pub(super) async fn bring_to(&self, cx: &Scope, documents: Vec<&Document>, seq: u64) -> Result<bool> {
+        match self {
+            Self::Caches(index) => index.bring_to(cx, documents, seq).await.map(|()| true),
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => index.bring_to(cx, &documents, seq).await,
+        }
+    }
+
+    /// The embedder of its vectors.
+    pub(super) fn embedder(&self) -> String {
+        match self {
+            Self::Caches(index) => index.embedder(),
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => index.embedder().to_owned(),
+        }
+    }
+
+    /// Leaves nothing of what was removed in files of its own. Tables are written anew with the store.
+    pub(super) async fn compact(&self) -> Result<()> {
+        match self {
+            Self::Caches(index) => index.compact().await,
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => {
+                index.settle().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The chunks of these documents, in the form that its searches take.
+    pub(super) fn within<'d>(&self, documents: impl Iterator<Item = &'d Document>) -> Within {
+        match self {
+            Self::Caches(_) => {
+                let ids = documents.flat_map(|d| chunk_ids(d.id.as_str(), d.chunks)).map(Into::into);
+                Within::Chunks(Arc::new(ids.collect()))
+            }
+            #[cfg(feature = "postgres")]
+            Self::Server(_) => {
+                let ids = documents.map(|d| (d.id.as_str().to_owned(), d.chunks));
+                Within::Documents(Arc::new(ids.collect()))
+            }
+        }
+    }
+
+    /// The best chunks by words.
+    pub(super) async fn search_text(
+        &self,
+        query: &str,
+        k: usize,
+        within: Option<&Within>,
+        boosts: FieldBoosts,
+    ) -> Result<Vec<Scored>> {
+        match self {
+            Self::Caches(index) => index.search_text(query, k, within.and_then(Within::ids), boosts),
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => index.search_text(query, k, within, boosts).await,
+        }
+    }
+
+    /// The best chunks by vector.
+    pub(super) async fn search_vector(
+        &self,
+        query: &[f32],
+        k: usize,
+        within: Option<&Within>,
+    ) -> Result<Vec<Scored>> {
+        match self {
+            Self::Caches(index) => index.search_vector(query, k, within.and_then(Within::ids)),
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => index.search_vector(query, k, within).await,
+        }
+    }
+
+    /// The vectors of chunks, as far as they have one.
+    pub(super) async fn vectors(&self, ids: &[&str]) -> Result<HashMap<Arc<str>, Vec<f32>>> {
+        match self {
+            Self::Caches(index) => {
+                Ok(ids.iter().filter_map(|id| Some(((*id).into(), index.vector(id)?))).collect())
+            }
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => index.vectors(ids).await,
+        }
+    }
+}
+
+impl Within {
+    fn ids(&self) -> Option<&IdSet> {
+        match self {
+            Self::Chunks(ids) => Some(ids),
+            // Caches are never asked in the form of a server.
+            #[cfg(feature = "postgres")]
+            Self::Documents(_) => None,
+        }
+    }
+}
