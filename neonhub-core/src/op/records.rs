@@ -163,7 +163,8 @@ impl Scope {
     /// One page of a query. `limit` is taken from the query; `cursor` from the page before.
     ///
     /// # Errors
-    /// `InvalidInput` for a cursor that was changed or belongs to another list.
+    /// `InvalidInput` for a cursor that was changed or belongs to another list, `PermissionDenied` for one of another
+    /// workspace.
     pub async fn page<R: Record>(&self, query: Query, cursor: Option<&str>) -> Result<Page<Stored<R>>> {
         let kind = Kind::of::<R>();
         let label = format!("cursor|{}|{:?}|{:?}", kind.name, query.index, query.order);
@@ -338,7 +339,17 @@ fn make_cursor(cx: &Scope, label: &str, kind: Kind, index: Option<&str>, row: &R
     bytes.extend(row.id.as_bytes());
     let tag = cx.sealer().blind(label, &crate::store_hex(&bytes));
     bytes.extend(tag.iter().take(12));
+    bytes.extend(tenant_of(cx));
     Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// What a cursor says of its workspace: enough to tell it from another, and not which it is.
+fn tenant_of(cx: &Scope) -> [u8; 6] {
+    use sha2::{Digest as _, Sha256};
+    let hash = Sha256::digest(format!("cursor|{}", cx.workspace()));
+    let mut mark = [0; 6];
+    mark.iter_mut().zip(hash.iter()).for_each(|(to, from)| *to = *from);
+    mark
 }
 
 fn open_cursor(cx: &Scope, label: &str, cursor: &str) -> Result<(Key, String)> {
@@ -346,6 +357,14 @@ fn open_cursor(cx: &Scope, label: &str, cursor: &str) -> Result<(Key, String)> {
     let bad =
         || Error::invalid(cx.operation(), "cursor", "expected the `next` of a page of this list, unchanged");
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
+    let (bytes, tenant) = bytes.split_last_chunk::<6>().ok_or_else(bad)?;
+    if *tenant != tenant_of(cx) {
+        return Err(Error::new(
+            ErrorKind::PermissionDenied,
+            cx.operation(),
+            "the cursor belongs to another workspace: ask for the first page here",
+        ));
+    }
     let (body, tag) = bytes.len().checked_sub(12).and_then(|n| bytes.split_at_checked(n)).ok_or_else(bad)?;
     let made = cx.sealer().blind(label, &crate::store_hex(body));
     if !crate::seal::constant_time_eq(tag, made.get(..12).unwrap_or_default()) {

@@ -245,11 +245,12 @@ impl Router {
     /// What an answer cost, in micros of a currency; `None` when no price is known.
     #[must_use]
     pub fn cost(&self, provider: &str, model: &str, usage: &super::Usage) -> Option<(String, u64)> {
-        if provider == "offline" {
-            return Some((String::new(), 0));
-        }
-        let prices = self.table.row(provider, model)?.prices.as_ref()?;
-        Some((prices.currency.clone(), prices.cost(usage)?.micros()))
+        self.table.cost(provider, model, usage)
+    }
+
+    /// The table that prices come from.
+    pub(crate) fn prices(&self) -> Arc<ModelTable> {
+        Arc::clone(&self.table)
     }
 }
 

@@ -202,6 +202,16 @@ impl ModelTable {
         self.rows.get(&(provider.to_owned(), model.to_owned()))
     }
 
+    /// What an answer cost, in micros of a currency; `None` when no price is known. The offline model costs nothing.
+    #[must_use]
+    pub fn cost(&self, provider: &str, model: &str, usage: &super::Usage) -> Option<(String, u64)> {
+        if provider == "offline" {
+            return Some((String::new(), 0));
+        }
+        let prices = self.row(provider, model)?.prices.as_ref()?;
+        Some((prices.currency.clone(), prices.cost(usage)?.micros()))
+    }
+
     /// All rows, by provider and name.
     pub fn rows(&self) -> impl Iterator<Item = &ModelRow> {
         self.rows.values()

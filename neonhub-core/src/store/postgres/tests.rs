@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::store::conformance::postgres::database;
@@ -194,12 +195,14 @@ async fn commits_outlive_their_connections_and_none_is_written_twice() {
     let (url, store) = fresh("away").await;
     let store = Arc::new(store);
     let client = plain(&url).await;
+    let done = Arc::new(AtomicU32::new(0));
     let writer = {
-        let store = Arc::clone(&store);
+        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
         tokio::spawn(async move {
             for n in 0..300 {
                 // Expects that there is none: a commit that took effect and was repeated would be refused.
                 put(&store, 1, &format!("n{n}")).await?;
+                done.fetch_add(1, Ordering::SeqCst);
             }
             Ok::<_, Error>(())
         })
@@ -207,7 +210,11 @@ async fn commits_outlive_their_connections_and_none_is_written_twice() {
     let mut cut = 0;
     while !writer.is_finished() {
         cut += client.query_one(AWAY, &[]).await.unwrap().get::<_, i64>(0);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        // Not again before something got through: however slow the machine is, the patience of a commit is enough.
+        let next = done.load(Ordering::SeqCst) + 3;
+        while done.load(Ordering::SeqCst) < next && !writer.is_finished() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
     writer.await.unwrap().unwrap();
     assert!(cut > 10, "{cut} connections were cut: too few to say anything");
