@@ -322,7 +322,7 @@ async fn every_call_is_one_span_also_a_refused_one() {
         assert_eq!(code.as_deref().unwrap_or("ok"), outcome, "{input}");
         assert_eq!(spans.take(), [("marks.write".to_owned(), outcome.to_owned())], "{input}");
     }
-    by_name(&cx, "marks.wirte", json!({}), CallOptions::new()).await.unwrap_err();
+    by_name(&cx, "marks.unwritten", json!({}), CallOptions::new()).await.unwrap_err();
     assert_eq!(spans.take(), [("unknown".to_owned(), "not_found".to_owned())]);
     cx.call(Outer {}).await.unwrap();
     assert_eq!(spans.take().len(), 2, "a call within a call is a call");
