@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::redact_values;
+
 /// The result of every public function of the family.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -158,7 +160,7 @@ impl Error {
         Error(Box::new(Inner {
             kind,
             operation: operation.into(),
-            message: message.into(),
+            message: clean(message.into()),
             code: None,
             context: Vec::new(),
             faults: Vec::new(),
@@ -179,7 +181,11 @@ impl Error {
 
     /// `InvalidInput` that lists every fault by field.
     #[must_use]
-    pub fn faults(operation: impl Into<Cow<'static, str>>, faults: Vec<Fault>) -> Self {
+    pub fn faults(operation: impl Into<Cow<'static, str>>, mut faults: Vec<Fault>) -> Self {
+        for fault in &mut faults {
+            wash(&mut fault.field);
+            wash(&mut fault.message);
+        }
         let message =
             faults.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; ");
         let mut error = Error::new(ErrorKind::InvalidInput, operation, message);
@@ -194,9 +200,13 @@ impl Error {
     }
 
     /// Adds a `key=value` for operators: ids, counts, limits. Never a secret or a personal value.
+    ///
+    /// What looks like one all the same is written as `[redacted:kind]`, as in every message.
     #[must_use]
     pub fn with_context(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
-        self.0.context.push((key.into(), value.to_string()));
+        let mut value = value.to_string();
+        wash(&mut value);
+        self.0.context.push((key.into(), value));
         self
     }
 
@@ -276,6 +286,23 @@ impl Error {
     }
 }
 
+/// A message without values that look like secrets or addresses. Literals of the code are taken as they are.
+fn clean(text: Cow<'static, str>) -> Cow<'static, str> {
+    match text {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(mut owned) => {
+            wash(&mut owned);
+            Cow::Owned(owned)
+        }
+    }
+}
+
+fn wash(text: &mut String) {
+    if let Cow::Owned(washed) = redact_values(text) {
+        *text = washed;
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.code(), self.0.operation, self.0.message)?;
@@ -302,7 +329,8 @@ impl fmt::Debug for Error {
             out.field("retry", &self.0.retry);
         }
         if let Some(source) = &self.0.source {
-            out.field("source", source);
+            // Causes of others repeat what they were given.
+            out.field("source", &format_args!("{}", redact_values(&format!("{source:?}"))));
         }
         out.finish()
     }
@@ -368,6 +396,24 @@ mod tests {
     #[test]
     fn error_is_one_pointer_wide() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_or_an_address_is_in_no_error() {
+        let bad = "jane@shop.example sk-planted1234567890 +12025550188";
+        let cause = std::io::Error::other(bad);
+        let error = Error::new(ErrorKind::Conflict, "test.it", format!("found {bad}"))
+            .with_context("who", bad)
+            .with_source(cause);
+        let faulty = Error::invalid("test.it", bad, format!("expected another than {bad}"));
+        let told = format!("{error} {error:?} {faulty} {faulty:?} {:?}", faulty.field_faults());
+        for planted in bad.split(' ') {
+            assert!(!told.contains(planted), "{told}");
+        }
+        assert!(told.contains("[redacted:email] [redacted:key] [redacted:phone]"), "{told}");
+        assert!(std::error::Error::source(&error).is_some(), "the cause itself is kept for the host");
+        let plain = Error::invalid("test.it", "api_key", "expected 1..255 bytes");
+        assert_eq!(plain.message(), "api_key: expected 1..255 bytes");
     }
 
     #[test]

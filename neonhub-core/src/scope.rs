@@ -1,15 +1,21 @@
 //! The Scope: who calls, in which workspace, with which clock, chance and deadline.
 
+mod cancel;
+mod principal;
+mod rights;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+pub use cancel::CancelToken;
+pub(crate) use cancel::cancelled;
+pub(crate) use principal::Authority;
+pub use principal::Principal;
 
 use crate::bus::Causation;
 use crate::hub::Hub;
-use crate::op::{Unit, denied};
-use crate::permission::{NEVER_AGENT, Permission, PermissionSet, Role};
+use crate::op::Unit;
+use crate::permission::{Permission, PermissionSet, Role};
 use crate::seal::Sealer;
 use crate::store::Store;
 use crate::telemetry::TraceContext;
@@ -20,66 +26,6 @@ use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
 const BLOB_CAP: usize = 100 * 1024 * 1024;
 /// The operation of scopes outside of operations.
 const HOST: &str = "host";
-/// The role of every agent.
-const AGENT_ROLE: &str = "agent";
-
-/// Who acts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Principal {
-    /// A person with an account, or the host app acting as the owner.
-    User {
-        /// Id of the user.
-        id: String,
-    },
-    /// A key of the API.
-    ApiKey {
-        /// Id of the key.
-        id: String,
-        /// The user it acts for, when the host says so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        on_behalf_of: Option<String>,
-    },
-    /// An agent that acts for someone.
-    Agent {
-        /// Name of the agent.
-        name: String,
-        /// Its run.
-        run: String,
-        /// The user or key it acts for.
-        acts_for: String,
-    },
-    /// A built-in job.
-    System {
-        /// Name of the job.
-        job: String,
-    },
-}
-
-impl Principal {
-    /// The short form kept in `created_by` and the audit log: `user:ada`, `agent:campaign`.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match self {
-            Principal::User { id } => format!("user:{id}"),
-            Principal::ApiKey { id, .. } => format!("api_key:{id}"),
-            Principal::Agent { name, .. } => format!("agent:{name}"),
-            Principal::System { job } => format!("system:{job}"),
-        }
-    }
-}
-
-/// Where the rights of a scope come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Authority {
-    /// The host vouches for the role.
-    #[default]
-    Host,
-    /// A membership, looked up at every call.
-    Member(Arc<str>),
-    /// An API key, looked up at every call.
-    Key(Arc<str>),
-}
 
 /// How a scope writes.
 #[derive(Clone)]
@@ -248,69 +194,6 @@ impl Scope {
         self.0.operation == HOST
     }
 
-    /// A scope for an agent: the rights both it and this principal hold, and never the rights no agent has.
-    #[must_use]
-    pub fn for_agent(&self, name: &str, run: &str, allowed: PermissionSet) -> Scope {
-        self.with(|inner| {
-            let acts_for = inner.label.to_string();
-            inner.principal = Principal::Agent { name: name.to_owned(), run: run.to_owned(), acts_for };
-            inner.label = inner.principal.label().into();
-            inner.permissions = inner.permissions.intersection(allowed).without(NEVER_AGENT);
-            inner.ceiling = inner.ceiling.intersection(allowed).without(NEVER_AGENT);
-            inner.roles = Arc::new([AGENT_ROLE.to_owned()]);
-        })
-    }
-
-    /// A scope of the same workspace and principal with a lower role.
-    #[must_use]
-    pub fn with_role(&self, role: Role) -> Scope {
-        self.with(|inner| {
-            inner.permissions = inner.permissions.intersection(role.permissions());
-            inner.ceiling = inner.ceiling.intersection(role.permissions());
-            inner.roles = Arc::new([role.word().to_owned()]);
-        })
-    }
-
-    /// This scope for a principal whose rights are looked up at every call: a member or a key.
-    pub(crate) fn under(&self, authority: Authority, rights: &crate::tenancy::Held) -> Scope {
-        self.with(|inner| {
-            inner.authority = authority;
-            inner.permissions = inner.ceiling.intersection(rights.permissions);
-            inner.roles = Arc::from(rights.roles.clone());
-            inner.rate = rights.rate;
-        })
-    }
-
-    /// The rights that hold now. An agent keeps its role; its rights shrink with those of whom it acts for.
-    pub(crate) fn with_current(&self, rights: &crate::tenancy::Held) -> Scope {
-        let permissions = self.0.ceiling.intersection(rights.permissions);
-        if permissions == self.0.permissions && self.0.rate == rights.rate {
-            return self.clone();
-        }
-        self.with(|inner| {
-            inner.permissions = permissions;
-            inner.rate = rights.rate;
-            if !matches!(inner.principal, Principal::Agent { .. }) {
-                inner.roles = Arc::from(rights.roles.clone());
-            }
-        })
-    }
-
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.0.authority
-    }
-
-    /// A rate of this principal's own, in place of the profile's.
-    pub(crate) fn own_rate(&self) -> Option<crate::resilience::Rate> {
-        self.0.rate
-    }
-
-    /// The roles of the principal: `owner`, `admin`, `member`, `viewer`, `agent`, or the name of a custom one.
-    #[must_use]
-    pub fn roles(&self) -> &[String] {
-        &self.0.roles
-    }
-
     /// This scope with the address the call came from, for the audit log. Only a keyed hash of it is kept.
     #[must_use]
     pub fn from_address(&self, address: &str) -> Scope {
@@ -327,12 +210,6 @@ impl Scope {
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         self.0.deadline
-    }
-
-    /// A scope of the same workspace and principal with these rights at most.
-    #[must_use]
-    pub fn with_permissions(&self, rights: PermissionSet) -> Scope {
-        self.with(|inner| inner.permissions = inner.permissions.intersection(rights))
     }
 
     /// This scope as a part of what another call began.
@@ -391,12 +268,6 @@ impl Scope {
     #[must_use]
     pub fn label(&self) -> &str {
         &self.0.label
-    }
-
-    /// What the principal may do.
-    #[must_use]
-    pub fn permissions(&self) -> PermissionSet {
-        self.0.permissions
     }
 
     /// Name of the running operation, or `host`.
@@ -468,14 +339,6 @@ impl Scope {
         &self.0.cancel
     }
 
-    /// Checks a right beyond those the operation declares.
-    ///
-    /// # Errors
-    /// `PermissionDenied` naming the missing word.
-    pub fn require(&self, word: Permission) -> Result<()> {
-        if self.0.permissions.has(word) { Ok(()) } else { Err(denied(self.0.operation, word)) }
-    }
-
     /// A service that a crate above core put into the hub.
     ///
     /// # Errors
@@ -486,49 +349,4 @@ impl Scope {
                 .with_context("service", std::any::type_name::<T>())
         })
     }
-}
-
-/// Tells work in progress to stop.
-#[derive(Clone, Debug)]
-pub struct CancelToken(Arc<tokio::sync::watch::Sender<bool>>);
-
-impl Default for CancelToken {
-    fn default() -> Self {
-        CancelToken(Arc::new(tokio::sync::watch::channel(false).0))
-    }
-}
-
-impl CancelToken {
-    /// A token nobody has cancelled.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Cancels, once and for all.
-    pub fn cancel(&self) {
-        self.0.send_replace(true);
-    }
-
-    /// True once cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Waits until cancelled.
-    pub async fn cancelled(&self) {
-        // The sender lives in self, so the only way out is the value itself.
-        let _ = self.0.subscribe().wait_for(|stop| *stop).await;
-    }
-
-    /// # Errors
-    /// `Cancelled` once cancelled.
-    pub fn check(&self, operation: &'static str) -> Result<()> {
-        if self.is_cancelled() { Err(cancelled(operation)) } else { Ok(()) }
-    }
-}
-
-pub(crate) fn cancelled(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Cancelled, operation, "the caller gave up or the hub is closing")
 }

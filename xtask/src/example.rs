@@ -10,12 +10,12 @@ use crate::process::Process;
 use crate::sources;
 use crate::workspace::Workspace;
 
-/// The moment of both runs: a Monday morning in New York behind the start of the bundled brief, so that neither the
+/// The moment of all runs: a Monday morning in New York behind the start of the bundled brief, so that neither the
 /// start nor a quiet hour puts every send off.
-const NOW: &str = "2026-11-23T15:00:00Z";
+pub(crate) const NOW: &str = "2026-11-23T15:00:00Z";
 
-/// The seed of both runs.
-const SEED: &str = "7";
+/// The seed of all runs.
+pub(crate) const SEED: &str = "7";
 
 /// Field of the report that holds measured times.
 const TIMINGS: &str = "timings_ms";

@@ -13,6 +13,7 @@ mod failure;
 mod generate;
 mod kotlin;
 mod node;
+mod offline;
 mod postgres;
 mod process;
 mod python;
@@ -35,9 +36,10 @@ Usage: cargo xtask TASK [OPTIONS]
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
   test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
+                             the example without network and with its sockets watched,
                              the suites on a PostgreSQL server, the crash groups, the suites of Python, Node and Kotlin
                              (with the parse of Swift), and all languages on one store
-                             (PART: check, rust, postgres, example, crash, python, node, kotlin or together)
+                             (PART: check, rust, postgres, example, offline, crash, python, node, kotlin or together)
   generate [--check]         write the generated language surfaces from the operation catalogue;
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing, Result};
+use crate::postgres::Server;
 use crate::process::Process;
 use crate::workspace::Workspace;
 
@@ -42,11 +43,11 @@ pub(crate) fn build(workspace: &Workspace, options: &[&str]) -> Result<()> {
 pub(crate) fn suite(workspace: &Workspace) -> Result<()> {
     // One file after the other: each looks at the memory and the time it takes.
     let folder = folder(workspace);
-    Process::new("node", &folder)
+    let tests = Process::new("node", &folder)
         .args(["--expose-gc", "--test", "--test-concurrency=1"])
         .args(files(&folder.join("test"), "mjs")?)
-        .env("NEONHUB_TEST_FULL", "1")
-        .run()
+        .env("NEONHUB_TEST_FULL", "1");
+    Server::start(workspace)?.serve(tests).run()
 }
 
 /// Packs the package, installs it into an empty folder without the network, and runs the examples there.

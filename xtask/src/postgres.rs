@@ -20,7 +20,7 @@ const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=o
 /// As a server is run where the data matters.
 const SAFE: &str = "-c max_connections=300";
 /// A key for stores of tests; a store on a server has no key file beside it.
-const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+pub(crate) const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
 /// A running server; it stops and its data go when this is dropped.
 #[derive(Debug)]

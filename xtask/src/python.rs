@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Doing, Failure, Result};
+use crate::postgres::Server;
 use crate::process::Process;
 use crate::workspace::Workspace;
 
@@ -136,7 +137,8 @@ impl Tools {
 pub(crate) fn suite(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let binding = workspace.root.join(BINDING);
     let tool = |name: &str| Process::new(tools.program(name), &binding).env("PYTHONDONTWRITEBYTECODE", "1");
-    tool("pytest").args(["-q", "-p", "no:cacheprovider"]).run()?;
+    let server = Server::start(workspace)?;
+    server.serve(tool("pytest").args(["-q", "-p", "no:cacheprovider"])).run()?;
     tool("mypy").arg("--strict").arg("--cache-dir").arg(workspace.target.join("mypy")).run()?;
     tool("pyright").arg("--pythonpath").arg(tools.python()).run()
 }

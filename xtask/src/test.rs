@@ -6,6 +6,7 @@ use crate::example;
 use crate::failure::{Failure, Result};
 use crate::kotlin::Kotlin;
 use crate::node;
+use crate::offline;
 use crate::postgres::{self, Server};
 use crate::python::{self, Tools};
 use crate::steps::{Steps, with_table};
@@ -21,6 +22,7 @@ enum Part {
     Rust,
     Postgres,
     Example,
+    Offline,
     Crash,
     Python,
     Node,
@@ -29,11 +31,12 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Check,
         Self::Rust,
         Self::Postgres,
         Self::Example,
+        Self::Offline,
         Self::Crash,
         Self::Python,
         Self::Node,
@@ -47,13 +50,14 @@ impl Part {
             "rust" => Ok(Self::Rust),
             "postgres" => Ok(Self::Postgres),
             "example" => Ok(Self::Example),
+            "offline" => Ok(Self::Offline),
             "crash" => Ok(Self::Crash),
             "python" => Ok(Self::Python),
             "node" => Ok(Self::Node),
             "kotlin" => Ok(Self::Kotlin),
             "together" => Ok(Self::Together),
             other => Err(Failure::new(format!(
-                "no part `{other}`: choose check, rust, postgres, example, crash, python, node, kotlin or together"
+                "no part `{other}`: choose check, rust, postgres, example, offline, crash, python, node, kotlin or together"
             ))),
         }
     }
@@ -87,6 +91,10 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         }
         Part::Postgres => postgres::tests(workspace, steps),
         Part::Example => steps.run("example twice, compared", 60, || example::is_reproducible(workspace)),
+        Part::Offline => {
+            steps.run("system programs", 60, || system::install(&workspace.root))?;
+            steps.run("offline: no socket", 60, || offline::check(workspace))
+        }
         Part::Crash => {
             steps.run("crash: store", 120, || crash::run(workspace, "store", &[]))?;
             let kills = |count: u32| ["--kills".to_owned(), count.to_string()];

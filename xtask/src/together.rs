@@ -1,12 +1,15 @@
-//! One store, several languages at the same time: a process of each writes people, and no write may be lost.
+//! One store, several languages at the same time: a process of each writes people, and no write may be lost. Once with a
+//! file, once with a PostgreSQL server.
 //!
 //! A side is a program `STORE PREFIX COUNT` that resolves `PREFIX-0@shared.example` to `PREFIX-(COUNT-1)@shared.example`
 //! and prints `done COUNT`. All bindings must have been built.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use crate::failure::{Doing, Failure, Result};
 use crate::kotlin::Kotlin;
+use crate::postgres::{KEY, Server};
 use crate::process::Process;
 use crate::python::Tools;
 use crate::workspace::Workspace;
@@ -27,10 +30,17 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
         std::fs::remove_dir_all(&folder).doing(format!("empty {}", folder.display()))?;
     }
     std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
-    let store = folder.join("shared.neon");
+    write_and_count(workspace, tools, folder.join("shared.neon").as_os_str(), None)?;
+    let server = Server::start(workspace)?;
+    let store = format!("{}?schema=together&pool=3&folder={}", server.url(), folder.display());
+    write_and_count(workspace, tools, store.as_ref(), Some(KEY))
+}
+
+fn write_and_count(workspace: &Workspace, tools: &Tools, store: &OsStr, key: Option<&str>) -> Result<()> {
     let mut running = Vec::new();
     for mut side in sides(workspace, tools)? {
-        side.command.arg(&store).args([side.prefix, &COUNT.to_string()]).current_dir(&workspace.root);
+        side.command.envs(key.map(|key| ("NEONHUB_KEY", key)));
+        side.command.arg(store).args([side.prefix, &COUNT.to_string()]).current_dir(&workspace.root);
         let child = side.command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         running.push((side.prefix, child.doing(format!("start the writer of {}", side.prefix))?));
     }
@@ -44,8 +54,11 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
         }
     }
     let reader = workspace.root.join("tests/shared/python_reader.py");
-    let counted =
-        Process::new(tools.python(), &workspace.root).arg(reader).arg(&store).args(&names).read()?;
+    let mut count = Process::new(tools.python(), &workspace.root).arg(reader).arg(store).args(&names);
+    if let Some(key) = key {
+        count = count.env("NEONHUB_KEY", key);
+    }
+    let counted = count.read()?;
     print!("{counted}");
     for name in &names {
         if !counted.lines().any(|line| line == format!("{name} {COUNT}")) {

@@ -284,6 +284,31 @@ async fn a_rule_for_everything_does_not_lock_the_answers_away() {
     call(&cx, "workspaces.update", json!({ "name": "Tea" })).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_repeated_call_gets_its_answer_and_asks_nobody_again() {
+    let place = Place::new();
+    let (cx, other) = (place.open().await, place.open().await);
+    require(&cx, "workspaces.update", json!({})).await;
+    let keyed = |cx: &Scope, key: &str, name: &str| {
+        let (cx, options) = (cx.clone(), CallOptions::new().idempotency_key(key));
+        let input = json!({ "name": name });
+        async move { cx.call_by_name("workspaces.update", input, options).await }
+    };
+    let id = question(&keyed(&cx, "k", "Tea").await.unwrap_err());
+    call(&cx, "approvals.approve", json!({ "id": id })).await.unwrap();
+    let first = keyed(&cx, "k", "Tea").await.unwrap();
+    assert_eq!(keyed(&cx, "k", "Tea").await.unwrap(), first);
+    assert_eq!(keyed(&other, "k", "Tea").await.unwrap(), first, "in another process as well");
+    let mismatch = keyed(&cx, "k", "Coffee").await.unwrap_err();
+    assert_eq!(mismatch.code(), "idempotency_mismatch", "nobody is asked about a call that cannot be made");
+    let list = call(&cx, "approvals.list", json!({})).await.unwrap();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    let fresh = question(&keyed(&cx, "k2", "Tea").await.unwrap_err());
+    assert_ne!(fresh, id, "the same words under another key are another call");
+    place.clock.advance(Duration::from_secs(25 * 3_600));
+    question(&keyed(&cx, "k", "Tea").await.unwrap_err());
+}
+
 /// Pays back what its input says and answers with what came of it.
 #[derive(Debug)]
 struct Payer;

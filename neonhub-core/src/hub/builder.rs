@@ -1,35 +1,32 @@
 //! Putting a hub together.
 
-use std::any::{Any, TypeId};
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, RwLock};
+mod build;
+mod place;
 
-use tokio::sync::watch;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::lifecycle::HubMode;
-use super::{Hub, Inner};
 use crate::audit::Anchor;
-use crate::bus::{Bus, Subscriber};
+use crate::bus::Subscriber;
 use crate::connector::{Connector, Gate};
-use crate::economy::Ledgers;
 use crate::health::{Health, Recipe};
-use crate::job::{Handler, Queue, Room};
+use crate::job::{Handler, Queue};
 use crate::llm::Llm;
 use crate::op::Entry;
-use crate::permission::Role;
 use crate::policy::Approvals;
-use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::run::Agent;
-use crate::scope::Principal;
+use crate::resilience::LimitProfile;
 use crate::seal::RootKey;
-use crate::store::{Kind, MemoryStore, SharedStore};
-use crate::telemetry::{ErrorSink, Telemetry};
-use crate::tenancy::{DirectoryEntry, Mode, Rights, Workspace, WorkspaceId, check_slug};
+use crate::store::{Kind, SharedStore};
+use crate::telemetry::{ErrorSink, GenAiNames};
+use crate::tenancy::Rights;
 use crate::tool::Tool;
-use crate::vault::{self, EnvKey, FileKey, FixedKey, KeyProvider, SealedColumn};
-use crate::{Clock, Error, ErrorKind, Result, Seed, SystemClock};
+use crate::vault::{self, FixedKey, KeyProvider, SealedColumn};
+use crate::{Clock, SystemClock};
+
+pub(super) use place::open_at;
 
 /// Slug of the workspace that a new store starts with.
 pub(super) const DEFAULT_WORKSPACE: &str = "default";
@@ -43,31 +40,6 @@ enum Place {
     Store(SharedStore),
 }
 
-/// Where a store turned out to live.
-pub(super) enum Home {
-    Memory,
-    File(PathBuf),
-    /// The path that names the store on this machine.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "this build opens no server"))]
-    Server(PathBuf),
-}
-
-impl Home {
-    fn location(&self) -> Option<PathBuf> {
-        match self {
-            Home::File(path) => Some(path.clone()),
-            Home::Memory | Home::Server(_) => None,
-        }
-    }
-
-    fn beside(self) -> Option<PathBuf> {
-        match self {
-            Home::File(path) | Home::Server(path) => Some(path),
-            Home::Memory => None,
-        }
-    }
-}
-
 /// Sets up a hub. Without settings: a store in memory, the clock of the machine, chance from the system.
 #[must_use]
 pub struct HubBuilder {
@@ -77,12 +49,15 @@ pub struct HubBuilder {
     key_provider: Option<Arc<dyn KeyProvider>>,
     sealed: Vec<SealedColumn>,
     error_sinks: Vec<Arc<dyn ErrorSink>>,
+    genai_names: GenAiNames,
     subscribers: Vec<Arc<dyn Subscriber>>,
     rights: Option<Arc<dyn Rights>>,
     checks: Vec<Arc<dyn Health>>,
     recipes: Vec<Arc<dyn Recipe>>,
     mode: HubMode,
     allows_memory: bool,
+    /// The setting that a secret was read from in plain text, unless that was allowed.
+    plain_secret: Option<&'static str>,
     pub(super) mocks_connectors: bool,
     catalogue: Vec<&'static [Entry]>,
     kinds: Vec<&'static [Kind]>,
@@ -113,12 +88,14 @@ impl HubBuilder {
             key_provider: None,
             sealed: vault::COLUMNS.to_vec(),
             error_sinks: Vec::new(),
+            genai_names: GenAiNames::default(),
             subscribers: Vec::new(),
             rights: None,
             checks: Vec::new(),
             recipes: crate::health::builtin_recipes(),
             mode: HubMode::default(),
             allows_memory: false,
+            plain_secret: None,
             mocks_connectors: false,
             catalogue: vec![
                 super::CATALOGUE,
@@ -235,6 +212,12 @@ impl HubBuilder {
         self
     }
 
+    /// Which names of OpenTelemetry's conventions for generative AI the metrics have. Default: those of this release.
+    pub fn genai_names(mut self, names: GenAiNames) -> Self {
+        self.genai_names = names;
+        self
+    }
+
     /// Names the sealed values of record kinds, so that a rotation of the data key finds them.
     pub fn sealed(mut self, columns: &'static [SealedColumn]) -> Self {
         self.sealed.extend(columns);
@@ -337,319 +320,15 @@ impl HubBuilder {
         self
     }
 
+    /// Notes that a setting held a secret in plain text.
+    pub(super) fn holds_plain_secret(mut self, setting: &'static str) -> Self {
+        self.plain_secret = Some(setting);
+        self
+    }
+
     /// Uses connectors that reach nobody alone: the outbox, and recorded exchanges.
     pub fn mock_connectors(mut self) -> Self {
         self.mocks_connectors = true;
         self
     }
-
-    fn check_mode(&self) -> Result<()> {
-        let is_memory = matches!(&self.place, Place::Url(url) if url == "memory:");
-        let refuse = |message: &'static str| Err(Error::new(ErrorKind::Config, "hub.open", message));
-        if self.mode != HubMode::Production {
-            return Ok(());
-        }
-        if is_memory && !self.allows_memory {
-            return refuse(
-                "production wants a store that outlives the process: give a path, or allow_memory",
-            );
-        }
-        if self.seed.is_some() {
-            return refuse("a fixed seed makes ids and tokens predictable: leave it out in production");
-        }
-        Ok(())
-    }
-
-    /// Opens the store and assembles the hub.
-    ///
-    /// # Errors
-    /// `InvalidInput` for an unknown store URL; `Config` for a missing folder, a file of a newer version, a key
-    /// that cannot be read, two operations of one name, or a fixed seed on a store in production mode;
-    /// `Corrupted` for a file that is no store.
-    pub async fn build(self) -> Result<Hub> {
-        let catalogue = catalogue(&self.catalogue)?;
-        self.check_mode()?;
-        let queues = queues(self.queues)?;
-        check_names("subscriber", self.subscribers.iter().map(|s| s.name()).collect())?;
-        check_names("agent", self.agents.iter().map(|a| a.name()).collect())?;
-        let opened_at = self.clock.now();
-        let kinds: Vec<Kind> = self.kinds.iter().flat_map(|k| k.iter().copied()).collect();
-        let (store, home) = match self.place {
-            Place::Store(store) => (store, Home::Memory),
-            Place::Url(url) => open_at(&url).await?,
-        };
-        let family = crate::store::Family::of(&kinds);
-        family.check()?;
-        store.declare(&kinds).await?;
-        let provider = match self.key_provider {
-            Some(provider) => provider,
-            None => default_key(&home)?,
-        };
-        let vault = vault::open(&store, provider, self.sealed, self.clock.as_ref()).await?;
-        let seq = store.seq().await?;
-        let seed = match self.seed {
-            // The position in the feed is mixed in, so that a second run on one store never repeats an id.
-            Some(n) => Seed::from_number(n).split(&[&seq.to_le_bytes()]),
-            None => Seed::from_entropy(),
-        };
-        let mut token = [0; 16];
-        Seed::from_entropy().rng().fill(&mut token);
-        let worker = format!("w{}", crate::store_hex(token.get(..8).unwrap_or_default()));
-        store.register_worker(&worker)?;
-        let location = home.location();
-        let anchor = self.anchor.unwrap_or_else(|| crate::audit::anchor_beside(location.as_deref()));
-        let control = super::Control::new(store.watch());
-        let hub = Hub(Arc::new(Inner {
-            store,
-            clock: self.clock,
-            seed,
-            seeded: self.seed.is_some(),
-            vault,
-            telemetry: Arc::new(Telemetry::new()?),
-            error_sinks: self.error_sinks,
-            location,
-            beside: home.beside(),
-            catalogue,
-            kinds,
-            family,
-            services: RwLock::new(self.services),
-            gate: self.gate,
-            connectors: RwLock::new(self.connectors),
-            models: RwLock::new(self.models),
-            model_added: AtomicBool::new(false),
-            room: Room::new(queues.iter().map(|q| q.name())),
-            queues,
-            tools: crate::tool::Registry::default(),
-            agents: self.agents,
-            #[cfg(any(test, feature = "doubles"))]
-            faults: RwLock::default(),
-            turns: Mutex::default(),
-            calls: Mutex::default(),
-            call_count: 0.into(),
-            bus: Bus::default(),
-            control,
-            limits: self.limits,
-            buckets: Buckets::default(),
-            ledgers: Ledgers::default(),
-            targets: Targets::default(),
-            anchor,
-            chains: crate::audit::Chains::default(),
-            approvals: self.approvals,
-            token,
-            worker,
-            in_flight: watch::channel(0).0,
-            closing: watch::channel(false).0,
-            grace_over: watch::channel(false).0,
-            closed: watch::channel(false).0,
-            paused: watch::channel(false).0,
-            shutting: tokio::sync::Mutex::default(),
-            subscribers: self.subscribers,
-            rights: self.rights,
-            checks: RwLock::new(self.checks),
-            recipes: self.recipes,
-            opened_at,
-            mode: self.mode,
-            mocks_connectors: self.mocks_connectors,
-        }));
-        for tool in self.tools {
-            hub.add_tool(tool)?;
-        }
-        hub.prepare().await?;
-        Ok(hub)
-    }
-}
-
-impl Hub {
-    /// The default workspace, and the work that a dead process left behind.
-    async fn prepare(&self) -> Result<()> {
-        let owner = Principal::User { id: "owner".into() };
-        self.read_keys(&WorkspaceId::hub()).await?;
-        let hub_scope = self.scope_of(WorkspaceId::hub(), owner.clone(), Role::Owner);
-        if hub_scope.get::<DirectoryEntry>(DEFAULT_WORKSPACE).await?.is_none() {
-            self.make_workspace(&hub_scope, DEFAULT_WORKSPACE).await?;
-        }
-        let all = crate::store::Query::by_id().limit(10_000);
-        for entry in hub_scope.query::<DirectoryEntry>(&all).await? {
-            self.read_keys(&entry.body.workspace).await?;
-            let cx = self.scope_of(entry.body.workspace, owner.clone(), Role::Owner);
-            if self.is_seeded() && self.workspace_of(&cx).await?.mode == Mode::Production {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    "hub.open",
-                    "a fixed seed makes ids and tokens predictable: leave it out for a store in production mode",
-                ));
-            }
-            cx.release_orphans().await?;
-        }
-        self.keys_are_wrapped().await
-    }
-
-    /// Makes a sandbox workspace beside the default one, an organization of its own.
-    ///
-    /// # Errors
-    /// `AlreadyExists` when the slug is taken; `InvalidInput` unless it is 1..40 lower-case letters, digits and `-`.
-    pub async fn create_workspace(&self, slug: &str) -> Result<crate::Scope> {
-        let operation = "hub.create_workspace";
-        check_slug(operation, slug)?;
-        let owner = Principal::User { id: "owner".into() };
-        let hub_scope = self.scope_of(WorkspaceId::hub(), owner, Role::Owner);
-        if self.entry_of(slug).await?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyExists, operation, "this slug is taken"));
-        }
-        // Chance hangs on the slug, so that two workspaces of a seeded hub differ.
-        self.make_workspace(&hub_scope.fork(&["workspace", slug]), slug).await?;
-        self.workspace(slug).await
-    }
-
-    async fn make_workspace(&self, hub_scope: &crate::Scope, slug: &str) -> Result<()> {
-        let mut workspace = Workspace::sandbox(WorkspaceId::new(hub_scope), slug);
-        if self.mode() == HubMode::Production {
-            workspace.mode = Mode::Production;
-        }
-        match self.found(&workspace, hub_scope.label()).await {
-            // Another process opened the new store at the same time and made it.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }
-    }
-}
-
-fn check_names(what: &'static str, mut names: Vec<&str>) -> Result<()> {
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair.first() == pair.last()) {
-        Some(pair) => {
-            Err(Error::new(ErrorKind::Config, "hub.open", format!("two parts have the same name: {what}"))
-                .with_context(what, pair.first().copied().unwrap_or_default()))
-        }
-        None => Ok(()),
-    }
-}
-
-fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'static Entry>> {
-    let mut all = BTreeMap::new();
-    for entry in parts.iter().flat_map(|p| p.iter()) {
-        if all.insert(entry.name, entry).is_some() {
-            return Err(Error::new(ErrorKind::Config, "hub.open", "two operations have the same name")
-                .with_context("operation", entry.name));
-        }
-    }
-    Ok(all)
-}
-
-/// The queues of this program: the declared ones, and that of built-in work.
-fn queues(mut declared: Vec<Queue>) -> Result<Vec<Arc<Queue>>> {
-    declared.push(Queue::of(Arc::new(crate::schedule::System)));
-    let mut names = std::collections::BTreeSet::new();
-    for queue in &declared {
-        if !names.insert(queue.name()) {
-            return Err(Error::new(ErrorKind::Config, "hub.open", "two queues have the same name")
-                .with_context("queue", queue.name()));
-        }
-    }
-    Ok(declared.into_iter().map(Arc::new).collect())
-}
-
-/// The root key's provider when none is given.
-fn default_key(home: &Home) -> Result<Arc<dyn KeyProvider>> {
-    if std::env::var_os(KEY_VARIABLE).is_some() {
-        return Ok(Arc::new(EnvKey::new(KEY_VARIABLE)));
-    }
-    match home {
-        Home::Memory => Ok(Arc::new(FixedKey(RootKey::generate("memory")?))),
-        Home::File(store) => Ok(Arc::new(FileKey::beside(store))),
-        Home::Server(_) => Err(Error::new(
-            ErrorKind::Config,
-            "hub.open",
-            format!(
-                "a store on a server needs its root key: set {KEY_VARIABLE} to 64 hex digits, the same in every process"
-            ),
-        )),
-    }
-}
-
-/// The store of a URL, and where it lives.
-pub(super) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
-    if url == "memory:" {
-        #[cfg(all(feature = "testing", feature = "postgres"))]
-        if let Some(store) = crate::store::conformance::postgres::instead_of_memory().await? {
-            return Ok((store, Home::Memory));
-        }
-        return Ok((Arc::new(MemoryStore::new()), Home::Memory));
-    }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return open_server(url).await;
-    }
-    if let Some((scheme, _)) = url.split_once("://") {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "hub.open",
-            "this version keeps records in a file, in a PostgreSQL database or in memory",
-        )
-        .with_context("scheme", scheme));
-    }
-    if let Some(folder) = url.strip_prefix("sled:") {
-        return open_folder(PathBuf::from(folder)).await;
-    }
-    let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
-    if path.as_os_str().is_empty() {
-        return Err(Error::invalid(
-            "hub.open",
-            "store",
-            "expected a path, sqlite:PATH, sled:PATH, postgres://... or memory:",
-        ));
-    }
-    let (store, path) = open_file(path).await?;
-    Ok((store, Home::File(path)))
-}
-
-#[cfg(feature = "postgres")]
-async fn open_server(url: &str) -> Result<(SharedStore, Home)> {
-    let options = crate::store::postgres::PostgresOptions::from_url(url)?;
-    let home = Home::Server(options.beside());
-    Ok((Arc::new(crate::store::postgres::PostgresStore::with_options(options).await?), home))
-}
-
-#[cfg(not(feature = "postgres"))]
-#[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_server(_url: &str) -> Result<(SharedStore, Home)> {
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        "hub.open",
-        "this build has no PostgreSQL store: enable the feature `postgres`",
-    ))
-}
-
-#[cfg(feature = "sled")]
-async fn open_folder(path: PathBuf) -> Result<(SharedStore, Home)> {
-    if path.as_os_str().is_empty() {
-        return Err(Error::invalid("hub.open", "store", "expected sled:PATH"));
-    }
-    let store = crate::store::sled::SledStore::open(&path).await?;
-    Ok((Arc::new(store), Home::File(path)))
-}
-
-#[cfg(not(feature = "sled"))]
-#[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_folder(_path: PathBuf) -> Result<(SharedStore, Home)> {
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        "hub.open",
-        "this build has no sled store: enable the feature `sled`",
-    ))
-}
-
-#[cfg(feature = "sqlite")]
-async fn open_file(path: PathBuf) -> Result<(SharedStore, PathBuf)> {
-    let store = crate::store::sqlite::SqliteStore::open(&path).await?;
-    Ok((Arc::new(store), path))
-}
-
-#[cfg(not(feature = "sqlite"))]
-#[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_file(_path: PathBuf) -> Result<(SharedStore, PathBuf)> {
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        "hub.open",
-        "this build has no file store: enable the feature `sqlite`",
-    ))
 }

@@ -1,10 +1,13 @@
 //! The hub: one open store with everything that works on it.
 
 mod builder;
+mod closest;
+mod config;
 mod control;
 mod env;
 mod lifecycle;
 pub mod ops;
+mod parts;
 mod scope_ops;
 
 use std::any::{Any, TypeId};
@@ -17,6 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 pub use builder::HubBuilder;
+use closest::MOST_OF_A_NAME;
+pub use closest::closest;
+pub use config::{HubConfig, LimitWord};
 pub(crate) use control::{Control, WorkspaceControl};
 pub use env::EnvSettings;
 pub use lifecycle::{HubMode, Shutdown};
@@ -24,11 +30,11 @@ pub use ops::{CATALOGUE, KINDS};
 
 use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
-use crate::connector::{Channel, Connector, Gate};
+use crate::connector::{Connector, Gate};
 use crate::economy::Ledgers;
 use crate::health::{Health, Recipe};
 use crate::job::{Queue, Room};
-use crate::llm::{Llm, Offline};
+use crate::llm::Llm;
 use crate::op::Entry;
 use crate::permission::Role;
 use crate::policy::Approvals;
@@ -36,13 +42,10 @@ use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
 use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
-use crate::telemetry::{ErrorReport, ErrorSink, Metered, Telemetry};
+use crate::telemetry::{ErrorReport, ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
-
-/// Connectors that reach nobody: all there is with `USE_MOCK_CONNECTORS`.
-const MOCKS: &[&str] = &["outbox", "replay"];
 
 /// One open store with its catalogue, gate, connectors, models and jobs. Cheap to clone.
 ///
@@ -213,6 +216,7 @@ impl Hub {
     pub fn operation(&self, name: &str) -> Result<&'static Entry> {
         self.0.catalogue.get(name).copied().ok_or_else(|| {
             let close = closest(name, self.0.catalogue.keys().copied());
+            let name = name.get(..name.floor_char_boundary(MOST_OF_A_NAME)).unwrap_or(name);
             Error::new(ErrorKind::NotFound, "catalogue.call", format!("there is no operation {name:?}"))
                 .with_context("closest", close.join(", "))
         })
@@ -244,103 +248,6 @@ impl Hub {
     pub fn service<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let services = self.0.services.read().unwrap_or_else(PoisonError::into_inner);
         services.get(&TypeId::of::<T>()).and_then(|s| Arc::clone(s).downcast().ok())
-    }
-
-    /// The connector that delivers for a channel: the one added last wins.
-    #[must_use]
-    pub fn connector(&self, channel: &Channel) -> Option<Arc<dyn Connector>> {
-        let connectors = self.0.connectors.read().unwrap_or_else(PoisonError::into_inner);
-        let may_answer = |c: &&Arc<dyn Connector>| {
-            let is_mock = MOCKS.contains(&c.manifest().id);
-            c.channels().contains(channel) && (is_mock || !self.0.mocks_connectors)
-        };
-        let found = connectors.iter().rev().find(may_answer).map(Arc::clone);
-        #[cfg(any(test, feature = "doubles"))]
-        let found = match self.faults() {
-            Some(faults) => found.map(|connector| faults.connector(connector)),
-            None => found,
-        };
-        found
-    }
-
-    /// Adds a connector; it takes over the channels it names.
-    pub fn add_connector(&self, connector: Arc<dyn Connector>) {
-        self.0.connectors.write().unwrap_or_else(PoisonError::into_inner).push(connector);
-    }
-
-    pub(crate) fn connectors(&self) -> Vec<Arc<dyn Connector>> {
-        self.0.connectors.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Adds a part that can tell how it is.
-    pub fn add_health(&self, check: Arc<dyn Health>) {
-        self.0.checks.write().unwrap_or_else(PoisonError::into_inner).push(check);
-    }
-
-    pub(crate) fn own_checks(&self) -> Vec<Arc<dyn Health>> {
-        self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn recipes(&self) -> Vec<Arc<dyn Recipe>> {
-        self.0.recipes.clone()
-    }
-
-    /// The model that answers: the one added last, or the offline model.
-    #[must_use]
-    pub fn model(&self) -> Arc<dyn Llm> {
-        let models = self.0.models.read().unwrap_or_else(PoisonError::into_inner);
-        let model = models.last().map_or_else(|| Arc::new(Offline::new()) as Arc<dyn Llm>, Arc::clone);
-        self.dress(model)
-    }
-
-    /// A model with what every call of one goes through: counters, and faults of tests.
-    pub(crate) fn dress(&self, model: Arc<dyn Llm>) -> Arc<dyn Llm> {
-        #[cfg(any(test, feature = "doubles"))]
-        let model = match self.faults() {
-            Some(faults) => faults.model(model),
-            None => model,
-        };
-        Arc::new(Metered::new(model, Arc::clone(&self.0.telemetry)))
-    }
-
-    /// Puts an injector on every call of a model, tool or connector of this hub; `None` takes it away.
-    #[cfg(any(test, feature = "doubles"))]
-    pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
-        *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
-    }
-
-    #[cfg(any(test, feature = "doubles"))]
-    pub(crate) fn faults(&self) -> Option<crate::testing::FaultInjector> {
-        self.0.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Adds a model; it answers from now on, in the place of a router too.
-    pub fn add_model(&self, model: Arc<dyn Llm>) {
-        self.0.models.write().unwrap_or_else(PoisonError::into_inner).push(model);
-        self.0.model_added.store(true, Ordering::Release);
-    }
-
-    /// Whether a model was added since the hub was built.
-    pub(crate) fn has_added_model(&self) -> bool {
-        self.0.model_added.load(Ordering::Acquire)
-    }
-
-    /// True when chance comes from a fixed number, for tests and repeatable runs.
-    #[must_use]
-    pub fn is_seeded(&self) -> bool {
-        self.0.seeded
-    }
-
-    pub(crate) fn gate(&self) -> Result<Arc<dyn Gate>> {
-        self.0.gate.clone().ok_or_else(|| {
-            Error::new(ErrorKind::Config, "gate", "no send gate is installed: nothing can be sent")
-        })
-    }
-
-    /// Name and version of the installed gate.
-    #[must_use]
-    pub fn gate_version(&self) -> Option<(&'static str, &'static str)> {
-        self.0.gate.as_ref().map(|g| (g.name(), g.version()))
     }
 
     /// The agents of this program that can be started by name.
@@ -515,30 +422,4 @@ impl Hub {
 /// The store of a URL, with nothing around it.
 pub(crate) async fn open_store(url: &str) -> Result<SharedStore> {
     Ok(builder::open_at(url).await?.0)
-}
-
-/// The three names closest to a wrong one, by edit distance.
-#[must_use]
-pub fn closest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut ranked: Vec<(usize, &str)> = names.map(|n| (distance(name, n), n)).collect();
-    ranked.sort_unstable();
-    ranked.into_iter().take(3).map(|(_, n)| n).collect()
-}
-
-/// Levenshtein distance over bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (slot, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*slot + 1);
-            diagonal = std::mem::replace(slot, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

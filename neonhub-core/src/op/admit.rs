@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::door::refusal;
-use super::{Entry, Idempotency};
+use super::{Entry, Idempotency, Slot};
 use crate::policy::{self, Ruling};
 use crate::scope::{CancelToken, Principal, Writing};
 use crate::tenancy::WorkspaceStatus;
@@ -21,13 +21,14 @@ pub(super) async fn admit(
     line: &'static Entry,
     cx: &Scope,
     cancel: CancelToken,
+    slot: Option<&Slot>,
     input: impl Fn() -> Result<Value>,
 ) -> Result<Admitted> {
     let scope = match permitted(line, cx).await {
         Ok(scope) => scope,
         Err(error) => return Err(refusal(line, cx, error, &Ruling::default()).await),
     };
-    let ruling = match policy::rule(line, &scope, input).await {
+    let ruling = match policy::rule(line, &scope, slot, input).await {
         Ok(ruling) => ruling,
         Err(refused) => return Err(refusal(line, &scope, refused.error, &refused.ruling).await),
     };

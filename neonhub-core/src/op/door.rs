@@ -15,14 +15,18 @@ use tracing::Instrument as _;
 use super::admit::{Admitted, admit, check_key, is_security, on_behalf_of};
 use super::bounds::{as_json, check_answer, check_within};
 pub(crate) use super::bounds::{bad_input, check_bounds};
-use super::idempotency::Slot;
+use super::idempotency::{Kept, Slot};
 use super::records::commit;
+use super::span::{ended, span};
+use super::typed::check_typed;
 use super::{Audit, CallOptions, Entry, Operation, Unit, entry};
 use crate::audit::{AuditDraft, Outcome};
 use crate::hub::InFlight;
 use crate::permission::Permission;
 use crate::policy::Ruling;
 use crate::scope::{Principal, Writing, cancelled};
+use crate::store::Expected;
+use crate::telemetry::hushed;
 use crate::{Error, ErrorKind, Result, Retry, Scope, Seed};
 
 impl Scope {
@@ -49,7 +53,14 @@ impl Scope {
     /// # Errors
     /// `NotFound` with the closest names for an unknown name; else as [`Scope::call`].
     pub async fn call_by_name(&self, name: &str, input: Value, options: CallOptions) -> Result<Value> {
-        let entry = self.hub().operation(name)?;
+        let entry = match self.hub().operation(name) {
+            Ok(entry) => entry,
+            Err(error) => {
+                // A span like that of every other call, under a name of ours: what was given may be anything.
+                ended(&span("unknown", self, &options), Some(&error));
+                return Err(error);
+            }
+        };
         (entry.call)(self.clone(), input, options).await
     }
 }
@@ -58,29 +69,33 @@ impl Scope {
 struct Pass {
     scope: Scope,
     unit: Option<Arc<Unit>>,
-    slot: Option<Slot>,
+    /// Where the answer is kept, and what is there now.
+    slot: Option<(Slot, Expected)>,
     deadline: Duration,
 }
 
-/// A typed call: its input was never JSON, so stage 3 holds by its type.
+/// A typed call: its input was never JSON, so stage 3 holds by its type, but for values that no JSON has.
 async fn call<O: Operation>(cx: &Scope, op: O, options: CallOptions) -> Result<O::Output> {
     let line: &'static Entry = &const { entry::<O>() };
-    let span = tracing::info_span!("operation", name = line.name, workspace_id = %cx.workspace(), correlation_id = cx.correlation());
-    async {
+    let span = span(line.name, cx, &options);
+    let result: Result<O::Output> = async {
         let busy = begin(line, cx, &options)?;
+        check_typed(line.name, &op)?;
         let (output, _) = through::<O>(line, cx, op, options, false).await?;
         drop(busy);
         Ok(output)
     }
-    .instrument(span)
-    .await
+    .instrument(span.clone())
+    .await;
+    ended(&span, result.as_ref().err());
+    result
 }
 
 /// A call by name: its answer is JSON.
 pub(super) async fn call_json<O: Operation>(cx: Scope, input: Value, options: CallOptions) -> Result<Value> {
     let line: &'static Entry = &const { entry::<O>() };
-    let span = tracing::info_span!("operation", name = line.name, workspace = %cx.workspace());
-    async {
+    let span = span(line.name, &cx, &options);
+    let result: Result<Value> = async {
         let busy = begin(line, &cx, &options)?;
         check_within(line.name, line.max_input, &input)?;
         let op: O = serde_path_to_error::deserialize(input).map_err(|e| bad_input(line.name, &e))?;
@@ -91,8 +106,10 @@ pub(super) async fn call_json<O: Operation>(cx: Scope, input: Value, options: Ca
             None => as_json(line.name, &output),
         }
     }
-    .instrument(span)
-    .await
+    .instrument(span.clone())
+    .await;
+    ended(&span, result.as_ref().err());
+    result
 }
 
 /// An input as the operation reads it.
@@ -124,7 +141,10 @@ async fn through<O: Operation>(
         None => None,
     };
     let cancel = options.cancel.clone().unwrap_or_else(|| cx.cancel_token().clone());
-    let admitted = admit(line, cx, cancel, || as_json(line.name, &op)).await?;
+    let mut admitted = admit(line, cx, cancel, slot.as_ref(), || as_json(line.name, &op)).await?;
+    if let Some(stored) = admitted.ruling.answer.take() {
+        return again::<O>(line, &admitted, stored);
+    }
     // Held over the body: of two calls with one key the second waits, and finds the answer of the first.
     let _turn = match &slot {
         Some(slot) => Some(cx.hub().turn(&slot.lock_name(cx)).await),
@@ -135,14 +155,16 @@ async fn through<O: Operation>(
         false => None,
     };
     for run in 0_u8.. {
-        let pass = open(line, cx, &admitted, &options, slot.clone(), fixed.as_deref());
-        if let Some(slot) = &pass.slot
-            && let Some(stored) = slot.replay(&pass.scope, line.name).await?
-        {
-            let output = serde_json::from_value(stored.clone());
-            return output.map(|o| (o, Some(stored))).map_err(|cause| Error::internal(line.name, cause));
-        }
-        let body = AssertUnwindSafe(op.clone().run(&pass.scope)).catch_unwind();
+        let expected = match &slot {
+            Some(slot) => match slot.look(&admitted.scope, line.name).await? {
+                Kept::Answer(stored) => return again::<O>(line, &admitted, stored),
+                Kept::Nothing(expected) => expected,
+            },
+            None => Expected::Any,
+        };
+        let pass =
+            open(line, cx, &admitted, &options, slot.clone().map(|slot| (slot, expected)), fixed.as_deref());
+        let body = AssertUnwindSafe(hushed(op.clone().run(&pass.scope))).catch_unwind();
         let output = match bounded(line, &pass, body).await {
             Ok(output) => output,
             // Another process rotated the data key: read it and run again, once.
@@ -156,7 +178,8 @@ async fn through<O: Operation>(
                 return Err(error);
             }
         };
-        let (output, json) = shown::<O>(line, &pass, &admitted.ruling, output, as_value)?;
+        let as_value = as_value || slot.is_some();
+        let (output, json) = shown::<O>(line, &pass.scope, &admitted.ruling, output, as_value)?;
         match leave(line, &pass, &admitted.ruling, json.as_ref()).await {
             Ok(()) => {
                 if pass.unit.is_some() && cx.sealer().takes_care() {
@@ -165,10 +188,29 @@ async fn through<O: Operation>(
                 return Ok((output, json));
             }
             Err(error) if run < O::RERUNS && lost_a_race(&error) => {}
-            Err(error) => return Err(error.for_operation(line.name)),
+            Err(error) => {
+                // Another process may have made this very call: what it answered is the answer.
+                if let Some(slot) = &slot
+                    && lost_a_race(&error)
+                    && let Kept::Answer(stored) = slot.look(&admitted.scope, line.name).await?
+                {
+                    return again::<O>(line, &admitted, stored);
+                }
+                return Err(error.for_operation(line.name));
+            }
         }
     }
     unreachable!("the loop ends by returning")
+}
+
+/// The stored answer of a call that was made before, with what the caller may see of it now.
+fn again<O: Operation>(
+    line: &'static Entry,
+    admitted: &Admitted,
+    stored: Value,
+) -> Result<(O::Output, Option<Value>)> {
+    let output = serde_json::from_value(stored).map_err(|cause| Error::internal(line.name, cause))?;
+    shown::<O>(line, &admitted.scope, &admitted.ruling, output, true)
 }
 
 fn lost_a_race(error: &Error) -> bool {
@@ -181,7 +223,7 @@ fn open(
     cx: &Scope,
     admitted: &Admitted,
     options: &CallOptions,
-    slot: Option<Slot>,
+    slot: Option<(Slot, Expected)>,
     fixed: Option<&str>,
 ) -> Pass {
     let seed = split_seed(line, cx, fixed);
@@ -236,16 +278,16 @@ async fn bounded<T>(
 /// redactions.
 fn shown<O: Operation>(
     line: &'static Entry,
-    pass: &Pass,
+    cx: &Scope,
     ruling: &Ruling,
     mut output: O::Output,
     as_value: bool,
 ) -> Result<(O::Output, Option<Value>)> {
-    if !pass.scope.permissions().has(Permission::ReadPii) {
+    if !cx.permissions().has(Permission::ReadPii) {
         O::mask(&mut output);
     }
     let hidden = ruling.redactions();
-    if hidden.is_empty() && pass.slot.is_none() && !as_value {
+    if hidden.is_empty() && !as_value {
         return Ok((output, None));
     }
     let mut json = as_json(line.name, &output)?;
@@ -267,7 +309,7 @@ fn shown<O: Operation>(
 /// Stage 10: the one commit. A call that joined another leaves it to the outer one.
 async fn leave(line: &'static Entry, pass: &Pass, ruling: &Ruling, answer: Option<&Value>) -> Result<()> {
     let slot_write = match (&pass.slot, answer) {
-        (Some(slot), Some(answer)) => Some(slot.write(&pass.scope, answer)?),
+        (Some((slot, expected)), Some(answer)) => Some(slot.write(&pass.scope, answer, *expected)?),
         _ => None,
     };
     let Writing::Operation(unit) = &pass.scope.0.writing else { return Ok(()) };
@@ -333,6 +375,7 @@ pub(super) async fn refusal(line: &'static Entry, cx: &Scope, error: Error, ruli
     }
     let unit = Unit::default();
     unit.staged().audit.push(draft(cx, line, Outcome::Denied, ruling).because(error.code()));
+    unit.staged().events.extend(ruling.alert(cx));
     match ruling.record(cx) {
         Ok(Some(write)) => unit.staged().stage(write),
         Ok(None) => {}

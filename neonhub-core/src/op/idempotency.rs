@@ -37,6 +37,14 @@ impl Record for IdempotencyRecord {
     }
 }
 
+/// What is kept under a key.
+pub(crate) enum Kept {
+    /// Nothing that counts; the record that the answer will replace is as this says.
+    Nothing(Expected),
+    /// The answer of the first call.
+    Answer(serde_json::Value),
+}
+
 /// One call's key, bound to workspace (by the record), principal and operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
@@ -62,15 +70,13 @@ impl Slot {
         format!("{}|{}", cx.workspace(), self.id)
     }
 
-    /// The answer of the first call, if there was one.
-    pub(crate) async fn replay(
-        &self,
-        cx: &Scope,
-        operation: &'static str,
-    ) -> Result<Option<serde_json::Value>> {
-        let Some(found) = cx.get::<IdempotencyRecord>(&self.id).await? else { return Ok(None) };
+    /// What is kept under the key now.
+    pub(crate) async fn look(&self, cx: &Scope, operation: &'static str) -> Result<Kept> {
+        let Some(found) = cx.get::<IdempotencyRecord>(&self.id).await? else {
+            return Ok(Kept::Nothing(Expected::Absent));
+        };
         if found.expires_at <= cx.now() {
-            return Ok(None);
+            return Ok(Kept::Nothing(Expected::Rev(found.rev)));
         }
         if found.input_hash != self.input_hash {
             return Err(Error::new(
@@ -80,11 +86,12 @@ impl Slot {
             )
             .with_code("idempotency_mismatch"));
         }
-        open(cx, operation, found.body.output).map(Some)
+        open(cx, operation, found.body.output).map(Kept::Answer)
     }
 
-    /// The write that keeps the answer, in the commit of the call itself.
-    pub(crate) fn write(&self, cx: &Scope, output: &serde_json::Value) -> Result<Write> {
+    /// The write that keeps the answer, in the commit of the call itself. Of two processes that make one call at the
+    /// same time, one finds something else than it expected, and its commit fails.
+    pub(crate) fn write(&self, cx: &Scope, output: &serde_json::Value, expected: Expected) -> Result<Write> {
         // An answer may hold contact values: it is kept sealed.
         let sealed = cx.sealer().seal(PLACE.0, PLACE.1, &output.to_string())?;
         let record = IdempotencyRecord {
@@ -94,7 +101,7 @@ impl Slot {
             expires_at: cx.now().plus(KEEP),
         };
         let row = Row::of(&record, cx.now(), cx.label())?;
-        Ok(Write::Put { kind: Kind::of::<IdempotencyRecord>(), row, expected: Expected::Any })
+        Ok(Write::Put { kind: Kind::of::<IdempotencyRecord>(), row, expected })
     }
 }
 

@@ -9,6 +9,8 @@ mod idempotency;
 pub mod ops;
 mod options;
 mod records;
+mod span;
+mod typed;
 mod unit;
 
 use std::future::Future;
@@ -22,6 +24,7 @@ pub(crate) use admit::{denied, on_behalf_of};
 pub use bounds::{MAX_DEPTH, MAX_ITEMS};
 pub use catalogue::{CallFuture, Entry, entry};
 pub use idempotency::IdempotencyRecord;
+pub(crate) use idempotency::{Kept, Slot};
 pub use ops::CATALOGUE;
 pub use options::CallOptions;
 pub use records::Page;
@@ -254,3 +257,6 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + JsonSchema + Send + 
     /// Masks personal values of the answer for principals without `read:pii`.
     fn mask(_output: &mut Self::Output) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! The door's question to the engine, and what follows from the answer.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::facts;
 use super::model::{DecisionId, PolicyDecision, PolicyEffect, Verdict};
 use super::{Ask, Decision};
-use crate::op::{Effect, Entry, Unit, commit};
+use crate::bus::Event;
+use crate::op::{Effect, Entry, Kept, Slot, Unit, commit};
 use crate::resilience::Rate;
 use crate::run::EffectClass;
 use crate::scope::{Principal, Writing};
@@ -21,6 +22,8 @@ pub(crate) struct Ruling {
     facts: Option<Value>,
     /// The approval that let it through.
     pub(crate) approval: Option<String>,
+    /// The stored answer of this very call, which needs no second yes.
+    pub(crate) answer: Option<Value>,
 }
 
 /// A refusal with what is known about it, for the audit log.
@@ -41,10 +44,12 @@ fn default_for(line: &Entry, principal: &Principal) -> Verdict {
     default_of(line.effect == Effect::Write && !line.forwards, principal)
 }
 
-/// Judges a call. `input` is asked for only when a policy may speak about the operation.
+/// Judges a call. `input` is asked for only when a policy may speak about the operation; `slot` is where the answer of
+/// a call with a key is kept.
 pub(crate) async fn rule(
     line: &'static Entry,
     cx: &Scope,
+    slot: Option<&Slot>,
     input: impl Fn() -> Result<Value>,
 ) -> Result<Ruling, Box<Refusal>> {
     let plain = |error| Box::new(Refusal { error, ruling: Ruling::default() });
@@ -58,8 +63,8 @@ pub(crate) async fn rule(
     let facts = facts::of_call(line, cx, &control, input.clone());
     let decision = set.decide(line.name, &facts, cx.now(), default);
     let rehearsed = set.rehearse(line.name, &facts, cx.now(), default).map(|d| d.verdict);
-    let mut ruling = Ruling { decision: Some(decision), rehearsed, facts: Some(facts), approval: None };
-    match enforce(line.name, cx, &mut ruling, &input).await {
+    let mut ruling = Ruling { decision: Some(decision), rehearsed, facts: Some(facts), ..Ruling::default() };
+    match enforce(line.name, cx, &mut ruling, slot, &input).await {
         Ok(()) => Ok(ruling),
         Err(error) => Err(Box::new(Refusal { error, ruling })),
     }
@@ -91,7 +96,7 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
         Some(decision) if decision.verdict == Verdict::RequireApproval => {
             Err(unapproved(operation, &ask(decision, &Value::from(channel))))
         }
-        _ => enforce(operation, cx, &mut ruling, &Value::Null).await,
+        _ => enforce(operation, cx, &mut ruling, None, &Value::Null).await,
     };
     kept(operation, cx, &ruling, result).await
 }
@@ -112,7 +117,7 @@ pub(crate) async fn rule_tool(
     let facts = facts::of_tool(tool, class, cx, &control, args.clone());
     let decision = control.policies.decide(tool, &facts, cx.now(), default);
     let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), ..Ruling::default() };
-    let result = enforce(operation, cx, &mut ruling, args).await;
+    let result = enforce(operation, cx, &mut ruling, None, args).await;
     kept(operation, cx, &ruling, result).await?;
     match &ruling.approval {
         // A tool acts before anything is committed: the yes is used up first, so that it cannot act twice on one.
@@ -133,6 +138,7 @@ async fn kept(operation: &'static str, cx: &Scope, ruling: &Ruling, result: Resu
     }
     let unit = Unit::default();
     unit.staged().stage(write);
+    unit.staged().events.extend(ruling.alert(cx));
     match (commit(cx, &unit).await, result) {
         (Err(cause), Err(refused)) => {
             // The refusal stands whether or not it could be written down.
@@ -143,13 +149,27 @@ async fn kept(operation: &'static str, cx: &Scope, ruling: &Ruling, result: Resu
     }
 }
 
-async fn enforce(operation: &'static str, cx: &Scope, ruling: &mut Ruling, args: &Value) -> Result<()> {
+async fn enforce(
+    operation: &'static str,
+    cx: &Scope,
+    ruling: &mut Ruling,
+    slot: Option<&Slot>,
+    args: &Value,
+) -> Result<()> {
     let Some(decision) = &ruling.decision else { return Ok(()) };
     match decision.verdict {
         Verdict::Deny => return Err(refused(operation, decision)),
         // Who decides must be able to: a rule for every operation would ask for a yes to each yes.
         Verdict::RequireApproval if !operation.starts_with("approvals.") => {
-            ruling.approval = Some(approve(operation, cx, decision, args).await?);
+            // A call that was made is not made again by repeating it: its yes is used up, its answer is there.
+            let kept = match slot {
+                Some(slot) => slot.look(cx, operation).await?,
+                None => Kept::Nothing(Expected::Any),
+            };
+            match kept {
+                Kept::Answer(answer) => ruling.answer = Some(answer),
+                Kept::Nothing(_) => ruling.approval = Some(approve(operation, cx, decision, args).await?),
+            }
         }
         _ => {}
     }
@@ -243,6 +263,16 @@ impl Ruling {
     /// Labels of the versions that fired, for the audit log.
     pub(crate) fn labels(&self) -> Vec<String> {
         self.decision.iter().flat_map(Decision::fired).map(|r| r.policy.label()).collect()
+    }
+
+    /// Tells that a policy could not be judged: calls are refused until someone mends it.
+    pub(crate) fn alert(&self, cx: &Scope) -> Option<Event> {
+        let decision = self.decision.as_ref().filter(|d| d.failed)?;
+        let broken = &decision.rules.iter().find(|r| r.fault.is_some())?.policy;
+        // Chance of its own, as for the record of the decision.
+        let cx = cx.fork(&["policy_alert"]);
+        let data = json!({ "policy": broken.label(), "operation": decision.operation });
+        Some(Event::new(&cx, "policy.failed", "policy", broken.id.as_str(), data))
     }
 
     /// Fields of the answer to hide.

@@ -111,6 +111,27 @@ fn policies_hold_in_their_time() {
 }
 
 #[test]
+fn a_call_hears_the_policies_of_its_operation_each_once() {
+    let of_room = |n: usize| {
+        let more = json!({ "scope": { "operations": [format!("room{}.*", n % 20)] }, "when": "input.n > 5" });
+        policy(&format!("p{n}"), json!({ "do": "deny" }), more)
+    };
+    let set = PolicySet::new((0..200).map(of_room));
+    let decide = |operation: &str| {
+        set::work::take();
+        let decision = set.decide(operation, &json!({ "input": { "n": 1 } }), at(), Verdict::Allow);
+        assert!(decision.by_default);
+        set::work::take()
+    };
+    assert_eq!(decide("room3.get"), (10, 200), "scopes are matched once for each operation");
+    assert_eq!(decide("room3.get"), (10, 0), "and then remembered");
+    assert_eq!((decide("shop.get"), decide("shop.get")), ((0, 200), (0, 0)));
+    let all = PolicySet::new((0..200).map(|n| policy(&format!("p{n}"), json!({ "do": "deny" }), json!({}))));
+    let decision = all.decide("x.y", &json!({}), at(), Verdict::Allow);
+    assert_eq!((set::work::take(), decision.rules.len()), ((200, 200), 200));
+}
+
+#[test]
 fn globs_fit_as_people_expect() {
     for (pattern, word, fits) in [
         ("*", "", true),
@@ -243,6 +264,26 @@ async fn the_door_asks_and_forgets_at_once() {
     );
     call(&cx, "policies.retire", json!({ "id": policy["id"] })).await.unwrap();
     call(&cx, "workspaces.update", json!({ "name": "New" })).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_judged_refuses_and_raises_an_alarm() {
+    let cx = scope().await;
+    let body = json!({ "name": "odd", "scope": { "operations": ["workspaces.update"] }, "effect": { "do": "allow" },
+        "when": "input.name > 5", "reason": "compares a name with a number" });
+    enact(&cx, body, false).await;
+    let rename = json!({ "name": "planted@shop.example" });
+    let error = call(&cx, "workspaces.update", rename).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (crate::ErrorKind::Blocked, "policy_failed"));
+    let events = cx.query::<crate::bus::Event>(&crate::store::Query::by_id()).await.unwrap();
+    let alarm = events.iter().find(|e| e.kind == "policy.failed").unwrap();
+    assert_eq!(alarm.data, json!({ "policy": "odd@1", "operation": "workspaces.update" }));
+    let log = call(&cx, "audit.query", json!({ "action": "workspaces.update" })).await.unwrap();
+    assert_eq!(
+        (&log["items"][0]["outcome"], &log["items"][0]["reason"]),
+        (&json!("denied"), &json!("policy_failed"))
+    );
+    call(&cx, "workspaces.update", json!({ "timezone": "Europe/Vienna" })).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Metric families that stop growing: past the limit, series are counted under the label value `other`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::metrics::SERIES_LIMIT;
+use super::redact::redact;
 
 /// The label value of what came too late.
 const OTHER: &str = "other";
@@ -28,7 +30,8 @@ impl Series {
         if self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&hash) {
             return true;
         }
-        if labels.iter().any(|l| l.len() > MAX_LABEL) {
+        // A name that a model made up may be anything: what looks like a secret or an address is `other` as well.
+        if labels.iter().any(|l| l.len() > MAX_LABEL || matches!(redact(l), Cow::Owned(_))) {
             return false;
         }
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -8,22 +8,32 @@ use futures_util::StreamExt as _;
 
 use super::metrics::Telemetry;
 use crate::Result;
-use crate::llm::{Answer, Delta, DeltaStream, Llm, LlmRequest, ModelCaps, TokenCount};
+use crate::llm::table::ModelTable;
+use crate::llm::{Answer, Delta, DeltaStream, Llm, LlmRequest, ModelCaps, TokenCount, Usage};
 
 /// Counts calls, tokens and times of a model.
 #[derive(Debug)]
 pub(crate) struct Metered {
     inner: Arc<dyn Llm>,
     telemetry: Arc<Telemetry>,
+    prices: Arc<ModelTable>,
 }
 
 impl Metered {
-    pub(crate) fn new(inner: Arc<dyn Llm>, telemetry: Arc<Telemetry>) -> Self {
-        Metered { inner, telemetry }
+    pub(crate) fn new(inner: Arc<dyn Llm>, telemetry: Arc<Telemetry>, prices: Arc<ModelTable>) -> Self {
+        Metered { inner, telemetry, prices }
     }
 
     fn failed(&self, error: &crate::Error, began: Instant) {
         self.telemetry.model_ended(self.inner.provider(), "", error.code(), began.elapsed());
+    }
+}
+
+/// Counts tokens and, where there is a price, what they cost.
+pub(super) fn used(telemetry: &Telemetry, prices: &ModelTable, provider: &str, model: &str, usage: &Usage) {
+    telemetry.model_used(provider, model, usage);
+    if let Some((currency, micros)) = prices.cost(provider, model, usage).filter(|(_, micros)| *micros > 0) {
+        telemetry.model_cost(provider, model, &currency, micros);
     }
 }
 
@@ -44,14 +54,14 @@ impl Llm for Metered {
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
         let began = Instant::now();
         let stream = self.inner.call(request).await.inspect_err(|error| self.failed(error, began))?;
-        let telemetry = Arc::clone(&self.telemetry);
+        let (telemetry, prices) = (Arc::clone(&self.telemetry), Arc::clone(&self.prices));
         let mut who = (self.inner.provider().to_owned(), String::new());
         Ok(Box::pin(stream.inspect(move |item| match item {
             Ok(Delta::Started { provider, model, .. }) => {
                 who = (provider.clone(), model.clone());
                 telemetry.model_began(&who.0, &who.1, began.elapsed());
             }
-            Ok(Delta::Usage(usage)) => telemetry.model_used(&who.0, &who.1, usage),
+            Ok(Delta::Usage(usage)) => used(&telemetry, &prices, &who.0, &who.1, usage),
             Ok(Delta::Done(_)) => telemetry.model_ended(&who.0, &who.1, "", began.elapsed()),
             Err(error) => telemetry.model_ended(&who.0, &who.1, error.code(), began.elapsed()),
             Ok(_) => {}
@@ -61,7 +71,7 @@ impl Llm for Metered {
     async fn complete(&self, request: LlmRequest) -> Result<Answer> {
         let began = Instant::now();
         let answer = self.inner.complete(request).await.inspect_err(|error| self.failed(error, began))?;
-        self.telemetry.model_used(&answer.provider, &answer.model, &answer.usage);
+        used(&self.telemetry, &self.prices, &answer.provider, &answer.model, &answer.usage);
         self.telemetry.model_ended(&answer.provider, &answer.model, "", began.elapsed());
         Ok(answer)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 
 use super::capped::{Counter, Gauge, Histogram};
+use super::names::GenAiNames;
 use crate::llm::Usage;
 use crate::{Error, Result};
 
@@ -20,12 +21,33 @@ const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 const MODEL_BUCKETS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
+/// Buckets of tokens per call: powers of four.
+// OpenTelemetry semantic conventions for generative AI, `gen_ai.client.token.usage`, 2025.
+const TOKEN_BUCKETS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
 macro_rules! families {
     ($($field:ident: $kind:ident<$n:literal> = $name:literal, $help:literal, [$($label:literal),*] $(, $buckets:expr)?;)+) => {
         /// The metrics of one hub. Counting costs well under a microsecond and never fails.
         #[derive(Debug)]
         pub struct Telemetry {
             registry: Registry,
+            /// The histogram that older dashboards read, where the host asked for it.
+            token_usage: Option<Histogram<4>>,
             $($field: $kind<$n>,)+
         }
 
@@ -34,9 +56,20 @@ macro_rules! families {
         pub(super) const NAMES: &[&str] = &[$($name),+];
 
         impl Telemetry {
-            fn make() -> prometheus::Result<Self> {
+            fn make(names: GenAiNames) -> prometheus::Result<Self> {
                 let registry = Registry::new();
+                let token_usage = match names {
+                    GenAiNames::Current => None,
+                    GenAiNames::WithPrevious => Some(Histogram::new(
+                        &registry,
+                        "gen_ai_client_token_usage",
+                        "Tokens of model calls by type.",
+                        ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_response_model", "gen_ai_token_type"],
+                        TOKEN_BUCKETS,
+                    )?),
+                };
                 Ok(Telemetry {
+                    token_usage,
                     $($field: $kind::new(&registry, $name, $help, [$($label),*] $(, $buckets)?)?,)+
                     registry,
                 })
@@ -75,8 +108,8 @@ families! {
 }
 
 impl Telemetry {
-    pub(crate) fn new() -> Result<Self> {
-        Self::make().map_err(|cause| Error::internal("telemetry", cause))
+    pub(crate) fn new(names: GenAiNames) -> Result<Self> {
+        Self::make(names).map_err(|cause| Error::internal("telemetry", cause))
     }
 
     /// A run ended. `error` is the code of its failure, or empty.
@@ -154,6 +187,15 @@ impl Telemetry {
         self.cache_read_tokens.add(labels, usage.input_cache_read);
         self.cache_write_tokens.add(labels, usage.input_cache_write);
         self.reasoning_tokens.add(labels, usage.output_reasoning);
+        if let Some(histogram) = &self.token_usage {
+            let input = usage.input_uncached + usage.input_cache_read + usage.input_cache_write;
+            let output = usage.output_visible + usage.output_reasoning;
+            for (kind, tokens) in [("input", input), ("output", output)] {
+                // Counts of tokens are far below 2^53.
+                #[allow(clippy::cast_precision_loss, reason = "see above")]
+                histogram.observe(["chat", provider, model, kind], tokens as f64);
+            }
+        }
     }
 
     /// A model call cost this much, in millionths of the currency.

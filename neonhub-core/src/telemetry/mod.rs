@@ -17,6 +17,7 @@ mod metered;
 mod metrics;
 mod names;
 mod ops;
+mod panics;
 mod redact;
 mod spans;
 
@@ -28,8 +29,10 @@ pub use levels::{Level, Levels};
 pub use log::{LogFormat, LogLayer, LogSink, Stderr};
 pub(crate) use metered::Metered;
 pub use metrics::{SERIES_LIMIT, Telemetry};
-pub use names::{GENAI_VERSION, GenAi};
+pub use names::{GENAI_VERSION, GenAi, GenAiNames};
 pub use ops::{ReadMetrics, ReadTrace, SetLevel};
+pub(crate) use panics::{guard as guard_panics, hushed};
+pub(crate) use redact::redact_values;
 pub use redact::{is_secret_field, redact};
 pub use spans::{Span, SpanStatus, Trace};
 

@@ -5,6 +5,17 @@
 // OpenTelemetry semantic conventions for generative AI, in their own repository since 2026; state Development.
 pub const GENAI_VERSION: &str = "2026-development";
 
+/// Which names are written. Conventions in development change; dashboards follow later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GenAiNames {
+    /// Those of [`GENAI_VERSION`].
+    #[default]
+    Current,
+    /// Beside them the histogram `gen_ai.client.token.usage` of 2025, in place of which there are counters now.
+    WithPrevious,
+}
+
 /// Operations and attributes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

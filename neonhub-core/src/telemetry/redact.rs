@@ -40,6 +40,9 @@ fn rule(may_match: fn(&str) -> bool, pattern: &str, replace: fn(&Captures<'_>) -
     Regex::new(pattern).ok().map(|pattern| Rule { may_match, pattern, replace })
 }
 
+/// How many of the rules go by the name before the value; they come first.
+const BY_NAME: usize = 2;
+
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     [
         rule(
@@ -151,8 +154,18 @@ fn luhn(number: &[u8]) -> bool {
 /// ```
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
+    apply(&RULES, text)
+}
+
+/// The same without the rules for `name=value`, which take any value: what is left are values that look like a secret
+/// or an address by themselves. Errors say `token: expected ...` and are to be read.
+pub(crate) fn redact_values(text: &str) -> Cow<'_, str> {
+    apply(RULES.get(BY_NAME..).unwrap_or_default(), text)
+}
+
+fn apply<'a>(rules: &[Rule], text: &'a str) -> Cow<'a, str> {
     let mut out = Cow::Borrowed(text);
-    for rule in RULES.iter() {
+    for rule in rules {
         if (rule.may_match)(&out) && rule.pattern.is_match(&out) {
             out = Cow::Owned(rule.pattern.replace_all(&out, rule.replace).into_owned());
         }

@@ -1,6 +1,8 @@
 //! Traces, projected from the log of a run: what the log kept, the trace has, also after a crash.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::context::TraceContext;
 use super::names::GenAi;
+use super::redact::redact;
+use crate::llm::table::ModelTable;
 use crate::run::{AgentRun, Entry, RunStatus, ToolState, What};
 use crate::{Scope, Timestamp};
 
@@ -62,8 +66,15 @@ pub(super) fn project(cx: &Scope, run: &AgentRun, entries: &[Entry]) -> Trace {
         Some(context) => context.child(&run.id),
         None => TraceContext::derived(&run.id, "run"),
     };
-    let mut work =
-        Work { cx, run, root: &root, spans: Vec::new(), open: BTreeMap::new(), requests: BTreeMap::new() };
+    let mut work = Work {
+        cx,
+        run,
+        root: &root,
+        prices: cx.hub().prices(),
+        spans: Vec::new(),
+        open: BTreeMap::new(),
+        requests: BTreeMap::new(),
+    };
     let mut attributes = work.common(GenAi::INVOKE_AGENT);
     attributes.insert(GenAi::AGENT.into(), run.agent.clone().into());
     work.spans.push(Span {
@@ -78,13 +89,27 @@ pub(super) fn project(cx: &Scope, run: &AgentRun, entries: &[Entry]) -> Trace {
     for entry in entries {
         work.take(entry);
     }
+    work.spans.iter_mut().for_each(wash);
     Trace { trace_id: root.trace_id(), names: super::GENAI_VERSION.to_owned(), spans: work.spans }
+}
+
+/// Names of tools and models come from models too: what looks like a secret or an address leaves in no span.
+fn wash(span: &mut Span) {
+    span.name = redact(&span.name).into_owned();
+    for value in span.attributes.values_mut() {
+        if let Value::String(text) = value
+            && let Cow::Owned(clean) = redact(text)
+        {
+            *text = clean;
+        }
+    }
 }
 
 struct Work<'a> {
     cx: &'a Scope,
     run: &'a AgentRun,
     root: &'a TraceContext,
+    prices: Arc<ModelTable>,
     spans: Vec<Span>,
     /// Calls without outcome, and where their spans stand.
     open: BTreeMap<String, usize>,
@@ -156,8 +181,16 @@ impl Work<'_> {
                         (GenAi::OUTPUT_TOKENS): usage.output_visible + usage.output_reasoning,
                     }))
                 });
+                let mut more = more.unwrap_or_default();
+                let cost = answer.as_ref().and_then(|a| self.prices.cost(&a.provider, &a.model, &a.usage));
+                if let Some((currency, micros)) = cost {
+                    more.insert("neonhub.cost.micros".into(), micros.into());
+                    if !currency.is_empty() {
+                        more.insert("neonhub.cost.currency".into(), currency.into());
+                    }
+                }
                 let code = failure.as_ref().map(|f| f.code.as_str());
-                self.end(call, entry.at, code, more.unwrap_or_default());
+                self.end(call, entry.at, code, more);
             }
             What::ToolPlanned { call, tool, effect, class, .. } => {
                 let more = map(json!({

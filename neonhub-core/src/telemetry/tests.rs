@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use super::exposition::{Scrape, parse};
 use super::*;
+use crate::llm::Usage;
+use crate::llm::table::ModelTable;
 use crate::op::CallOptions;
 use crate::run::{Command, Driver, Machine, NewRun, Program, RunEvent};
-use crate::{Clock, ErrorKind, Hub, ManualClock, Scope, Timestamp};
+use crate::{Clock, Error, ErrorKind, Hub, ManualClock, Scope, Timestamp};
 
 /// Names and labels, as dashboards of users have them.
 const LIST: &[&str] = &[
@@ -48,7 +50,7 @@ fn the_names_are_those_of_the_list() {
 
 #[test]
 fn a_metric_stops_growing_and_counts_the_rest_as_other() {
-    let telemetry = Telemetry::new().unwrap();
+    let telemetry = Telemetry::new(GenAiNames::Current).unwrap();
     for n in 0..3000 {
         telemetry.rate_limited(&format!("bucket-{n}"));
     }
@@ -61,8 +63,40 @@ fn a_metric_stops_growing_and_counts_the_rest_as_other() {
 }
 
 #[test]
+fn names_that_a_model_made_up_are_no_way_out() {
+    let telemetry = Telemetry::new(GenAiNames::Current).unwrap();
+    for tool in ["mail.jane@shop.example", "sk-planted1234567890", "+12025550188"] {
+        telemetry.effect(tool, "write", "not_landed");
+    }
+    let text = telemetry.text().unwrap();
+    assert!(!text.contains("jane") && !text.contains("planted") && !text.contains("2025550188"), "{text}");
+    assert_eq!(sample(&parse(&text), "neonhub_effects_total", &[("tool", "other")]), Some(3.0));
+}
+
+#[test]
+fn tokens_cost_what_the_table_says_and_the_old_histogram_is_there_on_request() {
+    let table = ModelTable::shared();
+    let row = table.rows().find(|row| row.prices.is_some()).unwrap();
+    let prices = row.prices.as_ref().unwrap();
+    let usage = Usage { input_uncached: 1_000_000, output_visible: 3, ..Usage::default() };
+    for names in [GenAiNames::Current, GenAiNames::WithPrevious] {
+        let telemetry = Telemetry::new(names).unwrap();
+        metered::used(&telemetry, &table, &row.provider, &row.model, &usage);
+        metered::used(&telemetry, &table, "unknown", "model", &usage);
+        let scrape = parse(&telemetry.text().unwrap());
+        let cost =
+            sample(&scrape, "neonhub_model_cost_micros_total", &[("currency", prices.currency.as_str())]);
+        let owed = prices.cost(&usage).unwrap().micros();
+        assert!(owed >= prices.input);
+        assert_eq!(cost, Some(owed as f64), "what has no price costs nothing that is known");
+        let histogram = sample(&scrape, "gen_ai_client_token_usage", &[("gen_ai_token_type", "input")]);
+        assert_eq!(histogram, (names == GenAiNames::WithPrevious).then_some(1.0));
+    }
+}
+
+#[test]
 fn odd_label_values_are_escaped() {
-    let telemetry = Telemetry::new().unwrap();
+    let telemetry = Telemetry::new(GenAiNames::Current).unwrap();
     telemetry.http_request("GET", "/a\"b\\c\nd", 200, Duration::from_millis(20));
     let scrape = parse(&telemetry.text().unwrap());
     let odd = [("status", "200"), ("path", "/a\"b\\c\nd")];
@@ -251,10 +285,12 @@ fn fuzz(rounds: usize) {
     for format in [LogFormat::Json, LogFormat::Pretty] {
         let lines = logged(format, &Levels::new(), || {
             for (n, value) in planted.iter().enumerate() {
-                match n % 4 {
+                match n % 5 {
                     0 => tracing::info!("before {value} after"),
                     1 => tracing::info!(note = value.as_str(), "field"),
                     2 => tracing::info!(note = ?vec![value], "debug"),
+                    3 => tracing::info_span!("around", note = value.as_str(), token = plain.as_str())
+                        .in_scope(|| tracing::info!("inside")),
                     _ => tracing::info!(note = %value, password = plain.as_str(), "display password={plain}"),
                 }
             }
@@ -264,10 +300,21 @@ fn fuzz(rounds: usize) {
             assert!(!line.contains(value.as_str()) && !line.contains(&plain), "{value} in {line}");
         }
     }
-    // The other sinks: error reports.
+    // The other sinks: what reports and panics go through, errors, labels of metrics.
+    let telemetry = Telemetry::new(GenAiNames::Current).unwrap();
     for value in &planted {
         assert!(!redact(&format!("x={value}")).contains(value.as_str()), "{value}");
+        let error = Error::new(ErrorKind::Conflict, "test.it", format!("found {value}"))
+            .with_context("at", value)
+            .with_source(std::io::Error::other(value.clone()));
+        let faults = Error::invalid("test.it", value, format!("expected another than {value}"));
+        let told = format!("{error} {error:?} {faults} {faults:?} {:?}", faults.field_faults());
+        assert!(!told.contains(value.as_str()), "{value} in {told}");
+        telemetry.effect(value, "write", "unknown");
     }
+    let scrape = parse(&telemetry.text().unwrap());
+    let effects: Vec<_> = scrape.samples.iter().filter(|s| s.name == "neonhub_effects_total").collect();
+    assert_eq!((effects.len(), effects[0].labels["tool"].as_str()), (1, "other"));
 }
 
 /// A card number of a network's prefix with its check digit.
@@ -336,7 +383,7 @@ async fn faults_of_ours_reach_the_hosts_crash_service_redacted() {
 #[test]
 fn label_order_does_not_hang_on_chance() {
     let make = || {
-        let telemetry = Telemetry::new().unwrap();
+        let telemetry = Telemetry::new(GenAiNames::Current).unwrap();
         for n in 0..50 {
             telemetry.judged("email", "allow", &format!("G{n:02}"));
         }

@@ -47,6 +47,24 @@ pub async fn the_second_stall_is_the_last(store: SharedStore) -> Result<()> {
     Ok(())
 }
 
+/// What a worker lost track of (the store was away while it took or ended it) is free again within seconds, and that is
+/// no stall of the job.
+pub async fn what_a_worker_lost_track_of_is_soon_free(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let made = w.put(single("a", "hold")).await?;
+    let held = w.work_until_held().await;
+    held.abort();
+    let _ = held.await;
+    assert_eq!(w.work().await?.done, 0, "the taking of it may be under way");
+    w.wait(6);
+    w.single.go_on.notify_one();
+    assert_eq!(w.work().await?.done, 1);
+    let seen = w.get(&made).await?;
+    assert_eq!((seen.state, seen.stalls), (JobState::Completed, 0));
+    assert_eq!(seen.lease.map(|l| l.token), Some(2));
+    Ok(())
+}
+
 /// A worker that reports keeps what it holds.
 pub async fn a_report_keeps_a_lease(store: SharedStore) -> Result<()> {
     let (w, other) = (world(&store).await?, world(&store).await?);

@@ -269,7 +269,7 @@ macro_rules! job_conformance {
             a_diamond_is_worked_from_the_bottom,
             a_lease_that_ended_is_redelivered_and_the_late_worker_is_fenced,
             the_second_stall_is_the_last,
-            a_report_keeps_a_lease,
+            what_a_worker_lost_track_of_is_soon_free, a_report_keeps_a_lease,
             a_waiting_job_is_cancelled_at_once,
             an_active_job_is_told_to_stop,
             past_the_point_of_no_return_it_is_too_late,

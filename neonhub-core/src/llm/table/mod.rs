@@ -234,6 +234,16 @@ impl ModelTable {
         self.row(provider, model).or_else(|| self.row(provider, undated(model)?))
     }
 
+    /// What an answer cost, in micros of a currency; `None` when no price is known. The offline model costs nothing.
+    #[must_use]
+    pub fn cost(&self, provider: &str, model: &str, usage: &super::Usage) -> Option<(String, u64)> {
+        if provider == "offline" {
+            return Some((String::new(), 0));
+        }
+        let prices = self.answered(provider, model)?.prices.as_ref()?;
+        Some((prices.currency.clone(), prices.cost(usage)?.micros()))
+    }
+
     /// All rows, by provider and name.
     pub fn rows(&self) -> impl Iterator<Item = &ModelRow> {
         self.rows.values()

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::store::conformance::postgres::database;
@@ -183,4 +184,96 @@ async fn damage_is_found_by_the_check() {
         damage.iter().map(|d| (d.kind.as_str(), d.id.as_str())).collect::<Vec<_>>(),
         [(Note::KIND, "b")]
     );
+}
+
+const AWAY: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn commits_outlive_their_connections_and_none_is_written_twice() {
+    let (url, store) = fresh("away").await;
+    let store = Arc::new(store);
+    let client = plain(&url).await;
+    let done = Arc::new(AtomicU32::new(0));
+    let writer = {
+        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+        tokio::spawn(async move {
+            for n in 0..300 {
+                // Expects that there is none: a commit that took effect and was repeated would be refused.
+                put(&store, 1, &format!("n{n}")).await?;
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok::<_, Error>(())
+        })
+    };
+    let mut cut = 0;
+    while !writer.is_finished() {
+        cut += client.query_one(AWAY, &[]).await.unwrap().get::<_, i64>(0);
+        // Not again before something got through: however slow the machine is, the patience of a commit is enough.
+        let next = done.load(Ordering::SeqCst) + 3;
+        while done.load(Ordering::SeqCst) < next && !writer.is_finished() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    writer.await.unwrap().unwrap();
+    assert!(cut > 10, "{cut} connections were cut: too few to say anything");
+    assert_eq!(store.count(KIND, &ws(1), &Query::by_id()).await.unwrap(), 300);
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn a_commit_of_another_under_the_same_number_is_not_taken_for_ours() {
+    let (url, store) = fresh("fate").await;
+    let seq = put(&store, 1, "a").await.unwrap().seq;
+    let client = plain(&url).await;
+    let text = "SELECT xid::text, changes FROM neonhub._feed ORDER BY seq DESC LIMIT 1";
+    let row = client.query_one(text, &[]).await.unwrap();
+    let (xid, changes): (String, String) = (row.get(0), row.get(1));
+    let of = |xid: &str, entries: &str| write::Lost {
+        answers: vec![Ok(Some(0))],
+        xid: xid.to_owned(),
+        entries: vec![entries.to_owned()],
+    };
+    let ours = fate::settle(&store.pool, &of(&xid, &changes)).await;
+    assert!(matches!(ours, fate::Settled::Committed(first) if first == seq));
+    for foreign in [of(&xid, "[]"), of("4294967295000", &changes)] {
+        let fate::Settled::Aborted(error) = fate::settle(&store.pool, &foreign).await else {
+            panic!("what another wrote, or nobody, was taken for ours")
+        };
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+    }
+}
+
+/// Key of the lock that says that a worker lives.
+const LOCK: &str = "hashtextextended('neonhub.worker.neonhub.' || $1, 0)";
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn a_worker_takes_its_lock_although_somebody_looked_at_it() {
+    let (url, store) = fresh("lock").await;
+    let client = plain(&url).await;
+    client.execute(&format!("SELECT pg_advisory_lock_shared({LOCK})"), &[&"w1"]).await.unwrap();
+    store.register_worker("w1").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+    client.execute(&format!("SELECT pg_advisory_unlock_shared({LOCK})"), &[&"w1"]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
+    let row = client.query_one(&format!("SELECT pg_try_advisory_lock({LOCK})"), &[&"w1"]).await.unwrap();
+    assert!(!row.get::<_, bool>(0), "the worker holds its lock now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn a_dead_worker_is_noticed_while_there_is_much_news() {
+    let (_, store) = fresh("news").await;
+    let start = std::time::Instant::now();
+    let mut n = 0;
+    while store.is_worker_alive("gone") {
+        assert!(start.elapsed().as_secs() < 20, "nobody looked around");
+        n += 1;
+        put(&store, 1, &format!("n{n}")).await.unwrap();
+        // More often than the listener looks around.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(start.elapsed().as_secs() >= 4, "a worker is given time to come back");
 }
