@@ -217,7 +217,7 @@ impl Router {
     }
 
     /// The table that prices come from.
-    pub(in crate::llm) fn table_of(&self) -> &Arc<ModelTable> {
+    pub(crate) fn table_of(&self) -> &Arc<ModelTable> {
         &self.table
     }
 
