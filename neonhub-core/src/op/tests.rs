@@ -68,7 +68,9 @@ impl Operation for Write {
         let mark = Mark { id: cx.new_id("mrk"), address: self.address };
         cx.create(&mark)?;
         match self.then.as_str() {
-            "meet" => drop(cx.service::<Meeting>()?.0.wait().await),
+            "meet" => {
+                cx.service::<Meeting>()?.0.wait().await;
+            }
             "hang" => std::future::pending().await,
             "panic" => panic!("as asked"),
             "late" => tokio::time::sleep(Duration::from_secs(60)).await,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+#[cfg(feature = "postgres")]
+use std::pin::Pin;
 use std::sync::Arc;
 
 use neonhub_core::{Result, Scope};
@@ -11,6 +13,13 @@ use super::model::{Document, Space, chunk_ids};
 use super::server_index::{ServerIndex, Servers};
 use super::space_index::SpaceIndex;
 use crate::index::{FieldBoosts, IdSet, Scored};
+
+/// What a server is asked, as a type without its layers: operations stand on so many of them that the compiler would
+/// otherwise give up checking whether their futures may move between threads.
+#[cfg(feature = "postgres")]
+fn boxed<'f, T>(asked: impl Future<Output = T> + Send + 'f) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
+    Box::pin(asked)
+}
 
 /// Text and vector index of one space.
 #[derive(Debug)]
@@ -44,7 +53,7 @@ impl Places {
     /// as caches in a folder or in memory.
     pub(super) async fn open(&self, cx: &Scope, folder: Option<PathBuf>, space: &Space) -> Result<Passages> {
         #[cfg(feature = "postgres")]
-        if let Some(server) = self.servers.find(cx).await? {
+        if let Some(server) = boxed(self.servers.find(cx)).await? {
             return Ok(Passages::Server(ServerIndex::new(server, cx, space)));
         }
         let _ = cx;
@@ -54,8 +63,8 @@ impl Places {
     /// Drops what is kept of other spaces than these. Caches of theirs are files of their own.
     pub(super) async fn keep_only(&self, cx: &Scope, spaces: &[String]) -> Result<()> {
         #[cfg(feature = "postgres")]
-        if let Some(server) = self.servers.find(cx).await? {
-            return server.keep_only(cx.workspace().as_str(), spaces).await;
+        if let Some(server) = boxed(self.servers.find(cx)).await? {
+            return boxed(server.keep_only(cx.workspace().as_str(), spaces)).await;
         }
         let _ = (cx, spaces);
         Ok(())
@@ -69,7 +78,7 @@ impl Passages {
         match self {
             Self::Caches(index) => index.bring_to(cx, documents, seq).await.map(|()| true),
             #[cfg(feature = "postgres")]
-            Self::Server(index) => index.bring_to(cx, &documents, seq).await,
+            Self::Server(index) => boxed(index.bring_to(cx, &documents, seq)).await,
         }
     }
 
@@ -88,7 +97,7 @@ impl Passages {
             Self::Caches(index) => index.compact().await,
             #[cfg(feature = "postgres")]
             Self::Server(index) => {
-                index.settle().await;
+                boxed(index.settle()).await;
                 Ok(())
             }
         }
@@ -120,7 +129,7 @@ impl Passages {
         match self {
             Self::Caches(index) => index.search_text(query, k, within.and_then(Within::ids), boosts),
             #[cfg(feature = "postgres")]
-            Self::Server(index) => index.search_text(query, k, within, boosts).await,
+            Self::Server(index) => boxed(index.search_text(query, k, within, boosts)).await,
         }
     }
 
@@ -134,7 +143,7 @@ impl Passages {
         match self {
             Self::Caches(index) => index.search_vector(query, k, within.and_then(Within::ids)),
             #[cfg(feature = "postgres")]
-            Self::Server(index) => index.search_vector(query, k, within).await,
+            Self::Server(index) => boxed(index.search_vector(query, k, within)).await,
         }
     }
 
@@ -145,7 +154,7 @@ impl Passages {
                 Ok(ids.iter().filter_map(|id| Some(((*id).into(), index.vector(id)?))).collect())
             }
             #[cfg(feature = "postgres")]
-            Self::Server(index) => index.vectors(ids).await,
+            Self::Server(index) => boxed(index.vectors(ids)).await,
         }
     }
 }

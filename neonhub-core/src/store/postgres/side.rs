@@ -1,6 +1,7 @@
 //! Tables beside those of the records, for indexes that live in the same database.
 
 use deadpool_postgres::{Object, Pool};
+use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -27,6 +28,12 @@ impl std::fmt::Debug for PostgresSide {
 }
 
 impl PostgresSide {
+    /// Boxed, as the other future here that opens a connection: what stands on many layers of futures would otherwise be
+    /// too deep a type for the compiler to check.
+    fn connected(&self) -> BoxFuture<'_, Result<Client>> {
+        Box::pin(migrating(&self.options, &self.tls))
+    }
+
     /// Schema of the tables. Connections find what is in it without naming it.
     #[must_use]
     pub fn schema(&self) -> &str {
@@ -41,7 +48,8 @@ impl PostgresSide {
     /// # Errors
     /// `Unavailable` when the store is closed, the server cannot be reached, or no connection comes free in time.
     pub async fn client(&self, operation: &'static str) -> Result<Object> {
-        session::take(&self.pool, operation).await
+        let taken: BoxFuture<'_, Result<Object>> = Box::pin(session::take(&self.pool, operation));
+        taken.await
     }
 
     /// A connection of its own that may change tables where the user may, without a statement timeout.
@@ -49,7 +57,7 @@ impl PostgresSide {
     /// # Errors
     /// `Unavailable` when the server cannot be reached.
     pub async fn owner(&self) -> Result<Client> {
-        let client = migrating(&self.options, &self.tls).await?;
+        let client = self.connected().await?;
         schema::act_as_owner_for_session(&client).await?;
         Ok(client)
     }
@@ -65,7 +73,7 @@ impl PostgresSide {
     /// # Errors
     /// `Config` when the server lacks it or the user may not create it.
     pub async fn extension(&self, name: &'static str) -> Result<(String, String)> {
-        let client = migrating(&self.options, &self.tls).await?;
+        let client = self.connected().await?;
         let find = "SELECT n.nspname::text, e.extversion FROM pg_extension e \
                     JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1";
         let fail = |e| failed("store.extension", &e);
@@ -102,7 +110,7 @@ impl PostgresSide {
     /// `Config` when this user may not change tables, or the database has more steps than are given.
     pub async fn declare(&self, name: &'static str, steps: &[String]) -> Result<()> {
         let schema = &self.options.schema;
-        let mut client = migrating(&self.options, &self.tls).await?;
+        let mut client = self.connected().await?;
         if steps_done(&client, schema, name).await? == Some(steps.len()) {
             return Ok(());
         }

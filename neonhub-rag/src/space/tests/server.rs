@@ -109,7 +109,7 @@ async fn filters_and_spread_work_on_the_server() {
     for n in 0..12 {
         let text = format!("# Page {n}\n\nOur return policy number {n} is kind to everyone.");
         let dataset = if n % 4 == 0 { "faq" } else { "brand-voice" };
-        cx.call(UploadDocument::of(dataset, &format!("{n}.md"), text.as_bytes())).await.unwrap();
+        cx.call(UploadDocument::of(dataset, format!("{n}.md"), text.as_bytes())).await.unwrap();
     }
     let filters = SearchFilters { datasets: vec!["faq".into()], ..Default::default() };
     for mode in [SearchMode::Hybrid, SearchMode::Text, SearchMode::Vector] {

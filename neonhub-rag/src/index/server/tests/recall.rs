@@ -44,7 +44,7 @@ async fn check(place: &Place, vectors: &[Vec<f32>], when: &str, keep: impl Fn(us
     assert!(found >= 0.99, "{when}: {found}");
     for share in [10, 100] {
         let kept = one_in(share, &keep);
-        let keep = |n: usize| n % share == 0 && keep(n);
+        let keep = |n: usize| n.is_multiple_of(share) && keep(n);
         // As a search does it, by a scan; and by the graph where it may be walked however few are kept.
         let walking = Place { exact_below: 1, ..place.clone() };
         for (way, place) in [("default", place), ("graph", &walking)] {
