@@ -29,6 +29,8 @@ pub struct OpenOptions {
     pub models: Vec<ProviderConfig>,
     /// Embedders that spaces can be made with, beside the offline one.
     pub embedders: Vec<EmbedderConfig>,
+    /// Hosts of the web whose pages `knowledge.ingest_url` may fetch: names, `*.name`, or `*`. Default: none.
+    pub web: Vec<String>,
     /// The embedder of messages and memories, by its name. Default: the offline one.
     pub embedder: Option<String>,
     /// Fixes all chance, for tests and repeatable runs. Below 2^53.
@@ -82,10 +84,24 @@ impl OpenOptions {
         Ok(knowledge.with_default(id))
     }
 
+    #[cfg(feature = "http")]
+    fn with_web(&self, builder: HubBuilder) -> Result<HubBuilder> {
+        Ok(builder.service(Arc::new(neonhub_core::http::WebAccess::to(self.web.iter().cloned())?)))
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn with_web(&self, _: HubBuilder) -> Result<HubBuilder> {
+        let message = "this build has no HTTP client: it fetches no pages";
+        Err(Error::new(neonhub_core::ErrorKind::Config, "hub.open", message).with_code("no_http"))
+    }
+
     /// Puts the settings into a builder.
     pub(crate) fn apply(&self, mut builder: HubBuilder) -> Result<HubBuilder> {
         if !self.models.is_empty() {
             builder = builder.service(Arc::new(Router::from_configs(self.models.clone())?));
+        }
+        if !self.web.is_empty() {
+            builder = self.with_web(builder)?;
         }
         if let Some(url) = &self.url {
             builder = builder.store(url);

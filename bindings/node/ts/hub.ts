@@ -29,6 +29,8 @@ export interface OpenOptions {
   embedders?: EmbedderSettings[] | undefined;
   /** The embedder of messages and memories, by its name. */
   embedder?: string | undefined;
+  /** Hosts whose pages `knowledge.ingestUrl` may fetch: names, `*.name`, or `*`. */
+  web?: string[] | undefined;
   /** Fixes all chance, for tests and repeatable runs. Below 2^53. */
   seed?: number | undefined;
   /** Stops the clock at this instant, for tests and repeatable runs. */

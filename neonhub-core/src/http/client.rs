@@ -23,6 +23,15 @@ impl HttpClient {
     /// # Errors
     /// `Internal` when TLS cannot be set up.
     pub fn new() -> Result<Self> {
+        Self::build(|client| client)
+    }
+
+    /// A client that asks `resolver` for the addresses of names.
+    pub(super) fn resolving<R: reqwest::dns::Resolve + 'static>(resolver: Arc<R>) -> Result<Self> {
+        Self::build(|client| client.dns_resolver(resolver))
+    }
+
+    fn build(more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         // A system without certificates still reaches servers that need none, such as a model on this machine.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -32,7 +41,7 @@ impl HttpClient {
             .map_err(|cause| Error::internal(OPERATION, cause))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let client = reqwest::Client::builder()
+        let client = more(reqwest::Client::builder())
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -87,6 +96,9 @@ impl HttpTransport for HttpClient {
 }
 
 fn broken(cause: reqwest::Error) -> Error {
+    if super::web::is_inside(&cause) {
+        return super::web::address_inside();
+    }
     let message = match (cause.is_timeout(), cause.is_connect()) {
         (true, _) => "no connection came about in 5 s: look at the address and the network",
         (_, true) => "the server cannot be reached: look at the address and the network",

@@ -9,6 +9,8 @@ mod body;
 #[cfg(feature = "http")]
 mod client;
 mod delay;
+#[cfg(feature = "http")]
+mod web;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,6 +24,8 @@ pub use body::{Body, BodyStream};
 #[cfg(feature = "http")]
 pub use client::HttpClient;
 pub use delay::{reset_after, retry_after};
+#[cfg(feature = "http")]
+pub use web::{Fetched, WebAccess};
 
 const OPERATION: &str = "http.send";
 
@@ -70,6 +74,12 @@ impl HttpRequest {
     pub fn post_json(url: impl Into<String>, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".into(), "application/json".to_owned())];
         HttpRequest { method: "POST", url: url.into(), headers, body }
+    }
+
+    /// A `GET`.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        HttpRequest { method: "GET", url: url.into(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// Adds a header; its name in lower case.

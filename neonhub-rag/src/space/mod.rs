@@ -13,6 +13,7 @@ mod ops_search;
 mod ops_space;
 mod ops_text;
 mod ops_upload;
+mod ops_url;
 mod ops_version;
 mod passages;
 mod rerank;
@@ -44,6 +45,7 @@ pub(crate) use ops_search::search_request;
 pub use ops_space::{CreateDataset, CreateSpace, GetDataset, GetSpace, ListDatasets, ListSpaces};
 pub use ops_text::{DocumentText, GetText};
 pub use ops_upload::{IngestText, UploadDocument};
+pub use ops_url::IngestUrl;
 pub use ops_version::{DiffPassage, DiffVersions, ReprocessDocument, RestoreDocument, VersionDiff};
 pub use rerank::Reranker;
 pub(crate) use search::LEXICAL_FLOOR;
@@ -73,6 +75,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<DeleteDataset>(),
     entry::<CompactKnowledge>(),
     entry::<IngestText>(),
+    entry::<IngestUrl>(),
     entry::<SearchKnowledge>(),
     entry::<EmbedTexts>(),
 ];

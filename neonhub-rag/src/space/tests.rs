@@ -12,6 +12,8 @@ mod embedders;
 mod indexes;
 #[cfg(feature = "postgres")]
 mod server;
+#[cfg(feature = "http")]
+mod web;
 
 fn builder(url: &str) -> HubBuilder {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));

@@ -33,6 +33,7 @@ def _options(
     models: Sequence[ProviderSettings],
     embedders: Sequence[EmbedderSettings],
     embedder: str | None,
+    web: Sequence[str],
     seed: int | None,
     now: datetime | str | None,
 ) -> dict[str, Any]:
@@ -47,6 +48,8 @@ def _options(
         ]
     if embedder is not None:
         options["embedder"] = embedder
+    if web:
+        options["web"] = list(web)
     if seed is not None:
         options["seed"] = seed
     if now is not None:
@@ -62,6 +65,7 @@ def open(
     models: Sequence[ProviderSettings] = (),
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
+    web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
 ) -> Hub:
@@ -76,12 +80,13 @@ def open(
             anywhere without them.
         embedders: What spaces can be made with beside ``offline-hash-512``: models from a folder, or endpoints.
         embedder: The embedder of messages and memories, by its name.
+        web: Hosts whose pages ``knowledge.ingest_url`` may fetch: names, ``*.name``, or ``*``.
         seed: Fixes all chance, for tests and repeatable runs. Below 2**53.
         now: Stops the clock at this instant (with time zone), for tests and repeatable runs.
 
     A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
     """
-    return Hub(BlockingCore(_native.open(_options(url, workspace, outbox, models, embedders, embedder, seed, now))))
+    return Hub(BlockingCore(_native.open(_options(url, workspace, outbox, models, embedders, embedder, web, seed, now))))
 
 
 def aopen(
@@ -92,6 +97,7 @@ def aopen(
     models: Sequence[ProviderSettings] = (),
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
+    web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
 ) -> Opening:
@@ -99,7 +105,7 @@ def aopen(
 
     The arguments are those of :func:`open`.
     """
-    return Opening(_options(url, workspace, outbox, models, embedders, embedder, seed, now))
+    return Opening(_options(url, workspace, outbox, models, embedders, embedder, web, seed, now))
 
 
 class Opening:
