@@ -69,9 +69,10 @@ pub use memory::{
 pub use space::{
     CATALOGUE, ChunkRecord, CompactKnowledge, CreateDataset, CreateSpace, Dataset, DatasetId, DatasetKind,
     DeleteDataset, DeleteDocument, DiffPassage, DiffVersions, Document, DocumentId, DocumentState,
-    DocumentText, EmbedTexts, Failure, GetDataset, GetDocument, GetSpace, GetText, Given, Hit, IngestText,
-    IngestUrl, KINDS, Knowledge, KnowledgeCompacted, ListDatasets, ListDocuments, ListSpaces, ListVersions,
-    MigrateSpace, Migration, MigrationPlan, NextVector, ReprocessDocument, Reranker, RestoreDocument,
-    RetireSpace, SearchFilters, SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust,
-    UpdateDataset, UpdateSpace, UploadDocument, VectorKind, Vectors, VersionDiff, install, install_with,
+    DocumentText, EmbedTexts, Failure, FolderFault, FolderReport, GetDataset, GetDocument, GetSpace, GetText,
+    Given, Hit, IngestFolder, IngestText, IngestUrl, KINDS, Knowledge, KnowledgeCompacted, ListDatasets,
+    ListDocuments, ListSpaces, ListVersions, MigrateSpace, Migration, MigrationPlan, NextVector,
+    ReprocessDocument, Reranker, RestoreDocument, RetireSpace, SearchFilters, SearchKnowledge, SearchMode,
+    SearchResult, Space, SpaceId, SpaceState, Trust, UpdateDataset, UpdateSpace, UploadDocument, VectorKind,
+    Vectors, VersionDiff, install, install_with,
 };

@@ -46,6 +46,10 @@ async fn permitted(line: &'static Entry, cx: &Scope) -> Result<Scope> {
         }
         None => cx.clone(),
     };
+    if line.host_only && matches!(scope.principal(), Principal::Agent { .. }) {
+        let message = "no agent may call this: it reads files of the machine by their path";
+        return Err(Error::new(ErrorKind::PermissionDenied, line.name, message).with_code("host_only"));
+    }
     for word in line.needs {
         if !scope.permissions().has(*word) {
             return Err(denied(line.name, *word));

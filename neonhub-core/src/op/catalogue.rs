@@ -52,6 +52,8 @@ pub struct Entry {
     pub deadline: Duration,
     /// Not shown by bindings and tools.
     pub internal: bool,
+    /// No tool, and not for agents.
+    pub host_only: bool,
     /// Codes beyond those of every operation.
     pub errors: &'static [&'static str],
     /// JSON Schema of the input, with the docs.
@@ -93,6 +95,7 @@ pub const fn entry<O: Operation>() -> Entry {
         audit: O::AUDIT,
         deadline: O::DEADLINE,
         internal: O::INTERNAL,
+        host_only: O::HOST_ONLY,
         errors: O::ERRORS,
         input_schema: schema::<O>,
         output_schema: schema::<O::Output>,

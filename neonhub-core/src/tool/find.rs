@@ -72,7 +72,8 @@ fn leave_out(schema: &mut Value, fixed: &Map<String, Value>) {
 
 /// An operation the caller may call as a tool. The operations on tools are no tools, but for reading a result.
 fn may(cx: &Scope, entry: &Entry) -> bool {
-    let is_tool = !entry.internal && (!entry.name.starts_with("tools.") || entry.name == "tools.read_result");
+    let is_shown = !entry.internal && !entry.host_only;
+    let is_tool = is_shown && (!entry.name.starts_with("tools.") || entry.name == "tools.read_result");
     is_tool && holds(cx, entry.needs)
 }
 

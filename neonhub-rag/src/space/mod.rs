@@ -8,6 +8,7 @@ mod model;
 mod ops_compact;
 mod ops_document;
 mod ops_embed;
+mod ops_folder;
 mod ops_manage;
 mod ops_search;
 mod ops_space;
@@ -39,6 +40,7 @@ pub use model::{
 pub use ops_compact::{CompactKnowledge, KnowledgeCompacted};
 pub use ops_document::{DeleteDocument, GetDocument, ListDocuments, ListVersions};
 pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
+pub use ops_folder::{FolderFault, FolderReport, IngestFolder};
 pub use ops_manage::{DeleteDataset, RetireSpace, UpdateDataset, UpdateSpace};
 pub use ops_search::SearchKnowledge;
 pub(crate) use ops_search::search_request;
@@ -74,6 +76,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<UpdateDataset>(),
     entry::<DeleteDataset>(),
     entry::<CompactKnowledge>(),
+    entry::<IngestFolder>(),
     entry::<IngestText>(),
     entry::<IngestUrl>(),
     entry::<SearchKnowledge>(),

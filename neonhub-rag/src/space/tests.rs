@@ -9,6 +9,7 @@ use crate::embed::{EmbedKind, Embedder};
 
 mod compaction;
 mod embedders;
+mod folder;
 mod indexes;
 #[cfg(feature = "postgres")]
 mod server;
