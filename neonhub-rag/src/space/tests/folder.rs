@@ -1,7 +1,5 @@
 //! Folders of the machine as documents.
 
-use neonhub_core::Principal;
-
 use super::*;
 
 fn ingest(folder: &std::path::Path) -> IngestFolder {
