@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -98,3 +99,18 @@ def test_wrong_settings_are_named(tmp_path: Any) -> None:
         neonhub.open(embedders=[{"folder": tmp_path}])
     with pytest.raises(ConfigError, match="nobody"):
         neonhub.open(embedder="nobody")
+
+
+def test_a_folder_is_taken_in_with_progress(tmp_path: Any) -> None:
+    (tmp_path / "tea.md").write_text("# Tea\n\nGreen tea from the hills.")
+    (tmp_path / "boxes.txt").write_text("Gift boxes are packed by hand.")
+    (tmp_path / "logo.bin").write_bytes(b"\0\1")
+    shown = io.StringIO()
+    with neonhub.open() as hub, neonhub.progress_bars(hub, file=shown, bars=False):
+        hub.spaces.create(name="brand")
+        hub.datasets.create(space="brand", name="docs")
+        report = hub.knowledge.ingest_folder(dataset="docs", folder=str(tmp_path))
+        assert (report.files, report.ready, report.failed) == (3, 2, 1)
+        assert report.faults[0].path == "logo.bin"
+        assert "Gift boxes" in hub.knowledge.search(query="packed by hand").hits[0].text
+    assert "ingest: 3/3" in shown.getvalue()
