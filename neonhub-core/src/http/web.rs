@@ -104,7 +104,7 @@ impl WebAccess {
                 .await
                 .map_err(|error| at(error.for_operation(OPERATION), &url))?;
             match answer.status {
-                200..300 => {
+                200..=299 => {
                     let mime = answer.headers.get("content-type").and_then(|kind| kind.split(';').next());
                     let mime =
                         mime.map(|kind| kind.trim().to_ascii_lowercase()).filter(|kind| !kind.is_empty());

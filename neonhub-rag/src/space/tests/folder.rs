@@ -51,8 +51,7 @@ async fn what_would_fail_for_every_file_fails_at_once_and_no_agent_reads_files()
     assert_eq!(cx.call(long).await.unwrap_err().field_faults()[0].field, "language");
     let denied = cx.with_role(Role::Viewer).call(ingest(folder.path())).await.unwrap_err();
     assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
-    let agent =
-        Principal::Agent { name: "content".into(), run: "run_1".into(), acts_for: "user:owner".into() };
-    let refused = cx.with_principal(agent).call(ingest(folder.path())).await.unwrap_err();
+    let agent = cx.for_agent("content", "run_1", Role::Owner.permissions());
+    let refused = agent.call(ingest(folder.path())).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::PermissionDenied, "host_only"));
 }
