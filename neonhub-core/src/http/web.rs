@@ -167,16 +167,16 @@ impl WebAccess {
 
 /// A host of the list in lower case.
 fn lower(host: &str) -> Result<String> {
-    let host = host.trim().trim_end_matches('.').to_ascii_lowercase();
-    let name = host.strip_prefix("*.").unwrap_or(&host);
-    let is_name = host == "*"
-        || (!name.is_empty()
-            && name.len() <= 253
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']')));
-    if is_name {
+    let host = host.trim().to_ascii_lowercase();
+    if host == "*" {
         return Ok(host);
+    }
+    let (star, name) = host.strip_prefix("*.").map_or(("", host.as_str()), |name| ("*.", name));
+    let name = name.trim_end_matches('.');
+    // Colons and brackets: addresses of IPv6.
+    let is_fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    if (1..=253).contains(&name.len()) && name.bytes().all(is_fine) {
+        return Ok(format!("{star}{name}"));
     }
     Err(Error::invalid("http.web", "hosts", "expected names of hosts, `*.name`, or `*`"))
 }
