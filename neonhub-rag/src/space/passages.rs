@@ -1,6 +1,8 @@
 //! The indexes of one space, wherever they are: caches of this process, or tables of the store's own server.
 
-use std::collections::{BTreeMap, HashMap};
+#[cfg(feature = "postgres")]
+use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::PathBuf;
 #[cfg(feature = "postgres")]
 use std::pin::Pin;
