@@ -212,7 +212,7 @@ async fn an_outage_costs_no_tries_while_its_connection_is_left_alone() {
     let jobs = w.cx.query::<neonhub_core::job::Job>(&neonhub_core::store::Query::by_id()).await.unwrap();
     let used: u64 = jobs.iter().filter(|j| j.queue == "email.send").map(|j| u64::from(j.attempts)).sum();
     assert_eq!(used * 3, w.outbox.tries(), "a try is used where the connector was asked, three times each");
-    assert!(used <= 3 + 12, "{used}");
+    assert!(used <= first / 3 + 12, "at most one look at the connection each time: {used}, {first}");
     assert!(w.states().await.iter().all(|s| *s == SendState::Queued), "none is given up");
     w.outbox.answer(Answer::Take);
     for _ in 0..90 {
