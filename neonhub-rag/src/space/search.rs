@@ -131,7 +131,7 @@ struct Found {
 pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request) -> Result<SearchResult> {
     request.check()?;
     let mut projection = knowledge.in_step(cx).await?;
-    let questions = match remote(knowledge, &projection, request)? {
+    let questions = match remote(cx, knowledge, &projection, request)? {
         remote if remote.is_empty() => BTreeMap::new(),
         remote => {
             // Nobody who writes waits for a network.
@@ -250,8 +250,9 @@ pub(super) fn may_read(cx: &Scope, dataset: &Dataset) -> bool {
         })
 }
 
-/// The embedders behind a network that the question must be sent to.
+/// The embedders behind a network that the question must be sent to: those of spaces where something may be found.
 fn remote(
+    cx: &Scope,
     knowledge: &Knowledge,
     projection: &Projection,
     request: &Request,
@@ -259,8 +260,12 @@ fn remote(
     if request.mode == SearchMode::Text || request.vector.is_some() {
         return Ok(Vec::new());
     }
-    let ids: BTreeSet<&str> =
-        spaces(projection, &request.spaces)?.into_iter().map(|space| space.embedder.as_str()).collect();
+    let has_allowed = |space: &&Space| {
+        let mut own = projection.documents.values().filter(|document| document.space == space.id);
+        own.any(|document| is_allowed(cx, projection, document, &request.filters))
+    };
+    let wanted = spaces(projection, &request.spaces)?.into_iter().filter(has_allowed);
+    let ids: BTreeSet<&str> = wanted.map(|space| space.embedder.as_str()).collect();
     let all: Result<Vec<_>> = ids.into_iter().map(|id| knowledge.embedder(id)).collect();
     Ok(all?.into_iter().filter(|embedder| embedder.is_remote()).collect())
 }

@@ -59,6 +59,20 @@ async fn documents_and_questions_are_embedded_by_the_endpoint() {
 }
 
 #[tokio::test]
+async fn a_question_is_sent_nowhere_when_nothing_can_be_found() {
+    let mock = ProviderMock::start().await.unwrap();
+    let cx = ready(endpoint(&mock, "openai", 8)).await;
+    assert!(cx.call(SearchKnowledge::of("gift box")).await.unwrap().hits.is_empty());
+    assert!(mock.seen().is_empty(), "the space is empty");
+    upload(&cx, "box.md", "A gift box.").await.unwrap();
+    let asked = mock.seen().len();
+    let mut other = SearchKnowledge::of("gift box");
+    other.filters.tags = vec!["summer".into()];
+    assert!(cx.call(other).await.unwrap().hits.is_empty());
+    assert_eq!(mock.seen().len(), asked, "no document has the tag");
+}
+
+#[tokio::test]
 async fn a_batch_is_what_single_calls_answer_and_blanks_are_not_sent() {
     let mock = ProviderMock::start().await.unwrap();
     let model = endpoint(&mock, "openai", 2).prefixes("query: ", "passage: ");
