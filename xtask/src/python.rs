@@ -16,8 +16,8 @@ const MODELS: &str = "xtask/requirements-models.txt";
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "ship";
 
-/// Most megabytes of the shipped wheel. It has 19.9 since policies, knowledge and jobs are in it.
-const WHEEL_BUDGET_MB: u64 = 22;
+/// Most megabytes of the shipped wheel: models over HTTP, sentence encoders and PostgreSQL are in it.
+const WHEEL_BUDGET_MB: u64 = 26;
 
 /// Folder of the Python binding.
 const BINDING: &str = "bindings/python";

@@ -40,10 +40,14 @@ def ai_generate_text(v: dict[str, Any]) -> dict[str, Any]:
         given["facts"] = v["facts"]
     if "max_output_tokens" in v:
         given["max_output_tokens"] = v["max_output_tokens"]
+    if "model" in v:
+        given["model"] = v["model"]
     if "offline_template" in v:
         given["offline_template"] = (None if (t1 := v["offline_template"]) is None else c.offline_template(t1))
     if "prompt" in v:
         given["prompt"] = v["prompt"]
+    if "route" in v:
+        given["route"] = v["route"]
     if "schema" in v:
         given["schema"] = v["schema"]
     if "seed" in v:
@@ -880,6 +884,54 @@ def drafts_reject(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def economy_get_quota(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = (None if (t1 := v["subject"]) is None else c.quota_subject(t1))
+    return given
+
+
+def economy_price(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "model" in v:
+        given["model"] = v["model"]
+    if "provider" in v:
+        given["provider"] = v["provider"]
+    if "usage" in v:
+        given["usage"] = c.usage(v["usage"])
+    return given
+
+
+def economy_put_quota(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "subject" in v:
+        given["subject"] = c.quota_subject(v["subject"])
+    if "window" in v:
+        given["window"] = v["window"]
+    if "allow_unknown_price" in v:
+        given["allow_unknown_price"] = v["allow_unknown_price"]
+    if "hard" in v:
+        given["hard"] = v["hard"]
+    if "money" in v:
+        given["money"] = (None if (t1 := v["money"]) is None else c.money(t1))
+    if "soft_share" in v:
+        given["soft_share"] = v["soft_share"]
+    if "tokens" in v:
+        given["tokens"] = v["tokens"]
+    return given
+
+
+def economy_usage(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "by" in v:
+        given["by"] = v["by"]
+    if "from" in v:
+        given["from_"] = (None if (t1 := v["from"]) is None else _instant(t1))
+    if "to" in v:
+        given["to"] = (None if (t2 := v["to"]) is None else _instant(t2))
+    return given
+
+
 def email_unsubscribe(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "token" in v:
@@ -1097,6 +1149,23 @@ def knowledge_embed(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def knowledge_ingest_folder(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "folder" in v:
+        given["folder"] = v["folder"]
+    if "language" in v:
+        given["language"] = v["language"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    if "trust" in v:
+        given["trust"] = v["trust"]
+    return given
+
+
 def knowledge_ingest_text(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "dataset" in v:
@@ -1113,6 +1182,27 @@ def knowledge_ingest_text(v: dict[str, Any]) -> dict[str, Any]:
         given["space"] = v["space"]
     if "tags" in v:
         given["tags"] = v["tags"]
+    if "trust" in v:
+        given["trust"] = v["trust"]
+    return given
+
+
+def knowledge_ingest_url(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "dataset" in v:
+        given["dataset"] = v["dataset"]
+    if "url" in v:
+        given["url"] = v["url"]
+    if "external_key" in v:
+        given["external_key"] = v["external_key"]
+    if "language" in v:
+        given["language"] = v["language"]
+    if "space" in v:
+        given["space"] = v["space"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    if "title" in v:
+        given["title"] = v["title"]
     if "trust" in v:
         given["trust"] = v["trust"]
     return given
@@ -1276,6 +1366,33 @@ def memory_search(v: dict[str, Any]) -> dict[str, Any]:
         given["purpose"] = v["purpose"]
     if "query" in v:
         given["query"] = v["query"]
+    return given
+
+
+def models_lint(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def models_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "in_use" in v:
+        given["in_use"] = v["in_use"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "provider" in v:
+        given["provider"] = v["provider"]
+    return given
+
+
+def models_override(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "model" in v:
+        given["model"] = v["model"]
+    if "provider" in v:
+        given["provider"] = v["provider"]
+    if "row" in v:
+        given["row"] = (None if (t1 := v["row"]) is None else c.model_row(t1))
     return given
 
 
@@ -1958,6 +2075,8 @@ def store_backup(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "target" in v:
         given["target"] = v["target"]
+    if "since_seq" in v:
+        given["since_seq"] = v["since_seq"]
     return given
 
 
@@ -2022,6 +2141,8 @@ def store_restore(v: dict[str, Any]) -> dict[str, Any]:
         given["into"] = v["into"]
     if "source" in v:
         given["source"] = v["source"]
+    if "increments" in v:
+        given["increments"] = v["increments"]
     return given
 
 
@@ -2494,6 +2615,10 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "drafts.create": drafts_create,
     "drafts.get": drafts_get,
     "drafts.reject": drafts_reject,
+    "economy.get_quota": economy_get_quota,
+    "economy.price": economy_price,
+    "economy.put_quota": economy_put_quota,
+    "economy.usage": economy_usage,
     "email.unsubscribe": email_unsubscribe,
     "gate.check": gate_check,
     "health.check": health_check,
@@ -2517,7 +2642,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "knowledge.compact": knowledge_compact,
     "knowledge.context": knowledge_context,
     "knowledge.embed": knowledge_embed,
+    "knowledge.ingest_folder": knowledge_ingest_folder,
     "knowledge.ingest_text": knowledge_ingest_text,
+    "knowledge.ingest_url": knowledge_ingest_url,
     "knowledge.search": knowledge_search,
     "limits.list": limits_list,
     "limits.override": limits_override,
@@ -2531,6 +2658,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "memory.forget": memory_forget,
     "memory.retract": memory_retract,
     "memory.search": memory_search,
+    "models.lint": models_lint,
+    "models.list": models_list,
+    "models.override": models_override,
     "people.candidates.accept": people_candidates_accept,
     "people.candidates.list": people_candidates_list,
     "people.candidates.reject": people_candidates_reject,

@@ -55,7 +55,7 @@ export interface AgentRunPage {
 
 /** One firing of a schedule and what came of it. */
 export interface AgentSession {
-  /** What it starts: an operation, or queue and work. */
+  /** What it starts: an operation, agent and intent, or queue and work. */
   agent: string;
   /** Tries so far. */
   attempt: number;
@@ -71,9 +71,9 @@ export interface AgentSession {
   missedCount: number;
   /** The instant it was planned for. */
   plannedAt: Date;
-  /** Why it was skipped, failed or cancelled. */
+  /** Why it was skipped, failed or cancelled; while it runs, what its run waits for. */
   reason: string | null;
-  /** Runs it led to. */
+  /** Runs it led to, oldest first: one, and one more for each failed try. */
   runIds: string[];
   /** Its schedule. */
   scheduleId: string | null;
@@ -2236,6 +2236,20 @@ export type EffectClass =
   | 'write'
   | 'compensable';
 
+/** A model in use that goes away. */
+export interface Ending {
+  /** True when that day is past. */
+  isOver: boolean;
+  /** The model. */
+  model: string;
+  /** Its provider. */
+  provider: string;
+  /** The day, `YYYY-MM-DD`. */
+  shutdownOn: string;
+  /** What the provider suggests in its place. */
+  successor: string | null;
+}
+
 /**
  * What the output is, and so what must be escaped in it.
  *
@@ -2392,6 +2406,32 @@ export interface Flow {
   jobs: Job[];
 }
 
+/** A file that cannot be found by search now. */
+export interface FolderFault {
+  /** A stable word: `unsupported_type`, `too_large`, `unreadable`, or the code of an error. */
+  code: string;
+  /** What is wrong and what to do. */
+  message: string;
+  /** Its path in the folder, with `/`. */
+  path: string;
+}
+
+/** What became of the files of a folder. */
+export interface FolderReport {
+  /** Of these: files that are new or were changed. */
+  changed: number;
+  /** Chunks that were embedded. */
+  embedded: number;
+  /** Files that cannot be found by search: broken, encrypted, of no format that can be read. */
+  failed: number;
+  /** The first 1 000 of them, by path. */
+  faults: FolderFault[];
+  /** Files that were found. */
+  files: number;
+  /** Files that are documents which can be found now. */
+  ready: number;
+}
+
 /** What was forgotten. */
 export interface Forgotten {
   /** Ids of the memories that are gone. */
@@ -2461,6 +2501,11 @@ export interface GateVerdict {
 export interface GeneratedText {
   /** Sources behind the words. */
   citations: AiCitation[];
+  /**
+   * What it cost by the model table; absent when no price is known, which does not mean that it was
+   * free.
+   */
+  cost: ModelCost | null;
   /** False when the token limit cut it. */
   isComplete: boolean;
   /** True when the offline model made it. */
@@ -2503,6 +2548,17 @@ export interface Greeting {
   /** Template with the one declared variable `first_name`, such as `Hi {{ first_name }},`. */
   personal: string;
 }
+
+/**
+ * What a call that would pass the limit ends with.
+ *
+ * - `pause`: `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was
+ *   raised.
+ * - `fail`: `BudgetExceeded` with the code `budget_spent`.
+ */
+export type HardLimit =
+  | 'pause'
+  | 'fail';
 
 /** One try to heal a part. */
 export interface HealAction {
@@ -3054,6 +3110,12 @@ export interface KnowledgeDropped {
   reason: string;
 }
 
+/** What the table says of a model. */
+export interface KnownModel {
+  /** The row that holds now; absent when the model is unknown. */
+  row: ModelRow | null;
+}
+
 /** A measure of success. */
 export interface Kpi {
   /** What is measured, such as `email.click_rate`. */
@@ -3194,6 +3256,16 @@ export interface Link {
   url: string;
 }
 
+/** A model as `models.list` shows it. */
+export interface ListedModel {
+  /** True when a route of this hub names it. */
+  isInUse: boolean;
+  /** True when the row is the workspace's own. */
+  isOwn: boolean;
+  /** What is known of it. */
+  row: ModelRow;
+}
+
 /** What a backup holds. */
 export interface Manifest {
   /** Engine that it was taken from. */
@@ -3206,6 +3278,8 @@ export interface Manifest {
   seq: number;
   /** SHA-256 of everything before the last line, hex. */
   sha256: string;
+  /** For an increment: the position it goes on from. */
+  sinceSeq: number | null;
   /** Bytes of the file. */
   sizeBytes: number;
 }
@@ -3553,6 +3627,99 @@ export type Missed =
 export type Mode =
   | 'sandbox'
   | 'production';
+
+/** What a call of a model cost. */
+export interface ModelCost {
+  /** ISO 4217 code; `XXX` (no currency) for the offline model, which costs nothing. */
+  currency: string;
+  /** True when the provider did not count the tokens. */
+  isEstimated: boolean;
+  /** Millionths of a unit of the currency, rounded up. */
+  micros: number;
+}
+
+/** What `models.lint` found. */
+export interface ModelLint {
+  /** Models in use that their providers refuse within 60 days, or already. */
+  endings: Ending[];
+  /** Models in use of which nothing is known, as `provider/model`: they are trusted with text only. */
+  unknown: string[];
+  /**
+   * Models in use whose price is not known, as `provider/model`: they answer nothing where a limit is
+   * set.
+   */
+  unpriced: string[];
+}
+
+/** A price, if it is known. */
+export interface ModelPrice {
+  /** The currency; `XXX` for the offline model. */
+  currency: string | null;
+  /** In micros; absent when no price is known, which does not mean that it is free. */
+  micros: number | null;
+  /** The version of the model table. */
+  priceVersion: string;
+}
+
+/** One model. */
+export interface ModelRow {
+  /** What it can do. */
+  caps: RowCaps | null;
+  /** Tokens of input and output together. */
+  contextTokens: number | null;
+  /** Numbers of one vector, of a model for embeddings. */
+  dims: number | null;
+  /** `text`, `embedding`, `image`, `moderation`. */
+  kinds: string[];
+  /** Most tokens of one answer. */
+  maxOutput: number | null;
+  /** Its name there. */
+  model: string;
+  /** What it costs; unknown when absent. */
+  prices: Prices | null;
+  /** The word of its provider. */
+  provider: string;
+  /** How good its answers are for the host's purposes, 0..=1. */
+  quality: number | null;
+  /** First day, `YYYY-MM-DD`. */
+  releasedOn: string | null;
+  /** Day from which the provider refuses it, `YYYY-MM-DD`. */
+  shutdownOn: string | null;
+  /** Where the row was read, and when. */
+  source: string;
+  /** What the provider suggests in its place. */
+  successor: string | null;
+}
+
+/** One model. */
+export interface ModelRowInput {
+  /** What it can do. */
+  caps?: RowCapsInput | null | undefined;
+  /** Tokens of input and output together. */
+  contextTokens?: number | null | undefined;
+  /** Numbers of one vector, of a model for embeddings. */
+  dims?: number | null | undefined;
+  /** `text`, `embedding`, `image`, `moderation`. Default: `[]`. */
+  kinds?: string[] | undefined;
+  /** Most tokens of one answer. */
+  maxOutput?: number | null | undefined;
+  /** Its name there. */
+  model: string;
+  /** What it costs; unknown when absent. */
+  prices?: PricesInput | null | undefined;
+  /** The word of its provider. */
+  provider: string;
+  /** How good its answers are for the host's purposes, 0..=1. */
+  quality?: number | null | undefined;
+  /** First day, `YYYY-MM-DD`. */
+  releasedOn?: string | null | undefined;
+  /** Day from which the provider refuses it, `YYYY-MM-DD`. */
+  shutdownOn?: string | null | undefined;
+  /** Where the row was read, and when. Default: `""`. */
+  source?: string | undefined;
+  /** What the provider suggests in its place. */
+  successor?: string | null | undefined;
+}
 
 /** An amount in minor units (cents) of one currency. */
 export interface Money {
@@ -4430,6 +4597,42 @@ export interface Preferences {
   topicsOff: string[];
 }
 
+/** Prices of one model in micros of a currency per million tokens: 2 000 000 is 2.00 per million. */
+export interface Prices {
+  /** What a call in a batch costs of the price, 0..=1. */
+  batchFactor: number | null;
+  /** Input tokens written to a cache that lives an hour. */
+  cacheWrite1h: number | null;
+  /** Input tokens written to a cache that lives 5 minutes. */
+  cacheWrite5m: number | null;
+  /** Input tokens read from a cache. Absent: as `input`, which is never less. */
+  cachedRead: number | null;
+  /** ISO 4217 code. */
+  currency: string;
+  /** Input tokens that were not cached. */
+  input: number;
+  /** Output tokens, reasoning among them. */
+  output: number;
+}
+
+/** Prices of one model in micros of a currency per million tokens: 2 000 000 is 2.00 per million. */
+export interface PricesInput {
+  /** What a call in a batch costs of the price, 0..=1. */
+  batchFactor?: number | null | undefined;
+  /** Input tokens written to a cache that lives an hour. */
+  cacheWrite1h?: number | null | undefined;
+  /** Input tokens written to a cache that lives 5 minutes. */
+  cacheWrite5m?: number | null | undefined;
+  /** Input tokens read from a cache. Absent: as `input`, which is never less. */
+  cachedRead?: number | null | undefined;
+  /** ISO 4217 code. */
+  currency: string;
+  /** Input tokens that were not cached. */
+  input: number;
+  /** Output tokens, reasoning among them. */
+  output: number;
+}
+
 /**
  * Who acts.
  *
@@ -4666,6 +4869,105 @@ export interface QuietHours {
   to: number;
 }
 
+/** How much a subject may use in a window. */
+export interface Quota {
+  /** Whether calls of unknown price may pass a limit of money. */
+  allowUnknownPrice: boolean;
+  /** What a call that would pass it ends with. */
+  hard: HardLimit;
+  /** Id. */
+  id: string;
+  /** Most money. */
+  money: Money | null;
+  /** The share of the limit from which `economy.soft_cap` is told, once a window; above 0, at most 1. */
+  softShare: number;
+  /** Whose use. */
+  subject: QuotaSubject;
+  /** Most tokens, input and output together. */
+  tokens: number | null;
+  /** In which window. */
+  window: QuotaWindow;
+}
+
+/** A quota and what is left of it. */
+export interface QuotaState {
+  /** The window that lies now, such as `2026-11-21`; absent for one of runs. */
+  at: string | null;
+  /** Micros that calls under way hold. */
+  heldMicros: number;
+  /** Tokens that calls under way hold. */
+  heldTokens: number;
+  /** Micros left for new calls, when money is limited. */
+  leftMicros: number | null;
+  /** Tokens left for new calls, when they are limited. */
+  leftTokens: number | null;
+  /** The quota. */
+  quota: Quota;
+  /** Micros used in it. */
+  usedMicros: number;
+  /** Tokens used in it. */
+  usedTokens: number;
+}
+
+/**
+ * Whose use is bounded.
+ *
+ * One of these; `kind` tells which.
+ */
+export type QuotaSubject =
+  | QuotaSubjectWorkspace
+  | QuotaSubjectPrincipal
+  | QuotaSubjectAgent
+  | QuotaSubjectCampaign
+  | QuotaSubjectRun;
+
+/** An agent's, for whomever it works. */
+export interface QuotaSubjectAgent {
+  kind: 'agent';
+  /** Its name. */
+  name: string;
+}
+
+/** That of calls labelled with a campaign. */
+export interface QuotaSubjectCampaign {
+  /** Its id. */
+  id: string;
+  kind: 'campaign';
+}
+
+/** One caller's. */
+export interface QuotaSubjectPrincipal {
+  /** As records name it: `user:ada`, `api_key:..`. */
+  id: string;
+  kind: 'principal';
+}
+
+/** One run's. */
+export interface QuotaSubjectRun {
+  /** Its id. */
+  id: string;
+  kind: 'run';
+}
+
+/** Everybody's in the workspace. */
+export interface QuotaSubjectWorkspace {
+  kind: 'workspace';
+}
+
+/**
+ * How long use adds up.
+ *
+ * - `run`: Within one run; calls outside of runs are not bounded by it.
+ * - `hour`: An hour by UTC.
+ * - `day`: A day by UTC.
+ * - `month`: A month by UTC.
+ */
+export type QuotaWindow =
+  | 'run'
+  | 'hour'
+  | 'day'
+  | 'month';
+
 /** So many calls per window; the whole window may come at once. */
 export interface Rate {
   /** Calls, 1..=1 000 000. */
@@ -4834,6 +5136,54 @@ export interface RootRotated {
   dataKeys: number;
   /** Where the root key is now. */
   provider: string;
+}
+
+/** What a model can do, as a row says it. */
+export interface RowCaps {
+  /** Reads documents. */
+  documents: boolean;
+  /** Can be made to call one. */
+  forcedChoice: boolean;
+  /** Sees pictures. */
+  imagesIn: boolean;
+  /** Answers in JSON of a schema. */
+  jsonSchema: boolean;
+  /** Calls several at once. */
+  parallelTools: boolean;
+  /** Takes a wish how much to think. */
+  reasoning: boolean;
+  /** Takes temperature and `top_p`. */
+  sampling: boolean;
+  /** Gives the same answer for the same seed. */
+  seeded: boolean;
+  /** Holds to it strictly. */
+  strict: boolean;
+  /** Calls tools. */
+  tools: boolean;
+}
+
+/** What a model can do, as a row says it. */
+export interface RowCapsInput {
+  /** Reads documents. Default: `false`. */
+  documents?: boolean | undefined;
+  /** Can be made to call one. Default: `false`. */
+  forcedChoice?: boolean | undefined;
+  /** Sees pictures. Default: `false`. */
+  imagesIn?: boolean | undefined;
+  /** Answers in JSON of a schema. Default: `false`. */
+  jsonSchema?: boolean | undefined;
+  /** Calls several at once. Default: `false`. */
+  parallelTools?: boolean | undefined;
+  /** Takes a wish how much to think. Default: `false`. */
+  reasoning?: boolean | undefined;
+  /** Takes temperature and `top_p`. Default: `false`. */
+  sampling?: boolean | undefined;
+  /** Gives the same answer for the same seed. Default: `false`. */
+  seeded?: boolean | undefined;
+  /** Holds to it strictly. Default: `false`. */
+  strict?: boolean | undefined;
+  /** Calls tools. Default: `false`. */
+  tools?: boolean | undefined;
 }
 
 /** What is wrong with one field of one row. The reason never holds the value. */
@@ -5776,6 +6126,7 @@ export type Taint =
  */
 export type Target =
   | TargetOperation
+  | TargetAgent
   | TargetJob;
 
 /**
@@ -5785,7 +6136,30 @@ export type Target =
  */
 export type TargetInput =
   | TargetOperationInput
+  | TargetAgentInput
   | TargetJobInput;
+
+/** An intent of an agent: each firing is a run. */
+export interface TargetAgent {
+  /** The agent's name. */
+  agent: string;
+  /** Input of the run. */
+  input: unknown;
+  /** The intent; not needed for an agent that has only one. */
+  intent: string | null;
+  kind: 'agent';
+}
+
+/** An intent of an agent: each firing is a run. */
+export interface TargetAgentInput {
+  /** The agent's name. */
+  agent: string;
+  /** Input of the run. */
+  input?: unknown | undefined;
+  /** The intent; not needed for an agent that has only one. */
+  intent?: string | null | undefined;
+  kind: 'agent';
+}
 
 /** A job of a queue. */
 export interface TargetJob {
@@ -6137,6 +6511,58 @@ export interface Usage {
   outputReasoning: number;
   /** Output tokens the caller sees. */
   outputVisible: number;
+}
+
+/** Tokens used by one answer. */
+export interface UsageInput {
+  /** False when any of them is an estimate. Default: `false`. */
+  exact?: boolean | undefined;
+  /** Input tokens read from a cache. Default: `0`. */
+  inputCacheRead?: number | undefined;
+  /** Input tokens written to a cache. Default: `0`. */
+  inputCacheWrite?: number | undefined;
+  /** Input tokens that were not cached. Default: `0`. */
+  inputUncached?: number | undefined;
+  /** Output tokens of reasoning. Default: `0`. */
+  outputReasoning?: number | undefined;
+  /** Output tokens the caller sees. Default: `0`. */
+  outputVisible?: number | undefined;
+}
+
+/**
+ * What a report adds up by.
+ *
+ * - `model`: By `provider/model`.
+ * - `agent`: By agent; calls outside of agents are under an empty name.
+ * - `campaign`: By campaign; calls without one are under an empty name.
+ * - `principal`: By caller.
+ * - `run`: By run; calls outside of runs are under an empty name.
+ * - `day`: By day, by UTC.
+ */
+export type UsageBy =
+  | 'model'
+  | 'agent'
+  | 'campaign'
+  | 'principal'
+  | 'run'
+  | 'day';
+
+/** One line of a report: calls of one name in one currency. */
+export interface UsageRow {
+  /** Calls. */
+  calls: number;
+  /** Their cost in micros. */
+  costMicros: number;
+  /** The currency of the cost; absent for calls whose price is not known. */
+  currency: string | null;
+  /** Calls whose tokens are estimated. */
+  estimated: number;
+  /** Tokens read, from caches and written to them too. */
+  input: number;
+  /** What it is about. */
+  name: string;
+  /** Tokens written, those of reasoning too. */
+  output: number;
 }
 
 /** What a run has used. */
@@ -6858,10 +7284,14 @@ export interface AiGenerateTextInput {
   facts?: unknown | undefined;
   /** Most tokens of the answer. */
   maxOutputTokens?: number | null | undefined;
+  /** The model itself, in the place of a route: `provider/model`. */
+  model?: string | null | undefined;
   /** Template that the offline model fills. */
   offlineTemplate?: OfflineTemplate | null | undefined;
   /** What is asked. Default: `""`. */
   prompt?: string | undefined;
+  /** The route that chooses the model, by its name. Default: `default`. */
+  route?: string | null | undefined;
   /** JSON Schema of the answer, when it is to be JSON. */
   schema?: unknown | undefined;
   /** Makes the answer repeatable where the model allows it; below 2^53. Default: drawn. */
@@ -7645,6 +8075,53 @@ export interface DraftsRejectInput {
   note?: string | null | undefined;
 }
 
+/** Input of `economy.get_quota`. */
+export interface EconomyGetQuotaInput {
+  /** Only those of this subject. */
+  subject?: QuotaSubject | null | undefined;
+}
+
+/** Input of `economy.price`. */
+export interface EconomyPriceInput {
+  /** The model. */
+  model: string;
+  /** The word of the provider. */
+  provider: string;
+  /** The tokens. */
+  usage: UsageInput;
+}
+
+/** Input of `economy.put_quota`. */
+export interface EconomyPutQuotaInput {
+  /** Whose use. */
+  subject: QuotaSubject;
+  /** In which window. */
+  window: QuotaWindow;
+  /** Whether models of unknown price may be called in spite of a limit of money. Default: `false`. */
+  allowUnknownPrice?: boolean | undefined;
+  /** What a call that could pass the limit ends with. Default: `pause`. */
+  hard?: HardLimit | undefined;
+  /** Most money; 0 allows free calls alone. */
+  money?: Money | null | undefined;
+  /**
+   * The share of the limit from which the event `economy.soft_cap` is told; above 0, at most 1.
+   * Default: 0.8.
+   */
+  softShare?: number | null | undefined;
+  /** Most tokens, input and output together; 0 allows none. */
+  tokens?: number | null | undefined;
+}
+
+/** Input of `economy.usage`. */
+export interface EconomyUsageInput {
+  /** What it adds up by. Default: `model`. */
+  by?: UsageBy | undefined;
+  /** From this instant on. */
+  from?: Date | null | undefined;
+  /** Before this instant. */
+  to?: Date | null | undefined;
+}
+
 /** Input of `email.unsubscribe`. */
 export interface EmailUnsubscribeInput {
   /** The token of the link. */
@@ -7847,6 +8324,25 @@ export interface KnowledgeEmbedInput {
   kind?: VectorKind | undefined;
 }
 
+/** Input of `knowledge.ingest_folder`. */
+export interface KnowledgeIngestFolderInput {
+  /** Id or name of the dataset. */
+  dataset: string;
+  /**
+   * Path of the folder on this machine. A file's path in it, with `/`, joins the versions of its
+   * document.
+   */
+  folder: string;
+  /** ISO 639-1 code of their language. Default: that of the space, else detected. */
+  language?: string | null | undefined;
+  /** Id or name of its space, when the name of the dataset stands in several. */
+  space?: string | null | undefined;
+  /** Tags of every document, up to 50. Default: `[]`. */
+  tags?: string[] | undefined;
+  /** How far they can be trusted. Default: `first_party`. */
+  trust?: Trust | undefined;
+}
+
 /** Input of `knowledge.ingest_text`. */
 export interface KnowledgeIngestTextInput {
   /** Id or name of the dataset. */
@@ -7865,6 +8361,26 @@ export interface KnowledgeIngestTextInput {
   tags?: string[] | undefined;
   /** How far it can be trusted. Default: `first_party`. */
   trust?: Trust | undefined;
+}
+
+/** Input of `knowledge.ingest_url`. */
+export interface KnowledgeIngestUrlInput {
+  /** Id or name of the dataset. */
+  dataset: string;
+  /** Address of the page: http or https, up to 500 characters, without name and password. */
+  url: string;
+  /** What joins the versions of one page. Default: the address without its fragment. */
+  externalKey?: string | null | undefined;
+  /** ISO 639-1 code of its language. Default: that of the space, else detected. */
+  language?: string | null | undefined;
+  /** Id or name of its space, when the name of the dataset stands in several. */
+  space?: string | null | undefined;
+  /** Tags, up to 50. Default: `[]`. */
+  tags?: string[] | undefined;
+  /** Title. Default: what the page says, else its name. */
+  title?: string | null | undefined;
+  /** How far it can be trusted. Default: `web`. */
+  trust?: Trust | null | undefined;
 }
 
 /** Input of `knowledge.search`. */
@@ -8024,6 +8540,32 @@ export interface MemorySearchInput {
   purpose?: string | null | undefined;
   /** What to search for; left out, the newest come first. */
   query?: string | null | undefined;
+}
+
+/** Input of `models.lint`. */
+export type ModelsLintInput = Record<string, never>;
+
+/** Input of `models.list`. */
+export interface ModelsListInput {
+  /** Only those that a route of this hub names. Default: `false`. */
+  inUse?: boolean | undefined;
+  /** Only those for `text`, `embedding`, `image` or `moderation`. */
+  kind?: string | null | undefined;
+  /** Only those of this provider. */
+  provider?: string | null | undefined;
+}
+
+/** Input of `models.override`. */
+export interface ModelsOverrideInput {
+  /** The model's name there. */
+  model: string;
+  /** The word of the provider. */
+  provider: string;
+  /**
+   * What is known of it, whole; its provider and model must be these. Absent: the row of the
+   * workspace's own is taken away again.
+   */
+  row?: ModelRowInput | null | undefined;
 }
 
 /** Input of `people.candidates.accept`. */
@@ -8658,6 +9200,11 @@ export interface SpacesUpdateInput {
 export interface StoreBackupInput {
   /** Path of the new file. */
   target: string;
+  /**
+   * `seq` of the backup or increment before: only what changed since is written, to be restored on top
+   * of that.
+   */
+  sinceSeq?: number | null | undefined;
 }
 
 /** Input of `store.check`. */
@@ -8716,6 +9263,8 @@ export interface StoreRestoreInput {
   into: string;
   /** Path of the backup. */
   source: string;
+  /** Paths of increments, in the order they were taken. Default: `[]`. */
+  increments?: string[] | undefined;
 }
 
 /** Input of `store.stats`. */

@@ -770,6 +770,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['changes', 'changes', 0],
     ['tried', 'tried', 0],
   ],
+  Ending: [
+    ['is_over', 'isOver', 0],
+    ['model', 'model', 0],
+    ['provider', 'provider', 0],
+    ['shutdown_on', 'shutdownOn', 0],
+    ['successor', 'successor', 0, null],
+  ],
   Event: [
     ['actor', 'actor', 0],
     ['at', 'at', 1],
@@ -825,6 +832,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['flow_id', 'flowId', 0],
     ['jobs', 'jobs', { l: 'Job' }],
   ],
+  FolderFault: [
+    ['code', 'code', 0],
+    ['message', 'message', 0],
+    ['path', 'path', 0],
+  ],
+  FolderReport: [
+    ['changed', 'changed', 0],
+    ['embedded', 'embedded', 0],
+    ['failed', 'failed', 0],
+    ['faults', 'faults', { l: 'FolderFault' }],
+    ['files', 'files', 0],
+    ['ready', 'ready', 0],
+  ],
   Forgotten: [
     ['memories', 'memories', 0],
   ],
@@ -851,6 +871,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   GeneratedText: [
     ['citations', 'citations', { l: 'AiCitation' }, []],
+    ['cost', 'cost', 'ModelCost', null],
     ['is_complete', 'isComplete', 0],
     ['is_offline', 'isOffline', 0],
     ['json', 'json', 0, null],
@@ -1091,6 +1112,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['part', 'part', 0],
     ['reason', 'reason', 0],
   ],
+  KnownModel: [
+    ['row', 'row', 'ModelRow', null],
+  ],
   Kpi: [
     ['metric', 'metric', 0],
     ['source', 'source', 0],
@@ -1148,12 +1172,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['byte_start', 'byteStart', 0],
     ['url', 'url', 0],
   ],
+  ListedModel: [
+    ['is_in_use', 'isInUse', 0],
+    ['is_own', 'isOwn', 0],
+    ['row', 'row', 'ModelRow'],
+  ],
   Manifest: [
     ['engine', 'engine', 0],
     ['items', 'items', 0],
     ['records', 'records', 0],
     ['seq', 'seq', 0],
     ['sha256', 'sha256', 0],
+    ['since_seq', 'sinceSeq', 0, null],
     ['size_bytes', 'sizeBytes', 0],
   ],
   Membership: [
@@ -1278,6 +1308,36 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['documents', 'documents', 0],
     ['job', 'job', 0, null],
     ['space', 'space', 'Space'],
+  ],
+  ModelCost: [
+    ['currency', 'currency', 0],
+    ['is_estimated', 'isEstimated', 0],
+    ['micros', 'micros', 0],
+  ],
+  ModelLint: [
+    ['endings', 'endings', { l: 'Ending' }],
+    ['unknown', 'unknown', 0],
+    ['unpriced', 'unpriced', 0],
+  ],
+  ModelPrice: [
+    ['currency', 'currency', 0, null],
+    ['micros', 'micros', 0, null],
+    ['price_version', 'priceVersion', 0],
+  ],
+  ModelRow: [
+    ['caps', 'caps', 'RowCaps', null],
+    ['context_tokens', 'contextTokens', 0, null],
+    ['dims', 'dims', 0, null],
+    ['kinds', 'kinds', 0, []],
+    ['max_output', 'maxOutput', 0, null],
+    ['model', 'model', 0],
+    ['prices', 'prices', 'Prices', null],
+    ['provider', 'provider', 0],
+    ['quality', 'quality', 0, null],
+    ['released_on', 'releasedOn', 0, null],
+    ['shutdown_on', 'shutdownOn', 0, null],
+    ['source', 'source', 0, ""],
+    ['successor', 'successor', 0, null],
   ],
   Money: [
     ['currency', 'currency', 0],
@@ -1558,6 +1618,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['quiet_hours', 'quietHours', 'QuietHours', null],
     ['topics_off', 'topicsOff', 0, []],
   ],
+  Prices: [
+    ['batch_factor', 'batchFactor', 0, null],
+    ['cache_write_1h', 'cacheWrite1h', 0, null],
+    ['cache_write_5m', 'cacheWrite5m', 0, null],
+    ['cached_read', 'cachedRead', 0, null],
+    ['currency', 'currency', 0],
+    ['input', 'input', 0],
+    ['output', 'output', 0],
+  ],
   Principal: { by: ['kind', 'kind'], of: { 'user': 'PrincipalUser', 'api_key': 'PrincipalApiKey', 'agent': 'PrincipalAgent', 'system': 'PrincipalSystem' } },
   PrincipalAgent: [
     ['acts_for', 'actsFor', 0],
@@ -1648,6 +1717,46 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['from', 'from', 0],
     ['to', 'to', 0],
   ],
+  Quota: [
+    ['allow_unknown_price', 'allowUnknownPrice', 0, false],
+    ['hard', 'hard', 0],
+    ['id', 'id', 0],
+    ['money', 'money', 'Money', null],
+    ['soft_share', 'softShare', 0],
+    ['subject', 'subject', 'QuotaSubject'],
+    ['tokens', 'tokens', 0, null],
+    ['window', 'window', 0],
+  ],
+  QuotaState: [
+    ['at', 'at', 0, null],
+    ['held_micros', 'heldMicros', 0],
+    ['held_tokens', 'heldTokens', 0],
+    ['left_micros', 'leftMicros', 0, null],
+    ['left_tokens', 'leftTokens', 0, null],
+    ['quota', 'quota', 'Quota'],
+    ['used_micros', 'usedMicros', 0],
+    ['used_tokens', 'usedTokens', 0],
+  ],
+  QuotaSubject: { by: ['kind', 'kind'], of: { 'workspace': 'QuotaSubjectWorkspace', 'principal': 'QuotaSubjectPrincipal', 'agent': 'QuotaSubjectAgent', 'campaign': 'QuotaSubjectCampaign', 'run': 'QuotaSubjectRun' } },
+  QuotaSubjectAgent: [
+    ['kind', 'kind', 0],
+    ['name', 'name', 0],
+  ],
+  QuotaSubjectCampaign: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+  ],
+  QuotaSubjectPrincipal: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+  ],
+  QuotaSubjectRun: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+  ],
+  QuotaSubjectWorkspace: [
+    ['kind', 'kind', 0],
+  ],
   Rate: [
     ['max', 'max', 0],
     ['per_ms', 'perMs', 0],
@@ -1724,6 +1833,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   RootRotated: [
     ['data_keys', 'dataKeys', 0],
     ['provider', 'provider', 0],
+  ],
+  RowCaps: [
+    ['documents', 'documents', 0, false],
+    ['forced_choice', 'forcedChoice', 0, false],
+    ['images_in', 'imagesIn', 0, false],
+    ['json_schema', 'jsonSchema', 0, false],
+    ['parallel_tools', 'parallelTools', 0, false],
+    ['reasoning', 'reasoning', 0, false],
+    ['sampling', 'sampling', 0, false],
+    ['seeded', 'seeded', 0, false],
+    ['strict', 'strict', 0, false],
+    ['tools', 'tools', 0, false],
   ],
   RowFault: [
     ['field', 'field', 0],
@@ -2025,7 +2146,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['is_changed', 'isChanged', 0],
     ['url', 'url', 0],
   ],
-  Target: { by: ['kind', 'kind'], of: { 'operation': 'TargetOperation', 'job': 'TargetJob' } },
+  Target: { by: ['kind', 'kind'], of: { 'operation': 'TargetOperation', 'agent': 'TargetAgent', 'job': 'TargetJob' } },
+  TargetAgent: [
+    ['agent', 'agent', 0],
+    ['input', 'input', 0, null],
+    ['intent', 'intent', 0, null],
+    ['kind', 'kind', 0],
+  ],
   TargetJob: [
     ['kind', 'kind', 0],
     ['name', 'name', 0],
@@ -2135,6 +2262,15 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['input_uncached', 'inputUncached', 0, 0],
     ['output_reasoning', 'outputReasoning', 0, 0],
     ['output_visible', 'outputVisible', 0, 0],
+  ],
+  UsageRow: [
+    ['calls', 'calls', 0],
+    ['cost_micros', 'costMicros', 0],
+    ['currency', 'currency', 0, null],
+    ['estimated', 'estimated', 0],
+    ['input', 'input', 0],
+    ['name', 'name', 0],
+    ['output', 'output', 0],
   ],
   Used: [
     ['input_tokens', 'inputTokens', 0, 0],
@@ -2385,8 +2521,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   AiGenerateTextInput: [
     ['facts', 'facts', 0, null],
     ['max_output_tokens', 'maxOutputTokens', 0, null],
+    ['model', 'model', 0, null],
     ['offline_template', 'offlineTemplate', 'OfflineTemplate', null],
     ['prompt', 'prompt', 0, ""],
+    ['route', 'route', 0, null],
     ['schema', 'schema', 0, null],
     ['seed', 'seed', 0, null],
     ['sources', 'sources', { l: 'SourceText' }, []],
@@ -2769,6 +2907,28 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['draft', 'draft', 0],
     ['note', 'note', 0, null],
   ],
+  EconomyGetQuotaInput: [
+    ['subject', 'subject', 'QuotaSubject', null],
+  ],
+  EconomyPriceInput: [
+    ['model', 'model', 0],
+    ['provider', 'provider', 0],
+    ['usage', 'usage', 'Usage'],
+  ],
+  EconomyPutQuotaInput: [
+    ['subject', 'subject', 'QuotaSubject'],
+    ['window', 'window', 0],
+    ['allow_unknown_price', 'allowUnknownPrice', 0, false],
+    ['hard', 'hard', 0, "pause"],
+    ['money', 'money', 'Money', null],
+    ['soft_share', 'softShare', 0, null],
+    ['tokens', 'tokens', 0, null],
+  ],
+  EconomyUsageInput: [
+    ['by', 'by', 0, "model"],
+    ['from', 'from', 1, null],
+    ['to', 'to', 1, null],
+  ],
   EmailUnsubscribeInput: [
     ['token', 'token', 0],
   ],
@@ -2865,6 +3025,14 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['embedder', 'embedder', 0, null],
     ['kind', 'kind', 0, "passage"],
   ],
+  KnowledgeIngestFolderInput: [
+    ['dataset', 'dataset', 0],
+    ['folder', 'folder', 0],
+    ['language', 'language', 0, null],
+    ['space', 'space', 0, null],
+    ['tags', 'tags', 0, []],
+    ['trust', 'trust', 0, "first_party"],
+  ],
   KnowledgeIngestTextInput: [
     ['dataset', 'dataset', 0],
     ['text', 'text', 0],
@@ -2874,6 +3042,16 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['space', 'space', 0, null],
     ['tags', 'tags', 0, []],
     ['trust', 'trust', 0, "first_party"],
+  ],
+  KnowledgeIngestUrlInput: [
+    ['dataset', 'dataset', 0],
+    ['url', 'url', 0],
+    ['external_key', 'externalKey', 0, null],
+    ['language', 'language', 0, null],
+    ['space', 'space', 0, null],
+    ['tags', 'tags', 0, []],
+    ['title', 'title', 0, null],
+    ['trust', 'trust', 0, null],
   ],
   KnowledgeSearchInput: [
     ['query', 'query', 0],
@@ -2947,6 +3125,17 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['kinds', 'kinds', 0, []],
     ['purpose', 'purpose', 0, null],
     ['query', 'query', 0, null],
+  ],
+  ModelsLintInput: [],
+  ModelsListInput: [
+    ['in_use', 'inUse', 0, false],
+    ['kind', 'kind', 0, null],
+    ['provider', 'provider', 0, null],
+  ],
+  ModelsOverrideInput: [
+    ['model', 'model', 0],
+    ['provider', 'provider', 0],
+    ['row', 'row', 'ModelRow', null],
   ],
   PeopleCandidatesAcceptInput: [
     ['candidate', 'candidate', 0],
@@ -3252,6 +3441,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   StoreBackupInput: [
     ['target', 'target', 0],
+    ['since_seq', 'sinceSeq', 0, null],
   ],
   StoreCheckInput: [
     ['deep', 'deep', 0, null],
@@ -3279,6 +3469,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   StoreRestoreInput: [
     ['into', 'into', 0],
     ['source', 'source', 0],
+    ['increments', 'increments', 0, []],
   ],
   StoreStatsInput: [],
   StoreVerifyBackupInput: [

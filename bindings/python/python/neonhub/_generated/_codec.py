@@ -1092,6 +1092,16 @@ def dry_run(v: Any) -> m.DryRun:
     )
 
 
+def ending(v: Any) -> m.Ending:
+    return m.Ending(
+        is_over=v["is_over"],
+        model=v["model"],
+        provider=v["provider"],
+        shutdown_on=v["shutdown_on"],
+        successor=v.get("successor"),
+    )
+
+
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
@@ -1174,6 +1184,25 @@ def flow(v: Any) -> m.Flow:
     )
 
 
+def folder_fault(v: Any) -> m.FolderFault:
+    return m.FolderFault(
+        code=v["code"],
+        message=v["message"],
+        path=v["path"],
+    )
+
+
+def folder_report(v: Any) -> m.FolderReport:
+    return m.FolderReport(
+        changed=v["changed"],
+        embedded=v["embedded"],
+        failed=v["failed"],
+        faults=[folder_fault(t1) for t1 in v["faults"]],
+        files=v["files"],
+        ready=v["ready"],
+    )
+
+
 def forgotten(v: Any) -> m.Forgotten:
     return m.Forgotten(
         memories=v["memories"],
@@ -1222,6 +1251,7 @@ def gate_verdict(v: Any) -> m.GateVerdict:
 def generated_text(v: Any) -> m.GeneratedText:
     return m.GeneratedText(
         citations=[] if (t1 := v.get("citations")) is None else [ai_citation(t2) for t2 in t1],
+        cost=None if (t3 := v.get("cost")) is None else model_cost(t3),
         is_complete=v["is_complete"],
         is_offline=v["is_offline"],
         json=v.get("json"),
@@ -1231,7 +1261,7 @@ def generated_text(v: Any) -> m.GeneratedText:
         text=v["text"],
         usage=usage(v["usage"]),
         variants=v.get("variants", []),
-        warnings=[] if (t3 := v.get("warnings")) is None else [ai_warning(t4) for t4 in t3],
+        warnings=[] if (t4 := v.get("warnings")) is None else [ai_warning(t5) for t5 in t4],
     )
 
 
@@ -1552,6 +1582,12 @@ def knowledge_dropped(v: Any) -> m.KnowledgeDropped:
     )
 
 
+def known_model(v: Any) -> m.KnownModel:
+    return m.KnownModel(
+        row=None if (t1 := v.get("row")) is None else model_row(t1),
+    )
+
+
 def kpi(v: Any) -> m.Kpi:
     return m.Kpi(
         metric=v["metric"],
@@ -1639,6 +1675,14 @@ def link(v: Any) -> m.Link:
     )
 
 
+def listed_model(v: Any) -> m.ListedModel:
+    return m.ListedModel(
+        is_in_use=v["is_in_use"],
+        is_own=v["is_own"],
+        row=model_row(v["row"]),
+    )
+
+
 def manifest(v: Any) -> m.Manifest:
     return m.Manifest(
         engine=v["engine"],
@@ -1646,6 +1690,7 @@ def manifest(v: Any) -> m.Manifest:
         records=v["records"],
         seq=v["seq"],
         sha256=v["sha256"],
+        since_seq=v.get("since_seq"),
         size_bytes=v["size_bytes"],
     )
 
@@ -1825,6 +1870,48 @@ def migration_plan(v: Any) -> m.MigrationPlan:
         documents=v["documents"],
         job=v.get("job"),
         space=space(v["space"]),
+    )
+
+
+def model_cost(v: Any) -> m.ModelCost:
+    return m.ModelCost(
+        currency=v["currency"],
+        is_estimated=v["is_estimated"],
+        micros=v["micros"],
+    )
+
+
+def model_lint(v: Any) -> m.ModelLint:
+    return m.ModelLint(
+        endings=[ending(t1) for t1 in v["endings"]],
+        unknown=v["unknown"],
+        unpriced=v["unpriced"],
+    )
+
+
+def model_price(v: Any) -> m.ModelPrice:
+    return m.ModelPrice(
+        currency=v.get("currency"),
+        micros=v.get("micros"),
+        price_version=v["price_version"],
+    )
+
+
+def model_row(v: Any) -> m.ModelRow:
+    return m.ModelRow(
+        caps=None if (t1 := v.get("caps")) is None else row_caps(t1),
+        context_tokens=v.get("context_tokens"),
+        dims=v.get("dims"),
+        kinds=v.get("kinds", []),
+        max_output=v.get("max_output"),
+        model=v["model"],
+        prices=None if (t2 := v.get("prices")) is None else prices(t2),
+        provider=v["provider"],
+        quality=v.get("quality"),
+        released_on=v.get("released_on"),
+        shutdown_on=v.get("shutdown_on"),
+        source=v.get("source", ""),
+        successor=v.get("successor"),
     )
 
 
@@ -2235,6 +2322,18 @@ def preferences(v: Any) -> m.Preferences:
     )
 
 
+def prices(v: Any) -> m.Prices:
+    return m.Prices(
+        batch_factor=v.get("batch_factor"),
+        cache_write_1h=v.get("cache_write_1h"),
+        cache_write_5m=v.get("cache_write_5m"),
+        cached_read=v.get("cached_read"),
+        currency=v["currency"],
+        input=v["input"],
+        output=v["output"],
+    )
+
+
 _PRINCIPAL: dict[str, Callable[[Any], m.Principal]] = {
     "user": lambda v: principal_user(v),
     "api_key": lambda v: principal_api_key(v),
@@ -2381,6 +2480,73 @@ def quiet_hours(v: Any) -> m.QuietHours:
     )
 
 
+def quota(v: Any) -> m.Quota:
+    return m.Quota(
+        allow_unknown_price=v.get("allow_unknown_price", False),
+        hard=v["hard"],
+        id=v["id"],
+        money=None if (t1 := v.get("money")) is None else money(t1),
+        soft_share=v["soft_share"],
+        subject=quota_subject(v["subject"]),
+        tokens=v.get("tokens"),
+        window=v["window"],
+    )
+
+
+def quota_state(v: Any) -> m.QuotaState:
+    return m.QuotaState(
+        at=v.get("at"),
+        held_micros=v["held_micros"],
+        held_tokens=v["held_tokens"],
+        left_micros=v.get("left_micros"),
+        left_tokens=v.get("left_tokens"),
+        quota=quota(v["quota"]),
+        used_micros=v["used_micros"],
+        used_tokens=v["used_tokens"],
+    )
+
+
+_QUOTA_SUBJECT: dict[str, Callable[[Any], m.QuotaSubject]] = {
+    "workspace": lambda v: quota_subject_workspace(v),
+    "principal": lambda v: quota_subject_principal(v),
+    "agent": lambda v: quota_subject_agent(v),
+    "campaign": lambda v: quota_subject_campaign(v),
+    "run": lambda v: quota_subject_run(v),
+}
+
+
+def quota_subject(v: Any) -> m.QuotaSubject:
+    return _QUOTA_SUBJECT[v["kind"]](v)
+
+
+def quota_subject_agent(v: Any) -> m.QuotaSubjectAgent:
+    return m.QuotaSubjectAgent(
+        name=v["name"],
+    )
+
+
+def quota_subject_campaign(v: Any) -> m.QuotaSubjectCampaign:
+    return m.QuotaSubjectCampaign(
+        id=v["id"],
+    )
+
+
+def quota_subject_principal(v: Any) -> m.QuotaSubjectPrincipal:
+    return m.QuotaSubjectPrincipal(
+        id=v["id"],
+    )
+
+
+def quota_subject_run(v: Any) -> m.QuotaSubjectRun:
+    return m.QuotaSubjectRun(
+        id=v["id"],
+    )
+
+
+def quota_subject_workspace(v: Any) -> m.QuotaSubjectWorkspace:
+    return m.QuotaSubjectWorkspace()
+
+
 def rate(v: Any) -> m.Rate:
     return m.Rate(
         max=v["max"],
@@ -2497,6 +2663,21 @@ def root_rotated(v: Any) -> m.RootRotated:
     return m.RootRotated(
         data_keys=v["data_keys"],
         provider=v["provider"],
+    )
+
+
+def row_caps(v: Any) -> m.RowCaps:
+    return m.RowCaps(
+        documents=v.get("documents", False),
+        forced_choice=v.get("forced_choice", False),
+        images_in=v.get("images_in", False),
+        json_schema=v.get("json_schema", False),
+        parallel_tools=v.get("parallel_tools", False),
+        reasoning=v.get("reasoning", False),
+        sampling=v.get("sampling", False),
+        seeded=v.get("seeded", False),
+        strict=v.get("strict", False),
+        tools=v.get("tools", False),
     )
 
 
@@ -2922,12 +3103,21 @@ def tagged_link(v: Any) -> m.TaggedLink:
 
 _TARGET: dict[str, Callable[[Any], m.Target]] = {
     "operation": lambda v: target_operation(v),
+    "agent": lambda v: target_agent(v),
     "job": lambda v: target_job(v),
 }
 
 
 def target(v: Any) -> m.Target:
     return _TARGET[v["kind"]](v)
+
+
+def target_agent(v: Any) -> m.TargetAgent:
+    return m.TargetAgent(
+        agent=v["agent"],
+        input=v.get("input"),
+        intent=v.get("intent"),
+    )
 
 
 def target_job(v: Any) -> m.TargetJob:
@@ -3089,6 +3279,18 @@ def usage(v: Any) -> m.Usage:
         input_uncached=v.get("input_uncached", 0),
         output_reasoning=v.get("output_reasoning", 0),
         output_visible=v.get("output_visible", 0),
+    )
+
+
+def usage_row(v: Any) -> m.UsageRow:
+    return m.UsageRow(
+        calls=v["calls"],
+        cost_micros=v["cost_micros"],
+        currency=v.get("currency"),
+        estimated=v["estimated"],
+        input=v["input"],
+        name=v["name"],
+        output=v["output"],
     )
 
 

@@ -85,11 +85,13 @@ if TYPE_CHECKING:
         FieldBoosts,
         Filter,
         Flow,
+        FolderReport,
         Forgotten,
         Frequency,
         Fusion,
         GateVerdict,
         GeneratedText,
+        HardLimit,
         HealAction,
         HealthRecordPage,
         HealthReport,
@@ -107,11 +109,13 @@ if TYPE_CHECKING:
         KeyView,
         KeyViewPage,
         KnowledgeCompacted,
+        KnownModel,
         LaunchOutcome,
         LevelSet,
         Lifecycle,
         LimitOverride,
         LimitRow,
+        ListedModel,
         Manifest,
         Membership,
         MembershipPage,
@@ -131,6 +135,10 @@ if TYPE_CHECKING:
         MigrationPlan,
         Missed,
         Mode,
+        ModelLint,
+        ModelPrice,
+        ModelRow,
+        Money,
         NewJob,
         NewKey,
         NewNode,
@@ -163,6 +171,9 @@ if TYPE_CHECKING:
         QueueStats,
         QueueView,
         QuietHours,
+        QuotaState,
+        QuotaSubject,
+        QuotaWindow,
         Rate,
         Recorded,
         Rendered,
@@ -219,6 +230,9 @@ if TYPE_CHECKING:
         Unmerged,
         Unsubscribed,
         UploadedGuide,
+        Usage,
+        UsageBy,
+        UsageRow,
         Utm,
         VaultReport,
         VectorKind,
@@ -309,8 +323,10 @@ class AiOperations:
         *,
         facts: Any | Omit = OMIT,
         max_output_tokens: int | None | Omit = OMIT,
+        model: str | None | Omit = OMIT,
         offline_template: OfflineTemplate | None | Omit = OMIT,
         prompt: str | Omit = OMIT,
+        route: str | None | Omit = OMIT,
         schema: Any | Omit = OMIT,
         seed: int | None | Omit = OMIT,
         sources: Sequence[SourceText] | Omit = OMIT,
@@ -323,8 +339,10 @@ class AiOperations:
         Args:
             facts: Facts that the offline model fills the schema from, an object.
             max_output_tokens: Most tokens of the answer.
+            model: The model itself, in the place of a route: `provider/model`.
             offline_template: Template that the offline model fills.
             prompt: What is asked. Default: `""`.
+            route: The route that chooses the model, by its name. Default: `default`.
             schema: JSON Schema of the answer, when it is to be JSON.
             seed: Makes the answer repeatable where the model allows it; below 2^53. Default:
               drawn.
@@ -338,8 +356,10 @@ class AiOperations:
         return c.generated_text(self._core.call("ai.generate_text", {
             "facts": facts,
             "max_output_tokens": max_output_tokens,
+            "model": model,
             "offline_template": offline_template,
             "prompt": prompt,
+            "route": route,
             "schema": schema,
             "seed": seed,
             "sources": sources,
@@ -2035,6 +2055,106 @@ class DraftsOperations:
         return c.draft(self._core.call("drafts.reject", {"draft": draft, "note": note}))
 
 
+class EconomyOperations:
+    """Operations of `economy`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def get_quota(
+        self,
+        *,
+        subject: QuotaSubject | None | Omit = OMIT,
+    ) -> list[QuotaState]:
+        """Lists quotas with what is used, held and left in the window that lies now.
+
+        Args:
+            subject: Only those of this subject.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = self._core.call("economy.get_quota", {"subject": subject})
+        return Rows([c.quota_state(t1) for t1 in answer])
+
+    def price(
+        self,
+        *,
+        model: str,
+        provider: str,
+        usage: Usage,
+    ) -> ModelPrice:
+        """What a use of a model costs at the prices of now.
+
+        Args:
+            model: The model.
+            provider: The word of the provider.
+            usage: The tokens.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        return c.model_price(self._core.call("economy.price", {"model": model, "provider": provider, "usage": usage}))
+
+    def put_quota(
+        self,
+        *,
+        subject: QuotaSubject,
+        window: QuotaWindow,
+        allow_unknown_price: bool | Omit = OMIT,
+        hard: HardLimit | Omit = OMIT,
+        money: Money | None | Omit = OMIT,
+        soft_share: float | None | Omit = OMIT,
+        tokens: int | None | Omit = OMIT,
+    ) -> QuotaState | None:
+        """Sets how much a subject may use of models in a window, or takes the quota away when neither
+        `tokens` nor `money` is given. What was used in the window so far stays.
+
+        Args:
+            subject: Whose use.
+            window: In which window.
+            allow_unknown_price: Whether models of unknown price may be called in spite of a
+              limit of money. Default: `False`.
+            hard: What a call that could pass the limit ends with. Default: `pause`.
+            money: Most money; 0 allows free calls alone.
+            soft_share: The share of the limit from which the event `economy.soft_cap` is told;
+              above 0, at most 1. Default: 0.8.
+            tokens: Most tokens, input and output together; 0 allows none.
+
+        Needs `manage:billing`. Effect: idempotent.
+        """
+        answer = self._core.call("economy.put_quota", {
+            "subject": subject,
+            "window": window,
+            "allow_unknown_price": allow_unknown_price,
+            "hard": hard,
+            "money": money,
+            "soft_share": soft_share,
+            "tokens": tokens,
+        })
+        return (None if (t1 := answer) is None else c.quota_state(t1))
+
+    def usage(
+        self,
+        *,
+        by: UsageBy | Omit = OMIT,
+        from_: datetime | None | Omit = OMIT,
+        to: datetime | None | Omit = OMIT,
+    ) -> list[UsageRow]:
+        """Adds up what models were used for. Costs read no estimate as exact and no unknown price as
+        zero.
+
+        Args:
+            by: What it adds up by. Default: `model`.
+            from_: From this instant on.
+            to: Before this instant.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = self._core.call("economy.usage", {"by": by, "from": from_, "to": to})
+        return Rows([c.usage_row(t1) for t1 in answer])
+
+
 class EmailOperations:
     """Operations of `email`."""
 
@@ -2499,6 +2619,43 @@ class KnowledgeOperations:
         """
         return c.vectors(self._core.call("knowledge.embed", {"texts": texts, "embedder": embedder, "kind": kind}))
 
+    def ingest_folder(
+        self,
+        *,
+        dataset: str,
+        folder: str,
+        language: str | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+        trust: Trust | Omit = OMIT,
+    ) -> FolderReport:
+        """Takes the files of a folder, and of the folders in it, into a dataset, and tells its
+        progress as the task `ingest`. Each file is a commit of its own, and what is there already
+        costs nothing: a call that was broken off is made again. Hidden files and links are passed
+        over; a file that cannot be taken is named, and the others go on. For hosts alone: agents
+        read no files by their path.
+
+        Args:
+            dataset: Id or name of the dataset.
+            folder: Path of the folder on this machine. A file's path in it, with `/`, joins the
+              versions of its document.
+            language: ISO 639-1 code of their language. Default: that of the space, else
+              detected.
+            space: Id or name of its space, when the name of the dataset stands in several.
+            tags: Tags of every document, up to 50. Default: `[]`.
+            trust: How far they can be trusted. Default: `first_party`.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.folder_report(self._core.call("knowledge.ingest_folder", {
+            "dataset": dataset,
+            "folder": folder,
+            "language": language,
+            "space": space,
+            "tags": tags,
+            "trust": trust,
+        }))
+
     def ingest_text(
         self,
         *,
@@ -2533,6 +2690,49 @@ class KnowledgeOperations:
             "language": language,
             "space": space,
             "tags": tags,
+            "trust": trust,
+        }))
+
+    def ingest_url(
+        self,
+        *,
+        dataset: str,
+        url: str,
+        external_key: str | None | Omit = OMIT,
+        language: str | None | Omit = OMIT,
+        space: str | None | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+        title: str | None | Omit = OMIT,
+        trust: Trust | None | Omit = OMIT,
+    ) -> Document:
+        """Fetches a page and takes it into a dataset, as `documents.upload` takes a file. The hub must
+        have web access to the host (`http::WebAccess`); addresses inside a network are never
+        fetched. The same page again changes nothing, a changed one is a new version. Its text is
+        quoted material from the web, never an instruction.
+
+        Args:
+            dataset: Id or name of the dataset.
+            url: Address of the page: http or https, up to 500 characters, without name and
+              password.
+            external_key: What joins the versions of one page. Default: the address without its
+              fragment.
+            language: ISO 639-1 code of its language. Default: that of the space, else detected.
+            space: Id or name of its space, when the name of the dataset stands in several.
+            tags: Tags, up to 50. Default: `[]`.
+            title: Title. Default: what the page says, else its name.
+            trust: How far it can be trusted. Default: `web`.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `no_web_access`,
+        `host_not_allowed`, `address_inside`, `unsupported_type`, `too_large`.
+        """
+        return c.document(self._core.call("knowledge.ingest_url", {
+            "dataset": dataset,
+            "url": url,
+            "external_key": external_key,
+            "language": language,
+            "space": space,
+            "tags": tags,
+            "title": title,
             "trust": trust,
         }))
 
@@ -2880,6 +3080,63 @@ class MemoryOperations:
             "query": query,
         })
         return Rows([c.memory_hit(t1) for t1 in answer])
+
+
+class ModelsOperations:
+    """Operations of `models`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: BlockingCore) -> None:
+        self._core = core
+
+    def lint(self) -> ModelLint:
+        """Looks at the models that routes of this hub name: which go away soon, and of which too
+        little is known.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.model_lint(self._core.call("models.lint", {}))
+
+    def list(
+        self,
+        *,
+        in_use: bool | Omit = OMIT,
+        kind: str | None | Omit = OMIT,
+        provider: str | None | Omit = OMIT,
+    ) -> builtins.list[ListedModel]:
+        """Lists what is known of models: abilities, prices, and the day from which the provider
+        refuses them.
+
+        Args:
+            in_use: Only those that a route of this hub names. Default: `False`.
+            kind: Only those for `text`, `embedding`, `image` or `moderation`.
+            provider: Only those of this provider.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        answer = self._core.call("models.list", {"in_use": in_use, "kind": kind, "provider": provider})
+        return Rows([c.listed_model(t1) for t1 in answer])
+
+    def override(
+        self,
+        *,
+        model: str,
+        provider: str,
+        row: ModelRow | None | Omit = OMIT,
+    ) -> KnownModel:
+        """Puts a row of the workspace's own over the model table: routes go by its abilities and
+        prices from the next call on.
+
+        Args:
+            model: The model's name there.
+            provider: The word of the provider.
+            row: What is known of it, whole; its provider and model must be these. Absent: the
+              row of the workspace's own is taken away again.
+
+        Needs `manage:policies`. Effect: idempotent.
+        """
+        return c.known_model(self._core.call("models.override", {"model": model, "provider": provider, "row": row}))
 
 
 class PeopleCandidatesOperations:
@@ -4327,24 +4584,28 @@ class StoreOperations:
         self,
         *,
         target: str,
+        since_seq: int | None | Omit = OMIT,
     ) -> Manifest:
-        """Writes a backup of the whole store to a new file while writers go on. The key is not in it:
-        keep it elsewhere.
+        """Writes a backup of the whole store to a new file while writers go on, or what changed since
+        an earlier one. The key is not in it: keep it elsewhere.
 
         Args:
             target: Path of the new file.
+            since_seq: `seq` of the backup or increment before: only what changed since is
+              written, to be restored on top of that.
 
-        Needs `own:organization`. Effect: read.
+        Needs `own:organization`. Effect: read. Codes of its own: `cursor_expired`.
         """
-        return c.manifest(self._core.call("store.backup", {"target": target}))
+        return c.manifest(self._core.call("store.backup", {"target": target, "since_seq": since_seq}))
 
     def check(
         self,
         *,
         deep: bool | None | Omit = OMIT,
     ) -> list[StoreFinding]:
-        """Reads the store and lists what is damaged: records that do not match their checksum, holes
-        in the change feed, blobs that do not match their hash, broken pages and index entries.
+        """Reads the store and lists what is damaged: records that do not match their checksum, records
+        that refer to one that is not there, holes in the change feed, blobs that do not match their
+        hash, broken pages and index entries.
 
         Args:
             deep: `false` compares tables and indexes with what is declared and reads no record.
@@ -4362,7 +4623,8 @@ class StoreOperations:
         feed_days: int | None | Omit = OMIT,
     ) -> Compacted:
         """Forgets old entries of the change feed and blobs that no record names, and gives their space
-        back, so that the bytes of what was removed are gone from the files.
+        back, so that the bytes of what was removed are gone from the files. Entries that a
+        subscriber has still to read stay, unless it is far behind and has not moved for 14 days.
 
         Args:
             blob_grace_s: Age from which unnamed blobs go, in seconds. Default 86400; 0 only
@@ -4459,17 +4721,22 @@ class StoreOperations:
         *,
         into: str,
         source: str,
+        increments: Sequence[str] | Omit = OMIT,
     ) -> Manifest:
-        """Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
-        before every byte of the backup was checked.
+        """Restores a backup into a new, empty store beside this one, on any engine, and increments on
+        top of it. Nothing is written before every byte of all of them was checked, and before
+        another owner or admin has said yes: the first call puts the question, and the same call
+        goes through once it was approved.
 
         Args:
             into: URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
             source: Path of the backup.
+            increments: Paths of increments, in the order they were taken. Default: `[]`.
 
-        Needs `own:organization`. Effect: idempotent.
+        Needs `own:organization`. Effect: idempotent. Codes of its own: `approval_required`,
+        `backup_out_of_order`.
         """
-        return c.manifest(self._core.call("store.restore", {"into": into, "source": source}))
+        return c.manifest(self._core.call("store.restore", {"into": into, "source": source, "increments": increments}))
 
     def stats(self) -> StoreReport:
         """Tells how much the store holds.
@@ -5372,6 +5639,11 @@ class Operations:
         return DraftsOperations(self._core)
 
     @property
+    def economy(self) -> EconomyOperations:
+        """Operations of `economy`."""
+        return EconomyOperations(self._core)
+
+    @property
     def email(self) -> EmailOperations:
         """Operations of `email`."""
         return EmailOperations(self._core)
@@ -5410,6 +5682,11 @@ class Operations:
     def memory(self) -> MemoryOperations:
         """Operations of `memory`."""
         return MemoryOperations(self._core)
+
+    @property
+    def models(self) -> ModelsOperations:
+        """Operations of `models`."""
+        return ModelsOperations(self._core)
 
     @property
     def people(self) -> PeopleOperations:

@@ -143,6 +143,7 @@ __all__ = [
     "DropRule",
     "DryRun",
     "EffectClass",
+    "Ending",
     "Escape",
     "Event",
     "EventPage",
@@ -155,6 +156,8 @@ __all__ = [
     "Filter",
     "FindingKind",
     "Flow",
+    "FolderFault",
+    "FolderReport",
     "Forgotten",
     "Frequency",
     "Fusion",
@@ -165,6 +168,7 @@ __all__ = [
     "GeneratedText",
     "Given",
     "Greeting",
+    "HardLimit",
     "HealAction",
     "HealResult",
     "HealthRecord",
@@ -197,6 +201,7 @@ __all__ = [
     "KnowledgeCompacted",
     "KnowledgeCounts",
     "KnowledgeDropped",
+    "KnownModel",
     "Kpi",
     "LaunchOutcome",
     "Lease",
@@ -208,6 +213,7 @@ __all__ = [
     "LimitRow",
     "LineFault",
     "Link",
+    "ListedModel",
     "Manifest",
     "MemberStatus",
     "Membership",
@@ -233,6 +239,10 @@ __all__ = [
     "MigrationPlan",
     "Missed",
     "Mode",
+    "ModelCost",
+    "ModelLint",
+    "ModelPrice",
+    "ModelRow",
     "Money",
     "NewJob",
     "NewKey",
@@ -288,6 +298,7 @@ __all__ = [
     "PolicyScope",
     "PolicyState",
     "Preferences",
+    "Prices",
     "Principal",
     "PrincipalAgent",
     "PrincipalApiKey",
@@ -306,6 +317,15 @@ __all__ = [
     "QueueStats",
     "QueueView",
     "QuietHours",
+    "Quota",
+    "QuotaState",
+    "QuotaSubject",
+    "QuotaSubjectAgent",
+    "QuotaSubjectCampaign",
+    "QuotaSubjectPrincipal",
+    "QuotaSubjectRun",
+    "QuotaSubjectWorkspace",
+    "QuotaWindow",
     "Rate",
     "ReadFile",
     "Reason",
@@ -321,6 +341,7 @@ __all__ = [
     "Resolved",
     "Review",
     "RootRotated",
+    "RowCaps",
     "RowFault",
     "RowFaultPage",
     "RuleKind",
@@ -380,6 +401,7 @@ __all__ = [
     "TaggedLink",
     "Taint",
     "Target",
+    "TargetAgent",
     "TargetJob",
     "TargetOperation",
     "TelemetryLevel",
@@ -404,6 +426,8 @@ __all__ = [
     "Unsubscribed",
     "UploadedGuide",
     "Usage",
+    "UsageBy",
+    "UsageRow",
     "Used",
     "Utm",
     "VarKind",
@@ -564,7 +588,7 @@ class AgentSession(Shown):
     """One firing of a schedule and what came of it."""
 
     agent: str
-    """What it starts: an operation, or queue and work."""
+    """What it starts: an operation, agent and intent, or queue and work."""
 
     attempt: int = 0
     """Tries so far."""
@@ -588,10 +612,10 @@ class AgentSession(Shown):
     """The instant it was planned for."""
 
     reason: str | None = None
-    """Why it was skipped, failed or cancelled."""
+    """Why it was skipped, failed or cancelled; while it runs, what its run waits for."""
 
     run_ids: list[str] = dataclasses.field(default_factory=lambda: [])
-    """Runs it led to."""
+    """Runs it led to, oldest first: one, and one more for each failed try."""
 
     schedule_id: str | None = None
     """Its schedule."""
@@ -4119,6 +4143,35 @@ EffectClass: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Ending(Shown):
+    """A model in use that goes away."""
+
+    is_over: bool
+    """True when that day is past."""
+
+    model: str
+    """The model."""
+
+    provider: str
+    """Its provider."""
+
+    shutdown_on: str
+    """The day, `YYYY-MM-DD`."""
+
+    successor: str | None = None
+    """What the provider suggests in its place."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_over": self.is_over,
+            "model": self.model,
+            "provider": self.provider,
+            "shutdown_on": self.shutdown_on,
+            "successor": OMIT if self.successor is None else self.successor,
+        }
+
+
 Escape: TypeAlias = Literal[
     "text",
     "html",
@@ -4398,6 +4451,60 @@ class Flow(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FolderFault(Shown):
+    """A file that cannot be found by search now."""
+
+    code: str
+    """A stable word: `unsupported_type`, `too_large`, `unreadable`, or the code of an error."""
+
+    message: str
+    """What is wrong and what to do."""
+
+    path: str
+    """Its path in the folder, with `/`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "path": self.path,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FolderReport(Shown):
+    """What became of the files of a folder."""
+
+    changed: int
+    """Of these: files that are new or were changed."""
+
+    embedded: int
+    """Chunks that were embedded."""
+
+    failed: int
+    """Files that cannot be found by search: broken, encrypted, of no format that can be read."""
+
+    faults: list[FolderFault]
+    """The first 1 000 of them, by path."""
+
+    files: int
+    """Files that were found."""
+
+    ready: int
+    """Files that are documents which can be found now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "changed": self.changed,
+            "embedded": self.embedded,
+            "failed": self.failed,
+            "faults": self.faults,
+            "files": self.files,
+            "ready": self.ready,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Forgotten(Shown):
     """What was forgotten."""
 
@@ -4519,6 +4626,11 @@ class GeneratedText(Shown):
     citations: list[AiCitation] = dataclasses.field(default_factory=lambda: [])
     """Sources behind the words."""
 
+    cost: ModelCost | None = None
+    """What it cost by the model table; absent when no price is known, which does not mean that it was
+    free.
+    """
+
     is_complete: bool
     """False when the token limit cut it."""
 
@@ -4552,6 +4664,7 @@ class GeneratedText(Shown):
     def _to_plain(self) -> dict[str, Any]:
         return {
             "citations": self.citations,
+            "cost": OMIT if self.cost is None else self.cost,
             "is_complete": self.is_complete,
             "is_offline": self.is_offline,
             "json": OMIT if self.json is None else self.json,
@@ -4603,6 +4716,18 @@ class Greeting(Shown):
             "general": self.general,
             "personal": self.personal,
         }
+
+
+HardLimit: TypeAlias = Literal[
+    "pause",
+    "fail",
+]
+"""What a call that would pass the limit ends with.
+
+- `pause`: `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was
+  raised.
+- `fail`: `BudgetExceeded` with the code `budget_spent`.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -5621,6 +5746,19 @@ class KnowledgeDropped(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class KnownModel(Shown):
+    """What the table says of a model."""
+
+    row: ModelRow | None = None
+    """The row that holds now; absent when the model is unknown."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "row": OMIT if self.row is None else self.row,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Kpi(Shown):
     """A measure of success."""
 
@@ -5876,6 +6014,27 @@ class Link(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ListedModel(Shown):
+    """A model as `models.list` shows it."""
+
+    is_in_use: bool
+    """True when a route of this hub names it."""
+
+    is_own: bool
+    """True when the row is the workspace's own."""
+
+    row: ModelRow
+    """What is known of it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_in_use": self.is_in_use,
+            "is_own": self.is_own,
+            "row": self.row,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Manifest(Shown):
     """What a backup holds."""
 
@@ -5894,6 +6053,9 @@ class Manifest(Shown):
     sha256: str
     """SHA-256 of everything before the last line, hex."""
 
+    since_seq: int | None = None
+    """For an increment: the position it goes on from."""
+
     size_bytes: int
     """Bytes of the file."""
 
@@ -5904,6 +6066,7 @@ class Manifest(Shown):
             "records": self.records,
             "seq": self.seq,
             "sha256": self.sha256,
+            "since_seq": OMIT if self.since_seq is None else self.since_seq,
             "size_bytes": self.size_bytes,
         }
 
@@ -6516,6 +6679,132 @@ Mode: TypeAlias = Literal[
 - `production`: For real people: offline-made text is refused unless `allow_offline_output` is
   set.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModelCost(Shown):
+    """What a call of a model cost."""
+
+    currency: str
+    """ISO 4217 code; `XXX` (no currency) for the offline model, which costs nothing."""
+
+    is_estimated: bool
+    """True when the provider did not count the tokens."""
+
+    micros: int
+    """Millionths of a unit of the currency, rounded up."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "currency": self.currency,
+            "is_estimated": self.is_estimated,
+            "micros": self.micros,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModelLint(Shown):
+    """What `models.lint` found."""
+
+    endings: list[Ending]
+    """Models in use that their providers refuse within 60 days, or already."""
+
+    unknown: list[str]
+    """Models in use of which nothing is known, as `provider/model`: they are trusted with text only."""
+
+    unpriced: list[str]
+    """Models in use whose price is not known, as `provider/model`: they answer nothing where a limit
+    is set.
+    """
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "endings": self.endings,
+            "unknown": self.unknown,
+            "unpriced": self.unpriced,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModelPrice(Shown):
+    """A price, if it is known."""
+
+    currency: str | None = None
+    """The currency; `XXX` for the offline model."""
+
+    micros: int | None = None
+    """In micros; absent when no price is known, which does not mean that it is free."""
+
+    price_version: str
+    """The version of the model table."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "currency": OMIT if self.currency is None else self.currency,
+            "micros": OMIT if self.micros is None else self.micros,
+            "price_version": self.price_version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModelRow(Shown):
+    """One model."""
+
+    caps: RowCaps | None = None
+    """What it can do."""
+
+    context_tokens: int | None = None
+    """Tokens of input and output together."""
+
+    dims: int | None = None
+    """Numbers of one vector, of a model for embeddings."""
+
+    kinds: list[str] = dataclasses.field(default_factory=lambda: [])
+    """`text`, `embedding`, `image`, `moderation`."""
+
+    max_output: int | None = None
+    """Most tokens of one answer."""
+
+    model: str
+    """Its name there."""
+
+    prices: Prices | None = None
+    """What it costs; unknown when absent."""
+
+    provider: str
+    """The word of its provider."""
+
+    quality: float | None = None
+    """How good its answers are for the host's purposes, 0..=1."""
+
+    released_on: str | None = None
+    """First day, `YYYY-MM-DD`."""
+
+    shutdown_on: str | None = None
+    """Day from which the provider refuses it, `YYYY-MM-DD`."""
+
+    source: str = ""
+    """Where the row was read, and when."""
+
+    successor: str | None = None
+    """What the provider suggests in its place."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "caps": OMIT if self.caps is None else self.caps,
+            "context_tokens": OMIT if self.context_tokens is None else self.context_tokens,
+            "dims": OMIT if self.dims is None else self.dims,
+            "kinds": self.kinds,
+            "max_output": OMIT if self.max_output is None else self.max_output,
+            "model": self.model,
+            "prices": OMIT if self.prices is None else self.prices,
+            "provider": self.provider,
+            "quality": OMIT if self.quality is None else self.quality,
+            "released_on": OMIT if self.released_on is None else self.released_on,
+            "shutdown_on": OMIT if self.shutdown_on is None else self.shutdown_on,
+            "source": self.source,
+            "successor": OMIT if self.successor is None else self.successor,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -7919,6 +8208,43 @@ class Preferences(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Prices(Shown):
+    """Prices of one model in micros of a currency per million tokens: 2 000 000 is 2.00 per million."""
+
+    batch_factor: float | None = None
+    """What a call in a batch costs of the price, 0..=1."""
+
+    cache_write_1h: int | None = None
+    """Input tokens written to a cache that lives an hour."""
+
+    cache_write_5m: int | None = None
+    """Input tokens written to a cache that lives 5 minutes."""
+
+    cached_read: int | None = None
+    """Input tokens read from a cache. Absent: as `input`, which is never less."""
+
+    currency: str
+    """ISO 4217 code."""
+
+    input: int
+    """Input tokens that were not cached."""
+
+    output: int
+    """Output tokens, reasoning among them."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "batch_factor": OMIT if self.batch_factor is None else self.batch_factor,
+            "cache_write_1h": OMIT if self.cache_write_1h is None else self.cache_write_1h,
+            "cache_write_5m": OMIT if self.cache_write_5m is None else self.cache_write_5m,
+            "cached_read": OMIT if self.cached_read is None else self.cached_read,
+            "currency": self.currency,
+            "input": self.input,
+            "output": self.output,
+        }
+
+
 Principal: TypeAlias = "PrincipalUser | PrincipalApiKey | PrincipalAgent | PrincipalSystem"
 """Who acts.
 
@@ -8339,6 +8665,186 @@ class QuietHours(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Quota(Shown):
+    """How much a subject may use in a window."""
+
+    allow_unknown_price: bool = False
+    """Whether calls of unknown price may pass a limit of money."""
+
+    hard: HardLimit
+    """What a call that would pass it ends with."""
+
+    id: str
+    """Id."""
+
+    money: Money | None = None
+    """Most money."""
+
+    soft_share: float
+    """The share of the limit from which `economy.soft_cap` is told, once a window; above 0, at most 1."""
+
+    subject: QuotaSubject
+    """Whose use."""
+
+    tokens: int | None = None
+    """Most tokens, input and output together."""
+
+    window: QuotaWindow
+    """In which window."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "allow_unknown_price": self.allow_unknown_price,
+            "hard": self.hard,
+            "id": self.id,
+            "money": OMIT if self.money is None else self.money,
+            "soft_share": self.soft_share,
+            "subject": self.subject,
+            "tokens": OMIT if self.tokens is None else self.tokens,
+            "window": self.window,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuotaState(Shown):
+    """A quota and what is left of it."""
+
+    at: str | None = None
+    """The window that lies now, such as `2026-11-21`; absent for one of runs."""
+
+    held_micros: int
+    """Micros that calls under way hold."""
+
+    held_tokens: int
+    """Tokens that calls under way hold."""
+
+    left_micros: int | None = None
+    """Micros left for new calls, when money is limited."""
+
+    left_tokens: int | None = None
+    """Tokens left for new calls, when they are limited."""
+
+    quota: Quota
+    """The quota."""
+
+    used_micros: int
+    """Micros used in it."""
+
+    used_tokens: int
+    """Tokens used in it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": OMIT if self.at is None else self.at,
+            "held_micros": self.held_micros,
+            "held_tokens": self.held_tokens,
+            "left_micros": OMIT if self.left_micros is None else self.left_micros,
+            "left_tokens": OMIT if self.left_tokens is None else self.left_tokens,
+            "quota": self.quota,
+            "used_micros": self.used_micros,
+            "used_tokens": self.used_tokens,
+        }
+
+
+QuotaSubject: TypeAlias = "QuotaSubjectWorkspace | QuotaSubjectPrincipal | QuotaSubjectAgent | QuotaSubjectCampaign | QuotaSubjectRun"
+"""Whose use is bounded.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuotaSubjectAgent(Shown):
+    """An agent's, for whomever it works."""
+
+    kind: Literal["agent"] = "agent"
+
+    name: str
+    """Its name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuotaSubjectCampaign(Shown):
+    """That of calls labelled with a campaign."""
+
+    id: str
+    """Its id."""
+
+    kind: Literal["campaign"] = "campaign"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuotaSubjectPrincipal(Shown):
+    """One caller's."""
+
+    id: str
+    """As records name it: `user:ada`, `api_key:..`."""
+
+    kind: Literal["principal"] = "principal"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuotaSubjectRun(Shown):
+    """One run's."""
+
+    id: str
+    """Its id."""
+
+    kind: Literal["run"] = "run"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class QuotaSubjectWorkspace(Shown):
+    """Everybody's in the workspace."""
+
+    kind: Literal["workspace"] = "workspace"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+        }
+
+
+QuotaWindow: TypeAlias = Literal[
+    "run",
+    "hour",
+    "day",
+    "month",
+]
+"""How long use adds up.
+
+- `run`: Within one run; calls outside of runs are not bounded by it.
+- `hour`: An hour by UTC.
+- `day`: A day by UTC.
+- `month`: A month by UTC.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rate(Shown):
     """So many calls per window; the whole window may come at once."""
 
@@ -8674,6 +9180,55 @@ class RootRotated(Shown):
         return {
             "data_keys": self.data_keys,
             "provider": self.provider,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RowCaps(Shown):
+    """What a model can do, as a row says it."""
+
+    documents: bool = False
+    """Reads documents."""
+
+    forced_choice: bool = False
+    """Can be made to call one."""
+
+    images_in: bool = False
+    """Sees pictures."""
+
+    json_schema: bool = False
+    """Answers in JSON of a schema."""
+
+    parallel_tools: bool = False
+    """Calls several at once."""
+
+    reasoning: bool = False
+    """Takes a wish how much to think."""
+
+    sampling: bool = False
+    """Takes temperature and `top_p`."""
+
+    seeded: bool = False
+    """Gives the same answer for the same seed."""
+
+    strict: bool = False
+    """Holds to it strictly."""
+
+    tools: bool = False
+    """Calls tools."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "documents": self.documents,
+            "forced_choice": self.forced_choice,
+            "images_in": self.images_in,
+            "json_schema": self.json_schema,
+            "parallel_tools": self.parallel_tools,
+            "reasoning": self.reasoning,
+            "sampling": self.sampling,
+            "seeded": self.seeded,
+            "strict": self.strict,
+            "tools": self.tools,
         }
 
 
@@ -10255,11 +10810,35 @@ sends, publishes, spends or remembers declares which of them it accepts.
 """
 
 
-Target: TypeAlias = "TargetOperation | TargetJob"
+Target: TypeAlias = "TargetOperation | TargetAgent | TargetJob"
 """What a schedule starts.
 
 One of these; `kind` tells which.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TargetAgent(Shown):
+    """An intent of an agent: each firing is a run."""
+
+    agent: str
+    """The agent's name."""
+
+    input: Any = None
+    """Input of the run."""
+
+    intent: str | None = None
+    """The intent; not needed for an agent that has only one."""
+
+    kind: Literal["agent"] = "agent"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "input": OMIT if self.input is None else self.input,
+            "intent": OMIT if self.intent is None else self.intent,
+            "kind": self.kind,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -10811,6 +11390,62 @@ class Usage(Shown):
             "input_uncached": self.input_uncached,
             "output_reasoning": self.output_reasoning,
             "output_visible": self.output_visible,
+        }
+
+
+UsageBy: TypeAlias = Literal[
+    "model",
+    "agent",
+    "campaign",
+    "principal",
+    "run",
+    "day",
+]
+"""What a report adds up by.
+
+- `model`: By `provider/model`.
+- `agent`: By agent; calls outside of agents are under an empty name.
+- `campaign`: By campaign; calls without one are under an empty name.
+- `principal`: By caller.
+- `run`: By run; calls outside of runs are under an empty name.
+- `day`: By day, by UTC.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UsageRow(Shown):
+    """One line of a report: calls of one name in one currency."""
+
+    calls: int
+    """Calls."""
+
+    cost_micros: int
+    """Their cost in micros."""
+
+    currency: str | None = None
+    """The currency of the cost; absent for calls whose price is not known."""
+
+    estimated: int
+    """Calls whose tokens are estimated."""
+
+    input: int
+    """Tokens read, from caches and written to them too."""
+
+    name: str
+    """What it is about."""
+
+    output: int
+    """Tokens written, those of reasoning too."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "calls": self.calls,
+            "cost_micros": self.cost_micros,
+            "currency": OMIT if self.currency is None else self.currency,
+            "estimated": self.estimated,
+            "input": self.input,
+            "name": self.name,
+            "output": self.output,
         }
 
 

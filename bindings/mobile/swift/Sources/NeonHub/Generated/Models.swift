@@ -195,7 +195,7 @@ public struct AgentRunPage: Codable, Sendable, Hashable {
 
 /// One firing of a schedule and what came of it.
 public struct AgentSession: Codable, Sendable, Hashable {
-    /// What it starts: an operation, or queue and work.
+    /// What it starts: an operation, agent and intent, or queue and work.
     public var agent: String
     /// Tries so far.
     public var attempt: Int
@@ -211,9 +211,9 @@ public struct AgentSession: Codable, Sendable, Hashable {
     public var missedCount: Int
     /// The instant it was planned for.
     public var plannedAt: Date
-    /// Why it was skipped, failed or cancelled.
+    /// Why it was skipped, failed or cancelled; while it runs, what its run waits for.
     public var reason: String?
-    /// Runs it led to.
+    /// Runs it led to, oldest first: one, and one more for each failed try.
     public var runIds: [String]
     /// Its schedule.
     public var scheduleId: String?
@@ -6237,6 +6237,60 @@ public enum EffectClass: String, Codable, Sendable, CaseIterable {
     case compensable = "compensable"
 }
 
+/// A model in use that goes away.
+public struct Ending: Codable, Sendable, Hashable {
+    /// True when that day is past.
+    public var isOver: Bool
+    /// The model.
+    public var model: String
+    /// Its provider.
+    public var provider: String
+    /// The day, `YYYY-MM-DD`.
+    public var shutdownOn: String
+    /// What the provider suggests in its place.
+    public var successor: String?
+
+    public init(
+        isOver: Bool,
+        model: String,
+        provider: String,
+        shutdownOn: String,
+        successor: String? = nil
+    ) {
+        self.isOver = isOver
+        self.model = model
+        self.provider = provider
+        self.shutdownOn = shutdownOn
+        self.successor = successor
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case isOver = "is_over"
+        case model = "model"
+        case provider = "provider"
+        case shutdownOn = "shutdown_on"
+        case successor = "successor"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.isOver = try values.decode(Bool.self, forKey: .isOver)
+        self.model = try values.decode(String.self, forKey: .model)
+        self.provider = try values.decode(String.self, forKey: .provider)
+        self.shutdownOn = try values.decode(String.self, forKey: .shutdownOn)
+        self.successor = try values.decodeIfPresent(String.self, forKey: .successor)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.isOver, forKey: .isOver)
+        try values.encode(self.model, forKey: .model)
+        try values.encode(self.provider, forKey: .provider)
+        try values.encode(self.shutdownOn, forKey: .shutdownOn)
+        try values.encodeIfPresent(self.successor, forKey: .successor)
+    }
+}
+
 /// What the output is, and so what must be escaped in it.
 public enum Escape: String, Codable, Sendable, CaseIterable {
     /// Plain text: nothing is escaped.
@@ -6706,6 +6760,107 @@ public struct Flow: Codable, Sendable, Hashable {
     }
 }
 
+/// A file that cannot be found by search now.
+public struct FolderFault: Codable, Sendable, Hashable {
+    /// A stable word: `unsupported_type`, `too_large`, `unreadable`, or the code of an error.
+    public var code: String
+    /// What is wrong and what to do.
+    public var message: String
+    /// Its path in the folder, with `/`.
+    public var path: String
+
+    public init(
+        code: String,
+        message: String,
+        path: String
+    ) {
+        self.code = code
+        self.message = message
+        self.path = path
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case code = "code"
+        case message = "message"
+        case path = "path"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.code = try values.decode(String.self, forKey: .code)
+        self.message = try values.decode(String.self, forKey: .message)
+        self.path = try values.decode(String.self, forKey: .path)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.code, forKey: .code)
+        try values.encode(self.message, forKey: .message)
+        try values.encode(self.path, forKey: .path)
+    }
+}
+
+/// What became of the files of a folder.
+public struct FolderReport: Codable, Sendable, Hashable {
+    /// Of these: files that are new or were changed.
+    public var changed: Int
+    /// Chunks that were embedded.
+    public var embedded: Int
+    /// Files that cannot be found by search: broken, encrypted, of no format that can be read.
+    public var failed: Int
+    /// The first 1 000 of them, by path.
+    public var faults: [FolderFault]
+    /// Files that were found.
+    public var files: Int
+    /// Files that are documents which can be found now.
+    public var ready: Int
+
+    public init(
+        changed: Int,
+        embedded: Int,
+        failed: Int,
+        faults: [FolderFault],
+        files: Int,
+        ready: Int
+    ) {
+        self.changed = changed
+        self.embedded = embedded
+        self.failed = failed
+        self.faults = faults
+        self.files = files
+        self.ready = ready
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case changed = "changed"
+        case embedded = "embedded"
+        case failed = "failed"
+        case faults = "faults"
+        case files = "files"
+        case ready = "ready"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.changed = try values.decode(Int.self, forKey: .changed)
+        self.embedded = try values.decode(Int.self, forKey: .embedded)
+        self.failed = try values.decode(Int.self, forKey: .failed)
+        self.faults = try values.decode([FolderFault].self, forKey: .faults)
+        self.files = try values.decode(Int.self, forKey: .files)
+        self.ready = try values.decode(Int.self, forKey: .ready)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.changed, forKey: .changed)
+        try values.encode(self.embedded, forKey: .embedded)
+        try values.encode(self.failed, forKey: .failed)
+        try values.encode(self.faults, forKey: .faults)
+        try values.encode(self.files, forKey: .files)
+        try values.encode(self.ready, forKey: .ready)
+    }
+}
+
 /// What was forgotten.
 public struct Forgotten: Codable, Sendable, Hashable {
     /// Ids of the memories that are gone.
@@ -6909,6 +7064,9 @@ public struct GateVerdict: Codable, Sendable, Hashable {
 public struct GeneratedText: Codable, Sendable, Hashable {
     /// Sources behind the words.
     public var citations: [AiCitation]
+    /// What it cost by the model table; absent when no price is known, which does not mean that it
+    /// was free.
+    public var cost: ModelCost?
     /// False when the token limit cut it.
     public var isComplete: Bool
     /// True when the offline model made it.
@@ -6932,6 +7090,7 @@ public struct GeneratedText: Codable, Sendable, Hashable {
 
     public init(
         citations: [AiCitation] = [],
+        cost: ModelCost? = nil,
         isComplete: Bool,
         isOffline: Bool,
         json: JSONValue? = nil,
@@ -6944,6 +7103,7 @@ public struct GeneratedText: Codable, Sendable, Hashable {
         warnings: [AiWarning] = []
     ) {
         self.citations = citations
+        self.cost = cost
         self.isComplete = isComplete
         self.isOffline = isOffline
         self.json = json
@@ -6958,6 +7118,7 @@ public struct GeneratedText: Codable, Sendable, Hashable {
 
     enum CodingKeys: String, CodingKey {
         case citations = "citations"
+        case cost = "cost"
         case isComplete = "is_complete"
         case isOffline = "is_offline"
         case json = "json"
@@ -6973,6 +7134,7 @@ public struct GeneratedText: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.citations = try values.decodeIfPresent([AiCitation].self, forKey: .citations) ?? []
+        self.cost = try values.decodeIfPresent(ModelCost.self, forKey: .cost)
         self.isComplete = try values.decode(Bool.self, forKey: .isComplete)
         self.isOffline = try values.decode(Bool.self, forKey: .isOffline)
         self.json = try values.decodeIfPresent(JSONValue.self, forKey: .json)
@@ -6988,6 +7150,7 @@ public struct GeneratedText: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.citations, forKey: .citations)
+        try values.encodeIfPresent(self.cost, forKey: .cost)
         try values.encode(self.isComplete, forKey: .isComplete)
         try values.encode(self.isOffline, forKey: .isOffline)
         try values.encodeIfPresent(self.json, forKey: .json)
@@ -7073,6 +7236,15 @@ public struct Greeting: Codable, Sendable, Hashable {
         try values.encode(self.general, forKey: .general)
         try values.encode(self.personal, forKey: .personal)
     }
+}
+
+/// What a call that would pass the limit ends with.
+public enum HardLimit: String, Codable, Sendable, CaseIterable {
+    /// `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was
+    /// raised.
+    case pause = "pause"
+    /// `BudgetExceeded` with the code `budget_spent`.
+    case fail = "fail"
 }
 
 /// One try to heal a part.
@@ -8839,6 +9011,32 @@ public struct KnowledgeDropped: Codable, Sendable, Hashable {
     }
 }
 
+/// What the table says of a model.
+public struct KnownModel: Codable, Sendable, Hashable {
+    /// The row that holds now; absent when the model is unknown.
+    public var row: ModelRow?
+
+    public init(
+        row: ModelRow? = nil
+    ) {
+        self.row = row
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case row = "row"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.row = try values.decodeIfPresent(ModelRow.self, forKey: .row)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.row, forKey: .row)
+    }
+}
+
 /// A measure of success.
 public struct Kpi: Codable, Sendable, Hashable {
     /// What is measured, such as `email.click_rate`.
@@ -9302,6 +9500,46 @@ public struct Link: Codable, Sendable, Hashable {
     }
 }
 
+/// A model as `models.list` shows it.
+public struct ListedModel: Codable, Sendable, Hashable {
+    /// True when a route of this hub names it.
+    public var isInUse: Bool
+    /// True when the row is the workspace's own.
+    public var isOwn: Bool
+    /// What is known of it.
+    public var row: ModelRow
+
+    public init(
+        isInUse: Bool,
+        isOwn: Bool,
+        row: ModelRow
+    ) {
+        self.isInUse = isInUse
+        self.isOwn = isOwn
+        self.row = row
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case isInUse = "is_in_use"
+        case isOwn = "is_own"
+        case row = "row"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.isInUse = try values.decode(Bool.self, forKey: .isInUse)
+        self.isOwn = try values.decode(Bool.self, forKey: .isOwn)
+        self.row = try values.decode(ModelRow.self, forKey: .row)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.isInUse, forKey: .isInUse)
+        try values.encode(self.isOwn, forKey: .isOwn)
+        try values.encode(self.row, forKey: .row)
+    }
+}
+
 /// What a backup holds.
 public struct Manifest: Codable, Sendable, Hashable {
     /// Engine that it was taken from.
@@ -9314,6 +9552,8 @@ public struct Manifest: Codable, Sendable, Hashable {
     public var seq: Int
     /// SHA-256 of everything before the last line, hex.
     public var sha256: String
+    /// For an increment: the position it goes on from.
+    public var sinceSeq: Int?
     /// Bytes of the file.
     public var sizeBytes: Int
 
@@ -9323,6 +9563,7 @@ public struct Manifest: Codable, Sendable, Hashable {
         records: Int,
         seq: Int,
         sha256: String,
+        sinceSeq: Int? = nil,
         sizeBytes: Int
     ) {
         self.engine = engine
@@ -9330,6 +9571,7 @@ public struct Manifest: Codable, Sendable, Hashable {
         self.records = records
         self.seq = seq
         self.sha256 = sha256
+        self.sinceSeq = sinceSeq
         self.sizeBytes = sizeBytes
     }
 
@@ -9339,6 +9581,7 @@ public struct Manifest: Codable, Sendable, Hashable {
         case records = "records"
         case seq = "seq"
         case sha256 = "sha256"
+        case sinceSeq = "since_seq"
         case sizeBytes = "size_bytes"
     }
 
@@ -9349,6 +9592,7 @@ public struct Manifest: Codable, Sendable, Hashable {
         self.records = try values.decode(Int.self, forKey: .records)
         self.seq = try values.decode(Int.self, forKey: .seq)
         self.sha256 = try values.decode(String.self, forKey: .sha256)
+        self.sinceSeq = try values.decodeIfPresent(Int.self, forKey: .sinceSeq)
         self.sizeBytes = try values.decode(Int.self, forKey: .sizeBytes)
     }
 
@@ -9359,6 +9603,7 @@ public struct Manifest: Codable, Sendable, Hashable {
         try values.encode(self.records, forKey: .records)
         try values.encode(self.seq, forKey: .seq)
         try values.encode(self.sha256, forKey: .sha256)
+        try values.encodeIfPresent(self.sinceSeq, forKey: .sinceSeq)
         try values.encode(self.sizeBytes, forKey: .sizeBytes)
     }
 }
@@ -10389,6 +10634,238 @@ public enum Mode: String, Codable, Sendable, CaseIterable {
     case sandbox = "sandbox"
     /// For real people: offline-made text is refused unless `allow_offline_output` is set.
     case production = "production"
+}
+
+/// What a call of a model cost.
+public struct ModelCost: Codable, Sendable, Hashable {
+    /// ISO 4217 code; `XXX` (no currency) for the offline model, which costs nothing.
+    public var currency: String
+    /// True when the provider did not count the tokens.
+    public var isEstimated: Bool
+    /// Millionths of a unit of the currency, rounded up.
+    public var micros: Int
+
+    public init(
+        currency: String,
+        isEstimated: Bool,
+        micros: Int
+    ) {
+        self.currency = currency
+        self.isEstimated = isEstimated
+        self.micros = micros
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case currency = "currency"
+        case isEstimated = "is_estimated"
+        case micros = "micros"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.currency = try values.decode(String.self, forKey: .currency)
+        self.isEstimated = try values.decode(Bool.self, forKey: .isEstimated)
+        self.micros = try values.decode(Int.self, forKey: .micros)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.currency, forKey: .currency)
+        try values.encode(self.isEstimated, forKey: .isEstimated)
+        try values.encode(self.micros, forKey: .micros)
+    }
+}
+
+/// What `models.lint` found.
+public struct ModelLint: Codable, Sendable, Hashable {
+    /// Models in use that their providers refuse within 60 days, or already.
+    public var endings: [Ending]
+    /// Models in use of which nothing is known, as `provider/model`: they are trusted with text
+    /// only.
+    public var unknown: [String]
+    /// Models in use whose price is not known, as `provider/model`: they answer nothing where a
+    /// limit is set.
+    public var unpriced: [String]
+
+    public init(
+        endings: [Ending],
+        unknown: [String],
+        unpriced: [String]
+    ) {
+        self.endings = endings
+        self.unknown = unknown
+        self.unpriced = unpriced
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case endings = "endings"
+        case unknown = "unknown"
+        case unpriced = "unpriced"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.endings = try values.decode([Ending].self, forKey: .endings)
+        self.unknown = try values.decode([String].self, forKey: .unknown)
+        self.unpriced = try values.decode([String].self, forKey: .unpriced)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.endings, forKey: .endings)
+        try values.encode(self.unknown, forKey: .unknown)
+        try values.encode(self.unpriced, forKey: .unpriced)
+    }
+}
+
+/// A price, if it is known.
+public struct ModelPrice: Codable, Sendable, Hashable {
+    /// The currency; `XXX` for the offline model.
+    public var currency: String?
+    /// In micros; absent when no price is known, which does not mean that it is free.
+    public var micros: Int?
+    /// The version of the model table.
+    public var priceVersion: String
+
+    public init(
+        currency: String? = nil,
+        micros: Int? = nil,
+        priceVersion: String
+    ) {
+        self.currency = currency
+        self.micros = micros
+        self.priceVersion = priceVersion
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case currency = "currency"
+        case micros = "micros"
+        case priceVersion = "price_version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.currency = try values.decodeIfPresent(String.self, forKey: .currency)
+        self.micros = try values.decodeIfPresent(Int.self, forKey: .micros)
+        self.priceVersion = try values.decode(String.self, forKey: .priceVersion)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.currency, forKey: .currency)
+        try values.encodeIfPresent(self.micros, forKey: .micros)
+        try values.encode(self.priceVersion, forKey: .priceVersion)
+    }
+}
+
+/// One model.
+public struct ModelRow: Codable, Sendable, Hashable {
+    /// What it can do.
+    public var caps: RowCaps?
+    /// Tokens of input and output together.
+    public var contextTokens: Int?
+    /// Numbers of one vector, of a model for embeddings.
+    public var dims: Int?
+    /// `text`, `embedding`, `image`, `moderation`.
+    public var kinds: [String]
+    /// Most tokens of one answer.
+    public var maxOutput: Int?
+    /// Its name there.
+    public var model: String
+    /// What it costs; unknown when absent.
+    public var prices: Prices?
+    /// The word of its provider.
+    public var provider: String
+    /// How good its answers are for the host's purposes, 0..=1.
+    public var quality: Double?
+    /// First day, `YYYY-MM-DD`.
+    public var releasedOn: String?
+    /// Day from which the provider refuses it, `YYYY-MM-DD`.
+    public var shutdownOn: String?
+    /// Where the row was read, and when.
+    public var source: String
+    /// What the provider suggests in its place.
+    public var successor: String?
+
+    public init(
+        caps: RowCaps? = nil,
+        contextTokens: Int? = nil,
+        dims: Int? = nil,
+        kinds: [String] = [],
+        maxOutput: Int? = nil,
+        model: String,
+        prices: Prices? = nil,
+        provider: String,
+        quality: Double? = nil,
+        releasedOn: String? = nil,
+        shutdownOn: String? = nil,
+        source: String = "",
+        successor: String? = nil
+    ) {
+        self.caps = caps
+        self.contextTokens = contextTokens
+        self.dims = dims
+        self.kinds = kinds
+        self.maxOutput = maxOutput
+        self.model = model
+        self.prices = prices
+        self.provider = provider
+        self.quality = quality
+        self.releasedOn = releasedOn
+        self.shutdownOn = shutdownOn
+        self.source = source
+        self.successor = successor
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case caps = "caps"
+        case contextTokens = "context_tokens"
+        case dims = "dims"
+        case kinds = "kinds"
+        case maxOutput = "max_output"
+        case model = "model"
+        case prices = "prices"
+        case provider = "provider"
+        case quality = "quality"
+        case releasedOn = "released_on"
+        case shutdownOn = "shutdown_on"
+        case source = "source"
+        case successor = "successor"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.caps = try values.decodeIfPresent(RowCaps.self, forKey: .caps)
+        self.contextTokens = try values.decodeIfPresent(Int.self, forKey: .contextTokens)
+        self.dims = try values.decodeIfPresent(Int.self, forKey: .dims)
+        self.kinds = try values.decodeIfPresent([String].self, forKey: .kinds) ?? []
+        self.maxOutput = try values.decodeIfPresent(Int.self, forKey: .maxOutput)
+        self.model = try values.decode(String.self, forKey: .model)
+        self.prices = try values.decodeIfPresent(Prices.self, forKey: .prices)
+        self.provider = try values.decode(String.self, forKey: .provider)
+        self.quality = try values.decodeIfPresent(Double.self, forKey: .quality)
+        self.releasedOn = try values.decodeIfPresent(String.self, forKey: .releasedOn)
+        self.shutdownOn = try values.decodeIfPresent(String.self, forKey: .shutdownOn)
+        self.source = try values.decodeIfPresent(String.self, forKey: .source) ?? ""
+        self.successor = try values.decodeIfPresent(String.self, forKey: .successor)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.caps, forKey: .caps)
+        try values.encodeIfPresent(self.contextTokens, forKey: .contextTokens)
+        try values.encodeIfPresent(self.dims, forKey: .dims)
+        try values.encode(self.kinds, forKey: .kinds)
+        try values.encodeIfPresent(self.maxOutput, forKey: .maxOutput)
+        try values.encode(self.model, forKey: .model)
+        try values.encodeIfPresent(self.prices, forKey: .prices)
+        try values.encode(self.provider, forKey: .provider)
+        try values.encodeIfPresent(self.quality, forKey: .quality)
+        try values.encodeIfPresent(self.releasedOn, forKey: .releasedOn)
+        try values.encodeIfPresent(self.shutdownOn, forKey: .shutdownOn)
+        try values.encode(self.source, forKey: .source)
+        try values.encodeIfPresent(self.successor, forKey: .successor)
+    }
 }
 
 /// An amount in minor units (cents) of one currency.
@@ -12633,6 +13110,74 @@ public struct Preferences: Codable, Sendable, Hashable {
     }
 }
 
+/// Prices of one model in micros of a currency per million tokens: 2 000 000 is 2.00 per million.
+public struct Prices: Codable, Sendable, Hashable {
+    /// What a call in a batch costs of the price, 0..=1.
+    public var batchFactor: Double?
+    /// Input tokens written to a cache that lives an hour.
+    public var cacheWrite1h: Int?
+    /// Input tokens written to a cache that lives 5 minutes.
+    public var cacheWrite5m: Int?
+    /// Input tokens read from a cache. Absent: as `input`, which is never less.
+    public var cachedRead: Int?
+    /// ISO 4217 code.
+    public var currency: String
+    /// Input tokens that were not cached.
+    public var input: Int
+    /// Output tokens, reasoning among them.
+    public var output: Int
+
+    public init(
+        batchFactor: Double? = nil,
+        cacheWrite1h: Int? = nil,
+        cacheWrite5m: Int? = nil,
+        cachedRead: Int? = nil,
+        currency: String,
+        input: Int,
+        output: Int
+    ) {
+        self.batchFactor = batchFactor
+        self.cacheWrite1h = cacheWrite1h
+        self.cacheWrite5m = cacheWrite5m
+        self.cachedRead = cachedRead
+        self.currency = currency
+        self.input = input
+        self.output = output
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case batchFactor = "batch_factor"
+        case cacheWrite1h = "cache_write_1h"
+        case cacheWrite5m = "cache_write_5m"
+        case cachedRead = "cached_read"
+        case currency = "currency"
+        case input = "input"
+        case output = "output"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.batchFactor = try values.decodeIfPresent(Double.self, forKey: .batchFactor)
+        self.cacheWrite1h = try values.decodeIfPresent(Int.self, forKey: .cacheWrite1h)
+        self.cacheWrite5m = try values.decodeIfPresent(Int.self, forKey: .cacheWrite5m)
+        self.cachedRead = try values.decodeIfPresent(Int.self, forKey: .cachedRead)
+        self.currency = try values.decode(String.self, forKey: .currency)
+        self.input = try values.decode(Int.self, forKey: .input)
+        self.output = try values.decode(Int.self, forKey: .output)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.batchFactor, forKey: .batchFactor)
+        try values.encodeIfPresent(self.cacheWrite1h, forKey: .cacheWrite1h)
+        try values.encodeIfPresent(self.cacheWrite5m, forKey: .cacheWrite5m)
+        try values.encodeIfPresent(self.cachedRead, forKey: .cachedRead)
+        try values.encode(self.currency, forKey: .currency)
+        try values.encode(self.input, forKey: .input)
+        try values.encode(self.output, forKey: .output)
+    }
+}
+
 /// Who acts.
 public indirect enum Principal: Codable, Sendable, Hashable {
     case user(PrincipalUser)
@@ -13384,6 +13929,324 @@ public struct QuietHours: Codable, Sendable, Hashable {
     }
 }
 
+/// How much a subject may use in a window.
+public struct Quota: Codable, Sendable, Hashable {
+    /// Whether calls of unknown price may pass a limit of money.
+    public var allowUnknownPrice: Bool
+    /// What a call that would pass it ends with.
+    public var hard: HardLimit
+    /// Id.
+    public var id: String
+    /// Most money.
+    public var money: Money?
+    /// The share of the limit from which `economy.soft_cap` is told, once a window; above 0, at
+    /// most 1.
+    public var softShare: Double
+    /// Whose use.
+    public var subject: QuotaSubject
+    /// Most tokens, input and output together.
+    public var tokens: Int?
+    /// In which window.
+    public var window: QuotaWindow
+
+    public init(
+        allowUnknownPrice: Bool = false,
+        hard: HardLimit,
+        id: String,
+        money: Money? = nil,
+        softShare: Double,
+        subject: QuotaSubject,
+        tokens: Int? = nil,
+        window: QuotaWindow
+    ) {
+        self.allowUnknownPrice = allowUnknownPrice
+        self.hard = hard
+        self.id = id
+        self.money = money
+        self.softShare = softShare
+        self.subject = subject
+        self.tokens = tokens
+        self.window = window
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case allowUnknownPrice = "allow_unknown_price"
+        case hard = "hard"
+        case id = "id"
+        case money = "money"
+        case softShare = "soft_share"
+        case subject = "subject"
+        case tokens = "tokens"
+        case window = "window"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.allowUnknownPrice = try values.decodeIfPresent(Bool.self, forKey: .allowUnknownPrice) ?? false
+        self.hard = try values.decode(HardLimit.self, forKey: .hard)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.money = try values.decodeIfPresent(Money.self, forKey: .money)
+        self.softShare = try values.decode(Double.self, forKey: .softShare)
+        self.subject = try values.decode(QuotaSubject.self, forKey: .subject)
+        self.tokens = try values.decodeIfPresent(Int.self, forKey: .tokens)
+        self.window = try values.decode(QuotaWindow.self, forKey: .window)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.allowUnknownPrice, forKey: .allowUnknownPrice)
+        try values.encode(self.hard, forKey: .hard)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.money, forKey: .money)
+        try values.encode(self.softShare, forKey: .softShare)
+        try values.encode(self.subject, forKey: .subject)
+        try values.encodeIfPresent(self.tokens, forKey: .tokens)
+        try values.encode(self.window, forKey: .window)
+    }
+}
+
+/// A quota and what is left of it.
+public struct QuotaState: Codable, Sendable, Hashable {
+    /// The window that lies now, such as `2026-11-21`; absent for one of runs.
+    public var at: String?
+    /// Micros that calls under way hold.
+    public var heldMicros: Int
+    /// Tokens that calls under way hold.
+    public var heldTokens: Int
+    /// Micros left for new calls, when money is limited.
+    public var leftMicros: Int?
+    /// Tokens left for new calls, when they are limited.
+    public var leftTokens: Int?
+    /// The quota.
+    public var quota: Quota
+    /// Micros used in it.
+    public var usedMicros: Int
+    /// Tokens used in it.
+    public var usedTokens: Int
+
+    public init(
+        at: String? = nil,
+        heldMicros: Int,
+        heldTokens: Int,
+        leftMicros: Int? = nil,
+        leftTokens: Int? = nil,
+        quota: Quota,
+        usedMicros: Int,
+        usedTokens: Int
+    ) {
+        self.at = at
+        self.heldMicros = heldMicros
+        self.heldTokens = heldTokens
+        self.leftMicros = leftMicros
+        self.leftTokens = leftTokens
+        self.quota = quota
+        self.usedMicros = usedMicros
+        self.usedTokens = usedTokens
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case heldMicros = "held_micros"
+        case heldTokens = "held_tokens"
+        case leftMicros = "left_micros"
+        case leftTokens = "left_tokens"
+        case quota = "quota"
+        case usedMicros = "used_micros"
+        case usedTokens = "used_tokens"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decodeIfPresent(String.self, forKey: .at)
+        self.heldMicros = try values.decode(Int.self, forKey: .heldMicros)
+        self.heldTokens = try values.decode(Int.self, forKey: .heldTokens)
+        self.leftMicros = try values.decodeIfPresent(Int.self, forKey: .leftMicros)
+        self.leftTokens = try values.decodeIfPresent(Int.self, forKey: .leftTokens)
+        self.quota = try values.decode(Quota.self, forKey: .quota)
+        self.usedMicros = try values.decode(Int.self, forKey: .usedMicros)
+        self.usedTokens = try values.decode(Int.self, forKey: .usedTokens)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.at, forKey: .at)
+        try values.encode(self.heldMicros, forKey: .heldMicros)
+        try values.encode(self.heldTokens, forKey: .heldTokens)
+        try values.encodeIfPresent(self.leftMicros, forKey: .leftMicros)
+        try values.encodeIfPresent(self.leftTokens, forKey: .leftTokens)
+        try values.encode(self.quota, forKey: .quota)
+        try values.encode(self.usedMicros, forKey: .usedMicros)
+        try values.encode(self.usedTokens, forKey: .usedTokens)
+    }
+}
+
+/// Whose use is bounded.
+public indirect enum QuotaSubject: Codable, Sendable, Hashable {
+    case workspace(QuotaSubjectWorkspace)
+    case principal(QuotaSubjectPrincipal)
+    case agent(QuotaSubjectAgent)
+    case campaign(QuotaSubjectCampaign)
+    case run(QuotaSubjectRun)
+
+    private enum Tag: String, CodingKey {
+        case word = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "workspace": self = .workspace(try QuotaSubjectWorkspace(from: decoder))
+        case "principal": self = .principal(try QuotaSubjectPrincipal(from: decoder))
+        case "agent": self = .agent(try QuotaSubjectAgent(from: decoder))
+        case "campaign": self = .campaign(try QuotaSubjectCampaign(from: decoder))
+        case "run": self = .run(try QuotaSubjectRun(from: decoder))
+        default: throw unknownVariant("QuotaSubject", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .workspace(let value):
+            try tag.encode("workspace", forKey: .word)
+            try value.encode(to: encoder)
+        case .principal(let value):
+            try tag.encode("principal", forKey: .word)
+            try value.encode(to: encoder)
+        case .agent(let value):
+            try tag.encode("agent", forKey: .word)
+            try value.encode(to: encoder)
+        case .campaign(let value):
+            try tag.encode("campaign", forKey: .word)
+            try value.encode(to: encoder)
+        case .run(let value):
+            try tag.encode("run", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// An agent's, for whomever it works.
+public struct QuotaSubjectAgent: Codable, Sendable, Hashable {
+    /// Its name.
+    public var name: String
+
+    public init(
+        name: String
+    ) {
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
+/// That of calls labelled with a campaign.
+public struct QuotaSubjectCampaign: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+    }
+}
+
+/// One caller's.
+public struct QuotaSubjectPrincipal: Codable, Sendable, Hashable {
+    /// As records name it: `user:ada`, `api_key:..`.
+    public var id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+    }
+}
+
+/// One run's.
+public struct QuotaSubjectRun: Codable, Sendable, Hashable {
+    /// Its id.
+    public var id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+    }
+}
+
+/// Everybody's in the workspace.
+public struct QuotaSubjectWorkspace: Codable, Sendable, Hashable {
+    public init() {}
+}
+
+/// How long use adds up.
+public enum QuotaWindow: String, Codable, Sendable, CaseIterable {
+    /// Within one run; calls outside of runs are not bounded by it.
+    case run = "run"
+    /// An hour by UTC.
+    case hour = "hour"
+    /// A day by UTC.
+    case day = "day"
+    /// A month by UTC.
+    case month = "month"
+}
+
 /// So many calls per window; the whole window may come at once.
 public struct Rate: Codable, Sendable, Hashable {
     /// Calls, 1..=1 000 000.
@@ -14004,6 +14867,95 @@ public struct RootRotated: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.dataKeys, forKey: .dataKeys)
         try values.encode(self.provider, forKey: .provider)
+    }
+}
+
+/// What a model can do, as a row says it.
+public struct RowCaps: Codable, Sendable, Hashable {
+    /// Reads documents.
+    public var documents: Bool
+    /// Can be made to call one.
+    public var forcedChoice: Bool
+    /// Sees pictures.
+    public var imagesIn: Bool
+    /// Answers in JSON of a schema.
+    public var jsonSchema: Bool
+    /// Calls several at once.
+    public var parallelTools: Bool
+    /// Takes a wish how much to think.
+    public var reasoning: Bool
+    /// Takes temperature and `top_p`.
+    public var sampling: Bool
+    /// Gives the same answer for the same seed.
+    public var seeded: Bool
+    /// Holds to it strictly.
+    public var strict: Bool
+    /// Calls tools.
+    public var tools: Bool
+
+    public init(
+        documents: Bool = false,
+        forcedChoice: Bool = false,
+        imagesIn: Bool = false,
+        jsonSchema: Bool = false,
+        parallelTools: Bool = false,
+        reasoning: Bool = false,
+        sampling: Bool = false,
+        seeded: Bool = false,
+        strict: Bool = false,
+        tools: Bool = false
+    ) {
+        self.documents = documents
+        self.forcedChoice = forcedChoice
+        self.imagesIn = imagesIn
+        self.jsonSchema = jsonSchema
+        self.parallelTools = parallelTools
+        self.reasoning = reasoning
+        self.sampling = sampling
+        self.seeded = seeded
+        self.strict = strict
+        self.tools = tools
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case documents = "documents"
+        case forcedChoice = "forced_choice"
+        case imagesIn = "images_in"
+        case jsonSchema = "json_schema"
+        case parallelTools = "parallel_tools"
+        case reasoning = "reasoning"
+        case sampling = "sampling"
+        case seeded = "seeded"
+        case strict = "strict"
+        case tools = "tools"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.documents = try values.decodeIfPresent(Bool.self, forKey: .documents) ?? false
+        self.forcedChoice = try values.decodeIfPresent(Bool.self, forKey: .forcedChoice) ?? false
+        self.imagesIn = try values.decodeIfPresent(Bool.self, forKey: .imagesIn) ?? false
+        self.jsonSchema = try values.decodeIfPresent(Bool.self, forKey: .jsonSchema) ?? false
+        self.parallelTools = try values.decodeIfPresent(Bool.self, forKey: .parallelTools) ?? false
+        self.reasoning = try values.decodeIfPresent(Bool.self, forKey: .reasoning) ?? false
+        self.sampling = try values.decodeIfPresent(Bool.self, forKey: .sampling) ?? false
+        self.seeded = try values.decodeIfPresent(Bool.self, forKey: .seeded) ?? false
+        self.strict = try values.decodeIfPresent(Bool.self, forKey: .strict) ?? false
+        self.tools = try values.decodeIfPresent(Bool.self, forKey: .tools) ?? false
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.documents, forKey: .documents)
+        try values.encode(self.forcedChoice, forKey: .forcedChoice)
+        try values.encode(self.imagesIn, forKey: .imagesIn)
+        try values.encode(self.jsonSchema, forKey: .jsonSchema)
+        try values.encode(self.parallelTools, forKey: .parallelTools)
+        try values.encode(self.reasoning, forKey: .reasoning)
+        try values.encode(self.sampling, forKey: .sampling)
+        try values.encode(self.seeded, forKey: .seeded)
+        try values.encode(self.strict, forKey: .strict)
+        try values.encode(self.tools, forKey: .tools)
     }
 }
 
@@ -16592,6 +17544,7 @@ public enum Taint: String, Codable, Sendable, CaseIterable {
 /// What a schedule starts.
 public indirect enum Target: Codable, Sendable, Hashable {
     case operation(TargetOperation)
+    case agent(TargetAgent)
     case job(TargetJob)
 
     private enum Tag: String, CodingKey {
@@ -16602,6 +17555,7 @@ public indirect enum Target: Codable, Sendable, Hashable {
         let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
         switch tag {
         case "operation": self = .operation(try TargetOperation(from: decoder))
+        case "agent": self = .agent(try TargetAgent(from: decoder))
         case "job": self = .job(try TargetJob(from: decoder))
         default: throw unknownVariant("Target", decoder)
         }
@@ -16613,10 +17567,53 @@ public indirect enum Target: Codable, Sendable, Hashable {
         case .operation(let value):
             try tag.encode("operation", forKey: .word)
             try value.encode(to: encoder)
+        case .agent(let value):
+            try tag.encode("agent", forKey: .word)
+            try value.encode(to: encoder)
         case .job(let value):
             try tag.encode("job", forKey: .word)
             try value.encode(to: encoder)
         }
+    }
+}
+
+/// An intent of an agent: each firing is a run.
+public struct TargetAgent: Codable, Sendable, Hashable {
+    /// The agent's name.
+    public var agent: String
+    /// Input of the run.
+    public var input: JSONValue?
+    /// The intent; not needed for an agent that has only one.
+    public var intent: String?
+
+    public init(
+        agent: String,
+        input: JSONValue? = nil,
+        intent: String? = nil
+    ) {
+        self.agent = agent
+        self.input = input
+        self.intent = intent
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case agent = "agent"
+        case input = "input"
+        case intent = "intent"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.agent = try values.decode(String.self, forKey: .agent)
+        self.input = try values.decodeIfPresent(JSONValue.self, forKey: .input)
+        self.intent = try values.decodeIfPresent(String.self, forKey: .intent)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.agent, forKey: .agent)
+        try values.encodeIfPresent(self.input, forKey: .input)
+        try values.encodeIfPresent(self.intent, forKey: .intent)
     }
 }
 
@@ -17540,6 +18537,90 @@ public struct Usage: Codable, Sendable, Hashable {
         try values.encode(self.inputUncached, forKey: .inputUncached)
         try values.encode(self.outputReasoning, forKey: .outputReasoning)
         try values.encode(self.outputVisible, forKey: .outputVisible)
+    }
+}
+
+/// What a report adds up by.
+public enum UsageBy: String, Codable, Sendable, CaseIterable {
+    /// By `provider/model`.
+    case model = "model"
+    /// By agent; calls outside of agents are under an empty name.
+    case agent = "agent"
+    /// By campaign; calls without one are under an empty name.
+    case campaign = "campaign"
+    /// By caller.
+    case principal = "principal"
+    /// By run; calls outside of runs are under an empty name.
+    case run = "run"
+    /// By day, by UTC.
+    case day = "day"
+}
+
+/// One line of a report: calls of one name in one currency.
+public struct UsageRow: Codable, Sendable, Hashable {
+    /// Calls.
+    public var calls: Int
+    /// Their cost in micros.
+    public var costMicros: Int
+    /// The currency of the cost; absent for calls whose price is not known.
+    public var currency: String?
+    /// Calls whose tokens are estimated.
+    public var estimated: Int
+    /// Tokens read, from caches and written to them too.
+    public var input: Int
+    /// What it is about.
+    public var name: String
+    /// Tokens written, those of reasoning too.
+    public var output: Int
+
+    public init(
+        calls: Int,
+        costMicros: Int,
+        currency: String? = nil,
+        estimated: Int,
+        input: Int,
+        name: String,
+        output: Int
+    ) {
+        self.calls = calls
+        self.costMicros = costMicros
+        self.currency = currency
+        self.estimated = estimated
+        self.input = input
+        self.name = name
+        self.output = output
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case calls = "calls"
+        case costMicros = "cost_micros"
+        case currency = "currency"
+        case estimated = "estimated"
+        case input = "input"
+        case name = "name"
+        case output = "output"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.calls = try values.decode(Int.self, forKey: .calls)
+        self.costMicros = try values.decode(Int.self, forKey: .costMicros)
+        self.currency = try values.decodeIfPresent(String.self, forKey: .currency)
+        self.estimated = try values.decode(Int.self, forKey: .estimated)
+        self.input = try values.decode(Int.self, forKey: .input)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.output = try values.decode(Int.self, forKey: .output)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.calls, forKey: .calls)
+        try values.encode(self.costMicros, forKey: .costMicros)
+        try values.encodeIfPresent(self.currency, forKey: .currency)
+        try values.encode(self.estimated, forKey: .estimated)
+        try values.encode(self.input, forKey: .input)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.output, forKey: .output)
     }
 }
 

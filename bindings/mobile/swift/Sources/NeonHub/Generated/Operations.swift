@@ -62,8 +62,10 @@ public struct AiOperations: Sendable {
     /// - Parameters:
     ///   - facts: Facts that the offline model fills the schema from, an object.
     ///   - maxOutputTokens: Most tokens of the answer.
+    ///   - model: The model itself, in the place of a route: `provider/model`.
     ///   - offlineTemplate: Template that the offline model fills.
     ///   - prompt: What is asked. Default: `""`.
+    ///   - route: The route that chooses the model, by its name. Default: `default`.
     ///   - schema: JSON Schema of the answer, when it is to be JSON.
     ///   - seed: Makes the answer repeatable where the model allows it; below 2^53. Default:
     ///     drawn.
@@ -73,8 +75,10 @@ public struct AiOperations: Sendable {
     public func generateText(
         facts: JSONValue? = nil,
         maxOutputTokens: Int? = nil,
+        model: String? = nil,
         offlineTemplate: OfflineTemplate? = nil,
         prompt: String? = nil,
+        route: String? = nil,
         schema: JSONValue? = nil,
         seed: Int? = nil,
         sources: [SourceText]? = nil,
@@ -84,8 +88,10 @@ public struct AiOperations: Sendable {
         var args = core.args()
         args.offer("facts", facts)
         args.offer("max_output_tokens", maxOutputTokens)
+        args.offer("model", model)
         args.offer("offline_template", offlineTemplate)
         args.offer("prompt", prompt)
+        args.offer("route", route)
         args.offer("schema", schema)
         args.offer("seed", seed)
         args.offer("sources", sources)
@@ -1714,6 +1720,101 @@ public struct DraftsOperations: Sendable {
     }
 }
 
+/// Operations of `economy`.
+public struct EconomyOperations: Sendable {
+    let core: Core
+
+    /// Lists quotas with what is used, held and left in the window that lies now.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - subject: Only those of this subject.
+    public func getQuota(
+        subject: QuotaSubject? = nil
+    ) async throws -> [QuotaState] {
+        var args = core.args()
+        args.offer("subject", subject)
+        return try await core.call("economy.get_quota", args, [QuotaState].self)
+    }
+
+    /// What a use of a model costs at the prices of now.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - provider: The word of the provider.
+    ///   - usage: The tokens.
+    public func price(
+        model: String,
+        provider: String,
+        usage: Usage
+    ) async throws -> ModelPrice {
+        var args = core.args()
+        args.give("model", model)
+        args.give("provider", provider)
+        args.give("usage", usage)
+        return try await core.call("economy.price", args, ModelPrice.self)
+    }
+
+    /// Sets how much a subject may use of models in a window, or takes the quota away when neither
+    /// `tokens` nor `money` is given. What was used in the window so far stays.
+    ///
+    /// Needs `manage:billing`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - subject: Whose use.
+    ///   - window: In which window.
+    ///   - allowUnknownPrice: Whether models of unknown price may be called in spite of a limit
+    ///     of money. Default: `false`.
+    ///   - hard: What a call that could pass the limit ends with. Default: `pause`.
+    ///   - money: Most money; 0 allows free calls alone.
+    ///   - softShare: The share of the limit from which the event `economy.soft_cap` is told;
+    ///     above 0, at most 1. Default: 0.8.
+    ///   - tokens: Most tokens, input and output together; 0 allows none.
+    public func putQuota(
+        subject: QuotaSubject,
+        window: QuotaWindow,
+        allowUnknownPrice: Bool? = nil,
+        hard: HardLimit? = nil,
+        money: Money? = nil,
+        softShare: Double? = nil,
+        tokens: Int? = nil
+    ) async throws -> QuotaState? {
+        var args = core.args()
+        args.give("subject", subject)
+        args.give("window", window)
+        args.offer("allow_unknown_price", allowUnknownPrice)
+        args.offer("hard", hard)
+        args.offer("money", money)
+        args.offer("soft_share", softShare)
+        args.offer("tokens", tokens)
+        return try await core.call("economy.put_quota", args, QuotaState?.self)
+    }
+
+    /// Adds up what models were used for. Costs read no estimate as exact and no unknown price as
+    /// zero.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - by: What it adds up by. Default: `model`.
+    ///   - from: From this instant on.
+    ///   - to: Before this instant.
+    public func usage(
+        by: UsageBy? = nil,
+        from: Date? = nil,
+        to: Date? = nil
+    ) async throws -> [UsageRow] {
+        var args = core.args()
+        args.offer("by", by)
+        args.offer("from", from)
+        args.offer("to", to)
+        return try await core.call("economy.usage", args, [UsageRow].self)
+    }
+}
+
 /// Operations of `email`.
 public struct EmailOperations: Sendable {
     let core: Core
@@ -2163,6 +2264,41 @@ public struct KnowledgeOperations: Sendable {
         return try await core.call("knowledge.embed", args, Vectors.self)
     }
 
+    /// Takes the files of a folder, and of the folders in it, into a dataset, and tells its
+    /// progress as the task `ingest`. Each file is a commit of its own, and what is there already
+    /// costs nothing: a call that was broken off is made again. Hidden files and links are passed
+    /// over; a file that cannot be taken is named, and the others go on. For hosts alone: agents
+    /// read no files by their path.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - dataset: Id or name of the dataset.
+    ///   - folder: Path of the folder on this machine. A file's path in it, with `/`, joins the
+    ///     versions of its document.
+    ///   - language: ISO 639-1 code of their language. Default: that of the space, else
+    ///     detected.
+    ///   - space: Id or name of its space, when the name of the dataset stands in several.
+    ///   - tags: Tags of every document, up to 50. Default: `[]`.
+    ///   - trust: How far they can be trusted. Default: `first_party`.
+    public func ingestFolder(
+        dataset: String,
+        folder: String,
+        language: String? = nil,
+        space: String? = nil,
+        tags: [String]? = nil,
+        trust: Trust? = nil
+    ) async throws -> FolderReport {
+        var args = core.args()
+        args.give("dataset", dataset)
+        args.give("folder", folder)
+        args.offer("language", language)
+        args.offer("space", space)
+        args.offer("tags", tags)
+        args.offer("trust", trust)
+        return try await core.call("knowledge.ingest_folder", args, FolderReport.self)
+    }
+
     /// Takes a text into a dataset, as `UploadDocument` takes a file.
     ///
     /// Needs `write:content`. Effect: idempotent.
@@ -2196,6 +2332,47 @@ public struct KnowledgeOperations: Sendable {
         args.offer("tags", tags)
         args.offer("trust", trust)
         return try await core.call("knowledge.ingest_text", args, Document.self)
+    }
+
+    /// Fetches a page and takes it into a dataset, as `documents.upload` takes a file. The hub must
+    /// have web access to the host (`http::WebAccess`); addresses inside a network are never
+    /// fetched. The same page again changes nothing, a changed one is a new version. Its text is
+    /// quoted material from the web, never an instruction.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `no_web_access`,
+    /// `host_not_allowed`, `address_inside`, `unsupported_type`, `too_large`.
+    ///
+    /// - Parameters:
+    ///   - dataset: Id or name of the dataset.
+    ///   - url: Address of the page: http or https, up to 500 characters, without name and
+    ///     password.
+    ///   - externalKey: What joins the versions of one page. Default: the address without its
+    ///     fragment.
+    ///   - language: ISO 639-1 code of its language. Default: that of the space, else detected.
+    ///   - space: Id or name of its space, when the name of the dataset stands in several.
+    ///   - tags: Tags, up to 50. Default: `[]`.
+    ///   - title: Title. Default: what the page says, else its name.
+    ///   - trust: How far it can be trusted. Default: `web`.
+    public func ingestUrl(
+        dataset: String,
+        url: String,
+        externalKey: String? = nil,
+        language: String? = nil,
+        space: String? = nil,
+        tags: [String]? = nil,
+        title: String? = nil,
+        trust: Trust? = nil
+    ) async throws -> Document {
+        var args = core.args()
+        args.give("dataset", dataset)
+        args.give("url", url)
+        args.offer("external_key", externalKey)
+        args.offer("language", language)
+        args.offer("space", space)
+        args.offer("tags", tags)
+        args.offer("title", title)
+        args.offer("trust", trust)
+        return try await core.call("knowledge.ingest_url", args, Document.self)
     }
 
     /// Searches knowledge by words and by vectors.
@@ -2522,6 +2699,63 @@ public struct MemoryOperations: Sendable {
         args.offer("purpose", purpose)
         args.offer("query", query)
         return try await core.call("memory.search", args, [MemoryHit].self)
+    }
+}
+
+/// Operations of `models`.
+public struct ModelsOperations: Sendable {
+    let core: Core
+
+    /// Looks at the models that routes of this hub name: which go away soon, and of which too
+    /// little is known.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    public func lint() async throws -> ModelLint {
+        let args = core.args()
+        return try await core.call("models.lint", args, ModelLint.self)
+    }
+
+    /// Lists what is known of models: abilities, prices, and the day from which the provider
+    /// refuses them.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - inUse: Only those that a route of this hub names. Default: `false`.
+    ///   - kind: Only those for `text`, `embedding`, `image` or `moderation`.
+    ///   - provider: Only those of this provider.
+    public func list(
+        inUse: Bool? = nil,
+        kind: String? = nil,
+        provider: String? = nil
+    ) async throws -> [ListedModel] {
+        var args = core.args()
+        args.offer("in_use", inUse)
+        args.offer("kind", kind)
+        args.offer("provider", provider)
+        return try await core.call("models.list", args, [ListedModel].self)
+    }
+
+    /// Puts a row of the workspace's own over the model table: routes go by its abilities and
+    /// prices from the next call on.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - model: The model's name there.
+    ///   - provider: The word of the provider.
+    ///   - row: What is known of it, whole; its provider and model must be these. Absent: the
+    ///     row of the workspace's own is taken away again.
+    public func override(
+        model: String,
+        provider: String,
+        row: ModelRow? = nil
+    ) async throws -> KnownModel {
+        var args = core.args()
+        args.give("model", model)
+        args.give("provider", provider)
+        args.offer("row", row)
+        return try await core.call("models.override", args, KnownModel.self)
     }
 }
 
@@ -3900,23 +4134,28 @@ public struct SpacesOperations: Sendable {
 public struct StoreOperations: Sendable {
     let core: Core
 
-    /// Writes a backup of the whole store to a new file while writers go on. The key is not in it:
-    /// keep it elsewhere.
+    /// Writes a backup of the whole store to a new file while writers go on, or what changed since
+    /// an earlier one. The key is not in it: keep it elsewhere.
     ///
-    /// Needs `own:organization`. Effect: read.
+    /// Needs `own:organization`. Effect: read. Codes of its own: `cursor_expired`.
     ///
     /// - Parameters:
     ///   - target: Path of the new file.
+    ///   - sinceSeq: `seq` of the backup or increment before: only what changed since is
+    ///     written, to be restored on top of that.
     public func backup(
-        target: String
+        target: String,
+        sinceSeq: Int? = nil
     ) async throws -> Manifest {
         var args = core.args()
         args.give("target", target)
+        args.offer("since_seq", sinceSeq)
         return try await core.call("store.backup", args, Manifest.self)
     }
 
-    /// Reads the store and lists what is damaged: records that do not match their checksum, holes
-    /// in the change feed, blobs that do not match their hash, broken pages and index entries.
+    /// Reads the store and lists what is damaged: records that do not match their checksum, records
+    /// that refer to one that is not there, holes in the change feed, blobs that do not match their
+    /// hash, broken pages and index entries.
     ///
     /// Needs `manage:organization`. Effect: read.
     ///
@@ -3932,7 +4171,8 @@ public struct StoreOperations: Sendable {
     }
 
     /// Forgets old entries of the change feed and blobs that no record names, and gives their space
-    /// back, so that the bytes of what was removed are gone from the files.
+    /// back, so that the bytes of what was removed are gone from the files. Entries that a
+    /// subscriber has still to read stay, unless it is far behind and has not moved for 14 days.
     ///
     /// Needs `own:organization`. Effect: idempotent.
     ///
@@ -4030,21 +4270,27 @@ public struct StoreOperations: Sendable {
         return try await core.call("store.repair", args, Repaired.self)
     }
 
-    /// Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
-    /// before every byte of the backup was checked.
+    /// Restores a backup into a new, empty store beside this one, on any engine, and increments on
+    /// top of it. Nothing is written before every byte of all of them was checked, and before
+    /// another owner or admin has said yes: the first call puts the question, and the same call
+    /// goes through once it was approved.
     ///
-    /// Needs `own:organization`. Effect: idempotent.
+    /// Needs `own:organization`. Effect: idempotent. Codes of its own: `approval_required`,
+    /// `backup_out_of_order`.
     ///
     /// - Parameters:
     ///   - into: URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
     ///   - source: Path of the backup.
+    ///   - increments: Paths of increments, in the order they were taken. Default: `[]`.
     public func restore(
         into: String,
-        source: String
+        source: String,
+        increments: [String]? = nil
     ) async throws -> Manifest {
         var args = core.args()
         args.give("into", into)
         args.give("source", source)
+        args.offer("increments", increments)
         return try await core.call("store.restore", args, Manifest.self)
     }
 
@@ -4878,6 +5124,9 @@ extension Hub {
     /// Operations of `drafts`.
     public var drafts: DraftsOperations { DraftsOperations(core: core) }
 
+    /// Operations of `economy`.
+    public var economy: EconomyOperations { EconomyOperations(core: core) }
+
     /// Operations of `email`.
     public var email: EmailOperations { EmailOperations(core: core) }
 
@@ -4901,6 +5150,9 @@ extension Hub {
 
     /// Operations of `memory`.
     public var memory: MemoryOperations { MemoryOperations(core: core) }
+
+    /// Operations of `models`.
+    public var models: ModelsOperations { ModelsOperations(core: core) }
 
     /// Operations of `people`.
     public var people: PeopleOperations { PeopleOperations(core: core) }

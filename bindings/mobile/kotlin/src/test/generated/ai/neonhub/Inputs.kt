@@ -32,6 +32,7 @@ import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
+import ai.neonhub.models.HardLimit
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.JobState
 import ai.neonhub.models.Lifecycle
@@ -41,6 +42,8 @@ import ai.neonhub.models.MessagePart
 import ai.neonhub.models.MessageRole
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
+import ai.neonhub.models.ModelRow
+import ai.neonhub.models.Money
 import ai.neonhub.models.NewJob
 import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
@@ -59,6 +62,8 @@ import ai.neonhub.models.PromptValue
 import ai.neonhub.models.ProofMethod
 import ai.neonhub.models.ProviderSpec
 import ai.neonhub.models.QuietHours
+import ai.neonhub.models.QuotaSubject
+import ai.neonhub.models.QuotaWindow
 import ai.neonhub.models.Rate
 import ai.neonhub.models.RunStatus
 import ai.neonhub.models.SearchFilters
@@ -79,6 +84,8 @@ import ai.neonhub.models.Tone
 import ai.neonhub.models.ToolSource
 import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
+import ai.neonhub.models.Usage
+import ai.neonhub.models.UsageBy
 import ai.neonhub.models.Utm
 import ai.neonhub.models.VectorKind
 import ai.neonhub.models.VectorStorage
@@ -110,8 +117,10 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "ai.generate_text" to { hub, given -> hub.ai.generateText(
         facts = given.may("facts", JsonElement.serializer()),
         maxOutputTokens = given.may("max_output_tokens", Long.serializer()),
+        model = given.may("model", String.serializer()),
         offlineTemplate = given.may("offline_template", OfflineTemplate.serializer()),
         prompt = given.may("prompt", String.serializer()),
+        route = given.may("route", String.serializer()),
         schema = given.may("schema", JsonElement.serializer()),
         seed = given.may("seed", Long.serializer()),
         sources = given.may("sources", ListSerializer(SourceText.serializer())),
@@ -494,6 +503,28 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         draft = given.need("draft", String.serializer()),
         note = given.may("note", String.serializer()),
     ) },
+    "economy.get_quota" to { hub, given -> hub.economy.getQuota(
+        subject = given.may("subject", QuotaSubject.serializer()),
+    ) },
+    "economy.price" to { hub, given -> hub.economy.price(
+        model = given.need("model", String.serializer()),
+        provider = given.need("provider", String.serializer()),
+        usage = given.need("usage", Usage.serializer()),
+    ) },
+    "economy.put_quota" to { hub, given -> hub.economy.putQuota(
+        subject = given.need("subject", QuotaSubject.serializer()),
+        window = given.need("window", QuotaWindow.serializer()),
+        allowUnknownPrice = given.may("allow_unknown_price", Boolean.serializer()),
+        hard = given.may("hard", HardLimit.serializer()),
+        money = given.may("money", Money.serializer()),
+        softShare = given.may("soft_share", Double.serializer()),
+        tokens = given.may("tokens", Long.serializer()),
+    ) },
+    "economy.usage" to { hub, given -> hub.economy.usage(
+        by = given.may("by", UsageBy.serializer()),
+        from = given.may("from", InstantSerializer),
+        to = given.may("to", InstantSerializer),
+    ) },
     "email.unsubscribe" to { hub, given -> hub.email.unsubscribe(
         token = given.need("token", String.serializer()),
     ) },
@@ -590,6 +621,14 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         embedder = given.may("embedder", String.serializer()),
         kind = given.may("kind", VectorKind.serializer()),
     ) },
+    "knowledge.ingest_folder" to { hub, given -> hub.knowledge.ingestFolder(
+        dataset = given.need("dataset", String.serializer()),
+        folder = given.need("folder", String.serializer()),
+        language = given.may("language", String.serializer()),
+        space = given.may("space", String.serializer()),
+        tags = given.may("tags", ListSerializer(String.serializer())),
+        trust = given.may("trust", Trust.serializer()),
+    ) },
     "knowledge.ingest_text" to { hub, given -> hub.knowledge.ingestText(
         dataset = given.need("dataset", String.serializer()),
         text = given.need("text", String.serializer()),
@@ -598,6 +637,16 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         language = given.may("language", String.serializer()),
         space = given.may("space", String.serializer()),
         tags = given.may("tags", ListSerializer(String.serializer())),
+        trust = given.may("trust", Trust.serializer()),
+    ) },
+    "knowledge.ingest_url" to { hub, given -> hub.knowledge.ingestUrl(
+        dataset = given.need("dataset", String.serializer()),
+        url = given.need("url", String.serializer()),
+        externalKey = given.may("external_key", String.serializer()),
+        language = given.may("language", String.serializer()),
+        space = given.may("space", String.serializer()),
+        tags = given.may("tags", ListSerializer(String.serializer())),
+        title = given.may("title", String.serializer()),
         trust = given.may("trust", Trust.serializer()),
     ) },
     "knowledge.search" to { hub, given -> hub.knowledge.search(
@@ -672,6 +721,17 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         kinds = given.may("kinds", ListSerializer(MemoryKind.serializer())),
         purpose = given.may("purpose", String.serializer()),
         query = given.may("query", String.serializer()),
+    ) },
+    "models.lint" to { hub, _ -> hub.models.lint() },
+    "models.list" to { hub, given -> hub.models.list(
+        inUse = given.may("in_use", Boolean.serializer()),
+        kind = given.may("kind", String.serializer()),
+        provider = given.may("provider", String.serializer()),
+    ) },
+    "models.override" to { hub, given -> hub.models.override(
+        model = given.need("model", String.serializer()),
+        provider = given.need("provider", String.serializer()),
+        row = given.may("row", ModelRow.serializer()),
     ) },
     "people.candidates.accept" to { hub, given -> hub.people.candidates.accept(
         candidate = given.need("candidate", String.serializer()),
@@ -977,6 +1037,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "store.backup" to { hub, given -> hub.store.backup(
         target = given.need("target", String.serializer()),
+        sinceSeq = given.may("since_seq", Long.serializer()),
     ) },
     "store.check" to { hub, given -> hub.store.check(
         deep = given.may("deep", Boolean.serializer()),
@@ -1004,6 +1065,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "store.restore" to { hub, given -> hub.store.restore(
         into = given.need("into", String.serializer()),
         source = given.need("source", String.serializer()),
+        increments = given.may("increments", ListSerializer(String.serializer())),
     ) },
     "store.stats" to { hub, _ -> hub.store.stats() },
     "store.verify_backup" to { hub, given -> hub.store.verifyBackup(

@@ -81,7 +81,7 @@ public data class AgentRunPage(
 /**
  * One firing of a schedule and what came of it.
  *
- * @property agent What it starts: an operation, or queue and work.
+ * @property agent What it starts: an operation, agent and intent, or queue and work.
  * @property attempt Tries so far.
  * @property costMicros What models cost, in micros of the workspace's currency.
  * @property endedAt When it ended.
@@ -89,8 +89,9 @@ public data class AgentRunPage(
  * @property jobId Its job.
  * @property missedCount Instants before that passed while nothing ran.
  * @property plannedAt The instant it was planned for.
- * @property reason Why it was skipped, failed or cancelled.
- * @property runIds Runs it led to.
+ * @property reason Why it was skipped, failed or cancelled; while it runs, what its run
+ *   waits for.
+ * @property runIds Runs it led to, oldest first: one, and one more for each failed try.
  * @property scheduleId Its schedule.
  * @property startedAt When it started.
  * @property state State.
@@ -2507,6 +2508,24 @@ public enum class EffectClass(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * A model in use that goes away.
+ *
+ * @property isOver True when that day is past.
+ * @property model The model.
+ * @property provider Its provider.
+ * @property shutdownOn The day, `YYYY-MM-DD`.
+ * @property successor What the provider suggests in its place.
+ */
+@Serializable
+public data class Ending(
+    @SerialName("is_over") val isOver: Boolean,
+    val model: String,
+    val provider: String,
+    @SerialName("shutdown_on") val shutdownOn: String,
+    val successor: String? = null,
+)
+
 /** What the output is, and so what must be escaped in it. */
 @Serializable
 public enum class Escape(public val word: String) {
@@ -2708,6 +2727,42 @@ public data class Flow(
 )
 
 /**
+ * A file that cannot be found by search now.
+ *
+ * @property code A stable word: `unsupported_type`, `too_large`, `unreadable`, or the code
+ *   of an error.
+ * @property message What is wrong and what to do.
+ * @property path Its path in the folder, with `/`.
+ */
+@Serializable
+public data class FolderFault(
+    val code: String,
+    val message: String,
+    val path: String,
+)
+
+/**
+ * What became of the files of a folder.
+ *
+ * @property changed Of these: files that are new or were changed.
+ * @property embedded Chunks that were embedded.
+ * @property failed Files that cannot be found by search: broken, encrypted, of no format
+ *   that can be read.
+ * @property faults The first 1 000 of them, by path.
+ * @property files Files that were found.
+ * @property ready Files that are documents which can be found now.
+ */
+@Serializable
+public data class FolderReport(
+    val changed: Long,
+    val embedded: Long,
+    val failed: Long,
+    val faults: List<FolderFault>,
+    val files: Long,
+    val ready: Long,
+)
+
+/**
  * What was forgotten.
  *
  * @property memories Ids of the memories that are gone.
@@ -2791,6 +2846,8 @@ public data class GateVerdict(
  * What the model answered.
  *
  * @property citations Sources behind the words.
+ * @property cost What it cost by the model table; absent when no price is known, which does
+ *   not mean that it was free.
  * @property isComplete False when the token limit cut it.
  * @property isOffline True when the offline model made it.
  * @property json The parsed answer, when a schema was given.
@@ -2805,6 +2862,7 @@ public data class GateVerdict(
 @Serializable
 public data class GeneratedText(
     val citations: List<AiCitation> = emptyList(),
+    val cost: ModelCost? = null,
     @SerialName("is_complete") val isComplete: Boolean,
     @SerialName("is_offline") val isOffline: Boolean,
     val json: JsonElement? = null,
@@ -2844,6 +2902,18 @@ public data class Greeting(
     val general: String,
     val personal: String,
 )
+
+/** What a call that would pass the limit ends with. */
+@Serializable
+public enum class HardLimit(public val word: String) {
+    /** `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was raised. */
+    @SerialName("pause") Pause("pause"),
+    /** `BudgetExceeded` with the code `budget_spent`. */
+    @SerialName("fail") Fail("fail"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * One try to heal a part.
@@ -3510,6 +3580,16 @@ public data class KnowledgeDropped(
 )
 
 /**
+ * What the table says of a model.
+ *
+ * @property row The row that holds now; absent when the model is unknown.
+ */
+@Serializable
+public data class KnownModel(
+    val row: ModelRow? = null,
+)
+
+/**
  * A measure of success.
  *
  * @property metric What is measured, such as `email.click_rate`.
@@ -3683,6 +3763,20 @@ public data class Link(
 )
 
 /**
+ * A model as `models.list` shows it.
+ *
+ * @property isInUse True when a route of this hub names it.
+ * @property isOwn True when the row is the workspace's own.
+ * @property row What is known of it.
+ */
+@Serializable
+public data class ListedModel(
+    @SerialName("is_in_use") val isInUse: Boolean,
+    @SerialName("is_own") val isOwn: Boolean,
+    val row: ModelRow,
+)
+
+/**
  * What a backup holds.
  *
  * @property engine Engine that it was taken from.
@@ -3690,6 +3784,7 @@ public data class Link(
  * @property records Records.
  * @property seq Position of the last commit it holds.
  * @property sha256 SHA-256 of everything before the last line, hex.
+ * @property sinceSeq For an increment: the position it goes on from.
  * @property sizeBytes Bytes of the file.
  */
 @Serializable
@@ -3699,6 +3794,7 @@ public data class Manifest(
     val records: Long,
     val seq: Long,
     val sha256: String,
+    @SerialName("since_seq") val sinceSeq: Long? = null,
     @SerialName("size_bytes") val sizeBytes: Long,
 )
 
@@ -4121,6 +4217,86 @@ public enum class Mode(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * What a call of a model cost.
+ *
+ * @property currency ISO 4217 code; `XXX` (no currency) for the offline model, which costs
+ *   nothing.
+ * @property isEstimated True when the provider did not count the tokens.
+ * @property micros Millionths of a unit of the currency, rounded up.
+ */
+@Serializable
+public data class ModelCost(
+    val currency: String,
+    @SerialName("is_estimated") val isEstimated: Boolean,
+    val micros: Long,
+)
+
+/**
+ * What `models.lint` found.
+ *
+ * @property endings Models in use that their providers refuse within 60 days, or already.
+ * @property unknown Models in use of which nothing is known, as `provider/model`: they are
+ *   trusted with text only.
+ * @property unpriced Models in use whose price is not known, as `provider/model`: they
+ *   answer nothing where a limit is set.
+ */
+@Serializable
+public data class ModelLint(
+    val endings: List<Ending>,
+    val unknown: List<String>,
+    val unpriced: List<String>,
+)
+
+/**
+ * A price, if it is known.
+ *
+ * @property currency The currency; `XXX` for the offline model.
+ * @property micros In micros; absent when no price is known, which does not mean that it is
+ *   free.
+ * @property priceVersion The version of the model table.
+ */
+@Serializable
+public data class ModelPrice(
+    val currency: String? = null,
+    val micros: Long? = null,
+    @SerialName("price_version") val priceVersion: String,
+)
+
+/**
+ * One model.
+ *
+ * @property caps What it can do.
+ * @property contextTokens Tokens of input and output together.
+ * @property dims Numbers of one vector, of a model for embeddings.
+ * @property kinds `text`, `embedding`, `image`, `moderation`.
+ * @property maxOutput Most tokens of one answer.
+ * @property model Its name there.
+ * @property prices What it costs; unknown when absent.
+ * @property provider The word of its provider.
+ * @property quality How good its answers are for the host's purposes, 0..=1.
+ * @property releasedOn First day, `YYYY-MM-DD`.
+ * @property shutdownOn Day from which the provider refuses it, `YYYY-MM-DD`.
+ * @property source Where the row was read, and when.
+ * @property successor What the provider suggests in its place.
+ */
+@Serializable
+public data class ModelRow(
+    val caps: RowCaps? = null,
+    @SerialName("context_tokens") val contextTokens: Long? = null,
+    val dims: Long? = null,
+    val kinds: List<String> = emptyList(),
+    @SerialName("max_output") val maxOutput: Long? = null,
+    val model: String,
+    val prices: Prices? = null,
+    val provider: String,
+    val quality: Double? = null,
+    @SerialName("released_on") val releasedOn: String? = null,
+    @SerialName("shutdown_on") val shutdownOn: String? = null,
+    val source: String = "",
+    val successor: String? = null,
+)
 
 /**
  * An amount in minor units (cents) of one currency.
@@ -5062,6 +5238,29 @@ public data class Preferences(
     @SerialName("topics_off") val topicsOff: List<String> = emptyList(),
 )
 
+/**
+ * Prices of one model in micros of a currency per million tokens: 2 000 000 is 2.00 per million.
+ *
+ * @property batchFactor What a call in a batch costs of the price, 0..=1.
+ * @property cacheWrite1h Input tokens written to a cache that lives an hour.
+ * @property cacheWrite5m Input tokens written to a cache that lives 5 minutes.
+ * @property cachedRead Input tokens read from a cache. Absent: as `input`, which is never
+ *   less.
+ * @property currency ISO 4217 code.
+ * @property input Input tokens that were not cached.
+ * @property output Output tokens, reasoning among them.
+ */
+@Serializable
+public data class Prices(
+    @SerialName("batch_factor") val batchFactor: Double? = null,
+    @SerialName("cache_write_1h") val cacheWrite1h: Long? = null,
+    @SerialName("cache_write_5m") val cacheWrite5m: Long? = null,
+    @SerialName("cached_read") val cachedRead: Long? = null,
+    val currency: String,
+    val input: Long,
+    val output: Long,
+)
+
 /** Who acts. */
 @Serializable
 @JsonClassDiscriminator("kind")
@@ -5344,6 +5543,125 @@ public data class QuietHours(
 )
 
 /**
+ * How much a subject may use in a window.
+ *
+ * @property allowUnknownPrice Whether calls of unknown price may pass a limit of money.
+ * @property hard What a call that would pass it ends with.
+ * @property id Id.
+ * @property money Most money.
+ * @property softShare The share of the limit from which `economy.soft_cap` is told, once a
+ *   window; above 0, at most 1.
+ * @property subject Whose use.
+ * @property tokens Most tokens, input and output together.
+ * @property window In which window.
+ */
+@Serializable
+public data class Quota(
+    @SerialName("allow_unknown_price") val allowUnknownPrice: Boolean = false,
+    val hard: HardLimit,
+    val id: String,
+    val money: Money? = null,
+    @SerialName("soft_share") val softShare: Double,
+    val subject: QuotaSubject,
+    val tokens: Long? = null,
+    val window: QuotaWindow,
+)
+
+/**
+ * A quota and what is left of it.
+ *
+ * @property at The window that lies now, such as `2026-11-21`; absent for one of runs.
+ * @property heldMicros Micros that calls under way hold.
+ * @property heldTokens Tokens that calls under way hold.
+ * @property leftMicros Micros left for new calls, when money is limited.
+ * @property leftTokens Tokens left for new calls, when they are limited.
+ * @property quota The quota.
+ * @property usedMicros Micros used in it.
+ * @property usedTokens Tokens used in it.
+ */
+@Serializable
+public data class QuotaState(
+    val at: String? = null,
+    @SerialName("held_micros") val heldMicros: Long,
+    @SerialName("held_tokens") val heldTokens: Long,
+    @SerialName("left_micros") val leftMicros: Long? = null,
+    @SerialName("left_tokens") val leftTokens: Long? = null,
+    val quota: Quota,
+    @SerialName("used_micros") val usedMicros: Long,
+    @SerialName("used_tokens") val usedTokens: Long,
+)
+
+/** Whose use is bounded. */
+@Serializable
+@JsonClassDiscriminator("kind")
+public sealed interface QuotaSubject
+
+/**
+ * An agent's, for whomever it works.
+ *
+ * @property name Its name.
+ */
+@Serializable
+@SerialName("agent")
+public data class QuotaSubjectAgent(
+    val name: String,
+) : QuotaSubject
+
+/**
+ * That of calls labelled with a campaign.
+ *
+ * @property id Its id.
+ */
+@Serializable
+@SerialName("campaign")
+public data class QuotaSubjectCampaign(
+    val id: String,
+) : QuotaSubject
+
+/**
+ * One caller's.
+ *
+ * @property id As records name it: `user:ada`, `api_key:..`.
+ */
+@Serializable
+@SerialName("principal")
+public data class QuotaSubjectPrincipal(
+    val id: String,
+) : QuotaSubject
+
+/**
+ * One run's.
+ *
+ * @property id Its id.
+ */
+@Serializable
+@SerialName("run")
+public data class QuotaSubjectRun(
+    val id: String,
+) : QuotaSubject
+
+/** Everybody's in the workspace. */
+@Serializable
+@SerialName("workspace")
+public data object QuotaSubjectWorkspace : QuotaSubject
+
+/** How long use adds up. */
+@Serializable
+public enum class QuotaWindow(public val word: String) {
+    /** Within one run; calls outside of runs are not bounded by it. */
+    @SerialName("run") Run("run"),
+    /** An hour by UTC. */
+    @SerialName("hour") Hour("hour"),
+    /** A day by UTC. */
+    @SerialName("day") Day("day"),
+    /** A month by UTC. */
+    @SerialName("month") Month("month"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * So many calls per window; the whole window may come at once.
  *
  * @property max Calls, 1..=1 000 000.
@@ -5570,6 +5888,34 @@ public data class Review(
 public data class RootRotated(
     @SerialName("data_keys") val dataKeys: Long,
     val provider: String,
+)
+
+/**
+ * What a model can do, as a row says it.
+ *
+ * @property documents Reads documents.
+ * @property forcedChoice Can be made to call one.
+ * @property imagesIn Sees pictures.
+ * @property jsonSchema Answers in JSON of a schema.
+ * @property parallelTools Calls several at once.
+ * @property reasoning Takes a wish how much to think.
+ * @property sampling Takes temperature and `top_p`.
+ * @property seeded Gives the same answer for the same seed.
+ * @property strict Holds to it strictly.
+ * @property tools Calls tools.
+ */
+@Serializable
+public data class RowCaps(
+    val documents: Boolean = false,
+    @SerialName("forced_choice") val forcedChoice: Boolean = false,
+    @SerialName("images_in") val imagesIn: Boolean = false,
+    @SerialName("json_schema") val jsonSchema: Boolean = false,
+    @SerialName("parallel_tools") val parallelTools: Boolean = false,
+    val reasoning: Boolean = false,
+    val sampling: Boolean = false,
+    val seeded: Boolean = false,
+    val strict: Boolean = false,
+    val tools: Boolean = false,
 )
 
 /**
@@ -6710,6 +7056,21 @@ public enum class Taint(public val word: String) {
 public sealed interface Target
 
 /**
+ * An intent of an agent: each firing is a run.
+ *
+ * @property agent The agent's name.
+ * @property input Input of the run.
+ * @property intent The intent; not needed for an agent that has only one.
+ */
+@Serializable
+@SerialName("agent")
+public data class TargetAgent(
+    val agent: String,
+    val input: JsonElement? = null,
+    val intent: String? = null,
+) : Target
+
+/**
  * A job of a queue.
  *
  * @property name Name of the work.
@@ -7101,6 +7462,48 @@ public data class Usage(
     @SerialName("input_uncached") val inputUncached: Long = 0L,
     @SerialName("output_reasoning") val outputReasoning: Long = 0L,
     @SerialName("output_visible") val outputVisible: Long = 0L,
+)
+
+/** What a report adds up by. */
+@Serializable
+public enum class UsageBy(public val word: String) {
+    /** By `provider/model`. */
+    @SerialName("model") Model("model"),
+    /** By agent; calls outside of agents are under an empty name. */
+    @SerialName("agent") Agent("agent"),
+    /** By campaign; calls without one are under an empty name. */
+    @SerialName("campaign") Campaign("campaign"),
+    /** By caller. */
+    @SerialName("principal") Principal("principal"),
+    /** By run; calls outside of runs are under an empty name. */
+    @SerialName("run") Run("run"),
+    /** By day, by UTC. */
+    @SerialName("day") Day("day"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One line of a report: calls of one name in one currency.
+ *
+ * @property calls Calls.
+ * @property costMicros Their cost in micros.
+ * @property currency The currency of the cost; absent for calls whose price is not known.
+ * @property estimated Calls whose tokens are estimated.
+ * @property input Tokens read, from caches and written to them too.
+ * @property name What it is about.
+ * @property output Tokens written, those of reasoning too.
+ */
+@Serializable
+public data class UsageRow(
+    val calls: Long,
+    @SerialName("cost_micros") val costMicros: Long,
+    val currency: String? = null,
+    val estimated: Long,
+    val input: Long,
+    val name: String,
+    val output: Long,
 )
 
 /**

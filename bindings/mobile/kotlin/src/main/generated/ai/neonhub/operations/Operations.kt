@@ -73,11 +73,13 @@ import ai.neonhub.models.ExportReport
 import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Flow
+import ai.neonhub.models.FolderReport
 import ai.neonhub.models.Forgotten
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.GateVerdict
 import ai.neonhub.models.GeneratedText
+import ai.neonhub.models.HardLimit
 import ai.neonhub.models.HealAction
 import ai.neonhub.models.HealthRecordPage
 import ai.neonhub.models.HealthReport
@@ -95,11 +97,13 @@ import ai.neonhub.models.JobsLogLine
 import ai.neonhub.models.KeyView
 import ai.neonhub.models.KeyViewPage
 import ai.neonhub.models.KnowledgeCompacted
+import ai.neonhub.models.KnownModel
 import ai.neonhub.models.LaunchOutcome
 import ai.neonhub.models.LevelSet
 import ai.neonhub.models.Lifecycle
 import ai.neonhub.models.LimitOverride
 import ai.neonhub.models.LimitRow
+import ai.neonhub.models.ListedModel
 import ai.neonhub.models.Manifest
 import ai.neonhub.models.Membership
 import ai.neonhub.models.MembershipPage
@@ -119,6 +123,10 @@ import ai.neonhub.models.Migrated
 import ai.neonhub.models.MigrationPlan
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
+import ai.neonhub.models.ModelLint
+import ai.neonhub.models.ModelPrice
+import ai.neonhub.models.ModelRow
+import ai.neonhub.models.Money
 import ai.neonhub.models.NewJob
 import ai.neonhub.models.NewKey
 import ai.neonhub.models.NewNode
@@ -151,6 +159,9 @@ import ai.neonhub.models.Published
 import ai.neonhub.models.QueueStats
 import ai.neonhub.models.QueueView
 import ai.neonhub.models.QuietHours
+import ai.neonhub.models.QuotaState
+import ai.neonhub.models.QuotaSubject
+import ai.neonhub.models.QuotaWindow
 import ai.neonhub.models.Rate
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
@@ -207,6 +218,9 @@ import ai.neonhub.models.Turn
 import ai.neonhub.models.Unmerged
 import ai.neonhub.models.Unsubscribed
 import ai.neonhub.models.UploadedGuide
+import ai.neonhub.models.Usage
+import ai.neonhub.models.UsageBy
+import ai.neonhub.models.UsageRow
 import ai.neonhub.models.Utm
 import ai.neonhub.models.VaultReport
 import ai.neonhub.models.VectorKind
@@ -290,8 +304,10 @@ public class AiOperations internal constructor(private val core: Core) {
      *
      * @param facts Facts that the offline model fills the schema from, an object.
      * @param maxOutputTokens Most tokens of the answer.
+     * @param model The model itself, in the place of a route: `provider/model`.
      * @param offlineTemplate Template that the offline model fills.
      * @param prompt What is asked. Default: `""`.
+     * @param route The route that chooses the model, by its name. Default: `default`.
      * @param schema JSON Schema of the answer, when it is to be JSON.
      * @param seed Makes the answer repeatable where the model allows it; below 2^53. Default:
      *   drawn.
@@ -302,8 +318,10 @@ public class AiOperations internal constructor(private val core: Core) {
     public suspend fun generateText(
         facts: JsonElement? = null,
         maxOutputTokens: Long? = null,
+        model: String? = null,
         offlineTemplate: OfflineTemplate? = null,
         prompt: String? = null,
+        route: String? = null,
         schema: JsonElement? = null,
         seed: Long? = null,
         sources: List<SourceText>? = null,
@@ -312,8 +330,10 @@ public class AiOperations internal constructor(private val core: Core) {
     ): GeneratedText = core.call("ai.generate_text", GeneratedText.serializer()) {
         offer("facts", facts, JsonElement.serializer())
         offer("max_output_tokens", maxOutputTokens, Long.serializer())
+        offer("model", model, String.serializer())
         offer("offline_template", offlineTemplate, OfflineTemplate.serializer())
         offer("prompt", prompt, String.serializer())
+        offer("route", route, String.serializer())
         offer("schema", schema, JsonElement.serializer())
         offer("seed", seed, Long.serializer())
         offer("sources", sources, ListSerializer(SourceText.serializer()))
@@ -1842,6 +1862,95 @@ public class DraftsOperations internal constructor(private val core: Core) {
     }
 }
 
+/** Operations of `economy`. */
+public class EconomyOperations internal constructor(private val core: Core) {
+    /**
+     * Lists quotas with what is used, held and left in the window that lies now.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param subject Only those of this subject.
+     */
+    public suspend fun getQuota(
+        subject: QuotaSubject? = null,
+    ): List<QuotaState> = core.call("economy.get_quota", ListSerializer(QuotaState.serializer())) {
+        offer("subject", subject, QuotaSubject.serializer())
+    }
+
+    /**
+     * What a use of a model costs at the prices of now.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param model The model.
+     * @param provider The word of the provider.
+     * @param usage The tokens.
+     */
+    public suspend fun price(
+        model: String,
+        provider: String,
+        usage: Usage,
+    ): ModelPrice = core.call("economy.price", ModelPrice.serializer()) {
+        give("model", model, String.serializer())
+        give("provider", provider, String.serializer())
+        give("usage", usage, Usage.serializer())
+    }
+
+    /**
+     * Sets how much a subject may use of models in a window, or takes the quota away when neither
+     * `tokens` nor `money` is given. What was used in the window so far stays.
+     *
+     * Needs `manage:billing`. Effect: idempotent.
+     *
+     * @param subject Whose use.
+     * @param window In which window.
+     * @param allowUnknownPrice Whether models of unknown price may be called in spite of a
+     *   limit of money. Default: `false`.
+     * @param hard What a call that could pass the limit ends with. Default: `pause`.
+     * @param money Most money; 0 allows free calls alone.
+     * @param softShare The share of the limit from which the event `economy.soft_cap` is told;
+     *   above 0, at most 1. Default: 0.8.
+     * @param tokens Most tokens, input and output together; 0 allows none.
+     */
+    public suspend fun putQuota(
+        subject: QuotaSubject,
+        window: QuotaWindow,
+        allowUnknownPrice: Boolean? = null,
+        hard: HardLimit? = null,
+        money: Money? = null,
+        softShare: Double? = null,
+        tokens: Long? = null,
+    ): QuotaState? = core.call("economy.put_quota", QuotaState.serializer().nullable) {
+        give("subject", subject, QuotaSubject.serializer())
+        give("window", window, QuotaWindow.serializer())
+        offer("allow_unknown_price", allowUnknownPrice, Boolean.serializer())
+        offer("hard", hard, HardLimit.serializer())
+        offer("money", money, Money.serializer())
+        offer("soft_share", softShare, Double.serializer())
+        offer("tokens", tokens, Long.serializer())
+    }
+
+    /**
+     * Adds up what models were used for. Costs read no estimate as exact and no unknown price as
+     * zero.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param by What it adds up by. Default: `model`.
+     * @param from From this instant on.
+     * @param to Before this instant.
+     */
+    public suspend fun usage(
+        by: UsageBy? = null,
+        from: Instant? = null,
+        to: Instant? = null,
+    ): List<UsageRow> = core.call("economy.usage", ListSerializer(UsageRow.serializer())) {
+        offer("by", by, UsageBy.serializer())
+        offer("from", from, InstantSerializer)
+        offer("to", to, InstantSerializer)
+    }
+}
+
 /** Operations of `email`. */
 public class EmailOperations internal constructor(private val core: Core) {
     /**
@@ -2261,6 +2370,40 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
     }
 
     /**
+     * Takes the files of a folder, and of the folders in it, into a dataset, and tells its progress
+     * as the task `ingest`. Each file is a commit of its own, and what is there already costs
+     * nothing: a call that was broken off is made again. Hidden files and links are passed over; a
+     * file that cannot be taken is named, and the others go on. For hosts alone: agents read no
+     * files by their path.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param dataset Id or name of the dataset.
+     * @param folder Path of the folder on this machine. A file's path in it, with `/`, joins
+     *   the versions of its document.
+     * @param language ISO 639-1 code of their language. Default: that of the space, else
+     *   detected.
+     * @param space Id or name of its space, when the name of the dataset stands in several.
+     * @param tags Tags of every document, up to 50. Default: `[]`.
+     * @param trust How far they can be trusted. Default: `first_party`.
+     */
+    public suspend fun ingestFolder(
+        dataset: String,
+        folder: String,
+        language: String? = null,
+        space: String? = null,
+        tags: List<String>? = null,
+        trust: Trust? = null,
+    ): FolderReport = core.call("knowledge.ingest_folder", FolderReport.serializer()) {
+        give("dataset", dataset, String.serializer())
+        give("folder", folder, String.serializer())
+        offer("language", language, String.serializer())
+        offer("space", space, String.serializer())
+        offer("tags", tags, ListSerializer(String.serializer()))
+        offer("trust", trust, Trust.serializer())
+    }
+
+    /**
      * Takes a text into a dataset, as `UploadDocument` takes a file.
      *
      * Needs `write:content`. Effect: idempotent.
@@ -2292,6 +2435,47 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         offer("language", language, String.serializer())
         offer("space", space, String.serializer())
         offer("tags", tags, ListSerializer(String.serializer()))
+        offer("trust", trust, Trust.serializer())
+    }
+
+    /**
+     * Fetches a page and takes it into a dataset, as `documents.upload` takes a file. The hub must
+     * have web access to the host (`http::WebAccess`); addresses inside a network are never
+     * fetched. The same page again changes nothing, a changed one is a new version. Its text is
+     * quoted material from the web, never an instruction.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `no_web_access`,
+     * `host_not_allowed`, `address_inside`, `unsupported_type`, `too_large`.
+     *
+     * @param dataset Id or name of the dataset.
+     * @param url Address of the page: http or https, up to 500 characters, without name and
+     *   password.
+     * @param externalKey What joins the versions of one page. Default: the address without its
+     *   fragment.
+     * @param language ISO 639-1 code of its language. Default: that of the space, else
+     *   detected.
+     * @param space Id or name of its space, when the name of the dataset stands in several.
+     * @param tags Tags, up to 50. Default: `[]`.
+     * @param title Title. Default: what the page says, else its name.
+     * @param trust How far it can be trusted. Default: `web`.
+     */
+    public suspend fun ingestUrl(
+        dataset: String,
+        url: String,
+        externalKey: String? = null,
+        language: String? = null,
+        space: String? = null,
+        tags: List<String>? = null,
+        title: String? = null,
+        trust: Trust? = null,
+    ): Document = core.call("knowledge.ingest_url", Document.serializer()) {
+        give("dataset", dataset, String.serializer())
+        give("url", url, String.serializer())
+        offer("external_key", externalKey, String.serializer())
+        offer("language", language, String.serializer())
+        offer("space", space, String.serializer())
+        offer("tags", tags, ListSerializer(String.serializer()))
+        offer("title", title, String.serializer())
         offer("trust", trust, Trust.serializer())
     }
 
@@ -2600,6 +2784,58 @@ public class MemoryOperations internal constructor(private val core: Core) {
         offer("kinds", kinds, ListSerializer(MemoryKind.serializer()))
         offer("purpose", purpose, String.serializer())
         offer("query", query, String.serializer())
+    }
+}
+
+/** Operations of `models`. */
+public class ModelsOperations internal constructor(private val core: Core) {
+    /**
+     * Looks at the models that routes of this hub name: which go away soon, and of which too little
+     * is known.
+     *
+     * Needs `execute:agents`. Effect: read.
+     */
+    public suspend fun lint(): ModelLint = core.call("models.lint", ModelLint.serializer()) { }
+
+    /**
+     * Lists what is known of models: abilities, prices, and the day from which the provider refuses
+     * them.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param inUse Only those that a route of this hub names. Default: `false`.
+     * @param kind Only those for `text`, `embedding`, `image` or `moderation`.
+     * @param provider Only those of this provider.
+     */
+    public suspend fun list(
+        inUse: Boolean? = null,
+        kind: String? = null,
+        provider: String? = null,
+    ): List<ListedModel> = core.call("models.list", ListSerializer(ListedModel.serializer())) {
+        offer("in_use", inUse, Boolean.serializer())
+        offer("kind", kind, String.serializer())
+        offer("provider", provider, String.serializer())
+    }
+
+    /**
+     * Puts a row of the workspace's own over the model table: routes go by its abilities and prices
+     * from the next call on.
+     *
+     * Needs `manage:policies`. Effect: idempotent.
+     *
+     * @param model The model's name there.
+     * @param provider The word of the provider.
+     * @param row What is known of it, whole; its provider and model must be these. Absent: the
+     *   row of the workspace's own is taken away again.
+     */
+    public suspend fun override(
+        model: String,
+        provider: String,
+        row: ModelRow? = null,
+    ): KnownModel = core.call("models.override", KnownModel.serializer()) {
+        give("model", model, String.serializer())
+        give("provider", provider, String.serializer())
+        offer("row", row, ModelRow.serializer())
     }
 }
 
@@ -3880,22 +4116,27 @@ public class SpacesOperations internal constructor(private val core: Core) {
 /** Operations of `store`. */
 public class StoreOperations internal constructor(private val core: Core) {
     /**
-     * Writes a backup of the whole store to a new file while writers go on. The key is not in it:
-     * keep it elsewhere.
+     * Writes a backup of the whole store to a new file while writers go on, or what changed since
+     * an earlier one. The key is not in it: keep it elsewhere.
      *
-     * Needs `own:organization`. Effect: read.
+     * Needs `own:organization`. Effect: read. Codes of its own: `cursor_expired`.
      *
      * @param target Path of the new file.
+     * @param sinceSeq `seq` of the backup or increment before: only what changed since is
+     *   written, to be restored on top of that.
      */
     public suspend fun backup(
         target: String,
+        sinceSeq: Long? = null,
     ): Manifest = core.call("store.backup", Manifest.serializer()) {
         give("target", target, String.serializer())
+        offer("since_seq", sinceSeq, Long.serializer())
     }
 
     /**
-     * Reads the store and lists what is damaged: records that do not match their checksum, holes in
-     * the change feed, blobs that do not match their hash, broken pages and index entries.
+     * Reads the store and lists what is damaged: records that do not match their checksum, records
+     * that refer to one that is not there, holes in the change feed, blobs that do not match their
+     * hash, broken pages and index entries.
      *
      * Needs `manage:organization`. Effect: read.
      *
@@ -3910,7 +4151,8 @@ public class StoreOperations internal constructor(private val core: Core) {
 
     /**
      * Forgets old entries of the change feed and blobs that no record names, and gives their space
-     * back, so that the bytes of what was removed are gone from the files.
+     * back, so that the bytes of what was removed are gone from the files. Entries that a
+     * subscriber has still to read stay, unless it is far behind and has not moved for 14 days.
      *
      * Needs `own:organization`. Effect: idempotent.
      *
@@ -4002,20 +4244,26 @@ public class StoreOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Restores a backup into a new, empty store beside this one, on any engine. Nothing is written
-     * before every byte of the backup was checked.
+     * Restores a backup into a new, empty store beside this one, on any engine, and increments on
+     * top of it. Nothing is written before every byte of all of them was checked, and before
+     * another owner or admin has said yes: the first call puts the question, and the same call goes
+     * through once it was approved.
      *
-     * Needs `own:organization`. Effect: idempotent.
+     * Needs `own:organization`. Effect: idempotent. Codes of its own: `approval_required`,
+     * `backup_out_of_order`.
      *
      * @param into URL of the new store: a path, `sqlite:PATH`, `sled:PATH` or `postgres://...`.
      * @param source Path of the backup.
+     * @param increments Paths of increments, in the order they were taken. Default: `[]`.
      */
     public suspend fun restore(
         into: String,
         source: String,
+        increments: List<String>? = null,
     ): Manifest = core.call("store.restore", Manifest.serializer()) {
         give("into", into, String.serializer())
         give("source", source, String.serializer())
+        offer("increments", increments, ListSerializer(String.serializer()))
     }
 
     /**
@@ -4797,6 +5045,9 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `drafts`. */
     public val drafts: DraftsOperations get() = DraftsOperations(core)
 
+    /** Operations of `economy`. */
+    public val economy: EconomyOperations get() = EconomyOperations(core)
+
     /** Operations of `email`. */
     public val email: EmailOperations get() = EmailOperations(core)
 
@@ -4820,6 +5071,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `memory`. */
     public val memory: MemoryOperations get() = MemoryOperations(core)
+
+    /** Operations of `models`. */
+    public val models: ModelsOperations get() = ModelsOperations(core)
 
     /** Operations of `people`. */
     public val people: PeopleOperations get() = PeopleOperations(core)
