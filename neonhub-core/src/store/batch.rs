@@ -128,6 +128,7 @@ impl Batch {
 
     /// Milliseconds within which it must be safe; none: before the commit returns. A chain proves what was done, so its
     /// entries never wait.
+    #[cfg(any(feature = "sled", feature = "sqlite"))]
     pub(super) fn window(&self) -> Option<u32> {
         match self.durability {
             Durability::Batched(ms) if self.links.is_empty() => Some(ms),
