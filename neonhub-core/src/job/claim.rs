@@ -55,7 +55,7 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Resu
         return Ok(Vec::new());
     }
     let mut jobs = Vec::new();
-    // With groups that are busy, the engine's way fails and the next try looks first.
+    // Where groups are due, or another was faster, the next way looks first.
     let taken = if is_first {
         take_unlocked(&cx, queue, want, now, control.as_ref(), &mut jobs).await?
     } else {
@@ -75,7 +75,8 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Resu
     Ok(jobs)
 }
 
-/// The engine's own way to take rows that nobody else is taking, where it has one.
+/// The engine's own way to take rows that nobody else is taking, where it has one. Not for jobs of groups: who skips rows
+/// that another is taking could give a later job of a group the place of an earlier one.
 async fn take_unlocked(
     cx: &Scope,
     queue: &Queue,
@@ -94,16 +95,14 @@ async fn take_unlocked(
     if queries.is_empty() {
         return Ok(Some(()));
     }
+    let mut has_group = false;
     let make = Box::new(|rows: Vec<Row>| {
         let mut found = rows.iter().map(Stored::<Job>::from_row).collect::<Result<Vec<_>>>()?;
         found.sort_by_cached_key(|j| order(&j.body, now));
-        let mut groups = Groups::default();
-        jobs.extend(
-            found
-                .into_iter()
-                .filter_map(|mut job| groups.admit(queue, &mut job.body).then_some(job))
-                .take(want),
-        );
+        has_group = found.iter().any(|job| job.group_key.is_some());
+        if !has_group {
+            jobs.extend(found.into_iter().take(want));
+        }
         if !jobs.is_empty() {
             stage(cx, queue, control, jobs, now)?;
         }
@@ -112,7 +111,7 @@ async fn take_unlocked(
     });
     match cx.store().claim(Kind::of::<Job>(), cx.workspace(), &queries, make).await {
         None => Ok(None),
-        Some(done) => done.map(|_| Some(())),
+        Some(done) => done.map(|_| (!has_group).then_some(())),
     }
 }
 
