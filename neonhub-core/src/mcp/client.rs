@@ -134,7 +134,7 @@ pub(super) async fn connect(
         }
     };
     cx.hub().links().put(cx, Arc::clone(&link));
-    offer(cx, &link, server, now)
+    offer(cx, &link, server, &now)
 }
 
 pub(super) async fn refresh(
@@ -163,16 +163,16 @@ pub(super) async fn refresh(
         (known.body.pinned_at, known.body.pinned_by) = (cx.now(), cx.label().to_owned());
         cx.save(&known)?;
     }
-    offer(cx, &link, known.body, now)
+    offer(cx, &link, known.body, &now)
 }
 
 /// Makes the tools of a server usable, if they are those that were accepted.
-fn offer(cx: &Scope, link: &Arc<Link>, server: McpServer, now: Vec<McpTool>) -> Result<McpLink> {
+fn offer(cx: &Scope, link: &Arc<Link>, server: McpServer, now: &[McpTool]) -> Result<McpLink> {
     take_away(cx, &server.name);
-    let tools_hash = pin::hash(&now)?;
+    let tools_hash = pin::hash(now)?;
     let is_accepted = tools_hash == server.tools_hash;
     link.changed.store(!is_accepted, Ordering::Release);
-    let (tools, left_out) = pin::tools(&server.name, &now);
+    let (tools, left_out) = pin::tools(&server.name, now);
     let mut names = Vec::new();
     if is_accepted {
         for (info, theirs) in tools {
@@ -186,7 +186,7 @@ fn offer(cx: &Scope, link: &Arc<Link>, server: McpServer, now: Vec<McpTool>) -> 
         protocol: link.protocol(),
         tools: names,
         tools_hash,
-        changes: pin::changes(&server.tools, &now),
+        changes: pin::changes(&server.tools, now),
         left_out,
         name: server.name,
         via: server.via,

@@ -25,7 +25,8 @@ mod pin;
 mod remote;
 #[cfg(feature = "mcp")]
 mod serve;
-#[cfg(all(test, feature = "mcp"))]
+#[cfg(feature = "mcp")]
+#[cfg(test)]
 mod tests;
 
 #[cfg(feature = "mcp")]

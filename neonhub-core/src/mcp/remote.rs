@@ -40,7 +40,7 @@ impl Tool for RemoteTool {
             call = call.with_arguments(args);
         }
         let done = self.link.running.call_tool_once(call).await;
-        match done.map_err(|error| failed(&self.link.name, error))? {
+        match done.map_err(|error| failed(&self.link.name, &error))? {
             CallToolResponse::Complete(result) => output(result),
             // Nobody sits at an agent's call: what it would ask a person for has no one to answer.
             _ => Err(Error::new(
@@ -73,8 +73,8 @@ fn output(result: CallToolResult) -> Result<Value> {
         .map_err(|cause| Error::internal(CALL, cause))
 }
 
-fn failed(server: &str, error: ServiceError) -> Error {
-    let (kind, code, message) = match &error {
+fn failed(server: &str, error: &ServiceError) -> Error {
+    let (kind, code, message) = match error {
         ServiceError::McpError(refusal) => {
             let kind = if refusal.code.0 == -32_602 { ErrorKind::InvalidInput } else { ErrorKind::Internal };
             (kind, "mcp_refused", refusal.message.to_string())

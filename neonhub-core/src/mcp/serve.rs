@@ -6,7 +6,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler, ServiceExt as _};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::answer;
 use crate::permission::PermissionSet;
@@ -103,7 +103,7 @@ impl ServerHandler for Exposed {
                 Error::new(crate::ErrorKind::Blocked, "tools.call", "the person did not go on with the call");
             return Ok(answer::refused(&error.with_code("approval_required")));
         }
-        let args = Value::Object(request.arguments.unwrap_or_else(Map::new));
+        let args = Value::Object(request.arguments.unwrap_or_default());
         let call = cx.call(CallTool { name: request.name.into_owned(), args });
         let done = tokio::select! {
             biased;
