@@ -14,6 +14,7 @@ pub mod hub;
 pub mod id;
 pub mod job;
 pub mod llm;
+pub mod mcp;
 mod money;
 pub mod network;
 pub mod op;

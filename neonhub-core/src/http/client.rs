@@ -26,6 +26,12 @@ impl HttpClient {
         Self::build(|client| client)
     }
 
+    /// What it is made of, for an SDK that takes it.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn into_inner(self) -> reqwest::Client {
+        self.0
+    }
+
     /// A client that asks `resolver` for the addresses of names.
     pub(super) fn resolving<R: reqwest::dns::Resolve + 'static>(resolver: Arc<R>) -> Result<Self> {
         Self::build(|client| client.dns_resolver(resolver))

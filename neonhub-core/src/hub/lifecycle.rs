@@ -77,6 +77,8 @@ impl Hub {
             Ok(released) => report.released = released,
             Err(error) => tracing::warn!(code = error.code(), "leases were not given back at the shutdown"),
         }
+        #[cfg(feature = "mcp")]
+        self.links().close();
         crate::audit::anchor_all(self).await;
         self.0.closed.send_replace(true);
         self.0.store.close().await?;

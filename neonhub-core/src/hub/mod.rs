@@ -74,6 +74,8 @@ struct Inner {
     queues: Vec<Arc<Queue>>,
     room: Room,
     tools: crate::tool::Registry,
+    #[cfg(feature = "mcp")]
+    links: crate::mcp::Links,
     agents: Vec<Arc<dyn crate::run::Agent>>,
     #[cfg(any(test, feature = "doubles"))]
     faults: RwLock<Option<crate::testing::FaultInjector>>,
@@ -254,6 +256,11 @@ impl Hub {
     #[must_use]
     pub fn agents(&self) -> &[Arc<dyn crate::run::Agent>] {
         &self.0.agents
+    }
+
+    #[cfg(feature = "mcp")]
+    pub(crate) fn links(&self) -> &crate::mcp::Links {
+        &self.0.links
     }
 
     pub(crate) fn tools(&self) -> &crate::tool::Registry {

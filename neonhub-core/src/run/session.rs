@@ -122,8 +122,8 @@ impl<'d, P: Program> Session<'d, P> {
             actor: self.agent.label().to_owned(),
             provider: self.model().provider().to_owned(),
         };
-        let hub = self.cx.hub().clone();
-        let class = |tool: &str| crate::tool::effect_class(&hub, tool);
+        let cx = self.cx.clone();
+        let class = |tool: &str| crate::tool::effect_class(&cx, tool);
         let (state, entries) = advance(&self.driver.program, self.state.clone(), what, &moment, class)?;
         let mut row = self.row.clone();
         settle(&mut row.body, &state, moment.at);

@@ -12,7 +12,7 @@ use super::registry::Added;
 use crate::llm::schema;
 use crate::op::{CallOptions, door};
 use crate::run::EffectClass;
-use crate::{Error, ErrorKind, Fault, Hub, Result, Retry, Scope};
+use crate::{Error, ErrorKind, Fault, Result, Retry, Scope};
 
 const CALL: &str = "tools.call";
 
@@ -150,9 +150,10 @@ fn timed_out(info: &ToolInfo) -> Error {
 }
 
 /// The class of a tool's effect: of an operation, of an added tool, or the worst for one that is not known.
-pub(crate) fn effect_class(hub: &Hub, name: &str) -> EffectClass {
+pub(crate) fn effect_class(cx: &Scope, name: &str) -> EffectClass {
+    let hub = cx.hub();
     if let Ok(entry) = hub.operation(super::alias::alias(name).map_or(name, |alias| alias.operation)) {
         return entry.effect.into();
     }
-    hub.tools().get(name).map_or(EffectClass::Write, |added| added.tool.info().effect)
+    hub.tools().get(cx.workspace(), name).map_or(EffectClass::Write, |added| added.tool.info().effect)
 }

@@ -86,7 +86,7 @@ pub(super) fn all(cx: &Scope) -> Vec<Found> {
     let hub = cx.hub();
     let mut found: Vec<Found> =
         hub.operations().filter(|entry| may(cx, entry)).map(|entry| Found::Operation(entry, None)).collect();
-    let added = hub.tools().all().into_iter();
+    let added = hub.tools().all(cx.workspace()).into_iter();
     found.extend(added.filter(|added| holds(cx, &added.tool.info().needs)).map(Found::Added));
     found.sort_by(|a, b| a.name().cmp(b.name()));
     found
@@ -97,7 +97,9 @@ pub(super) fn all(cx: &Scope) -> Vec<Found> {
 /// # Errors
 /// `NotFound` with the closest names the caller has, also for a tool it may not use.
 pub(super) fn find(cx: &Scope, name: &str) -> Result<Found> {
-    if let Some(added) = cx.hub().tools().get(name).filter(|added| holds(cx, &added.tool.info().needs)) {
+    if let Some(added) =
+        cx.hub().tools().get(cx.workspace(), name).filter(|added| holds(cx, &added.tool.info().needs))
+    {
         return Ok(Found::Added(added));
     }
     let alias = alias(name);

@@ -49,6 +49,8 @@ pub enum ToolSource {
     Catalogue,
     /// Written in the language of the host.
     Host,
+    /// Of a server that speaks the Model Context Protocol.
+    Mcp,
 }
 
 /// What a tool is, what it takes and answers, and its bounds.

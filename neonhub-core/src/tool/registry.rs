@@ -1,4 +1,4 @@
-//! The tools that were added to a hub.
+//! The tools that were added to a hub, for all of its workspaces or for one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 use super::Tool;
+use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Hub, Result};
 
 /// One added tool with its turnstile.
@@ -16,9 +17,12 @@ pub(crate) struct Added {
     pub(super) turns: Option<Semaphore>,
 }
 
-/// Tools by name. They belong to the process: another one that opens the store adds its own.
+/// A workspace, or none for all of them, and a name.
+type Place = (Option<WorkspaceId>, String);
+
+/// Tools by whose they are and name. They belong to the process: another one that opens the store adds its own.
 #[derive(Default)]
-pub(crate) struct Registry(RwLock<BTreeMap<String, Arc<Added>>>);
+pub(crate) struct Registry(RwLock<BTreeMap<Place, Arc<Added>>>);
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,15 +32,30 @@ impl fmt::Debug for Registry {
 
 impl Registry {
     pub(super) fn names(&self) -> Vec<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        let tools = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        tools.keys().map(|(_, name)| name.clone()).collect()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Added>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    /// The tool that has this name in a workspace.
+    pub(super) fn get(&self, workspace: &WorkspaceId, name: &str) -> Option<Arc<Added>> {
+        let tools = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        [Some(workspace.clone()), None]
+            .into_iter()
+            .find_map(|whose| tools.get(&(whose, name.to_owned())).map(Arc::clone))
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Added>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect()
+    /// The tools of a workspace.
+    pub(super) fn all(&self, workspace: &WorkspaceId) -> Vec<Arc<Added>> {
+        let tools = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_here = |whose: &Option<WorkspaceId>| whose.as_ref().is_none_or(|whose| whose == workspace);
+        tools.iter().filter(|((whose, _), _)| is_here(whose)).map(|(_, added)| Arc::clone(added)).collect()
+    }
+
+    /// Takes away the tools of one workspace that a test fits.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn remove_of(&self, workspace: &WorkspaceId, fits: impl Fn(&str) -> bool) {
+        let mut tools = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        tools.retain(|(whose, name), _| whose.as_ref() != Some(workspace) || !fits(name));
     }
 }
 
@@ -47,6 +66,11 @@ impl Hub {
     /// `InvalidInput` listing every fault of its description; `AlreadyExists` when an operation or another tool has
     /// its name.
     pub fn add_tool(&self, tool: Arc<dyn Tool>) -> Result<()> {
+        self.add_tool_for(None, tool)
+    }
+
+    /// Adds a tool that one workspace alone sees, or all.
+    pub(crate) fn add_tool_for(&self, workspace: Option<WorkspaceId>, tool: Arc<dyn Tool>) -> Result<()> {
         let info = tool.info();
         info.check()?;
         let taken = |message: &'static str| {
@@ -57,17 +81,25 @@ impl Hub {
             return taken("an operation has this name: choose another");
         }
         let mut tools = self.tools().0.write().unwrap_or_else(PoisonError::into_inner);
-        if tools.contains_key(&info.name) {
+        let is_taken = |(whose, name): &Place| {
+            *name == info.name && (whose.is_none() || workspace.is_none() || *whose == workspace)
+        };
+        if tools.keys().any(is_taken) {
             return taken("a tool has this name: remove it first");
         }
         let turns = info.concurrency.map(|n| Semaphore::new(n as usize));
         let name = info.name.clone();
-        tools.insert(name, Arc::new(Added { tool, turns }));
+        tools.insert((workspace, name), Arc::new(Added { tool, turns }));
         Ok(())
     }
 
     /// Takes a tool away; calls under way end as they would. False when there was none of this name.
     pub fn remove_tool(&self, name: &str) -> bool {
-        self.tools().0.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()
+        self.tools()
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(None, name.to_owned()))
+            .is_some()
     }
 }

@@ -107,6 +107,8 @@ impl HubBuilder {
             room: Room::new(queues.iter().map(|q| q.name())),
             queues,
             tools: crate::tool::Registry::default(),
+            #[cfg(feature = "mcp")]
+            links: crate::mcp::Links::default(),
             agents: self.agents,
             #[cfg(any(test, feature = "doubles"))]
             faults: RwLock::default(),
