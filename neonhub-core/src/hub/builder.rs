@@ -171,7 +171,8 @@ impl HubBuilder {
     }
 
     /// Where records are kept: a path, `sqlite:PATH`, `sled:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or
-    /// `memory:`. Default `memory:`.
+    /// `memory:`. Default `memory:`. A file on a network file system is refused, unless `?network_fs=allow` stands behind
+    /// `sqlite:PATH`.
     pub fn store(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::seal::Sealed;
-use crate::store::{Expected, Index, Key, Kind, Record, Row, Write, canonical_json};
+use crate::store::{Expected, Index, Keep, Key, Kind, Record, Row, Write, canonical_json};
 use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 
 /// How long an answer is kept.
@@ -34,6 +34,9 @@ impl Record for IdempotencyRecord {
     }
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(self.expires_at.into())]
+    }
+    fn retention() -> Keep {
+        Keep::Until("expires_at")
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::expr::Truth;
-use crate::store::{Index, Key, Record};
+use crate::store::{Index, Keep, Key, Record};
 use crate::{Result, Timestamp, id_type};
 
 id_type!(PolicyId, "pol", "A version of a policy.");
@@ -252,11 +252,16 @@ impl Record for PolicyDecision {
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(self.at.into())]
     }
+    fn retention() -> Keep {
+        Keep::Age(KEEP_DECISIONS_DAYS)
+    }
 }
 
-/// How long recorded decisions are kept, in milliseconds: 30 days.
+/// How long recorded decisions are kept, in days.
 // Our choice: as long as health records, long enough to try a policy on a month of calls.
-pub const KEEP_DECISIONS_MS: u64 = 30 * 86_400_000;
+const KEEP_DECISIONS_DAYS: u32 = 30;
+/// How long recorded decisions are kept, in milliseconds: 30 days.
+pub const KEEP_DECISIONS_MS: u64 = KEEP_DECISIONS_DAYS as u64 * 86_400_000;
 
 impl Policy {
     /// Checks everything but the uniqueness of the name.

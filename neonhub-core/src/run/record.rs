@@ -101,6 +101,9 @@ impl Record for AgentRun {
             self.wake_at.filter(|_| self.status == RunStatus::Waiting).map(|at| Key::new().and_time(at)),
         ]
     }
+    fn personal(&self) -> Vec<String> {
+        self.person_id.iter().cloned().collect()
+    }
 }
 
 impl AgentRun {

@@ -54,6 +54,7 @@ static TYPES: &[JobType] = &[
     job_type::<End>(SESSION_END),
     job_type::<approval::Expire>(approval::EXPIRE),
     job_type::<store::Cascade>(store::CASCADE),
+    job_type::<store::Retain>(store::RETAIN),
 ];
 
 /// Works what schedules start.
@@ -79,6 +80,7 @@ impl Handler for System {
                 SESSION_AGENT => agent_work::run(cx, job).await?,
                 approval::EXPIRE => approval::expire(cx, job).await?,
                 store::CASCADE => store::cascade(cx, job).await?,
+                store::RETAIN => store::retain(cx).await?,
                 _ => close(cx, job).await?,
             });
         }

@@ -4,7 +4,7 @@
 //! shape and the next open begins again. Indexes are only ever added at the end: a store whose list goes on past that of
 //! the build was written by a newer one, and is refused.
 
-use super::{Key, Kind, Record, canonical_json};
+use super::{Keep, Key, Kind, Record, Row, canonical_json, keep, lenient};
 use crate::{Error, ErrorKind, Result};
 
 /// The key for each declared index of a body, in order.
@@ -13,15 +13,37 @@ type MakeKeys = fn(&str) -> Result<Vec<Option<Key>>>;
 /// A body that has forgotten the record an index names, and its keys.
 type Detach = fn(&str, &str) -> Result<(String, Vec<Option<Key>>)>;
 
+/// A new body with what the old one holds beyond what the type knows; none when that is nothing.
+type Carry = fn(&str, &str) -> Option<String>;
+
+/// The persons whom a body is about.
+type Personal = fn(&str) -> Result<Vec<String>>;
+
+/// What a type makes of stored bodies.
+#[derive(Clone, Copy)]
+struct OfType {
+    keys: MakeKeys,
+    detach: Detach,
+    carry: Carry,
+    retention: fn() -> Keep,
+    personal: Personal,
+}
+
 /// Makes the keys of a stored body. Kinds that this build does not declare have none.
 #[derive(Clone, Copy)]
-pub(crate) struct KeysOf(Option<(MakeKeys, Detach)>);
+pub(crate) struct KeysOf(Option<OfType>);
 
 impl KeysOf {
     pub(crate) const UNKNOWN: KeysOf = KeysOf(None);
 
     pub(crate) const fn of<R: Record>() -> Self {
-        KeysOf(Some((keys_of::<R>, detach::<R>)))
+        KeysOf(Some(OfType {
+            keys: keys_of::<R>,
+            detach: detach::<R>,
+            carry: keep::kept::<R>,
+            retention: R::retention,
+            personal: personal::<R>,
+        }))
     }
 
     pub(super) fn detach(self, kind: &Kind, body: &str, index: &str) -> Result<(String, Vec<Option<Key>>)> {
@@ -29,8 +51,42 @@ impl KeysOf {
             let what = "records of a kind that this build does not declare cannot be changed";
             Error::new(ErrorKind::Internal, "store.commit", what).with_context("kind", kind.name)
         };
-        let (_, detach) = self.0.ok_or_else(undeclared)?;
-        detach(body, index)
+        let of = self.0.ok_or_else(undeclared)?;
+        (of.detach)(body, index)
+    }
+}
+
+impl Kind {
+    /// True when a row of this kind that replaces another one keeps what the type does not know of that.
+    pub(super) fn keeps(&self) -> bool {
+        self.keys.0.is_some()
+    }
+
+    /// Brings into a row what the body it replaces holds and the type does not know.
+    pub(super) fn keep_unknown(&self, old: &str, row: &mut Row) {
+        if let Some(body) = self.keys.0.and_then(|of| (of.carry)(old, &row.body)) {
+            row.body = body;
+        }
+    }
+
+    /// How long its records are kept.
+    #[must_use]
+    pub fn retention(&self) -> Keep {
+        self.keys.0.map_or(Keep::Forever, |of| (of.retention)())
+    }
+
+    /// The ids of the persons whom a stored record of this kind is about.
+    ///
+    /// # Errors
+    /// `Corrupted` naming kind and id when the body does not have the declared shape.
+    pub fn personal(&self, row: &Row) -> Result<Vec<String>> {
+        let found = self.keys.0.map_or_else(|| Ok(Vec::new()), |of| (of.personal)(&row.body));
+        found.map_err(|error| error.with_context("id", &row.id))
+    }
+
+    /// The kind for rows whose bodies are whole already: nothing of what they replace is kept.
+    pub(super) fn whole(self) -> Kind {
+        Kind { keys: KeysOf::UNKNOWN, ..self }
     }
 }
 
@@ -50,7 +106,7 @@ impl std::fmt::Debug for KeysOf {
 }
 
 fn read<R: Record>(operation: &'static str, body: &str) -> Result<R> {
-    serde_json::from_str(body).map_err(|cause| {
+    lenient::read(body).map_err(|cause| {
         Error::new(ErrorKind::Corrupted, operation, "the stored body does not have the declared shape")
             .with_context("kind", R::KIND)
             .with_source(cause)
@@ -65,6 +121,10 @@ fn all_keys<R: Record>(record: &R) -> Vec<Option<Key>> {
 
 fn keys_of<R: Record>(body: &str) -> Result<Vec<Option<Key>>> {
     read::<R>("store.declare", body).map(|record| all_keys(&record))
+}
+
+fn personal<R: Record>(body: &str) -> Result<Vec<String>> {
+    read::<R>("store.get", body).map(|record| record.personal())
 }
 
 fn detach<R: Record>(body: &str, index: &str) -> Result<(String, Vec<Option<Key>>)> {
@@ -126,7 +186,7 @@ pub(super) fn shared_value(kind: &Kind, index: &str, one: &str, other: &str) -> 
 /// All keys of a stored body. One that cannot be read stays out of the added indexes, as it stays out of every answer:
 /// a damaged record must not keep the sound ones from being opened.
 pub(super) fn keys(kind: &Kind, id: &str, body: &str) -> Vec<Option<Key>> {
-    let made = kind.keys.0.map_or_else(|| Ok(Vec::new()), |(of, _)| of(body));
+    let made = kind.keys.0.map_or_else(|| Ok(Vec::new()), |of| (of.keys)(body));
     let mut keys = made.unwrap_or_else(|cause| {
         tracing::warn!(
             kind = kind.name,

@@ -8,10 +8,14 @@ mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod grow;
+mod keep;
 mod key;
+mod lenient;
 mod memory;
 mod ndjson;
 pub mod ops;
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
+mod pack;
 #[cfg(any(feature = "postgres", feature = "sled"))]
 mod plan;
 #[cfg(feature = "postgres")]
@@ -19,6 +23,7 @@ pub mod postgres;
 mod query;
 mod record;
 mod refs;
+mod retention;
 #[cfg(feature = "sled")]
 pub mod sled;
 #[cfg(feature = "sqlite")]
@@ -47,11 +52,13 @@ pub use ndjson::{Exported, ImportPlan, Imported, LineFault, OnConflict, export, 
 pub use query::{Order, Query};
 pub use record::{Index, Kind, Record, Row, Stored};
 pub use refs::{CASCADE_LIMIT, OnDelete, Ref};
+pub use retention::Keep;
 pub use sweep::{sweep_blobs, trim_feed};
 pub use tombstone::Tombstone;
 pub use transfer::{Figures, Item, KindFigures, RecordItem, Snapshot, cursor_expired};
 
 pub(crate) use refs::Family;
+pub(crate) use retention::{RETAIN, Retain, retain};
 pub(crate) use tombstone::{CASCADE, Cascade, bury, cascade};
 
 use crate::tenancy::WorkspaceId;
@@ -140,7 +147,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Position of the last commit.
     async fn seq(&self) -> Result<u64>;
 
-    /// Keeps a body under its SHA-256 and gives the hash in hex. Storing it again costs nothing.
+    /// Keeps a body under its SHA-256 and gives the hash in hex. Storing it again costs nothing. An engine with a disk
+    /// compresses it where that pays.
     async fn blob_put(&self, bytes: &[u8]) -> Result<String>;
 
     /// The body with this hash.

@@ -264,7 +264,8 @@ async fn write(
         // A line of its own commit: one that clashes with a unique key takes no other line with it.
         let mut batch = Batch::new(plan.workspace.clone(), plan.at);
         let expected = if plan.on_conflict == OnConflict::Replace { Expected::Any } else { Expected::Absent };
-        batch.writes.push(super::Write::Put { kind, row, expected });
+        // A line is a whole record: nothing of the one it replaces stays.
+        batch.writes.push(super::Write::Put { kind: kind.whole(), row, expected });
         match store.commit(batch).await {
             Ok(_) => done.written += 1,
             Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Conflict) => {

@@ -22,6 +22,8 @@ pub(super) struct Needs {
     pub(super) records: BTreeMap<&'static str, (Kind, BTreeSet<String>)>,
     /// Per unique index: the keys whose holders are needed.
     pub(super) keys: BTreeMap<(&'static str, usize), (Kind, BTreeSet<Key>)>,
+    /// Kinds of which stored bodies are needed too: records of them may be replaced.
+    pub(super) bodies: BTreeSet<&'static str>,
     /// Chains whose heads are needed.
     pub(super) chains: BTreeSet<&'static str>,
 }
@@ -37,7 +39,10 @@ impl Needs {
                 .or_insert_with(|| (*kind, BTreeSet::new()))
                 .1
                 .insert(id.to_owned());
-            let Write::Put { kind, row, .. } = write else { continue };
+            let Write::Put { kind, row, expected } = write else { continue };
+            if *expected != Expected::Absent && kind.keeps() {
+                needs.bodies.insert(kind.name);
+            }
             for (n, (index, key)) in kind.indexes.iter().zip(&row.keys).enumerate() {
                 if let Some(key) = key.as_ref().filter(|_| index.unique) {
                     let slot = needs.keys.entry((kind.name, n)).or_insert_with(|| (*kind, BTreeSet::new()));
@@ -55,6 +60,8 @@ impl Needs {
 pub(super) struct Facts {
     /// Revisions of the records that are there.
     pub(super) revs: HashMap<Place, u64>,
+    /// Bodies of those whose kind may keep something of them.
+    pub(super) bodies: HashMap<Place, String>,
     /// Who holds a unique key.
     pub(super) holders: HashMap<KeyPlace, String>,
     /// Heads of chains.
@@ -211,6 +218,14 @@ impl Work<'_> {
             self.hold((kind.name, n, key.clone()), &row.id);
         }
         let mut row = row.clone();
+        let old = match &slot.now {
+            Now::Put { row, .. } => Some(&row.body),
+            Now::Same => self.facts.bodies.get(&place),
+            Now::Gone => None,
+        };
+        if let Some(old) = old {
+            kind.keep_unknown(old, &mut row);
+        }
         let fresh = match &slot.now {
             Now::Put { row: old, fresh: true } => {
                 row.created_at = old.created_at;

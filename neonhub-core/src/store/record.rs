@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::grow::KeysOf;
-use super::{Key, Ref, canonical_json};
+use super::{Keep, Key, Ref, canonical_json, lenient};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// One declared index of a kind.
@@ -69,8 +69,9 @@ impl Kind {
 
 /// A typed record. Its workspace leads every index and unique key.
 ///
-/// Unknown fields of stored bodies are ignored on read, so an older build reads what a newer one wrote in
-/// the same schema.
+/// Unknown fields of stored bodies are ignored on read and kept on write, so an older build reads and changes what a
+/// newer one wrote in the same schema without loss: a write over a stored record keeps the fields, of the body and of
+/// objects in it, that the type does not know.
 pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Name of the kind: the table in relational engines. `snake_case`, at most 40 characters.
     const KIND: &'static str;
@@ -87,6 +88,16 @@ pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The key for each declared index in order; `None` leaves the record out of that index.
     fn keys(&self) -> Vec<Option<Key>> {
+        Vec::new()
+    }
+
+    /// How long records of this kind are kept. Default: until somebody removes them.
+    fn retention() -> Keep {
+        Keep::Forever
+    }
+
+    /// The ids of the persons whom this record is about, for exports and erasures. Default: nobody.
+    fn personal(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -122,7 +133,7 @@ impl<R: Record> Stored<R> {
     /// # Errors
     /// `Corrupted` naming kind and id when the body does not have the shape of `R`.
     pub fn from_row(row: &Row) -> Result<Self> {
-        let body = serde_json::from_str(&row.body).map_err(|cause| {
+        let body = lenient::read(&row.body).map_err(|cause| {
             Error::new(ErrorKind::Corrupted, "store.get", "the stored body does not have the declared shape")
                 .with_context("kind", R::KIND)
                 .with_context("id", &row.id)

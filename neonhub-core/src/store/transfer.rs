@@ -273,7 +273,7 @@ pub struct Figures {
     pub feed_oldest: u64,
     /// Blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// Their bytes as they are kept: compressed where that pays.
     pub blob_bytes: u64,
     /// Bytes on disk, 0 in memory.
     pub disk_bytes: u64,

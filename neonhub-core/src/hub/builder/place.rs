@@ -75,7 +75,7 @@ pub(in crate::hub) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
     if let Some(folder) = url.strip_prefix("sled:") {
         return open_folder(PathBuf::from(folder)).await;
     }
-    let path = PathBuf::from(url.strip_prefix("sqlite:").unwrap_or(url));
+    let (path, allows_network) = file_of(url);
     if path.as_os_str().is_empty() {
         return Err(Error::invalid(
             "hub.open",
@@ -83,7 +83,7 @@ pub(in crate::hub) async fn open_at(url: &str) -> Result<(SharedStore, Home)> {
             "expected a path, sqlite:PATH, sled:PATH, postgres://... or memory:",
         ));
     }
-    let (store, path) = open_file(path).await?;
+    let (store, path) = open_file(path, allows_network).await?;
     Ok((store, Home::File(path)))
 }
 
@@ -123,18 +123,41 @@ async fn open_folder(_path: PathBuf) -> Result<(SharedStore, Home)> {
     ))
 }
 
+/// The path of a file, and whether it may lie on a network file system. A plain path has no options.
+fn file_of(url: &str) -> (PathBuf, bool) {
+    let Some(rest) = url.strip_prefix("sqlite:") else { return (PathBuf::from(url), false) };
+    let path = rest.strip_suffix("?network_fs=allow");
+    (PathBuf::from(path.unwrap_or(rest)), path.is_some())
+}
+
 #[cfg(feature = "sqlite")]
-async fn open_file(path: PathBuf) -> Result<(SharedStore, PathBuf)> {
-    let store = crate::store::sqlite::SqliteStore::open(&path).await?;
+async fn open_file(path: PathBuf, allows_network: bool) -> Result<(SharedStore, PathBuf)> {
+    use crate::store::sqlite::SqliteStore;
+    let store = match allows_network {
+        true => SqliteStore::open_anywhere(&path).await?,
+        false => SqliteStore::open(&path).await?,
+    };
     Ok((Arc::new(store), path))
 }
 
 #[cfg(not(feature = "sqlite"))]
 #[allow(clippy::unused_async, reason = "same signature as with the feature")]
-async fn open_file(_path: PathBuf) -> Result<(SharedStore, PathBuf)> {
+async fn open_file(_path: PathBuf, _allows_network: bool) -> Result<(SharedStore, PathBuf)> {
     Err(Error::new(
         ErrorKind::Unsupported,
         "hub.open",
         "this build has no file store: enable the feature `sqlite`",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_url_has_options() {
+        assert_eq!(file_of("sqlite:/a/b.neon?network_fs=allow"), (PathBuf::from("/a/b.neon"), true));
+        assert_eq!(file_of("sqlite:/a/b.neon"), (PathBuf::from("/a/b.neon"), false));
+        assert_eq!(file_of("/a/b?network_fs=allow"), (PathBuf::from("/a/b?network_fs=allow"), false));
+    }
 }

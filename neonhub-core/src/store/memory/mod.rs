@@ -120,7 +120,7 @@ impl Store for MemoryStore {
         let mut state = self.state()?;
         let (mut batch, family) = (batch, Arc::clone(&state.family));
         let workspace = batch.workspace.clone();
-        family.complete(&mut batch, |ask| state.query(ask.kind, &workspace, &ask.query))?;
+        family.complete(&mut batch, |kind, query| state.query(kind, &workspace, query))?;
         let mut done: Vec<(Kind, Change, Option<Row>)> = Vec::new();
         let mut heads = HashMap::new();
         let mut outcome = Ok(());

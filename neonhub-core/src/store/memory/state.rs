@@ -94,6 +94,7 @@ impl State {
                 if let Some(old) = &old {
                     row.created_at = old.created_at;
                     row.created_by.clone_from(&old.created_by);
+                    kind.keep_unknown(&old.body, &mut row);
                 }
                 let change = Change {
                     kind: kind.name.to_owned(),

@@ -39,7 +39,7 @@ pub(super) async fn complete(
     lock(client, workspace, batch).await?;
     let mut cascade = Cascade::of(family, batch);
     while let Some(ask) = cascade.ask() {
-        let rows = locked(client, ask.kind, workspace, &ask.query).await.map_err(stopped)?;
+        let rows = locked(client, workspace, &ask).await.map_err(stopped)?;
         cascade.answer(rows).map_err(Stopped::Refused)?;
     }
     batch.writes.extend(cascade.writes());

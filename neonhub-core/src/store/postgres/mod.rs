@@ -39,10 +39,10 @@ use self::listen::{Listener, Presence};
 use super::transfer::kind_of;
 use super::{
     Batch, Claim, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store,
-    StoreCaps, memory,
+    StoreCaps, memory, pack,
 };
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Result, Timestamp};
+use crate::{Result, Timestamp};
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
@@ -231,7 +231,9 @@ impl Store for PostgresStore {
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
         let client = session::take(self.open_pool()?, "store.blob_put").await?;
-        upkeep::put_blob(&client, &hash, bytes).await?;
+        if !upkeep::touch_blob(&client, &hash).await? {
+            upkeep::put_blob(&client, &hash, &pack::pack_aside(bytes.to_vec()).await?).await?;
+        }
         Ok(hash)
     }
 
@@ -239,18 +241,9 @@ impl Store for PostgresStore {
         let client = session::take(self.open_pool()?, "store.blob_get").await?;
         let statement =
             session::prepare(&client, "SELECT bytes FROM _blob WHERE hash = $1", "store.blob_get").await?;
-        let hash = escape::escape(hash);
-        let found = client.query_opt(&statement, &[&hash]).await.map_err(|e| failed("store.blob_get", &e))?;
-        let Some(bytes) = found.map(|r| r.get::<_, Vec<u8>>(0)) else { return Ok(None) };
-        if memory::blob_hash(&bytes) != hash {
-            return Err(Error::new(
-                ErrorKind::Corrupted,
-                "store.blob_get",
-                "the blob does not match its hash",
-            )
-            .with_context("hash", hash));
-        }
-        Ok(Some(bytes))
+        let name = escape::escape(hash);
+        let found = client.query_opt(&statement, &[&name]).await.map_err(|e| failed("store.blob_get", &e))?;
+        found.map(|row| pack::unpack(hash, row.get(0))).transpose()
     }
 
     fn watch(&self) -> watch::Receiver<u64> {

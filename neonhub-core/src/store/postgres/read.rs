@@ -8,6 +8,7 @@ use tokio_postgres::types::ToSql;
 use super::error::failed;
 use super::escape::{body_out, escape, unescape};
 use super::session::{prepare, take};
+use crate::store::refs::Ask;
 use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
@@ -24,6 +25,11 @@ type Params<'a> = Vec<&'a (dyn ToSql + Sync)>;
 
 /// What a SELECT for a kind starts with.
 pub(super) fn select(kind: Kind) -> String {
+    select_from(kind, "")
+}
+
+/// The same from the table joined with others, which have other columns.
+fn select_from(kind: Kind, others: &str) -> String {
     let mut out = format!("SELECT {HEAD}");
     for index in kind.indexes {
         out.push_str(", ix_");
@@ -31,7 +37,9 @@ pub(super) fn select(kind: Kind) -> String {
     }
     out.push_str(" FROM \"");
     out.push_str(kind.name);
-    out.push_str("\" WHERE workspace_id = $1");
+    out.push('"');
+    out.push_str(others);
+    out.push_str(" WHERE workspace_id = $1");
     out
 }
 
@@ -185,14 +193,29 @@ pub(super) async fn unlocked(
     ordered(client, kind, workspace, query, " FOR UPDATE SKIP LOCKED").await
 }
 
-/// The rows of a query, held by this transaction from now on; waits for those that others hold.
-pub(super) async fn locked(
-    client: &Object,
-    kind: Kind,
-    workspace: &WorkspaceId,
-    query: &Query,
-) -> Result<Vec<Row>> {
-    ordered(client, kind, workspace, query, " FOR UPDATE").await
+/// The rows that refer to some of the records of a question, held by this transaction from now on; waits for those that
+/// others hold. One request, however many records there are.
+pub(super) async fn locked(client: &Object, workspace: &WorkspaceId, ask: &Ask) -> Result<Vec<Row>> {
+    let (kind, index) = (ask.kind, ask.reference.index);
+    kind.index(index)?;
+    let (mut from, mut to) = (Vec::new(), Vec::new());
+    for query in ask.queries() {
+        if let (Bound::Included(low), Bound::Excluded(high)) = (query.from, query.to) {
+            from.push(low.as_bytes().to_vec());
+            to.push(high.as_bytes().to_vec());
+        }
+    }
+    let limit = i64::try_from(ask.limit).unwrap_or(i64::MAX);
+    // The ranges of two ids share no key: a row comes once.
+    let text = format!(
+        "{} AND ix_{index} IS NOT NULL AND ix_{index} >= r.low AND ix_{index} < r.high ORDER BY id LIMIT {limit} \
+         FOR UPDATE OF \"{}\"",
+        select_from(kind, ", unnest($2::bytea[], $3::bytea[]) AS r(low, high)"),
+        kind.name
+    );
+    let ws = workspace.as_str();
+    let rows = fenced(client, ws, &text, &[&ws, &from, &to], "store.commit").await?;
+    rows.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 
 async fn ordered(

@@ -26,6 +26,9 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (workspace_id, chain)
     );
     CREATE TABLE {s}._blob (hash text COLLATE \"C\" PRIMARY KEY, bytes bytea NOT NULL, at bigint NOT NULL);
+", "
+    -- From here on blobs may be compressed, which older builds take for damage. The server need not try as well.
+    ALTER TABLE {s}._blob ALTER COLUMN bytes SET STORAGE EXTERNAL;
 "];
 
 /// Version that this build works with.

@@ -12,7 +12,7 @@ use super::read::{self, EVERYWHERE, FENCE};
 use super::session::take;
 use super::write::{Columns, insert_text};
 use crate::store::transfer::{blob_bytes, blob_item, feed_item, hash_bytes, kind_of, undeclared};
-use crate::store::{Item, Kind, RecordItem, Row, Snapshot, compact};
+use crate::store::{Item, Kind, RecordItem, Row, Snapshot, compact, pack};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
@@ -178,7 +178,13 @@ async fn chains(client: &Object) -> Result<Vec<Item>> {
 async fn blobs(client: &Object, after: &str) -> Result<Vec<Item>> {
     let text = "SELECT hash, bytes FROM _blob WHERE hash > $1 ORDER BY hash LIMIT $2";
     let rows = client.query(text, &[&after, &BLOBS]).await.map_err(sql)?;
-    Ok(rows.iter().map(|r| blob_item(unescape(r.get(0)), r.get(1))).collect())
+    rows.iter()
+        .map(|r| {
+            let hash = unescape(r.get(0));
+            let plain = pack::unpack(&hash, r.get(1))?;
+            Ok(blob_item(hash, &plain))
+        })
+        .collect()
 }
 
 /// Takes items in, one transaction for all of them.
@@ -258,7 +264,10 @@ async fn take_one(client: &Object, declared: &[Kind], item: Item) -> Result<()> 
                         ON CONFLICT (workspace_id, chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
             run(client, text, &[&ws, &chain, &seq.cast_signed(), &&hash[..]]).await
         }
-        Item::Blob { hash, data } => super::upkeep::put_blob(client, &hash, &blob_bytes(&hash, &data)?).await,
+        Item::Blob { hash, data } => {
+            let kept = pack::pack_aside(blob_bytes(&hash, &data)?).await?;
+            super::upkeep::put_blob(client, &hash, &kept).await
+        }
         Item::Feed { seq, workspace, at, changes } => feed(client, seq, workspace, at, changes).await,
     }
 }

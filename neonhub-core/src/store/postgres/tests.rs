@@ -17,10 +17,10 @@ mod suite {
 
 use tokio_postgres::NoTls;
 
-use crate::Timestamp;
 use crate::store::conformance::Note;
 use crate::store::transfer::kind_of;
 use crate::store::{Expected, Record as _, SharedStore, Write};
+use crate::{Error, ErrorKind};
 
 const KIND: Kind = Kind::of::<Note>();
 
@@ -85,7 +85,8 @@ async fn the_app_role_is_told_who_may_migrate() {
     let as_app = url.replacen("postgres@", &format!("{login}@"), 1);
     let error = PostgresStore::open(&as_app).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.message().contains("version 0 and needs 1") && error.message().contains("neonhub_migrate"));
+    let versions = format!("version 0 and needs {}", schema::VERSION);
+    assert!(error.message().contains(&versions) && error.message().contains("neonhub_migrate"), "{error}");
     let owner = PostgresStore::open(&url).await.unwrap();
     owner.declare(&[KIND]).await.unwrap();
     admin.batch_execute(&format!("GRANT neonhub_app TO {login}")).await.unwrap();

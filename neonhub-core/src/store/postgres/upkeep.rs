@@ -9,10 +9,19 @@ use super::error::failed;
 use super::read::{EVERYWHERE, FENCE};
 use super::session::{prepare, take};
 use super::{schema, snapshot};
-use crate::store::{Damage, Figures, KindFigures};
+use crate::store::{Damage, Figures, KindFigures, pack};
 use crate::{Clock as _, Result, SystemClock, Timestamp};
 
-/// Keeps a blob, or notes that it was put again.
+/// Notes that a blob was put again; false when it is not there.
+pub(super) async fn touch_blob(client: &Object, hash: &str) -> Result<bool> {
+    let text = "UPDATE _blob SET at = $2 WHERE hash = $1";
+    let statement = prepare(client, text, "store.blob_put").await?;
+    let now = SystemClock.now().as_millis();
+    let done = client.execute(&statement, &[&hash, &now]).await;
+    done.map(|rows| rows > 0).map_err(|e| failed("store.blob_put", &e))
+}
+
+/// Keeps a blob in its packed form, or notes that it was put again.
 pub(super) async fn put_blob(client: &Object, hash: &str, bytes: &[u8]) -> Result<()> {
     let text = "INSERT INTO _blob (hash, bytes, at) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET at = excluded.at";
     let statement = prepare(client, text, "store.blob_put").await?;
@@ -98,12 +107,21 @@ pub(super) async fn check(client: &Object, damage: &mut Vec<Damage>) -> Result<(
         let problem = "the feed has a gap before this position".into();
         damage.push(Damage { kind: "_feed".into(), id: seq.to_string(), problem });
     }
-    let blobs = "SELECT hash FROM _blob WHERE encode(sha256(bytes), 'hex') <> hash ORDER BY hash";
-    for row in client.query(blobs, &[]).await.map_err(fail)? {
-        let problem = "the blob does not match its hash".into();
-        damage.push(Damage { kind: "_blob".into(), id: row.get(0), problem });
+    // The server sees for itself that plain ones are sound.
+    let blobs = "SELECT hash, bytes FROM _blob WHERE hash > $1 AND encode(sha256(bytes), 'hex') <> hash \
+                 ORDER BY hash LIMIT 8";
+    let mut after = String::new();
+    loop {
+        let page = client.query(blobs, &[&after]).await.map_err(fail)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.get(0);
+        for row in &page {
+            let hash: String = row.get(0);
+            if let Err(error) = pack::unpack(&hash, row.get(1)) {
+                damage.push(Damage { kind: "_blob".into(), id: hash, problem: error.message().to_owned() });
+            }
+        }
     }
-    Ok(())
 }
 
 pub(super) async fn repair(client: &Client, schema: &str) -> Result<Vec<String>> {

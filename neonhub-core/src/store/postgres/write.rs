@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row as Found, Statement};
 
 use super::error::{failed, is_lost, is_race};
-use super::escape::{body_in, escape, unescape};
+use super::escape::{body_in, body_out, escape, unescape};
 use super::session::{pipeline, prepare};
 use crate::store::plan::{Facts, Needs, Plan, TablePlan, work_out};
 use crate::store::{Batch, Key, Kind, Row, compact};
@@ -140,8 +140,9 @@ async fn find(
     let chains: Vec<&str> = needs.chains.iter().copied().collect();
     let mut texts = vec![BEGIN.to_owned()];
     for name in needs.records.keys() {
+        let body = if needs.bodies.contains(name) { ", body::text" } else { "" };
         texts.push(format!(
-            "SELECT id, rev FROM \"{name}\" WHERE workspace_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
+            "SELECT id, rev{body} FROM \"{name}\" WHERE workspace_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
         ));
     }
     for ((name, n), (kind, _)) in &needs.keys {
@@ -186,8 +187,11 @@ fn read_facts(needs: &Needs, answers: Vec<Vec<Found>>) -> Result<(Facts, String)
     let mut facts = Facts::default();
     for (name, rows) in needs.records.keys().zip(answers.by_ref()) {
         for row in rows {
-            let rev: i64 = row.try_get(1)?;
-            facts.revs.insert((name, unescape(row.try_get(0)?)), rev.cast_unsigned());
+            let (id, rev): (String, i64) = (unescape(row.try_get(0)?), row.try_get(1)?);
+            // A body that cannot be read has nothing to keep.
+            let body = if row.len() > 2 { body_out(row.try_get(2)?).ok() } else { None };
+            facts.bodies.extend(body.map(|body| ((*name, id.clone()), body)));
+            facts.revs.insert((name, id), rev.cast_unsigned());
         }
     }
     for ((name, n), rows) in needs.keys.keys().zip(answers.by_ref()) {

@@ -289,7 +289,7 @@ impl Store for SledStore {
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
         let (name, bytes) = (hash.clone(), bytes.to_vec());
-        self.write("store.blob_put", move |db| upkeep::put_blob(db, &name, &bytes)).await?;
+        self.write("store.blob_put", move |db| upkeep::put_blob(db, &name, bytes)).await?;
         Ok(hash)
     }
 

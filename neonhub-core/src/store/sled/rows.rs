@@ -26,6 +26,9 @@ fn facts(db: &Db, ws: &WorkspaceId, needs: &Needs) -> Result<Facts> {
         for id in ids {
             if let Some(row) = read_row(db, *kind, ws, id)? {
                 facts.revs.insert((name, id.clone()), row.rev);
+                if needs.bodies.contains(name) {
+                    facts.bodies.insert((name, id.clone()), row.body);
+                }
             }
         }
     }
@@ -112,7 +115,7 @@ pub(super) fn insert(kind: &str, ws: &WorkspaceId, row: Row, writes: &mut Writes
 
 pub(super) fn commit(db: &Db, family: &Family, mut batch: Batch) -> Result<Committed> {
     let ws = batch.workspace.clone();
-    family.complete(&mut batch, |ask| query(db, ask.kind, &ws, &ask.query))?;
+    family.complete(&mut batch, |kind, found| query(db, kind, &ws, found))?;
     let batches = [batch];
     let facts = facts(db, &ws, &Needs::of(&batches))?;
     let mut plan = work_out(&batches, &facts);

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use sled_db::{Batch as Writes, Db, IVec};
 
 use super::super::transfer::{self, blob_bytes, blob_item, hash_bytes, undeclared};
-use super::super::{Damage, Figures, Item, Key, Kind, KindFigures, grow, memory};
+use super::super::{Damage, Figures, Item, Key, Kind, KindFigures, grow, pack};
 use super::entry::{self, Stored};
 use super::{described, failed};
 use crate::tenancy::WorkspaceId;
 use crate::{Clock as _, Error, ErrorKind, Result, SystemClock, Timestamp};
 
-/// Version of the layout of the tree.
-const VERSION: u8 = 1;
+/// Version of the layout of the tree. From 2 on blobs may be compressed, which older builds take for damage.
+const VERSION: u8 = 2;
 
 pub(super) fn check_version(db: &Db) -> Result<()> {
     let fail = |e| failed("hub.open", e);
@@ -24,7 +24,8 @@ pub(super) fn check_version(db: &Db) -> Result<()> {
             "hub.open",
             format!("the store has version {found}, this build reads up to {VERSION}: use a newer neonhub"),
         )),
-        Some(_) => Ok(()),
+        Some(VERSION) => Ok(()),
+        Some(_) => db.insert(b"m", &[VERSION]).map(drop).map_err(fail),
         None => Err(Error::new(
             ErrorKind::Corrupted,
             "hub.open",
@@ -131,10 +132,15 @@ fn blob_key(hash: &str) -> Vec<u8> {
     [b"b", hash.as_bytes()].concat()
 }
 
-pub(super) fn put_blob(db: &Db, hash: &str, bytes: &[u8]) -> Result<()> {
+/// Keeps a blob, or notes that it was put again.
+pub(super) fn put_blob(db: &Db, hash: &str, bytes: Vec<u8>) -> Result<()> {
+    let fail = |e| failed("store.blob_put", e);
     let mut value = SystemClock.now().as_millis().to_be_bytes().to_vec();
-    value.extend(bytes);
-    db.insert(blob_key(hash), value).map(drop).map_err(|e| failed("store.blob_put", e))
+    match db.get(blob_key(hash)).map_err(fail)? {
+        Some(known) => value.extend(split(&known).1),
+        None => value.extend(pack::pack(bytes)),
+    }
+    db.insert(blob_key(hash), value).map(drop).map_err(fail)
 }
 
 /// When a blob was last put, and its bytes.
@@ -148,12 +154,7 @@ pub(super) fn blob(db: &Db, hash: &str) -> Result<Option<Vec<u8>>> {
     let Some(value) = db.get(blob_key(hash)).map_err(|e| failed("store.blob_get", e))? else {
         return Ok(None);
     };
-    let bytes = split(&value).1.to_vec();
-    if memory::blob_hash(&bytes) == hash {
-        return Ok(Some(bytes));
-    }
-    Err(Error::new(ErrorKind::Corrupted, "store.blob_get", "the blob does not match its hash")
-        .with_context("hash", hash.to_owned()))
+    pack::unpack(hash, split(&value).1.to_vec()).map(Some)
 }
 
 pub(super) fn delete_blobs(db: &Db, hashes: &[String], before: Timestamp) -> Result<u64> {
@@ -196,6 +197,13 @@ pub(super) fn check(db: &Db) -> Result<Vec<Damage>> {
             if let Err(error) = Stored::read(kind.name, &id, &value).and_then(|s| s.verified(kind.name)) {
                 damage.push(Damage { kind: kind.name.into(), id, problem: error.message().to_owned() });
             }
+        }
+    }
+    for found in entries(db, b"b") {
+        let (key, value) = found?;
+        let hash = entry::text(key.get(1..).unwrap_or_default())?;
+        if let Err(error) = pack::unpack(&hash, split(&value).1.to_vec()) {
+            damage.push(Damage { kind: "_blob".into(), id: hash, problem: error.message().to_owned() });
         }
     }
     let mut next = None;
@@ -261,7 +269,9 @@ pub(super) fn everything(db: &Db) -> Result<(u64, Vec<Item>)> {
     }
     for found in entries(db, b"b") {
         let (key, value) = found?;
-        out.push(blob_item(entry::text(key.get(1..).unwrap_or_default())?, split(&value).1));
+        let hash = entry::text(key.get(1..).unwrap_or_default())?;
+        let plain = pack::unpack(&hash, split(&value).1.to_vec())?;
+        out.push(blob_item(hash, &plain));
     }
     for found in entries(db, b"f") {
         out.push(item(&found?.1)?);
@@ -289,7 +299,7 @@ pub(super) fn load(db: &Db, items: Vec<Item>) -> Result<()> {
             Item::Chain { workspace, chain, seq, hash } => {
                 writes.insert(entry::chain_key(&workspace, &chain), entry::head(&(seq, hash_bytes(&hash)?)));
             }
-            Item::Blob { hash, data } => put_blob(db, &hash, &blob_bytes(&hash, &data)?)?,
+            Item::Blob { hash, data } => put_blob(db, &hash, blob_bytes(&hash, &data)?)?,
             Item::Feed { seq, .. } => writes.insert(entry::feed_key(seq), entry::json(&item)?),
         }
     }

@@ -276,7 +276,7 @@ impl Desk {
             let point = tx.savepoint()?;
             let ws = batch.workspace.clone();
             let completed =
-                self.family.complete(&mut batch, |ask| read::query(&point, ask.kind, &ws, &ask.query));
+                self.family.complete(&mut batch, |kind, query| read::query(&point, kind, &ws, query));
             let fits = completed.and_then(|()| self.shape.check(&batch));
             let result = fits.and_then(|()| write::apply(&point, batch));
             if let Err(error) = &result

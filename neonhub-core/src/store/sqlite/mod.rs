@@ -4,6 +4,7 @@
 //! into one transaction, so that many callers share one sync. Readers work beside it.
 
 mod committer;
+mod mount;
 mod notice;
 mod read;
 mod schema;
@@ -25,7 +26,7 @@ use self::committer::Committer;
 use self::workers::Workers;
 use super::{
     Batch, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store, StoreCaps,
-    memory,
+    memory, pack,
 };
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Retry, Timestamp};
@@ -54,10 +55,21 @@ impl SqliteStore {
     /// Opens the file, or makes it.
     ///
     /// # Errors
-    /// `Config` for a missing folder, a folder or file without write rights, or a file of a newer version,
-    /// naming both versions; `Corrupted` for a file that is no NeonHub store; `Unavailable` when the disk is
+    /// `Config` for a missing folder, a folder on a network file system (code `network_file_system`), a folder or file
+    /// without write rights, or a file of a newer version, naming both versions; `Corrupted` for a file that is no NeonHub store; `Unavailable` when the disk is
     /// full or another process holds the file for over 30 s.
     pub async fn open(path: &Path) -> Result<Self> {
+        check_folder(path)?;
+        mount::check(path)?;
+        Self::open_anywhere(path).await
+    }
+
+    /// The same, also on a network file system: for who knows that no other machine ever opens the file, and that the
+    /// locks of the file system hold.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_anywhere(path: &Path) -> Result<Self> {
         check_folder(path)?;
         let mut connection = connect(path)?;
         schema::prepare(&mut connection)?;
@@ -96,11 +108,15 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "store", "the store is closed: open the hub again")
 }
 
-fn check_folder(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
+    }
+}
+
+fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
     if folder.is_dir() {
         return Ok(());
     }
@@ -219,8 +235,12 @@ impl Store for SqliteStore {
 
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
-        let (name, bytes) = (hash.clone(), bytes.to_vec());
-        self.committer.run(move |c| upkeep::put_blob(c, &name, &bytes)).await?;
+        let name = hash.clone();
+        if self.committer.run(move |c| upkeep::touch_blob(c, &name)).await? {
+            return Ok(hash);
+        }
+        let (name, kept) = (hash.clone(), pack::pack_aside(bytes.to_vec()).await?);
+        self.committer.run(move |c| upkeep::put_blob(c, &name, &kept)).await?;
         Ok(hash)
     }
 
@@ -230,13 +250,7 @@ impl Store for SqliteStore {
                 .and_then(|mut s| s.query_row([hash], |row| row.get(0)).optional())
                 .map_err(|e| failed("store.blob_get", e))
         })?;
-        match bytes {
-            Some(bytes) if memory::blob_hash(&bytes) != hash => {
-                Err(Error::new(ErrorKind::Corrupted, "store.blob_get", "the blob does not match its hash")
-                    .with_context("hash", hash))
-            }
-            other => Ok(other),
-        }
+        bytes.map(|kept| pack::unpack(hash, kept)).transpose()
     }
 
     fn watch(&self) -> watch::Receiver<u64> {

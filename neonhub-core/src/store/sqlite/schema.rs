@@ -23,6 +23,8 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE _blob (hash TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);
 ", "
     ALTER TABLE _blob ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+", "
+    -- From here on blobs may be compressed, which older builds take for damage.
 "];
 
 /// Version of the file's format that this build works with.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{failed, read, schema};
 use crate::store::transfer::{blob_bytes, blob_item, hash_bytes, kind_of, undeclared};
-use crate::store::{Item, Kind, RecordItem, Snapshot, compact};
+use crate::store::{Item, Kind, RecordItem, Snapshot, compact, pack};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, Result};
 
@@ -166,11 +166,13 @@ fn chains(c: &Connection) -> Result<Vec<Item>> {
 fn blobs(c: &Connection, after: &str) -> Result<Vec<Item>> {
     let text = "SELECT hash, bytes FROM _blob WHERE hash > ?1 ORDER BY hash LIMIT ?2";
     let mut statement = c.prepare_cached(text).map_err(sql)?;
-    let rows = statement.query_map((after, BLOBS), |r| {
-        let bytes: Vec<u8> = r.get(1)?;
-        Ok(blob_item(r.get(0)?, &bytes))
-    });
-    rows.and_then(Iterator::collect).map_err(sql)
+    let rows = statement.query_map((after, BLOBS), |r| Ok((r.get(0)?, r.get(1)?))).map_err(sql)?;
+    rows.map(|row| {
+        let (hash, kept): (String, Vec<u8>) = row.map_err(sql)?;
+        let plain = pack::unpack(&hash, kept)?;
+        Ok(blob_item(hash, &plain))
+    })
+    .collect()
 }
 
 fn feed(c: &Connection, after: i64) -> Result<Vec<Item>> {
@@ -223,8 +225,8 @@ fn take(c: &Connection, declared: &[Kind], item: Item) -> Result<()> {
                 .map_err(fail)
         }
         Item::Blob { hash, data } => {
-            let bytes = blob_bytes(&hash, &data)?;
-            super::upkeep::put_blob(c, &hash, &bytes)
+            let kept = pack::pack(blob_bytes(&hash, &data)?);
+            super::upkeep::put_blob(c, &hash, &kept)
         }
         Item::Feed { seq, workspace, at, changes } => {
             let ws = number_of(c, &workspace)?;

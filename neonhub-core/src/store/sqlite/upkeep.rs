@@ -5,10 +5,18 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{failed, schema, snapshot};
-use crate::store::{Damage, Figures, KindFigures};
+use crate::store::{Damage, Figures, KindFigures, pack};
 use crate::{Clock as _, Result, SystemClock, Timestamp};
 
-/// Keeps a blob, or notes that it was put again.
+/// Notes that a blob was put again; false when it is not there.
+pub(super) fn touch_blob(c: &Connection, hash: &str) -> Result<bool> {
+    c.prepare_cached("UPDATE _blob SET at = ?2 WHERE hash = ?1")
+        .and_then(|mut s| s.execute((hash, SystemClock.now().as_millis())))
+        .map(|rows| rows > 0)
+        .map_err(|e| failed("store.blob_put", e))
+}
+
+/// Keeps a blob in its packed form, or notes that it was put again.
 pub(super) fn put_blob(c: &Connection, hash: &str, bytes: &[u8]) -> Result<()> {
     let now = SystemClock.now().as_millis();
     c.prepare_cached(
@@ -101,8 +109,8 @@ pub(super) fn check(c: &Connection, damage: &mut Vec<Damage>) -> Result<()> {
     let mut rows = statement.query([]).map_err(fail)?;
     while let Some(row) = rows.next().map_err(fail)? {
         let (hash, bytes): (String, Vec<u8>) = (row.get(0).map_err(fail)?, row.get(1).map_err(fail)?);
-        if crate::store::memory::blob_hash(&bytes) != hash {
-            found("_blob", hash, "the blob does not match its hash");
+        if let Err(error) = pack::unpack(&hash, bytes) {
+            found("_blob", hash, error.message());
         }
     }
     Ok(())

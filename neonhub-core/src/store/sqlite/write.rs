@@ -140,7 +140,26 @@ pub(super) fn insert_as_is(c: &Connection, kind: Kind, ws: i64, row: &Row) -> ru
     c.prepare_cached(&text).and_then(|mut s| s.execute(rusqlite::params_from_iter(&values))).map(drop)
 }
 
+/// Brings into a row what the stored body holds and the type does not know.
+fn keep(c: &Connection, kind: Kind, ws: i64, row: &mut Row) -> Result<()> {
+    if !kind.keeps() {
+        return Ok(());
+    }
+    let text = format!("SELECT body FROM \"{}\" WHERE ws = ?1 AND id = ?2", kind.name);
+    c.prepare_cached(&text)
+        .and_then(|mut s| {
+            let mut found = s.query((ws, &row.id))?;
+            if let Some(old) = found.next()? {
+                // A body that is no text is damaged: a read of it says so.
+                kind.keep_unknown(old.get_ref(0)?.as_str().unwrap_or_default(), row);
+            }
+            Ok(())
+        })
+        .map_err(fail)
+}
+
 fn update(c: &Connection, kind: Kind, ws: i64, mut row: Row, before: u64) -> Result<Change> {
+    keep(c, kind, ws, &mut row)?;
     row.rev = before + 1;
     let mut text =
         format!("UPDATE \"{}\" SET rev = ?, schema = ?, updated_at = ?, body = ?, checksum = ?", kind.name);

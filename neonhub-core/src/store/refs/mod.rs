@@ -5,7 +5,11 @@
 //! a removal out while nobody else commits (embedded engines) or with the records locked (PostgreSQL), and applies all
 //! of it in the same commit.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod cascade;
+
+use std::collections::BTreeMap;
+
+pub(super) use self::cascade::{Ask, Cascade};
 
 use super::grow::outgrown;
 use super::transfer::index_words;
@@ -173,14 +177,19 @@ impl Family {
     pub(super) fn complete(
         &self,
         batch: &mut Batch,
-        mut find: impl FnMut(&Ask) -> Result<Vec<Row>>,
+        mut find: impl FnMut(Kind, &Query) -> Result<Vec<Row>>,
     ) -> Result<()> {
         self.check_shape(batch)?;
         let guards = self.guards(batch);
         if self.removes(batch) {
             let mut cascade = Cascade::of(self, batch);
             while let Some(ask) = cascade.ask() {
-                cascade.answer(find(&ask)?)?;
+                let mut rows = Vec::new();
+                for query in ask.queries() {
+                    let room = ask.limit - rows.len().min(ask.limit);
+                    rows.extend(find(ask.kind, &query.limit(room))?);
+                }
+                cascade.answer(rows)?;
             }
             batch.writes.extend(cascade.writes());
         }
@@ -197,150 +206,6 @@ fn written(batch: &Batch) -> impl Iterator<Item = ((&'static str, &str), &Write)
     })
 }
 
-/// A question to the engine: which rows of a kind refer to a record.
-#[derive(Debug)]
-pub(super) struct Ask {
-    pub(super) kind: Kind,
-    pub(super) query: Query,
-}
-
-type Place = (&'static str, String);
-
-/// A record that goes, and how far its referrers were worked out.
-#[derive(Debug)]
-struct Gone {
-    /// The removal of the batch that began it.
-    root: Place,
-    place: Place,
-    next: usize,
-}
-
-/// A stored record that changes because another one goes.
-#[derive(Debug)]
-struct Moved {
-    kind: Kind,
-    rev: u64,
-    /// What it becomes; `None` when it goes too.
-    now: Option<Row>,
-}
-
-/// Works out what the removals of a batch bring about. The engine answers its questions one after the other.
-#[derive(Debug)]
-pub(super) struct Cascade<'f> {
-    family: &'f Family,
-    at: Timestamp,
-    /// Records that the batch itself writes: what it says of them stands.
-    named: BTreeSet<Place>,
-    /// Removals whose referrers are left to a job.
-    spared: BTreeSet<Place>,
-    todo: VecDeque<Gone>,
-    order: Vec<Place>,
-    moved: BTreeMap<Place, Moved>,
-    /// What was asked last: who refers, how, and to whom.
-    asked: Option<(Kind, Ref, Place, Place)>,
-}
-
-impl<'f> Cascade<'f> {
-    pub(super) fn of(family: &'f Family, batch: &Batch) -> Self {
-        let last: BTreeMap<Place, &Write> =
-            written(batch).map(|((kind, id), write)| ((kind, id.to_owned()), write)).collect();
-        let gone = last.iter().filter(|(_, w)| matches!(w, Write::Delete { .. })).map(|(place, _)| place);
-        let todo = gone.map(|place| Gone { root: place.clone(), place: place.clone(), next: 0 }).collect();
-        let spared = last.iter().filter_map(|((kind, id), write)| match write {
-            Write::Put { .. } if *kind == Tombstone::NAME => {
-                let (kind, of) = Tombstone::place_of(id)?;
-                family.kinds.get(kind).map(|k| (k.name, of.to_owned()))
-            }
-            _ => None,
-        });
-        Cascade {
-            family,
-            at: batch.at,
-            spared: spared.collect(),
-            todo,
-            order: Vec::new(),
-            moved: BTreeMap::new(),
-            asked: None,
-            named: last.into_keys().collect(),
-        }
-    }
-
-    /// The next question; none when all is worked out.
-    pub(super) fn ask(&mut self) -> Option<Ask> {
-        loop {
-            let gone = self.todo.front_mut()?;
-            let Some((kind, reference)) = self.family.children(gone.place.0).get(gone.next) else {
-                self.todo.pop_front();
-                continue;
-            };
-            gone.next += 1;
-            if reference.on_delete != OnDelete::Restrict && self.spared.contains(&gone.place) {
-                continue;
-            }
-            self.asked = Some((*kind, *reference, gone.place.clone(), gone.root.clone()));
-            // What the batch names itself may be among the first.
-            let room = match reference.on_delete {
-                OnDelete::Restrict => 1,
-                OnDelete::Cascade | OnDelete::Detach => {
-                    CASCADE_LIMIT + 1 - self.order.len().min(CASCADE_LIMIT)
-                }
-            };
-            let known = self.named.iter().chain(&self.order).filter(|(name, _)| *name == kind.name).count();
-            return Some(Ask { kind: *kind, query: reference.query(&gone.place.1).limit(room + known) });
-        }
-    }
-
-    /// Takes the answer to the last question.
-    ///
-    /// # Errors
-    /// `Conflict`: `restricted` naming who holds on, `cascade_too_large` naming the removal that brings about more
-    /// than one commit takes.
-    pub(super) fn answer(&mut self, rows: Vec<Row>) -> Result<()> {
-        let Some((kind, reference, parent, root)) = self.asked.take() else { return Ok(()) };
-        for row in rows {
-            let place = (kind.name, row.id.clone());
-            if self.named.contains(&place) {
-                continue;
-            }
-            let (rev, row) = match self.moved.get(&place) {
-                Some(Moved { now: None, .. }) => continue,
-                Some(Moved { now: Some(now), rev, .. }) => (*rev, now.clone()),
-                None => (row.rev, row),
-            };
-            if reference.target(&kind, &row).as_deref() != Some(parent.1.as_str()) {
-                continue;
-            }
-            let now = match reference.on_delete {
-                OnDelete::Restrict => return Err(restricted(&parent, &place)),
-                OnDelete::Cascade => {
-                    self.todo.push_front(Gone { root: root.clone(), place: place.clone(), next: 0 });
-                    None
-                }
-                OnDelete::Detach => Some(detached(&kind, &reference, &row, self.at)?),
-            };
-            if self.moved.insert(place.clone(), Moved { kind, rev, now }).is_none() {
-                self.order.push(place);
-                if self.order.len() > CASCADE_LIMIT {
-                    return Err(too_large(&root));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What is to be written beside the batch.
-    pub(super) fn writes(mut self) -> Vec<Write> {
-        let order = std::mem::take(&mut self.order);
-        let moved = order.into_iter().filter_map(|place| self.moved.remove(&place).map(|m| (place.1, m)));
-        moved
-            .map(|(id, Moved { kind, rev, now })| match now {
-                None => Write::Delete { kind, id, expected: Expected::Rev(rev) },
-                Some(row) => Write::Put { kind, row, expected: Expected::Rev(rev) },
-            })
-            .collect()
-    }
-}
-
 /// A row that has forgotten the record it refers to.
 pub(crate) fn detached(kind: &Kind, reference: &Ref, row: &Row, at: Timestamp) -> Result<Row> {
     let (body, keys) = kind.keys.detach(kind, &row.body, reference.index)?;
@@ -355,33 +220,6 @@ pub(crate) fn detached(kind: &Kind, reference: &Ref, row: &Row, at: Timestamp) -
         .with_context("index", reference.index));
     }
     Ok(now)
-}
-
-fn restricted(parent: &Place, holder: &Place) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        "store.commit",
-        "another record still needs the one to be removed: remove that one first",
-    )
-    .with_code("restricted")
-    .with_context("kind", parent.0)
-    .with_context("id", &parent.1)
-    .with_context("held_by_kind", holder.0)
-    .with_context("held_by", &holder.1)
-}
-
-fn too_large(root: &Place) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        "store.commit",
-        format!(
-            "more than {CASCADE_LIMIT} records would go with this one: put a tombstone for it in the same batch, and \
-             remove what refers to it page by page"
-        ),
-    )
-    .with_code("cascade_too_large")
-    .with_context("kind", root.0)
-    .with_context("id", &root.1)
 }
 
 #[cfg(test)]

@@ -1,0 +1,55 @@
+//! Blobs.
+
+use crate::store::{Item, SharedStore};
+use crate::{Error, Result};
+
+/// Blobs are found by their content and stored once.
+pub async fn blobs_are_content_addressed(s: SharedStore) -> Result<()> {
+    let hash = s.blob_put(b"hello").await?;
+    assert_eq!(hash, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    assert_eq!(s.blob_put(b"hello").await?, hash);
+    assert_eq!(s.blob_get(&hash).await?.as_deref(), Some(&b"hello"[..]));
+    assert_eq!(s.blob_get("00").await?, None);
+    Ok(())
+}
+
+/// A blob that can be compressed takes less room, is found by the hash of what was put, and leaves the store plain.
+pub async fn blobs_come_back_whole(s: SharedStore) -> Result<()> {
+    let text = "a page of words ".repeat(20_000).into_bytes();
+    let noise: Vec<u8> =
+        (0..50_000_u64).map(|n| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes()[0]).collect();
+    let mut hashes = Vec::new();
+    for blob in [&text, &noise] {
+        let hash = s.blob_put(blob).await?;
+        assert_eq!(s.blob_put(blob).await?, hash);
+        assert_eq!(s.blob_get(&hash).await?.as_ref(), Some(blob));
+        hashes.push(hash);
+    }
+    let figures = s.figures().await?;
+    assert_eq!(figures.blobs, 2);
+    assert!(figures.blob_bytes >= noise.len() as u64);
+    if s.caps().durable {
+        assert!(figures.blob_bytes < (text.len() / 10 + noise.len()) as u64, "{}", figures.blob_bytes);
+    }
+    assert_eq!(s.check().await?, []);
+    let mut snapshot = s.snapshot().await?;
+    let mut seen = 0;
+    loop {
+        let page = snapshot.next().await?;
+        if page.is_empty() {
+            break;
+        }
+        for item in page {
+            let Item::Blob { hash, data } = item else { continue };
+            let plain = crate::store::transfer::blob_bytes(&hash, &data)?;
+            assert!(hashes.contains(&hash) && (plain == text || plain == noise));
+            seen += 1;
+        }
+    }
+    drop(snapshot);
+    assert_eq!(seen, 2);
+    let later = crate::Timestamp::from_millis(i64::MAX);
+    assert_eq!(s.blob_delete(&hashes, later).await?, 2);
+    assert_eq!(s.blob_get(hashes.first().ok_or_else(|| Error::internal("test", "no hash"))?).await?, None);
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! How long records are kept, and the job that removes those whose time is over.
+
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Expected, Key, Kind, Query, Row, Write};
+use crate::job::{JobSpec, Outcome};
+use crate::schedule::SYSTEM;
+use crate::{Error, Result, Scope, Timestamp};
+
+/// The job that removes what is kept no longer.
+pub(crate) const RETAIN: &str = "store.retain";
+/// Time between two of them in a workspace.
+// Our choice: times of keeping are counted in days.
+const EVERY: Duration = Duration::from_secs(86_400);
+/// Time of one try: it reads every record of the kinds that have an age or a number.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Records of one page, and so of one commit.
+const PAGE: usize = 500;
+/// Records above the number of a kind that one job removes, at most; the next one goes on.
+const SURPLUS: u64 = 100_000;
+
+/// How long records of a kind are kept. What still needs a record ([`OnDelete::Restrict`](super::OnDelete)) keeps it
+/// longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// Until somebody removes them.
+    Forever,
+    /// So many days after they were last written.
+    Age(u32),
+    /// As many per workspace, those made last.
+    Count(u64),
+    /// Until the instant in this field of their body, in milliseconds; without the field, or with none in it, for ever.
+    /// An index of the same name must have that instant as its key, and saves reading those that are still kept.
+    Until(&'static str),
+}
+
+/// Payload of the job.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retain {}
+
+impl Scope {
+    /// Has the queue of built-in work remove what is kept no longer, unless it did within a day or is about to.
+    pub(crate) async fn retain_daily(&self) -> Result<()> {
+        let cx = self.staging(RETAIN, "daily");
+        let spec = JobSpec::new(SYSTEM, RETAIN, json!({})).timeout(LONGEST);
+        cx.submit(spec.dedupe(RETAIN).keep_key_for(EVERY)).await?;
+        match cx.flush().await {
+            // Another process was first.
+            Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// Removes the records of this workspace whose time is over, kind by kind. What one kind cannot be rid of keeps the others
+/// from nothing; a crash costs nothing that was done.
+pub(crate) async fn retain(cx: &Scope) -> Result<Outcome> {
+    let mut failed = None;
+    for kind in cx.hub().kinds() {
+        let done = match kind.retention() {
+            Keep::Forever => continue,
+            Keep::Age(days) => {
+                let before = cx.now().minus(Duration::from_secs(u64::from(days) * 86_400));
+                walk(cx, *kind, Query::by_id(), |row| row.updated_at < before).await
+            }
+            Keep::Count(most) => surplus(cx, *kind, most).await,
+            Keep::Until(field) => until(cx, *kind, field).await,
+        };
+        match done {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(kind = kind.name, gone, "records whose time was over were removed"),
+            Err(error) => {
+                tracing::warn!(kind = kind.name, code = error.code(), "old records could not be removed");
+                failed = Some(error);
+            }
+        }
+    }
+    Ok(failed.map_or(Outcome::Done, Outcome::Failed))
+}
+
+async fn until(cx: &Scope, kind: Kind, field: &'static str) -> Result<u64> {
+    let now = cx.now();
+    let query = match kind.index(field) {
+        Ok(_) => Query::index(field).up_to(Key::from(now)),
+        Err(_) => Query::by_id(),
+    };
+    walk(cx, kind, query, |row| ends_at(row, field).is_some_and(|end| end <= now)).await
+}
+
+/// The instant that a field of the body holds.
+fn ends_at(row: &Row, field: &str) -> Option<Timestamp> {
+    let body: Value = serde_json::from_str(&row.body).ok()?;
+    body.get(field)?.as_i64().map(Timestamp::from_millis)
+}
+
+/// Removes what a query finds and `is_over` says, page by page.
+async fn walk(cx: &Scope, kind: Kind, query: Query, is_over: impl Fn(&Row) -> bool) -> Result<u64> {
+    let index = query.index.map(|name| kind.index(name)).transpose()?;
+    let mut query = query.limit(PAGE);
+    let mut gone = 0;
+    loop {
+        cx.cancel_token().check(RETAIN)?;
+        let page = cx.store().query(kind, cx.workspace(), &query).await?;
+        let Some(last) = page.last() else { return Ok(gone) };
+        let key = index.and_then(|n| last.keys.get(n).cloned().flatten()).unwrap_or_default();
+        query = query.after(key, last.id.clone());
+        let is_last = page.len() < PAGE;
+        let over = page.into_iter().filter(&is_over).map(|row| (row.id, row.rev)).collect();
+        gone += remove(cx, kind, over).await?;
+        if is_last {
+            return Ok(gone);
+        }
+    }
+}
+
+/// Removes the oldest records of a kind beyond so many.
+async fn surplus(cx: &Scope, kind: Kind, most: u64) -> Result<u64> {
+    let there = cx.store().count(kind, cx.workspace(), &Query::by_id()).await?;
+    let over = usize::try_from(there.saturating_sub(most).min(SURPLUS)).unwrap_or_default();
+    if over == 0 {
+        return Ok(0);
+    }
+    let mut oldest: BinaryHeap<(Timestamp, String, u64)> = BinaryHeap::with_capacity(over + 1);
+    let mut query = Query::by_id().limit(PAGE);
+    loop {
+        cx.cancel_token().check(RETAIN)?;
+        let page = cx.store().query(kind, cx.workspace(), &query).await?;
+        let Some(last) = page.last() else { break };
+        query = query.after(Key::new(), last.id.clone());
+        for row in page {
+            oldest.push((row.created_at, row.id, row.rev));
+            if oldest.len() > over {
+                oldest.pop();
+            }
+        }
+    }
+    let oldest: Vec<(String, u64)> = oldest.into_iter().map(|(_, id, rev)| (id, rev)).collect();
+    let mut gone = 0;
+    for page in oldest.chunks(PAGE) {
+        gone += remove(cx, kind, page.to_vec()).await?;
+    }
+    Ok(gone)
+}
+
+/// Removes records in one commit; when one of them changed meanwhile or is still needed, each in a commit of its own.
+async fn remove(cx: &Scope, kind: Kind, over: Vec<(String, u64)>) -> Result<u64> {
+    if over.is_empty() {
+        return Ok(0);
+    }
+    match remove_at_once(cx, kind, &over).await {
+        Err(error) if stays(&error) => {}
+        other => return other.map(|()| over.len() as u64),
+    }
+    let mut gone = 0;
+    for one in over.chunks(1) {
+        match remove_at_once(cx, kind, one).await {
+            Ok(()) => gone += 1,
+            Err(error) if stays(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(gone)
+}
+
+async fn remove_at_once(cx: &Scope, kind: Kind, over: &[(String, u64)]) -> Result<()> {
+    for (id, rev) in over {
+        cx.stage(Write::Delete { kind, id: id.clone(), expected: Expected::Rev(*rev) })?;
+    }
+    cx.flush().await.map(drop)
+}
+
+/// True for a record that was written since it was read, or that another one still needs.
+fn stays(error: &Error) -> bool {
+    matches!(error.code(), "stale_revision" | "restricted")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::job::{Job, JobState};
+use crate::op::IdempotencyRecord;
+use crate::store::{Index, Record, Ref};
+use crate::{Clock, Hub, ManualClock};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+macro_rules! kept_record {
+    ($name:ident, $kind:literal, $keep:expr, [$($index:expr),*], $keys:expr, [$($refs:expr),*]) => {
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        struct $name {
+            id: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ends: Option<Timestamp>,
+        }
+        impl Record for $name {
+            const KIND: &'static str = $kind;
+            const INDEXES: &'static [Index] = &[$($index),*];
+            const REFS: &'static [Ref] = &[$($refs),*];
+            fn id(&self) -> &str {
+                &self.id
+            }
+            fn keys(&self) -> Vec<Option<Key>> {
+                $keys(self)
+            }
+            fn retention() -> Keep {
+                $keep
+            }
+            fn personal(&self) -> Vec<String> {
+                vec![format!("per_{}", self.id)]
+            }
+        }
+    };
+}
+
+kept_record!(Aged, "kept_aged", Keep::Age(30), [], |_: &Aged| Vec::new(), []);
+kept_record!(Few, "kept_few", Keep::Count(600), [], |_: &Few| Vec::new(), []);
+kept_record!(Ticket, "kept_ticket", Keep::Until("ends"), [Index::on("ends")], ends_key, []);
+kept_record!(Walked, "kept_walked", Keep::Until("ends"), [], |_: &Walked| Vec::new(), []);
+kept_record!(
+    Ever,
+    "kept_ever",
+    Keep::Forever,
+    [Index::on("needs")],
+    needs_key,
+    [Ref::restrict("kept_aged", "needs")]
+);
+
+fn ends_key(ticket: &Ticket) -> Vec<Option<Key>> {
+    vec![ticket.ends.map(Key::from)]
+}
+
+/// A record needs the other one of its own id.
+fn needs_key(ever: &Ever) -> Vec<Option<Key>> {
+    vec![Some(Key::text(&ever.id))]
+}
+
+static KINDS: &[Kind] =
+    &[Kind::of::<Aged>(), Kind::of::<Few>(), Kind::of::<Ticket>(), Kind::of::<Walked>(), Kind::of::<Ever>()];
+
+async fn shop() -> (Arc<ManualClock>, Scope) {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+    let hub = Hub::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).kinds(KINDS).build().await.unwrap();
+    (clock, hub.workspace("default").await.unwrap())
+}
+
+async fn put<R: Record>(cx: &Scope, records: Vec<R>) {
+    let work = cx.staging("test", R::KIND);
+    records.iter().for_each(|record| work.put(record, Expected::Any).unwrap());
+    work.flush().await.unwrap();
+}
+
+async fn ids<R: Record>(cx: &Scope) -> Vec<String> {
+    let found = cx.query::<R>(&Query::by_id().limit(5_000)).await.unwrap();
+    found.into_iter().map(|r| r.id().to_owned()).collect()
+}
+
+/// Enqueues the daily job and works what is due.
+async fn a_day(cx: &Scope) {
+    cx.retain_daily().await.unwrap();
+    cx.work_until_idle().await.unwrap();
+}
+
+async fn retain_jobs(cx: &Scope) -> Vec<JobState> {
+    let jobs = cx.query::<Job>(&Query::by_id().limit(100)).await.unwrap();
+    jobs.iter().filter(|job| job.name == RETAIN).map(|job| job.state).collect()
+}
+
+#[tokio::test]
+async fn records_go_when_their_time_is_over_and_not_before() {
+    let (clock, cx) = shop().await;
+    let ends = |days: u32| Some(cx.now().plus(DAY * days));
+    let aged = |id: &str| Aged { id: id.into(), ends: None };
+    put(&cx, ["a", "b", "c"].map(aged).into()).await;
+    put(&cx, vec![Ever { id: "c".into(), ends: None }]).await;
+    let tickets = [("a", ends(1)), ("b", ends(40)), ("c", None)];
+    put(&cx, tickets.clone().map(|(id, ends)| Ticket { id: id.into(), ends }).into()).await;
+    put(&cx, tickets.map(|(id, ends)| Walked { id: id.into(), ends }).into()).await;
+    clock.advance(DAY);
+    a_day(&cx).await;
+    assert_eq!(
+        (ids::<Ticket>(&cx).await, ids::<Walked>(&cx).await),
+        (vec!["b".into(), "c".into()], vec!["b".into(), "c".into()])
+    );
+    clock.advance(DAY * 28);
+    put(&cx, vec![aged("b")]).await;
+    a_day(&cx).await;
+    assert_eq!(ids::<Aged>(&cx).await, ["a", "b", "c"], "29 days old");
+    clock.advance(DAY * 2);
+    a_day(&cx).await;
+    assert_eq!(ids::<Aged>(&cx).await, ["b", "c"], "b was written two days ago, c is still needed");
+    assert_eq!(ids::<Ever>(&cx).await, ["c"]);
+    clock.advance(DAY * 400);
+    a_day(&cx).await;
+    assert_eq!((ids::<Ticket>(&cx).await, ids::<Ever>(&cx).await), (vec!["c".into()], vec!["c".into()]));
+}
+
+#[tokio::test]
+async fn of_a_number_the_newest_stay() {
+    let (clock, cx) = shop().await;
+    // Ids against the order of time.
+    for n in 0..4 {
+        let page = (0..300).map(|m| Few { id: format!("{}-{m:03}", 9 - n), ends: None });
+        put(&cx, page.collect()).await;
+        clock.advance(Duration::from_secs(60));
+    }
+    put(&cx, vec![Few { id: "9-000".into(), ends: None }]).await;
+    a_day(&cx).await;
+    let left = ids::<Few>(&cx).await;
+    assert_eq!(left.len(), 600);
+    assert!(left.iter().all(|id| id.starts_with('6') || id.starts_with('7')), "{left:?}");
+}
+
+#[tokio::test]
+async fn the_job_is_enqueued_once_a_day() {
+    let (clock, cx) = shop().await;
+    for _ in 0..3 {
+        a_day(&cx).await;
+    }
+    assert_eq!(retain_jobs(&cx).await, [JobState::Completed]);
+    clock.advance(DAY + Duration::from_secs(1));
+    cx.retain_daily().await.unwrap();
+    cx.retain_daily().await.unwrap();
+    assert_eq!(retain_jobs(&cx).await.iter().filter(|s| **s == JobState::Waiting).count(), 1);
+}
+
+#[tokio::test]
+async fn kept_answers_of_calls_go_after_their_day() {
+    let (clock, cx) = shop().await;
+    let call = crate::op::CallOptions::new().idempotency_key("k");
+    let new = serde_json::json!({ "name": "tea", "target": { "kind": "operation", "operation": "scope.whoami" },
+        "when": { "kind": "at", "instant": 1_900_000_000_000_i64 } });
+    cx.call_by_name("schedules.create", new, call).await.unwrap();
+    a_day(&cx).await;
+    assert_eq!(ids::<IdempotencyRecord>(&cx).await.len(), 1);
+    clock.advance(DAY + Duration::from_secs(1));
+    a_day(&cx).await;
+    assert!(ids::<IdempotencyRecord>(&cx).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stored_record_names_the_persons_it_is_about() {
+    let (_, cx) = shop().await;
+    put(&cx, vec![Aged { id: "a".into(), ends: None }]).await;
+    let kind = Kind::of::<Aged>();
+    let mut row = cx.store().get(kind, cx.workspace(), "a").await.unwrap().unwrap();
+    assert_eq!(kind.personal(&row).unwrap(), ["per_a"]);
+    assert_eq!(
+        (kind.retention(), Kind::of::<super::super::Tombstone>().retention()),
+        (Keep::Age(30), Keep::Forever)
+    );
+    row.body = "[]".into();
+    let error = kind.personal(&row).unwrap_err();
+    assert!(error.context().any(|(k, v)| k == "id" && v == "a"), "{error}");
+}
