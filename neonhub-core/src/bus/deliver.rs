@@ -8,6 +8,7 @@ use super::subscriber::{DeadEvent, Start, Subscriber, SubscriberCursor};
 use crate::op::Unit;
 use crate::scope::Writing;
 use crate::store::Stored;
+use crate::telemetry::hushed;
 use crate::{Error, Hub, Result, Scope, Timestamp};
 
 /// Tries of one event before it is put aside.
@@ -189,7 +190,8 @@ impl Scope {
     /// Runs the handler; a panic is a failure of it alone.
     async fn attempt(&self, cx: &Scope, subscriber: &dyn Subscriber, event: &BusEvent) -> Result<()> {
         use futures_util::FutureExt as _;
-        std::panic::AssertUnwindSafe(subscriber.handle(cx, event)).catch_unwind().await.unwrap_or_else(|_| {
+        let handled = std::panic::AssertUnwindSafe(hushed(subscriber.handle(cx, event))).catch_unwind();
+        handled.await.unwrap_or_else(|_| {
             Err(Error::new(crate::ErrorKind::Internal, "bus.deliver", "the subscriber panicked"))
         })
     }

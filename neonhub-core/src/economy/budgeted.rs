@@ -74,7 +74,7 @@ impl Llm for Budgeted {
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
         request.check()?;
         let ticket = reserve(&self.cx, self.need(&request).await?).await?;
-        match self.inner.call(request).await {
+        match self.cx.in_trace(self.inner.call(request)).await {
             Ok(stream) => Ok(counted(stream, ticket)),
             // It may have been paid although no answer came.
             Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::OutcomeUnknown) => {

@@ -10,6 +10,7 @@ use super::record::HealthRecord;
 use super::{Health, Status, builtin_checks};
 use crate::bus::Event;
 use crate::store::{Expected, Key, Query, Record as _};
+use crate::telemetry::hushed;
 use crate::{Error, ErrorKind, Hub, Result, Scope};
 
 /// Time between rounds.
@@ -111,7 +112,7 @@ impl Scope {
 
 async fn look(cx: &Scope, check: &Arc<dyn Health>) -> Found {
     let began = Instant::now();
-    let looked = std::panic::AssertUnwindSafe(check.check(cx)).catch_unwind();
+    let looked = std::panic::AssertUnwindSafe(hushed(check.check(cx))).catch_unwind();
     let status = match tokio::time::timeout(LIMIT, looked).await {
         Ok(Ok(Ok(status))) => status,
         Ok(Ok(Err(error))) => Status::Unhealthy { why: error.code().to_owned() },

@@ -88,6 +88,16 @@ impl HttpRequest {
         self.headers.push((name.into(), value.into()));
         self
     }
+
+    /// Adds `traceparent` when the caller is in a trace. For services that are configured, never for an address that
+    /// comes from elsewhere.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        match crate::telemetry::outgoing() {
+            Some(context) => self.header("traceparent", context.to_string()),
+            None => self,
+        }
+    }
 }
 
 impl fmt::Debug for HttpRequest {

@@ -1,5 +1,6 @@
 //! The hub: one open store with everything that works on it.
 
+mod backup;
 mod builder;
 mod closest;
 mod config;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
@@ -46,6 +48,9 @@ use crate::telemetry::{ErrorReport, ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
+
+/// A clock that is less behind was not set back: rounding, and the steering of the machine's clock.
+const SET_BACK: Duration = Duration::from_secs(1);
 
 /// One open store with its catalogue, gate, connectors, models and jobs. Cheap to clone.
 ///
@@ -288,15 +293,12 @@ impl Hub {
         self.0.room.steady_now(self.now(), self.has_virtual_clock())
     }
 
-    /// When work that waits for an instant is looked at again. After the machine's clock was set back the instant may lie
-    /// ahead for who asked and be past for the steady clock: then soon, until the clocks meet again.
-    pub(crate) fn look_again(&self, at: Timestamp) -> Timestamp {
-        let (wall, steady) = (self.now(), self.steady_now());
-        if at <= wall || at > steady {
-            return at;
-        }
-        let left = at.since(wall);
-        steady.plus(left.min(crate::job::AGAIN))
+    /// How far the machine's clock was set back since this process began; zero as long as it was not. Instants that are
+    /// said now lie so far behind those said before.
+    pub(crate) fn clock_behind(&self) -> Duration {
+        let wall = self.now();
+        let behind = self.0.room.steady_now(wall, self.has_virtual_clock()).since(wall);
+        if behind < SET_BACK { Duration::ZERO } else { behind }
     }
 
     pub(crate) fn token(&self) -> [u8; 16] {

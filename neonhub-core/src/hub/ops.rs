@@ -1,5 +1,6 @@
 //! Operations of the runtime itself.
 
+pub use super::backup::{RotateBackup, RotatedBackup};
 pub use super::scope_ops::{Allowed, Caller, Can, ListPermissions, PermissionLine, WhoAmI};
 use crate::audit::AuditEntry;
 pub use crate::audit::{QueryAudit, VerifyAudit};
@@ -9,7 +10,8 @@ use crate::tenancy::{DirectoryEntry, Workspace};
 pub use crate::tenancy::{GetWorkspace, UpdateWorkspace};
 
 /// Operations of the runtime.
-pub static CATALOGUE: &[Entry] = &[entry::<WhoAmI>(), entry::<Can>(), entry::<ListPermissions>()];
+pub static CATALOGUE: &[Entry] =
+    &[entry::<WhoAmI>(), entry::<Can>(), entry::<ListPermissions>(), entry::<RotateBackup>()];
 
 /// Record kinds of the runtime.
 pub static KINDS: &[Kind] = &[

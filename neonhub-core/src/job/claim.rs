@@ -16,6 +16,8 @@ use crate::{Result, Scope, Timestamp};
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 /// A waiting job gains one step of priority in this time, up to so many steps.
 const AGING: (i64, i64) = (60_000, 10);
+/// Jobs of one page while the machine's clock is behind.
+const LOOKED_THROUGH: usize = 500;
 /// Jobs looked at beyond those wanted, when groups are busy.
 const PAGES: usize = 8;
 /// How often a lost race is tried again before others have their turn.
@@ -55,14 +57,15 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Resu
         return Ok(Vec::new());
     }
     let mut jobs = Vec::new();
+    let behind = cx.hub().clock_behind();
     // Where groups are due, or another was faster, the next way looks first.
-    let taken = if is_first {
+    let taken = if is_first && behind.is_zero() {
         take_unlocked(&cx, queue, want, now, control.as_ref(), &mut jobs).await?
     } else {
         None
     };
     if taken.is_none() {
-        jobs = pick(&cx, queue, want, now).await?;
+        jobs = pick(&cx, queue, want, now, behind).await?;
         if jobs.is_empty() {
             return Ok(jobs);
         }
@@ -162,27 +165,35 @@ pub(super) fn rate_opens(queue: &Queue, control: Option<&QueueControl>) -> Optio
     Some(Timestamp::from_millis(at.ceil() as i64))
 }
 
-/// The due jobs that go first, without those whose group is busy.
-async fn pick(cx: &Scope, queue: &Queue, want: usize, now: Timestamp) -> Result<Vec<Stored<Job>>> {
+/// The due jobs that go first, without those whose group is busy. After the machine's clock was set back some that
+/// look due by the steady clock are not: then all of them are looked at.
+async fn pick(
+    cx: &Scope,
+    queue: &Queue,
+    want: usize,
+    now: Timestamp,
+    behind: Duration,
+) -> Result<Vec<Stored<Job>>> {
+    let (size, pages) = if behind.is_zero() { (want, PAGES) } else { (want.max(LOOKED_THROUGH), usize::MAX) };
     let mut classes = Vec::new();
     for priority in priorities(cx, queue.name()).await? {
-        let first = due(cx, queue.name(), priority, now, want, None).await?;
-        let is_full = first.len() == want;
+        let first = due(cx, queue.name(), priority, now, size, None).await?;
+        let is_full = first.len() == size;
         classes.push((priority, first, is_full));
     }
     let mut picked: Vec<Stored<Job>> = Vec::new();
     let mut groups = Groups::default();
-    for page in 0..PAGES {
+    for page in 0..pages {
         let mut found = Vec::new();
         let mut is_more = false;
         for (priority, jobs, is_full) in &mut classes {
             if page > 0 {
                 let Some(last) = jobs.last().filter(|_| *is_full) else { continue };
-                *jobs = due(cx, queue.name(), *priority, now, want, Some(last)).await?;
-                *is_full = jobs.len() == want;
+                *jobs = due(cx, queue.name(), *priority, now, size, Some(last)).await?;
+                *is_full = jobs.len() == size;
             }
             is_more |= *is_full;
-            found.extend(jobs.iter().cloned());
+            found.extend(jobs.iter().filter(|j| j.is_due(now, behind)).cloned());
         }
         found.sort_by_cached_key(|j| order(&j.body, now));
         groups.look(cx, queue, &found).await?;

@@ -63,8 +63,10 @@ impl Hub {
             self.queues().to_vec()
         } else {
             let unknown = |name: &str| {
+                let close = crate::hub::closest(name, self.queues().iter().map(|q| q.name()));
                 Error::new(ErrorKind::NotFound, "hub.start_workers", "no handler works this queue")
                     .with_context("queue", name)
+                    .with_context("closest", close.join(", "))
             };
             queues.iter().map(|n| self.queue(n).ok_or_else(|| unknown(n))).collect::<Result<_>>()?
         };

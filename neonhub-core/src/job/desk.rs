@@ -24,6 +24,8 @@ use crate::{Error, Hub, Result, Scope, Timestamp};
 const ORPHAN_TICKS: u64 = 4;
 /// Pause after the store refused.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
+/// Time between two looks while the machine's clock is behind. Our choice.
+const SET_BACK_LOOK: Duration = Duration::from_secs(1);
 /// Jobs taken and not ended at most.
 const MAX_HELD: usize = 4_096;
 
@@ -336,6 +338,10 @@ async fn take_some(cx: &Scope, queue: &Queue, want: usize) -> Result<(Vec<Stored
     }
     let now = cx.hub().steady_now();
     let mut next = next_due(cx, queue, now).await?;
+    if !cx.hub().clock_behind().is_zero() {
+        // Instants that were said on the other side of the step lie in no order with the others.
+        next = Some(next.map_or(now.plus(SET_BACK_LOOK), |n| n.min(now.plus(SET_BACK_LOOK))));
+    }
     if queue.rate.is_some() {
         let control = cx.get::<QueueControl>(queue.name()).await?;
         if let Some(at) = rate_opens(queue, control.as_ref().map(|c| &c.body)).filter(|at| *at > now) {

@@ -59,7 +59,7 @@ impl Scope {
         holder.body.name.clone_from(&new.name);
         holder.body.payload = new.payload.clone();
         if mode == DedupeMode::Extend && holder.state.is_queued() {
-            holder.body.run_at = new.run_at;
+            (holder.body.run_at, holder.body.clock_behind_ms) = (new.run_at, new.clock_behind_ms);
             holder.body.state = new.state;
         }
         self.save(&holder)?;

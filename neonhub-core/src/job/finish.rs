@@ -212,7 +212,7 @@ async fn apply(
                 close(job, JobState::Cancelled, now);
                 return Ok(Some(reason));
             }
-            put_off(job, cx.hub().look_again(*at), now);
+            put_off(cx, job, *at);
             Ok(None)
         }
         Outcome::Failed(error) => {
@@ -224,7 +224,7 @@ async fn apply(
             job.attempts += 1;
             job.error = Some(JobError::from(error));
             match pause(cx, queue, job, error) {
-                Some(at) => put_off(job, at, now),
+                Some(at) => put_off(cx, job, at),
                 None => close(job, JobState::Dead, now),
             }
             Ok(Some(error.code().to_owned()))
@@ -242,9 +242,9 @@ pub(super) fn close(job: &mut Job, state: JobState, now: Timestamp) {
     job.group_slot = None;
 }
 
-pub(super) fn put_off(job: &mut Job, at: Timestamp, now: Timestamp) {
-    job.state = if at > now { JobState::Delayed } else { JobState::Waiting };
-    job.run_at = at;
+fn put_off(cx: &Scope, job: &mut Job, at: Timestamp) {
+    job.state = if at > cx.now() { JobState::Delayed } else { JobState::Waiting };
+    job.set_run_at(at, cx.hub().clock_behind());
     job.group_slot = None;
 }
 
@@ -285,5 +285,5 @@ fn pause(cx: &Scope, queue: &Queue, job: &Job, error: &Error) -> Option<Timestam
         }
         Retry::Never | Retry::Exhausted => return None,
     };
-    Some(cx.hub().steady_now().plus(Duration::from_millis(wait)))
+    Some(cx.now().plus(Duration::from_millis(wait)))
 }

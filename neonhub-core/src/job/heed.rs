@@ -87,7 +87,7 @@ pub(super) async fn listen(hub: Hub, mut stop: watch::Receiver<Option<Duration>>
     }
 }
 
-async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
+pub(super) async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
     let room = hub.room();
     loop {
         let entries = match hub.store().changes(*cursor, FEED_PAGE).await {
@@ -104,6 +104,7 @@ async fn hear(hub: &Hub, cursor: &mut u64) -> Result<()> {
             if is(Job::KIND) || is(QueueControl::KIND) {
                 room.ring_all(&entry.workspace);
             }
+            entry.changes.iter().filter(|c| c.kind == Job::KIND).for_each(|c| room.moved(&c.id, c.after));
             for note in entry.changes.iter().filter(|c| c.kind == JobNote::KIND && room.holds(&c.id)) {
                 stop_if_asked(hub, room, &entry.workspace, &note.id).await?;
             }

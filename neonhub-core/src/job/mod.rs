@@ -28,7 +28,6 @@ mod twelve;
 mod worker;
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -48,9 +47,6 @@ pub use twelve::{Row as QueueRow, TWELVE};
 
 use crate::store::Kind;
 use crate::{Error, Result, Scope, Timestamp};
-
-/// How soon work is looked at again whose instant a clock that was set back made past and future at once. Our choice.
-pub(crate) const AGAIN: Duration = Duration::from_secs(60);
 
 /// Record kinds of the queue.
 pub static KINDS: &[Kind] = &[

@@ -153,6 +153,9 @@ pub struct Job {
     pub priority: i16,
     /// Not before this instant.
     pub run_at: Timestamp,
+    /// How far the machine's clock was set back, in milliseconds, when `run_at` was said: it counts from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_behind_ms: u64,
     /// Tries that failed so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u16,
@@ -235,6 +238,18 @@ impl Job {
             JobState::Delayed if self.run_at <= now => JobState::Waiting,
             state => state,
         }
+    }
+
+    /// Says when it is due, by the machine's clock as it is now.
+    pub(super) fn set_run_at(&mut self, at: Timestamp, clock_behind: Duration) {
+        (self.run_at, self.clock_behind_ms) = (at, super::spec::millis(clock_behind));
+    }
+
+    /// True once its instant has come for a process whose steady clock shows `steady`, with the machine's clock
+    /// `clock_behind`. Both know of the same steps back only as far as the smaller of the two goes: whoever began after a
+    /// step goes by the machine's clock.
+    pub(super) fn is_due(&self, steady: Timestamp, clock_behind: Duration) -> bool {
+        self.run_at.plus(clock_behind.min(Duration::from_millis(self.clock_behind_ms))) <= steady
     }
 
     /// Until when an ended job still holds its dedupe key.

@@ -82,6 +82,17 @@ impl Steady {
     }
 }
 
+/// How a job is held whose handler runs here.
+#[derive(Clone, Debug)]
+pub(super) struct Grip {
+    /// The revision that the taking of it left: any later one means that it was taken away.
+    pub(super) rev: u64,
+    /// Tells its handler to stop; none for a job of a batch, which stops for no single one.
+    pub(super) stop: Option<CancelToken>,
+    /// Cancelled once the lease is lost.
+    pub(super) lost: CancelToken,
+}
+
 #[derive(Debug)]
 pub(crate) struct Room {
     bells: BTreeMap<&'static str, Arc<Bell>>,
@@ -89,7 +100,7 @@ pub(crate) struct Room {
     clock: Arc<Bell>,
     is_working: AtomicBool,
     pub(super) crew: Mutex<Option<Crew>>,
-    held: Mutex<HashMap<String, CancelToken>>,
+    held: Mutex<HashMap<String, Grip>>,
     /// Jobs that were taken here and have not ended.
     taken: Mutex<HashSet<String>>,
     report: tokio::sync::Mutex<Option<Timestamp>>,
@@ -150,8 +161,8 @@ impl Room {
         self.steady.now(wall, is_virtual)
     }
 
-    pub(super) fn hold(&self, job: &str, token: &CancelToken) {
-        lock(&self.held).insert(job.to_owned(), token.clone());
+    pub(super) fn hold(&self, job: &str, grip: Grip) {
+        lock(&self.held).insert(job.to_owned(), grip);
     }
 
     pub(super) fn let_go(&self, job: &str) {
@@ -163,10 +174,20 @@ impl Room {
         lock(&self.taken).contains(job)
     }
 
-    /// Tells the handler of a job to stop, if it runs here.
+    /// Tells the handler of a job to stop, if it runs here by itself.
     pub(super) fn stop(&self, job: &str) -> bool {
-        let found = lock(&self.held).get(job).cloned();
+        let found = lock(&self.held).get(job).and_then(|grip| grip.stop.clone());
         found.inspect(CancelToken::cancel).is_some()
+    }
+
+    /// Hears that the record of a job came to a revision, 0 when it is gone. The handler of one that was taken away
+    /// stops: nothing that it does now can be committed.
+    pub(super) fn moved(&self, job: &str, rev: u64) {
+        let lost = lock(&self.held).get(job).filter(|grip| rev == 0 || rev > grip.rev).map(|g| g.lost.clone());
+        if let Some(lost) = lost {
+            tracing::warn!(job, "a lease was lost while its job was in work: the handler is stopped");
+            lost.cancel();
+        }
     }
 
     pub(super) fn holds(&self, job: &str) -> bool {

@@ -150,6 +150,7 @@ impl JobSpec {
             state,
             priority: self.priority,
             run_at,
+            clock_behind_ms: millis(cx.hub().clock_behind()),
             attempts: 0,
             max_attempts: self.max_attempts.unwrap_or(queue.max_attempts),
             backoff: self.backoff,

@@ -1,5 +1,6 @@
 //! Working jobs: one batch under its deadline, and the drain that tests and small programs use.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +9,13 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::claim::claim;
 use super::finish::{self, Drained, Worked, again};
-use super::room::{JobTurn, Room, Taken};
+use super::room::{Grip, JobTurn, Room, Taken};
 use super::{Job, JobState, Outcome, Queue, recover};
 use crate::op::Unit;
 use crate::scope::{CancelToken, Writing};
 use crate::store::{Expected, Key, Kind, Query, Record as _, Stored, Write};
-use crate::{Error, ErrorKind, Hub, Result, Retry, Scope};
+use crate::telemetry::hushed;
+use crate::{Error, ErrorKind, Result, Retry, Scope};
 
 /// How often a worker says that it is alive.
 const REPORT: Duration = Duration::from_secs(10);
@@ -108,15 +110,11 @@ pub(super) async fn run(cx: &Scope, queue: &Queue, jobs: Vec<Stored<Job>>) -> Wo
     let unit = Arc::new(Unit::default());
     let fork = format!("{}|{}", jobs.first().map_or("", |j| j.id.as_str()), jobs.len());
     let mut inner = cx.fork(&["job", &fork]);
-    let token = match jobs.as_slice() {
-        // The token of one job is its own; a batch stops with its caller.
-        [job] => {
-            inner = inner.correlated(&job.correlation_id);
-            CancelToken::new()
-        }
-        _ => cx.cancel_token().clone(),
-    };
-    let inner = inner.inside("jobs.work", inner.seed(), Writing::Job(Arc::clone(&unit)), token);
+    if let [job] = jobs.as_slice() {
+        inner = inner.correlated(&job.correlation_id);
+    }
+    let writing = Writing::Job(Arc::clone(&unit));
+    let inner = inner.inside("jobs.work", inner.seed(), writing, CancelToken::new());
     unit.staged().replace_standing(standing(&jobs));
     // Another process may have rotated the data key, or made the workspace, since the workers began.
     if let Err(error) = inner.hub().read_keys(inner.workspace()).await {
@@ -139,13 +137,14 @@ async fn outcomes(
     jobs: &[Stored<Job>],
 ) -> Vec<Outcome> {
     let faults: Vec<Option<Error>> = jobs.iter().map(|j| queue.check(&j.name, &j.payload).err()).collect();
-    let bodies: Vec<Job> =
-        jobs.iter().zip(&faults).filter(|(_, f)| f.is_none()).map(|(j, _)| j.body.clone()).collect();
+    let sound: Vec<&Stored<Job>> =
+        jobs.iter().zip(&faults).filter(|(_, f)| f.is_none()).map(|(j, _)| j).collect();
+    let bodies: Vec<Job> = sound.iter().map(|j| j.body.clone()).collect();
     let mut made = if bodies.is_empty() {
         Vec::new().into_iter()
     } else {
-        let held = Held::new(cx, &bodies);
-        let answer = guarded(outer, cx, queue, &bodies).await;
+        let held = Held::new(cx, &sound);
+        let answer = guarded(outer, cx, queue, &bodies, &held).await;
         drop(held);
         if answer.is_err() {
             // What a failed try staged is not its result.
@@ -166,7 +165,8 @@ async fn outcomes(
 /// Why a batch has no outcomes.
 enum Broken {
     Failed(Error),
-    /// It was told to stop: the jobs are free again, or cancelled when that was asked.
+    /// It was told to stop: the jobs are free again, or cancelled when that was asked. Of those that it lost nothing
+    /// is written.
     Stopped,
 }
 
@@ -176,9 +176,10 @@ async fn guarded(
     cx: &Scope,
     queue: &Queue,
     jobs: &[Job],
+    held: &Held<'_>,
 ) -> std::result::Result<Vec<Outcome>, Broken> {
     let limit = limit(queue, jobs);
-    let work = AssertUnwindSafe(queue.handler.work(cx, jobs)).catch_unwind();
+    let work = AssertUnwindSafe(hushed(queue.handler.work(cx, jobs))).catch_unwind();
     let is_single = jobs.len() == 1;
     tokio::select! {
         biased;
@@ -196,17 +197,36 @@ async fn guarded(
         },
         () = cx.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
         () = outer.cancel_token().cancelled(), if is_single => Err(Broken::Stopped),
+        never = pass_on(outer.cancel_token(), cx.cancel_token()), if !is_single => match never {},
         () = cx.hub().grace_over() => Err(Broken::Stopped),
-        () = reports(cx.hub()) => Err(Broken::Stopped),
+        () = held.lost.cancelled() => {
+            // What the handler handed its scope to stops as well.
+            cx.cancel_token().cancel();
+            Err(Broken::Stopped)
+        }
+        never = reports(outer, held) => match never {},
     }
 }
 
-/// Says again and again that this worker is alive; never ends.
-async fn reports(hub: &Hub) {
+/// Tells a batch that its caller stops; the batch itself decides when.
+async fn pass_on(from: &CancelToken, to: &CancelToken) -> Infallible {
+    from.cancelled().await;
+    to.cancel();
+    std::future::pending().await
+}
+
+/// Says again and again that this worker is alive, and looks whether it still holds what it works. A process that was
+/// stopped for a while, or could not write, finds here that others took its jobs.
+async fn reports(cx: &Scope, held: &Held<'_>) -> Infallible {
     loop {
         tokio::time::sleep(REPORT).await;
-        if let Err(error) = hub.room().report(hub).await {
-            tracing::warn!(%error, "the report of this worker was not written");
+        let told = cx.hub().room().report(cx.hub()).await;
+        let looked = match told {
+            Ok(()) => held.look(cx).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = looked {
+            tracing::warn!(%error, "the report of this worker was not written, or its jobs were not found");
         }
     }
 }
@@ -248,21 +268,28 @@ fn standing(jobs: &[Stored<Job>]) -> Vec<Write> {
 struct Held<'a> {
     room: &'a Room,
     jobs: Vec<String>,
+    /// Cancelled once one of them is another worker's: no commit of this batch can succeed any more.
+    lost: CancelToken,
 }
 
 impl<'a> Held<'a> {
-    fn new(cx: &'a Scope, jobs: &[Job]) -> Self {
-        let room = cx.hub().room();
-        if let [job] = jobs {
-            room.hold(&job.id, cx.cancel_token());
-        }
+    fn new(cx: &'a Scope, jobs: &[&Stored<Job>]) -> Self {
+        let (room, lost) = (cx.hub().room(), CancelToken::new());
+        let stop = (jobs.len() == 1).then(|| cx.cancel_token().clone());
         for job in jobs {
+            room.hold(&job.id, Grip { rev: job.rev, stop: stop.clone(), lost: lost.clone() });
             room.tell(|| turn(cx, job, JobState::Active));
         }
-        Held {
-            room,
-            jobs: if jobs.len() == 1 { jobs.iter().map(|j| j.id.clone()).collect() } else { Vec::new() },
+        Held { room, jobs: jobs.iter().map(|j| j.id.clone()).collect(), lost }
+    }
+
+    /// Looks whether the jobs are still as they were taken.
+    async fn look(&self, cx: &Scope) -> Result<()> {
+        let now = cx.outside().get_many::<Job>(&self.jobs).await?;
+        for (id, job) in self.jobs.iter().zip(now) {
+            self.room.moved(id, job.map_or(0, |j| j.rev));
         }
+        Ok(())
     }
 }
 

@@ -172,7 +172,7 @@ where
         cx.hub().targets().call(cx, plan);
         for number in 1.. {
             let attempt = Attempt { number, sent: Arc::default() };
-            let error = match within(cx, (self.once)(attempt.clone())).await {
+            let error = match within(cx, cx.in_trace((self.once)(attempt.clone()))).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };

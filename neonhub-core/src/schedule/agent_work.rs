@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cost::add_up;
 use super::fire::must_wait;
 use super::model::{AgentSession, Schedule, SessionId, SessionState};
 use super::work::{Ended, MAX_SUMMARY, close_session, load, orphaned, read, tell};
@@ -45,11 +46,11 @@ pub(super) async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
         if let Ok(agent) = agent {
             wind_up(cx, agent.as_ref(), &session).await?;
         }
-        return Ok(Outcome::Done);
+        return note_cost(cx, session).await;
     }
     let Some(schedule) = schedule else {
         cancel_runs(cx, &session).await?;
-        return orphaned(cx, session);
+        return orphaned(cx, session).await;
     };
     if must_wait(cx, &schedule, &session).await? {
         return Ok(Outcome::Later(cx.now().plus(LOOK)));
@@ -88,7 +89,7 @@ pub(super) async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
     let Some((session, fresh)) = load(cx, &id).await? else { return Ok(Outcome::Done) };
     let schedule = fresh.unwrap_or(schedule);
     match driven {
-        _ if session.state.is_ended() => Ok(Outcome::Done),
+        _ if session.state.is_ended() => note_cost(cx, session).await,
         Ok(view) => ended(cx, job, session, schedule, view).await,
         // Another process still works on it, or this one is told to stop: the run goes on where it is.
         Err(error) if matches!(error.code(), "leased" | "fenced") => {
@@ -158,15 +159,16 @@ async fn ended(
             let error = if retry { error.with_retry(Retry::Backoff) } else { error };
             return failed(cx, job, session, schedule, error).await;
         }
-        _ => return waits(cx, session, &view.run),
+        _ => return waits(cx, session, &view.run).await,
     };
     close_session(cx, session, schedule, ended).await
 }
 
 /// The run waits: looked at again without using a try.
-fn waits(cx: &Scope, mut session: Stored<AgentSession>, run: &AgentRun) -> Result<Outcome> {
+async fn waits(cx: &Scope, mut session: Stored<AgentSession>, run: &AgentRun) -> Result<Outcome> {
     let next = cx.now().plus(LOOK);
     if session.reason != run.wait_reason {
+        add_up(cx, &mut session.body).await?;
         session.body.reason.clone_from(&run.wait_reason);
         tell(cx, &session, "session.progress", json!({ "run": run.id, "waits_for": run.wait_reason }))?;
         cx.save(&session)?;
@@ -185,10 +187,21 @@ async fn failed(
     if !error.is_retryable() || job.attempts + 1 >= job.max_attempts {
         return close_session(cx, session, schedule, Ended::Failed(error.code().to_owned())).await;
     }
+    add_up(cx, &mut session.body).await?;
     session.body.state = SessionState::Pending;
     session.body.reason = Some(error.code().to_owned());
     cx.save(&session)?;
     Ok(Outcome::Failed(error))
+}
+
+/// The cost of a session that was ended from outside: a call that was in its middle then has been paid since.
+async fn note_cost(cx: &Scope, mut session: Stored<AgentSession>) -> Result<Outcome> {
+    let before = session.cost.clone();
+    add_up(cx, &mut session.body).await?;
+    if session.cost != before {
+        cx.save(&session)?;
+    }
+    Ok(Outcome::Done)
 }
 
 /// Brings the runs of a session that was ended to their own end, so that none stands as interrupted for ever.

@@ -37,28 +37,25 @@ impl Scope {
     /// What the store answers.
     pub async fn fire_due(&self) -> Result<u64> {
         let mut fired = 0;
+        let (steady, behind) = (self.hub().steady_now(), self.hub().clock_behind());
+        let mut query = Query::index("next_at").up_to(Key::from(steady)).limit(PAGE);
         loop {
-            let now = self.hub().steady_now();
-            let query = Query::index("next_at").up_to(Key::from(now)).limit(PAGE);
             let due = self.query::<Schedule>(&query).await?;
-            let is_full = due.len() == PAGE;
-            let mut moved = 0;
-            for schedule in due {
-                let won = fire(self, schedule, now).await?;
-                moved += u64::from(won);
-            }
-            fired += moved;
-            // Another process that moves them all leaves nothing to do here.
-            if !is_full || moved == 0 {
-                return Ok(fired);
-            }
+            let Some(last) = due.last().filter(|_| due.len() == PAGE) else {
+                return Ok(fired + fire_all(self, due, steady, behind).await?);
+            };
+            query = query.after(Key::from(last.next_at.unwrap_or_default()), last.id.as_str());
+            fired += fire_all(self, due, steady, behind).await?;
         }
     }
 
     /// The next instant of any schedule of this workspace.
     pub(crate) async fn next_firing(&self) -> Result<Option<Timestamp>> {
         let first = Query::index("next_at").limit(1);
-        Ok(self.query::<Schedule>(&first).await?.first().and_then(|s| s.next_at))
+        let Some(first) = self.query::<Schedule>(&first).await?.pop() else { return Ok(None) };
+        // After the machine's clock was set back, instants lie in no order: the tick looks.
+        let is_ordered = first.clock_behind_ms == 0 && self.hub().clock_behind().is_zero();
+        Ok(first.next_at.filter(|_| is_ordered))
     }
 
     /// Names of schedules whose zone is not in the tables any more, among those that fire next.
@@ -69,6 +66,23 @@ impl Scope {
         let found = self.query::<Schedule>(&next).await?.into_iter().filter(is_lost);
         Ok(found.map(|s| s.body.name).collect())
     }
+}
+
+/// Fires those whose instant has come.
+async fn fire_all(
+    cx: &Scope,
+    due: Vec<Stored<Schedule>>,
+    steady: Timestamp,
+    behind: Duration,
+) -> Result<u64> {
+    let mut fired = 0;
+    for schedule in due {
+        let now = schedule.now(steady, behind);
+        if schedule.next_at.is_some_and(|at| at <= now) {
+            fired += u64::from(fire(cx, schedule, now).await?);
+        }
+    }
+    Ok(fired)
 }
 
 /// Fires one schedule; false when another process was first.
@@ -240,7 +254,9 @@ async fn overlap(
 
 /// The job of a session: it runs the operation, or waits for the job of the queue and closes the session.
 fn enqueue(cx: &Scope, schedule: &Schedule, session: &AgentSession, target: &Target) -> Result<String> {
-    let at = session.planned_at.plus(Duration::from_millis(jitter(schedule, session.planned_at)));
+    let jitter = Duration::from_millis(jitter(schedule, session.planned_at));
+    // An instant that is past for the steady clock and lies ahead for the machine's is now.
+    let at = session.planned_at.min(cx.now()).plus(jitter);
     let payload = json!({ "session": session.id });
     let shape = |spec: JobSpec| {
         let spec = spec.priority(schedule.priority).max_attempts(schedule.retries.saturating_add(1));

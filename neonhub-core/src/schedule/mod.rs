@@ -5,10 +5,12 @@
 //! queue.
 
 mod agent_work;
+mod cost;
 mod fire;
 mod model;
 mod ops;
 mod session_ops;
+mod suggest;
 mod when;
 mod work;
 
@@ -17,12 +19,15 @@ mod agent_tests;
 #[cfg(test)]
 mod tests;
 
-pub use model::{AgentSession, Missed, Overlap, Schedule, ScheduleId, SessionId, SessionState, Target};
+pub use model::{
+    AgentSession, Missed, Overlap, Schedule, ScheduleId, SessionCost, SessionId, SessionState, Target,
+};
 pub use ops::{
     Backfill, CreateSchedule, DeleteSchedule, GetSchedule, Instant, ListSchedules, PauseSchedule, Preview,
     ResumeSchedule, TriggerNow, UpdateSchedule,
 };
 pub use session_ops::{CancelSession, GetSession, ListSessions};
+pub(crate) use suggest::suggestions;
 pub use when::{Calendar, When};
 pub(crate) use work::System;
 

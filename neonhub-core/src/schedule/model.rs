@@ -1,5 +1,7 @@
 //! Records: a schedule, and one session per firing.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -141,6 +143,9 @@ pub struct Schedule {
     /// Its next instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
+    /// How far the machine's clock was set back, in milliseconds, when its instants began to be counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_behind_ms: u64,
     /// The instant it fired for last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_at: Option<Timestamp>,
@@ -153,6 +158,19 @@ pub struct Schedule {
     pub rights: Vec<Permission>,
     /// Where elapsed time counts from.
     pub anchor: Timestamp,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl Schedule {
+    /// What its own instants are compared with in a process whose steady clock shows `steady`, with the machine's clock
+    /// `clock_behind`. See [`Job`](crate::job::Job).
+    pub(super) fn now(&self, steady: Timestamp, clock_behind: Duration) -> Timestamp {
+        steady.minus(clock_behind.min(Duration::from_millis(self.clock_behind_ms)))
+    }
 }
 
 impl Record for Schedule {
@@ -243,9 +261,18 @@ pub struct AgentSession {
     /// What it answered, up to 2 000 characters of JSON.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
-    /// What models cost, in micros of the workspace's currency.
-    #[serde(default)]
-    pub cost_micros: u64,
+    /// What models cost its runs so far, one sum for each currency. Calls whose price is not known are in none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cost: Vec<SessionCost>,
+}
+
+/// A sum of money that models cost a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionCost {
+    /// Currency, three capital letters.
+    pub currency: String,
+    /// Millionths of it.
+    pub micros: u64,
 }
 
 impl AgentSession {
@@ -265,7 +292,7 @@ impl AgentSession {
             attempt: 0,
             reason: None,
             summary: String::new(),
-            cost_micros: 0,
+            cost: Vec::new(),
         }
     }
 }

@@ -9,8 +9,12 @@ pub use instants::{Backfill, Instant, Preview, TriggerNow};
 pub use manage::{DeleteSchedule, GetSchedule, ListSchedules, PauseSchedule, ResumeSchedule};
 
 use super::model::{Schedule, ScheduleId};
-use crate::store::Stored;
+use crate::hub::closest;
+use crate::store::{Query, Record as _, Stored};
 use crate::{Result, Scope};
+
+/// Schedules among which the closest to an unknown one are looked for.
+const LOOKED_THROUGH: usize = 500;
 
 pub(super) fn example_id<T: TryFrom<String>>() -> T
 where
@@ -23,6 +27,14 @@ where
     }
 }
 
+/// The schedule with this id; without one the error names the closest.
 async fn need(cx: &Scope, id: &ScheduleId) -> Result<Stored<Schedule>> {
-    cx.need::<Schedule>(id.as_str()).await
+    if let Some(found) = cx.get::<Schedule>(id.as_str()).await? {
+        return Ok(found);
+    }
+    let known = cx.query::<Schedule>(&Query::index("name").limit(LOOKED_THROUGH)).await?;
+    let close = closest(id.as_str(), known.iter().map(|s| s.id.as_str()));
+    let name = |id: &str| known.iter().find(|s| s.id.as_str() == id).map_or("", |s| s.name.as_str());
+    let close: Vec<String> = close.into_iter().map(|id| format!("{id} ({})", name(id))).collect();
+    Err(cx.missing(Schedule::KIND).with_context("closest", close.join(", ")))
 }

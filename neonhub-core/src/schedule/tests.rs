@@ -166,7 +166,7 @@ async fn too_many_failures_in_a_row_pause_and_resume_fires_from_now() {
     let seen = w.cx.call(GetSchedule { id: made.id.clone() }).await.unwrap();
     assert_eq!((seen.enabled, seen.paused_reason.as_deref()), (false, Some("too_many_failures")));
     assert_eq!(states(&w.cx).await, [SessionState::Failed; 2]);
-    let again = w.cx.call(ResumeSchedule { id: made.id }).await.unwrap();
+    let again = w.cx.call(ResumeSchedule { id: made.id, input: None }).await.unwrap();
     assert!(again.enabled && again.next_at > Some(w.cx.now()) && again.failures == 0);
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::agent_work::{self, AgentRunOf};
+use super::cost::add_up;
 use super::fire::{emit, must_wait, pause};
 use super::model::{AgentSession, Schedule, SessionId, SessionState};
 use super::{SESSION_AGENT, SESSION_END, SESSION_RUN, SYSTEM};
@@ -111,7 +112,7 @@ async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
     if session.state.is_ended() {
         return Ok(Outcome::Done);
     }
-    let Some(mut schedule) = schedule else { return orphaned(cx, session) };
+    let Some(mut schedule) = schedule else { return orphaned(cx, session).await };
     if must_wait(cx, &schedule, &session).await? {
         return Ok(Outcome::Later(cx.now().plus(agent_work::LOOK)));
     }
@@ -150,7 +151,8 @@ async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
 }
 
 /// Ends a session whose schedule was removed before it ran.
-pub(super) fn orphaned(cx: &Scope, mut session: Stored<AgentSession>) -> Result<Outcome> {
+pub(super) async fn orphaned(cx: &Scope, mut session: Stored<AgentSession>) -> Result<Outcome> {
+    add_up(cx, &mut session.body).await?;
     settle_alone(cx, &mut session.body, Ended::Cancelled("the schedule was removed".into()))?;
     cx.save(&session)?;
     Ok(Outcome::Done)
@@ -163,6 +165,7 @@ pub(super) async fn close_session(
     mut schedule: Stored<Schedule>,
     ended: Ended,
 ) -> Result<Outcome> {
+    add_up(cx, &mut session.body).await?;
     if settle(cx, &mut schedule.body, &mut session.body, ended)? {
         cx.save(&schedule)?;
     }
@@ -281,6 +284,7 @@ pub(super) async fn cancel(
             Err(error) => return Err(error),
         }
     }
+    add_up(cx, &mut session.body).await?;
     settle_alone(cx, &mut session.body, Ended::Cancelled(reason.to_owned()))?;
     cx.save(&session)?;
     Ok(session.body)

@@ -1,6 +1,7 @@
 //! W3C trace context: what joins our spans with those of the host and of the services we call.
 
 use std::fmt;
+use std::future::Future;
 
 use sha2::{Digest as _, Sha256};
 
@@ -118,7 +119,30 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(out)
 }
 
+tokio::task_local! {
+    /// The trace that calls to configured services join.
+    static OUTGOING: TraceContext;
+}
+
+/// The trace that a call to a configured service joins, when its caller is in one.
+///
+/// Only what is configured is told of it: providers of models and connectors. Pages of the web never are, since their
+/// address may come from anybody and the ids would let a stranger join what they see to what the caller logs. A
+/// `tracestate` is the caller's own and stays in the process.
+#[must_use]
+pub fn outgoing() -> Option<TraceContext> {
+    OUTGOING.try_with(Clone::clone).ok()
+}
+
 impl Scope {
+    /// Does work whose calls to configured services join the trace of this scope, where its caller gave one.
+    pub(crate) async fn in_trace<F: Future>(&self, work: F) -> F::Output {
+        match &self.0.trace {
+            Some(_) => OUTGOING.scope(self.trace(), work).await,
+            None => work.await,
+        }
+    }
+
     /// Where this call stands in a trace: the caller's context, or one that hangs on the correlation.
     /// Connectors send it along as `traceparent`.
     #[must_use]

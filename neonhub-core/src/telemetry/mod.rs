@@ -4,7 +4,7 @@
 //!   come from closed sets, and no metric grows beyond 1,000 series.
 //! - **Traces** are projected from the logs of runs, so that a crash loses none: `telemetry.trace`. W3C trace context
 //!   comes in with [`CallOptions::trace`](crate::op::CallOptions::trace) and goes out with
-//!   [`Scope::trace`](crate::Scope::trace).
+//!   [`Scope::trace`](crate::Scope::trace), and as `traceparent` to providers of models ([`outgoing`]).
 //! - **Logs** are `tracing` events. [`LogLayer`] writes them as JSON lines or for a terminal, redacted before any
 //!   sink sees them. The library installs no subscriber by itself.
 
@@ -23,7 +23,7 @@ mod spans;
 
 use crate::op::{Entry, entry};
 
-pub use context::TraceContext;
+pub use context::{TraceContext, outgoing};
 pub use errors::{ErrorReport, ErrorSink};
 pub use levels::{Level, Levels};
 pub use log::{LogFormat, LogLayer, LogSink, Stderr};

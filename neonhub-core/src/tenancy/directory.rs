@@ -9,6 +9,7 @@ use super::key::{ApiKey, prefix_of};
 use super::member::{MemberStatus, Membership};
 use super::{DirectoryEntry, Held, Workspace, WorkspaceId, rights_of};
 use crate::permission::Role;
+use crate::schedule::Schedule;
 use crate::scope::{Authority, Principal};
 use crate::store::{Batch, Expected, Kind, Record, Row, Stored, Write};
 use crate::{Error, ErrorKind, Hub, Result, Scope};
@@ -37,9 +38,13 @@ pub(crate) async fn put_new<R: Record>(
     by: &str,
 ) -> Result<()> {
     let mut batch = Batch::new(workspace, hub.now());
-    let row = Row::of(record, hub.now(), by)?;
-    batch.writes.push(Write::Put { kind: Kind::of::<R>(), row, expected: Expected::Absent });
+    batch.writes.push(new(hub, record, by)?);
     hub.store().commit(batch).await.map(|_| ())
+}
+
+fn new<R: Record>(hub: &Hub, record: &R, by: &str) -> Result<Write> {
+    let row = Row::of(record, hub.now(), by)?;
+    Ok(Write::Put { kind: Kind::of::<R>(), row, expected: Expected::Absent })
 }
 
 /// How exactly the last use of a key is kept.
@@ -115,17 +120,23 @@ impl Hub {
         }
     }
 
-    /// The workspace first, then its line in the directory: a crash between leaves nothing that is found.
+    /// The workspace with its first schedules, then its line in the directory: a crash between leaves nothing that is
+    /// found.
     ///
     /// # Errors
     /// `AlreadyExists` when the slug is taken.
-    pub(crate) async fn found(&self, workspace: &Workspace, by: &str) -> Result<()> {
+    pub(crate) async fn found(&self, workspace: &Workspace, schedules: &[Schedule], by: &str) -> Result<()> {
         let entry = DirectoryEntry {
             slug: workspace.slug.clone(),
             workspace: workspace.id.clone(),
             organization: workspace.organization.clone(),
         };
-        put_new(self, workspace.id.clone(), workspace, by).await?;
+        let mut batch = Batch::new(workspace.id.clone(), self.now());
+        batch.writes.push(new(self, workspace, by)?);
+        for schedule in schedules {
+            batch.writes.push(new(self, schedule, by)?);
+        }
+        self.store().commit(batch).await?;
         match put_new(self, WorkspaceId::hub(), &entry, by).await {
             Err(error) if error.code() == "stale_revision" => Err(taken()),
             other => other,

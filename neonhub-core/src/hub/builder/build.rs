@@ -195,7 +195,12 @@ impl Hub {
         if self.mode() == HubMode::Production {
             workspace.mode = Mode::Production;
         }
-        match self.found(&workspace, hub_scope.label()).await {
+        // They are about the whole store: one workspace has them.
+        let suggested = match slug {
+            DEFAULT_WORKSPACE => crate::schedule::suggestions(hub_scope, &workspace),
+            _ => Vec::new(),
+        };
+        match self.found(&workspace, &suggested, hub_scope.label()).await {
             // Another process opened the new store at the same time and made it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             other => other,

@@ -28,7 +28,7 @@ impl Operation for Promote {
     async fn run(self, cx: &Scope) -> Result<Job> {
         let mut job = queued(cx, &self.id).await?;
         job.body.state = JobState::Waiting;
-        job.body.run_at = job.run_at.min(cx.now());
+        job.body.set_run_at(job.run_at.min(cx.now()), cx.hub().clock_behind());
         cx.save(&job)?;
         cx.ring(&job.queue);
         Ok(job.body)

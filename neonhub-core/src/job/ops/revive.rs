@@ -61,7 +61,8 @@ async fn revive(cx: &Scope, mut job: Stored<Job>) -> Result<bool> {
         return Ok(false);
     }
     let body = &mut job.body;
-    (body.state, body.run_at, body.finished_at) = (JobState::Waiting, cx.now(), None);
+    (body.state, body.finished_at) = (JobState::Waiting, None);
+    body.set_run_at(cx.now(), cx.hub().clock_behind());
     (body.attempts, body.stalls, body.crashes) = (0, 0, 0);
     cx.save(&job)?;
     // A parent that waits for the others counts it again, or its second end would stand for one of theirs.

@@ -113,7 +113,7 @@ impl Provider {
     ) -> Result<Exchange> {
         let inner = &self.0;
         let bytes = serde_json::to_vec(body).map_err(|cause| Error::internal("llm.call", cause))?;
-        let mut sent = HttpRequest::post_json(format!("{}{path}", inner.base_url), bytes);
+        let mut sent = HttpRequest::post_json(format!("{}{path}", inner.base_url), bytes).traced();
         if let Some(key) = &inner.key {
             let (name, value) = inner.dialect.key_header(key);
             sent = sent.header(name, value);

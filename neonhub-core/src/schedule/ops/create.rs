@@ -10,7 +10,7 @@ use crate::permission::Permission;
 use crate::schedule::fire::emit;
 use crate::schedule::model::{Missed, Overlap, Schedule, ScheduleId, Target};
 use crate::schedule::when::{Calendar, When};
-use crate::{Error, Faults, Result, Scope, Timestamp};
+use crate::{Error, Fault, Faults, Result, Scope, Timestamp};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -106,8 +106,13 @@ impl CreateSchedule {
     }
 
     /// The record, with its first instant after now.
-    async fn make(self, cx: &Scope, anchor: Timestamp) -> Result<Schedule> {
+    async fn make(mut self, cx: &Scope, anchor: Timestamp) -> Result<Schedule> {
         self.check()?;
+        if let Target::Operation { input, .. } = &mut self.target
+            && input.is_null()
+        {
+            *input = json!({});
+        }
         check_target(cx, &self.target)?;
         let mut schedule = Schedule {
             id: ScheduleId::new(cx),
@@ -130,6 +135,7 @@ impl CreateSchedule {
             enabled: true,
             paused_reason: None,
             next_at: None,
+            clock_behind_ms: clock_behind(cx),
             last_at: None,
             fired: 0,
             principal: cx.label().to_owned(),
@@ -151,12 +157,17 @@ impl CreateSchedule {
     }
 }
 
+pub(super) fn clock_behind(cx: &Scope) -> u64 {
+    u64::try_from(cx.hub().clock_behind().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The target must exist, and who makes the schedule must hold the rights it needs.
 pub(super) fn check_target(cx: &Scope, target: &Target) -> Result<()> {
     match target {
-        Target::Operation { operation, .. } => {
+        Target::Operation { operation, input } => {
             let entry = cx.hub().operation(operation)?;
-            entry.needs.iter().try_for_each(|word| cx.require(*word))
+            entry.needs.iter().try_for_each(|word| cx.require(*word))?;
+            (entry.normal)(input.clone()).map(drop).map_err(|error| in_target(cx, error))
         }
         Target::Agent { agent, intent, input } => {
             cx.require(Permission::ExecuteAgents)?;
@@ -171,6 +182,15 @@ pub(super) fn check_target(cx: &Scope, target: &Target) -> Result<()> {
             queue.check(name, payload)
         }
     }
+}
+
+/// The faults of an input, by their path in a schedule.
+fn in_target(cx: &Scope, error: Error) -> Error {
+    if error.field_faults().is_empty() {
+        return error.for_operation(cx.operation());
+    }
+    let within = |fault: &Fault| Fault { field: format!("target.input.{}", fault.field), ..fault.clone() };
+    Error::faults(cx.operation(), error.field_faults().iter().map(within).collect())
 }
 
 pub(super) fn example() -> CreateSchedule {

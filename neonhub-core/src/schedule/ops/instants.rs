@@ -11,7 +11,7 @@ use super::{example_id, need};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
 use crate::schedule::fire::begin;
-use crate::schedule::model::{AgentSession, Overlap, ScheduleId, Target};
+use crate::schedule::model::{AgentSession, Overlap, ScheduleId};
 use crate::schedule::when::{Calendar, When};
 use crate::store::{Key, Record as _};
 use crate::{Error, ErrorKind, Result, Scope, Timestamp};
@@ -37,11 +37,8 @@ impl Operation for TriggerNow {
     const EFFECT: Effect = Effect::Idempotent;
     async fn run(self, cx: &Scope) -> Result<AgentSession> {
         let mut stored = need(cx, &self.id).await?;
-        let target = self.input.map(|new| match stored.target.clone() {
-            Target::Operation { operation, .. } => Target::Operation { operation, input: new },
-            Target::Agent { agent, intent, .. } => Target::Agent { agent, intent, input: new },
-            Target::Job { queue, name, .. } => Target::Job { queue, name, payload: new },
-        });
+        stored.check_stood_for(cx)?;
+        let target = self.input.map(|new| stored.target.clone().with_input(new));
         check_target(cx, target.as_ref().unwrap_or(&stored.target))?;
         let mut at = cx.now();
         // Two triggers of one millisecond are two sessions.
@@ -148,6 +145,7 @@ impl Operation for Backfill {
             return Err(Error::invalid(Self::NAME, "to", "expected from <= to <= now"));
         }
         let mut stored = need(cx, &self.id).await?;
+        stored.check_stood_for(cx)?;
         check_target(cx, &stored.target)?;
         let plan = crate::schedule::plan(cx, &stored).await?;
         let own = stored.overlap;

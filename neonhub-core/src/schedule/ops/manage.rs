@@ -2,8 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::create::{check_target, clock_behind};
 use super::{example_id, need};
 use crate::op::{Effect, Operation, Page};
 use crate::permission::Permission;
@@ -117,12 +118,16 @@ impl Operation for PauseSchedule {
     }
 }
 
-/// Has a paused schedule fire again, from now on.
+/// Has a paused schedule fire again, from now on; a suggested one for the first time. With an input, and when it was only
+/// suggested, it works with the rights of who resumes it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeSchedule {
     /// Its id.
     pub id: ScheduleId,
+    /// Input or payload from now on. The suggested daily backup needs one: `{"folder": ...}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
 }
 
 impl Operation for ResumeSchedule {
@@ -133,9 +138,21 @@ impl Operation for ResumeSchedule {
     const RERUNS: u8 = 5;
     async fn run(self, cx: &Scope) -> Result<Schedule> {
         let mut stored = need(cx, &self.id).await?;
+        if self.input.is_some() || stored.is_suggestion() {
+            if let Some(new) = self.input {
+                stored.body.target = stored.body.target.clone().with_input(new);
+            }
+            check_target(cx, &stored.target)?;
+            stored.body.take_over(cx);
+            if stored.enabled {
+                cx.save(&stored)?;
+                emit(cx, &stored, "schedule.updated", json!({ "next_at": stored.next_at }))?;
+            }
+        }
         if !stored.enabled {
             let plan = crate::schedule::plan(cx, &stored).await?;
             (stored.body.enabled, stored.body.paused_reason, stored.body.failures) = (true, None, 0);
+            stored.body.clock_behind_ms = clock_behind(cx);
             advance(cx, &mut stored.body, &plan, cx.now())?;
             cx.save(&stored)?;
             emit(cx, &stored, "schedule.updated", json!({ "next_at": stored.next_at }))?;
@@ -143,6 +160,9 @@ impl Operation for ResumeSchedule {
         Ok(stored.body)
     }
     fn examples() -> Vec<Self> {
-        vec![ResumeSchedule { id: example_id() }]
+        vec![
+            ResumeSchedule { id: example_id(), input: None },
+            ResumeSchedule { id: example_id(), input: Some(json!({ "folder": "backups" })) },
+        ]
     }
 }
