@@ -14,15 +14,23 @@ mod server;
 mod settled;
 mod store;
 mod victim;
+mod workers;
 mod writer;
 
 pub use options::Options;
 pub use victim::Victim;
 
+pub(crate) use jobber::play_worker;
+pub(crate) use settled::STUCK as LEASE_AND_A_SECOND;
+pub(crate) use workers::kill_workers;
+
 use crate::Result;
 
 /// A function that kills and checks.
 pub type Check = fn(&Options) -> Result<()>;
+
+/// Name of the child that only works jobs.
+pub(crate) const WORKER: &str = "runtime-worker";
 
 /// Every group: its name, how often it kills unless told, and the check.
 pub const GROUPS: &[(&str, u64, Check)] = &[
@@ -42,5 +50,5 @@ pub const CHILDREN: &[(&str, Child)] = &[
     ("store-writer", writer::play),
     ("librarian", librarian::play),
     ("runtime-jobber", jobber::play),
-    ("runtime-worker", jobber::play_worker),
+    (WORKER, jobber::play_worker),
 ];

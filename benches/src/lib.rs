@@ -40,6 +40,7 @@ pub const GROUPS: &[(&str, &[Part])] = &[
 pub fn child(started: std::time::Instant, arguments: &[String]) -> Result<()> {
     match arguments {
         [part, ..] if part.starts_with("runtime-") => runtime::child(started, arguments),
+        [part, ..] if part.starts_with("knowledge-") => knowledge::child(arguments),
         _ => spine::child(started, arguments),
     }
 }

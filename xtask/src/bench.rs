@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Doing, Failure, Result};
 use crate::kotlin::Kotlin;
 use crate::node;
 use crate::postgres::{Server, URL};
@@ -16,6 +16,9 @@ const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--
 
 /// What knowledge is measured against.
 const SEARCH_PEERS: &str = "benches/python/knowledge.txt";
+
+/// Queues of Node that ours is measured against, and the programs that measure them.
+const QUEUE_PEERS: &str = "benches/node";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,11 +67,18 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
                 found.extend([("NEONHUB_BENCH_PYTHON", tools.python()), ("NEONHUB_BENCH_WHEEL", wheel)]);
                 Ok(())
             })?;
-        } else if request.has("runtime", "queue") {
-            found.push(("NEONHUB_BENCH_PYTHON", Tools::install(&workspace)?.python()));
+        }
+        let (has_queue, has_server) = (request.has("runtime", "queue"), request.has("runtime", "server"));
+        if has_queue || has_server {
+            steps.run("queues of Python and Node, and Redis", 300, || {
+                found.push(("NEONHUB_BENCH_PYTHON", Tools::install(&workspace)?.python()));
+                found.push(("NEONHUB_BENCH_NODE", node_queues(&workspace)?));
+                found.push(("NEONHUB_BENCH_REDIS", system::redis(&workspace.root)?));
+                Ok(())
+            })?;
         }
         if request.group == "knowledge" {
-            steps.run("search libraries of Python, and texts", 300, || {
+            steps.run("search libraries of Python, and texts", 900, || {
                 let tools = Tools::install_peers(&workspace, SEARCH_PEERS)?;
                 found.push(("NEONHUB_BENCH_PYTHON", tools.python()));
                 found.push(("NEONHUB_BENCH_TEXTS", system::package_descriptions(&workspace)?));
@@ -91,7 +101,7 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
         steps.run("release programs", 1_200, || release_programs(&workspace))?;
         // It stops when this is dropped.
         let mut server = None;
-        if request.has("runtime", "server") {
+        if has_queue || has_server {
             steps.run("postgres server", 60, || {
                 let started = Server::start_safe(&workspace)?;
                 found.push((URL, started.url().into()));
@@ -99,8 +109,23 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
                 Ok(())
             })?;
         }
-        steps.run(&format!("bench {}", request.group), 900, || measure(&workspace, &request, found))
+        // The first run makes the vectors of its texts, which later ones read.
+        let budget = if request.group == "knowledge" { 1_500 } else { 900 };
+        steps.run(&format!("bench {}", request.group), budget, || measure(&workspace, &request, found))
     })
+}
+
+/// Installs the queues of Node into the target folder, beside the programs that measure them. Gives the folder.
+fn node_queues(workspace: &Workspace) -> Result<PathBuf> {
+    let (from, to) = (workspace.root.join(QUEUE_PEERS), workspace.target.join("bench-node"));
+    std::fs::create_dir_all(&to).doing(format!("make {}", to.display()))?;
+    for entry in std::fs::read_dir(&from).doing(format!("list {}", from.display()))?.flatten() {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).doing("copy a program of Node")?;
+        }
+    }
+    node::install(&to)?;
+    Ok(to)
 }
 
 /// Builds the runner and the example in one command, so that both come from one feature set.

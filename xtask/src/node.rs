@@ -19,14 +19,18 @@ fn folder(workspace: &Workspace) -> PathBuf {
 
 /// Installs the pinned tools of the lock file, unless they are those that are there.
 pub(crate) fn tools(workspace: &Workspace) -> Result<()> {
-    let folder = folder(workspace);
+    install(&folder(workspace))
+}
+
+/// Installs what the lock file of a folder pins, unless it is there.
+pub(crate) fn install(folder: &Path) -> Result<()> {
     let lock = std::fs::read_to_string(folder.join("package-lock.json")).doing("read package-lock.json")?;
     let stamp = folder.join("node_modules/lock.installed");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
         println!("the tools are there already");
         return Ok(());
     }
-    Process::new(NPM, &folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).run()?;
+    Process::new(NPM, folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).run()?;
     std::fs::write(stamp, lock).doing("note what was installed")
 }
 

@@ -10,6 +10,9 @@ use crate::workspace::Workspace;
 /// stand between a commit and its acknowledgement; `mvn` builds the Kotlin artifact.
 const PROGRAMS: [(&str, &str, &str); 2] = [("strace", "strace", "--version"), ("mvn", "maven", "--version")];
 
+/// The server that a queue of Node is measured on, likewise.
+const REDIS: (&str, &str, &str) = ("redis-server", "redis-server", "--version");
+
 /// Installs what is missing. Other systems than Linux run without: the tests that need these programs are not built
 /// there.
 pub(crate) fn install(root: &Path) -> Result<()> {
@@ -17,19 +20,27 @@ pub(crate) fn install(root: &Path) -> Result<()> {
         println!("nothing is needed on this system");
         return Ok(());
     }
-    for (program, package, version) in PROGRAMS {
-        let is_there = || Process::new(program, root).arg(version).read().is_ok();
-        if is_there() {
-            println!("{program} is there");
-            continue;
-        }
-        let apt = |arguments: &[&str]| {
-            Process::new("apt-get", root).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()
-        };
-        let installed = apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", package]));
-        if installed.is_err() || !is_there() {
-            return Err(Failure::new(format!("`{program}` is missing: install the package {package}")));
-        }
+    PROGRAMS.into_iter().try_for_each(|program| ensure(root, program))
+}
+
+/// Installs the Redis server unless it is there, and gives its program.
+pub(crate) fn redis(root: &Path) -> Result<PathBuf> {
+    ensure(root, REDIS)?;
+    Ok(REDIS.0.into())
+}
+
+fn ensure(root: &Path, (program, package, version): (&str, &str, &str)) -> Result<()> {
+    let is_there = || Process::new(program, root).arg(version).read().is_ok();
+    if is_there() {
+        println!("{program} is there");
+        return Ok(());
+    }
+    let apt = |arguments: &[&str]| {
+        Process::new("apt-get", root).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()
+    };
+    let installed = apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", package]));
+    if installed.is_err() || !is_there() {
+        return Err(Failure::new(format!("`{program}` is missing: install the package {package}")));
     }
     Ok(())
 }

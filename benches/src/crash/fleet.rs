@@ -97,7 +97,7 @@ fn be_patient(start: Instant) -> Result<()> {
 }
 
 /// Enqueues jobs that are numbered from 1 on; one in ten fails once.
-async fn fill(cx: &Scope, jobs: u64, rng: &mut Rng) -> Result<()> {
+pub(super) async fn fill(cx: &Scope, jobs: u64, rng: &mut Rng) -> Result<()> {
     for from in (1..=jobs).step_by(BATCH as usize) {
         let batch = (from..=jobs.min(from + BATCH - 1)).map(|n| {
             let payload = json!({ "n": n, "us": rng.below(500), "flaky": u64::from(rng.below(10) == 0) });
@@ -110,7 +110,7 @@ async fn fill(cx: &Scope, jobs: u64, rng: &mut Rng) -> Result<()> {
 }
 
 /// Jobs that are not at their end.
-async fn left(cx: &Scope) -> Result<u64> {
+pub(super) async fn left(cx: &Scope) -> Result<u64> {
     let stats = cx.queue_stats(QUEUE).await?;
     Ok(stats.waiting + stats.delayed + stats.active)
 }

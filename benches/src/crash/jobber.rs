@@ -73,7 +73,7 @@ impl Place {
     /// A child that only works.
     pub(super) fn worker(&self) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--child", "runtime-worker", &self.store]).arg(&self.effects);
+        command.args(["--child", super::WORKER, &self.store]).arg(&self.effects);
         Ok(command)
     }
 
@@ -182,7 +182,7 @@ pub(super) fn play(arguments: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// Whatever the hub answers: none is expected, but from a server that is away.
-pub(super) fn play_worker(arguments: &[String]) -> Result<()> {
+pub(crate) fn play_worker(arguments: &[String]) -> Result<()> {
     let [store, effects] = arguments else { return Err("the worker needs a store and a file".into()) };
     let place = Place { store: store.clone(), effects: effects.into() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

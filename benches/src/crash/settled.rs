@@ -12,7 +12,7 @@ use super::jobber::{self, Ledger, Place};
 use crate::Result;
 
 /// A lease and the second in which it must be noticed.
-const STUCK: Duration = Duration::from_secs(31);
+pub(crate) const STUCK: Duration = Duration::from_secs(31);
 /// Within this the rest of the work is done, which is no matter of leases.
 const BACKLOG: Duration = Duration::from_secs(300);
 /// Pause between two looks.
@@ -60,20 +60,25 @@ pub(super) async fn settle(place: &Place, acknowledged: &BTreeSet<u64>) -> Resul
 /// # Errors
 /// Names jobs that are held by the same lease after a lease and a second.
 pub(super) async fn all_let_go(cx: &Scope) -> Result<Duration> {
+    let (took, held) = let_go_within(cx, STUCK).await?;
+    if held.is_empty() {
+        return Ok(took);
+    }
+    let jobs: Vec<&String> = held.iter().take(5).collect();
+    Err(format!("held on after a lease and a second: {} jobs, such as {jobs:?}", held.len()).into())
+}
+
+/// Waits until every job that is held now was let go of, but no longer than the bound. Gives how long that took, and the
+/// jobs that are still held by the same lease.
+pub(super) async fn let_go_within(cx: &Scope, bound: Duration) -> Result<(Duration, Vec<String>)> {
     let start = Instant::now();
     let mut held = held(cx).await?;
-    while !held.is_empty() {
-        if start.elapsed() > STUCK {
-            let jobs: Vec<&String> = held.keys().take(5).collect();
-            return Err(
-                format!("held on after a lease and a second: {} jobs, such as {jobs:?}", held.len()).into()
-            );
-        }
+    while !held.is_empty() && start.elapsed() <= bound {
         tokio::time::sleep(LOOK).await;
         let now = self::held(cx).await?;
         held.retain(|id, token| now.get(id) == Some(token));
     }
-    Ok(start.elapsed())
+    Ok((start.elapsed(), held.into_keys().collect()))
 }
 
 /// The jobs that are held, with the token of their lease.
@@ -118,9 +123,13 @@ async fn all<R: Record>(cx: &Scope) -> Result<Vec<R>> {
     }
 }
 
+/// How often each job was done, by its id.
+pub(super) async fn ledger(cx: &Scope) -> Result<BTreeMap<String, u64>> {
+    Ok(all::<Ledger>(cx).await?.into_iter().map(|l| (l.id, l.times)).collect())
+}
+
 async fn compare(hub: &Hub, cx: &Scope, acknowledged: &BTreeSet<u64>) -> Result<()> {
-    let ledger: BTreeMap<String, u64> =
-        all::<Ledger>(cx).await?.into_iter().map(|l| (l.id, l.times)).collect();
+    let ledger = ledger(cx).await?;
     if let Some((id, times)) = ledger.iter().find(|(_, times)| **times != 1) {
         return Err(format!("job {id} was done {times} times").into());
     }

@@ -6,19 +6,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use neonhub_core::Seed;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
 /// A file in the format of Debian's translated descriptions.
-const TEXTS: &str = "NEONHUB_BENCH_TEXTS";
+pub(super) const TEXTS: &str = "NEONHUB_BENCH_TEXTS";
+/// The items as the peers read them: one object of JSON a line.
+const FILE: &str = "texts.jsonl";
 /// Fewest words of a document: below, the summary says more than the text.
 const WORDS: usize = 25;
 /// Of so many documents one is asked for.
 const ASKED: usize = 20;
 
 /// A document and the question it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Item {
     /// Name of the package.
     pub(super) name: String,
@@ -66,10 +68,15 @@ fn read(file: &str) -> Vec<Item> {
 pub(super) fn write(items: &[Item], folder: &Path) -> Result<()> {
     let mut lines = String::new();
     for item in items {
-        let line = json!({ "name": item.name, "query": item.query, "text": item.text, "asked": item.asked });
-        writeln!(lines, "{line}")?;
+        writeln!(lines, "{}", serde_json::to_string(item)?)?;
     }
-    Ok(std::fs::write(folder.join("texts.jsonl"), lines)?)
+    Ok(std::fs::write(folder.join(FILE), lines)?)
+}
+
+/// The items that were written into a folder.
+pub(super) fn read_written(folder: &Path) -> Result<Vec<Item>> {
+    let lines = std::fs::read_to_string(folder.join(FILE))?;
+    Ok(lines.lines().map(serde_json::from_str).collect::<std::result::Result<_, _>>()?)
 }
 
 /// What a list of answers is worth: the mean of one over the rank of the item that was asked for, and the share of
@@ -107,6 +114,15 @@ mod tests {
         assert_eq!(items.len(), 1);
         assert_eq!((items[0].name.as_str(), items[0].query.as_str()), ("a", "what it is"));
         assert!(items[0].text.ends_with("ten.\n\nlast") && !items[0].text.contains("what it is"));
+    }
+
+    #[test]
+    fn items_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let item =
+            Item { name: "a".into(), query: "what\nit is".into(), text: "\"long\"".into(), asked: true };
+        write(std::slice::from_ref(&item), folder.path()).unwrap();
+        assert_eq!(read_written(folder.path()).unwrap(), [item]);
     }
 
     #[test]

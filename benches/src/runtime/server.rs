@@ -1,4 +1,5 @@
-//! The queue on a PostgreSQL server, beside a table that is worked with `FOR UPDATE SKIP LOCKED` by hand.
+//! The queue on a PostgreSQL server, beside a table that is worked with `FOR UPDATE SKIP LOCKED` by hand, and beside
+//! queues of Node on the same server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,48 +9,92 @@ use neonhub_core::Scope;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
+use super::medians::Medians;
+use super::peers;
 use super::queue::{CONCURRENCY, from_tasks, in_batches, one_by_one, open_at, work_at};
 use crate::{Goal, Result, Row, Runs};
 
-/// Where the server is.
-const URL: &str = "NEONHUB_TEST_DATABASE_URL";
 /// Jobs of one run, and jobs worked in one run.
 const JOBS: usize = 2_000;
 const WORKED: usize = 10_000;
 
-// What the rivals reached at their defaults on a machine like ours, 2026, one no-op job after the other: graphile-worker
-// works 944/s, pg-boss 3 177/s.
-const BEST_RIVAL_WORKED: f64 = 3_177.0;
+const SINGLE: &str = "our own, one by one";
+const TASKS: &str = "from 64 tasks";
+const BATCHES: &str = "by 1,000";
+const WORK: &str = "worked";
+const RAW_SINGLE: &str = "raw INSERT";
+const RAW_WORK: &str = "raw SKIP LOCKED, 10 workers";
+// What the rivals are asked to do. One job at a time is their default; pg-boss would pause for two seconds after each.
+const BY_ONE: &str = "one by one";
+const BY_MANY: &str = "by 1,000";
+const DEFAULT: &str = "one job at a time, its default";
+const AT_ONCE: &str = "10 at once";
 
 /// The rows; none without a server.
 pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
-    let Ok(server) = std::env::var(URL) else {
-        eprintln!("{URL} is not set: the queue on a server is left out");
+    let Ok(server) = std::env::var(peers::SERVER) else {
+        eprintln!("{} is not set: the queue on a server is left out", peers::SERVER);
         return Ok(Vec::new());
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (jobs, worked) = (runs.size(JOBS), runs.size(WORKED));
-    let single = runs.median_of(|| fresh(&runtime, &server, |cx| one_by_one(cx, jobs)))?;
-    let tasks = runs.median_of(|| fresh(&runtime, &server, |cx| from_tasks(cx, jobs * 4)))?;
-    let batches = runs.median_of(|| fresh(&runtime, &server, |cx| in_batches(cx, jobs * 4)))?;
-    let raw_single = runs.median_of(|| runtime.block_on(raw_enqueue(&server, jobs)))?;
-    let work = runs.median_of(|| runtime.block_on(work_at(&store(&server), worked)))?;
-    let raw_work = runs.median_of(|| runtime.block_on(raw_work(&server, worked)))?;
-    Ok(vec![
-        Row::new("server queue: enqueue one by one", single, "jobs/s", Goal::RatioAtLeast(0.5))
-            .against("raw INSERT", raw_single),
-        Row::new("server queue: enqueue from 64 tasks", tasks, "jobs/s", Goal::RatioAtLeast(5.0))
-            .against("our one by one", single),
-        Row::new("server queue: enqueue by 1,000", batches, "jobs/s", Goal::RatioAtLeast(10.0))
-            .against("our one by one", single),
-        Row::new(
-            "server queue: process no-op, 10 at once",
-            work,
-            "jobs/s",
-            Goal::AtLeast(2.0 * BEST_RIVAL_WORKED),
-        )
-        .against("raw SKIP LOCKED, 10 workers", raw_work),
-    ])
+    let mut taken = Medians::default();
+    for _ in 0..runs.count() {
+        enqueueing(&mut taken, runs, &runtime, &server)?;
+        working(&mut taken, runs, &runtime, &server)?;
+    }
+    let row = |name: &str, ours, bound, peer| -> Result<Row> {
+        let row = Row::new(name, taken.of(ours)?, "jobs/s", Goal::RatioAtLeast(bound));
+        Ok(row.against(peer, taken.of(peer)?))
+    };
+    let mut rows = vec![
+        row("server queue: enqueue one by one", SINGLE, 0.5, RAW_SINGLE)?,
+        row("server queue: enqueue from 64 tasks", TASKS, 5.0, SINGLE)?,
+        row("server queue: enqueue by 1,000", BATCHES, 10.0, SINGLE)?,
+        row("server queue: process no-op, 10 at once", WORK, 1.0, RAW_WORK)?,
+    ];
+    for (name, ours, bound, peer, does) in [
+        ("server queue: enqueue", SINGLE, 1.0, peers::GRAPHILE, BY_ONE),
+        ("server queue: enqueue", SINGLE, 1.0, peers::BOSS, BY_ONE),
+        ("server queue: enqueue", BATCHES, 1.0, peers::GRAPHILE, BY_MANY),
+        ("server queue: process no-op, 10 at once", WORK, 2.0, peers::GRAPHILE, DEFAULT),
+        ("server queue: process no-op, 10 at once", WORK, 2.0, peers::BOSS, DEFAULT),
+        ("server queue: process no-op", WORK, 1.0, peers::GRAPHILE, AT_ONCE),
+        ("server queue: process no-op", WORK, 1.0, peers::BOSS, AT_ONCE),
+    ] {
+        rows.extend(taken.beside(name, ours, "jobs/s", Goal::RatioAtLeast(bound), &doing(peer, does))?);
+    }
+    Ok(rows)
+}
+
+fn enqueueing(taken: &mut Medians, runs: Runs, runtime: &Runtime, server: &str) -> Result<()> {
+    let jobs = runs.size(JOBS);
+    taken.add(SINGLE, fresh(runtime, server, |cx| one_by_one(cx, jobs))?);
+    taken.add(RAW_SINGLE, runtime.block_on(raw_enqueue(server, jobs))?);
+    add(taken, peers::on_server("enqueue", jobs, 1)?, BY_ONE);
+    taken.add(TASKS, fresh(runtime, server, |cx| from_tasks(cx, jobs * 4))?);
+    taken.add(BATCHES, fresh(runtime, server, |cx| in_batches(cx, jobs * 4))?);
+    add(taken, peers::on_server("batches", jobs * 4, 1)?, BY_MANY);
+    Ok(())
+}
+
+fn working(taken: &mut Medians, runs: Runs, runtime: &Runtime, server: &str) -> Result<()> {
+    let jobs = runs.size(WORKED);
+    taken.add(WORK, runtime.block_on(work_at(&store(server), jobs))?);
+    taken.add(RAW_WORK, runtime.block_on(raw_work(server, jobs))?);
+    add(taken, peers::on_server("work", jobs / 2, 1)?, DEFAULT);
+    add(taken, peers::on_server("work", jobs / 2, CONCURRENCY)?, AT_ONCE);
+    Ok(())
+}
+
+/// How a rival is called where it does something in one of several ways.
+fn doing(peer: &str, does: &str) -> String {
+    format!("{peer}, {does}")
+}
+
+fn add(taken: &mut Medians, values: Vec<(String, f64)>, does: &str) {
+    for (peer, value) in values {
+        taken.add(doing(&peer, does), value);
+    }
 }
 
 /// URL of a store that nobody used.

@@ -1,5 +1,6 @@
 //! From the call that enqueues to the start of the handler, at a low rate: in one process, and across two.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,8 @@ use neonhub_core::{Hub, Scope};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::super::peers;
+use super::super::redis::Fsync;
 use super::{QUEUE, job};
 use crate::{Goal, Result, Row, Runs};
 
@@ -18,19 +21,38 @@ use crate::{Goal, Result, Row, Runs};
 const JOBS: usize = 250;
 const PAUSE: Duration = Duration::from_millis(40);
 
+/// The first jobs are not counted: files, statements and code are cold.
+const COLD: usize = 10;
+
+/// Parts of the sorted times that are told, with their names.
+const TOLD: [(&str, f64); 2] = [("p50", 0.5), ("p99", 0.99)];
+
 pub(super) fn rows(runs: Runs, runtime: &Runtime) -> Result<Vec<Row>> {
     let jobs = runs.size(JOBS);
     let own = runtime.block_on(alone(jobs))?;
+    let mut rows = beside("queue: end to end", &own, [1.0, 5.0], "latency", jobs)?;
     let two = runtime.block_on(across(jobs))?;
-    let row = |name: &str, times: &[f64], part: f64, goal: f64| {
-        Row::new(name, at(times, part), "ms", Goal::AtMost(goal))
-    };
-    Ok(vec![
-        row("queue: end to end, p50", &own, 0.5, 1.0),
-        row("queue: end to end, p99", &own, 0.99, 5.0),
-        row("queue: across processes, p50", &two, 0.5, 20.0),
-        row("queue: across processes, p99", &two, 0.99, 60.0),
-    ])
+    rows.extend(beside("queue: end to end across processes", &two, [20.0, 60.0], "across", jobs)?);
+    Ok(rows)
+}
+
+/// Our times under the bounds of p50 and p99, beside BullMQ where it is installed.
+fn beside(name: &str, times: &[f64], bounds: [f64; 2], part: &str, jobs: usize) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for fsync in [Fsync::Always, Fsync::EverySecond] {
+        let values: BTreeMap<String, f64> = peers::bullmq(part, jobs, fsync)?.into_iter().collect();
+        for ((told, part), bound) in TOLD.into_iter().zip(bounds) {
+            let row = |name: String| Row::new(name, at(times, part), "ms", Goal::AtMost(bound));
+            let peer = peers::bullmq_name(fsync);
+            rows.extend(match (values.get(told), fsync) {
+                (Some(value), Fsync::Always) => Some(row(format!("{name}, {told}")).against(peer, *value)),
+                (Some(value), _) => Some(row(format!("{name}, {told}, beside {peer}")).against(peer, *value)),
+                (None, Fsync::Always) => Some(row(format!("{name}, {told}"))),
+                (None, _) => None,
+            });
+        }
+    }
+    Ok(rows)
 }
 
 /// The value that a part of the sorted times stays under.
@@ -72,7 +94,8 @@ impl Watch {
     }
 
     fn sorted(&self) -> Vec<f64> {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times: Vec<f64> = seen.iter().skip(COLD).copied().collect();
         times.sort_by(f64::total_cmp);
         times
     }
@@ -84,7 +107,7 @@ async fn open(path: &Path, watch: Arc<Watch>) -> Result<Hub> {
 }
 
 async fn send(cx: &Scope, jobs: usize) -> Result<()> {
-    for _ in 0..jobs {
+    for _ in 0..jobs + COLD {
         tokio::time::sleep(PAUSE).await;
         cx.call(Enqueue { job: job(json!({ "at": now_us() })) }).await?;
     }
@@ -93,7 +116,7 @@ async fn send(cx: &Scope, jobs: usize) -> Result<()> {
 
 async fn wait(watch: &Watch, jobs: usize) -> Result<Vec<f64>> {
     let all = async {
-        while watch.seen() < jobs {
+        while watch.seen() < jobs + COLD {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
