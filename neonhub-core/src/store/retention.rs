@@ -112,8 +112,8 @@ async fn walk(cx: &Scope, kind: Kind, query: Query, is_over: impl Fn(&Row) -> bo
         let key = index.and_then(|n| last.keys.get(n).cloned().flatten()).unwrap_or_default();
         query = query.after(key, last.id.clone());
         let is_last = page.len() < PAGE;
-        let over = page.into_iter().filter(&is_over).map(|row| (row.id, row.rev)).collect();
-        gone += remove(cx, kind, over).await?;
+        let over: Vec<_> = page.into_iter().filter(&is_over).map(|row| (row.id, row.rev)).collect();
+        gone += remove(cx, kind, &over).await?;
         if is_last {
             return Ok(gone);
         }
@@ -144,17 +144,17 @@ async fn surplus(cx: &Scope, kind: Kind, most: u64) -> Result<u64> {
     let oldest: Vec<(String, u64)> = oldest.into_iter().map(|(_, id, rev)| (id, rev)).collect();
     let mut gone = 0;
     for page in oldest.chunks(PAGE) {
-        gone += remove(cx, kind, page.to_vec()).await?;
+        gone += remove(cx, kind, page).await?;
     }
     Ok(gone)
 }
 
 /// Removes records in one commit; when one of them changed meanwhile or is still needed, each in a commit of its own.
-async fn remove(cx: &Scope, kind: Kind, over: Vec<(String, u64)>) -> Result<u64> {
+async fn remove(cx: &Scope, kind: Kind, over: &[(String, u64)]) -> Result<u64> {
     if over.is_empty() {
         return Ok(0);
     }
-    match remove_at_once(cx, kind, &over).await {
+    match remove_at_once(cx, kind, over).await {
         Err(error) if stays(&error) => {}
         other => return other.map(|()| over.len() as u64),
     }

@@ -53,7 +53,10 @@ pub async fn an_imported_line_replaces_all(s: SharedStore) -> Result<()> {
     write(&s, 1, vec![put(&note("a", 1), Expected::Absent)?]).await?;
     let ws = workspace(1);
     let mut lines = Vec::new();
-    export(s.as_ref(), Some(&ws), |kind| kind == KIND.name, &mut lines).await?;
+    let exported = export(s.as_ref(), Some(&ws), |kind| kind == KIND.name, &mut lines).await;
+    if super::offered(exported)?.is_none() {
+        return Ok(());
+    }
     let row = newer("a", 2)?;
     write(&s, 1, vec![Write::Put { kind: KIND, row, expected: Expected::Rev(1) }]).await?;
     let plan = ImportPlan {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Batch, Expected, Index, Key, Kind, Query, Record, Row, SharedStore, Stored, Write};
 use crate::tenancy::WorkspaceId;
-use crate::{Result, Timestamp};
+use crate::{ErrorKind, Result, Timestamp};
 
 pub use blobs::*;
 pub use feed::*;
@@ -91,6 +91,14 @@ async fn read(store: &SharedStore, ws: u8, id: &str) -> Result<Option<Stored<Not
 
 async fn ids(store: &SharedStore, query: &Query) -> Result<Vec<String>> {
     Ok(store.query(KIND, &workspace(1), query).await?.into_iter().map(|r| r.id).collect())
+}
+
+/// What a backend answers, or `None` for what it does not offer.
+fn offered<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 async fn fresh(store: &SharedStore) -> Result<()> {

@@ -18,6 +18,7 @@ mod schema;
 mod session;
 mod side;
 mod snapshot;
+mod steps;
 mod upkeep;
 mod write;
 

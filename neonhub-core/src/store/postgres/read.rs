@@ -208,13 +208,13 @@ pub(super) async fn locked(client: &Object, workspace: &WorkspaceId, ask: &Ask) 
     let limit = i64::try_from(ask.limit).unwrap_or(i64::MAX);
     // The ranges of two ids share no key: a row comes once.
     let text = format!(
-        "{} AND ix_{index} IS NOT NULL AND ix_{index} >= r.low AND ix_{index} < r.high ORDER BY id LIMIT {limit} \
+        "{} AND ix_{index} IS NOT NULL AND ix_{index} >= r.low AND ix_{index} < r.high ORDER BY id LIMIT $4 \
          FOR UPDATE OF \"{}\"",
         select_from(kind, ", unnest($2::bytea[], $3::bytea[]) AS r(low, high)"),
         kind.name
     );
     let ws = workspace.as_str();
-    let rows = fenced(client, ws, &text, &[&ws, &from, &to], "store.commit").await?;
+    let rows = fenced(client, ws, &text, &[&ws, &from, &to, &limit], "store.commit").await?;
     rows.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 

@@ -10,7 +10,7 @@ use super::error::failed;
 use super::escape::{escape, unescape};
 use super::read::{self, EVERYWHERE, FENCE};
 use super::session::take;
-use super::write::{Columns, insert_text};
+use super::steps::{Columns, insert_text};
 use crate::store::transfer::{blob_bytes, blob_item, feed_item, hash_bytes, kind_of, undeclared};
 use crate::store::{Item, Kind, RecordItem, Row, Snapshot, compact, pack};
 use crate::tenancy::WorkspaceId;

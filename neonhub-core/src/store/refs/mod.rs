@@ -186,8 +186,10 @@ impl Family {
             while let Some(ask) = cascade.ask() {
                 let mut rows = Vec::new();
                 for query in ask.queries() {
-                    let room = ask.limit - rows.len().min(ask.limit);
-                    rows.extend(find(ask.kind, &query.limit(room))?);
+                    match ask.limit.saturating_sub(rows.len()) {
+                        0 => break,
+                        room => rows.extend(find(ask.kind, &query.limit(room))?),
+                    }
                 }
                 cascade.answer(rows)?;
             }

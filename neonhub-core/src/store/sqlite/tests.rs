@@ -80,6 +80,28 @@ async fn a_flipped_bit_in_a_record_is_reported() {
     assert_eq!(second.check().await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn blobs_of_an_older_build_are_read_and_a_damaged_one_is_reported() {
+    let (_dir, path) = temp();
+    drop(store(&path).await.close().await);
+    let text = "a page of words ".repeat(500);
+    let hash = crate::store::memory::blob_hash(text.as_bytes());
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("INSERT INTO _blob (hash, bytes) VALUES (?1, ?2)", (&hash, text.as_bytes())).unwrap();
+    let store = store(&path).await;
+    assert_eq!(store.blob_get(&hash).await.unwrap().unwrap(), text.as_bytes());
+    // It is there: putting it again leaves its form alone.
+    assert_eq!(store.blob_put(text.as_bytes()).await.unwrap(), hash);
+    assert_eq!(store.figures().await.unwrap().blob_bytes, text.len() as u64);
+    let other = store.blob_put(text.repeat(2).as_bytes()).await.unwrap();
+    assert_eq!(store.check().await.unwrap(), []);
+    raw.execute("UPDATE _blob SET bytes = substr(bytes, 1, length(bytes) - 1) WHERE hash = ?1", [&other])
+        .unwrap();
+    let found = store.check().await.unwrap();
+    assert_eq!(found.iter().map(|d| (d.kind.as_str(), &d.id)).collect::<Vec<_>>(), [("_blob", &other)]);
+    assert_eq!(store.blob_get(&other).await.unwrap_err().kind(), ErrorKind::Corrupted);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_openers_take_turns_and_see_each_other() {
     let (_dir, path) = temp();
