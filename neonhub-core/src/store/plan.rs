@@ -116,7 +116,7 @@ struct Slot {
 }
 
 enum Undo {
-    Slot(Place, Option<Slot>),
+    Slot(Place, Option<Box<Slot>>),
     Holder(KeyPlace, Option<String>),
     Held(HeldPlace, Option<Key>),
     Head(&'static str, Option<Head>),
@@ -181,7 +181,7 @@ impl Work<'_> {
 
     fn keep(&mut self, place: Place, slot: Slot) {
         let old = self.slots.insert(place.clone(), slot);
-        self.undo.push(Undo::Slot(place, old));
+        self.undo.push(Undo::Slot(place, old.map(Box::new)));
     }
 
     fn write(&mut self, write: &Write) -> Result<Option<Change>> {
@@ -281,7 +281,7 @@ impl Work<'_> {
     fn take_back(&mut self) {
         for step in std::mem::take(&mut self.undo).into_iter().rev() {
             match step {
-                Undo::Slot(place, Some(old)) => drop(self.slots.insert(place, old)),
+                Undo::Slot(place, Some(old)) => drop(self.slots.insert(place, *old)),
                 Undo::Slot(place, None) => drop(self.slots.remove(&place)),
                 Undo::Holder(place, Some(old)) => drop(self.holders.insert(place, old)),
                 Undo::Holder(place, None) => drop(self.holders.remove(&place)),

@@ -11,7 +11,9 @@ fn newer(id: &str, size: i64) -> Result<Row> {
     let mut row = Row::of(&note(id, size), AT, "user:test")?;
     let mut body: serde_json::Value =
         serde_json::from_str(&row.body).map_err(|cause| Error::internal("test", cause))?;
-    body["rating"] = serde_json::json!({ "stars": 4, "by": ["x\u{0}", 0.5] });
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("rating".into(), serde_json::json!({ "stars": 4, "by": ["x\u{0}", 0.5] }));
+    }
     row.body = canonical_json(&body)?;
     Ok(row)
 }
