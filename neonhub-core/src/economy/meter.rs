@@ -11,6 +11,7 @@ use super::model::{HardLimit, Hold, Quota, QuotaSubject, Spend, TokenUsage, Usag
 use crate::bus::Event;
 use crate::llm::Usage;
 use crate::llm::table::Prices;
+use crate::op::on_behalf_of;
 use crate::store::{Batch, Expected, Kind, Query, Record, Row, Stored, Write};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Principal, Result, Scope, Timestamp};
@@ -78,7 +79,8 @@ async fn quotas(cx: &Scope, campaign: Option<&str>) -> Result<Vec<(Quota, String
     let run = run_of(cx);
     let bounds = |quota: &Quota| match &quota.subject {
         QuotaSubject::Workspace => true,
-        QuotaSubject::Principal { id } => *id == cx.label(),
+        // What an agent uses counts for whom it acts for as well.
+        QuotaSubject::Principal { id } => *id == cx.label() || on_behalf_of(cx.principal()) == Some(id),
         QuotaSubject::Agent { name } => agent_of(cx) == Some(name),
         QuotaSubject::Campaign { id } => campaign == Some(id),
         QuotaSubject::Run { id } => run == Some(id),

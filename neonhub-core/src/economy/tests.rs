@@ -119,6 +119,20 @@ async fn the_offline_model_is_free_and_not_counted() {
 }
 
 #[tokio::test]
+async fn what_an_agent_uses_counts_for_whom_it_acts_for() {
+    let (_hub, cx, _) = world(GOOD).await;
+    priced(&cx).await;
+    cx.call(PutQuota { money: usd(0), ..day(QuotaSubject::Principal { id: cx.label().to_owned() }) })
+        .await
+        .unwrap();
+    let agent = cx.for_agent("helper", "run_1", crate::PermissionSet::all());
+    assert_eq!(agent.model().complete(ask()).await.unwrap_err().code(), "budget_paused");
+    let other =
+        cx.hub().scope("default", crate::Principal::User { id: "ada".into() }, crate::Role::Owner).await;
+    other.unwrap().model().complete(ask()).await.unwrap();
+}
+
+#[tokio::test]
 async fn no_call_starts_that_could_pass_a_limit() {
     let (_hub, cx, clock) = world(GOOD).await;
     priced(&cx).await;

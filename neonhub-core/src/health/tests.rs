@@ -192,6 +192,34 @@ async fn a_queue_nobody_works_is_found_stuck_until_it_moves() {
     assert_eq!(report.status, "healthy");
 }
 
+/// Like [`Idle`], for messages.
+#[derive(Debug)]
+struct Sender;
+
+#[async_trait]
+impl Handler for Sender {
+    fn queue(&self) -> &'static str {
+        "email.send"
+    }
+    async fn work(&self, _cx: &Scope, jobs: &[Job]) -> Result<Vec<Outcome>> {
+        Ok(jobs.iter().map(|_| Outcome::Done).collect())
+    }
+}
+
+#[tokio::test]
+async fn messages_are_found_stuck_sooner() {
+    let clock = clock();
+    let builder = Hub::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).handler(Arc::new(Sender));
+    let cx = scope(builder).await;
+    let staging = cx.staging("test", "enqueue");
+    staging.enqueue(JobSpec::new("email.send", "send-email", json!({}))).unwrap();
+    staging.flush().await.unwrap();
+    clock.advance(Duration::from_secs(5 * 60));
+    assert_eq!(cx.find_stuck().await.unwrap(), []);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(cx.find_stuck().await.unwrap()[0].subject, "queue:email.send");
+}
+
 #[tokio::test]
 async fn a_wrong_root_key_is_seen_by_the_check_of_the_vault() {
     let store: crate::store::SharedStore = Arc::new(crate::store::MemoryStore::new());

@@ -9,10 +9,14 @@ use serde_json::json;
 use super::builtin::STUCK;
 use crate::bus::{Event, SubscriberCursor};
 use crate::job::Job;
+use crate::permission::Permission;
 use crate::run::{AgentRun, RunStatus};
 use crate::store::{Key, Query, Stored};
 use crate::{Result, Scope, Timestamp};
 
+/// The same for messages under way: people wait for them.
+// Rule of the runtime, section 9.10.
+const STUCK_SENDING: Duration = Duration::from_secs(5 * 60);
 /// Runs under way that are looked at, the oldest first.
 const MAX_RUNS: usize = 500;
 
@@ -27,14 +31,16 @@ pub struct Stuck {
 
 impl Scope {
     /// Queues with a due job, subscribers with a failing event, and runs in the middle of their work that no process
-    /// holds any more, which have moved nothing for 15 minutes. Each is told as an event `watchdog.stuck`.
+    /// holds any more, which have moved nothing for 15 minutes, queues of messages for 5. Each is told as an event
+    /// `watchdog.stuck`.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn find_stuck(&self) -> Result<Vec<Stuck>> {
         let mut stuck = Vec::new();
         for queue in self.hub().queues() {
-            if let Some(since) = self.queue_stuck_since(queue.name()).await? {
+            let limit = if queue.needs == Permission::SendMessages { STUCK_SENDING } else { STUCK };
+            if let Some(since) = self.queue_stuck_since(queue.name(), limit).await? {
                 stuck.push(Stuck { subject: format!("queue:{}", queue.name()), since });
             }
         }
@@ -72,7 +78,7 @@ impl Scope {
     }
 
     /// The later of when the oldest ready job became ready and when a job of the queue was last done.
-    async fn queue_stuck_since(&self, queue: &str) -> Result<Option<Timestamp>> {
+    async fn queue_stuck_since(&self, queue: &str, limit: Duration) -> Result<Option<Timestamp>> {
         let stats = self.queue_stats(queue).await?;
         if stats.paused || stats.waiting == 0 {
             return Ok(None);
@@ -82,6 +88,6 @@ impl Scope {
             Query::index("ended").prefix(Key::text(queue).and_text("completed")).descending().limit(1);
         let moved = self.query::<Job>(&ended).await?.first().map(|j| j.updated_at);
         let since = moved.map_or(ready, |at| at.max(ready));
-        Ok((self.now().since(since) > STUCK).then_some(since))
+        Ok((self.now().since(since) > limit).then_some(since))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Effect, Operation};
+use crate::op::{Audit, Effect, Operation};
 use crate::permission::Permission;
 use crate::store::{Manifest, backup_to};
 use crate::{Error, ErrorKind, Result, Scope};
@@ -46,6 +46,7 @@ impl Operation for RotateBackup {
     const NAME: &'static str = "hub.backup";
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Idempotent;
+    const AUDIT: Audit = Audit::Security;
     const DEADLINE: Duration = Duration::from_secs(3_600);
     async fn run(self, cx: &Scope) -> Result<RotatedBackup> {
         let folder = PathBuf::from(&self.folder);
@@ -68,8 +69,9 @@ impl Operation for RotateBackup {
 }
 
 fn name(cx: &Scope) -> String {
-    let at = cx.now().to_jiff().strftime("%Y%m%dT%H%M%S%3fZ");
-    format!("{}{at}{}", NAME.0, NAME.1)
+    let now = cx.now();
+    let at = now.to_jiff().strftime("%Y%m%dT%H%M%S");
+    format!("{}{at}{:03}Z{}", NAME.0, now.as_millis() % 1_000, NAME.1)
 }
 
 /// True for a name that this operation gives: such files alone are removed.

@@ -1,5 +1,6 @@
 //! The hub: one open store with everything that works on it.
 
+mod access;
 mod backup;
 mod builder;
 mod closest;
@@ -42,9 +43,8 @@ use crate::permission::Role;
 use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
-use crate::seal::Sealer;
 use crate::store::{Kind, SharedStore, Store, Stored};
-use crate::telemetry::{ErrorReport, ErrorSink, Telemetry};
+use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
 use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
@@ -296,97 +296,15 @@ impl Hub {
     /// How far the machine's clock was set back since this process began; zero as long as it was not. Instants that are
     /// said now lie so far behind those said before.
     pub(crate) fn clock_behind(&self) -> Duration {
+        self.clocks().1
+    }
+
+    /// The steady clock and how far the machine's is behind it, of one instant.
+    pub(crate) fn clocks(&self) -> (Timestamp, Duration) {
         let wall = self.now();
-        let behind = self.0.room.steady_now(wall, self.has_virtual_clock()).since(wall);
-        if behind < SET_BACK { Duration::ZERO } else { behind }
-    }
-
-    pub(crate) fn token(&self) -> [u8; 16] {
-        self.0.token
-    }
-
-    pub(crate) fn worker_name(&self) -> &str {
-        &self.0.worker
-    }
-
-    pub(crate) fn bus(&self) -> &Bus {
-        &self.0.bus
-    }
-
-    pub(crate) fn sealer(&self, workspace: &WorkspaceId) -> Arc<Sealer> {
-        self.0.vault.sealer(workspace)
-    }
-
-    /// The metrics of this hub.
-    #[must_use]
-    pub fn telemetry(&self) -> &Telemetry {
-        &self.0.telemetry
-    }
-
-    /// Hands a fault of ours to the host's crash services.
-    pub(crate) fn report(&self, cx: &Scope, operation: &str, error: &Error) {
-        if self.0.error_sinks.is_empty() {
-            return;
-        }
-        if let Some(report) = ErrorReport::of(cx, operation, error) {
-            self.0.error_sinks.iter().for_each(|sink| sink.report(&report));
-        }
-    }
-
-    /// The scope of a built-in job of the runtime in a workspace.
-    pub(crate) fn system_scope(&self, workspace: WorkspaceId, job: &str) -> Scope {
-        self.scope_of(workspace, Principal::System { job: job.to_owned() }, Role::Owner)
-    }
-
-    /// The scope of the hub's own records.
-    pub(crate) fn hub_scope(&self) -> Scope {
-        self.system_scope(WorkspaceId::hub(), "hub")
-    }
-
-    pub(crate) fn vault(&self) -> &Vault {
-        &self.0.vault
-    }
-
-    pub(crate) fn shared_store(&self) -> &SharedStore {
-        &self.0.store
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        self.0.clock.as_ref()
-    }
-
-    pub(crate) fn control(&self) -> &Control {
-        &self.0.control
-    }
-
-    /// The table of limits this hub was built with.
-    #[must_use]
-    pub fn limits(&self) -> &LimitProfile {
-        &self.0.limits
-    }
-
-    pub(crate) fn ledgers(&self) -> &Ledgers {
-        &self.0.ledgers
-    }
-
-    pub(crate) fn buckets(&self) -> &Buckets {
-        &self.0.buckets
-    }
-
-    pub(crate) fn targets(&self) -> &Targets {
-        &self.0.targets
-    }
-
-    pub(crate) fn anchor(&self) -> &dyn Anchor {
-        self.0.anchor.as_ref()
-    }
-
-    pub(crate) fn chains(&self) -> &crate::audit::Chains {
-        &self.0.chains
-    }
-
-    pub(crate) fn approvals(&self) -> &dyn Approvals {
-        &*self.0.approvals
+        let steady = self.0.room.steady_now(wall, self.has_virtual_clock());
+        let behind = steady.since(wall);
+        (steady, if behind < SET_BACK { Duration::ZERO } else { behind })
     }
 
     /// Lets one call in.

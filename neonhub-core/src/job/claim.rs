@@ -39,7 +39,7 @@ pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<
 }
 
 async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Result<Vec<Stored<Job>>> {
-    let now = cx.hub().steady_now();
+    let (now, behind) = cx.hub().clocks();
     let unit = Arc::new(Unit::default());
     let cx = cx.inside("jobs.claim", cx.seed(), Writing::Job(unit), cx.cancel_token().clone());
     let control = cx.get::<QueueControl>(queue.name()).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::spec::millis;
 use super::{HistoryLine, Jitter, Job, JobError, JobNote, JobState, Outcome, Queue, flow};
+use crate::audit::{AuditDraft, Outcome as Audited};
 use crate::bus::Event;
 use crate::op::Unit;
 use crate::scope::Writing;
@@ -169,10 +170,20 @@ async fn stage(cx: &Scope, queue: &Queue, jobs: &mut [Stored<Job>], outcomes: &[
             flow::tell_parents(cx, &job.body).await?;
         }
         if matches!(job.state, JobState::Dead | JobState::Cancelled) {
-            cx.emit(event(cx, &job.body))?;
+            tell_end(cx, &job.body)?;
         }
     }
     Ok(drained)
+}
+
+/// Tells of a job that came to its end without being done: by its event, and in the audit log when it was given up.
+pub(super) fn tell_end(cx: &Scope, job: &Job) -> Result<()> {
+    if job.state == JobState::Dead {
+        let why = job.error.as_ref().map_or("unknown", |e| e.code.as_str());
+        let draft = AuditDraft::of(cx, "jobs.dead_letter", Audited::Failed);
+        cx.note(draft.on("job", job.id.as_str()).because(why))?;
+    }
+    cx.emit(event(cx, job))
 }
 
 /// The durable event of a job that came to its end without being done.

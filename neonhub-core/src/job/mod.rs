@@ -109,6 +109,8 @@ pub trait Handler: Debug + Send + Sync + 'static {
 
 #[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod lost_tests;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claim::LEASE;
-use super::finish::{close, event, note_history};
+use super::finish::{close, note_history, tell_end};
 use super::{Job, JobError, JobNote, JobState, JobWorker, Queue, flow};
 use crate::op::Unit;
 use crate::scope::Writing;
@@ -143,7 +143,7 @@ async fn release(cx: &Scope, lost: Vec<(Stored<Job>, Loss)>) -> Result<usize> {
         cx.save(&job)?;
         cx.ring(&job.queue);
         if job.state.is_ended() {
-            cx.emit(event(&cx, &job.body))?;
+            tell_end(&cx, &job.body)?;
             flow::tell_parents(&cx, &job.body).await?;
         } else if matches!(loss, Loss::Stall) {
             let data = serde_json::json!({ "queue": job.queue, "name": job.name, "stalls": job.stalls });

@@ -183,7 +183,8 @@ impl Room {
     /// Hears that the record of a job came to a revision, 0 when it is gone. The handler of one that was taken away
     /// stops: nothing that it does now can be committed.
     pub(super) fn moved(&self, job: &str, rev: u64) {
-        let lost = lock(&self.held).get(job).filter(|grip| rev == 0 || rev > grip.rev).map(|g| g.lost.clone());
+        let lost =
+            lock(&self.held).get(job).filter(|grip| rev == 0 || rev > grip.rev).map(|g| g.lost.clone());
         if let Some(lost) = lost {
             tracing::warn!(job, "a lease was lost while its job was in work: the handler is stopped");
             lost.cancel();

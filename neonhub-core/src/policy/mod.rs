@@ -6,6 +6,7 @@
 //! are stored in. What cannot be judged refuses.
 
 mod approval;
+mod dry_run;
 pub mod expr;
 mod facts;
 mod model;
@@ -30,5 +31,7 @@ pub(crate) use ruling::{Ruling, call_hash, preview, rule, rule_effect, rule_tool
 /// Records of this room.
 pub static KINDS: &[Kind] = &[Kind::of::<Policy>(), Kind::of::<PolicyDecision>()];
 
+#[cfg(test)]
+mod door_tests;
 #[cfg(test)]
 mod tests;

@@ -203,9 +203,9 @@ impl<'d, P: Program> Session<'d, P> {
         Ok(())
     }
 
-    /// The model that answers.
+    /// The model, asked as the agent in its run: quotas of both bound it, and its cost is the run's.
     pub(super) fn model(&self) -> Arc<dyn Llm> {
-        self.cx.model()
+        self.agent.model()
     }
 }
 

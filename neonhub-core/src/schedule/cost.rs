@@ -24,7 +24,8 @@ pub(super) async fn add_up(cx: &Scope, session: &mut AgentSession) -> Result<()>
                 }
             }
             let Some(last) = page.last().filter(|_| page.len() == PAGE) else { break };
-            query = query.after(last.keys().into_iter().nth(1).flatten().unwrap_or_default(), last.id.as_str());
+            query =
+                query.after(last.keys().into_iter().nth(1).flatten().unwrap_or_default(), last.id.as_str());
         }
     }
     session.cost = sums.into_iter().map(|(currency, micros)| SessionCost { currency, micros }).collect();

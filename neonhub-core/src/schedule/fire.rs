@@ -37,7 +37,7 @@ impl Scope {
     /// What the store answers.
     pub async fn fire_due(&self) -> Result<u64> {
         let mut fired = 0;
-        let (steady, behind) = (self.hub().steady_now(), self.hub().clock_behind());
+        let (steady, behind) = self.hub().clocks();
         let mut query = Query::index("next_at").up_to(Key::from(steady)).limit(PAGE);
         loop {
             let due = self.query::<Schedule>(&query).await?;

@@ -17,6 +17,8 @@ mod work;
 #[cfg(test)]
 mod agent_tests;
 #[cfg(test)]
+mod suggest_tests;
+#[cfg(test)]
 mod tests;
 
 pub use model::{

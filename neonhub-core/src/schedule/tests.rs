@@ -287,3 +287,16 @@ async fn previews_tell_what_clocks_do() {
     assert!(seen[1].note.as_ref().unwrap().contains("skipped"));
     assert_eq!(Preview::NAME, "schedules.preview");
 }
+
+#[tokio::test]
+async fn an_input_of_ones_own_needs_the_rights_that_the_schedule_works_with() {
+    let w = lab(&memory()).await.unwrap();
+    let whoami = operation("scope.whoami", json!({}));
+    let made = w.cx.call(new("owners", whoami, every(60))).await.unwrap();
+    let member = w.cx.with_role(Role::Member);
+    let trigger = |input| TriggerNow { id: made.id.clone(), input };
+    let denied = member.call(trigger(Some(json!({})))).await.unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::PermissionDenied, "it would run with the rights of the owner");
+    member.call(trigger(None)).await.unwrap();
+    w.cx.call(trigger(Some(json!({})))).await.unwrap();
+}

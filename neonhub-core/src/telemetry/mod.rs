@@ -42,4 +42,8 @@ pub static CATALOGUE: &[Entry] = &[entry::<ReadMetrics>(), entry::<ReadTrace>(),
 #[cfg(test)]
 mod exposition;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod outgoing_tests;
+#[cfg(test)]
 mod tests;

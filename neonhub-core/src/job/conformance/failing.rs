@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{job, single, world};
+use crate::audit::QueryAudit;
 use crate::job::ops::{DiscardDead, NewJob, RetryDead};
 use crate::job::{Backoff, JobState};
 use crate::store::SharedStore;
@@ -65,6 +66,10 @@ pub async fn tries_end_as_dead_and_may_be_begun_again(store: SharedStore) -> Res
     }
     let seen = w.get(&made).await?;
     assert_eq!((seen.state, seen.attempts), (JobState::Dead, 2));
+    let given_up = QueryAudit { action: Some("jobs.dead_letter".into()), ..QueryAudit::default() };
+    let rows = w.cx.call(given_up).await?.items;
+    let told: Vec<_> = rows.iter().map(|r| (r.target_id.as_deref(), r.reason.as_deref())).collect();
+    assert_eq!(told, [(Some(made.id.as_str()), Some("unavailable"))], "the audit log tells of it");
     let queue = || made.queue.clone();
     let none = w.cx.call(RetryDead { queue: queue(), error: Some("blocked".into()) }).await?;
     let one = w.cx.call(RetryDead { queue: queue(), error: Some("unavailable".into()) }).await?;

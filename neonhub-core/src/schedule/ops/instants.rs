@@ -19,7 +19,8 @@ use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 /// Instants of one preview or backfill.
 const MAX_INSTANTS: usize = 1_000;
 
-/// Fires a schedule now, beside its instants, paused or not.
+/// Fires a schedule now, beside its instants, paused or not. With an input of one's own it needs every right that the
+/// schedule works with.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerNow {
@@ -38,6 +39,10 @@ impl Operation for TriggerNow {
     async fn run(self, cx: &Scope) -> Result<AgentSession> {
         let mut stored = need(cx, &self.id).await?;
         stored.check_stood_for(cx)?;
+        if self.input.is_some() {
+            // It runs with the rights of who made the schedule: an input of one's own needs them all.
+            stored.rights.iter().try_for_each(|word| cx.require(*word))?;
+        }
         let target = self.input.map(|new| stored.target.clone().with_input(new));
         check_target(cx, target.as_ref().unwrap_or(&stored.target))?;
         let mut at = cx.now();
