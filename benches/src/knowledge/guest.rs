@@ -96,7 +96,8 @@ impl Guest {
     }
 
     async fn ask(&self, library: &Library) -> Result<Figures> {
-        let ask = |mode, tag, most| library.ask(&self.items, mode, tag, most);
+        let held = self.items.get(..self.count).unwrap_or(&self.items);
+        let ask = |mode, tag, most| library.ask(held, mode, tag, most);
         let text = ask(SearchMode::Text, None, ALL).await?;
         let vector = ask(SearchMode::Vector, None, ALL).await?;
         let both = ask(SearchMode::Hybrid, None, ALL).await?;

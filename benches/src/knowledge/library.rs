@@ -18,6 +18,8 @@ use crate::measure::median;
 /// Uploads under way at once: an upload waits for its commit, and the next one computes meanwhile.
 const UPLOADS: usize = 8;
 const SPACE: &str = "bench";
+/// Labels, and the documents that have them: one in so many.
+const TAGS: [(&str, usize); 2] = [("tenth", 10), ("hundredth", 100)];
 
 /// A workspace with one space.
 #[derive(Clone, Debug)]
@@ -32,7 +34,7 @@ pub(super) struct Library {
 pub(super) struct Answers {
     pub(super) quality: Quality,
     pub(super) p50: f64,
-    /// Answers of fewer than ten hits.
+    /// Answers of fewer hits than there are, up to ten.
     pub(super) short: usize,
 }
 
@@ -59,7 +61,7 @@ impl Library {
 
     /// Takes one document in.
     pub(super) async fn add(&self, number: usize, item: &Item) -> Result<Document> {
-        let tags = [("tenth", 10), ("hundredth", 100)].into_iter().filter(|(_, step)| number % step == 0);
+        let tags = TAGS.into_iter().filter(|(_, step)| number % step == 0);
         let upload = UploadDocument {
             title: Some(item.name.clone()),
             language: Some("en".into()),
@@ -107,7 +109,7 @@ impl Library {
         Ok(found.hits.iter().filter_map(|hit| hit.name.strip_suffix(".txt")?.parse().ok()).collect())
     }
 
-    /// Asks up to `most` of the questions that the items ask.
+    /// Asks up to `most` of the questions that the items ask, which are all in it.
     pub(super) async fn ask(
         &self,
         items: &[Item],
@@ -116,6 +118,8 @@ impl Library {
         most: usize,
     ) -> Result<Answers> {
         let (mut times, mut ranks, mut short) = (Vec::new(), Vec::new(), 0);
+        let step = TAGS.iter().find(|(name, _)| Some(*name) == tag).map_or(1, |(_, step)| *step);
+        let least = K.min(items.len().div_ceil(step));
         for (number, item) in items.iter().enumerate().filter(|(_, item)| item.asked).take(most) {
             let filters = SearchFilters {
                 tags: tag.iter().map(|tag| (*tag).to_owned()).collect(),
@@ -125,7 +129,7 @@ impl Library {
             let start = Instant::now();
             let found = self.numbers(search).await?;
             times.push(start.elapsed().as_secs_f64() * 1e6);
-            short += usize::from(found.len() < K);
+            short += usize::from(found.len() < least);
             ranks.push(found.iter().position(|found| *found == number).map(|at| at + 1));
         }
         let p50 = median(&times).ok_or("nothing was asked")?;

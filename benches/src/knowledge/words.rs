@@ -38,7 +38,6 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
         row("text hit@10", quality.0.hit, "", Goal::RatioAtLeast(0.99), bare, quality.1.hit),
         row("text MRR@10", quality.0.mrr, "", Goal::RatioAtLeast(0.99), fts, quality.2.mrr),
         row("text index alone, filling", ours.rate, "docs/s", Goal::RatioAtLeast(0.5), bare, tantivy.rate),
-        row("text index alone, filling", ours.rate, "docs/s", Goal::RatioAtLeast(0.5), fts, sqlite.rate),
         row(
             &format!("text query, growth {} -> {of}", few.len()),
             ours.p50 / small.p50,
