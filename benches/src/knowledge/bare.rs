@@ -101,9 +101,7 @@ pub(super) fn sqlite(items: &[Item], path: &Path) -> Result<Words> {
         let mut statement = connection
             .prepare_cached("SELECT rowid FROM doc WHERE doc MATCH ?1 ORDER BY bm25(doc) LIMIT 10")?;
         let found = statement.query_map([query], |row| row.get::<_, i64>(0))?;
-        Ok(found
-            .map(|number| Ok(usize::try_from(number?).unwrap_or(usize::MAX)))
-            .collect::<Result<Vec<_>>>()?)
+        found.map(|number| Ok(usize::try_from(number?).unwrap_or(usize::MAX))).collect()
     })
 }
 
@@ -117,7 +115,7 @@ mod tests {
             name: format!("package{n}"),
             query: format!("all about topic{n}!"),
             text: format!("This text tells of topic{n} and nothing else."),
-            asked: n % 2 == 0,
+            asked: n.is_multiple_of(2),
         };
         let items: Vec<Item> = (0..20).map(item).collect();
         let folder = tempfile::tempdir().unwrap();

@@ -61,7 +61,7 @@ impl Library {
 
     /// Takes one document in.
     pub(super) async fn add(&self, number: usize, item: &Item) -> Result<Document> {
-        let tags = TAGS.into_iter().filter(|(_, step)| number % step == 0);
+        let tags = TAGS.into_iter().filter(|(_, step)| number.is_multiple_of(*step));
         let upload = UploadDocument {
             title: Some(item.name.clone()),
             language: Some("en".into()),

@@ -29,8 +29,9 @@ class Provider(BaseHTTPRequestHandler):
             self.answer("application/json", json.dumps({"data": rows, "usage": {"prompt_tokens": 1}}))
         else:
             delta = {"choices": [{"index": 0, "delta": {"content": "Spring is here"}}]}
-            end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-            events = "".join(f"data: {json.dumps(event)}\n\n" for event in (delta, end))
+            end: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+            parts: list[dict[str, Any]] = [delta, end]
+            events = "".join(f"data: {json.dumps(part)}\n\n" for part in parts)
             self.answer("text/event-stream", events + "data: [DONE]\n\n")
 
     def answer(self, kind: str, text: str) -> None:
@@ -40,7 +41,7 @@ class Provider(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Keeps quiet."""
 
 

@@ -57,7 +57,6 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Resu
         return Ok(Vec::new());
     }
     let mut jobs = Vec::new();
-    let behind = cx.hub().clock_behind();
     // Where groups are due, or another was faster, the next way looks first.
     let taken = if is_first && behind.is_zero() {
         take_unlocked(&cx, queue, want, now, control.as_ref(), &mut jobs).await?

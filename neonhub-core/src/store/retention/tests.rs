@@ -99,7 +99,7 @@ async fn records_go_when_their_time_is_over_and_not_before() {
     put(&cx, ["a", "b", "c"].map(aged).into()).await;
     put(&cx, vec![Ever { id: "c".into(), ends: None }]).await;
     let tickets = [("a", ends(1)), ("b", ends(40)), ("c", None)];
-    put(&cx, tickets.clone().map(|(id, ends)| Ticket { id: id.into(), ends }).into()).await;
+    put(&cx, tickets.map(|(id, ends)| Ticket { id: id.into(), ends }).into()).await;
     put(&cx, tickets.map(|(id, ends)| Walked { id: id.into(), ends }).into()).await;
     clock.advance(DAY);
     a_day(&cx).await;
