@@ -977,6 +977,15 @@ def health_recover(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def hub_backup(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "folder" in v:
+        given["folder"] = v["folder"]
+    if "keep" in v:
+        given["keep"] = v["keep"]
+    return given
+
+
 def jobs_cancel(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "flow" in v:
@@ -1252,6 +1261,45 @@ def limits_override(v: dict[str, Any]) -> dict[str, Any]:
         given["until"] = _instant(v["until"])
     if "rate" in v:
         given["rate"] = (None if (t1 := v["rate"]) is None else c.rate(t1))
+    return given
+
+
+def mcp_connect(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "via" in v:
+        given["via"] = (None if (t1 := v["via"]) is None else c.mcp_via(t1))
+    return given
+
+
+def mcp_disconnect(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def mcp_list(v: dict[str, Any]) -> dict[str, Any]:
+    assert not v
+    return {}
+
+
+def mcp_refresh(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "accept" in v:
+        given["accept"] = v["accept"]
+    return given
+
+
+def mcp_serve(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "address" in v:
+        given["address"] = v["address"]
+    if "hosts" in v:
+        given["hosts"] = v["hosts"]
     return given
 
 
@@ -1862,6 +1910,8 @@ def schedules_resume(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
         given["id"] = v["id"]
+    if "input" in v:
+        given["input"] = v["input"]
     return given
 
 
@@ -2624,6 +2674,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "health.check": health_check,
     "health.list": health_list,
     "health.recover": health_recover,
+    "hub.backup": hub_backup,
     "jobs.cancel": jobs_cancel,
     "jobs.discard_dead": jobs_discard_dead,
     "jobs.enqueue": jobs_enqueue,
@@ -2648,6 +2699,11 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "knowledge.search": knowledge_search,
     "limits.list": limits_list,
     "limits.override": limits_override,
+    "mcp.connect": mcp_connect,
+    "mcp.disconnect": mcp_disconnect,
+    "mcp.list": mcp_list,
+    "mcp.refresh": mcp_refresh,
+    "mcp.serve": mcp_serve,
     "members.invite": members_invite,
     "members.list": members_list,
     "members.remove": members_remove,

@@ -59,8 +59,11 @@ export interface AgentSession {
   agent: string;
   /** Tries so far. */
   attempt: number;
-  /** What models cost, in micros of the workspace's currency. */
-  costMicros: number;
+  /**
+   * What models cost its runs so far, one sum for each currency. Calls whose price is not known are in
+   * none.
+   */
+  cost: SessionCost[];
   /** When it ended. */
   endedAt: Date | null;
   /** Its id. */
@@ -2924,6 +2927,11 @@ export interface Job {
   attempts: number | null;
   /** Pauses between tries; absent: those of the queue. */
   backoff: Backoff | null;
+  /**
+   * How far the machine's clock was set back, in milliseconds, when `run_at` was said: it counts from
+   * there.
+   */
+  clockBehindMs: number | null;
   /** Joins it to the call that enqueued it. */
   correlationId: string;
   /** Processes that were gone while they held it. */
@@ -3164,6 +3172,14 @@ export interface Lease {
   until: Date;
 }
 
+/** A tool of a server that cannot be used here. */
+export interface LeftOut {
+  /** What its server calls it. */
+  name: string;
+  /** Why. */
+  reason: string;
+}
+
 /** A level that was changed. */
 export interface LevelSet {
   /** The level. */
@@ -3282,6 +3298,109 @@ export interface Manifest {
   sinceSeq: number | null;
   /** Bytes of the file. */
   sizeBytes: number;
+}
+
+/** How it stands with a server. */
+export interface McpLink {
+  /** How they differ from what was accepted. */
+  changes: ToolChanges[];
+  /** Tools that cannot be used here. */
+  leftOut: LeftOut[];
+  /** Its name. */
+  name: string;
+  /** The protocol that is spoken with it, such as `2026-07-28`. */
+  protocol: string | null;
+  /** Whether its tools can be used. */
+  state: McpState;
+  /** Names of its tools as agents know them; empty unless they can be used. */
+  tools: string[];
+  /** SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes. */
+  toolsHash: string;
+  /** How it is reached. */
+  via: McpVia;
+}
+
+/** Where the catalogue is shown. */
+export interface McpListener {
+  /** The whole address, such as `http://127.0.0.1:41234/mcp`. */
+  url: string;
+}
+
+/**
+ * Whether the tools of a server can be used in this process.
+ *
+ * - `ready`: They can.
+ * - `changed`: The server has other tools than were accepted: none can be used until `mcp.refresh`
+ *   accepts them.
+ * - `away`: This process is not connected to it: `mcp.connect` does it.
+ */
+export type McpState =
+  | 'ready'
+  | 'changed'
+  | 'away';
+
+/**
+ * How a server is reached.
+ *
+ * One of these; `kind` tells which.
+ */
+export type McpVia =
+  | McpViaStdio
+  | McpViaHttp;
+
+/**
+ * How a server is reached.
+ *
+ * One of these; `kind` tells which.
+ */
+export type McpViaInput =
+  | McpViaStdioInput
+  | McpViaHttpInput;
+
+/** A server that is asked over streamable HTTP. */
+export interface McpViaHttp {
+  kind: 'http';
+  /** Name of the secret in the vault that goes with every request as bearer token. */
+  secret: string | null;
+  /** Its whole address. */
+  url: string;
+}
+
+/** A server that is asked over streamable HTTP. */
+export interface McpViaHttpInput {
+  kind: 'http';
+  /** Name of the secret in the vault that goes with every request as bearer token. */
+  secret?: string | null | undefined;
+  /** Its whole address. */
+  url: string;
+}
+
+/**
+ * A program of this machine that speaks over its standard streams. It gets `PATH`, `HOME` and what is
+ * named here, and nothing else of the environment.
+ */
+export interface McpViaStdio {
+  /** What it is called with. */
+  args: string[];
+  /** The program. */
+  command: string;
+  /** Variables of its environment, by the names of secrets in the vault. */
+  env: Record<string, string>;
+  kind: 'stdio';
+}
+
+/**
+ * A program of this machine that speaks over its standard streams. It gets `PATH`, `HOME` and what is
+ * named here, and nothing else of the environment.
+ */
+export interface McpViaStdioInput {
+  /** What it is called with. Default: `[]`. */
+  args?: string[] | undefined;
+  /** The program. */
+  command: string;
+  /** Variables of its environment, by the names of secrets in the vault. Default: `{}`. */
+  env?: Record<string, string> | undefined;
+  kind: 'stdio';
 }
 
 /**
@@ -5138,6 +5257,16 @@ export interface RootRotated {
   provider: string;
 }
 
+/** The answer of `hub.backup`. */
+export interface RotatedBackup {
+  /** What it holds. */
+  manifest: Manifest;
+  /** Path of the new file. */
+  path: string;
+  /** Old backups that were removed. */
+  removed: number;
+}
+
 /** What a model can do, as a row says it. */
 export interface RowCaps {
   /** Reads documents. */
@@ -5294,6 +5423,8 @@ export interface Schedule {
   anchor: Date;
   /** Days it leaves out. */
   calendar: Calendar | null;
+  /** How far the machine's clock was set back, in milliseconds, when its instants began to be counted. */
+  clockBehindMs: number | null;
   /** Sessions under way at once, with `overlap` `allow`. */
   concurrency: number;
   /** Whether it fires. */
@@ -5640,6 +5771,14 @@ export interface SenderProfile {
   replyTo: string | null;
   /** Where recipients leave the list: an https link; the recipient's token is put behind it. */
   unsubscribeUrl: string | null;
+}
+
+/** A sum of money that models cost a session. */
+export interface SessionCost {
+  /** Currency, three capital letters. */
+  currency: string;
+  /** Millionths of it. */
+  micros: number;
 }
 
 /**
@@ -6314,6 +6453,28 @@ export interface ToolAnswer {
   tool: string;
 }
 
+/**
+ * What became of a tool.
+ *
+ * - `added`: It was not there when the list was accepted.
+ * - `changed`: It is described otherwise.
+ * - `removed`: It is gone.
+ */
+export type ToolChange =
+  | 'added'
+  | 'changed'
+  | 'removed';
+
+/** How a tool differs from what was accepted. */
+export interface ToolChanges {
+  /** What became of it. */
+  change: ToolChange;
+  /** What its server says of it now. */
+  doc: string | null;
+  /** What its server calls it. */
+  name: string;
+}
+
 /** What a tool is, what it takes and answers, and its bounds. */
 export interface ToolInfo {
   /** Most calls at the same time in one process; none: any number. */
@@ -6391,11 +6552,13 @@ export interface ToolResultPiece {
  * - `builtin`: Written in Rust and added to the hub.
  * - `catalogue`: An operation of the catalogue.
  * - `host`: Written in the language of the host.
+ * - `mcp`: Of a server that speaks the Model Context Protocol.
  */
 export type ToolSource =
   | 'builtin'
   | 'catalogue'
-  | 'host';
+  | 'host'
+  | 'mcp';
 
 /** The spans of one run, the run itself first. */
 export interface Trace {
@@ -8162,6 +8325,14 @@ export interface HealthRecoverInput {
   recipe?: string | null | undefined;
 }
 
+/** Input of `hub.backup`. */
+export interface HubBackupInput {
+  /** Path of a folder that is there. */
+  folder: string;
+  /** How many backups stay, 1..3650. Default 7. */
+  keep?: number | null | undefined;
+}
+
 /** Input of `jobs.cancel`. */
 export interface JobsCancelInput {
   /** Id of the flow. */
@@ -8430,6 +8601,42 @@ export interface LimitsOverrideInput {
   until: Date;
   /** The rate in its place; left out: not limited. */
   rate?: Rate | null | undefined;
+}
+
+/** Input of `mcp.connect`. */
+export interface McpConnectInput {
+  /** Name of the server here, 1..24 characters of a-z, 0-9 and underscore. */
+  name: string;
+  /** How it is reached; may be left out for a server that is known. */
+  via?: McpViaInput | null | undefined;
+}
+
+/** Input of `mcp.disconnect`. */
+export interface McpDisconnectInput {
+  /** Name of the server. */
+  name: string;
+}
+
+/** Input of `mcp.list`. */
+export type McpListInput = Record<string, never>;
+
+/** Input of `mcp.refresh`. */
+export interface McpRefreshInput {
+  /** Name of the server. */
+  name: string;
+  /** The `tools_hash` of the list that is accepted. */
+  accept?: string | null | undefined;
+}
+
+/** Input of `mcp.serve`. */
+export interface McpServeInput {
+  /** Address and port. Default: `127.0.0.1:0`, a free port of this machine. */
+  address?: string | undefined;
+  /**
+   * Names under which the server may be asked for, beside those of this machine: others are refused,
+   * so that no page of the web can reach it through a name of its own. Default: `[]`.
+   */
+  hosts?: string[] | undefined;
 }
 
 /** Input of `members.invite`. */
@@ -9006,6 +9213,8 @@ export interface SchedulesPreviewInput {
 export interface SchedulesResumeInput {
   /** Its id. */
   id: string;
+  /** Input or payload from now on. The suggested daily backup needs one: `{"folder": ...}`. */
+  input?: unknown | undefined;
 }
 
 /** Input of `schedules.trigger_now`. */

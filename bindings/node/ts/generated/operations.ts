@@ -136,6 +136,7 @@ import type {
   HealthRecoverInput,
   HealthReport,
   HistoryLine,
+  HubBackupInput,
   IdentityView,
   ImportJob,
   Imported,
@@ -178,6 +179,13 @@ import type {
   LimitsOverrideInput,
   ListedModel,
   Manifest,
+  McpConnectInput,
+  McpDisconnectInput,
+  McpLink,
+  McpListInput,
+  McpListener,
+  McpRefreshInput,
+  McpServeInput,
   MembersInviteInput,
   MembersListInput,
   MembersRemoveInput,
@@ -260,6 +268,7 @@ import type {
   Resolved,
   RolesPutInput,
   RootRotated,
+  RotatedBackup,
   RowFaultPage,
   RunDetails,
   RunsCancelInput,
@@ -1367,6 +1376,27 @@ export class HealthOperations {
   }
 }
 
+/** Operations of `hub`. */
+export class HubOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Writes a backup of the whole store into a folder, under a name that tells the instant, and removes
+   * the oldest of those that it wrote there before. The key is not in it: keep it elsewhere. Made for
+   * a schedule; each store needs a folder of its own.
+   *
+   * Needs `own:organization`. Effect: idempotent.
+   */
+  backup(input: HubBackupInput, options?: CallOptions): Promise<RotatedBackup> {
+    return this.#core.call('hub.backup', input, 'HubBackupInput', 'RotatedBackup', options);
+  }
+}
+
 /** Operations of `jobs`. */
 export class JobsOperations {
   readonly #core: Core;
@@ -1636,6 +1666,69 @@ export class LimitsOperations {
    */
   override(input: LimitsOverrideInput, options?: CallOptions): Promise<LimitOverride> {
     return this.#core.call('limits.override', input, 'LimitsOverrideInput', 'LimitOverride', options);
+  }
+}
+
+/** Operations of `mcp`. */
+export class McpOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Links the workspace to a server of tools and connects this process to it. The first time, what the
+   * server says of its tools is accepted and pinned; each process that is to use them connects for
+   * itself.
+   *
+   * Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+   * `mcp_protocol`.
+   */
+  connect(input: McpConnectInput, options?: CallOptions): Promise<McpLink> {
+    return this.#core.call('mcp.connect', input, 'McpConnectInput', 'McpLink', options);
+  }
+
+  /**
+   * Ends the link with a server: its tools are gone from this process, and its pinned list from the
+   * workspace.
+   *
+   * Needs `manage:connections`. Effect: idempotent.
+   */
+  disconnect(input: McpDisconnectInput, options?: CallOptions): Promise<void> {
+    return this.#core.call('mcp.disconnect', input, 'McpDisconnectInput', 0, options);
+  }
+
+  /**
+   * Lists the servers the workspace is linked to, and whether this process can use their tools.
+   *
+   * Needs `manage:connections`. Effect: read.
+   */
+  list(input: McpListInput = {}, options?: CallOptions): Promise<McpLink[]> {
+    return this.#core.call('mcp.list', input, 'McpListInput', { l: 'McpLink' }, options);
+  }
+
+  /**
+   * Asks a connected server for its tools again. With `accept` what it says now is pinned and can be
+   * used.
+   *
+   * Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+   * `mcp_protocol`, `mcp_tools_changed`.
+   */
+  refresh(input: McpRefreshInput, options?: CallOptions): Promise<McpLink> {
+    return this.#core.call('mcp.refresh', input, 'McpRefreshInput', 'McpLink', options);
+  }
+
+  /**
+   * Shows the catalogue to programs that speak the Model Context Protocol, over streamable HTTP, until
+   * the hub closes. Callers prove themselves by an API key as bearer token, and see and do what it
+   * allows, as an agent.
+   *
+   * Needs `manage:connections`. Effect: idempotent. Codes of its own: `address_in_use`.
+   */
+  serve(input: McpServeInput = {}, options?: CallOptions): Promise<McpListener> {
+    return this.#core.call('mcp.serve', input, 'McpServeInput', 'McpListener', options);
   }
 }
 
@@ -2321,7 +2414,8 @@ export class SchedulesOperations {
   }
 
   /**
-   * Has a paused schedule fire again, from now on.
+   * Has a paused schedule fire again, from now on; a suggested one for the first time. With an input,
+   * and when it was only suggested, it works with the rights of who resumes it.
    *
    * Needs `execute:agents`. Effect: idempotent.
    */
@@ -2330,7 +2424,8 @@ export class SchedulesOperations {
   }
 
   /**
-   * Fires a schedule now, beside its instants, paused or not.
+   * Fires a schedule now, beside its instants, paused or not. With an input of one's own it needs
+   * every right that the schedule works with.
    *
    * Needs `execute:agents`. Effect: idempotent.
    */
@@ -3226,6 +3321,11 @@ export class Operations {
     return new HealthOperations(this.#core);
   }
 
+  /** Operations of `hub`. */
+  get hub(): HubOperations {
+    return new HubOperations(this.#core);
+  }
+
   /** Operations of `jobs`. */
   get jobs(): JobsOperations {
     return new JobsOperations(this.#core);
@@ -3239,6 +3339,11 @@ export class Operations {
   /** Operations of `limits`. */
   get limits(): LimitsOperations {
     return new LimitsOperations(this.#core);
+  }
+
+  /** Operations of `mcp`. */
+  get mcp(): McpOperations {
+    return new McpOperations(this.#core);
   }
 
   /** Operations of `members`. */

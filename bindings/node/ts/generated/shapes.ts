@@ -33,7 +33,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   AgentSession: [
     ['agent', 'agent', 0],
     ['attempt', 'attempt', 0, 0],
-    ['cost_micros', 'costMicros', 0, 0],
+    ['cost', 'cost', { l: 'SessionCost' }, []],
     ['ended_at', 'endedAt', 1, null],
     ['id', 'id', 0],
     ['job_id', 'jobId', 0, null],
@@ -1030,6 +1030,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Job: [
     ['attempts', 'attempts', 0, null],
     ['backoff', 'backoff', 'Backoff', null],
+    ['clock_behind_ms', 'clockBehindMs', 0, null],
     ['correlation_id', 'correlationId', 0],
     ['crashes', 'crashes', 0, null],
     ['dedupe_key', 'dedupeKey', 0, null],
@@ -1134,6 +1135,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['token', 'token', 0],
     ['until', 'until', 1],
   ],
+  LeftOut: [
+    ['name', 'name', 0],
+    ['reason', 'reason', 0],
+  ],
   LevelSet: [
     ['level', 'level', 0],
     ['target', 'target', 0],
@@ -1185,6 +1190,31 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['sha256', 'sha256', 0],
     ['since_seq', 'sinceSeq', 0, null],
     ['size_bytes', 'sizeBytes', 0],
+  ],
+  McpLink: [
+    ['changes', 'changes', { l: 'ToolChanges' }, []],
+    ['left_out', 'leftOut', { l: 'LeftOut' }, []],
+    ['name', 'name', 0],
+    ['protocol', 'protocol', 0, null],
+    ['state', 'state', 0],
+    ['tools', 'tools', 0],
+    ['tools_hash', 'toolsHash', 0],
+    ['via', 'via', 'McpVia'],
+  ],
+  McpListener: [
+    ['url', 'url', 0],
+  ],
+  McpVia: { by: ['kind', 'kind'], of: { 'stdio': 'McpViaStdio', 'http': 'McpViaHttp' } },
+  McpViaHttp: [
+    ['kind', 'kind', 0],
+    ['secret', 'secret', 0, null],
+    ['url', 'url', 0],
+  ],
+  McpViaStdio: [
+    ['args', 'args', 0, []],
+    ['command', 'command', 0],
+    ['env', 'env', 0, {}],
+    ['kind', 'kind', 0],
   ],
   Membership: [
     ['id', 'id', 0],
@@ -1834,6 +1864,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['data_keys', 'dataKeys', 0],
     ['provider', 'provider', 0],
   ],
+  RotatedBackup: [
+    ['manifest', 'manifest', 'Manifest'],
+    ['path', 'path', 0],
+    ['removed', 'removed', 0],
+  ],
   RowCaps: [
     ['documents', 'documents', 0, false],
     ['forced_choice', 'forcedChoice', 0, false],
@@ -1877,6 +1912,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Schedule: [
     ['anchor', 'anchor', 1],
     ['calendar', 'calendar', 'Calendar', null],
+    ['clock_behind_ms', 'clockBehindMs', 0, null],
     ['concurrency', 'concurrency', 0],
     ['enabled', 'enabled', 0],
     ['ends_at', 'endsAt', 1, null],
@@ -2012,6 +2048,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['postal_address', 'postalAddress', 0, null],
     ['reply_to', 'replyTo', 0, null],
     ['unsubscribe_url', 'unsubscribeUrl', 0, null],
+  ],
+  SessionCost: [
+    ['currency', 'currency', 0],
+    ['micros', 'micros', 0],
   ],
   SkippedPassage: [
     ['document', 'document', 0],
@@ -2198,6 +2238,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['output', 'output', 0, null],
     ['spilled', 'spilled', 'SpilledResult', null],
     ['tool', 'tool', 0],
+  ],
+  ToolChanges: [
+    ['change', 'change', 0],
+    ['doc', 'doc', 0, null],
+    ['name', 'name', 0],
   ],
   ToolInfo: [
     ['concurrency', 'concurrency', 0, null],
@@ -2949,6 +2994,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['subject', 'subject', 0],
     ['recipe', 'recipe', 0, null],
   ],
+  HubBackupInput: [
+    ['folder', 'folder', 0],
+    ['keep', 'keep', 0, null],
+  ],
   JobsCancelInput: [
     ['flow', 'flow', 0, null],
     ['id', 'id', 0, null],
@@ -3073,6 +3122,22 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['reason', 'reason', 0],
     ['until', 'until', 1],
     ['rate', 'rate', 'Rate', null],
+  ],
+  McpConnectInput: [
+    ['name', 'name', 0],
+    ['via', 'via', 'McpVia', null],
+  ],
+  McpDisconnectInput: [
+    ['name', 'name', 0],
+  ],
+  McpListInput: [],
+  McpRefreshInput: [
+    ['name', 'name', 0],
+    ['accept', 'accept', 0, null],
+  ],
+  McpServeInput: [
+    ['address', 'address', 0, "127.0.0.1:0"],
+    ['hosts', 'hosts', 0, []],
   ],
   MembersInviteInput: [
     ['role', 'role', 0],
@@ -3348,6 +3413,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   SchedulesResumeInput: [
     ['id', 'id', 0],
+    ['input', 'input', 0, null],
   ],
   SchedulesTriggerNowInput: [
     ['id', 'id', 0],

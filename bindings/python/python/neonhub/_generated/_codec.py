@@ -51,8 +51,8 @@ def agent_session(v: Any) -> m.AgentSession:
     return m.AgentSession(
         agent=v["agent"],
         attempt=v.get("attempt", 0),
-        cost_micros=v.get("cost_micros", 0),
-        ended_at=None if (t1 := v.get("ended_at")) is None else _instant(t1),
+        cost=[] if (t1 := v.get("cost")) is None else [session_cost(t2) for t2 in t1],
+        ended_at=None if (t3 := v.get("ended_at")) is None else _instant(t3),
         id=v["id"],
         job_id=v.get("job_id"),
         missed_count=v.get("missed_count", 0),
@@ -60,7 +60,7 @@ def agent_session(v: Any) -> m.AgentSession:
         reason=v.get("reason"),
         run_ids=v.get("run_ids", []),
         schedule_id=v.get("schedule_id"),
-        started_at=None if (t2 := v.get("started_at")) is None else _instant(t2),
+        started_at=None if (t4 := v.get("started_at")) is None else _instant(t4),
         state=v["state"],
         summary=v.get("summary"),
     )
@@ -1468,6 +1468,7 @@ def job(v: Any) -> m.Job:
     return m.Job(
         attempts=v.get("attempts"),
         backoff=None if (t1 := v.get("backoff")) is None else backoff(t1),
+        clock_behind_ms=v.get("clock_behind_ms"),
         correlation_id=v["correlation_id"],
         crashes=v.get("crashes"),
         dedupe_key=v.get("dedupe_key"),
@@ -1616,6 +1617,13 @@ def lease(v: Any) -> m.Lease:
     )
 
 
+def left_out(v: Any) -> m.LeftOut:
+    return m.LeftOut(
+        name=v["name"],
+        reason=v["reason"],
+    )
+
+
 def level_set(v: Any) -> m.LevelSet:
     return m.LevelSet(
         level=v["level"],
@@ -1692,6 +1700,50 @@ def manifest(v: Any) -> m.Manifest:
         sha256=v["sha256"],
         since_seq=v.get("since_seq"),
         size_bytes=v["size_bytes"],
+    )
+
+
+def mcp_link(v: Any) -> m.McpLink:
+    return m.McpLink(
+        changes=[] if (t1 := v.get("changes")) is None else [tool_changes(t2) for t2 in t1],
+        left_out=[] if (t3 := v.get("left_out")) is None else [left_out(t4) for t4 in t3],
+        name=v["name"],
+        protocol=v.get("protocol"),
+        state=v["state"],
+        tools=v["tools"],
+        tools_hash=v["tools_hash"],
+        via=mcp_via(v["via"]),
+    )
+
+
+def mcp_listener(v: Any) -> m.McpListener:
+    return m.McpListener(
+        url=v["url"],
+    )
+
+
+_MCP_VIA: dict[str, Callable[[Any], m.McpVia]] = {
+    "stdio": lambda v: mcp_via_stdio(v),
+    "http": lambda v: mcp_via_http(v),
+}
+
+
+def mcp_via(v: Any) -> m.McpVia:
+    return _MCP_VIA[v["kind"]](v)
+
+
+def mcp_via_http(v: Any) -> m.McpViaHttp:
+    return m.McpViaHttp(
+        secret=v.get("secret"),
+        url=v["url"],
+    )
+
+
+def mcp_via_stdio(v: Any) -> m.McpViaStdio:
+    return m.McpViaStdio(
+        args=v.get("args", []),
+        command=v["command"],
+        env=v.get("env", {}),
     )
 
 
@@ -2666,6 +2718,14 @@ def root_rotated(v: Any) -> m.RootRotated:
     )
 
 
+def rotated_backup(v: Any) -> m.RotatedBackup:
+    return m.RotatedBackup(
+        manifest=manifest(v["manifest"]),
+        path=v["path"],
+        removed=v["removed"],
+    )
+
+
 def row_caps(v: Any) -> m.RowCaps:
     return m.RowCaps(
         documents=v.get("documents", False),
@@ -2728,6 +2788,7 @@ def schedule(v: Any) -> m.Schedule:
     return m.Schedule(
         anchor=_instant(v["anchor"]),
         calendar=None if (t1 := v.get("calendar")) is None else calendar(t1),
+        clock_behind_ms=v.get("clock_behind_ms"),
         concurrency=v["concurrency"],
         enabled=v["enabled"],
         ends_at=None if (t2 := v.get("ends_at")) is None else _instant(t2),
@@ -2902,6 +2963,13 @@ def sender_profile(v: Any) -> m.SenderProfile:
         postal_address=v.get("postal_address"),
         reply_to=v.get("reply_to"),
         unsubscribe_url=v.get("unsubscribe_url"),
+    )
+
+
+def session_cost(v: Any) -> m.SessionCost:
+    return m.SessionCost(
+        currency=v["currency"],
+        micros=v["micros"],
     )
 
 
@@ -3185,6 +3253,14 @@ def tool_answer(v: Any) -> m.ToolAnswer:
         output=v.get("output"),
         spilled=None if (t1 := v.get("spilled")) is None else spilled_result(t1),
         tool=v["tool"],
+    )
+
+
+def tool_changes(v: Any) -> m.ToolChanges:
+    return m.ToolChanges(
+        change=v["change"],
+        doc=v.get("doc"),
+        name=v["name"],
     )
 
 

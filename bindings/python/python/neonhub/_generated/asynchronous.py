@@ -117,6 +117,9 @@ if TYPE_CHECKING:
         LimitRow,
         ListedModel,
         Manifest,
+        McpLink,
+        McpListener,
+        McpVia,
         Membership,
         MembershipPage,
         Memory,
@@ -182,6 +185,7 @@ if TYPE_CHECKING:
         ReportPage,
         Resolved,
         RootRotated,
+        RotatedBackup,
         RowFaultPage,
         RunDetails,
         RunStatus,
@@ -2264,6 +2268,33 @@ class AsyncHealthOperations:
         return c.heal_action(await self._core.call("health.recover", {"subject": subject, "recipe": recipe}))
 
 
+class AsyncHubOperations:
+    """Operations of `hub`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def backup(
+        self,
+        *,
+        folder: str,
+        keep: int | None | Omit = OMIT,
+    ) -> RotatedBackup:
+        """Writes a backup of the whole store into a folder, under a name that tells the instant, and
+        removes the oldest of those that it wrote there before. The key is not in it: keep it
+        elsewhere. Made for a schedule; each store needs a folder of its own.
+
+        Args:
+            folder: Path of a folder that is there.
+            keep: How many backups stay, 1..3650. Default 7.
+
+        Needs `own:organization`. Effect: idempotent.
+        """
+        return c.rotated_backup(await self._core.call("hub.backup", {"folder": folder, "keep": keep}))
+
+
 class AsyncJobsOperations:
     """Operations of `jobs`."""
 
@@ -2838,6 +2869,95 @@ class AsyncLimitsOperations:
             "until": until,
             "rate": rate,
         }))
+
+
+class AsyncMcpOperations:
+    """Operations of `mcp`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def connect(
+        self,
+        *,
+        name: str,
+        via: McpVia | None | Omit = OMIT,
+    ) -> McpLink:
+        """Links the workspace to a server of tools and connects this process to it. The first time,
+        what the server says of its tools is accepted and pinned; each process that is to use them
+        connects for itself.
+
+        Args:
+            name: Name of the server here, 1..24 characters of a-z, 0-9 and underscore.
+            via: How it is reached; may be left out for a server that is known.
+
+        Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+        `mcp_protocol`.
+        """
+        return c.mcp_link(await self._core.call("mcp.connect", {"name": name, "via": via}))
+
+    async def disconnect(
+        self,
+        *,
+        name: str,
+    ) -> None:
+        """Ends the link with a server: its tools are gone from this process, and its pinned list from
+        the workspace.
+
+        Args:
+            name: Name of the server.
+
+        Needs `manage:connections`. Effect: idempotent.
+        """
+        await self._core.call("mcp.disconnect", {"name": name})
+
+    async def list(self) -> builtins.list[McpLink]:
+        """Lists the servers the workspace is linked to, and whether this process can use their tools.
+
+        Needs `manage:connections`. Effect: read.
+        """
+        answer = await self._core.call("mcp.list", {})
+        return Rows([c.mcp_link(t1) for t1 in answer])
+
+    async def refresh(
+        self,
+        *,
+        name: str,
+        accept: str | None | Omit = OMIT,
+    ) -> McpLink:
+        """Asks a connected server for its tools again. With `accept` what it says now is pinned and
+        can be used.
+
+        Args:
+            name: Name of the server.
+            accept: The `tools_hash` of the list that is accepted.
+
+        Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+        `mcp_protocol`, `mcp_tools_changed`.
+        """
+        return c.mcp_link(await self._core.call("mcp.refresh", {"name": name, "accept": accept}))
+
+    async def serve(
+        self,
+        *,
+        address: str | Omit = OMIT,
+        hosts: Sequence[str] | Omit = OMIT,
+    ) -> McpListener:
+        """Shows the catalogue to programs that speak the Model Context Protocol, over streamable HTTP,
+        until the hub closes. Callers prove themselves by an API key as bearer token, and see and do
+        what it allows, as an agent.
+
+        Args:
+            address: Address and port. Default: `127.0.0.1:0`, a free port of this machine.
+            hosts: Names under which the server may be asked for, beside those of this machine:
+              others are refused, so that no page of the web can reach it through a name of its
+              own. Default: `[]`.
+
+        Needs `manage:connections`. Effect: idempotent. Codes of its own: `address_in_use`.
+        """
+        return c.mcp_listener(await self._core.call("mcp.serve", {"address": address, "hosts": hosts}))
 
 
 class AsyncMembersOperations:
@@ -4129,15 +4249,19 @@ class AsyncSchedulesOperations:
         self,
         *,
         id: str,
+        input: Any | Omit = OMIT,
     ) -> Schedule:
-        """Has a paused schedule fire again, from now on.
+        """Has a paused schedule fire again, from now on; a suggested one for the first time. With an
+        input, and when it was only suggested, it works with the rights of who resumes it.
 
         Args:
             id: Its id.
+            input: Input or payload from now on. The suggested daily backup needs one:
+              `{"folder": ...}`.
 
         Needs `execute:agents`. Effect: idempotent.
         """
-        return c.schedule(await self._core.call("schedules.resume", {"id": id}))
+        return c.schedule(await self._core.call("schedules.resume", {"id": id, "input": input}))
 
     async def trigger_now(
         self,
@@ -4145,7 +4269,8 @@ class AsyncSchedulesOperations:
         id: str,
         input: Any | Omit = OMIT,
     ) -> AgentSession:
-        """Fires a schedule now, beside its instants, paused or not.
+        """Fires a schedule now, beside its instants, paused or not. With an input of one's own it
+        needs every right that the schedule works with.
 
         Args:
             id: Its id.
@@ -5659,6 +5784,11 @@ class AsyncOperations:
         return AsyncHealthOperations(self._core)
 
     @property
+    def hub(self) -> AsyncHubOperations:
+        """Operations of `hub`."""
+        return AsyncHubOperations(self._core)
+
+    @property
     def jobs(self) -> AsyncJobsOperations:
         """Operations of `jobs`."""
         return AsyncJobsOperations(self._core)
@@ -5672,6 +5802,11 @@ class AsyncOperations:
     def limits(self) -> AsyncLimitsOperations:
         """Operations of `limits`."""
         return AsyncLimitsOperations(self._core)
+
+    @property
+    def mcp(self) -> AsyncMcpOperations:
+        """Operations of `mcp`."""
+        return AsyncMcpOperations(self._core)
 
     @property
     def members(self) -> AsyncMembersOperations:

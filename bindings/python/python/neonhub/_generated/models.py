@@ -205,6 +205,7 @@ __all__ = [
     "Kpi",
     "LaunchOutcome",
     "Lease",
+    "LeftOut",
     "LevelSet",
     "Lifecycle",
     "Lifted",
@@ -215,6 +216,12 @@ __all__ = [
     "Link",
     "ListedModel",
     "Manifest",
+    "McpLink",
+    "McpListener",
+    "McpState",
+    "McpVia",
+    "McpViaHttp",
+    "McpViaStdio",
     "MemberStatus",
     "Membership",
     "MembershipPage",
@@ -341,6 +348,7 @@ __all__ = [
     "Resolved",
     "Review",
     "RootRotated",
+    "RotatedBackup",
     "RowCaps",
     "RowFault",
     "RowFaultPage",
@@ -366,6 +374,7 @@ __all__ = [
     "SendState",
     "SendTotals",
     "SenderProfile",
+    "SessionCost",
     "SessionState",
     "Severity",
     "SkippedPassage",
@@ -411,6 +420,8 @@ __all__ = [
     "TimelineEntryPage",
     "Tone",
     "ToolAnswer",
+    "ToolChange",
+    "ToolChanges",
     "ToolInfo",
     "ToolKind",
     "ToolLine",
@@ -593,8 +604,10 @@ class AgentSession(Shown):
     attempt: int = 0
     """Tries so far."""
 
-    cost_micros: int = 0
-    """What models cost, in micros of the workspace's currency."""
+    cost: list[SessionCost] = dataclasses.field(default_factory=lambda: [])
+    """What models cost its runs so far, one sum for each currency. Calls whose price is not known are
+    in none.
+    """
 
     ended_at: datetime | None = None
     """When it ended."""
@@ -633,7 +646,7 @@ class AgentSession(Shown):
         return {
             "agent": self.agent,
             "attempt": self.attempt,
-            "cost_micros": self.cost_micros,
+            "cost": self.cost,
             "ended_at": OMIT if self.ended_at is None else self.ended_at,
             "id": self.id,
             "job_id": OMIT if self.job_id is None else self.job_id,
@@ -5381,6 +5394,11 @@ class Job(Shown):
     backoff: Backoff | None = None
     """Pauses between tries; absent: those of the queue."""
 
+    clock_behind_ms: int | None = None
+    """How far the machine's clock was set back, in milliseconds, when `run_at` was said: it counts
+    from there.
+    """
+
     correlation_id: str
     """Joins it to the call that enqueued it."""
 
@@ -5469,6 +5487,7 @@ class Job(Shown):
         return {
             "attempts": OMIT if self.attempts is None else self.attempts,
             "backoff": OMIT if self.backoff is None else self.backoff,
+            "clock_behind_ms": OMIT if self.clock_behind_ms is None else self.clock_behind_ms,
             "correlation_id": self.correlation_id,
             "crashes": OMIT if self.crashes is None else self.crashes,
             "dedupe_key": OMIT if self.dedupe_key is None else self.dedupe_key,
@@ -5838,6 +5857,23 @@ class Lease(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LeftOut(Shown):
+    """A tool of a server that cannot be used here."""
+
+    name: str
+    """What its server calls it."""
+
+    reason: str
+    """Why."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LevelSet(Shown):
     """A level that was changed."""
 
@@ -6068,6 +6104,127 @@ class Manifest(Shown):
             "sha256": self.sha256,
             "since_seq": OMIT if self.since_seq is None else self.since_seq,
             "size_bytes": self.size_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class McpLink(Shown):
+    """How it stands with a server."""
+
+    changes: list[ToolChanges] = dataclasses.field(default_factory=lambda: [])
+    """How they differ from what was accepted."""
+
+    left_out: list[LeftOut] = dataclasses.field(default_factory=lambda: [])
+    """Tools that cannot be used here."""
+
+    name: str
+    """Its name."""
+
+    protocol: str | None = None
+    """The protocol that is spoken with it, such as `2026-07-28`."""
+
+    state: McpState
+    """Whether its tools can be used."""
+
+    tools: list[str]
+    """Names of its tools as agents know them; empty unless they can be used."""
+
+    tools_hash: str
+    """SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes."""
+
+    via: McpVia
+    """How it is reached."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "changes": self.changes,
+            "left_out": self.left_out,
+            "name": self.name,
+            "protocol": OMIT if self.protocol is None else self.protocol,
+            "state": self.state,
+            "tools": self.tools,
+            "tools_hash": self.tools_hash,
+            "via": self.via,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class McpListener(Shown):
+    """Where the catalogue is shown."""
+
+    url: str
+    """The whole address, such as `http://127.0.0.1:41234/mcp`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+        }
+
+
+McpState: TypeAlias = Literal[
+    "ready",
+    "changed",
+    "away",
+]
+"""Whether the tools of a server can be used in this process.
+
+- `ready`: They can.
+- `changed`: The server has other tools than were accepted: none can be used until `mcp.refresh`
+  accepts them.
+- `away`: This process is not connected to it: `mcp.connect` does it.
+"""
+
+
+McpVia: TypeAlias = "McpViaStdio | McpViaHttp"
+"""How a server is reached.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class McpViaHttp(Shown):
+    """A server that is asked over streamable HTTP."""
+
+    kind: Literal["http"] = "http"
+
+    secret: str | None = None
+    """Name of the secret in the vault that goes with every request as bearer token."""
+
+    url: str
+    """Its whole address."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "secret": OMIT if self.secret is None else self.secret,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class McpViaStdio(Shown):
+    """A program of this machine that speaks over its standard streams. It gets `PATH`, `HOME` and what
+    is named here, and nothing else of the environment.
+    """
+
+    args: list[str] = dataclasses.field(default_factory=lambda: [])
+    """What it is called with."""
+
+    command: str
+    """The program."""
+
+    env: dict[str, str] = dataclasses.field(default_factory=lambda: {})
+    """Variables of its environment, by the names of secrets in the vault."""
+
+    kind: Literal["stdio"] = "stdio"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "args": self.args,
+            "command": self.command,
+            "env": self.env,
+            "kind": self.kind,
         }
 
 
@@ -9184,6 +9341,27 @@ class RootRotated(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RotatedBackup(Shown):
+    """The answer of `hub.backup`."""
+
+    manifest: Manifest
+    """What it holds."""
+
+    path: str
+    """Path of the new file."""
+
+    removed: int
+    """Old backups that were removed."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "manifest": self.manifest,
+            "path": self.path,
+            "removed": self.removed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RowCaps(Shown):
     """What a model can do, as a row says it."""
 
@@ -9409,6 +9587,11 @@ class Schedule(Shown):
     calendar: Calendar | None = None
     """Days it leaves out."""
 
+    clock_behind_ms: int | None = None
+    """How far the machine's clock was set back, in milliseconds, when its instants began to be
+    counted.
+    """
+
     concurrency: int
     """Sessions under way at once, with `overlap` `allow`."""
 
@@ -9482,6 +9665,7 @@ class Schedule(Shown):
         return {
             "anchor": self.anchor,
             "calendar": OMIT if self.calendar is None else self.calendar,
+            "clock_behind_ms": OMIT if self.clock_behind_ms is None else self.clock_behind_ms,
             "concurrency": self.concurrency,
             "enabled": self.enabled,
             "ends_at": OMIT if self.ends_at is None else self.ends_at,
@@ -10031,6 +10215,23 @@ class SenderProfile(Shown):
             "postal_address": OMIT if self.postal_address is None else self.postal_address,
             "reply_to": OMIT if self.reply_to is None else self.reply_to,
             "unsubscribe_url": OMIT if self.unsubscribe_url is None else self.unsubscribe_url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SessionCost(Shown):
+    """A sum of money that models cost a session."""
+
+    currency: str
+    """Currency, three capital letters."""
+
+    micros: int
+    """Millionths of it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "currency": self.currency,
+            "micros": self.micros,
         }
 
 
@@ -11052,6 +11253,40 @@ class ToolAnswer(Shown):
         }
 
 
+ToolChange: TypeAlias = Literal[
+    "added",
+    "changed",
+    "removed",
+]
+"""What became of a tool.
+
+- `added`: It was not there when the list was accepted.
+- `changed`: It is described otherwise.
+- `removed`: It is gone.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolChanges(Shown):
+    """How a tool differs from what was accepted."""
+
+    change: ToolChange
+    """What became of it."""
+
+    doc: str | None = None
+    """What its server says of it now."""
+
+    name: str
+    """What its server calls it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "change": self.change,
+            "doc": OMIT if self.doc is None else self.doc,
+            "name": self.name,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ToolInfo(Shown):
     """What a tool is, what it takes and answers, and its bounds."""
@@ -11182,12 +11417,14 @@ ToolSource: TypeAlias = Literal[
     "builtin",
     "catalogue",
     "host",
+    "mcp",
 ]
 """Where a tool comes from.
 
 - `builtin`: Written in Rust and added to the hub.
 - `catalogue`: An operation of the catalogue.
 - `host`: Written in the language of the host.
+- `mcp`: Of a server that speaks the Model Context Protocol.
 """
 
 

@@ -199,8 +199,9 @@ public struct AgentSession: Codable, Sendable, Hashable {
     public var agent: String
     /// Tries so far.
     public var attempt: Int
-    /// What models cost, in micros of the workspace's currency.
-    public var costMicros: Int
+    /// What models cost its runs so far, one sum for each currency. Calls whose price is not known
+    /// are in none.
+    public var cost: [SessionCost]
     /// When it ended.
     public var endedAt: Date?
     /// Its id.
@@ -227,7 +228,7 @@ public struct AgentSession: Codable, Sendable, Hashable {
     public init(
         agent: String,
         attempt: Int = 0,
-        costMicros: Int = 0,
+        cost: [SessionCost] = [],
         endedAt: Date? = nil,
         id: String,
         jobId: String? = nil,
@@ -242,7 +243,7 @@ public struct AgentSession: Codable, Sendable, Hashable {
     ) {
         self.agent = agent
         self.attempt = attempt
-        self.costMicros = costMicros
+        self.cost = cost
         self.endedAt = endedAt
         self.id = id
         self.jobId = jobId
@@ -259,7 +260,7 @@ public struct AgentSession: Codable, Sendable, Hashable {
     enum CodingKeys: String, CodingKey {
         case agent = "agent"
         case attempt = "attempt"
-        case costMicros = "cost_micros"
+        case cost = "cost"
         case endedAt = "ended_at"
         case id = "id"
         case jobId = "job_id"
@@ -277,7 +278,7 @@ public struct AgentSession: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.agent = try values.decode(String.self, forKey: .agent)
         self.attempt = try values.decodeIfPresent(Int.self, forKey: .attempt) ?? 0
-        self.costMicros = try values.decodeIfPresent(Int.self, forKey: .costMicros) ?? 0
+        self.cost = try values.decodeIfPresent([SessionCost].self, forKey: .cost) ?? []
         self.endedAt = try values.decodeIfPresent(Date.self, forKey: .endedAt)
         self.id = try values.decode(String.self, forKey: .id)
         self.jobId = try values.decodeIfPresent(String.self, forKey: .jobId)
@@ -295,7 +296,7 @@ public struct AgentSession: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.agent, forKey: .agent)
         try values.encode(self.attempt, forKey: .attempt)
-        try values.encode(self.costMicros, forKey: .costMicros)
+        try values.encode(self.cost, forKey: .cost)
         try values.encodeIfPresent(self.endedAt, forKey: .endedAt)
         try values.encode(self.id, forKey: .id)
         try values.encodeIfPresent(self.jobId, forKey: .jobId)
@@ -8347,6 +8348,9 @@ public struct Job: Codable, Sendable, Hashable {
     public var attempts: Int?
     /// Pauses between tries; absent: those of the queue.
     public var backoff: Backoff?
+    /// How far the machine's clock was set back, in milliseconds, when `run_at` was said: it counts
+    /// from there.
+    public var clockBehindMs: Int?
     /// Joins it to the call that enqueued it.
     public var correlationId: String
     /// Processes that were gone while they held it.
@@ -8407,6 +8411,7 @@ public struct Job: Codable, Sendable, Hashable {
     public init(
         attempts: Int? = nil,
         backoff: Backoff? = nil,
+        clockBehindMs: Int? = nil,
         correlationId: String,
         crashes: Int? = nil,
         dedupeKey: String? = nil,
@@ -8438,6 +8443,7 @@ public struct Job: Codable, Sendable, Hashable {
     ) {
         self.attempts = attempts
         self.backoff = backoff
+        self.clockBehindMs = clockBehindMs
         self.correlationId = correlationId
         self.crashes = crashes
         self.dedupeKey = dedupeKey
@@ -8471,6 +8477,7 @@ public struct Job: Codable, Sendable, Hashable {
     enum CodingKeys: String, CodingKey {
         case attempts = "attempts"
         case backoff = "backoff"
+        case clockBehindMs = "clock_behind_ms"
         case correlationId = "correlation_id"
         case crashes = "crashes"
         case dedupeKey = "dedupe_key"
@@ -8505,6 +8512,7 @@ public struct Job: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.attempts = try values.decodeIfPresent(Int.self, forKey: .attempts)
         self.backoff = try values.decodeIfPresent(Backoff.self, forKey: .backoff)
+        self.clockBehindMs = try values.decodeIfPresent(Int.self, forKey: .clockBehindMs)
         self.correlationId = try values.decode(String.self, forKey: .correlationId)
         self.crashes = try values.decodeIfPresent(Int.self, forKey: .crashes)
         self.dedupeKey = try values.decodeIfPresent(String.self, forKey: .dedupeKey)
@@ -8539,6 +8547,7 @@ public struct Job: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encodeIfPresent(self.attempts, forKey: .attempts)
         try values.encodeIfPresent(self.backoff, forKey: .backoff)
+        try values.encodeIfPresent(self.clockBehindMs, forKey: .clockBehindMs)
         try values.encode(self.correlationId, forKey: .correlationId)
         try values.encodeIfPresent(self.crashes, forKey: .crashes)
         try values.encodeIfPresent(self.dedupeKey, forKey: .dedupeKey)
@@ -9185,6 +9194,39 @@ public struct Lease: Codable, Sendable, Hashable {
     }
 }
 
+/// A tool of a server that cannot be used here.
+public struct LeftOut: Codable, Sendable, Hashable {
+    /// What its server calls it.
+    public var name: String
+    /// Why.
+    public var reason: String
+
+    public init(
+        name: String,
+        reason: String
+    ) {
+        self.name = name
+        self.reason = reason
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name = "name"
+        case reason = "reason"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.reason = try values.decode(String.self, forKey: .reason)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.name, forKey: .name)
+        try values.encode(self.reason, forKey: .reason)
+    }
+}
+
 /// A level that was changed.
 public struct LevelSet: Codable, Sendable, Hashable {
     /// The level.
@@ -9605,6 +9647,223 @@ public struct Manifest: Codable, Sendable, Hashable {
         try values.encode(self.sha256, forKey: .sha256)
         try values.encodeIfPresent(self.sinceSeq, forKey: .sinceSeq)
         try values.encode(self.sizeBytes, forKey: .sizeBytes)
+    }
+}
+
+/// How it stands with a server.
+public struct McpLink: Codable, Sendable, Hashable {
+    /// How they differ from what was accepted.
+    public var changes: [ToolChanges]
+    /// Tools that cannot be used here.
+    public var leftOut: [LeftOut]
+    /// Its name.
+    public var name: String
+    /// The protocol that is spoken with it, such as `2026-07-28`.
+    public var `protocol`: String?
+    /// Whether its tools can be used.
+    public var state: McpState
+    /// Names of its tools as agents know them; empty unless they can be used.
+    public var tools: [String]
+    /// SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes.
+    public var toolsHash: String
+    /// How it is reached.
+    public var via: McpVia
+
+    public init(
+        changes: [ToolChanges] = [],
+        leftOut: [LeftOut] = [],
+        name: String,
+        `protocol`: String? = nil,
+        state: McpState,
+        tools: [String],
+        toolsHash: String,
+        via: McpVia
+    ) {
+        self.changes = changes
+        self.leftOut = leftOut
+        self.name = name
+        self.protocol = `protocol`
+        self.state = state
+        self.tools = tools
+        self.toolsHash = toolsHash
+        self.via = via
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case changes = "changes"
+        case leftOut = "left_out"
+        case name = "name"
+        case `protocol` = "protocol"
+        case state = "state"
+        case tools = "tools"
+        case toolsHash = "tools_hash"
+        case via = "via"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.changes = try values.decodeIfPresent([ToolChanges].self, forKey: .changes) ?? []
+        self.leftOut = try values.decodeIfPresent([LeftOut].self, forKey: .leftOut) ?? []
+        self.name = try values.decode(String.self, forKey: .name)
+        self.protocol = try values.decodeIfPresent(String.self, forKey: .protocol)
+        self.state = try values.decode(McpState.self, forKey: .state)
+        self.tools = try values.decode([String].self, forKey: .tools)
+        self.toolsHash = try values.decode(String.self, forKey: .toolsHash)
+        self.via = try values.decode(McpVia.self, forKey: .via)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.changes, forKey: .changes)
+        try values.encode(self.leftOut, forKey: .leftOut)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.protocol, forKey: .protocol)
+        try values.encode(self.state, forKey: .state)
+        try values.encode(self.tools, forKey: .tools)
+        try values.encode(self.toolsHash, forKey: .toolsHash)
+        try values.encode(self.via, forKey: .via)
+    }
+}
+
+/// Where the catalogue is shown.
+public struct McpListener: Codable, Sendable, Hashable {
+    /// The whole address, such as `http://127.0.0.1:41234/mcp`.
+    public var url: String
+
+    public init(
+        url: String
+    ) {
+        self.url = url
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case url = "url"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.url = try values.decode(String.self, forKey: .url)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.url, forKey: .url)
+    }
+}
+
+/// Whether the tools of a server can be used in this process.
+public enum McpState: String, Codable, Sendable, CaseIterable {
+    /// They can.
+    case ready = "ready"
+    /// The server has other tools than were accepted: none can be used until `mcp.refresh` accepts
+    /// them.
+    case changed = "changed"
+    /// This process is not connected to it: `mcp.connect` does it.
+    case away = "away"
+}
+
+/// How a server is reached.
+public indirect enum McpVia: Codable, Sendable, Hashable {
+    case stdio(McpViaStdio)
+    case http(McpViaHttp)
+
+    private enum Tag: String, CodingKey {
+        case word = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "stdio": self = .stdio(try McpViaStdio(from: decoder))
+        case "http": self = .http(try McpViaHttp(from: decoder))
+        default: throw unknownVariant("McpVia", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .stdio(let value):
+            try tag.encode("stdio", forKey: .word)
+            try value.encode(to: encoder)
+        case .http(let value):
+            try tag.encode("http", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A server that is asked over streamable HTTP.
+public struct McpViaHttp: Codable, Sendable, Hashable {
+    /// Name of the secret in the vault that goes with every request as bearer token.
+    public var secret: String?
+    /// Its whole address.
+    public var url: String
+
+    public init(
+        secret: String? = nil,
+        url: String
+    ) {
+        self.secret = secret
+        self.url = url
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case secret = "secret"
+        case url = "url"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.secret = try values.decodeIfPresent(String.self, forKey: .secret)
+        self.url = try values.decode(String.self, forKey: .url)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.secret, forKey: .secret)
+        try values.encode(self.url, forKey: .url)
+    }
+}
+
+/// A program of this machine that speaks over its standard streams. It gets `PATH`, `HOME` and what
+/// is named here, and nothing else of the environment.
+public struct McpViaStdio: Codable, Sendable, Hashable {
+    /// What it is called with.
+    public var args: [String]
+    /// The program.
+    public var command: String
+    /// Variables of its environment, by the names of secrets in the vault.
+    public var env: [String: String]
+
+    public init(
+        args: [String] = [],
+        command: String,
+        env: [String: String] = [:]
+    ) {
+        self.args = args
+        self.command = command
+        self.env = env
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case args = "args"
+        case command = "command"
+        case env = "env"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.args = try values.decodeIfPresent([String].self, forKey: .args) ?? []
+        self.command = try values.decode(String.self, forKey: .command)
+        self.env = try values.decodeIfPresent([String: String].self, forKey: .env) ?? [:]
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.args, forKey: .args)
+        try values.encode(self.command, forKey: .command)
+        try values.encode(self.env, forKey: .env)
     }
 }
 
@@ -14870,6 +15129,46 @@ public struct RootRotated: Codable, Sendable, Hashable {
     }
 }
 
+/// The answer of `hub.backup`.
+public struct RotatedBackup: Codable, Sendable, Hashable {
+    /// What it holds.
+    public var manifest: Manifest
+    /// Path of the new file.
+    public var path: String
+    /// Old backups that were removed.
+    public var removed: Int
+
+    public init(
+        manifest: Manifest,
+        path: String,
+        removed: Int
+    ) {
+        self.manifest = manifest
+        self.path = path
+        self.removed = removed
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case manifest = "manifest"
+        case path = "path"
+        case removed = "removed"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.manifest = try values.decode(Manifest.self, forKey: .manifest)
+        self.path = try values.decode(String.self, forKey: .path)
+        self.removed = try values.decode(Int.self, forKey: .removed)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.manifest, forKey: .manifest)
+        try values.encode(self.path, forKey: .path)
+        try values.encode(self.removed, forKey: .removed)
+    }
+}
+
 /// What a model can do, as a row says it.
 public struct RowCaps: Codable, Sendable, Hashable {
     /// Reads documents.
@@ -15229,6 +15528,9 @@ public struct Schedule: Codable, Sendable, Hashable {
     public var anchor: Date
     /// Days it leaves out.
     public var calendar: Calendar?
+    /// How far the machine's clock was set back, in milliseconds, when its instants began to be
+    /// counted.
+    public var clockBehindMs: Int?
     /// Sessions under way at once, with `overlap` `allow`.
     public var concurrency: Int
     /// Whether it fires.
@@ -15279,6 +15581,7 @@ public struct Schedule: Codable, Sendable, Hashable {
     public init(
         anchor: Date,
         calendar: Calendar? = nil,
+        clockBehindMs: Int? = nil,
         concurrency: Int,
         enabled: Bool,
         endsAt: Date? = nil,
@@ -15305,6 +15608,7 @@ public struct Schedule: Codable, Sendable, Hashable {
     ) {
         self.anchor = anchor
         self.calendar = calendar
+        self.clockBehindMs = clockBehindMs
         self.concurrency = concurrency
         self.enabled = enabled
         self.endsAt = endsAt
@@ -15333,6 +15637,7 @@ public struct Schedule: Codable, Sendable, Hashable {
     enum CodingKeys: String, CodingKey {
         case anchor = "anchor"
         case calendar = "calendar"
+        case clockBehindMs = "clock_behind_ms"
         case concurrency = "concurrency"
         case enabled = "enabled"
         case endsAt = "ends_at"
@@ -15362,6 +15667,7 @@ public struct Schedule: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.anchor = try values.decode(Date.self, forKey: .anchor)
         self.calendar = try values.decodeIfPresent(Calendar.self, forKey: .calendar)
+        self.clockBehindMs = try values.decodeIfPresent(Int.self, forKey: .clockBehindMs)
         self.concurrency = try values.decode(Int.self, forKey: .concurrency)
         self.enabled = try values.decode(Bool.self, forKey: .enabled)
         self.endsAt = try values.decodeIfPresent(Date.self, forKey: .endsAt)
@@ -15391,6 +15697,7 @@ public struct Schedule: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.anchor, forKey: .anchor)
         try values.encodeIfPresent(self.calendar, forKey: .calendar)
+        try values.encodeIfPresent(self.clockBehindMs, forKey: .clockBehindMs)
         try values.encode(self.concurrency, forKey: .concurrency)
         try values.encode(self.enabled, forKey: .enabled)
         try values.encodeIfPresent(self.endsAt, forKey: .endsAt)
@@ -16319,6 +16626,39 @@ public struct SenderProfile: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.postalAddress, forKey: .postalAddress)
         try values.encodeIfPresent(self.replyTo, forKey: .replyTo)
         try values.encodeIfPresent(self.unsubscribeUrl, forKey: .unsubscribeUrl)
+    }
+}
+
+/// A sum of money that models cost a session.
+public struct SessionCost: Codable, Sendable, Hashable {
+    /// Currency, three capital letters.
+    public var currency: String
+    /// Millionths of it.
+    public var micros: Int
+
+    public init(
+        currency: String,
+        micros: Int
+    ) {
+        self.currency = currency
+        self.micros = micros
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case currency = "currency"
+        case micros = "micros"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.currency = try values.decode(String.self, forKey: .currency)
+        self.micros = try values.decode(Int.self, forKey: .micros)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.currency, forKey: .currency)
+        try values.encode(self.micros, forKey: .micros)
     }
 }
 
@@ -17982,6 +18322,56 @@ public struct ToolAnswer: Codable, Sendable, Hashable {
     }
 }
 
+/// What became of a tool.
+public enum ToolChange: String, Codable, Sendable, CaseIterable {
+    /// It was not there when the list was accepted.
+    case added = "added"
+    /// It is described otherwise.
+    case changed = "changed"
+    /// It is gone.
+    case removed = "removed"
+}
+
+/// How a tool differs from what was accepted.
+public struct ToolChanges: Codable, Sendable, Hashable {
+    /// What became of it.
+    public var change: ToolChange
+    /// What its server says of it now.
+    public var doc: String?
+    /// What its server calls it.
+    public var name: String
+
+    public init(
+        change: ToolChange,
+        doc: String? = nil,
+        name: String
+    ) {
+        self.change = change
+        self.doc = doc
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case change = "change"
+        case doc = "doc"
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.change = try values.decode(ToolChange.self, forKey: .change)
+        self.doc = try values.decodeIfPresent(String.self, forKey: .doc)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.change, forKey: .change)
+        try values.encodeIfPresent(self.doc, forKey: .doc)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
 /// What a tool is, what it takes and answers, and its bounds.
 public struct ToolInfo: Codable, Sendable, Hashable {
     /// Most calls at the same time in one process; none: any number.
@@ -18202,6 +18592,8 @@ public enum ToolSource: String, Codable, Sendable, CaseIterable {
     case catalogue = "catalogue"
     /// Written in the language of the host.
     case host = "host"
+    /// Of a server that speaks the Model Context Protocol.
+    case mcp = "mcp"
 }
 
 /// The spans of one run, the run itself first.

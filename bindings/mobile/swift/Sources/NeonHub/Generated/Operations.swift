@@ -1917,6 +1917,30 @@ public struct HealthOperations: Sendable {
     }
 }
 
+/// Operations of `hub`.
+public struct HubOperations: Sendable {
+    let core: Core
+
+    /// Writes a backup of the whole store into a folder, under a name that tells the instant, and
+    /// removes the oldest of those that it wrote there before. The key is not in it: keep it
+    /// elsewhere. Made for a schedule; each store needs a folder of its own.
+    ///
+    /// Needs `own:organization`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - folder: Path of a folder that is there.
+    ///   - keep: How many backups stay, 1..3650. Default 7.
+    public func backup(
+        folder: String,
+        keep: Int? = nil
+    ) async throws -> RotatedBackup {
+        var args = core.args()
+        args.give("folder", folder)
+        args.offer("keep", keep)
+        return try await core.call("hub.backup", args, RotatedBackup.self)
+    }
+}
+
 /// Operations of `jobs`.
 public struct JobsOperations: Sendable {
     let core: Core
@@ -2468,6 +2492,94 @@ public struct LimitsOperations: Sendable {
         args.give("until", until)
         args.offer("rate", rate)
         return try await core.call("limits.override", args, LimitOverride.self)
+    }
+}
+
+/// Operations of `mcp`.
+public struct McpOperations: Sendable {
+    let core: Core
+
+    /// Links the workspace to a server of tools and connects this process to it. The first time,
+    /// what the server says of its tools is accepted and pinned; each process that is to use them
+    /// connects for itself.
+    ///
+    /// Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+    /// `mcp_protocol`.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the server here, 1..24 characters of a-z, 0-9 and underscore.
+    ///   - via: How it is reached; may be left out for a server that is known.
+    public func connect(
+        name: String,
+        via: McpVia? = nil
+    ) async throws -> McpLink {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("via", via)
+        return try await core.call("mcp.connect", args, McpLink.self)
+    }
+
+    /// Ends the link with a server: its tools are gone from this process, and its pinned list from
+    /// the workspace.
+    ///
+    /// Needs `manage:connections`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the server.
+    public func disconnect(
+        name: String
+    ) async throws {
+        var args = core.args()
+        args.give("name", name)
+        _ = try await core.call("mcp.disconnect", args, JSONValue.self)
+    }
+
+    /// Lists the servers the workspace is linked to, and whether this process can use their tools.
+    ///
+    /// Needs `manage:connections`. Effect: read.
+    public func list() async throws -> [McpLink] {
+        let args = core.args()
+        return try await core.call("mcp.list", args, [McpLink].self)
+    }
+
+    /// Asks a connected server for its tools again. With `accept` what it says now is pinned and
+    /// can be used.
+    ///
+    /// Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+    /// `mcp_protocol`, `mcp_tools_changed`.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the server.
+    ///   - accept: The `tools_hash` of the list that is accepted.
+    public func refresh(
+        name: String,
+        accept: String? = nil
+    ) async throws -> McpLink {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("accept", accept)
+        return try await core.call("mcp.refresh", args, McpLink.self)
+    }
+
+    /// Shows the catalogue to programs that speak the Model Context Protocol, over streamable HTTP,
+    /// until the hub closes. Callers prove themselves by an API key as bearer token, and see and do
+    /// what it allows, as an agent.
+    ///
+    /// Needs `manage:connections`. Effect: idempotent. Codes of its own: `address_in_use`.
+    ///
+    /// - Parameters:
+    ///   - address: Address and port. Default: `127.0.0.1:0`, a free port of this machine.
+    ///   - hosts: Names under which the server may be asked for, beside those of this machine:
+    ///     others are refused, so that no page of the web can reach it through a name of its own.
+    ///     Default: `[]`.
+    public func serve(
+        address: String? = nil,
+        hosts: [String]? = nil
+    ) async throws -> McpListener {
+        var args = core.args()
+        args.offer("address", address)
+        args.offer("hosts", hosts)
+        return try await core.call("mcp.serve", args, McpListener.self)
     }
 }
 
@@ -3697,21 +3809,27 @@ public struct SchedulesOperations: Sendable {
         return try await core.call("schedules.preview", args, [Instant].self)
     }
 
-    /// Has a paused schedule fire again, from now on.
+    /// Has a paused schedule fire again, from now on; a suggested one for the first time. With an
+    /// input, and when it was only suggested, it works with the rights of who resumes it.
     ///
     /// Needs `execute:agents`. Effect: idempotent.
     ///
     /// - Parameters:
     ///   - id: Its id.
+    ///   - input: Input or payload from now on. The suggested daily backup needs one:
+    ///     `{"folder": ...}`.
     public func resume(
-        id: String
+        id: String,
+        input: JSONValue? = nil
     ) async throws -> Schedule {
         var args = core.args()
         args.give("id", id)
+        args.offer("input", input)
         return try await core.call("schedules.resume", args, Schedule.self)
     }
 
-    /// Fires a schedule now, beside its instants, paused or not.
+    /// Fires a schedule now, beside its instants, paused or not. With an input of one's own it
+    /// needs every right that the schedule works with.
     ///
     /// Needs `execute:agents`. Effect: idempotent.
     ///
@@ -5136,6 +5254,9 @@ extension Hub {
     /// Operations of `health`.
     public var health: HealthOperations { HealthOperations(core: core) }
 
+    /// Operations of `hub`.
+    public var hub: HubOperations { HubOperations(core: core) }
+
     /// Operations of `jobs`.
     public var jobs: JobsOperations { JobsOperations(core: core) }
 
@@ -5144,6 +5265,9 @@ extension Hub {
 
     /// Operations of `limits`.
     public var limits: LimitsOperations { LimitsOperations(core: core) }
+
+    /// Operations of `mcp`.
+    public var mcp: McpOperations { McpOperations(core: core) }
 
     /// Operations of `members`.
     public var members: MembersOperations { MembersOperations(core: core) }

@@ -36,6 +36,7 @@ import ai.neonhub.models.HardLimit
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.JobState
 import ai.neonhub.models.Lifecycle
+import ai.neonhub.models.McpVia
 import ai.neonhub.models.MemoryKind
 import ai.neonhub.models.MemorySubject
 import ai.neonhub.models.MessagePart
@@ -545,6 +546,10 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         subject = given.need("subject", String.serializer()),
         recipe = given.may("recipe", String.serializer()),
     ) },
+    "hub.backup" to { hub, given -> hub.hub.backup(
+        folder = given.need("folder", String.serializer()),
+        keep = given.may("keep", Long.serializer()),
+    ) },
     "jobs.cancel" to { hub, given -> hub.jobs.cancel(
         flow = given.may("flow", String.serializer()),
         id = given.may("id", String.serializer()),
@@ -669,6 +674,22 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         reason = given.need("reason", String.serializer()),
         until = given.need("until", InstantSerializer),
         rate = given.may("rate", Rate.serializer()),
+    ) },
+    "mcp.connect" to { hub, given -> hub.mcp.connect(
+        name = given.need("name", String.serializer()),
+        via = given.may("via", McpVia.serializer()),
+    ) },
+    "mcp.disconnect" to { hub, given -> hub.mcp.disconnect(
+        name = given.need("name", String.serializer()),
+    ) },
+    "mcp.list" to { hub, _ -> hub.mcp.list() },
+    "mcp.refresh" to { hub, given -> hub.mcp.refresh(
+        name = given.need("name", String.serializer()),
+        accept = given.may("accept", String.serializer()),
+    ) },
+    "mcp.serve" to { hub, given -> hub.mcp.serve(
+        address = given.may("address", String.serializer()),
+        hosts = given.may("hosts", ListSerializer(String.serializer())),
     ) },
     "members.invite" to { hub, given -> hub.members.invite(
         role = given.need("role", String.serializer()),
@@ -944,6 +965,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "schedules.resume" to { hub, given -> hub.schedules.resume(
         id = given.need("id", String.serializer()),
+        input = given.may("input", JsonElement.serializer()),
     ) },
     "schedules.trigger_now" to { hub, given -> hub.schedules.triggerNow(
         id = given.need("id", String.serializer()),

@@ -83,7 +83,8 @@ public data class AgentRunPage(
  *
  * @property agent What it starts: an operation, agent and intent, or queue and work.
  * @property attempt Tries so far.
- * @property costMicros What models cost, in micros of the workspace's currency.
+ * @property cost What models cost its runs so far, one sum for each currency. Calls whose
+ *   price is not known are in none.
  * @property endedAt When it ended.
  * @property id Its id.
  * @property jobId Its job.
@@ -101,7 +102,7 @@ public data class AgentRunPage(
 public data class AgentSession(
     val agent: String,
     val attempt: Long = 0L,
-    @SerialName("cost_micros") val costMicros: Long = 0L,
+    val cost: List<SessionCost> = emptyList(),
     @SerialName("ended_at") val endedAt: Instant? = null,
     val id: String,
     @SerialName("job_id") val jobId: String? = null,
@@ -3342,6 +3343,8 @@ public enum class Jitter(public val word: String) {
  *
  * @property attempts Tries that failed so far.
  * @property backoff Pauses between tries; absent: those of the queue.
+ * @property clockBehindMs How far the machine's clock was set back, in milliseconds, when
+ *   `run_at` was said: it counts from there.
  * @property correlationId Joins it to the call that enqueued it.
  * @property crashes Processes that were gone while they held it.
  * @property dedupeKey Only one live job of a queue may hold it.
@@ -3376,6 +3379,7 @@ public enum class Jitter(public val word: String) {
 public data class Job(
     val attempts: Long? = null,
     val backoff: Backoff? = null,
+    @SerialName("clock_behind_ms") val clockBehindMs: Long? = null,
     @SerialName("correlation_id") val correlationId: String,
     val crashes: Long? = null,
     @SerialName("dedupe_key") val dedupeKey: String? = null,
@@ -3640,6 +3644,18 @@ public data class Lease(
 )
 
 /**
+ * A tool of a server that cannot be used here.
+ *
+ * @property name What its server calls it.
+ * @property reason Why.
+ */
+@Serializable
+public data class LeftOut(
+    val name: String,
+    val reason: String,
+)
+
+/**
  * A level that was changed.
  *
  * @property level The level.
@@ -3797,6 +3813,93 @@ public data class Manifest(
     @SerialName("since_seq") val sinceSeq: Long? = null,
     @SerialName("size_bytes") val sizeBytes: Long,
 )
+
+/**
+ * How it stands with a server.
+ *
+ * @property changes How they differ from what was accepted.
+ * @property leftOut Tools that cannot be used here.
+ * @property name Its name.
+ * @property protocol The protocol that is spoken with it, such as `2026-07-28`.
+ * @property state Whether its tools can be used.
+ * @property tools Names of its tools as agents know them; empty unless they can be used.
+ * @property toolsHash SHA-256 over the tools it has now, hex: what `accept` of
+ *   `mcp.refresh` takes.
+ * @property via How it is reached.
+ */
+@Serializable
+public data class McpLink(
+    val changes: List<ToolChanges> = emptyList(),
+    @SerialName("left_out") val leftOut: List<LeftOut> = emptyList(),
+    val name: String,
+    val protocol: String? = null,
+    val state: McpState,
+    val tools: List<String>,
+    @SerialName("tools_hash") val toolsHash: String,
+    val via: McpVia,
+)
+
+/**
+ * Where the catalogue is shown.
+ *
+ * @property url The whole address, such as `http://127.0.0.1:41234/mcp`.
+ */
+@Serializable
+public data class McpListener(
+    val url: String,
+)
+
+/** Whether the tools of a server can be used in this process. */
+@Serializable
+public enum class McpState(public val word: String) {
+    /** They can. */
+    @SerialName("ready") Ready("ready"),
+    /**
+     * The server has other tools than were accepted: none can be used until `mcp.refresh` accepts
+     * them.
+     */
+    @SerialName("changed") Changed("changed"),
+    /** This process is not connected to it: `mcp.connect` does it. */
+    @SerialName("away") Away("away"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/** How a server is reached. */
+@Serializable
+@JsonClassDiscriminator("kind")
+public sealed interface McpVia
+
+/**
+ * A server that is asked over streamable HTTP.
+ *
+ * @property secret Name of the secret in the vault that goes with every request as bearer
+ *   token.
+ * @property url Its whole address.
+ */
+@Serializable
+@SerialName("http")
+public data class McpViaHttp(
+    val secret: String? = null,
+    val url: String,
+) : McpVia
+
+/**
+ * A program of this machine that speaks over its standard streams. It gets `PATH`, `HOME` and what
+ * is named here, and nothing else of the environment.
+ *
+ * @property args What it is called with.
+ * @property command The program.
+ * @property env Variables of its environment, by the names of secrets in the vault.
+ */
+@Serializable
+@SerialName("stdio")
+public data class McpViaStdio(
+    val args: List<String> = emptyList(),
+    val command: String,
+    val env: Map<String, String> = emptyMap(),
+) : McpVia
 
 /** Where a membership stands. */
 @Serializable
@@ -5891,6 +5994,20 @@ public data class RootRotated(
 )
 
 /**
+ * The answer of `hub.backup`.
+ *
+ * @property manifest What it holds.
+ * @property path Path of the new file.
+ * @property removed Old backups that were removed.
+ */
+@Serializable
+public data class RotatedBackup(
+    val manifest: Manifest,
+    val path: String,
+    val removed: Long,
+)
+
+/**
  * What a model can do, as a row says it.
  *
  * @property documents Reads documents.
@@ -6051,6 +6168,8 @@ public enum class RunStatus(public val word: String) {
  *
  * @property anchor Where elapsed time counts from.
  * @property calendar Days it leaves out.
+ * @property clockBehindMs How far the machine's clock was set back, in milliseconds, when
+ *   its instants began to be counted.
  * @property concurrency Sessions under way at once, with `overlap` `allow`.
  * @property enabled Whether it fires.
  * @property endsAt Not after this instant.
@@ -6081,6 +6200,7 @@ public enum class RunStatus(public val word: String) {
 public data class Schedule(
     val anchor: Instant,
     val calendar: Calendar? = null,
+    @SerialName("clock_behind_ms") val clockBehindMs: Long? = null,
     val concurrency: Long,
     val enabled: Boolean,
     @SerialName("ends_at") val endsAt: Instant? = null,
@@ -6455,6 +6575,18 @@ public data class SenderProfile(
     @SerialName("postal_address") val postalAddress: String? = null,
     @SerialName("reply_to") val replyTo: String? = null,
     @SerialName("unsubscribe_url") val unsubscribeUrl: String? = null,
+)
+
+/**
+ * A sum of money that models cost a session.
+ *
+ * @property currency Currency, three capital letters.
+ * @property micros Millionths of it.
+ */
+@Serializable
+public data class SessionCost(
+    val currency: String,
+    val micros: Long,
 )
 
 /** State of a session. */
@@ -7216,6 +7348,34 @@ public data class ToolAnswer(
     val tool: String,
 )
 
+/** What became of a tool. */
+@Serializable
+public enum class ToolChange(public val word: String) {
+    /** It was not there when the list was accepted. */
+    @SerialName("added") Added("added"),
+    /** It is described otherwise. */
+    @SerialName("changed") Changed("changed"),
+    /** It is gone. */
+    @SerialName("removed") Removed("removed"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * How a tool differs from what was accepted.
+ *
+ * @property change What became of it.
+ * @property doc What its server says of it now.
+ * @property name What its server calls it.
+ */
+@Serializable
+public data class ToolChanges(
+    val change: ToolChange,
+    val doc: String? = null,
+    val name: String,
+)
+
 /**
  * What a tool is, what it takes and answers, and its bounds.
  *
@@ -7308,6 +7468,8 @@ public enum class ToolSource(public val word: String) {
     @SerialName("catalogue") Catalogue("catalogue"),
     /** Written in the language of the host. */
     @SerialName("host") Host("host"),
+    /** Of a server that speaks the Model Context Protocol. */
+    @SerialName("mcp") Mcp("mcp"),
     ;
 
     override fun toString(): String = word

@@ -105,6 +105,9 @@ import ai.neonhub.models.LimitOverride
 import ai.neonhub.models.LimitRow
 import ai.neonhub.models.ListedModel
 import ai.neonhub.models.Manifest
+import ai.neonhub.models.McpLink
+import ai.neonhub.models.McpListener
+import ai.neonhub.models.McpVia
 import ai.neonhub.models.Membership
 import ai.neonhub.models.MembershipPage
 import ai.neonhub.models.Memory
@@ -170,6 +173,7 @@ import ai.neonhub.models.Replayed
 import ai.neonhub.models.ReportPage
 import ai.neonhub.models.Resolved
 import ai.neonhub.models.RootRotated
+import ai.neonhub.models.RotatedBackup
 import ai.neonhub.models.RowFaultPage
 import ai.neonhub.models.RunDetails
 import ai.neonhub.models.RunStatus
@@ -2042,6 +2046,27 @@ public class HealthOperations internal constructor(private val core: Core) {
     }
 }
 
+/** Operations of `hub`. */
+public class HubOperations internal constructor(private val core: Core) {
+    /**
+     * Writes a backup of the whole store into a folder, under a name that tells the instant, and
+     * removes the oldest of those that it wrote there before. The key is not in it: keep it
+     * elsewhere. Made for a schedule; each store needs a folder of its own.
+     *
+     * Needs `own:organization`. Effect: idempotent.
+     *
+     * @param folder Path of a folder that is there.
+     * @param keep How many backups stay, 1..3650. Default 7.
+     */
+    public suspend fun backup(
+        folder: String,
+        keep: Long? = null,
+    ): RotatedBackup = core.call("hub.backup", RotatedBackup.serializer()) {
+        give("folder", folder, String.serializer())
+        offer("keep", keep, Long.serializer())
+    }
+}
+
 /** Operations of `jobs`. */
 public class JobsOperations internal constructor(private val core: Core) {
     /**
@@ -2567,6 +2592,89 @@ public class LimitsOperations internal constructor(private val core: Core) {
         give("reason", reason, String.serializer())
         give("until", until, InstantSerializer)
         offer("rate", rate, Rate.serializer())
+    }
+}
+
+/** Operations of `mcp`. */
+public class McpOperations internal constructor(private val core: Core) {
+    /**
+     * Links the workspace to a server of tools and connects this process to it. The first time,
+     * what the server says of its tools is accepted and pinned; each process that is to use them
+     * connects for itself.
+     *
+     * Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+     * `mcp_protocol`.
+     *
+     * @param name Name of the server here, 1..24 characters of a-z, 0-9 and underscore.
+     * @param via How it is reached; may be left out for a server that is known.
+     */
+    public suspend fun connect(
+        name: String,
+        via: McpVia? = null,
+    ): McpLink = core.call("mcp.connect", McpLink.serializer()) {
+        give("name", name, String.serializer())
+        offer("via", via, McpVia.serializer())
+    }
+
+    /**
+     * Ends the link with a server: its tools are gone from this process, and its pinned list from
+     * the workspace.
+     *
+     * Needs `manage:connections`. Effect: idempotent.
+     *
+     * @param name Name of the server.
+     */
+    public suspend fun disconnect(
+        name: String,
+    ) {
+        core.call("mcp.disconnect", JsonElement.serializer()) {
+            give("name", name, String.serializer())
+        }
+    }
+
+    /**
+     * Lists the servers the workspace is linked to, and whether this process can use their tools.
+     *
+     * Needs `manage:connections`. Effect: read.
+     */
+    public suspend fun list(): List<McpLink> = core.call("mcp.list", ListSerializer(McpLink.serializer())) { }
+
+    /**
+     * Asks a connected server for its tools again. With `accept` what it says now is pinned and can
+     * be used.
+     *
+     * Needs `manage:connections`. Effect: idempotent. Codes of its own: `mcp_unreachable`,
+     * `mcp_protocol`, `mcp_tools_changed`.
+     *
+     * @param name Name of the server.
+     * @param accept The `tools_hash` of the list that is accepted.
+     */
+    public suspend fun refresh(
+        name: String,
+        accept: String? = null,
+    ): McpLink = core.call("mcp.refresh", McpLink.serializer()) {
+        give("name", name, String.serializer())
+        offer("accept", accept, String.serializer())
+    }
+
+    /**
+     * Shows the catalogue to programs that speak the Model Context Protocol, over streamable HTTP,
+     * until the hub closes. Callers prove themselves by an API key as bearer token, and see and do
+     * what it allows, as an agent.
+     *
+     * Needs `manage:connections`. Effect: idempotent. Codes of its own: `address_in_use`.
+     *
+     * @param address Address and port. Default: `127.0.0.1:0`, a free port of this machine.
+     * @param hosts Names under which the server may be asked for, beside those of this machine:
+     *   others are refused, so that no page of the web can reach it through a name of its own.
+     *   Default: `[]`.
+     */
+    public suspend fun serve(
+        address: String? = null,
+        hosts: List<String>? = null,
+    ): McpListener = core.call("mcp.serve", McpListener.serializer()) {
+        offer("address", address, String.serializer())
+        offer("hosts", hosts, ListSerializer(String.serializer()))
     }
 }
 
@@ -3715,20 +3823,26 @@ public class SchedulesOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Has a paused schedule fire again, from now on.
+     * Has a paused schedule fire again, from now on; a suggested one for the first time. With an
+     * input, and when it was only suggested, it works with the rights of who resumes it.
      *
      * Needs `execute:agents`. Effect: idempotent.
      *
      * @param id Its id.
+     * @param input Input or payload from now on. The suggested daily backup needs one:
+     *   `{"folder": ...}`.
      */
     public suspend fun resume(
         id: String,
+        input: JsonElement? = null,
     ): Schedule = core.call("schedules.resume", Schedule.serializer()) {
         give("id", id, String.serializer())
+        offer("input", input, JsonElement.serializer())
     }
 
     /**
-     * Fires a schedule now, beside its instants, paused or not.
+     * Fires a schedule now, beside its instants, paused or not. With an input of one's own it needs
+     * every right that the schedule works with.
      *
      * Needs `execute:agents`. Effect: idempotent.
      *
@@ -5057,6 +5171,9 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `health`. */
     public val health: HealthOperations get() = HealthOperations(core)
 
+    /** Operations of `hub`. */
+    public val hub: HubOperations get() = HubOperations(core)
+
     /** Operations of `jobs`. */
     public val jobs: JobsOperations get() = JobsOperations(core)
 
@@ -5065,6 +5182,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `limits`. */
     public val limits: LimitsOperations get() = LimitsOperations(core)
+
+    /** Operations of `mcp`. */
+    public val mcp: McpOperations get() = McpOperations(core)
 
     /** Operations of `members`. */
     public val members: MembersOperations get() = MembersOperations(core)
