@@ -10,7 +10,9 @@ import neonhub
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import TextContent
 from neonhub.errors import UnavailableError
+from neonhub.models import McpViaStdio
 
 SERVER = '''
 from mcp.server import MCPServer
@@ -54,7 +56,8 @@ async def test_the_official_client_lists_and_calls_our_catalogue(ahub: neonhub.A
             left = await client.call_tool("shop.stock", {"sku": "T-100"})
             assert left.structured_content == {"left": 5}
             wrong = await client.call_tool("shop.stock", {"sku": 7})
-            assert wrong.is_error and "sku" in wrong.content[0].text
+            told = wrong.content[0]
+            assert wrong.is_error and isinstance(told, TextContent) and "sku" in told.text
 
 
 async def test_without_a_key_the_official_client_is_refused(ahub: neonhub.AsyncHub) -> None:
@@ -68,8 +71,7 @@ async def test_without_a_key_the_official_client_is_refused(ahub: neonhub.AsyncH
 def test_tools_of_an_official_server_are_called_like_ours(hub: neonhub.Hub, tmp_path: Path) -> None:
     program = tmp_path / "crm.py"
     program.write_text(SERVER)
-    via = {"kind": "stdio", "command": sys.executable, "args": [str(program)]}
-    link = hub.mcp.connect(name="crm", via=via)
+    link = hub.mcp.connect(name="crm", via=McpViaStdio(command=sys.executable, args=[str(program)]))
     assert (link.state, sorted(link.tools)) == ("ready", ["crm.find_account", "crm.refuse"])
     found = hub.tools.call(name="crm.find_account", args={"name": "Ada", "most": 2}).output
     assert found == {"result": ["Ada 0", "Ada 1"]}
@@ -87,5 +89,5 @@ def test_tools_of_an_official_server_are_called_like_ours(hub: neonhub.Hub, tmp_
 
 def test_a_program_that_is_no_server_is_named(hub: neonhub.Hub) -> None:
     with pytest.raises(UnavailableError) as caught:
-        hub.mcp.connect(name="crm", via={"kind": "stdio", "command": sys.executable, "args": ["-c", "pass"]})
+        hub.mcp.connect(name="crm", via=McpViaStdio(command=sys.executable, args=["-c", "pass"]))
     assert caught.value.code == "mcp_unreachable"
