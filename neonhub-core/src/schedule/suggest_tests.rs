@@ -137,7 +137,7 @@ async fn an_unknown_schedule_is_answered_with_the_closest() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let close = error.context().find(|(k, _)| *k == "closest").map(|(_, v)| v.to_owned()).unwrap();
     assert!(close.starts_with(&format!("{} (drift check)", known.id)), "{close}");
-    let queue = cx.hub().start_workers(&["sistem"]).await.unwrap_err();
+    let queue = cx.hub().start_workers(&["systems"]).await.unwrap_err();
     assert!(queue.to_string().contains("closest=system"), "{queue}");
 }
 
