@@ -4,7 +4,7 @@
 //! would be compiled from source on each fresh machine, which takes longer than our tests; its advisory check needs
 //! a database that is fetched over the network, and belongs on a developer's desk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -42,6 +42,9 @@ struct Ban {
     #[serde(rename = "crate")]
     name: String,
     reason: String,
+    /// Crates that may depend on it all the same.
+    #[serde(default)]
+    wrappers: BTreeSet<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,10 +56,24 @@ struct Sources {
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Crate>,
+    resolve: Resolve,
+}
+
+#[derive(Debug, Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+/// One package with what it is built with.
+#[derive(Debug, Deserialize)]
+struct Node {
+    id: String,
+    dependencies: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Crate {
+    id: String,
     name: String,
     version: String,
     license: Option<String>,
@@ -71,7 +88,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         workspace.cargo("metadata").args(["--format-version=1", "--locked", "--all-features"]).read()?;
     let metadata: Metadata = serde_json::from_str(&metadata)?;
     let packages = metadata.packages.iter().filter(|package| !package.name.starts_with(SCRATCH));
-    let faults: Vec<String> = packages.flat_map(|package| faults_of(package, &rules)).collect();
+    let users = users(&metadata);
+    let none = BTreeSet::new();
+    let faults: Vec<String> = packages
+        .flat_map(|package| faults_of(package, users.get(package.id.as_str()).unwrap_or(&none), &rules))
+        .collect();
     if faults.is_empty() {
         println!("{} packages read", metadata.packages.len());
         return Ok(());
@@ -82,10 +103,26 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     Err(Failure::new(format!("{} dependencies break a rule of deny.toml", faults.len())))
 }
 
-fn faults_of(package: &Crate, rules: &Rules) -> Vec<String> {
+/// Names of the packages that depend on each package directly.
+fn users(metadata: &Metadata) -> BTreeMap<&str, BTreeSet<&str>> {
+    let names: BTreeMap<&str, &str> =
+        metadata.packages.iter().map(|p| (p.id.as_str(), p.name.as_str())).collect();
+    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for node in &metadata.resolve.nodes {
+        let Some(user) = names.get(node.id.as_str()) else { continue };
+        for used in &node.dependencies {
+            users.entry(used).or_default().insert(user);
+        }
+    }
+    users
+}
+
+fn faults_of(package: &Crate, users: &BTreeSet<&str>, rules: &Rules) -> Vec<String> {
     let mut faults = Vec::new();
     let mut fault = |what: String| faults.push(format!("{} {}: {what}", package.name, package.version));
-    if let Some(ban) = rules.bans.deny.iter().find(|ban| ban.name == package.name) {
+    let is_wrapped =
+        |ban: &Ban| !ban.wrappers.is_empty() && users.iter().all(|user| ban.wrappers.contains(*user));
+    if let Some(ban) = rules.bans.deny.iter().find(|ban| ban.name == package.name && !is_wrapped(ban)) {
         fault(format!("refused: {}", ban.reason));
     }
     match package.source.as_deref() {
@@ -180,11 +217,12 @@ mod tests {
     #[test]
     fn refused_crate_foreign_source_and_licence_are_three_faults() {
         let rules: Rules = toml::from_str(
-            "[licenses]\nallow = [\"MIT\"]\n[bans]\ndeny = [{ crate = \"bad\", reason = \"unsound\" }]\n\
+            "[licenses]\nallow = [\"MIT\"]\n[bans]\ndeny = [{ crate = \"bad\", reason = \"unsound\", wrappers = [\"careful\"] }]\n\
              [sources]\nallow-registry = [\"https://registry.example/index\"]\n",
         )
         .unwrap();
         let package = |name: &str, license: &str, source: &str| Crate {
+            id: name.to_owned(),
             name: name.to_owned(),
             version: "1.0.0".to_owned(),
             license: Some(license.to_owned()),
@@ -192,7 +230,9 @@ mod tests {
         };
         let good = package("good", "MIT", "registry+https://registry.example/index");
         let bad = package("bad", "GPL-3.0", "git+https://code.example/bad");
-        assert_eq!(faults_of(&good, &rules), Vec::<String>::new());
-        assert_eq!(faults_of(&bad, &rules).len(), 3);
+        let users = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<&str>>();
+        assert_eq!(faults_of(&good, &users(&["any"]), &rules), Vec::<String>::new());
+        assert_eq!(faults_of(&bad, &users(&["careful", "any"]), &rules).len(), 3);
+        assert_eq!(faults_of(&bad, &users(&["careful"]), &rules).len(), 2, "what wraps it may have it");
     }
 }
