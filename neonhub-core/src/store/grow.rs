@@ -58,6 +58,7 @@ impl KeysOf {
 
 impl Kind {
     /// True when a row of this kind that replaces another one keeps what the type does not know of that.
+    #[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
     pub(super) fn keeps(&self) -> bool {
         self.keys.0.is_some()
     }

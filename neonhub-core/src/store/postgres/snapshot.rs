@@ -115,6 +115,12 @@ impl Snapshot for PostgresSnapshot {
                 return Ok(items);
             }
         }
+        // Rows that are removed after the last page could not be forgotten while its transaction is open.
+        if let Some(client) = self.client.take()
+            && client.batch_execute("COMMIT").await.is_err()
+        {
+            drop(Object::take(client));
+        }
         Ok(Vec::new())
     }
 }

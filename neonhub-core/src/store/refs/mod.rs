@@ -9,7 +9,9 @@ mod cascade;
 
 use std::collections::BTreeMap;
 
-pub(super) use self::cascade::{Ask, Cascade};
+#[cfg(feature = "postgres")]
+pub(super) use self::cascade::Ask;
+pub(super) use self::cascade::Cascade;
 
 use super::grow::outgrown;
 use super::transfer::index_words;
