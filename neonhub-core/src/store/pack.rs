@@ -25,6 +25,7 @@ pub(super) fn pack(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// The same beside the async tasks: a large blob takes a while.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) async fn pack_aside(bytes: Vec<u8>) -> Result<Vec<u8>> {
     if bytes.len() < LEAST {
         return Ok(bytes);
