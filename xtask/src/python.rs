@@ -16,7 +16,8 @@ const MODELS: &str = "xtask/requirements-models.txt";
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "ship";
 
-/// Most megabytes of the shipped wheel: models over HTTP, sentence encoders, PostgreSQL and the Model Context Protocol are in it.
+/// Most megabytes of the shipped wheel: models over HTTP, sentence encoders, PostgreSQL and the Model Context Protocol are
+/// in it.
 const WHEEL_BUDGET_MB: u64 = 32;
 
 /// Folder of the Python binding.
