@@ -1,5 +1,8 @@
 """The Model Context Protocol with the official SDK of Python at the other side, as client and as server."""
 
+# The HTTP client of that SDK comes without types.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import sys

@@ -1,6 +1,7 @@
 //! Keeping the database in shape: figures, feed retention, blobs that nobody names, compaction, indexes, drift.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Client;
@@ -49,11 +50,30 @@ pub(super) async fn trim_feed(pool: &Pool, through: u64) -> Result<u64> {
 const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c \
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'";
 
+/// Sessions of this database that read in a transaction begun before an instant: what was removed since is kept for them.
+const OLDER: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+    AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL AND xact_start <= to_timestamp($1::float8)";
+/// How often, and how long apart, a compaction looks whether they have ended.
+const LOOKS: (u32, Duration) = (100, Duration::from_millis(50));
+
+/// Waits a while for readers that began before now.
+async fn let_readers_end(client: &Client) -> std::result::Result<(), tokio_postgres::Error> {
+    let now: f64 = client.query_one("SELECT extract(epoch FROM now())::float8", &[]).await?.get(0);
+    for _ in 0..LOOKS.0 {
+        if client.query_one(OLDER, &[&now]).await?.get::<_, i64>(0) == 0 {
+            break;
+        }
+        tokio::time::sleep(LOOKS.1).await;
+    }
+    Ok(())
+}
+
 /// Writes all tables anew without what was removed. Writers wait for the table at hand.
 pub(super) async fn compact(client: &Client, schema: &str) -> Result<(u64, u64)> {
     let fail = |e| failed("store.compact", &e);
     let size = async || client.query_one(SIZE, &[&schema]).await.map(|r| r.get::<_, i64>(0).cast_unsigned());
     let before = size().await.map_err(fail)?;
+    let_readers_end(client).await.map_err(fail)?;
     let text = "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY tablename";
     for row in client.query(text, &[&schema]).await.map_err(fail)? {
         let table: String = row.get(0);
