@@ -18,6 +18,7 @@ use crate::scope::CancelToken;
 use crate::seal::RootKey;
 use crate::store::{Kind, MemoryStore, Query, Record, SharedStore};
 use crate::telemetry::TraceContext;
+use crate::telemetry::tests::heard_from_every_thread;
 use crate::{
     Error, ErrorKind, Hub, HubBuilder, ManualClock, Permission, PermissionSet, Result, Role, Scope, Timestamp,
 };
@@ -281,6 +282,7 @@ impl Spans {
 #[tokio::test]
 async fn every_call_is_one_span_also_a_refused_one() {
     let spans = Spans::default();
+    heard_from_every_thread();
     let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
     let profile =
         LimitProfile::embedded().with(Counted::Principal, Rate::new(1_000, Duration::from_secs(60)));

@@ -46,4 +46,4 @@ mod fuzz_tests;
 #[cfg(test)]
 mod outgoing_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

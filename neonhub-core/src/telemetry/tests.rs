@@ -1,7 +1,9 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use super::exposition::{Scrape, parse};
 use super::*;
@@ -204,12 +206,21 @@ impl LogSink for Lines {
     }
 }
 
+/// With fewer than two subscribers, `tracing` asks the thread that meets a place first whether anybody listens there, and
+/// keeps a "no" for all of them. Two that listen to nothing keep a test from being silenced by its neighbours.
+pub(crate) fn heard_from_every_thread() {
+    static KEPT: LazyLock<[Dispatch; 2]> =
+        LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::default())));
+    LazyLock::force(&KEPT);
+}
+
 pub(super) fn logged(format: LogFormat, levels: &Arc<Levels>, work: impl FnOnce()) -> Vec<String> {
     use tracing_subscriber::layer::SubscriberExt as _;
     let lines = Lines::default();
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
     let layer =
         LogLayer::new(format, lines.clone()).levels(Arc::clone(levels)).clock(clock as Arc<dyn Clock>);
+    heard_from_every_thread();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
     lines.0.lock().unwrap().clone()
 }

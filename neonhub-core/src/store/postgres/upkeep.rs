@@ -50,17 +50,20 @@ pub(super) async fn trim_feed(pool: &Pool, through: u64) -> Result<u64> {
 const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c \
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'";
 
-/// Sessions of this database that read in a transaction begun before an instant: what was removed since is kept for them.
-const OLDER: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-    AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL AND xact_start <= to_timestamp($1::float8)";
-/// How often, and how long apart, a compaction looks whether they have ended.
-const LOOKS: (u32, Duration) = (100, Duration::from_millis(50));
+/// Whether nothing can still see what was removed before transaction `$1`: all transactions up to it have ended, in every
+/// database of the server (a running one holds back what new readers may see), and so has each reader of this database
+/// that began while one of them ran.
+const FORGOTTEN: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8 AND NOT EXISTS \
+    (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+    AND backend_xmin IS NOT NULL AND age(backend_xmin) >= age($1::text::xid8::xid))";
+/// How often, and how long apart, a compaction looks whether it is so.
+const LOOKS: (u32, Duration) = (200, Duration::from_millis(50));
 
-/// Waits a while for readers that began before now.
+/// Waits a while until nobody sees what was removed before now.
 async fn let_readers_end(client: &Client) -> std::result::Result<(), tokio_postgres::Error> {
-    let now: f64 = client.query_one("SELECT extract(epoch FROM now())::float8", &[]).await?.get(0);
+    let now: String = client.query_one("SELECT pg_current_xact_id()::text", &[]).await?.get(0);
     for _ in 0..LOOKS.0 {
-        if client.query_one(OLDER, &[&now]).await?.get::<_, i64>(0) == 0 {
+        if client.query_one(FORGOTTEN, &[&now]).await?.get(0) {
             break;
         }
         tokio::time::sleep(LOOKS.1).await;
