@@ -9,7 +9,7 @@ from statistics import median
 import psutil
 from knowledge_common import K, Data, quality, recall, show, timed
 
-# Rows of one call: what their guides advise. Ours takes its documents one by one.
+# Rows of one call: what their guides advise. Ours takes one document a call.
 BATCH = 1_000
 
 

@@ -56,6 +56,14 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
+/// Resident memory of this process in MiB.
+// Linux: /proc/self/statm counts pages of 4 KiB (proc(5), 2026).
+pub(crate) fn resident() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: f64 = text.split(' ').nth(1).ok_or("no second number in statm")?.parse()?;
+    Ok(pages * 4_096.0 / 1_048_576.0)
+}
+
 /// Runs the work once; returns its result and the seconds it took.
 pub fn seconds<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();

@@ -23,7 +23,7 @@ use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
 
 /// Largest file that [`Scope::put_blob`] takes, in bytes: as much as a document may have.
-const BLOB_CAP: usize = 100 * 1024 * 1024;
+pub(crate) const BLOB_CAP: usize = 100 * 1024 * 1024;
 /// The operation of scopes outside of operations.
 const HOST: &str = "host";
 

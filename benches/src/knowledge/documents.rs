@@ -1,5 +1,5 @@
-//! Documents with given vectors through the whole of NeonHub beside stores that Python programs pick. Ours takes its
-//! documents one by one and durably; the stores take theirs in batches of a thousand.
+//! Documents with given vectors through the whole of NeonHub beside stores that Python programs pick. Ours takes one
+//! document a call, eight calls at once, and durably; the stores take theirs in batches of a thousand.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -80,13 +80,13 @@ impl Table {
     fn ingest(&self) -> Result<Vec<Row>> {
         let name = format!("ingest, {} documents with vectors, by processor time", self.count);
         let mut rows = self.beside(&STORES, &name, "cpu_rate", "docs/s", Goal::AtLeast(10_000.0))?;
-        let name = "the same by the clock, ours one by one";
+        let name = "the same by the clock, ours one a call, 8 at once";
         rows.extend(self.beside(&STORES, name, "rate", "docs/s", Goal::RatioAtLeast(1.0))?);
         let grown = format!("{} -> {}", self.count / 10, self.count);
         let name = format!("ingest per document, growth {grown}");
         rows.extend(self.beside(&["Chroma"], &name, "ingest_growth", "x", Goal::AtMost(1.5))?);
         let name = format!("hybrid query, growth {grown} (its scan is linear)");
-        rows.extend(self.beside(&["Chroma"], &name, "query_growth", "x", Goal::AtMost(10.0))?);
+        rows.push(self.ours(&name, "query_growth", "x", Goal::AtMost(10.0))?);
         Ok(rows)
     }
 

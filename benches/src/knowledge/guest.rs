@@ -13,9 +13,9 @@ use super::library::Library;
 use super::minilm::{Given, whole};
 use super::packages::{self, Item};
 use super::peers::MARKER;
-use super::process::{cpu, resident};
+use super::process::cpu;
 use crate::Result;
-use crate::measure::median;
+use crate::measure::{median, resident};
 
 /// Questions that a time is the median of.
 const QUERIES: usize = 100;
@@ -60,6 +60,10 @@ impl Guest {
         figures.insert("ram", resident()? - before);
         figures.insert("disk", mebibytes(place)?);
         figures.extend(self.change(&library).await?);
+        // Its blobs are packed: of those it is seen nowhere.
+        if holding(place, MARKER.as_bytes())? == 0 {
+            return Err("a word that was not purged yet is in no file".into());
+        }
         let purge = CompactKnowledge { restorable_days: Some(0), blob_grace_s: Some(0) };
         library.scope.call(purge).await?;
         figures.insert("left", holding(place, MARKER.as_bytes())? as f64);

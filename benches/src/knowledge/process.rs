@@ -20,14 +20,6 @@ fn ticks(stat: &str) -> Option<f64> {
     Some(number(11)? + number(12)?)
 }
 
-/// Resident memory in MiB.
-// Linux: /proc/self/statm counts pages of 4 KiB (proc(5), 2026).
-pub(super) fn resident() -> Result<f64> {
-    let text = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: f64 = text.split(' ').nth(1).ok_or("no second number in statm")?.parse()?;
-    Ok(pages * 4_096.0 / 1_048_576.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

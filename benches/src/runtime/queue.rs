@@ -96,7 +96,7 @@ fn enqueueing(runs: Runs, runtime: &Runtime) -> Result<Vec<Row>> {
         rows.extend(taken.beside(name, ours, "jobs/s", Goal::RatioAtLeast(bound), peer)?);
         Ok(())
     };
-    beside("queue: enqueue by 1,000", BATCHES, 1.5, peers::GRAPHILE)?;
+    beside("queue: enqueue by 1,000, beside a server", BATCHES, 1.5, peers::GRAPHILE)?;
     for peer in [peers::PERSIST, peers::HUEY, peers::bullmq_name(Fsync::Always)] {
         beside("queue: enqueue", SINGLE, 1.0, peer)?;
     }

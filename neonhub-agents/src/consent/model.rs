@@ -88,6 +88,9 @@ impl Record for Consent {
         // People have a handful of rows: (person, instant) serves the history and every check.
         vec![Some(Key::text(self.person.as_str()).and_time(self.effective_at))]
     }
+    fn personal(&self) -> Vec<String> {
+        vec![self.person.to_string()]
+    }
 }
 
 impl Consent {
@@ -200,6 +203,9 @@ impl Record for Suppression {
             Key::text(&self.value_hash).and_text(channel).and_text(self.brand.as_deref().unwrap_or_default());
         vec![Some(place), Some(Key::text(&self.value_hash)), Some(Key::text(self.reason.as_word()))]
     }
+    fn personal(&self) -> Vec<String> {
+        self.person.iter().map(ToString::to_string).collect()
+    }
 }
 
 /// Every suppression of one address or domain, under the hash itself: a page of an import reads what it needs
@@ -295,5 +301,8 @@ impl Record for Preference {
     const KIND: &'static str = "preference";
     fn id(&self) -> &str {
         self.person.as_str()
+    }
+    fn personal(&self) -> Vec<String> {
+        vec![self.person.to_string()]
     }
 }

@@ -130,6 +130,9 @@ impl Record for GateFacts {
     fn id(&self) -> &str {
         self.person.as_str()
     }
+    fn personal(&self) -> Vec<String> {
+        vec![self.person.to_string()]
+    }
 }
 
 impl GateFacts {

@@ -120,6 +120,9 @@ impl Record for Person {
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(Key::text(self.lifecycle.as_word())), self.last_seen_at.map(Key::from)]
     }
+    fn personal(&self) -> Vec<String> {
+        vec![self.id.to_string()]
+    }
 }
 
 impl Person {
@@ -237,6 +240,9 @@ impl Record for Identity {
         let finds = self.kind.finds_people() && self.status == IdentityStatus::Active;
         vec![finds.then(|| Key::text(&self.hash)), Some(Key::text(self.person.as_str()))]
     }
+    fn personal(&self) -> Vec<String> {
+        vec![self.person.to_string()]
+    }
 }
 
 /// Whether a merge holds.
@@ -293,6 +299,9 @@ impl Record for MergeEntry {
             Some(Key::text(self.survivor.as_str())),
             Some(Key::text(self.absorbed.as_str())),
         ]
+    }
+    fn personal(&self) -> Vec<String> {
+        vec![self.survivor.to_string(), self.absorbed.to_string()]
     }
 }
 
@@ -354,5 +363,8 @@ impl Record for MergeCandidate {
         // Scores are 0..=1: thousandths keep their order.
         let score = (self.score * 1_000.0).round() as i64;
         vec![Some(pair), Some(Key::text(self.status.as_word()).and_int(1_000 - score))]
+    }
+    fn personal(&self) -> Vec<String> {
+        vec![self.a.to_string(), self.b.to_string()]
     }
 }

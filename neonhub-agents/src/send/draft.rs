@@ -144,6 +144,9 @@ impl Record for Draft {
         };
         vec![Some(Key::text(status)), self.campaign.as_ref().map(Key::text)]
     }
+    fn personal(&self) -> Vec<String> {
+        self.person.iter().map(ToString::to_string).collect()
+    }
 }
 
 /// The hash that approvals and sends are bound to.

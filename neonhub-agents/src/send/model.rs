@@ -209,6 +209,9 @@ impl Record for Send {
             fingerprint.map(|(f, at)| Key::text(f).and_time(at)),
         ]
     }
+    fn personal(&self) -> Vec<String> {
+        self.person.iter().map(ToString::to_string).collect()
+    }
 }
 
 impl Send {
@@ -287,6 +290,9 @@ impl Record for Reach {
     const KIND: &'static str = "reach";
     fn id(&self) -> &str {
         self.id.as_str()
+    }
+    fn personal(&self) -> Vec<String> {
+        vec![self.id.to_string()]
     }
 }
 

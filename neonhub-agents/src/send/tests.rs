@@ -1,6 +1,7 @@
 //! Stories from draft to outcome over the memory store, with a connector that is told what to answer.
 
 mod meddle;
+mod personal;
 mod support;
 
 use std::time::Duration;

@@ -58,9 +58,10 @@ impl Operation for RotateBackup {
         if !(1..=MAX_KEEP).contains(&keep) {
             return Err(Error::invalid(Self::NAME, "keep", "expected 1..3650"));
         }
-        let path = folder.join(name(cx));
+        let name = name(cx);
+        let path = folder.join(&name);
         let manifest = backup_to(cx.store(), &path).await.map_err(|e| e.for_operation(Self::NAME))?;
-        let removed = remove_old(&folder, keep as usize)?;
+        let removed = remove_old(&folder, &name, keep as usize - 1)?;
         Ok(RotatedBackup { path: path.display().to_string(), manifest, removed })
     }
     fn examples() -> Vec<Self> {
@@ -85,8 +86,8 @@ fn is_ours(name: &str) -> bool {
     at.is_some_and(|at| at.len() == 19 && at.bytes().enumerate().all(|(n, b)| is_digit(n, b)))
 }
 
-/// Removes all but the newest. Gives how many went.
-fn remove_old(folder: &Path, keep: usize) -> Result<u32> {
+/// Removes all but the new one and the newest of the others. Gives how many went.
+fn remove_old(folder: &Path, new: &str, keep: usize) -> Result<u32> {
     let fail = |cause: std::io::Error| {
         let message = "the new backup is there, and the old ones could not be removed: look at the rights on the folder";
         Error::new(ErrorKind::Unavailable, RotateBackup::NAME, message).with_source(cause)
@@ -94,7 +95,7 @@ fn remove_old(folder: &Path, keep: usize) -> Result<u32> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let name = entry.map_err(fail)?.file_name();
-        names.extend(name.to_str().filter(|name| is_ours(name)).map(str::to_owned));
+        names.extend(name.to_str().filter(|name| is_ours(name) && *name != new).map(str::to_owned));
     }
     // The instant leads the name: the newest come last.
     names.sort_unstable();

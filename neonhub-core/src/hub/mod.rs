@@ -290,7 +290,7 @@ impl Hub {
 
     /// The clock for leases and delays: it never goes back.
     pub(crate) fn steady_now(&self) -> Timestamp {
-        self.0.room.steady_now(self.now(), self.has_virtual_clock())
+        self.clocks().0
     }
 
     /// How far the machine's clock was set back since this process began; zero as long as it was not. Instants that are

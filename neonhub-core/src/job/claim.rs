@@ -100,7 +100,7 @@ async fn take_unlocked(
     let mut has_group = false;
     let make = Box::new(|rows: Vec<Row>| {
         let mut found = rows.iter().map(Stored::<Job>::from_row).collect::<Result<Vec<_>>>()?;
-        found.sort_by_cached_key(|j| order(&j.body, now));
+        found.sort_by_cached_key(|j| order(&j.body, now, Duration::ZERO));
         has_group = found.iter().any(|job| job.group_key.is_some());
         if !has_group {
             jobs.extend(found.into_iter().take(want));
@@ -192,9 +192,9 @@ async fn pick(
                 *is_full = jobs.len() == size;
             }
             is_more |= *is_full;
-            found.extend(jobs.iter().filter(|j| j.is_due(now, behind)).cloned());
+            found.extend(jobs.iter().filter(|j| j.due_at(behind) <= now).cloned());
         }
-        found.sort_by_cached_key(|j| order(&j.body, now));
+        found.sort_by_cached_key(|j| order(&j.body, now, behind));
         groups.look(cx, queue, &found).await?;
         for mut job in found {
             if picked.len() == want {
@@ -212,9 +212,10 @@ async fn pick(
 }
 
 /// Highest effective priority first, then the instant, then the id.
-fn order(job: &Job, now: Timestamp) -> (i64, Timestamp, String) {
-    let waited = now.as_millis().saturating_sub(job.run_at.as_millis()).max(0) / AGING.0;
-    (-(i64::from(job.priority) + waited.min(AGING.1)), job.run_at, job.id.clone())
+fn order(job: &Job, now: Timestamp, behind: Duration) -> (i64, Timestamp, String) {
+    let due_at = job.due_at(behind);
+    let waited = now.as_millis().saturating_sub(due_at.as_millis()).max(0) / AGING.0;
+    (-(i64::from(job.priority) + waited.min(AGING.1)), due_at, job.id.clone())
 }
 
 /// The priorities that stand in a queue: one step through the index for each.
@@ -290,6 +291,16 @@ impl Groups {
         job.group_slot = Some(free);
         true
     }
+}
+
+/// True when jobs stand before `now`. After a step back of the machine's clock some of them may still be to come.
+pub(super) async fn stand_before(cx: &Scope, queue: &Queue, now: Timestamp) -> Result<bool> {
+    for priority in priorities(cx, queue.name()).await? {
+        if !due(cx, queue.name(), priority, now, 1, None).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// When the queue is to be looked at again without being rung: its next delayed job.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::claim::{claim, next_due, rate_opens};
+use super::claim::{claim, next_due, rate_opens, stand_before};
 use super::crew::{TICK, VIRTUAL_TICK};
 use super::finish::Worked;
 use super::pace::Pace;
@@ -338,8 +338,8 @@ async fn take_some(cx: &Scope, queue: &Queue, want: usize) -> Result<(Vec<Stored
     }
     let now = cx.hub().steady_now();
     let mut next = next_due(cx, queue, now).await?;
-    if !cx.hub().clock_behind().is_zero() {
-        // Instants that were said on the other side of the step lie in no order with the others.
+    if !cx.hub().clock_behind().is_zero() && stand_before(cx, queue, now).await? {
+        // What was said on the other side of the step and is still to come: nothing rings for it.
         next = Some(next.map_or(now.plus(SET_BACK_LOOK), |n| n.min(now.plus(SET_BACK_LOOK))));
     }
     if queue.rate.is_some() {

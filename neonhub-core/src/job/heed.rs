@@ -13,8 +13,8 @@ use crate::store::Record as _;
 use crate::tenancy::WorkspaceId;
 use crate::{Hub, Result, Timestamp};
 
-/// How often it is looked whether old records are to be removed; once a day they are.
-const TIDY: Duration = Duration::from_secs(5 * 60);
+/// When it is first looked whether old records are to be removed, and how often after that; once a day they are.
+const TIDY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5 * 60));
 /// Commits of others that are read one by one; beyond it every queue looks.
 const FEED_PAGE: usize = 512;
 
@@ -26,7 +26,7 @@ pub(super) async fn keep_time(
 ) {
     let clock = hub.room().clock();
     let rest = if hub.has_virtual_clock() { VIRTUAL_TICK } else { TICK };
-    let mut tidied = Instant::now();
+    let mut tidy_at = Instant::now() + TIDY.0;
     loop {
         let mut next: Option<Timestamp> = None;
         for workspace in clock.take() {
@@ -34,9 +34,12 @@ pub(super) async fn keep_time(
                 known.push(workspace);
             }
         }
+        let is_tidy_time = !hub.is_paused() && Instant::now() >= tidy_at;
+        if is_tidy_time {
+            tidy_at = Instant::now() + TIDY.1;
+        }
         for workspace in &known {
-            if tidied.elapsed() >= TIDY
-                && !hub.is_paused()
+            if is_tidy_time
                 && let Err(error) = hub.system_scope(workspace.clone(), "retention").retain_daily().await
             {
                 tracing::warn!(%error, "the removal of old records could not be enqueued: it is tried again");
@@ -46,9 +49,6 @@ pub(super) async fn keep_time(
                 Err(_) if hub.is_closed() => return,
                 Err(error) => tracing::warn!(%error, "schedules could not be fired: they are tried again"),
             }
-        }
-        if tidied.elapsed() >= TIDY {
-            tidied = Instant::now();
         }
         let left = next.map(|at| at.as_millis().saturating_sub(hub.steady_now().as_millis()).max(1));
         let left = left.map_or(rest, |ms| rest.min(Duration::from_millis(ms.unsigned_abs())));

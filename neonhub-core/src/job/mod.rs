@@ -42,6 +42,7 @@ pub use queue_ops::{QueueStats, QueueView};
 pub use room::JobTurn;
 pub(crate) use room::Room;
 pub use spec::JobSpec;
+pub(crate) use spec::millis;
 pub(crate) use twelve::full_name;
 pub use twelve::{Row as QueueRow, TWELVE};
 
@@ -108,7 +109,7 @@ pub trait Handler: Debug + Send + Sync + 'static {
 }
 
 #[cfg(test)]
-mod clock_tests;
+pub(crate) mod clock_tests;
 #[cfg(test)]
 mod lost_tests;
 

@@ -245,11 +245,10 @@ impl Job {
         (self.run_at, self.clock_behind_ms) = (at, super::spec::millis(clock_behind));
     }
 
-    /// True once its instant has come for a process whose steady clock shows `steady`, with the machine's clock
-    /// `clock_behind`. Both know of the same steps back only as far as the smaller of the two goes: whoever began after a
-    /// step goes by the machine's clock.
-    pub(super) fn is_due(&self, steady: Timestamp, clock_behind: Duration) -> bool {
-        self.run_at.plus(clock_behind.min(Duration::from_millis(self.clock_behind_ms))) <= steady
+    /// Its instant on the steady clock of a process that has the machine's clock `clock_behind`. Both know of the same
+    /// steps back only as far as the smaller of the two goes: whoever began after a step goes by the machine's clock.
+    pub(super) fn due_at(&self, clock_behind: Duration) -> Timestamp {
+        self.run_at.plus(clock_behind.min(Duration::from_millis(self.clock_behind_ms)))
     }
 
     /// Until when an ended job still holds its dedupe key.

@@ -165,8 +165,8 @@ async fn outcomes(
 /// Why a batch has no outcomes.
 enum Broken {
     Failed(Error),
-    /// It was told to stop: the jobs are free again, or cancelled when that was asked. Of those that it lost nothing
-    /// is written.
+    /// It was told to stop: the jobs are free again, or cancelled when that was asked. Of a batch that lost one nothing
+    /// is written: the others are free when their leases end.
     Stopped,
 }
 

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
+use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion, SubscriptionFilter};
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _,
-    NotificationContext, RoleClient, RunningService, ServiceError,
+    NotificationContext, Peer, RoleClient, RunningService, ServiceError,
 };
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 
-use super::model::{McpServer, McpServerId, McpTool, McpVia};
+use super::model::{LeftOut, McpServer, McpServerId, McpTool, McpVia};
 use super::ops::{McpLink, McpListener, McpState};
 use super::remote::RemoteTool;
 use super::{listen, pin};
@@ -28,6 +28,9 @@ use crate::{Error, ErrorKind, Result, Retry, Scope, network};
 const CONNECT: Duration = Duration::from_secs(60);
 /// Until a server has listed its tools.
 const LIST: Duration = Duration::from_secs(30);
+
+/// Until a stream that broke is asked for again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// A connected server.
 pub(super) struct Link {
@@ -81,7 +84,7 @@ impl rmcp::ClientHandler for Watch {
 pub(crate) struct Links(Mutex<HashMap<(WorkspaceId, String), Arc<Link>>>);
 
 impl Links {
-    fn get(&self, cx: &Scope, name: &str) -> Option<Arc<Link>> {
+    pub(super) fn get(&self, cx: &Scope, name: &str) -> Option<Arc<Link>> {
         let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         links.get(&(cx.workspace().clone(), name.to_owned())).map(Arc::clone)
     }
@@ -98,7 +101,9 @@ impl Links {
 
     /// Ends every connection: programs that were started are stopped.
     pub(crate) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let links = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        // The tools of a link hold it as long as the hub is there.
+        links.into_values().for_each(|link| link.running.cancellation_token().cancel());
     }
 }
 
@@ -149,6 +154,7 @@ pub(super) async fn refresh(
             "this process is not connected: call mcp.connect",
         ));
     };
+    link.changed.store(false, Ordering::Release);
     let now = link.list(cx).await?;
     if let Some(accept) = accept {
         let tools_hash = pin::hash(&now)?;
@@ -171,15 +177,19 @@ fn offer(cx: &Scope, link: &Arc<Link>, server: McpServer, now: &[McpTool]) -> Re
     take_away(cx, &server.name);
     let tools_hash = pin::hash(now)?;
     let is_accepted = tools_hash == server.tools_hash;
-    link.changed.store(!is_accepted, Ordering::Release);
-    let (tools, left_out) = pin::tools(&server.name, now);
+    let (tools, mut left_out) = pin::tools(&server.name, now);
     let mut names = Vec::new();
     if is_accepted {
         for (info, theirs) in tools {
-            names.push(info.name.clone());
-            let tool = RemoteTool { info, theirs, link: Arc::clone(link) };
-            cx.hub().add_tool_for(Some(cx.workspace().clone()), Arc::new(tool))?;
+            let (name, tools_hash) = (info.name.clone(), tools_hash.clone());
+            let tool = RemoteTool { info, theirs: theirs.clone(), tools_hash, link: Arc::clone(link) };
+            match cx.hub().add_tool_for(Some(cx.workspace().clone()), Arc::new(tool)) {
+                Ok(()) => names.push(name),
+                Err(error) => left_out.push(LeftOut { name: theirs, reason: error.message().to_owned() }),
+            }
         }
+    } else {
+        link.changed.store(true, Ordering::Release);
     }
     Ok(McpLink {
         state: if is_accepted { McpState::Ready } else { McpState::Changed },
@@ -257,7 +267,34 @@ async fn open(cx: &Scope, name: String, via: &McpVia) -> Result<Link> {
         .map_err(|error| refused(cx, &name, &error))?;
     // The hash is of what the server says now, not of what it said a while ago.
     running.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
+    if tells_when_asked(&running) {
+        tokio::spawn(hear_changes(running.peer().clone(), Arc::clone(&changed)));
+    }
     Ok(Link { name, running, changed })
+}
+
+/// True for a server that tells of changes on a stream that it is asked for; older protocols tell them anyway.
+fn tells_when_asked(running: &RunningService<RoleClient, Watch>) -> bool {
+    running.peer().peer_info().is_some_and(|info| {
+        info.protocol_version == ProtocolVersion::V_2026_07_28
+            && info.capabilities.tools.as_ref().is_some_and(|tools| tools.list_changed == Some(true))
+    })
+}
+
+/// Hears of changes until the link ends.
+async fn hear_changes(peer: Peer<RoleClient>, changed: Arc<AtomicBool>) {
+    loop {
+        let filter = SubscriptionFilter::builder().tools_list_changed().build();
+        if let Ok(mut heard) = peer.listen(filter).await {
+            while let Ok(Some(_)) = heard.next().await {
+                changed.store(true, Ordering::Release);
+            }
+        }
+        if peer.is_transport_closed() {
+            return;
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
 }
 
 async fn spawn(

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use tokio::sync::Semaphore;
 
 use super::ops::McpListener;
 use super::serve::Exposed;
-use crate::{Error, ErrorKind, Result, Scope, network};
+use crate::resilience::Counted;
+use crate::{Error, ErrorKind, Result, Retry, Scope, network};
 
 /// The path of the server.
 const PATH: &str = "/mcp";
@@ -30,6 +32,8 @@ const CONNECTIONS: usize = 256;
 const HEAD: Duration = Duration::from_secs(10);
 /// Largest request: an input of an operation, and what is around it.
 const MAX_REQUEST: usize = 2 << 20;
+/// What an answer has after the hub is closed, to reach its caller.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Names that this machine has for itself.
 const OWN_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -77,7 +81,7 @@ async fn accept(listener: TcpListener, service: Service, cx: Scope) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            () = cx.hub().closing() => return,
+            () = cx.hub().closing() => break,
             accepted = listener.accept() => accepted,
         };
         // One that broke before it was taken concerns nobody else; a machine out of handles gets a moment.
@@ -91,6 +95,16 @@ async fn accept(listener: TcpListener, service: Service, cx: Scope) {
             drop(place);
         });
     }
+    drop(listener);
+    // Calls under way reach their end within the grace of the hub, and then their answers the caller.
+    let cut = async {
+        cx.hub().closed().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = cut => {}
+        () = async { while connections.join_next().await.is_some() {} } => {}
+    }
 }
 
 async fn connection(stream: TcpStream, from: SocketAddr, service: Service, cx: &Scope) {
@@ -98,12 +112,20 @@ async fn connection(stream: TcpStream, from: SocketAddr, service: Service, cx: &
         let service = service.clone();
         async move { Ok::<_, Infallible>(exchange(request, from, &service, cx).await) }
     });
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), answer)
+    );
     // How a connection ends is the caller's business.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(stream), answer)
-        .await;
+    tokio::select! {
+        _ = &mut served => {}
+        () = cx.hub().closing() => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
 }
 
 async fn exchange(
@@ -127,12 +149,37 @@ async fn exchange(
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             answer
         }
+        Err(error) if error.kind() == ErrorKind::RateLimited => {
+            let mut answer = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests: wait a while");
+            if let Retry::After(wait) = error.retry() {
+                let seconds = HeaderValue::from(wait.as_secs().max(1));
+                answer.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
+            answer
+        }
         Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the key cannot be looked up now: try again"),
     }
 }
 
-/// The principal of a request, by its key.
+/// The principal of a request, by its key. A request counts as one call of the key, or of the address when its key is
+/// none.
 async fn caller(request: &Request<Incoming>, from: SocketAddr, cx: &Scope) -> Result<Scope> {
+    let source = cx.from_address(&from.ip().to_string());
+    match of_key(request, cx).await {
+        Ok(scope) => {
+            if let Some((counted, bucket)) = scope.own_bucket() {
+                scope.admit_bucket(counted, &bucket).await?;
+            }
+            Ok(scope.from_address(&from.ip().to_string()))
+        }
+        Err(error) => {
+            source.admit(Counted::Source, source.ip_hash().unwrap_or_default()).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn of_key(request: &Request<Incoming>, cx: &Scope) -> Result<Scope> {
     let unauthenticated = || Error::new(ErrorKind::Unauthenticated, "mcp.serve", "a key is needed");
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key =
@@ -142,7 +189,7 @@ async fn caller(request: &Request<Incoming>, from: SocketAddr, cx: &Scope) -> Re
     if scope.workspace() != cx.workspace() {
         return Err(unauthenticated());
     }
-    Ok(scope.from_address(&from.ip().to_string()))
+    Ok(scope)
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<BoxBody<Bytes, Infallible>> {

@@ -2,7 +2,8 @@
 //!
 //! [`ConnectMcp`] links a workspace to a server. Its tools are named after the server, `crm.find_account`, and are
 //! called like any other: checked, bounded, and asked for at the policies. What the server says of its tools is pinned
-//! when it is linked; a list that has changed is used by nobody until a person has accepted it ([`RefreshMcp`]).
+//! when it is linked. A list that is seen or said to have changed (by the server, at [`ConnectMcp`] or [`RefreshMcp`], or
+//! accepted by another process) is used by nobody until a person has accepted it.
 //!
 //! [`ServeMcp`] shows the catalogue over streamable HTTP, and [`serve_stdio`] over the standard streams of this process.
 //! Each caller sees what its rights allow, as an agent that acts for it: policies, quotas, approvals and the audit log

@@ -67,7 +67,8 @@ pub struct McpLink {
     pub protocol: Option<String>,
     /// Names of its tools as agents know them; empty unless they can be used.
     pub tools: Vec<String>,
-    /// SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes.
+    /// SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes. In `mcp.list`, which asks no server:
+    /// over those that were accepted.
     pub tools_hash: String,
     /// How they differ from what was accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

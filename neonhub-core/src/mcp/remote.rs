@@ -5,9 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult};
 use rmcp::service::ServiceError;
+use rmcp::transport::streamable_http_client::StreamableHttpError;
 use serde_json::{Value, json};
 
 use super::client::Link;
+use super::model::McpServer;
+use crate::store::Key;
 use crate::tool::{Tool, ToolInfo};
 use crate::{Error, ErrorKind, Result, Retry, Scope};
 
@@ -19,6 +22,8 @@ pub(super) struct RemoteTool {
     pub(super) info: ToolInfo,
     /// What its server calls it.
     pub(super) theirs: String,
+    /// Hash of the list it was accepted with.
+    pub(super) tools_hash: String,
     pub(super) link: Arc<Link>,
 }
 
@@ -28,12 +33,20 @@ impl Tool for RemoteTool {
         &self.info
     }
 
-    async fn call(&self, _cx: &Scope, args: Value) -> Result<Value> {
-        if self.link.has_changed() {
+    async fn call(&self, cx: &Scope, args: Value) -> Result<Value> {
+        let told = |kind, code, message| {
+            Error::new(kind, CALL, message).with_code(code).with_context("server", &self.link.name)
+        };
+        if self.link.running.is_closed() {
+            let message = "the connection to the server has ended: call mcp.connect";
+            return Err(told(ErrorKind::Unavailable, "mcp_unreachable", message).with_retry(Retry::Backoff));
+        }
+        // Another process may have accepted another list, or disconnected the server.
+        let server = cx.find::<McpServer>("name", Key::text(&self.link.name)).await?;
+        let is_pinned = server.is_some_and(|server| server.tools_hash == self.tools_hash);
+        if self.link.has_changed() || !is_pinned {
             let message = "the server has changed its tools: a person must accept them with mcp.refresh";
-            return Err(Error::new(ErrorKind::Blocked, CALL, message)
-                .with_code("mcp_tools_changed")
-                .with_context("server", &self.link.name));
+            return Err(told(ErrorKind::Blocked, "mcp_tools_changed", message));
         }
         let mut call = CallToolRequestParams::new(self.theirs.clone());
         if let Value::Object(args) = args {
@@ -79,14 +92,22 @@ fn failed(server: &str, error: &ServiceError) -> Error {
             let kind = if refusal.code.0 == -32_602 { ErrorKind::InvalidInput } else { ErrorKind::Internal };
             (kind, "mcp_refused", refusal.message.to_string())
         }
-        ServiceError::TransportSend(_) => {
+        ServiceError::TransportSend(cause) if is_unconnected(&*cause.error) => {
             (ErrorKind::Unavailable, "mcp_unreachable", "the call did not reach the server".to_owned())
         }
-        // It was sent, and what became of it is not known.
+        // It may have been sent, and what became of it is not known.
         _ => {
             (ErrorKind::OutcomeUnknown, "mcp_lost", "the server is gone in the middle of the call".to_owned())
         }
     };
     let told = Error::new(kind, CALL, message).with_code(code).with_context("server", server);
     if kind == ErrorKind::Unavailable { told.with_retry(Retry::Backoff) } else { told }
+}
+
+/// True when there was not even a connection that the call could have gone over.
+fn is_unconnected(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(
+        cause.downcast_ref(),
+        Some(StreamableHttpError::<reqwest::Error>::Client(error)) if error.is_connect()
+    )
 }

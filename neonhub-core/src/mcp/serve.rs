@@ -1,5 +1,7 @@
 //! The catalogue as a server of tools.
 
+use std::pin::pin;
+
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
     ServerCapabilities, ServerConfig,
@@ -9,7 +11,9 @@ use rmcp::{ErrorData, ServerHandler, ServiceExt as _};
 use serde_json::Value;
 
 use super::answer;
+use crate::op::CallOptions;
 use crate::permission::PermissionSet;
+use crate::scope::CancelToken;
 use crate::tool::{CallTool, visible};
 use crate::{Error, Result, Scope};
 
@@ -63,7 +67,9 @@ impl Exposed {
         };
         let caller = self.0.clone().or_else(brought);
         let caller = caller.ok_or_else(|| ErrorData::invalid_request("the call brings no key", None))?;
-        Ok(caller.for_agent(AGENT, AGENT, PermissionSet::all()))
+        // There is no run, and what is kept for one caller (a yes, a long answer) is for no other.
+        let on_behalf_of = caller.label().to_owned();
+        Ok(caller.for_agent(AGENT, &on_behalf_of, PermissionSet::all()))
     }
 }
 
@@ -104,11 +110,18 @@ impl ServerHandler for Exposed {
             return Ok(answer::refused(&error.with_code("approval_required")));
         }
         let args = Value::Object(request.arguments.unwrap_or_default());
-        let call = cx.call(CallTool { name: request.name.into_owned(), args });
+        let stop = CancelToken::new();
+        let options = CallOptions::new().cancel(stop.clone());
+        let mut call = pin!(cx.call_with(CallTool { name: request.name.into_owned(), args }, options));
         let done = tokio::select! {
             biased;
-            () = context.ct.cancelled() => return Err(answer::broken(&"the caller has cancelled the call")),
-            done = call => done,
+            () = context.ct.cancelled() => {
+                // The door ends the call, with its span and its row in the audit log.
+                stop.cancel();
+                let _ = call.await;
+                return Err(answer::broken(&"the caller has cancelled the call"));
+            }
+            done = &mut call => done,
         };
         match done {
             Ok(answer) => answer::answered(answer),

@@ -47,7 +47,7 @@ async fn permitted(line: &'static Entry, cx: &Scope) -> Result<Scope> {
         None => cx.clone(),
     };
     if line.host_only && matches!(scope.principal(), Principal::Agent { .. }) {
-        let message = "no agent may call this: it reads files of the machine by their path";
+        let message = "no agent may call this: it reaches into the machine, so it is for the host alone";
         return Err(Error::new(ErrorKind::PermissionDenied, line.name, message).with_code("host_only"));
     }
     for word in line.needs {

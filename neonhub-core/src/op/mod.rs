@@ -220,7 +220,8 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + JsonSchema + Send + 
     const RERUNS: u8 = 0;
     /// True for pages and other parts that no binding or tool shows.
     const INTERNAL: bool = false;
-    /// True for what reads files or other things of the machine by their name: no tool shows it, and no agent may call it.
+    /// True for what reaches into the machine (files by their name, programs, ports): no tool shows it, and no agent may
+    /// call it.
     const HOST_ONLY: bool = false;
     /// Raised when the shape of input or answer changes.
     const VERSION: u16 = 1;

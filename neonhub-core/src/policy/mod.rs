@@ -20,8 +20,7 @@ use crate::store::Kind;
 pub use approval::{Approvals, Ask};
 pub use expr::Truth;
 pub use model::{
-    DecisionId, KEEP_DECISIONS_MS, Policy, PolicyDecision, PolicyEffect, PolicyId, PolicyRef, PolicyScope,
-    PolicyState, Verdict,
+    DecisionId, Policy, PolicyDecision, PolicyEffect, PolicyId, PolicyRef, PolicyScope, PolicyState, Verdict,
 };
 pub use set::{Decision, PolicySet, Rule};
 

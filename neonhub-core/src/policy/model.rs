@@ -260,8 +260,6 @@ impl Record for PolicyDecision {
 /// How long recorded decisions are kept, in days.
 // Our choice: as long as health records, long enough to try a policy on a month of calls.
 const KEEP_DECISIONS_DAYS: u32 = 30;
-/// How long recorded decisions are kept, in milliseconds: 30 days.
-pub const KEEP_DECISIONS_MS: u64 = KEEP_DECISIONS_DAYS as u64 * 86_400_000;
 
 impl Policy {
     /// Checks everything but the uniqueness of the name.

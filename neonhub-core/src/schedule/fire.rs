@@ -54,7 +54,7 @@ impl Scope {
         let first = Query::index("next_at").limit(1);
         let Some(first) = self.query::<Schedule>(&first).await?.pop() else { return Ok(None) };
         // After the machine's clock was set back, instants lie in no order: the tick looks.
-        let is_ordered = first.clock_behind_ms == 0 && self.hub().clock_behind().is_zero();
+        let is_ordered = self.hub().clock_behind().is_zero();
         Ok(first.next_at.filter(|_| is_ordered))
     }
 
@@ -117,6 +117,10 @@ async fn stage(cx: &Scope, mut schedule: Stored<Schedule>, now: Timestamp) -> Re
         emit(cx, &schedule, "schedule.missed", data)?;
     }
     for (n, instant) in instants.iter().enumerate() {
+        // After the machine's clock was set back an instant may come a second time.
+        if has_session(cx, &schedule, *instant).await? {
+            continue;
+        }
         let missed = if n == 0 { missed } else { 0 };
         begin(cx, &mut schedule.body, *instant, missed, None).await?;
     }
@@ -149,6 +153,12 @@ pub(super) fn advance(cx: &Scope, schedule: &mut Schedule, plan: &Plan, now: Tim
     }
     cx.ring(SYSTEM);
     Ok(())
+}
+
+/// True when an instant has its session already.
+pub(super) async fn has_session(cx: &Scope, schedule: &Schedule, at: Timestamp) -> Result<bool> {
+    let planned = Key::text(schedule.id.as_str()).and_time(at);
+    Ok(cx.find::<AgentSession>("planned", planned).await?.is_some())
 }
 
 /// Makes the session of one instant, with its job when it is to run.

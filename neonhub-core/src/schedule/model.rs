@@ -152,9 +152,9 @@ pub struct Schedule {
     /// How often it fired.
     #[serde(default)]
     pub fired: u64,
-    /// Who made it: its work has these rights at most.
+    /// Who stands for it: who made it, or who last changed its target or resumed it with an input.
     pub principal: String,
-    /// The rights of who made it.
+    /// The rights that they had: its work has these at most.
     pub rights: Vec<Permission>,
     /// Where elapsed time counts from.
     pub anchor: Timestamp,
@@ -167,7 +167,7 @@ fn is_zero(value: &u64) -> bool {
 
 impl Schedule {
     /// What its own instants are compared with in a process whose steady clock shows `steady`, with the machine's clock
-    /// `clock_behind`. See [`Job`](crate::job::Job).
+    /// `clock_behind`. Both know of the same steps back only as far as the smaller of the two goes.
     pub(super) fn now(&self, steady: Timestamp, clock_behind: Duration) -> Timestamp {
         steady.minus(clock_behind.min(Duration::from_millis(self.clock_behind_ms)))
     }

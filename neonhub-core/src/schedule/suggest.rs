@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Missed, Overlap, Schedule, ScheduleId, Target};
+use super::model::{Schedule, Target};
+use super::ops::CreateSchedule;
 use super::when::When;
 use crate::op::Operation as _;
 use crate::store::ops::DriftStore;
@@ -29,33 +30,13 @@ pub(crate) fn suggestions(cx: &Scope, workspace: &Workspace) -> Vec<Schedule> {
 
 fn suggestion(cx: &Scope, name: &str, operation: &str, when: When) -> Schedule {
     let cx = cx.fork(&[SUGGESTED, name]);
+    let target = Target::Operation { operation: operation.to_owned(), input: json!({}) };
     Schedule {
-        id: ScheduleId::new(&cx),
-        name: name.to_owned(),
-        target: Target::Operation { operation: operation.to_owned(), input: json!({}) },
-        when,
-        calendar: None,
-        starts_at: None,
-        ends_at: None,
-        max_runs: None,
-        overlap: Overlap::default(),
-        missed: Missed::default(),
-        missed_window_ms: 86_400_000,
-        jitter_ms: 0,
-        priority: 0,
-        concurrency: 1,
-        retries: 2,
-        pause_after_failures: 5,
-        failures: 0,
         enabled: false,
         paused_reason: Some(SUGGESTED.to_owned()),
-        next_at: None,
-        clock_behind_ms: 0,
-        last_at: None,
-        fired: 0,
         principal: "system:schedules".to_owned(),
         rights: Vec::new(),
-        anchor: cx.now(),
+        ..CreateSchedule::new(name, target, when).record(&cx, cx.now())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The schedules that a new store suggests.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
+use crate::job::clock_tests::Wall;
 use crate::op::Page;
 use crate::permission::Role;
 use crate::store::MemoryStore;
@@ -111,6 +113,13 @@ async fn the_backup_wants_a_folder_and_keeps_the_newest() {
     );
     let whole = crate::store::verify_backup(&path(&names[2])).unwrap();
     assert!(whole.records > 0);
+    // Of a clock that was ahead: the new one stays all the same.
+    std::fs::write(path("neonhub-20991231T000000000Z.neonbackup"), "later").unwrap();
+    clock.advance(DAY);
+    let folder = folder.path().display().to_string();
+    let made = cx.call(crate::hub::ops::RotateBackup { folder, keep: Some(1) }).await.unwrap();
+    assert_eq!(made.removed, 3);
+    assert_eq!(crate::store::verify_backup(made.path.as_ref()).unwrap(), made.manifest);
 }
 
 #[tokio::test]
@@ -141,22 +150,12 @@ async fn an_unknown_schedule_is_answered_with_the_closest() {
     assert!(queue.to_string().contains("closest=system"), "{queue}");
 }
 
-/// The clock of a machine, which someone sets.
-#[derive(Debug)]
-struct Wall(std::sync::atomic::AtomicI64);
-
-impl crate::Clock for Wall {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(std::sync::atomic::Ordering::SeqCst))
-    }
-}
-
 #[tokio::test]
 async fn a_schedule_made_after_the_clock_was_set_back_fires_no_earlier() {
     const START: i64 = 1_800_000_000_000;
     const HOUR: i64 = 3_600_000;
     let wall = Arc::new(Wall(START.into()));
-    let set = |at: i64| wall.0.store(at, std::sync::atomic::Ordering::SeqCst);
+    let set = |at: i64| wall.0.store(at, Ordering::SeqCst);
     let cx = Hub::builder()
         .clock(Arc::clone(&wall) as _)
         .build()
@@ -175,4 +174,27 @@ async fn a_schedule_made_after_the_clock_was_set_back_fires_no_earlier() {
     assert_eq!(cx.work_until_idle().await.unwrap().done, 1, "and so does its job");
     let seen = cx.call(GetSchedule { id: made.id }).await.unwrap();
     assert_eq!((seen.fired, seen.last_at), (1, Some(Timestamp::from_millis(START - 23 * HOUR))));
+}
+
+#[tokio::test]
+async fn an_instant_that_comes_a_second_time_holds_no_schedule_up() {
+    const START: i64 = 1_800_000_000_000;
+    const HOUR: i64 = 3_600_000;
+    let wall = Arc::new(Wall(START.into()));
+    let set = |at: i64| wall.0.store(at, Ordering::SeqCst);
+    let hub = Hub::builder().clock(Arc::clone(&wall) as _).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let target = Target::Operation { operation: "audit.verify".into(), input: json!({}) };
+    let hourly = When::Every { ms: HOUR.unsigned_abs(), anchor: None };
+    let made = cx.call(CreateSchedule::new("hourly", target, hourly)).await.unwrap();
+    set(START + HOUR);
+    assert_eq!(cx.fire_due().await.unwrap(), 1);
+    cx.call(PauseSchedule { id: made.id.clone(), reason: "the clock is wrong".into() }).await.unwrap();
+    set(START);
+    let again = cx.call(resume(&made, None)).await.unwrap();
+    assert_eq!(again.next_at, Some(Timestamp::from_millis(START + HOUR)));
+    set(START + HOUR);
+    cx.fire_due().await.unwrap();
+    let seen = cx.call(GetSchedule { id: made.id }).await.unwrap();
+    assert_eq!((seen.fired, seen.next_at), (1, Some(Timestamp::from_millis(START + 2 * HOUR))));
 }

@@ -130,10 +130,12 @@ fn merge(new: &mut Value, old: &Value, known: &Value) {
             }
         }
         (Value::Array(new), Value::Array(old), Value::Array(known)) if old.len() == known.len() => {
-            let mut free: Vec<&mut Value> = new.iter_mut().collect();
-            for (old, known) in old.iter().zip(known).filter(|(old, known)| old != known) {
-                if let Some(at) = free.iter().position(|new| is_same(new, known)) {
-                    merge(free.swap_remove(at), old, known);
+            // Of elements that look alike the first goes to the first.
+            let mut free: Vec<Option<&mut Value>> = new.iter_mut().map(Some).collect();
+            for (old, known) in old.iter().zip(known) {
+                let same = free.iter_mut().find(|new| new.as_deref().is_some_and(|new| is_same(new, known)));
+                if let Some(new) = same.and_then(Option::take) {
+                    merge(new, old, known);
                 }
             }
         }

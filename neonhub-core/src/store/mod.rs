@@ -14,7 +14,6 @@ mod lenient;
 mod memory;
 mod ndjson;
 pub mod ops;
-#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 mod pack;
 #[cfg(any(feature = "postgres", feature = "sled"))]
 mod plan;

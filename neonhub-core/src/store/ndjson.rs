@@ -74,7 +74,12 @@ pub async fn export(
             return Ok(done);
         }
         for item in page {
-            let Item::Record(record) = item else { continue };
+            let record = match item {
+                Item::Record(record) => record,
+                Item::Kind { .. } => continue,
+                // Nothing but records and their kinds stands before what stands here.
+                _ => return Ok(done),
+            };
             if workspace.is_some_and(|ws| *ws != record.workspace) || !wanted(&record.kind) {
                 continue;
             }

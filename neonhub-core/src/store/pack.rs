@@ -7,13 +7,17 @@ use super::memory::blob_hash;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes below which a blob stays plain: a page of the disk holds it anyway.
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 const LEAST: usize = 512;
 /// Bytes above which a blob stays plain, and the most that a frame may unpack to.
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 const MOST: usize = 256 * 1024 * 1024;
 /// The level of the reference implementation that is its default: text shrinks to about a third at 300 MB/s and more.
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 const LEVEL: i32 = 3;
 
 /// The form in which a blob is kept: compressed when that saves an eighth at least.
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 pub(super) fn pack(bytes: Vec<u8>) -> Vec<u8> {
     if !(LEAST..=MOST).contains(&bytes.len()) {
         return bytes;
@@ -49,12 +53,20 @@ pub(super) fn unpack(hash: &str, kept: Vec<u8>) -> Result<Vec<u8>> {
 }
 
 /// What a frame holds; none when it is damaged or too large.
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 fn frame(kept: &[u8]) -> Option<Vec<u8>> {
     let size = zstd::zstd_safe::get_frame_content_size(kept).ok().flatten()?;
     let size = usize::try_from(size).ok().filter(|size| *size <= MOST)?;
     zstd::bulk::decompress(kept, size).ok()
 }
 
+/// A build without engines on disk has no frames.
+#[cfg(not(any(feature = "postgres", feature = "sled", feature = "sqlite")))]
+fn frame(_: &[u8]) -> Option<Vec<u8>> {
+    None
+}
+
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,8 +50,9 @@ pub enum Item {
     Blob {
         /// SHA-256 in hex.
         hash: String,
-        /// The bytes in base64.
-        data: String,
+        /// Its bytes, as they are or as an engine keeps them; base64 in JSON.
+        #[serde(rename = "data", with = "in_base64")]
+        bytes: Vec<u8>,
     },
     /// One commit of the change feed.
     Feed {
@@ -158,19 +159,19 @@ pub(super) fn hash_bytes(hex: &str) -> Result<[u8; 32]> {
         .map_err(|_| Error::new(ErrorKind::Corrupted, "store.load", "expected a hash of 64 hex digits"))
 }
 
-pub(super) fn blob_item(hash: String, bytes: &[u8]) -> Item {
+mod in_base64 {
     use base64::Engine as _;
-    Item::Blob { hash, data: base64::engine::general_purpose::STANDARD.encode(bytes) }
-}
+    use base64::prelude::BASE64_STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
 
-/// The bytes of a blob, which must have its hash.
-pub(super) fn blob_bytes(hash: &str, data: &str) -> Result<Vec<u8>> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(data).ok();
-    bytes.filter(|b| super::memory::blob_hash(b) == hash).ok_or_else(|| {
-        Error::new(ErrorKind::Corrupted, "store.load", "a blob does not match its hash")
-            .with_context("hash", hash)
-    })
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        BASE64_STANDARD.decode(&*text).map_err(de::Error::custom)
+    }
 }
 
 pub(super) fn feed_item(entry: &FeedEntry) -> Item {

@@ -126,7 +126,7 @@ tokio::task_local! {
 
 /// The trace that a call to a configured service joins, when its caller is in one.
 ///
-/// Only what is configured is told of it: providers of models and connectors. Pages of the web never are, since their
+/// Only what is configured is told of it: providers of models. Pages of the web never are, since their
 /// address may come from anybody and the ids would let a stranger join what they see to what the caller logs. A
 /// `tracestate` is the caller's own and stays in the process.
 #[must_use]
@@ -144,7 +144,6 @@ impl Scope {
     }
 
     /// Where this call stands in a trace: the caller's context, or one that hangs on the correlation.
-    /// Connectors send it along as `traceparent`.
     #[must_use]
     pub fn trace(&self) -> TraceContext {
         match &self.0.trace {

@@ -105,11 +105,14 @@ fn plant(rng: &mut Rng, kind: u64) -> Planted {
         8 => {
             let (a, b) = (pick(rng, LETTERS, 12), pick(rng, LETTERS, 12));
             let name = one(rng, &["password", "access_token", "client-secret", "API_KEY", "passphrase"]);
-            let text = match rng.below(5) {
+            let text = match rng.below(8) {
                 0 => format!(r#""{name}":"{a} {b}""#),
                 1 => format!(r#"\"{name}\":\"{a} {b}\""#),
                 2 => format!("{name}='{a} {b}'"),
                 3 => format!(r#"("{name}", "{a} {b}")"#),
+                4 => format!(r#"Login {{ {name}: Some("{a} {b}") }}"#),
+                5 => format!(r#"{{"{name}":["{a} {b}"]}}"#),
+                6 => format!(r#"<wsse:{name} Type="text">{a} {b}</wsse:{name}>"#),
                 _ => format!("<{name}>{a} {b}</{name}>"),
             };
             Planted { text, parts: vec![a, b], may_be_glued: false }

@@ -18,6 +18,7 @@ const SECRET_FIELDS: &[&str] = &[
     "token",
     "secret",
     "password",
+    "passwd",
     "passphrase",
     "authorization",
     "api_key",

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Effect, Operation};
+use crate::scope::Principal;
 use crate::store::Record;
 use crate::{Error, Permission, Result, Scope, Sealed};
 
@@ -20,7 +21,7 @@ pub struct ToolResult {
     pub id: String,
     /// The tool.
     pub tool: String,
-    /// Who called; nobody else reads it.
+    /// Who called, and for an agent on whose behalf; nobody else reads it.
     pub caller: String,
     /// Rights of the caller at the call, so that a narrower scope of the same caller reads nothing more.
     pub rights: Vec<Permission>,
@@ -53,7 +54,7 @@ pub(super) fn keep(cx: &Scope, tool: &str, text: &str) -> Result<SpilledResult> 
     let record = ToolResult {
         id: cx.new_id("trs"),
         tool: tool.to_owned(),
-        caller: cx.label().to_owned(),
+        caller: caller(cx),
         rights: cx.permissions().iter().collect(),
         text: cx.sealer().seal(KIND, "text", text)?,
     };
@@ -64,6 +65,13 @@ pub(super) fn keep(cx: &Scope, tool: &str, text: &str) -> Result<SpilledResult> 
         head: text.get(..floor(text, SHOWN)).unwrap_or_default().to_owned(),
         tail: text.get(floor(text, text.len().saturating_sub(SHOWN))..).unwrap_or_default().to_owned(),
     })
+}
+
+fn caller(cx: &Scope) -> String {
+    match cx.principal() {
+        Principal::Agent { acts_for, .. } => format!("{} for {acts_for}", cx.label()),
+        _ => cx.label().to_owned(),
+    }
 }
 
 /// The last boundary of a character at or before `at`.
@@ -115,7 +123,7 @@ impl Operation for ReadToolResult {
             return Err(Error::invalid(Self::NAME, "limit", "expected 1..65 536"));
         }
         let stored = cx.need::<ToolResult>(&self.handle).await?;
-        let may = stored.caller == cx.label() && stored.rights.iter().all(|word| cx.permissions().has(*word));
+        let may = stored.caller == caller(cx) && stored.rights.iter().all(|word| cx.permissions().has(*word));
         if !may {
             return Err(cx.missing(KIND));
         }

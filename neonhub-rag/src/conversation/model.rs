@@ -102,6 +102,9 @@ impl Record for Conversation {
             person.map(|p| Key::text(p).and_time(self.last_at)),
         ]
     }
+    fn personal(&self) -> Vec<String> {
+        self.person.iter().cloned().collect()
+    }
 }
 
 impl Conversation {

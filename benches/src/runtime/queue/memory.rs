@@ -8,6 +8,7 @@ use super::super::medians::Medians;
 use super::super::peers;
 use super::super::redis::Fsync;
 use super::{QUEUE, fill, open};
+use crate::measure::resident;
 use crate::{Goal, Result, Row, Runs};
 
 /// Jobs that are worked before memory is read again.
@@ -60,12 +61,4 @@ pub(super) fn child(arguments: &[String]) -> Result<()> {
         println!("{:.1}", (resident()? - before).max(0.0));
         Ok(hub.close().await?)
     })
-}
-
-/// Resident memory of this process in MiB.
-// Linux: /proc/self/statm counts pages of 4 KiB (proc(5), 2026).
-fn resident() -> Result<f64> {
-    let text = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: f64 = text.split(' ').nth(1).ok_or("no second number in statm")?.parse()?;
-    Ok(pages * 4_096.0 / 1_048_576.0)
 }

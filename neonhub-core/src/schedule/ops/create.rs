@@ -114,7 +114,24 @@ impl CreateSchedule {
             *input = json!({});
         }
         check_target(cx, &self.target)?;
-        let mut schedule = Schedule {
+        let mut schedule = self.record(cx, anchor);
+        let home = cx.hub().workspace_of(cx).await?.body.timezone;
+        let plan = schedule.when.plan(&home, anchor, schedule.calendar.as_ref())?;
+        schedule.next_at = crate::schedule::next_of(&schedule, &plan, cx.now());
+        if schedule.next_at.is_none() {
+            return Err(Error::invalid(
+                cx.operation(),
+                "when",
+                "expected a rule that comes true after now and before ends_at",
+            ));
+        }
+        cx.ring(crate::schedule::SYSTEM);
+        Ok(schedule)
+    }
+
+    /// The record without its first instant, made by who asks.
+    pub(in crate::schedule) fn record(self, cx: &Scope, anchor: Timestamp) -> Schedule {
+        Schedule {
             id: ScheduleId::new(cx),
             name: self.name.trim().to_owned(),
             target: self.target,
@@ -141,24 +158,12 @@ impl CreateSchedule {
             principal: cx.label().to_owned(),
             rights: cx.permissions().iter().collect(),
             anchor,
-        };
-        let home = cx.hub().workspace_of(cx).await?.body.timezone;
-        let plan = schedule.when.plan(&home, anchor, schedule.calendar.as_ref())?;
-        schedule.next_at = crate::schedule::next_of(&schedule, &plan, cx.now());
-        if schedule.next_at.is_none() {
-            return Err(Error::invalid(
-                cx.operation(),
-                "when",
-                "expected a rule that comes true after now and before ends_at",
-            ));
         }
-        cx.ring(crate::schedule::SYSTEM);
-        Ok(schedule)
     }
 }
 
 pub(super) fn clock_behind(cx: &Scope) -> u64 {
-    u64::try_from(cx.hub().clock_behind().as_millis()).unwrap_or(u64::MAX)
+    crate::job::millis(cx.hub().clock_behind())
 }
 
 /// The target must exist, and who makes the schedule must hold the rights it needs.

@@ -10,10 +10,9 @@ use super::create::{check_target, example};
 use super::{example_id, need};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
-use crate::schedule::fire::begin;
+use crate::schedule::fire::{begin, has_session};
 use crate::schedule::model::{AgentSession, Overlap, ScheduleId};
 use crate::schedule::when::{Calendar, When};
-use crate::store::{Key, Record as _};
 use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 
 /// Instants of one preview or backfill.
@@ -47,8 +46,7 @@ impl Operation for TriggerNow {
         check_target(cx, target.as_ref().unwrap_or(&stored.target))?;
         let mut at = cx.now();
         // Two triggers of one millisecond are two sessions.
-        let planned = |at: Timestamp| Key::text(self.id.as_str()).and_time(at);
-        while cx.find::<AgentSession>("planned", planned(at)).await?.is_some() {
+        while has_session(cx, &stored, at).await? {
             at = at.plus(Duration::from_millis(1));
         }
         let session = begin(cx, &mut stored.body, at, 0, target).await?;
@@ -163,8 +161,7 @@ impl Operation for Backfill {
                     Error::new(ErrorKind::InvalidInput, Self::NAME, "over 1000 instants: ask for less");
                 return Err(error);
             }
-            let key = Key::text(stored.body.id()).and_time(instant);
-            if cx.find::<AgentSession>("planned", key).await?.is_none() {
+            if !has_session(cx, &stored, instant).await? {
                 made.push(begin(cx, &mut stored.body, instant, 0, None).await?);
             }
             at = plan.next(instant);

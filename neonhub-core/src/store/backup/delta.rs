@@ -4,12 +4,15 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
-use super::{Base, PAGE, damaged};
+use super::{Base, damaged};
 use crate::store::sweep::hashes;
 use crate::store::transfer::feed_item;
 use crate::store::{Item, Store};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, Result};
+
+/// Commits of the feed that are read at once.
+const PAGE: usize = 500;
 
 /// What changed between two positions of the feed.
 pub(super) struct Delta {

@@ -20,15 +20,16 @@ pub use self::restore::{restore_backup, restore_increment};
 pub(super) use self::write::private;
 pub use self::write::{backup_to, increment_to, write_backup, write_increment};
 
+use crate::scope::BLOB_CAP;
 use crate::{Error, ErrorKind};
 
 /// Version of the form of a full backup, and of an increment.
 const FORMAT: u16 = 1;
 const INCREMENT: u16 = 2;
-/// Items that go into the new store at once.
-const PAGE: usize = 500;
-/// Longest line that is read: a blob of 64 MiB in base64 and some room. A longer one is damage.
-const LINE: u64 = 96 << 20;
+/// Items that go into the new store at once, and the bytes of blobs among them.
+const PAGE: (usize, usize) = (500, 16 << 20);
+/// Longest line: the largest blob in base64, and some room. A longer one is damage.
+const LINE: u64 = (BLOB_CAP as u64).div_ceil(3) * 4 + 4096;
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

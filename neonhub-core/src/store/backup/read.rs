@@ -7,8 +7,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Base, End, Head, INCREMENT, LINE, Manifest, damaged};
-use crate::store::Item;
-use crate::store::transfer::{blob_bytes, unhex};
+use crate::store::transfer::unhex;
+use crate::store::{Item, pack};
 use crate::{Error, ErrorKind, Result};
 
 /// Reads lines and hashes them.
@@ -113,10 +113,10 @@ pub fn verify_backup(path: &Path) -> Result<Manifest> {
 }
 
 pub(super) fn verify(path: &Path) -> Result<(Manifest, Option<Base>)> {
-    read(path, |item| match &item {
-        Item::Blob { hash, data } => blob_bytes(hash, data).map(drop),
-        Item::Chain { hash, .. } => unhex(hash).map(drop),
-        Item::Record(record) => record.clone().into_row().map(drop),
+    read(path, |item| match item {
+        Item::Blob { hash, bytes } => pack::unpack(&hash, bytes).map(drop),
+        Item::Chain { hash, .. } => unhex(&hash).map(drop),
+        Item::Record(record) => record.into_row().map(drop),
         Item::Kind { .. } | Item::Gone { .. } | Item::Feed { .. } => Ok(()),
     })
 }

@@ -117,13 +117,17 @@ async fn take_in(path: &Path, into: &dyn Store, manifest: Manifest) -> Result<Ma
     let (pages, mut inbox) = tokio::sync::mpsc::channel::<Vec<Item>>(2);
     let source = path.to_owned();
     let reader = tokio::task::spawn_blocking(move || {
-        let mut page = Vec::with_capacity(PAGE);
+        let (mut page, mut heavy) = (Vec::new(), 0);
         let gone = || Error::new(ErrorKind::Cancelled, "store.restore", "the restore was given up");
         let (manifest, _) = read(&source, |item| {
+            if let Item::Blob { bytes, .. } = &item {
+                heavy += bytes.len();
+            }
             page.push(item);
-            if page.len() < PAGE {
+            if page.len() < PAGE.0 && heavy < PAGE.1 {
                 return Ok(());
             }
+            heavy = 0;
             pages.blocking_send(std::mem::take(&mut page)).map_err(|_| gone())
         })?;
         pages.blocking_send(page).map_err(|_| gone())?;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::delta::Delta;
-use super::{Counts, End, FORMAT, Head, INCREMENT, Manifest};
-use crate::store::{Item, Store};
+use super::{Counts, End, FORMAT, Head, INCREMENT, LINE, Manifest};
+use crate::store::{Item, Store, pack};
 use crate::{Error, ErrorKind, Result};
 
 fn unwritable(cause: std::io::Error) -> Error {
@@ -33,6 +33,11 @@ impl<W: Write> Lines<W> {
     fn line(&mut self, value: &impl Serialize) -> Result<()> {
         let mut text = serde_json::to_vec(value).map_err(|cause| Error::internal("store.backup", cause))?;
         text.push(b'\n');
+        if text.len() as u64 > LINE {
+            let message =
+                "a file in the store is too large for a backup: files up to 100 MiB can be backed up";
+            return Err(Error::new(ErrorKind::Conflict, "store.backup", message).with_code("blob_too_large"));
+        }
         self.hash.update(&text);
         self.size += text.len() as u64;
         self.out.write_all(&text).map_err(unwritable)
@@ -83,10 +88,13 @@ async fn write(store: &dyn Store, since: Option<u64>, out: &mut (dyn Write + Sen
             Some(delta) => delta.choose(page),
             None => page,
         };
-        for item in &page {
+        for mut item in page {
+            if let Item::Blob { hash, bytes } = &mut item {
+                *bytes = pack::unpack(hash, std::mem::take(bytes))?;
+            }
             items += 1;
             records += u64::from(matches!(item, Item::Record(_)));
-            lines.line(item)?;
+            lines.line(&item)?;
         }
     }
     for item in delta.iter_mut().flat_map(Delta::gone) {

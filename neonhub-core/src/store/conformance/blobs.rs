@@ -1,7 +1,7 @@
 //! Blobs.
 
 use super::offered;
-use crate::store::{Item, SharedStore, Snapshot, transfer};
+use crate::store::{Item, SharedStore, Snapshot, pack};
 use crate::{Result, Timestamp};
 
 /// Blobs are found by their content and stored once.
@@ -55,8 +55,8 @@ async fn plain_blobs(mut snapshot: Box<dyn Snapshot>) -> Result<Vec<Vec<u8>>> {
             return Ok(found);
         }
         for item in page {
-            if let Item::Blob { hash, data } = item {
-                found.push(transfer::blob_bytes(&hash, &data)?);
+            if let Item::Blob { hash, bytes } = item {
+                found.push(pack::unpack(&hash, bytes)?);
             }
         }
     }

@@ -129,3 +129,11 @@ fn bodies_that_only_change_values_are_not_looked_at_closely() {
     }
     assert!(!may_lose("{", one), "a damaged body has nothing to keep");
 }
+
+#[test]
+fn of_elements_that_look_alike_each_keeps_its_own() {
+    let old = json!({ "id": "s", "rooms": [{ "town": "A" }, { "town": "A", "floor": 1 },
+        { "town": "A", "floor": 2 }, { "town": "A", "floor": 3 }] });
+    let new = changed(&old, |shop| shop.name = "New".into());
+    assert_eq!((&new["name"], &new["rooms"]), (&json!("New"), &old["rooms"]));
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::store::batch::{self, next_rev};
 use crate::store::{
-    Change, ChangeOp, Family, FeedEntry, Item, Key, Kind, Order, Query, RecordItem, Row, Write, grow,
+    Change, ChangeOp, Family, FeedEntry, Item, Key, Kind, Order, Query, RecordItem, Row, Write, grow, pack,
     transfer,
 };
 use crate::tenancy::WorkspaceId;
@@ -129,7 +129,10 @@ impl State {
             seq: *seq,
             hash: crate::store_hex(hash),
         });
-        let blobs = self.blobs.iter().map(|(hash, (bytes, _))| transfer::blob_item(hash.clone(), bytes));
+        let blobs = self
+            .blobs
+            .iter()
+            .map(|(hash, (bytes, _))| Item::Blob { hash: hash.clone(), bytes: bytes.clone() });
         kinds.chain(records).chain(chains).chain(blobs).chain(self.feed.iter().map(transfer::feed_item))
     }
 
@@ -155,8 +158,8 @@ impl State {
                 let name = transfer::kind_of(&chain, 0, &[]).name;
                 self.chains.insert((workspace, name), (seq, transfer::hash_bytes(&hash)?));
             }
-            Item::Blob { hash, data } => {
-                let bytes = transfer::blob_bytes(&hash, &data)?;
+            Item::Blob { hash, bytes } => {
+                let bytes = pack::unpack(&hash, bytes)?;
                 self.blobs.insert(hash, (bytes, SystemClock.now()));
             }
             Item::Feed { seq, workspace, at, changes } => {

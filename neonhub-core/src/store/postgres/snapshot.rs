@@ -11,7 +11,7 @@ use super::escape::{escape, unescape};
 use super::read::{self, EVERYWHERE, FENCE};
 use super::session::take;
 use super::steps::{Columns, insert_text};
-use crate::store::transfer::{blob_bytes, blob_item, feed_item, hash_bytes, kind_of, undeclared};
+use crate::store::transfer::{feed_item, hash_bytes, kind_of, undeclared};
 use crate::store::{Item, Kind, RecordItem, Row, Snapshot, compact, pack};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
@@ -184,13 +184,7 @@ async fn chains(client: &Object) -> Result<Vec<Item>> {
 async fn blobs(client: &Object, after: &str) -> Result<Vec<Item>> {
     let text = "SELECT hash, bytes FROM _blob WHERE hash > $1 ORDER BY hash LIMIT $2";
     let rows = client.query(text, &[&after, &BLOBS]).await.map_err(sql)?;
-    rows.iter()
-        .map(|r| {
-            let hash = unescape(r.get(0));
-            let plain = pack::unpack(&hash, r.get(1))?;
-            Ok(blob_item(hash, &plain))
-        })
-        .collect()
+    Ok(rows.iter().map(|r| Item::Blob { hash: unescape(r.get(0)), bytes: r.get(1) }).collect())
 }
 
 /// Takes items in, one transaction for all of them.
@@ -270,8 +264,8 @@ async fn take_one(client: &Object, declared: &[Kind], item: Item) -> Result<()> 
                         ON CONFLICT (workspace_id, chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
             run(client, text, &[&ws, &chain, &seq.cast_signed(), &&hash[..]]).await
         }
-        Item::Blob { hash, data } => {
-            let kept = pack::pack_aside(blob_bytes(&hash, &data)?).await?;
+        Item::Blob { hash, bytes } => {
+            let kept = pack::pack_aside(pack::unpack(&hash, bytes)?).await?;
             super::upkeep::put_blob(client, &hash, &kept).await
         }
         Item::Feed { seq, workspace, at, changes } => feed(client, seq, workspace, at, changes).await,

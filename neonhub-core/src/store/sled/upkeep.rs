@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sled_db::{Batch as Writes, Db, IVec};
 
-use super::super::transfer::{self, blob_bytes, blob_item, hash_bytes, undeclared};
+use super::super::transfer::{self, hash_bytes, undeclared};
 use super::super::{Damage, Figures, Item, Key, Kind, KindFigures, grow, pack};
 use super::entry::{self, Stored};
 use super::{described, failed};
@@ -270,8 +270,7 @@ pub(super) fn everything(db: &Db) -> Result<(u64, Vec<Item>)> {
     for found in entries(db, b"b") {
         let (key, value) = found?;
         let hash = entry::text(key.get(1..).unwrap_or_default())?;
-        let plain = pack::unpack(&hash, split(&value).1.to_vec())?;
-        out.push(blob_item(hash, &plain));
+        out.push(Item::Blob { hash, bytes: split(&value).1.to_vec() });
     }
     for found in entries(db, b"f") {
         out.push(item(&found?.1)?);
@@ -299,7 +298,7 @@ pub(super) fn load(db: &Db, items: Vec<Item>) -> Result<()> {
             Item::Chain { workspace, chain, seq, hash } => {
                 writes.insert(entry::chain_key(&workspace, &chain), entry::head(&(seq, hash_bytes(&hash)?)));
             }
-            Item::Blob { hash, data } => put_blob(db, &hash, blob_bytes(&hash, &data)?)?,
+            Item::Blob { hash, bytes } => put_blob(db, &hash, pack::unpack(&hash, bytes)?)?,
             Item::Feed { seq, .. } => writes.insert(entry::feed_key(seq), entry::json(&item)?),
         }
     }

@@ -56,10 +56,9 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `Config` for a missing folder, a folder on a network file system (code `network_file_system`), a folder or file
-    /// without write rights, or a file of a newer version, naming both versions; `Corrupted` for a file that is no NeonHub store; `Unavailable` when the disk is
-    /// full or another process holds the file for over 30 s.
+    /// without write rights, or a file of a newer version, naming both versions; `Corrupted` for a file that is no
+    /// NeonHub store; `Unavailable` when the disk is full or another process holds the file for over 30 s.
     pub async fn open(path: &Path) -> Result<Self> {
-        check_folder(path)?;
         mount::check(path)?;
         Self::open_anywhere(path).await
     }
@@ -68,7 +67,7 @@ impl SqliteStore {
     /// locks of the file system hold.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), but for `network_file_system`.
     pub async fn open_anywhere(path: &Path) -> Result<Self> {
         check_folder(path)?;
         let mut connection = connect(path)?;

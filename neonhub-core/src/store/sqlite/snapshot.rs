@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{failed, read, schema};
-use crate::store::transfer::{blob_bytes, blob_item, hash_bytes, kind_of, undeclared};
+use crate::store::transfer::{hash_bytes, kind_of, undeclared};
 use crate::store::{Item, Kind, RecordItem, Snapshot, compact, pack};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, Result};
@@ -168,9 +168,8 @@ fn blobs(c: &Connection, after: &str) -> Result<Vec<Item>> {
     let mut statement = c.prepare_cached(text).map_err(sql)?;
     let rows = statement.query_map((after, BLOBS), |r| Ok((r.get(0)?, r.get(1)?))).map_err(sql)?;
     rows.map(|row| {
-        let (hash, kept): (String, Vec<u8>) = row.map_err(sql)?;
-        let plain = pack::unpack(&hash, kept)?;
-        Ok(blob_item(hash, &plain))
+        let (hash, bytes) = row.map_err(sql)?;
+        Ok(Item::Blob { hash, bytes })
     })
     .collect()
 }
@@ -224,8 +223,8 @@ fn take(c: &Connection, declared: &[Kind], item: Item) -> Result<()> {
                 .map(drop)
                 .map_err(fail)
         }
-        Item::Blob { hash, data } => {
-            let kept = pack::pack(blob_bytes(&hash, &data)?);
+        Item::Blob { hash, bytes } => {
+            let kept = pack::pack(pack::unpack(&hash, bytes)?);
             super::upkeep::put_blob(c, &hash, &kept)
         }
         Item::Feed { seq, workspace, at, changes } => {

@@ -70,7 +70,7 @@ pub(super) const BY_NAME: usize = 4;
 pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rules = [
         rule(Hint::Cookie, r#"(?i)((?:set-)?cookie)\\*["']?\s*(?:[=:]|%3[ad])\s*[^\r\n]+"#, |_, c| named(c)),
-        rule(Hint::SecretName, &format!(r"(?i)<([a-z0-9_.-]*(?:{NAMED}))>[^<]+</"), |_, c| {
+        rule(Hint::SecretName, &format!(r"(?i)<([a-z0-9_.:-]*(?:{NAMED}))(?:\s[^<>]*)?>[^<]+</"), |_, c| {
             Some(format!("<{}>[redacted:field]</", group(c, 1)))
         }),
         rule(
@@ -82,7 +82,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         rule(
             Hint::SecretName,
             &format!(
-                r#"(?i)([a-z0-9_.-]*(?:{NAMED}))\\*["']?\s*(?:[=:]|%3[ad])\s*(?:\\+"[^"\\][^"]*"|"(?:[^"\\]|\\.)+"|'(?:[^'\\]|\\.)+'|[\\"']*(?:(?:basic|bearer|digest|token)(?:\s+|%20))?[^\s"',;}}&]+)"#
+                r#"(?i)([a-z0-9_.-]*(?:{NAMED}))\\*["']?\s*(?:[=:]|%3[ad])\s*(?:[a-z]+\(|[\[({{])*(?:\\+"[^"\\][^"]*"|"(?:[^"\\]|\\.)+"|'(?:[^'\\]|\\.)+'|[\\"']*(?:(?:basic|bearer|digest|token)(?:\s+|%20))?[^\s"',;}}&]+)"#
             ),
             |_, c| named(c),
         ),
@@ -157,10 +157,12 @@ fn is_basic(value: &str) -> bool {
 
 /// `logo@2x.png` is a picture for fine screens.
 fn is_picture(domain: &str) -> bool {
-    let mut bytes = domain.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_digit())
-        && bytes.next() == Some(b'x')
-        && bytes.next() == Some(b'.')
+    let form = domain.split_once("x.");
+    form.is_some_and(|(times, form)| {
+        times.len() == 1
+            && times.bytes().all(|b| b.is_ascii_digit())
+            && ["png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "ico"].contains(&form)
+    })
 }
 
 /// True behind a version, whose build follows a plus: `1.4.0+20261121`.
