@@ -3314,7 +3314,10 @@ export interface McpLink {
   state: McpState;
   /** Names of its tools as agents know them; empty unless they can be used. */
   tools: string[];
-  /** SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes. */
+  /**
+   * SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes. In `mcp.list`, which
+   * asks no server: over those that were accepted.
+   */
   toolsHash: string;
   /** How it is reached. */
   via: McpVia;
@@ -5457,13 +5460,13 @@ export interface Schedule {
   pauseAfterFailures: number;
   /** Why it does not. */
   pausedReason: string | null;
-  /** Who made it: its work has these rights at most. */
+  /** Who stands for it: who made it, or who last changed its target or resumed it with an input. */
   principal: string;
   /** Priority of its jobs. */
   priority: number;
   /** Further tries of a failed firing. */
   retries: number;
-  /** The rights of who made it. */
+  /** The rights that they had: its work has these at most. */
   rights: Permission[];
   /** Not before this instant. */
   startsAt: Date | null;

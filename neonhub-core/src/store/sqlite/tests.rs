@@ -100,6 +100,11 @@ async fn blobs_of_an_older_build_are_read_and_a_damaged_one_is_reported() {
     let found = store.check().await.unwrap();
     assert_eq!(found.iter().map(|d| (d.kind.as_str(), &d.id)).collect::<Vec<_>>(), [("_blob", &other)]);
     assert_eq!(store.blob_get(&other).await.unwrap_err().kind(), ErrorKind::Corrupted);
+    // It is in the way of what holds blobs, and of nothing else.
+    let backup = crate::store::write_backup(store.as_ref(), &mut Vec::new()).await;
+    assert_eq!(backup.unwrap_err().kind(), ErrorKind::Corrupted);
+    crate::store::export(store.as_ref(), None, |_| true, &mut Vec::new()).await.unwrap();
+    assert_eq!(crate::store::sweep_blobs(store.as_ref(), Timestamp::from_millis(i64::MAX)).await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6130,7 +6130,9 @@ class McpLink(Shown):
     """Names of its tools as agents know them; empty unless they can be used."""
 
     tools_hash: str
-    """SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes."""
+    """SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes. In `mcp.list`,
+    which asks no server: over those that were accepted.
+    """
 
     via: McpVia
     """How it is reached."""
@@ -9641,7 +9643,7 @@ class Schedule(Shown):
     """Why it does not."""
 
     principal: str
-    """Who made it: its work has these rights at most."""
+    """Who stands for it: who made it, or who last changed its target or resumed it with an input."""
 
     priority: int
     """Priority of its jobs."""
@@ -9650,7 +9652,7 @@ class Schedule(Shown):
     """Further tries of a failed firing."""
 
     rights: list[Permission]
-    """The rights of who made it."""
+    """The rights that they had: its work has these at most."""
 
     starts_at: datetime | None = None
     """Not before this instant."""

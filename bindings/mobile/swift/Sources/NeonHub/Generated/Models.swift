@@ -9664,7 +9664,8 @@ public struct McpLink: Codable, Sendable, Hashable {
     public var state: McpState
     /// Names of its tools as agents know them; empty unless they can be used.
     public var tools: [String]
-    /// SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes.
+    /// SHA-256 over the tools it has now, hex: what `accept` of `mcp.refresh` takes. In `mcp.list`,
+    /// which asks no server: over those that were accepted.
     public var toolsHash: String
     /// How it is reached.
     public var via: McpVia
@@ -15563,13 +15564,13 @@ public struct Schedule: Codable, Sendable, Hashable {
     public var pauseAfterFailures: Int
     /// Why it does not.
     public var pausedReason: String?
-    /// Who made it: its work has these rights at most.
+    /// Who stands for it: who made it, or who last changed its target or resumed it with an input.
     public var principal: String
     /// Priority of its jobs.
     public var priority: Int
     /// Further tries of a failed firing.
     public var retries: Int
-    /// The rights of who made it.
+    /// The rights that they had: its work has these at most.
     public var rights: [Permission]
     /// Not before this instant.
     public var startsAt: Date?

@@ -3824,7 +3824,7 @@ public data class Manifest(
  * @property state Whether its tools can be used.
  * @property tools Names of its tools as agents know them; empty unless they can be used.
  * @property toolsHash SHA-256 over the tools it has now, hex: what `accept` of
- *   `mcp.refresh` takes.
+ *   `mcp.refresh` takes. In `mcp.list`, which asks no server: over those that were accepted.
  * @property via How it is reached.
  */
 @Serializable
@@ -6188,10 +6188,11 @@ public enum class RunStatus(public val word: String) {
  * @property pauseAfterFailures Pauses itself after so many failed sessions in a row; 0 for
  *   never.
  * @property pausedReason Why it does not.
- * @property principal Who made it: its work has these rights at most.
+ * @property principal Who stands for it: who made it, or who last changed its target or
+ *   resumed it with an input.
  * @property priority Priority of its jobs.
  * @property retries Further tries of a failed firing.
- * @property rights The rights of who made it.
+ * @property rights The rights that they had: its work has these at most.
  * @property startsAt Not before this instant.
  * @property target What it starts.
  * @property `when` When.
