@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use neonhub_core::store::Item;
 
 use super::*;
+use crate::consent::ops::RecordConsent;
+use crate::consent::{Channel, ProofMethod};
 
 #[tokio::test]
 async fn what_names_a_person_says_so() {
@@ -13,6 +15,7 @@ async fn what_names_a_person_says_so() {
     let draft = w.email_draft(None).await;
     w.cx.call(create(&draft, &jane)).await.unwrap();
     w.work().await;
+    w.cx.call(RecordConsent::revoke(jane.clone(), Channel::Email, ProofMethod::Api)).await.unwrap();
     let (mut snapshot, mut about_jane) = (w.cx.store().snapshot().await.unwrap(), BTreeSet::new());
     loop {
         let page = snapshot.next().await.unwrap();
