@@ -163,6 +163,8 @@ async fn what_was_said_before_a_step_back_goes_before_what_was_said_after_it() {
     let cx = open(&Arc::new(MemoryStore::new()), &wall).await;
     let first = cx.call(Enqueue { job: job("good") }).await.unwrap();
     wall.0.store(START - 24 * HOUR, Ordering::SeqCst);
+    // The steady clock goes on meanwhile: of one millisecond the ids would tell, which say nothing of a step.
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let second = cx.call(Enqueue { job: job("good") }).await.unwrap();
     assert!(second.run_at < first.run_at);
     let queue = cx.hub().queue("suite.failing").unwrap();
