@@ -164,16 +164,20 @@ async fn exchange(
 /// The principal of a request, by its key. A request counts as one call of the key, or of the address when its key is
 /// none.
 async fn caller(request: &Request<Incoming>, from: SocketAddr, cx: &Scope) -> Result<Scope> {
-    let source = cx.from_address(&from.ip().to_string());
+    let address = from.ip().to_string();
     match of_key(request, cx).await {
         Ok(scope) => {
             if let Some((counted, bucket)) = scope.own_bucket() {
                 scope.admit_bucket(counted, &bucket).await?;
             }
-            Ok(scope.from_address(&from.ip().to_string()))
+            Ok(scope.from_address(&address))
         }
         Err(error) => {
-            source.admit(Counted::Source, source.ip_hash().unwrap_or_default()).await?;
+            // A store that is away is nobody's wrong key.
+            if error.kind() == ErrorKind::Unauthenticated {
+                let source = cx.from_address(&address);
+                source.admit(Counted::Source, source.ip_hash().unwrap_or_default()).await?;
+            }
             Err(error)
         }
     }
