@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub use neonhub_agents::{
-    brand, campaign, consent, email, gate, guardrail, link, people, send, sms, template, voice,
+    brand, campaign, consent, email, gate, guardrail, link, orchestrator, people, registry, send, sms,
+    template, voice,
 };
 pub use neonhub_connectors as connectors;
 #[cfg(feature = "doubles")]

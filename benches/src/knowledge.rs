@@ -9,7 +9,6 @@ mod local;
 mod minilm;
 mod packages;
 mod peers;
-mod process;
 mod quality;
 mod searched;
 mod texts;

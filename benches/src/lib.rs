@@ -4,10 +4,14 @@
 //! The ratio is the number to keep: it moves less with the machine than the values do.
 //! A goal that is missed stays in the table as missed.
 
+mod agents;
 pub mod crash;
 mod knowledge;
 mod languages;
+mod load;
 mod measure;
+mod medians;
+mod process;
 mod report;
 mod row;
 mod runtime;
@@ -31,6 +35,7 @@ pub const GROUPS: &[(&str, &[Part])] = &[
     ("knowledge", knowledge::PARTS),
     ("runtime", runtime::PARTS),
     ("languages", languages::PARTS),
+    ("agents", agents::PARTS),
 ];
 
 /// Plays a child process of a measurement; `started` is when this process began.
@@ -41,6 +46,7 @@ pub fn child(started: std::time::Instant, arguments: &[String]) -> Result<()> {
     match arguments {
         [part, ..] if part.starts_with("runtime-") => runtime::child(started, arguments),
         [part, ..] if part.starts_with("knowledge-") => knowledge::child(arguments),
+        [part, ..] if part.starts_with("agents-") => agents::child(arguments),
         _ => spine::child(started, arguments),
     }
 }

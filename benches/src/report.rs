@@ -8,29 +8,34 @@ use crate::{Result, Row};
 
 const HEAD: [&str; 7] = ["row", "ours", "rival", "its value", "ratio", "goal", ""];
 
-/// Prints the rows as a table, with the number of missed goals below.
+/// Prints the rows that have a goal as a table, with the number of missed goals below.
 pub fn print(group: &str, rows: &[Row]) {
     print!("{}", table(group, rows));
 }
 
 fn table(group: &str, rows: &[Row]) -> String {
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.has_goal()).collect();
     let mut lines = vec![HEAD.map(str::to_owned)];
-    lines.extend(rows.iter().map(Row::cells));
-    let mut widths = [0; HEAD.len()];
-    for line in &lines {
+    lines.extend(rows.iter().map(|row| row.cells()));
+    let missed = rows.iter().filter(|row| !row.holds()).count();
+    format!("\n{group}\n{}{} goals, {missed} missed\n", aligned(&lines), rows.len())
+}
+
+/// Lines of cells in columns.
+pub(crate) fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut text = format!("\n{group}\n");
-    for line in &lines {
+    let mut text = String::new();
+    for line in lines {
         let cells: Vec<String> =
             line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
-    let missed = rows.iter().filter(|row| !row.holds()).count();
-    text.push_str(&format!("{} goals, {missed} missed\n", rows.len()));
     text
 }
 
@@ -63,6 +68,15 @@ mod tests {
         let text = table("spine", &rows());
         assert!(text.contains("2 goals, 1 missed"), "{text}");
         assert!(text.lines().any(|line| line.starts_with("cold open") && line.ends_with("MISSED")), "{text}");
+    }
+
+    #[test]
+    fn a_row_without_a_goal_stands_in_the_file_alone() {
+        let mut rows = rows();
+        rows.push(Row::new("rig: runs", 1.0, "runs/s", Goal::Shown));
+        let text = table("agents", &rows);
+        assert!(text.contains("2 goals, 1 missed") && !text.contains("rig"), "{text}");
+        assert_eq!(rows[2].to_json()["holds"], Value::Null);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum Goal {
     RatioAtLeast(f64),
     /// Our value is at most this many times the rival's.
     RatioAtMost(f64),
+    /// None: the value stands in the result file, and not in the table.
+    Shown,
 }
 
 /// One measured row.
@@ -61,10 +63,17 @@ impl Row {
             Goal::AtMost(bound) => self.ours <= bound,
             Goal::RatioAtLeast(bound) => self.ratio().is_some_and(|ratio| ratio >= bound),
             Goal::RatioAtMost(bound) => self.ratio().is_some_and(|ratio| ratio <= bound),
+            Goal::Shown => true,
         }
     }
 
-    /// The goal in words: `>= 5000 sends/s`, `<= 3x`.
+    /// Whether there is a goal to reach.
+    #[must_use]
+    pub fn has_goal(&self) -> bool {
+        self.goal != Goal::Shown
+    }
+
+    /// The goal in words: `>= 5000 sends/s`, `<= 3x`; `-` without one.
     #[must_use]
     pub fn goal(&self) -> String {
         match self.goal {
@@ -72,6 +81,7 @@ impl Row {
             Goal::AtMost(bound) => format!("<= {bound} {}", self.unit),
             Goal::RatioAtLeast(bound) => format!(">= {bound}x"),
             Goal::RatioAtMost(bound) => format!("<= {bound}x"),
+            Goal::Shown => "-".to_owned(),
         }
     }
 
@@ -86,7 +96,7 @@ impl Row {
             "peer_value": self.peer.as_ref().map(|(_, value)| value),
             "ratio": self.ratio(),
             "goal": self.goal(),
-            "holds": self.holds(),
+            "holds": self.has_goal().then(|| self.holds()),
         })
     }
 
@@ -104,9 +114,10 @@ impl Row {
     }
 }
 
-/// Three significant digits are what a bench of this kind can promise.
-fn rounded(value: f64) -> String {
+/// Three significant digits are what a bench of this kind can promise; no number is `none`.
+pub(crate) fn rounded(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => "none".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),

@@ -2,7 +2,6 @@
 
 mod door;
 mod kill;
-mod medians;
 mod peers;
 mod queue;
 mod redis;

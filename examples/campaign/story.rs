@@ -100,13 +100,8 @@ async fn learn(cx: &Scope, campaign: &Campaign, folder: &Path) -> Result<Vec<Fai
 /// The space and dataset that the brand's documents live in.
 async fn make_library(cx: &Scope) -> Result<()> {
     let space = CreateSpace { name: BRAND_VOICE.into(), ..Default::default() };
-    let dataset = CreateDataset {
-        space: BRAND_VOICE.into(),
-        name: BRAND_VOICE.into(),
-        kind: neonhub::knowledge::DatasetKind::default(),
-        acl: Vec::new(),
-        purposes: Vec::new(),
-    };
+    let dataset =
+        CreateDataset { space: BRAND_VOICE.into(), name: BRAND_VOICE.into(), ..CreateDataset::default() };
     let is_there = |error: &neonhub::Error| error.kind() == ErrorKind::AlreadyExists;
     cx.call(space).await.map(drop).or_else(|e| if is_there(&e) { Ok(()) } else { Err(e) })?;
     cx.call(dataset).await.map(drop).or_else(|e| if is_there(&e) { Ok(()) } else { Err(e) })

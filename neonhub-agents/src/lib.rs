@@ -5,10 +5,13 @@ pub mod brand;
 pub mod campaign;
 pub mod consent;
 pub mod email;
+pub mod eval;
 pub mod gate;
 pub mod guardrail;
 pub mod link;
+pub mod orchestrator;
 pub mod people;
+pub mod registry;
 pub mod send;
 pub mod sms;
 pub mod template;
@@ -20,5 +23,6 @@ use neonhub_core::HubBuilder;
 pub fn install(builder: HubBuilder) -> HubBuilder {
     let builder = people::install(consent::install(brand::install(builder)));
     let builder = send::install(gate::install(link::install(sms::install(builder))));
-    campaign::install(voice::install(builder))
+    let builder = registry::install(campaign::install(voice::install(builder)));
+    eval::install(orchestrator::install(builder))
 }

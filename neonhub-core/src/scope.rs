@@ -17,7 +17,7 @@ use crate::hub::Hub;
 use crate::op::Unit;
 use crate::permission::{Permission, PermissionSet, Role};
 use crate::seal::Sealer;
-use crate::store::Store;
+use crate::store::{Consistency, Store};
 use crate::telemetry::TraceContext;
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Rng, Seed, Timestamp};
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) correlation: Arc<str>,
     pub(crate) cancel: CancelToken,
     pub(crate) writing: Writing,
+    /// How fresh its reads must be.
+    pub(crate) consistency: Consistency,
     /// The caller's trace.
     pub(crate) trace: Option<TraceContext>,
     /// The event that is being handled.
@@ -111,6 +113,7 @@ impl Scope {
             correlation,
             cancel: CancelToken::new(),
             writing: Writing::None,
+            consistency: Consistency::Strong,
             trace: None,
             causation: None,
         }))
@@ -137,6 +140,7 @@ impl Scope {
             correlation: Arc::clone(&old.correlation),
             cancel: old.cancel.clone(),
             writing: old.writing.clone(),
+            consistency: old.consistency,
             trace: old.trace.clone(),
             causation: old.causation.clone(),
         };
@@ -173,6 +177,16 @@ impl Scope {
     pub fn fork(&self, labels: &[&str]) -> Scope {
         let labels: Vec<&[u8]> = labels.iter().map(|l| l.as_bytes()).collect();
         self.with(|inner| inner.seed = inner.seed.split(&labels))
+    }
+
+    /// A scope whose reads, and those of operations that only read, need be as fresh as this. See [`Consistency`] for what
+    /// it leaves alone.
+    #[must_use]
+    pub fn with_consistency(&self, consistency: Consistency) -> Scope {
+        if self.0.consistency == consistency {
+            return self.clone();
+        }
+        self.with(|inner| inner.consistency = consistency)
     }
 
     /// This scope outside the running operation: calls made through it commit on their own.

@@ -70,3 +70,32 @@ async fn a_stream_ends_with_the_membership_that_opened_it() {
     // The event of the removal makes it look, not the next minute.
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn who_joins_and_who_is_turned_away_is_in_the_audit_log() {
+    let hub = Hub::builder().store_backend(Arc::new(MemoryStore::new())).build().await.unwrap();
+    let owner = hub.workspace("default").await.unwrap();
+    let made = call(&owner, "members.invite", json!({ "user": "ada", "role": "admin" })).await.unwrap();
+    for _ in 0..2 {
+        hub.member("default", "ada").await.unwrap();
+    }
+    assert!(hub.member("default", "eve").await.is_err());
+    let key = call(&owner, "api_keys.create", json!({ "name": "shop", "permissions": ["read:content"] }))
+        .await
+        .unwrap();
+    let mut wrong = key["secret"].as_str().unwrap().to_owned();
+    hub.api_key(&wrong).await.unwrap();
+    let last = if wrong.ends_with('a') { "b" } else { "a" };
+    wrong.replace_range(wrong.len() - 1.., last);
+    assert!(hub.api_key(&wrong).await.is_err());
+    for (action, who) in [("hub.member", json!("eve")), ("hub.api_key", key["key"]["id"].clone())] {
+        let found = call(&owner, "audit.query", json!({ "action": action })).await.unwrap();
+        let rows = found["items"].as_array().unwrap();
+        assert_eq!(rows.len(), 1, "{action}");
+        assert_eq!((&rows[0]["outcome"], &rows[0]["actor"]["id"]), (&json!("denied"), &who), "{action}");
+    }
+    let found = call(&owner, "audit.query", json!({ "action": "members.join" })).await.unwrap();
+    let rows = found["items"].as_array().unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((&rows[0]["target_id"], &rows[0]["actor"]["id"]), (&made["id"], &json!("ada")));
+}

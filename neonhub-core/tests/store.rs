@@ -473,6 +473,26 @@ async fn the_operations_work_by_name_and_ask_for_their_rights() {
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{name}");
     }
     assert!(!Path::new(&at("v")).exists());
+    for (name, rows) in [
+        ("store.backup", 1),
+        ("store.restore", 1),
+        ("store.migrate", 1),
+        ("store.repair", 1),
+        ("store.export", 1),
+        ("store.check", 0),
+    ] {
+        let found = call(&cx, "audit.query", json!({ "action": name })).await.unwrap();
+        let done = found["items"].as_array().unwrap().iter().filter(|row| row["outcome"] == "ok").count();
+        assert_eq!(done, rows, "{name}");
+    }
+    let found = call(&other, "audit.query", json!({ "action": "store.import" })).await.unwrap();
+    assert!(found["items"].as_array().unwrap().len() >= 3);
+    // Files of the machine by their names are for the host alone, whatever the rights.
+    let agent =
+        neonhub_core::Principal::Agent { name: "a".into(), run: "r".into(), acts_for: "user:owner".into() };
+    let agent = hub.scope("other", agent, neonhub_core::Role::Owner).await.unwrap();
+    let import = json!({ "source": at("x"), "dry_run": true });
+    assert_eq!(call(&agent, "store.import", import).await.unwrap_err().code(), "host_only");
     hub.close().await.unwrap();
 }
 

@@ -39,20 +39,21 @@ mod memory;
 mod space;
 mod vector;
 
-pub use chunk::{Chunk, ChunkOptions, chunk, count_tokens, embedded_text};
+pub use chunk::{Chunk, ChunkOptions, chunk, chunk_for, count_tokens, embedded_text};
 pub use context::{BuildContext, BuiltContext, ContextBlock, ContextItem, Dropped, PartKind, PartLimits};
 pub use conversation::{
     AppendMessage, CloseConversation, Conversation, ConversationHit, ConversationId, ConversationKind,
-    ConversationPage, ConversationStatus, GetConversation, ListConversations, MarkRead, MergeConversations,
-    Message, MessageEmbedding, MessageHit, MessageId, MessagePart, MessageRole, SearchConversations,
-    SimilarConversations, StartConversation, UnmergeConversations,
+    ConversationPage, ConversationStatus, ConversationSummary, GetConversation, ListConversations, MarkRead,
+    MergeConversations, Message, MessageEmbedding, MessageHit, MessageId, MessagePart, MessageRole,
+    SearchConversations, SimilarConversations, StartConversation, SummarizeConversation,
+    SummarizedConversation, SummaryId, UnmergeConversations,
 };
 #[cfg(feature = "local")]
 pub use embed::LocalModel;
 pub use embed::{BucketCounts, EmbedKind, Embedder, EmbedderConfig, EndpointModel, OfflineHash, embed_all};
 pub use extract::{
     Block, BlockKind, Extracted, Format, HiddenReason, HiddenText, Link, MAX_CHARS, MAX_FILE_BYTES,
-    MAX_PAGES, Origin, Warning, WarningCode, extract,
+    MAX_PAGES, Ocr, OcrPage, Origin, Warning, WarningCode, extract,
 };
 #[cfg(any(test, feature = "testing"))]
 pub use index::conformance as vector_conformance;
@@ -67,12 +68,12 @@ pub use memory::{
     SubjectKind,
 };
 pub use space::{
-    CATALOGUE, ChunkRecord, CompactKnowledge, CreateDataset, CreateSpace, Dataset, DatasetId, DatasetKind,
-    DeleteDataset, DeleteDocument, DiffPassage, DiffVersions, Document, DocumentId, DocumentState,
-    DocumentText, EmbedTexts, Failure, FolderFault, FolderReport, GetDataset, GetDocument, GetSpace, GetText,
-    Given, Hit, IngestFolder, IngestText, IngestUrl, KINDS, Knowledge, KnowledgeCompacted, ListDatasets,
-    ListDocuments, ListSpaces, ListVersions, MigrateSpace, Migration, MigrationPlan, NextVector,
-    ReprocessDocument, Reranker, RestoreDocument, RetireSpace, SearchFilters, SearchKnowledge, SearchMode,
-    SearchResult, Space, SpaceId, SpaceState, Trust, UpdateDataset, UpdateSpace, UploadDocument, VectorKind,
-    Vectors, VersionDiff, install, install_with,
+    AiEmbed, AiVectors, CATALOGUE, ChunkRecord, CompactKnowledge, CreateDataset, CreateSpace, Dataset,
+    DatasetId, DatasetKind, DeleteDataset, DeleteDocument, DiffPassage, DiffVersions, Distance, Document,
+    DocumentId, DocumentState, DocumentText, EmbedTexts, Failure, FolderFault, FolderReport, GetDataset,
+    GetDocument, GetSpace, GetText, Given, Hit, IngestFolder, IngestText, IngestUrl, KINDS, Knowledge,
+    KnowledgeCompacted, ListDatasets, ListDocuments, ListSpaces, ListVersions, MigrateSpace, Migration,
+    MigrationPlan, NextVector, ReprocessDocument, Reranker, RestoreDocument, RetireSpace, SearchFilters,
+    SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust, UpdateDataset, UpdateSpace,
+    UploadDocument, VectorKind, Vectors, VersionDiff, install, install_with,
 };

@@ -12,13 +12,16 @@ use crate::steps::with_table;
 use crate::system;
 use crate::workspace::Workspace;
 
-const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, knowledge, runtime, languages)";
+const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, knowledge, runtime, languages, agents)";
 
 /// What knowledge is measured against.
 const SEARCH_PEERS: &str = "benches/python/knowledge.txt";
 
 /// Queues of Node that ours is measured against, and the programs that measure them.
 const QUEUE_PEERS: &str = "benches/node";
+
+/// What agents are measured against: libraries of Python, of Node, and a workspace of Rust.
+const AGENT_PEERS: [&str; 3] = ["benches/python/agents.txt", "benches/node/agents", "benches/rig/Cargo.toml"];
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +62,8 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     with_table(|steps| {
         let mut found = Found::new();
-        if request.has("spine", "python") || request.has("languages", "python") {
+        let has_python_agents = request.has("agents", "python") || request.has("agents", "persisted");
+        if request.has("spine", "python") || request.has("languages", "python") || has_python_agents {
             steps.run("python wheel, as shipped", 1_200, || {
                 let tools = Tools::install(&workspace)?;
                 let wheel = tools.build_wheel(&workspace, SHIPPED)?;
@@ -72,20 +76,26 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
         if has_queue || has_server {
             steps.run("queues of Python and Node, and Redis", 300, || {
                 found.push(("NEONHUB_BENCH_PYTHON", Tools::install(&workspace)?.python()));
-                found.push(("NEONHUB_BENCH_NODE", node_queues(&workspace)?));
+                found.push(("NEONHUB_BENCH_NODE", node_peers(&workspace, QUEUE_PEERS, "bench-node")?));
                 found.push(("NEONHUB_BENCH_REDIS", system::redis(&workspace.root)?));
                 Ok(())
             })?;
         }
         if request.group == "knowledge" {
             steps.run("search libraries of Python, and texts", 900, || {
-                let tools = Tools::install_peers(&workspace, SEARCH_PEERS)?;
+                let tools = Tools::install_search_peers(&workspace, SEARCH_PEERS)?;
                 found.push(("NEONHUB_BENCH_PYTHON", tools.python()));
                 found.push(("NEONHUB_BENCH_TEXTS", system::package_descriptions(&workspace)?));
                 Ok(())
             })?;
         }
-        if request.has("languages", "node") {
+        if request.group == "agents" {
+            steps.run("agent libraries of Rust, Python and Node", 900, || {
+                found.extend(agent_peers(&workspace, &request)?);
+                Ok(())
+            })?;
+        }
+        if request.has("languages", "node") || request.has("agents", "node") {
             steps.run("node package, release", 1_200, || {
                 node::tools(&workspace)?;
                 node::build(&workspace, &[])
@@ -109,15 +119,42 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
                 Ok(())
             })?;
         }
-        // The first run makes the vectors of its texts, which later ones read.
-        let budget = if request.group == "knowledge" { 1_500 } else { 900 };
+        let budget = match request.group {
+            // The first run makes the vectors of its texts, which later ones read.
+            "knowledge" => 1_500,
+            "agents" => 1_800,
+            _ => 900,
+        };
         steps.run(&format!("bench {}", request.group), budget, || measure(&workspace, &request, found))
     })
 }
 
-/// Installs the queues of Node into the target folder, beside the programs that measure them. Gives the folder.
-fn node_queues(workspace: &Workspace) -> Result<PathBuf> {
-    let (from, to) = (workspace.root.join(QUEUE_PEERS), workspace.target.join("bench-node"));
+/// Installs or builds what the parts that are asked for are measured beside.
+fn agent_peers(workspace: &Workspace, request: &Request<'_>) -> Result<Found> {
+    let [python, node, rig] = AGENT_PEERS;
+    let has = |part: &str| request.has("agents", part);
+    let mut found = Found::new();
+    if has("python") || has("persisted") {
+        let tools = Tools::install_peers(workspace, "python-agents", python)?;
+        found.push(("NEONHUB_BENCH_AGENTS_PYTHON", tools.python()));
+    }
+    if has("node") {
+        found.push(("NEONHUB_BENCH_AGENTS_NODE", node_peers(workspace, node, "bench-node-agents")?));
+    }
+    if has("rust") {
+        // A workspace and a folder of its own: its features are not those of ours.
+        let folder = workspace.target.join("bench-rig");
+        let build = workspace.cargo("build").args(["--release", "--locked", "--manifest-path", rig]);
+        build.arg("--target-dir").arg(&folder).run()?;
+        let program = format!("neonhub-bench-rig{}", std::env::consts::EXE_SUFFIX);
+        found.push(("NEONHUB_BENCH_RIG", folder.join("release").join(program)));
+    }
+    Ok(found)
+}
+
+/// Installs libraries of Node into the target folder, beside the programs that measure them. Gives the folder.
+fn node_peers(workspace: &Workspace, from: &str, to: &str) -> Result<PathBuf> {
+    let (from, to) = (workspace.root.join(from), workspace.target.join(to));
     std::fs::create_dir_all(&to).doing(format!("make {}", to.display()))?;
     for entry in std::fs::read_dir(&from).doing(format!("list {}", from.display()))?.flatten() {
         if entry.path().is_file() {
@@ -163,6 +200,8 @@ mod tests {
         let request = Request::read(&options).unwrap();
         assert_eq!(request, Request { group: "spine", is_quick: true, only: Some("queue") });
         assert!(request.has("spine", "queue") && !request.has("spine", "python"));
+        let options = words("agents");
+        assert!(Request::read(&options).unwrap().has("agents", "persisted"));
         for wrong in ["--quick", "spine other", "spine --only", "spine --fast"] {
             assert!(Request::read(&words(wrong)).is_err(), "{wrong}");
         }

@@ -44,7 +44,8 @@ Usage: cargo xtask TASK [OPTIONS]
                              --check writes nothing and fails when a file is stale
   bench GROUP [--quick] [--only PART]
                              measure a group in release mode next to its rivals, print the table and
-                             write target/bench/GROUP.json (groups: spine, knowledge, runtime, languages)
+                             write target/bench/GROUP.json (groups: spine, knowledge, runtime, languages,
+                             agents)
   crash GROUP [--kills N] [--seed N]
                              kill a child process at seeded points, reopen and check (groups: store, knowledge, campaign,
                              runtime, fleet; runtime is both the embedded store and a PostgreSQL server that is

@@ -68,9 +68,12 @@ pub(crate) fn fresh(workspace: &Workspace) -> Result<()> {
     let install = ["install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts"];
     Process::new(NPM, &fresh).args(install).args(files(&packs, "tgz")?).run()?;
     let examples = workspace.root.join("examples/node");
-    let hello = fresh.join("hello.mjs");
-    std::fs::copy(examples.join("hello.mjs"), &hello).doing("copy hello.mjs")?;
-    Process::new("node", &fresh).arg(&hello).run()?;
+    for name in ["hello.mjs", "ingest.mjs"] {
+        let program = fresh.join(name);
+        std::fs::copy(examples.join(name), &program).doing(format!("copy {name}"))?;
+        // The first one takes no folder and passes it over.
+        Process::new("node", &fresh).arg(&program).arg(workspace.root.join("examples/data/brand")).run()?;
+    }
     let tsc = folder(workspace).join("node_modules/typescript/bin/tsc");
     let types = folder(workspace).join("node_modules/@types");
     Process::new("node", &fresh)

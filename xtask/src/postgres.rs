@@ -15,6 +15,8 @@ pub(crate) const URL: &str = "NEONHUB_TEST_DATABASE_URL";
 const STORE: &str = "NEONHUB_TEST_STORE";
 /// Stops the server as a crash would (`stop`) and starts it again (`start`): a script.
 const CONTROL: &str = "NEONHUB_TEST_DATABASE_CONTROL";
+/// Starts a standby of the server (`start`, prints its port) and stops it (`stop`): a script.
+const STANDBY: &str = "NEONHUB_TEST_DATABASE_STANDBY";
 /// Speed over safety: the data is thrown away with the server.
 const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300";
 /// As a server is run where the data matters.
@@ -96,6 +98,31 @@ impl Server {
         Ok(self.serve(process).env(CONTROL, script))
     }
 
+    /// Lets a process have a standby of the server, and take it away again.
+    fn serve_standby(&self, process: Process) -> Result<Process> {
+        let script = self.folder.join("standby");
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port();
+        let user = if is_root() { "setpriv --reuid=nobody --regid=nogroup --clear-groups " } else { "" };
+        let program = |name: &str| format!("{user}'{}'", self.binaries.join(name).display());
+        let (data, folder) = (self.standby(), self.folder.display());
+        let (data, copy, control) = (data.display(), program("pg_basebackup"), program("pg_ctl"));
+        let text = format!(
+            "set -e\ncd '{folder}'\ncase \"$1\" in\n\
+             start) {copy} -D '{data}' -R --checkpoint=fast --no-sync -h 127.0.0.1 -p {} -U postgres\n\
+             {control} -D '{data}' -w -l '{folder}/standby.log' -o '-h 127.0.0.1 -p {port} -k {folder} {}' start >&2\n\
+             echo {port} ;;\n\
+             stop) {control} -D '{data}' -m immediate stop >&2 ;;\n*) exit 2 ;;\nesac\n",
+            self.port, self.settings
+        );
+        std::fs::write(&script, text).doing(format!("write {}", script.display()))?;
+        Ok(process.env(STANDBY, script))
+    }
+
+    fn standby(&self) -> PathBuf {
+        self.folder.join("standby-data")
+    }
+
     /// Tells a process where the server is.
     pub(crate) fn serve(&self, process: Process) -> Process {
         process.env(URL, self.url())
@@ -129,6 +156,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.standby().join("postmaster.pid").exists() {
+            // A test that failed left it.
+            let _ =
+                self.program("pg_ctl").arg("-D").arg(self.standby()).args(["-m", "immediate", "stop"]).read();
+        }
         let stopped =
             self.program("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "stop"]).read();
         if let Err(failure) = stopped {
@@ -195,7 +227,11 @@ pub(crate) fn tests(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.run("postgres: all suites", 420, || {
         let tools = Tools::install(workspace)?;
         let suites = workspace.cargo_shared("test").args(["--lib", "--tests", "--", "--include-ignored"]);
-        server.serve(suites).env(STORE, "postgres").env("NEONHUB_TEST_PYTHON", tools.python()).run()
+        server
+            .serve_standby(server.serve(suites))?
+            .env(STORE, "postgres")
+            .env("NEONHUB_TEST_PYTHON", tools.python())
+            .run()
     })?;
     steps.run("postgres: example", 60, || example(workspace, &server))
 }
@@ -222,5 +258,5 @@ pub(crate) fn main(command: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     let server = Server::start(&workspace)?;
     println!("{URL}={}", server.url());
-    server.serve(Process::new(program, &workspace.root).args(arguments)).run()
+    server.serve_standby(server.serve(Process::new(program, &workspace.root).args(arguments)))?.run()
 }

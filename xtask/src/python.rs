@@ -35,20 +35,30 @@ pub(crate) struct Tools {
 impl Tools {
     /// Makes the environment, or takes the one that is there when it was made from the same list.
     pub(crate) fn install(workspace: &Workspace) -> Result<Self> {
-        Self::install_from(workspace, "python", REQUIREMENTS)
+        Self::install_from(workspace, "python", REQUIREMENTS, Some(MODELS))
     }
 
-    /// An environment of its own for what a bench measures beside us.
-    pub(crate) fn install_peers(workspace: &Workspace, list: &str) -> Result<Self> {
-        Self::install_from(workspace, "python-peers", list)
+    /// An environment of its own for what search is measured beside, with the models.
+    pub(crate) fn install_search_peers(workspace: &Workspace, list: &str) -> Result<Self> {
+        Self::install_from(workspace, "python-peers", list, Some(MODELS))
     }
 
-    /// Installs the list, and the models, whose files both tests and benches read.
-    fn install_from(workspace: &Workspace, folder: &str, requirements: &str) -> Result<Self> {
+    /// An environment of its own, in this folder of the target folder, for what a bench measures beside us.
+    pub(crate) fn install_peers(workspace: &Workspace, folder: &str, list: &str) -> Result<Self> {
+        Self::install_from(workspace, folder, list, None)
+    }
+
+    /// Installs a list, and the models of another one, whose files both tests and benches read.
+    fn install_from(
+        workspace: &Workspace,
+        folder: &str,
+        requirements: &str,
+        models: Option<&str>,
+    ) -> Result<Self> {
         let tools = Self { folder: workspace.target.join(folder) };
         let read =
             |list: &str| std::fs::read_to_string(workspace.root.join(list)).doing(format!("read {list}"));
-        let list = read(requirements)? + &read(MODELS)?;
+        let list = read(requirements)? + &models.map(read).transpose()?.unwrap_or_default();
         let stamp = tools.folder.join("requirements.installed");
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == list) {
             println!("{} tools are there already", list.lines().filter(|line| line.contains("==")).count());
@@ -60,7 +70,9 @@ impl Tools {
             .arg(&tools.folder)
             .run()?;
         tools.pip(workspace).args(["install", "--quiet", "-r", requirements]).run()?;
-        tools.pip(workspace).args(["install", "--quiet", "--no-deps", "-r", MODELS]).run()?;
+        if let Some(models) = models {
+            tools.pip(workspace).args(["install", "--quiet", "--no-deps", "-r", models]).run()?;
+        }
         std::fs::write(&stamp, list).doing("note what was installed")?;
         Ok(tools)
     }

@@ -13,9 +13,9 @@ use super::library::Library;
 use super::minilm::{Given, whole};
 use super::packages::{self, Item};
 use super::peers::MARKER;
-use super::process::cpu;
 use crate::Result;
 use crate::measure::{median, resident};
+use crate::process::cpu;
 
 /// Questions that a time is the median of.
 const QUERIES: usize = 100;

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::medians::Medians;
 use super::redis::{self, Fsync, Redis};
 use crate::Result;
+use crate::medians::Medians;
 
 /// Interpreter with the queues of Python installed.
 const PYTHON: &str = "NEONHUB_BENCH_PYTHON";

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use super::medians::Medians;
 use super::peers;
 use super::redis::Fsync;
+use crate::medians::Medians;
 use crate::{Goal, Result, Row, Runs};
 
 /// Jobs of one run.

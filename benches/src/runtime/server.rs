@@ -9,9 +9,9 @@ use neonhub_core::Scope;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
-use super::medians::Medians;
 use super::peers;
 use super::queue::{CONCURRENCY, from_tasks, in_batches, one_by_one, open_at, work_at};
+use crate::medians::Medians;
 use crate::{Goal, Result, Row, Runs};
 
 /// Jobs of one run, and jobs worked in one run.

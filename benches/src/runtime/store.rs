@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-use super::medians::Medians;
+use crate::medians::Medians;
 use crate::{Goal, Result, Row, Runs};
 
 /// Commits of one run.

@@ -33,6 +33,9 @@ pub struct OpenOptions {
     pub web: Vec<String>,
     /// The embedder of messages and memories, by its name. Default: the offline one.
     pub embedder: Option<String>,
+    /// Tokens of the context that conversations are to fit into: a job summarises one that fills three quarters of it,
+    /// with the model of the hub. 400 to 2 000 000; 0: no job does. Default: 8 000.
+    pub summary_tokens: Option<u32>,
     /// Fixes all chance, for tests and repeatable runs. Below 2^53.
     pub seed: Option<u64>,
     /// Stops the clock at this RFC 3339 instant, for tests and repeatable runs.
@@ -75,6 +78,14 @@ impl OpenOptions {
     /// Knowledge with the embedders of the settings. Reads model folders: it blocks.
     pub(crate) fn knowledge(&self) -> Result<Knowledge> {
         let mut knowledge = Knowledge::new();
+        match self.summary_tokens {
+            None => {}
+            Some(0) => knowledge = knowledge.with_summaries(None),
+            Some(tokens @ 400..=2_000_000) => knowledge = knowledge.with_summaries(Some(tokens)),
+            Some(_) => {
+                return Err(Error::invalid("hub.open", "summary_tokens", "expected 0, or 400 to 2000000"));
+            }
+        }
         for (i, config) in self.embedders.iter().enumerate() {
             let embedder = config.clone().open().map_err(|error| error.with_context("embedders", i))?;
             knowledge = knowledge.embedder_added(embedder);
@@ -146,6 +157,15 @@ mod tests {
         let error = OpenOptions::parse(json!({ "uri": "memory:" })).unwrap_err();
         assert_eq!(error.kind(), neonhub_core::ErrorKind::InvalidInput);
         assert!(error.message().contains("uri"), "{error}");
+    }
+
+    #[test]
+    fn summaries_are_set_or_switched_off() {
+        let knowledge = |tokens: u32| OpenOptions::parse(json!({ "summary_tokens": tokens }))?.knowledge();
+        assert_eq!(knowledge(2_000).unwrap().summary_tokens(), Some(2_000));
+        assert_eq!(knowledge(0).unwrap().summary_tokens(), None);
+        assert_eq!(OpenOptions::default().knowledge().unwrap().summary_tokens(), Some(8_000));
+        assert_eq!(knowledge(5).unwrap_err().field_faults()[0].field, "summary_tokens");
     }
 
     #[test]

@@ -29,6 +29,11 @@ export interface OpenOptions {
   embedders?: EmbedderSettings[] | undefined;
   /** The embedder of messages and memories, by its name. */
   embedder?: string | undefined;
+  /**
+   * Tokens of the context that conversations are to fit into: a job summarises one that fills three quarters of it, with
+   * the model of the hub. 0: no job does. Default: 8000.
+   */
+  summaryTokens?: number | undefined;
   /** Hosts whose pages `knowledge.ingestUrl` may fetch: names, `*.name`, or `*`. */
   web?: string[] | undefined;
   /** Fixes all chance, for tests and repeatable runs. Below 2^53. */
@@ -46,6 +51,7 @@ export interface ProviderSettings {
   api?: 'chat' | 'responses' | 'messages' | 'ollama' | undefined;
   organization?: string | undefined;
   project?: string | undefined;
+  region?: string | undefined;
   numCtx?: number | undefined;
   keepAlive?: string | undefined;
   firstByteMs?: number | undefined;

@@ -1,7 +1,7 @@
 //! From a Rust future to Python: a blocking wait with the interpreter released, or an asyncio future.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use neonhub_ffi::{CancelToken, FfiResult, block_on_with, runtime};
 use pyo3::prelude::*;
@@ -10,6 +10,8 @@ use tokio::task::AbortHandle;
 
 use crate::error::to_python;
 
+/// Held while an answer is handed to a loop.
+static HANDING: RwLock<()> = RwLock::new(());
 /// `neonhub._runtime.settle`.
 static SETTLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -31,6 +33,13 @@ pub(crate) fn wait<T: Answer>(
     let answer = py
         .detach(|| block_on_with(future, || Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(()))))?;
     finish(py, answer)
+}
+
+/// Waits for answers that are being handed over. At the exit of the process: the loop that an answer woke may be through
+/// before the thread that gave it is, and the interpreter ends a thread that comes back late in the middle of its work.
+#[pyfunction]
+pub(crate) fn hand_over(py: Python<'_>) {
+    py.detach(|| drop(HANDING.write().unwrap_or_else(PoisonError::into_inner)));
 }
 
 /// A call under way for an asyncio future.
@@ -76,6 +85,7 @@ impl Target {
         let caller = Arc::clone(&self.event_loop);
         let task = runtime().spawn(CALLER.scope(caller, async move {
             let answer = work.await;
+            let _handing = HANDING.read().unwrap_or_else(PoisonError::into_inner);
             // None: the interpreter is going down and nobody waits any more.
             let _ = Python::try_attach(|py| self.settle(py, answer));
         }));

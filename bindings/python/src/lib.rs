@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::bridge::Call;
+    use super::bridge::{Call, hand_over};
     #[pymodule_export]
     use super::error::{error_kinds, fail};
     #[pymodule_export]

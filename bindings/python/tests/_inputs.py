@@ -10,12 +10,91 @@ from neonhub._generated import _codec as c
 from neonhub._values import instant as _instant
 
 
+def agents_activate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def agents_benchmark(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "model" in v:
+        given["model"] = v["model"]
+    if "set" in v:
+        given["set"] = v["set"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def agents_disable(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def agents_execute(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "budget" in v:
+        given["budget"] = (None if (t1 := v["budget"]) is None else c.money(t1))
+    if "campaign_id" in v:
+        given["campaign_id"] = v["campaign_id"]
+    if "deadline_ms" in v:
+        given["deadline_ms"] = v["deadline_ms"]
+    if "input" in v:
+        given["input"] = v["input"]
+    if "intent" in v:
+        given["intent"] = v["intent"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    if "person_id" in v:
+        given["person_id"] = v["person_id"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def agents_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
 def agents_get_run(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
         given["id"] = v["id"]
     if "with_log" in v:
         given["with_log"] = v["with_log"]
+    return given
+
+
+def agents_health(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def agents_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "all" in v:
+        given["all"] = v["all"]
     return given
 
 
@@ -31,6 +110,80 @@ def agents_list_runs(v: dict[str, Any]) -> dict[str, Any]:
         given["limit"] = v["limit"]
     if "status" in v:
         given["status"] = v["status"]
+    return given
+
+
+def agents_metrics(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "from" in v:
+        given["from_"] = (None if (t1 := v["from"]) is None else _instant(t1))
+    if "to" in v:
+        given["to"] = (None if (t2 := v["to"]) is None else _instant(t2))
+    return given
+
+
+def agents_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "spec" in v:
+        given["spec"] = c.agent_spec(v["spec"])
+    return given
+
+
+def agents_versions(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def ai_count(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "model" in v:
+        given["model"] = v["model"]
+    if "route" in v:
+        given["route"] = v["route"]
+    if "texts" in v:
+        given["texts"] = v["texts"]
+    return given
+
+
+def ai_embed(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "model" in v:
+        given["model"] = v["model"]
+    if "texts" in v:
+        given["texts"] = v["texts"]
+    return given
+
+
+def ai_generate_image(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "background" in v:
+        given["background"] = v["background"]
+    if "card" in v:
+        given["card"] = (None if (t1 := v["card"]) is None else c.offline_card(t1))
+    if "compression" in v:
+        given["compression"] = v["compression"]
+    if "format" in v:
+        given["format"] = v["format"]
+    if "model" in v:
+        given["model"] = v["model"]
+    if "n" in v:
+        given["n"] = v["n"]
+    if "prompt" in v:
+        given["prompt"] = v["prompt"]
+    if "quality" in v:
+        given["quality"] = v["quality"]
+    if "route" in v:
+        given["route"] = v["route"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
+    if "size" in v:
+        given["size"] = v["size"]
     return given
 
 
@@ -58,6 +211,17 @@ def ai_generate_text(v: dict[str, Any]) -> dict[str, Any]:
         given["system"] = v["system"]
     if "turns" in v:
         given["turns"] = (None if (t4 := v["turns"]) is None else [c.turn(t5) for t5 in t4])
+    return given
+
+
+def ai_moderate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "model" in v:
+        given["model"] = v["model"]
+    if "route" in v:
+        given["route"] = v["route"]
+    if "texts" in v:
+        given["texts"] = v["texts"]
     return given
 
 
@@ -655,6 +819,17 @@ def conversations_start(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def conversations_summarize(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversation" in v:
+        given["conversation"] = v["conversation"]
+    if "budget_tokens" in v:
+        given["budget_tokens"] = v["budget_tokens"]
+    if "thread" in v:
+        given["thread"] = v["thread"]
+    return given
+
+
 def conversations_unmerge(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "from" in v:
@@ -674,6 +849,8 @@ def datasets_create(v: dict[str, Any]) -> dict[str, Any]:
         given["kind"] = v["kind"]
     if "purposes" in v:
         given["purposes"] = v["purposes"]
+    if "settings" in v:
+        given["settings"] = v["settings"]
     return given
 
 
@@ -716,6 +893,8 @@ def datasets_update(v: dict[str, Any]) -> dict[str, Any]:
         given["name"] = v["name"]
     if "purposes" in v:
         given["purposes"] = v["purposes"]
+    if "settings" in v:
+        given["settings"] = v["settings"]
     if "space" in v:
         given["space"] = v["space"]
     return given
@@ -792,6 +971,8 @@ def documents_upload(v: dict[str, Any]) -> dict[str, Any]:
         given["author"] = v["author"]
     if "blob" in v:
         given["blob"] = v["blob"]
+    if "consent_basis" in v:
+        given["consent_basis"] = v["consent_basis"]
     if "content_base64" in v:
         given["content_base64"] = v["content_base64"]
     if "external_key" in v:
@@ -800,6 +981,8 @@ def documents_upload(v: dict[str, Any]) -> dict[str, Any]:
         given["language"] = v["language"]
     if "mime" in v:
         given["mime"] = v["mime"]
+    if "source" in v:
+        given["source"] = v["source"]
     if "space" in v:
         given["space"] = v["space"]
     if "tags" in v:
@@ -936,6 +1119,125 @@ def email_unsubscribe(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "token" in v:
         given["token"] = v["token"]
+    return given
+
+
+def evals_compare(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "baseline" in v:
+        given["baseline"] = v["baseline"]
+    if "candidate" in v:
+        given["candidate"] = v["candidate"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
+    return given
+
+
+def evals_gate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "all_pass" in v:
+        given["all_pass"] = v["all_pass"]
+    if "baseline" in v:
+        given["baseline"] = v["baseline"]
+    if "max_cost_micros" in v:
+        given["max_cost_micros"] = v["max_cost_micros"]
+    if "max_drop" in v:
+        given["max_drop"] = v["max_drop"]
+    if "max_misses" in v:
+        given["max_misses"] = v["max_misses"]
+    if "min_pass_rate" in v:
+        given["min_pass_rate"] = v["min_pass_rate"]
+    if "min_score" in v:
+        given["min_score"] = v["min_score"]
+    if "min_score_lo" in v:
+        given["min_score_lo"] = v["min_score_lo"]
+    if "must_be_better" in v:
+        given["must_be_better"] = v["must_be_better"]
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
+def evals_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def evals_get_run(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def evals_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
+
+
+def evals_promote(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "graders" in v:
+        given["graders"] = (None if (t1 := v["graders"]) is None else [c.grader(t2) for t2 in t1])
+    if "name" in v:
+        given["name"] = v["name"]
+    if "names" in v:
+        given["names"] = v["names"]
+    if "region" in v:
+        given["region"] = v["region"]
+    if "run" in v:
+        given["run"] = v["run"]
+    if "set" in v:
+        given["set"] = v["set"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    return given
+
+
+def evals_put(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "set" in v:
+        given["set"] = c.eval_set(v["set"])
+    return given
+
+
+def evals_put_security(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "allow" in v:
+        given["allow"] = v["allow"]
+    if "input" in v:
+        given["input"] = v["input"]
+    if "intent" in v:
+        given["intent"] = v["intent"]
+    if "set" in v:
+        given["set"] = v["set"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def evals_run(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "is_recorded" in v:
+        given["is_recorded"] = v["is_recorded"]
+    if "model" in v:
+        given["model"] = v["model"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
+    if "set" in v:
+        given["set"] = v["set"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
+    if "version" in v:
+        given["version"] = v["version"]
     return given
 
 
@@ -1144,6 +1446,8 @@ def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:
         given["spaces"] = v["spaces"]
     if "subjects" in v:
         given["subjects"] = (None if (t5 := v["subjects"]) is None else [c.memory_subject(t6) for t6 in t5])
+    if "thread" in v:
+        given["thread"] = v["thread"]
     return given
 
 
@@ -1183,10 +1487,14 @@ def knowledge_ingest_text(v: dict[str, Any]) -> dict[str, Any]:
         given["text"] = v["text"]
     if "title" in v:
         given["title"] = v["title"]
+    if "consent_basis" in v:
+        given["consent_basis"] = v["consent_basis"]
     if "external_key" in v:
         given["external_key"] = v["external_key"]
     if "language" in v:
         given["language"] = v["language"]
+    if "source" in v:
+        given["source"] = v["source"]
     if "space" in v:
         given["space"] = v["space"]
     if "tags" in v:
@@ -1202,6 +1510,8 @@ def knowledge_ingest_url(v: dict[str, Any]) -> dict[str, Any]:
         given["dataset"] = v["dataset"]
     if "url" in v:
         given["url"] = v["url"]
+    if "consent_basis" in v:
+        given["consent_basis"] = v["consent_basis"]
     if "external_key" in v:
         given["external_key"] = v["external_key"]
     if "language" in v:
@@ -1372,6 +1682,10 @@ def memory_as_of(v: dict[str, Any]) -> dict[str, Any]:
         given["at"] = _instant(v["at"])
     if "subject" in v:
         given["subject"] = c.memory_subject(v["subject"])
+    if "consents" in v:
+        given["consents"] = v["consents"]
+    if "purpose" in v:
+        given["purpose"] = v["purpose"]
     return given
 
 
@@ -1406,6 +1720,8 @@ def memory_search(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "subject" in v:
         given["subject"] = c.memory_subject(v["subject"])
+    if "consents" in v:
+        given["consents"] = v["consents"]
     if "k" in v:
         given["k"] = v["k"]
     if "kinds" in v:
@@ -1441,6 +1757,99 @@ def models_override(v: dict[str, Any]) -> dict[str, Any]:
         given["provider"] = v["provider"]
     if "row" in v:
         given["row"] = (None if (t1 := v["row"]) is None else c.model_row(t1))
+    return given
+
+
+def models_shadow(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "agent" in v:
+        given["agent"] = v["agent"]
+    if "graders" in v:
+        given["graders"] = (None if (t1 := v["graders"]) is None else [c.grader(t2) for t2 in t1])
+    if "n" in v:
+        given["n"] = v["n"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
+    if "successor" in v:
+        given["successor"] = v["successor"]
+    return given
+
+
+def orchestrator_cancel(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
+def orchestrator_plan(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "brief" in v:
+        given["brief"] = (None if (t1 := v["brief"]) is None else c.campaign_brief(t1))
+    if "budget" in v:
+        given["budget"] = (None if (t2 := v["budget"]) is None else c.money(t2))
+    if "goal" in v:
+        given["goal"] = v["goal"]
+    if "shape" in v:
+        given["shape"] = v["shape"]
+    if "tasks" in v:
+        given["tasks"] = (None if (t3 := v["tasks"]) is None else [c.plan_task(t4) for t4 in t3])
+    return given
+
+
+def orchestrator_retry_node(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "node" in v:
+        given["node"] = v["node"]
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
+def orchestrator_route(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "input" in v:
+        given["input"] = v["input"]
+    if "intent" in v:
+        given["intent"] = v["intent"]
+    if "text" in v:
+        given["text"] = v["text"]
+    return given
+
+
+def orchestrator_run(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "approved" in v:
+        given["approved"] = v["approved"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    if "plan" in v:
+        given["plan"] = (None if (t1 := v["plan"]) is None else c.agent_plan(t1))
+    return given
+
+
+def orchestrator_simulate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "plan" in v:
+        given["plan"] = c.agent_plan(v["plan"])
+    return given
+
+
+def orchestrator_skip_node(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "node" in v:
+        given["node"] = v["node"]
+    if "run" in v:
+        given["run"] = v["run"]
+    return given
+
+
+def orchestrator_status(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "run" in v:
+        given["run"] = v["run"]
     return given
 
 
@@ -1731,10 +2140,173 @@ def preferences_update(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def prompts_render(v: dict[str, Any]) -> dict[str, Any]:
+def prompts_delete_draft(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def prompts_diff(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "from" in v:
+        given["from_"] = v["from"]
+    if "to" in v:
+        given["to"] = v["to"]
+    return given
+
+
+def prompts_experiment_start(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "coverage" in v:
+        given["coverage"] = v["coverage"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "label" in v:
+        given["label"] = v["label"]
+    if "prompt" in v:
+        given["prompt"] = v["prompt"]
+    if "variants" in v:
+        given["variants"] = (None if (t1 := v["variants"]) is None else [c.prompt_variant(t2) for t2 in t1])
+    return given
+
+
+def prompts_experiment_stop(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "key" in v:
+        given["key"] = v["key"]
+    return given
+
+
+def prompts_export(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "names" in v:
+        given["names"] = v["names"]
+    return given
+
+
+def prompts_get(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "fallback" in v:
+        given["fallback"] = (None if (t1 := v["fallback"]) is None else c.prompt(t1))
+    if "reference" in v:
+        given["reference"] = v["reference"]
+    if "unit" in v:
+        given["unit"] = v["unit"]
+    return given
+
+
+def prompts_import(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "bundle" in v:
+        given["bundle"] = c.prompt_bundle(v["bundle"])
+    return given
+
+
+def prompts_label(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "label" in v:
+        given["label"] = v["label"]
+    if "name" in v:
+        given["name"] = v["name"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    if "version" in v:
+        given["version"] = v["version"]
+    return given
+
+
+def prompts_list(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "prefix" in v:
+        given["prefix"] = v["prefix"]
+    return given
+
+
+def prompts_publish(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def prompts_put(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "prompt" in v:
         given["prompt"] = c.prompt(v["prompt"])
+    if "notes" in v:
+        given["notes"] = v["notes"]
+    return given
+
+
+def prompts_record(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "conversions" in v:
+        given["conversions"] = v["conversions"]
+    if "cost_micros" in v:
+        given["cost_micros"] = v["cost_micros"]
+    if "currency" in v:
+        given["currency"] = v["currency"]
+    if "impressions" in v:
+        given["impressions"] = v["impressions"]
+    if "is_success" in v:
+        given["is_success"] = v["is_success"]
+    if "latency_ms" in v:
+        given["latency_ms"] = v["latency_ms"]
+    if "reference" in v:
+        given["reference"] = v["reference"]
+    if "runs" in v:
+        given["runs"] = v["runs"]
+    if "score" in v:
+        given["score"] = v["score"]
+    if "unit" in v:
+        given["unit"] = v["unit"]
+    return given
+
+
+def prompts_render(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "prompt" in v:
+        given["prompt"] = (None if (t1 := v["prompt"]) is None else c.prompt(t1))
+    if "reference" in v:
+        given["reference"] = v["reference"]
+    if "unit" in v:
+        given["unit"] = v["unit"]
+    if "values" in v:
+        given["values"] = (None if (t2 := v["values"]) is None else {t3: c.prompt_value(t4) for t3, t4 in t2.items()})
+    return given
+
+
+def prompts_rollback(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    if "label" in v:
+        given["label"] = v["label"]
+    if "reason" in v:
+        given["reason"] = v["reason"]
+    return given
+
+
+def prompts_stats(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "name" in v:
+        given["name"] = v["name"]
+    return given
+
+
+def prompts_test(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "model" in v:
+        given["model"] = v["model"]
+    if "reference" in v:
+        given["reference"] = v["reference"]
+    if "seed" in v:
+        given["seed"] = v["seed"]
     if "values" in v:
         given["values"] = (None if (t1 := v["values"]) is None else {t2: c.prompt_value(t3) for t2, t3 in t1.items()})
     return given
@@ -2591,9 +3163,23 @@ def workspaces_update(v: dict[str, Any]) -> dict[str, Any]:
 
 
 INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "agents.activate": agents_activate,
+    "agents.benchmark": agents_benchmark,
+    "agents.disable": agents_disable,
+    "agents.execute": agents_execute,
+    "agents.get": agents_get,
     "agents.get_run": agents_get_run,
+    "agents.health": agents_health,
+    "agents.list": agents_list,
     "agents.list_runs": agents_list_runs,
+    "agents.metrics": agents_metrics,
+    "agents.put": agents_put,
+    "agents.versions": agents_versions,
+    "ai.count": ai_count,
+    "ai.embed": ai_embed,
+    "ai.generate_image": ai_generate_image,
     "ai.generate_text": ai_generate_text,
+    "ai.moderate": ai_moderate,
     "api_keys.create": api_keys_create,
     "api_keys.list": api_keys_list,
     "api_keys.revoke": api_keys_revoke,
@@ -2646,6 +3232,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "conversations.search": conversations_search,
     "conversations.similar": conversations_similar,
     "conversations.start": conversations_start,
+    "conversations.summarize": conversations_summarize,
     "conversations.unmerge": conversations_unmerge,
     "datasets.create": datasets_create,
     "datasets.delete": datasets_delete,
@@ -2670,6 +3257,15 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "economy.put_quota": economy_put_quota,
     "economy.usage": economy_usage,
     "email.unsubscribe": email_unsubscribe,
+    "evals.compare": evals_compare,
+    "evals.gate": evals_gate,
+    "evals.get": evals_get,
+    "evals.get_run": evals_get_run,
+    "evals.list": evals_list,
+    "evals.promote": evals_promote,
+    "evals.put": evals_put,
+    "evals.put_security": evals_put_security,
+    "evals.run": evals_run,
     "gate.check": gate_check,
     "health.check": health_check,
     "health.list": health_list,
@@ -2717,6 +3313,15 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "models.lint": models_lint,
     "models.list": models_list,
     "models.override": models_override,
+    "models.shadow": models_shadow,
+    "orchestrator.cancel": orchestrator_cancel,
+    "orchestrator.plan": orchestrator_plan,
+    "orchestrator.retry_node": orchestrator_retry_node,
+    "orchestrator.route": orchestrator_route,
+    "orchestrator.run": orchestrator_run,
+    "orchestrator.simulate": orchestrator_simulate,
+    "orchestrator.skip_node": orchestrator_skip_node,
+    "orchestrator.status": orchestrator_status,
     "people.candidates.accept": people_candidates_accept,
     "people.candidates.list": people_candidates_list,
     "people.candidates.reject": people_candidates_reject,
@@ -2742,7 +3347,22 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "policies.retire": policies_retire,
     "preferences.get": preferences_get,
     "preferences.update": preferences_update,
+    "prompts.delete_draft": prompts_delete_draft,
+    "prompts.diff": prompts_diff,
+    "prompts.experiment_start": prompts_experiment_start,
+    "prompts.experiment_stop": prompts_experiment_stop,
+    "prompts.export": prompts_export,
+    "prompts.get": prompts_get,
+    "prompts.import": prompts_import,
+    "prompts.label": prompts_label,
+    "prompts.list": prompts_list,
+    "prompts.publish": prompts_publish,
+    "prompts.put": prompts_put,
+    "prompts.record": prompts_record,
     "prompts.render": prompts_render,
+    "prompts.rollback": prompts_rollback,
+    "prompts.stats": prompts_stats,
+    "prompts.test": prompts_test,
     "queues.drain": queues_drain,
     "queues.list": queues_list,
     "queues.obliterate": queues_obliterate,

@@ -178,6 +178,21 @@ time.sleep(0.2)
     assert done.returncode == 0, done.stderr
 
 
+def test_an_interpreter_may_end_right_after_the_last_answer() -> None:
+    program = """
+import asyncio, neonhub
+async def main():
+    hub = await neonhub.aopen()
+    await asyncio.gather(*(hub.scope.whoami() for _ in range(20)))
+    await hub.close()
+asyncio.run(main())
+"""
+    # The thread that gave the last answer may still be on its way out of the interpreter.
+    for _ in range(15):
+        done = subprocess.run([sys.executable, "-c", program], timeout=20, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_ends_a_blocking_call() -> None:
     program = """

@@ -98,9 +98,11 @@ impl Operation for StartCampaign {
 }
 
 async fn unfinished(cx: &Scope, campaign: &CampaignId) -> Result<Option<AgentRun>> {
-    let query = Query::index("campaign").prefix(Key::text(campaign.as_str())).descending().limit(1);
-    let last = cx.query::<AgentRun>(&query).await?.pop().map(|run| run.body);
-    Ok(last.filter(|run| run.agent == Launch::AGENT && !run.status.is_final()))
+    // Runs of agents may be about the campaign as well; a launch has no description that it was begun with.
+    let query = Query::index("campaign").prefix(Key::text(campaign.as_str())).descending().limit(500);
+    let mut runs = cx.query::<AgentRun>(&query).await?.into_iter().map(|run| run.body);
+    let last = runs.find(|run| run.agent == Launch::AGENT && run.spec.is_none());
+    Ok(last.filter(|run| !run.status.is_final()))
 }
 
 /// The program of a launch: begin, posts, then page after page.

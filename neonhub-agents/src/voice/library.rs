@@ -37,13 +37,8 @@ async fn ensure(cx: &Scope) -> Result<()> {
     if cx.find::<Space>("name", Key::text(BRAND_VOICE)).await?.is_none() {
         cx.call(CreateSpace { name: BRAND_VOICE.into(), ..Default::default() }).await?;
     }
-    let dataset = CreateDataset {
-        space: BRAND_VOICE.into(),
-        name: BRAND_VOICE.into(),
-        kind: neonhub_rag::DatasetKind::default(),
-        acl: Vec::new(),
-        purposes: Vec::new(),
-    };
+    let dataset =
+        CreateDataset { space: BRAND_VOICE.into(), name: BRAND_VOICE.into(), ..CreateDataset::default() };
     match cx.call(dataset).await {
         Ok(_) => Ok(()),
         // A dataset with settings of the host's own is as good.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::settle;
 use super::model::{Approval, ApprovalId, ApprovalState};
+use crate::audit::{AuditDraft, Outcome as Ended};
 use crate::job::{Job, Outcome};
 use crate::{Error, Result, Scope};
 
@@ -32,6 +33,7 @@ pub(crate) async fn expire(cx: &Scope, job: &Job) -> Result<Outcome> {
     if found.state != ApprovalState::Denied {
         found.body.state = ApprovalState::Expired;
         settle(cx, &found).await?;
+        cx.note(AuditDraft::of(cx, "approvals.expire", Ended::Ok).on("approval", approval.as_str()))?;
     }
     cx.save(&found)?;
     Ok(Outcome::Done)

@@ -376,4 +376,7 @@ async fn a_question_that_nobody_answers_is_a_no_for_the_run() {
     let id = of_run(&cx, &run.id).await;
     let shown = call(&cx, "approvals.get", json!({ "id": id })).await.unwrap();
     assert_eq!(shown["state"], json!(ApprovalState::Expired));
+    let rows = call(&cx, "audit.query", json!({ "action": "approvals.expire" })).await.unwrap();
+    let about: Vec<_> = rows["items"].as_array().unwrap().iter().map(|row| &row["target_id"]).collect();
+    assert_eq!(about, [&json!(id)]);
 }

@@ -12,7 +12,8 @@ use crate::permission::Permission;
 use crate::store::{Key, Kind, Query};
 use crate::{Error, Result, Scope, Timestamp};
 
-/// Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind` chooses.
+/// Reads the audit log, newest entries last: those that everything given holds for. A page may hold fewer than its most
+/// while `next` leads on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueryAudit {
@@ -40,33 +41,35 @@ pub struct QueryAudit {
     pub cursor: Option<String>,
 }
 
+/// Pages that one call looks through for entries that all of several filters let through.
+const LOOKED_THROUGH: usize = 40;
+
 impl QueryAudit {
+    /// The entries that the narrowest of the filters finds by its index; [`Self::lets_through`] holds for the rest.
     fn query(&self) -> Result<Query> {
         let has_span = self.from.is_some() || self.to.is_some();
-        Ok(match (&self.actor, &self.action, &self.target_kind, &self.target_id) {
-            (None, None, None, None) if has_span => span(Query::index("at"), Key::new(), self.from, self.to),
-            (None, None, None, None) => Query::by_id(),
-            (Some(actor), None, None, None) => {
-                span(Query::index("actor"), Key::text(actor), self.from, self.to)
-            }
-            (None, Some(action), None, None) => {
-                span(Query::index("action"), Key::text(action), self.from, self.to)
-            }
-            (None, None, Some(kind), Some(id)) => {
-                span(Query::index("target"), Key::text(kind).and_text(id), self.from, self.to)
-            }
-            (None, None, Some(kind), None) if !has_span => Query::index("target").prefix(Key::text(kind)),
-            (None, None, Some(_), None) => {
-                return Err(Error::invalid(Self::NAME, "target_id", "expected a record with a span of time"));
-            }
-            (None, None, None, Some(_)) => {
+        let of = |index: &'static str, head: Key| span(Query::index(index), head, self.from, self.to);
+        Ok(match (&self.target_kind, &self.target_id, &self.actor, &self.action) {
+            (None, Some(_), ..) => {
                 return Err(Error::invalid(Self::NAME, "target_kind", "expected the kind of the record"));
             }
-            _ => {
-                let message = "expected at most one of actor, action and target_kind";
-                return Err(Error::invalid(Self::NAME, "action", message));
-            }
+            (Some(kind), Some(id), ..) => of("target", Key::text(kind).and_text(id)),
+            (_, _, Some(actor), _) => of("actor", Key::text(actor)),
+            (_, _, None, Some(action)) => of("action", Key::text(action)),
+            (Some(kind), ..) => Query::index("target").prefix(Key::text(kind)),
+            (None, None, None, None) if has_span => of("at", Key::new()),
+            (None, None, None, None) => Query::by_id(),
         })
+    }
+
+    fn lets_through(&self, entry: &AuditEntry) -> bool {
+        let is = |wish: &Option<String>, found: Option<&str>| wish.is_none() || wish.as_deref() == found;
+        is(&self.actor, Some(&entry.actor.label()))
+            && is(&self.action, Some(&entry.action))
+            && is(&self.target_kind, entry.target_kind.as_deref())
+            && is(&self.target_id, entry.target_id.as_deref())
+            && self.from.is_none_or(|from| entry.at >= from)
+            && self.to.is_none_or(|to| entry.at <= to)
     }
 }
 
@@ -77,8 +80,17 @@ impl Operation for QueryAudit {
     const EFFECT: Effect = Effect::Read;
     async fn run(self, cx: &Scope) -> Result<Page<AuditEntry>> {
         let query = self.query()?.limit(self.limit.unwrap_or(50) as usize);
-        let page = cx.page::<AuditEntry>(query, self.cursor.as_deref()).await?;
-        Ok(Page { items: page.items.into_iter().map(|e| e.body).collect(), next: page.next })
+        let mut next = self.cursor.clone();
+        let mut items = Vec::new();
+        for _ in 0..LOOKED_THROUGH {
+            let page = cx.page::<AuditEntry>(query.clone(), next.as_deref()).await?;
+            items.extend(page.items.into_iter().map(|e| e.body).filter(|e| self.lets_through(e)));
+            next = page.next;
+            if next.is_none() || !items.is_empty() {
+                break;
+            }
+        }
+        Ok(Page { items, next })
     }
     fn examples() -> Vec<Self> {
         vec![

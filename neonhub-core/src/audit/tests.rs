@@ -80,8 +80,30 @@ async fn entries_name_who_what_and_what_changed() {
     let target = (Some("workspace".to_owned()), one.target_id.clone());
     assert_eq!(by(QueryAudit { target_kind: target.0, target_id: target.1, ..Default::default() }).await, 2);
     assert_eq!(by(QueryAudit { to: Some(Timestamp::from_millis(5)), ..Default::default() }).await, 0);
-    let two_ways = QueryAudit { actor: Some("a".into()), action: Some("b".into()), ..Default::default() };
-    assert!(cx.call(two_ways).await.is_err());
+    let both = |actor: &str| QueryAudit {
+        actor: Some(actor.into()),
+        action: Some("workspaces.update".into()),
+        ..Default::default()
+    };
+    assert_eq!((by(both("user:owner")).await, by(both("agent:helper")).await), (2, 1));
+    let kind = || Some("workspace".to_owned());
+    assert_eq!(by(QueryAudit { target_kind: kind(), ..both("agent:helper") }).await, 0);
+    assert_eq!(by(QueryAudit { target_kind: kind(), from: Some(one.at), ..Default::default() }).await, 2);
+    assert_eq!(
+        by(QueryAudit { target_kind: kind(), to: Some(Timestamp::EPOCH), ..Default::default() }).await,
+        0
+    );
+    // Pages of one go past what does not fit.
+    let mut page = cx.call(QueryAudit { limit: Some(1), ..both("agent:helper") }).await.unwrap();
+    let mut seen = page.items.len();
+    while let Some(next) = page.next.take() {
+        page =
+            cx.call(QueryAudit { limit: Some(1), cursor: Some(next), ..both("agent:helper") }).await.unwrap();
+        seen += page.items.len();
+    }
+    assert_eq!(seen, 1);
+    let nameless = QueryAudit { target_id: Some("x".into()), ..Default::default() };
+    assert!(cx.call(nameless).await.is_err());
 }
 
 #[tokio::test]

@@ -73,13 +73,13 @@ impl Feed {
             if hub.is_closed() {
                 return Ok(Vec::new());
             }
-            return Ok(read_from(hub, cursor).await?.into_iter().map(Arc::new).collect());
+            return Ok(open_page(hub, cursor).await?.into_iter().map(Arc::new).collect());
         }
         if cursor > ring.end + KEEP as u64 || ring.commits.is_empty() && cursor > ring.end {
             ring.restart(cursor);
         }
         while ring.end <= cursor && !hub.is_closed() {
-            let page = read_from(hub, ring.end).await?;
+            let page = open_page(hub, ring.end).await?;
             if page.is_empty() {
                 break;
             }
@@ -106,6 +106,14 @@ impl Feed {
             }
         }
         Ok(())
+    }
+}
+
+/// As [`read_from`]; nothing once the store is being closed: what was left is in the ring then.
+async fn open_page(hub: &Hub, after: u64) -> Result<Vec<CommitEvents>> {
+    match read_from(hub, after).await {
+        Err(_) if hub.is_closing() => Ok(Vec::new()),
+        other => other,
     }
 }
 

@@ -49,6 +49,7 @@ impl Budgeted {
             campaign: request.labels.get(CAMPAIGN).cloned(),
             purpose: request.purpose.clone(),
             price_version: table.version().to_owned(),
+            images: 0,
         })
     }
 }
@@ -57,6 +58,10 @@ impl Budgeted {
 impl Llm for Budgeted {
     fn provider(&self) -> &str {
         self.inner.provider()
+    }
+
+    fn region(&self) -> Option<&str> {
+        self.inner.region()
     }
 
     fn caps(&self, model: Option<&str>) -> ModelCaps {
@@ -73,6 +78,7 @@ impl Llm for Budgeted {
 
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
         request.check()?;
+        self.cx.check_residency(self.inner.provider(), self.inner.region()).await?;
         let ticket = reserve(&self.cx, self.need(&request).await?).await?;
         match self.cx.in_trace(self.inner.call(request)).await {
             Ok(stream) => Ok(counted(stream, ticket)),

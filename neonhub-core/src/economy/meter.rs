@@ -7,18 +7,23 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::model::{HardLimit, Hold, Quota, QuotaSubject, Spend, TokenUsage, UsageId};
+use super::model::{HardLimit, Hold, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend, TokenUsage, UsageId};
 use crate::bus::Event;
 use crate::llm::Usage;
 use crate::llm::table::Prices;
 use crate::op::on_behalf_of;
+use crate::run::AgentRun;
 use crate::store::{Batch, Expected, Kind, Query, Record, Row, Stored, Write};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Principal, Result, Scope, Timestamp};
 
-const OPERATION: &str = "economy.reserve";
+/// What a refusal by a quota of ours carries as its operation: nothing was asked of the provider.
+pub(crate) const RESERVE: &str = "economy.reserve";
+const OPERATION: &str = RESERVE;
 /// Most quotas of a workspace.
 pub(super) const MAX_QUOTAS: usize = 1_000;
+/// From this share of a limit on it is told. Our choice.
+pub(super) const SOFT_SHARE: f64 = 0.8;
 /// How long a hold of tokens stands without being settled (`money-insight`, wallet rule 4).
 const HELD: Duration = Duration::from_secs(3_600);
 /// How often a commit that lost a race is made again.
@@ -57,6 +62,8 @@ pub(super) struct Need {
     pub campaign: Option<String>,
     pub purpose: Option<String>,
     pub price_version: String,
+    /// Pictures that are asked for.
+    pub images: u32,
 }
 
 /// What is held for a call under way. Dropped without an end it settles at the estimate.
@@ -73,8 +80,8 @@ struct Open {
     began: Timestamp,
 }
 
-/// The quotas that bound calls of a scope, each with the name of its window.
-async fn quotas(cx: &Scope, campaign: Option<&str>) -> Result<Vec<(Quota, String)>> {
+/// The quotas that bound calls of a scope, each with the id of what was used of it in its window.
+pub(super) async fn quotas(cx: &Scope, campaign: Option<&str>) -> Result<Vec<(Quota, String)>> {
     let all = cx.query::<Quota>(&Query::by_id().limit(MAX_QUOTAS)).await?;
     let run = run_of(cx);
     let bounds = |quota: &Quota| match &quota.subject {
@@ -86,7 +93,38 @@ async fn quotas(cx: &Scope, campaign: Option<&str>) -> Result<Vec<(Quota, String
         QuotaSubject::Run { id } => run == Some(id),
     };
     let mine = all.into_iter().map(|stored| stored.body).filter(bounds);
-    Ok(mine.filter_map(|quota| Some((quota.window.at(cx.now(), run)?, quota))).map(|(w, q)| (q, w)).collect())
+    let mine = mine.filter_map(|quota| {
+        let window = quota.window.at(cx.now(), run)?;
+        Some((spend_id(&quota, &window), quota))
+    });
+    let mut found: Vec<(Quota, String)> = mine.map(|(id, quota)| (quota, id)).collect();
+    let mut next = run.map(str::to_owned);
+    // What a run uses is a part of what the runs above it use.
+    while let Some(id) = next {
+        let Some(row) = cx.get::<AgentRun>(&id).await? else { break };
+        found.extend(budget_of(cx, &row).map(|quota| (quota, budget_id(&id))));
+        next = row.body.parent_run;
+    }
+    Ok(found)
+}
+
+/// The budget of a run as the quota that it is. It lives and goes with the run.
+pub(super) fn budget_of(cx: &Scope, run: &AgentRun) -> Option<Quota> {
+    Some(Quota {
+        id: QuotaId::new(&cx.fork(&["budget", &run.id])),
+        subject: QuotaSubject::Run { id: run.id.clone() },
+        window: QuotaWindow::Run,
+        tokens: None,
+        money: Some(run.budget?),
+        soft_share: SOFT_SHARE,
+        hard: HardLimit::Fail,
+        allow_unknown_price: false,
+    })
+}
+
+/// Id of what was used of the budget of a run.
+pub(super) fn budget_id(run: &str) -> String {
+    format!("budget|{run}")
 }
 
 fn agent_of(cx: &Scope) -> Option<&str> {
@@ -125,15 +163,14 @@ pub(super) async fn reserve(cx: &Scope, need: Need) -> Result<Ticket> {
     for _ in 0..TRIES {
         let mut batch = Batch::new(cx.workspace().clone(), cx.now());
         let mut spends = Vec::new();
-        for (quota, window) in &quotas {
-            let id = spend_id(quota, window);
-            let (mut spend, rev) = load(cx, &id).await?;
+        for (quota, id) in &quotas {
+            let (mut spend, rev) = load(cx, id).await?;
             let told = hold(cx, quota, &mut spend, &open)?;
             put(cx, &mut batch, &spend, rev)?;
             if told {
                 batch.writes.push(event(cx, quota, &spend)?);
             }
-            spends.push(id);
+            spends.push(id.clone());
         }
         match cx.store().commit(batch).await {
             Ok(_) => return Ok(Ticket(Some(Open { spends, ..open }))),
@@ -204,7 +241,7 @@ fn no_price(quota: &Quota, need: &Need) -> Error {
         .with_context("model", &need.model)
 }
 
-async fn load(cx: &Scope, id: &str) -> Result<(Spend, u64)> {
+pub(super) async fn load(cx: &Scope, id: &str) -> Result<(Spend, u64)> {
     let row = cx.store().get(Kind::of::<Spend>(), cx.workspace(), id).await?;
     let Some(row) = row else { return Ok((Spend { id: id.to_owned(), ..Spend::default() }, 0)) };
     Ok((Stored::<Spend>::from_row(&row)?.body, row.rev))
@@ -298,6 +335,7 @@ impl Open {
             cost_micros: cost,
             currency: need.prices.as_ref().filter(|_| cost.is_some()).map(|prices| prices.currency.clone()),
             price_version: need.price_version.clone(),
+            images: need.images,
             estimated: !used.exact,
         }
     }

@@ -22,14 +22,18 @@
 //! ```
 
 mod budgeted;
+mod left;
 mod meter;
 mod model;
+mod once;
 mod ops;
 mod usage_ops;
 
 pub(crate) use budgeted::Budgeted;
-pub(crate) use meter::Ledgers;
+pub(crate) use left::{Left, left};
+pub(crate) use meter::{Ledgers, RESERVE};
 pub use model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, TokenUsage, UsageId};
+pub(crate) use once::{Made, Worst, metered};
 pub use ops::{GetQuotas, PutQuota, QuotaState};
 pub use usage_ops::{ModelPrice, PriceUsage, UsageBy, UsageReport, UsageRow};
 

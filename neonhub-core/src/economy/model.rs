@@ -237,6 +237,9 @@ pub struct TokenUsage {
     pub output: u64,
     /// Output tokens of reasoning.
     pub reasoning: u64,
+    /// Pictures that were asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub images: u32,
     /// How long it took.
     pub latency_ms: u64,
     /// What it cost, in micros; absent when no price is known.
@@ -249,6 +252,10 @@ pub struct TokenUsage {
     pub price_version: String,
     /// True when the provider did not count all tokens: the numbers are our estimate.
     pub estimated: bool,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Record for TokenUsage {

@@ -3,15 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::meter::{MAX_QUOTAS, spend_id};
+use super::meter::{MAX_QUOTAS, SOFT_SHARE, budget_id, budget_of, spend_id};
 use super::model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
+use crate::run::AgentRun;
 use crate::store::{Key, Query};
 use crate::{Error, ErrorKind, Faults, Money, Result, Scope};
-
-/// From this share of a limit on it is told. Our choice.
-const SOFT_SHARE: f64 = 0.8;
 
 /// Sets how much a subject may use of models in a window, or takes the quota away when neither `tokens` nor `money` is
 /// given. What was used in the window so far stays.
@@ -103,8 +101,13 @@ async fn state(cx: &Scope, quota: Quota) -> Result<QuotaState> {
         _ => None,
     };
     let at = quota.window.at(cx.now(), run);
-    let mut spend = match &at {
-        Some(window) => cx.get::<Spend>(&spend_id(&quota, window)).await?.map(|s| s.body).unwrap_or_default(),
+    let spend = at.as_ref().map(|window| spend_id(&quota, window));
+    used(cx, quota, at, spend).await
+}
+
+async fn used(cx: &Scope, quota: Quota, at: Option<String>, spend: Option<String>) -> Result<QuotaState> {
+    let mut spend = match spend {
+        Some(id) => cx.get::<Spend>(&id).await?.map(|s| s.body).unwrap_or_default(),
         None => Spend::default(),
     };
     spend.expire(cx.now());
@@ -182,7 +185,8 @@ impl Operation for PutQuota {
     }
 }
 
-/// Lists quotas with what is used, held and left in the window that lies now.
+/// Lists quotas with what is used, held and left in the window that lies now. Asked for a run by its id, the budget of the
+/// run comes first, if it has one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GetQuotas {
@@ -199,6 +203,12 @@ impl Operation for GetQuotas {
 
     async fn run(self, cx: &Scope) -> Result<Vec<QuotaState>> {
         let mut out = Vec::new();
+        if let Some(QuotaSubject::Run { id }) = &self.subject
+            && let Some(run) = cx.get::<AgentRun>(id).await?
+            && let Some(quota) = budget_of(cx, &run)
+        {
+            out.push(used(cx, quota, Some(id.clone()), Some(budget_id(id))).await?);
+        }
         for quota in cx.query::<Quota>(&Query::by_id().limit(MAX_QUOTAS)).await? {
             if self.subject.as_ref().is_none_or(|subject| *subject == quota.subject) {
                 out.push(state(cx, quota.body).await?);

@@ -11,6 +11,7 @@ use super::*;
 use crate::llm::table::{ModelRow, OverrideModel};
 use crate::llm::{Delta, DeltaStream, Llm, LlmRequest, ModelCaps, Origin, StopKind, Usage};
 use crate::op::Operation as _;
+use crate::run::{Command, Driver, Machine, NewRun, Program, RunEvent};
 use crate::store::Query;
 use crate::{Currency, Error, ErrorKind, Hub, ManualClock, Money, Result, Scope, Timestamp};
 
@@ -127,6 +128,9 @@ async fn what_an_agent_uses_counts_for_whom_it_acts_for() {
         .unwrap();
     let agent = cx.for_agent("helper", "run_1", crate::PermissionSet::all());
     assert_eq!(agent.model().complete(ask()).await.unwrap_err().code(), "budget_paused");
+    // Also what another agent uses that it asked.
+    let second = agent.for_agent("second", "run_2", crate::PermissionSet::all());
+    assert_eq!(second.model().complete(ask()).await.unwrap_err().code(), "budget_paused");
     let other =
         cx.hub().scope("default", crate::Principal::User { id: "ada".into() }, crate::Role::Owner).await;
     other.unwrap().model().complete(ask()).await.unwrap();
@@ -270,6 +274,58 @@ async fn quotas_bound_whom_they_name_and_tell_when_little_is_left() {
     }
     let told: Vec<_> = cx.query::<crate::bus::Event>(&Query::by_id()).await.unwrap();
     assert_eq!(told.iter().filter(|event| event.kind == "economy.soft_cap").count(), 1);
+}
+
+/// Asks the model once.
+#[derive(Debug)]
+struct Asker;
+
+impl Machine for Asker {
+    type State = ();
+    type Event = RunEvent;
+    type Command = Command;
+    fn step(&self, (): (), event: &RunEvent) -> ((), Vec<Command>) {
+        let command = match event {
+            RunEvent::Started { .. } => Command::model("ask", ask().max_output_tokens(1_000)),
+            RunEvent::ModelDone { .. } => Command::done(json!(null)),
+            other => Command::Fail { failure: other.failure() },
+        };
+        ((), vec![command])
+    }
+}
+
+impl Program for Asker {
+    const AGENT: &'static str = "asker";
+    const VERSION: u32 = 1;
+}
+
+#[tokio::test]
+async fn the_budget_of_a_run_holds_the_runs_below_it_too() {
+    let (_hub, cx, _) = world(House { output: 1_000, ..GOOD }).await;
+    priced(&cx).await;
+    let driver = Driver::new(Asker);
+    // A cent is 10,000 micros; a call takes 2,008.
+    let cent = usd(1).unwrap();
+    let root = driver.execute(&cx, NewRun::new(json!("root")).budget(cent)).await.unwrap().run;
+    let mut below = 0;
+    let failure = loop {
+        // Two levels of runs, and the one in between has a budget that is larger.
+        let dollar = usd(100).unwrap();
+        let between = NewRun::new(json!(below)).child_of(&root.id, 1).budget(dollar);
+        let between = driver.start(&cx, between).await.unwrap();
+        let child = driver.execute(&cx, NewRun::new(json!(below)).child_of(&between.id, 2)).await.unwrap();
+        match child.run.failure {
+            Some(failure) => break failure,
+            None => below += 1,
+        }
+    };
+    assert_eq!((below, failure.code.as_str()), (3, "budget_spent"));
+    let of_root = GetQuotas { subject: Some(QuotaSubject::Run { id: root.id }) };
+    let state = cx.call(of_root).await.unwrap().remove(0);
+    assert_eq!((state.used_micros, state.held_micros, state.left_micros), (4 * 2_008, 0, Some(1_968)));
+    // The budget is the run's alone, and is no quota that stays.
+    driver.execute(&cx, NewRun::new(json!("free"))).await.unwrap().into_output().unwrap();
+    assert!(cx.call(GetQuotas::default()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

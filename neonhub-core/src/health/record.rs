@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::store::{Index, Key, Record};
+use crate::store::{Index, Keep, Key, Record};
 
 /// How one part has been.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,5 +80,9 @@ impl Record for HealAction {
     }
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(Key::text(&self.subject).and_time(self.at))]
+    }
+    fn retention() -> Keep {
+        // As long as records of health; the audit log keeps the row of each try.
+        Keep::Age(30)
     }
 }

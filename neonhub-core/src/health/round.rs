@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::record::HealthRecord;
 use super::{Health, Status, builtin_checks};
@@ -156,22 +157,33 @@ impl Hub {
     }
 
     /// Checks every part and looks for stuck work every five minutes, with some jitter, in all workspaces, until the
-    /// hub closes. Runs in the background on the tokio runtime of the caller.
+    /// hub closes. Runs in the background on the tokio runtime of the caller. [`start_workers`](Hub::start_workers)
+    /// does it too: this is for a process without workers.
     pub fn start_health_checks(&self) {
         let hub = self.clone();
         tokio::spawn(async move {
-            loop {
-                let jitter = hub.hub_scope().with_rng(|rng| rng.below(30_000));
-                tokio::select! {
-                    () = hub.closing() => return,
-                    () = tokio::time::sleep(EVERY + Duration::from_millis(jitter)) => {}
-                }
-                hub.running().await;
-                if let Err(error) = hub.health_round().await {
+            let (_never, stop) = watch::channel(None);
+            hub.keep_checking(stop).await;
+        });
+    }
+
+    /// Looks again and again, until it is told to stop or the hub closes.
+    pub(crate) async fn keep_checking(self, mut stop: watch::Receiver<Option<Duration>>) {
+        loop {
+            let jitter = self.hub_scope().with_rng(|rng| rng.below(30_000));
+            let round = async {
+                tokio::time::sleep(EVERY + Duration::from_millis(jitter)).await;
+                self.running().await;
+                self.health_round().await
+            };
+            tokio::select! {
+                () = self.closing() => return,
+                _ = stop.changed() => return,
+                done = round => if let Err(error) = done {
                     tracing::warn!(code = error.code(), "the round of health checks was cut off");
                 }
             }
-        });
+        }
     }
 
     async fn health_round(&self) -> Result<()> {

@@ -231,3 +231,21 @@ async fn a_wrong_root_key_is_seen_by_the_check_of_the_vault() {
     let report = open(2).await.call(CheckHealth { subject: Some("vault".into()) }).await.unwrap();
     assert_eq!(report.status, "unhealthy");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_with_workers_looks_after_its_health() {
+    // Time that jumps when nothing is to do must not meet a server.
+    let store = Arc::new(crate::store::MemoryStore::new());
+    let hub = Hub::builder().store_backend(store).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let looked = async || cx.count::<HealthRecord>(&Query::by_id()).await.unwrap();
+    hub.start_workers(&[]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4 * 60)).await;
+    assert_eq!(looked().await, 0);
+    tokio::time::sleep(Duration::from_secs(2 * 60)).await;
+    assert!(looked().await > 3);
+    hub.kill_loop("health");
+    tokio::task::yield_now().await;
+    assert_eq!(hub.restart_dead_loops().await.unwrap(), ["health"]);
+    hub.close().await.unwrap();
+}

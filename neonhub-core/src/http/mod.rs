@@ -72,7 +72,13 @@ impl HttpRequest {
     /// A `POST` of JSON text.
     #[must_use]
     pub fn post_json(url: impl Into<String>, body: Vec<u8>) -> Self {
-        let headers = vec![("content-type".into(), "application/json".to_owned())];
+        Self::post(url, "application/json", body)
+    }
+
+    /// A `POST` of bytes of a media type.
+    #[must_use]
+    pub fn post(url: impl Into<String>, kind: &str, body: Vec<u8>) -> Self {
+        let headers = vec![("content-type".into(), kind.to_owned())];
         HttpRequest { method: "POST", url: url.into(), headers, body }
     }
 

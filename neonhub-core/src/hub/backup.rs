@@ -47,6 +47,7 @@ impl Operation for RotateBackup {
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Idempotent;
     const AUDIT: Audit = Audit::Security;
+    const HOST_ONLY: bool = true;
     const DEADLINE: Duration = Duration::from_secs(3_600);
     async fn run(self, cx: &Scope) -> Result<RotatedBackup> {
         let folder = PathBuf::from(&self.folder);

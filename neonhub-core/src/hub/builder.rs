@@ -29,7 +29,7 @@ use crate::{Clock, SystemClock};
 pub(super) use place::open_at;
 
 /// Slug of the workspace that a new store starts with.
-pub(super) const DEFAULT_WORKSPACE: &str = "default";
+pub(crate) const DEFAULT_WORKSPACE: &str = "default";
 
 /// Name of the variable with the root key, 64 hex digits: the one that is read without being asked to.
 pub(super) const KEY_VARIABLE: &str = "NEONHUB_KEY";
@@ -124,6 +124,7 @@ impl HubBuilder {
                 crate::economy::KINDS,
                 crate::llm::KINDS,
                 crate::mcp::KINDS,
+                crate::prompt::KINDS,
                 crate::policy::KINDS,
                 crate::approval::KINDS,
                 crate::resilience::ops::KINDS,

@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod env;
 mod lifecycle;
+mod mark;
 pub mod ops;
 mod parts;
 mod scope_ops;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
+pub(crate) use builder::DEFAULT_WORKSPACE;
 pub use builder::HubBuilder;
 use closest::MOST_OF_A_NAME;
 pub use closest::closest;
@@ -29,6 +31,7 @@ pub use config::{HubConfig, LimitWord};
 pub(crate) use control::{Control, WorkspaceControl};
 pub use env::EnvSettings;
 pub use lifecycle::{HubMode, Shutdown};
+pub use mark::StoreMark;
 pub use ops::{CATALOGUE, KINDS};
 
 use crate::audit::Anchor;

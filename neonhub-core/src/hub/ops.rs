@@ -20,4 +20,5 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<AuditEntry>(),
     Kind::of::<crate::audit::AuditFloor>(),
     Kind::of::<IdempotencyRecord>(),
+    Kind::of::<super::StoreMark>(),
 ];

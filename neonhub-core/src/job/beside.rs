@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::JobState;
 use crate::Timestamp;
-use crate::store::{Index, Key, Record};
+use crate::store::{Index, Keep, Key, Record};
 
 /// One line that a handler noted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,5 +112,9 @@ impl Record for JobWorker {
     }
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(self.until.into())]
+    }
+    fn retention() -> Keep {
+        // One that is alive writes it every ten seconds.
+        Keep::Age(1)
     }
 }

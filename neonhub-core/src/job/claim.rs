@@ -8,7 +8,7 @@ use super::model::{group_key, rank};
 use super::{Job, JobState, Lease, Queue, QueueControl};
 use crate::op::Unit;
 use crate::scope::Writing;
-use crate::store::{Batch, Key, Kind, Query, Row, Stored};
+use crate::store::{Batch, Durability, Key, Kind, Query, Row, Stored};
 use crate::{Result, Scope, Timestamp};
 
 /// How long a worker holds a job without reporting.
@@ -20,13 +20,24 @@ const AGING: (i64, i64) = (60_000, 10);
 const LOOKED_THROUGH: usize = 500;
 /// Jobs looked at beyond those wanted, when groups are busy.
 const PAGES: usize = 8;
+/// A queue of so many jobs is looked at as a whole.
+// Our choice: what one page of the store holds without being felt.
+const SHORT: usize = 32;
 /// How often a lost race is tried again before others have their turn.
 const TRIES: usize = 4;
 
+/// What was taken.
+#[derive(Default)]
+pub(super) struct Claimed {
+    pub(super) jobs: Vec<Stored<Job>>,
+    /// The queue as it was before, when all of it was seen, and when that was.
+    seen: Option<(Timestamp, Vec<Stored<Job>>)>,
+}
+
 /// Takes up to `want` due jobs of a queue, in one commit.
-pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<Stored<Job>>> {
+pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Claimed> {
     if cx.hub().is_paused() {
-        return Ok(Vec::new());
+        return Ok(Claimed::default());
     }
     for nth in 0..TRIES {
         match attempt(cx, queue, want, nth == 0).await {
@@ -35,16 +46,16 @@ pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Vec<
             other => return other,
         }
     }
-    Ok(Vec::new())
+    Ok(Claimed::default())
 }
 
-async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Result<Vec<Stored<Job>>> {
+async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Result<Claimed> {
     let (now, behind) = cx.hub().clocks();
     let unit = Arc::new(Unit::default());
     let cx = cx.inside("jobs.claim", cx.seed(), Writing::Job(unit), cx.cancel_token().clone());
     let control = cx.get::<QueueControl>(queue.name()).await?;
     if control.as_ref().is_some_and(|c| c.paused) {
-        return Ok(Vec::new());
+        return Ok(Claimed::default());
     }
     let mut want = want;
     if let Some(limit) = queue.per_workspace {
@@ -54,27 +65,64 @@ async fn attempt(cx: &Scope, queue: &Queue, want: usize, is_first: bool) -> Resu
     }
     want = want.min(allowed(queue, control.as_ref(), now));
     if want == 0 {
-        return Ok(Vec::new());
+        return Ok(Claimed::default());
     }
+    let seen = if want <= SHORT && behind.is_zero() { whole(&cx, queue.name()).await? } else { None };
     let mut jobs = Vec::new();
     // Where groups are due, or another was faster, the next way looks first.
-    let taken = if is_first && behind.is_zero() {
-        take_unlocked(&cx, queue, want, now, control.as_ref(), &mut jobs).await?
+    let taken = if is_first && behind.is_zero() && cx.store().has_claim() {
+        let classes = match &seen {
+            Some(seen) => classes(seen, now),
+            None => priorities(&cx, queue.name()).await?,
+        };
+        take_unlocked(&cx, queue, want, now, (control.as_ref(), &classes), &mut jobs).await?
     } else {
         None
     };
     if taken.is_none() {
-        jobs = pick(&cx, queue, want, now, behind).await?;
-        if jobs.is_empty() {
-            return Ok(jobs);
+        jobs = match &seen {
+            Some(seen) => pick_seen(&cx, queue, want, now, seen).await?,
+            None => pick(&cx, queue, want, now, behind).await?,
+        };
+        if !jobs.is_empty() {
+            stage(&cx, queue, control.as_ref(), &mut jobs, now)?;
+            cx.flush().await?;
         }
-        stage(&cx, queue, control.as_ref(), &mut jobs, now)?;
-        cx.flush().await?;
     }
     for job in &mut jobs {
         job.rev += 1;
     }
-    Ok(jobs)
+    Ok(Claimed { jobs, seen: seen.map(|seen| (now, seen)) })
+}
+
+/// All that stands in a queue, when that is little.
+async fn whole(cx: &Scope, queue: &str) -> Result<Option<Vec<Stored<Job>>>> {
+    let query = Query::index("due").prefix(Key::text(queue)).limit(SHORT + 1);
+    let seen = cx.query::<Job>(&query).await?;
+    Ok((seen.len() <= SHORT).then_some(seen))
+}
+
+/// The priorities that are due.
+fn classes(seen: &[Stored<Job>], now: Timestamp) -> Vec<i16> {
+    let due: BTreeSet<i16> = seen.iter().filter(|j| j.run_at <= now).map(|j| j.priority).collect();
+    due.into_iter().rev().collect()
+}
+
+/// As [`pick`], of a queue that is known.
+async fn pick_seen(
+    cx: &Scope,
+    queue: &Queue,
+    want: usize,
+    now: Timestamp,
+    seen: &[Stored<Job>],
+) -> Result<Vec<Stored<Job>>> {
+    let mut found: Vec<Stored<Job>> = seen.iter().filter(|j| j.run_at <= now).cloned().collect();
+    found.sort_by_cached_key(|j| order(&j.body, now, Duration::ZERO));
+    let mut groups = Groups::default();
+    groups.look(cx, queue, &found).await?;
+    found.retain_mut(|job| groups.admit(queue, &mut job.body));
+    found.truncate(want);
+    Ok(found)
 }
 
 /// The engine's own way to take rows that nobody else is taking, where it has one. Not for jobs of groups: who skips rows
@@ -84,16 +132,11 @@ async fn take_unlocked(
     queue: &Queue,
     want: usize,
     now: Timestamp,
-    control: Option<&Stored<QueueControl>>,
+    (control, classes): (Option<&Stored<QueueControl>>, &[i16]),
     jobs: &mut Vec<Stored<Job>>,
 ) -> Result<Option<()>> {
-    if !cx.store().has_claim() {
-        return Ok(None);
-    }
-    let mut queries = Vec::new();
-    for priority in priorities(cx, queue.name()).await? {
-        queries.push(due_query(queue.name(), priority, now, want, None));
-    }
+    let query = |priority: &i16| due_query(queue.name(), *priority, now, want, None);
+    let queries: Vec<Query> = classes.iter().map(query).collect();
     if queries.is_empty() {
         return Ok(Some(()));
     }
@@ -132,6 +175,9 @@ fn stage(
         job.body.state = JobState::Active;
         job.body.started_at = job.body.started_at.or(Some(now));
         cx.save(job)?;
+    }
+    if let Writing::Job(unit) = &cx.0.writing {
+        unit.staged().durability = Durability::LEASES;
     }
     let Some(rate) = queue.rate else { return Ok(()) };
     let mut state = control.cloned().unwrap_or_else(|| fresh(queue.name(), now));
@@ -304,7 +350,15 @@ pub(super) async fn stand_before(cx: &Scope, queue: &Queue, now: Timestamp) -> R
 }
 
 /// When the queue is to be looked at again without being rung: its next delayed job.
-pub(super) async fn next_due(cx: &Scope, queue: &Queue, now: Timestamp) -> Result<Option<Timestamp>> {
+pub(super) async fn next_due(
+    cx: &Scope,
+    queue: &Queue,
+    now: Timestamp,
+    claimed: &Claimed,
+) -> Result<Option<Timestamp>> {
+    if let Some((then, seen)) = &claimed.seen {
+        return Ok(seen.iter().map(|j| j.run_at).filter(|at| at > then).min());
+    }
     let mut next: Option<Timestamp> = None;
     for priority in priorities(cx, queue.name()).await? {
         let class = Key::text(queue.name()).and_int(rank(priority));

@@ -168,7 +168,7 @@ async fn what_was_said_before_a_step_back_goes_before_what_was_said_after_it() {
     let second = cx.call(Enqueue { job: job("good") }).await.unwrap();
     assert!(second.run_at < first.run_at);
     let queue = cx.hub().queue("suite.failing").unwrap();
-    let taken = claim(&cx, &queue, 2).await.unwrap();
+    let taken = claim(&cx, &queue, 2).await.unwrap().jobs;
     assert_eq!(taken.iter().map(|j| &j.id).collect::<Vec<_>>(), [&first.id, &second.id]);
 }
 

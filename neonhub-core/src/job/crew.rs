@@ -1,4 +1,5 @@
-//! Background workers of a process: one loop per queue, one that fires schedules, one that hears other processes.
+//! Background workers of a process: one loop per queue, one that fires schedules, one that hears other
+//! processes, one that looks after health.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ enum Does {
     Queue(Arc<Queue>),
     Schedules,
     OtherProcesses,
+    Health,
 }
 
 impl Does {
@@ -48,13 +50,15 @@ impl Does {
             Does::Queue(queue) => queue.name(),
             Does::Schedules => "schedules",
             Does::OtherProcesses => "other processes",
+            Does::Health => "health",
         }
     }
 }
 
 impl Hub {
     /// Starts background workers for these queues, or for all when none is named, in every workspace. They go on
-    /// until [`close`](Hub::close) or [`shutdown`](Hub::shutdown). Starting twice is one start.
+    /// until [`close`](Hub::close) or [`shutdown`](Hub::shutdown). Starting twice is one start. Schedules fire as well, and
+    /// every five minutes all parts are looked at, as [`start_health_checks`](Hub::start_health_checks) does.
     ///
     /// # Errors
     /// `NotFound` for a queue without a handler; what the store answers.
@@ -82,6 +86,7 @@ impl Hub {
         if self.store().caps().shared {
             all.push(Does::OtherProcesses);
         }
+        all.push(Does::Health);
         let begin = |does: Does| self.begin_loop(does, &workspaces, &stopped);
         let loops = all.into_iter().filter_map(begin).collect();
         room.set_working(true);
@@ -105,6 +110,7 @@ impl Hub {
             }
             Does::Schedules => tokio::spawn(keep_time(hub, workspaces.to_vec(), stopped)),
             Does::OtherProcesses => tokio::spawn(listen(hub, stopped)),
+            Does::Health => tokio::spawn(hub.keep_checking(stopped)),
         };
         Some(Loop { does, task })
     }

@@ -332,12 +332,12 @@ impl Desk {
 
 /// Takes jobs, and says when to look again if there were fewer than wanted.
 async fn take_some(cx: &Scope, queue: &Queue, want: usize) -> Result<(Vec<Stored<Job>>, Option<Timestamp>)> {
-    let jobs = claim(cx, queue, want).await?;
-    if jobs.len() >= want {
-        return Ok((jobs, None));
+    let claimed = claim(cx, queue, want).await?;
+    if claimed.jobs.len() >= want {
+        return Ok((claimed.jobs, None));
     }
     let now = cx.hub().steady_now();
-    let mut next = next_due(cx, queue, now).await?;
+    let mut next = next_due(cx, queue, now, &claimed).await?;
     if !cx.hub().clock_behind().is_zero() && stand_before(cx, queue, now).await? {
         // What was said on the other side of the step and is still to come: nothing rings for it.
         next = Some(next.map_or(now.plus(SET_BACK_LOOK), |n| n.min(now.plus(SET_BACK_LOOK))));
@@ -348,5 +348,5 @@ async fn take_some(cx: &Scope, queue: &Queue, want: usize) -> Result<(Vec<Stored
             next = Some(next.map_or(at, |n| n.min(at)));
         }
     }
-    Ok((jobs, next))
+    Ok((claimed.jobs, next))
 }

@@ -10,7 +10,7 @@ use crate::audit::{AuditDraft, Outcome as Audited};
 use crate::bus::Event;
 use crate::op::Unit;
 use crate::scope::Writing;
-use crate::store::{Expected, Stored};
+use crate::store::{Durability, Expected, Stored};
 use crate::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
 
 /// How often an end is staged anew when a parent changed meanwhile.
@@ -84,19 +84,26 @@ async fn end_together(cx: &Scope, queue: &Queue, works: &mut [Worked]) -> Result
     let unit = Arc::new(Unit::default());
     let label = works.first().and_then(|w| w.jobs.first()).map_or("", |j| j.id.as_str()).to_owned();
     let cx = cx.fork(&["end", &label]);
-    let cx = cx.inside("jobs.end", cx.seed(), Writing::Job(unit), cx.cancel_token().clone());
+    let cx = cx.inside("jobs.end", cx.seed(), Writing::Job(Arc::clone(&unit)), cx.cancel_token().clone());
     let mut drained = Drained::default();
     for work in works {
         let mut jobs = work.jobs.clone();
         drained.add(stage(&cx, queue, &mut jobs, &work.outcomes).await?);
     }
+    unit.staged().durability = durability(&drained);
     cx.flush().await?;
     Ok(drained)
+}
+
+/// Ends that hold nothing but the state of their jobs need not be safe at once; tries that failed are counted.
+fn durability(drained: &Drained) -> Durability {
+    if drained.failed == 0 { Durability::LEASES } else { Durability::Sync }
 }
 
 async fn end_one(queue: &Queue, work: Worked) -> Result<Drained> {
     let Some(unit) = work.unit().map(Arc::clone) else { return Ok(Drained::default()) };
     let ours: BTreeSet<&str> = work.jobs.iter().map(|j| j.id.as_str()).collect();
+    let is_bare = work.is_bare();
     let has_parents = work.jobs.iter().any(|j| j.parents().next().is_some());
     // The outcomes themselves expect the leased revisions.
     unit.staged().replace_standing(Vec::new());
@@ -104,6 +111,9 @@ async fn end_one(queue: &Queue, work: Worked) -> Result<Drained> {
         let before = has_parents.then(|| unit.staged().copy());
         let mut jobs = work.jobs.clone();
         let drained = stage(&work.cx, queue, &mut jobs, &work.outcomes).await?;
+        if is_bare {
+            unit.staged().durability = durability(&drained);
+        }
         let error = match work.cx.flush().await {
             Ok(_) => return Ok(drained),
             Err(error) if is_conflict(&error) => error,

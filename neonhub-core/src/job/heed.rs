@@ -65,7 +65,7 @@ async fn fire(hub: &Hub, workspace: &WorkspaceId) -> Result<Option<Timestamp>> {
         return Ok(None);
     }
     let cx = hub.scope_of(workspace.clone(), Principal::System { job: "schedules".into() }, Role::Owner);
-    cx.fire_due().await?;
+    cx.fire_schedules().await?;
     cx.next_firing().await
 }
 

@@ -37,6 +37,7 @@ pub use beside::{HistoryLine, JobEdge, JobNote, JobWorker, LogLine, QueueControl
 pub use declare::{Declaration, JobType, Keep, Queue, Rate, Unhandled, job_type};
 pub use finish::Drained;
 pub use flow::FlowNode;
+pub(crate) use model::rank;
 pub use model::{DedupeMode, Job, JobError, JobState, Lease, OnChildFailure};
 pub use queue_ops::{QueueStats, QueueView};
 pub use room::JobTurn;

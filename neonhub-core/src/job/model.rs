@@ -264,7 +264,7 @@ impl Job {
 }
 
 /// Priority as a part of a key: higher first.
-pub(super) fn rank(priority: i16) -> i64 {
+pub(crate) fn rank(priority: i16) -> i64 {
     -i64::from(priority)
 }
 

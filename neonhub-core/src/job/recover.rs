@@ -189,14 +189,29 @@ pub(super) async fn sweep(cx: &Scope, queue: &Queue) -> Result<()> {
         (JobState::Failed, keep.failed),
     ] {
         let class = Key::text(queue.name()).and_text(state.word());
-        let newest = Query::index("ended").prefix(class.clone()).descending().limit(count + 1);
-        let Some(last) = cx.query::<Job>(&newest).await?.into_iter().nth(count) else { continue };
-        let to = class.clone().and_time(last.finished_at.unwrap_or(last.run_at));
-        drop_ended(cx, Query::index("ended").from(class).up_to(to)).await?;
+        // Many may end at one instant, so the place of the last that stays counts, not its time.
+        let all = Query::index("ended").prefix(class.clone()).descending();
+        let kept = cx.query::<Job>(&all.clone().limit(count.max(1))).await?;
+        let Some(last) = kept.last().filter(|_| kept.len() >= count) else { continue };
+        let beyond = match count {
+            0 => all,
+            _ => all.after(class.and_time(last.finished_at.unwrap_or(last.run_at)), last.id.as_str()),
+        };
+        drop_ended(cx, beyond).await?;
     }
     let dead = Key::text(queue.name()).and_text(JobState::Dead.word());
     let to = dead.clone().and_time(cx.now().minus(keep.dead));
     drop_ended(cx, Query::index("ended").from(dead).up_to(to)).await
+}
+
+impl Scope {
+    /// Drops the ended jobs of every queue beyond what it keeps.
+    pub(crate) async fn sweep_ended(&self) -> Result<()> {
+        for queue in self.hub().queues() {
+            sweep(self, queue).await?;
+        }
+        Ok(())
+    }
 }
 
 async fn drop_ended(cx: &Scope, query: Query) -> Result<()> {

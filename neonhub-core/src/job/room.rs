@@ -107,6 +107,8 @@ pub(crate) struct Room {
     steady: Steady,
     live: broadcast::Sender<Arc<JobTurn>>,
     ended: Mutex<HashMap<(WorkspaceId, &'static str), u64>>,
+    /// When it was last looked whether old records are to go.
+    tidied: Mutex<HashMap<WorkspaceId, Timestamp>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -126,6 +128,7 @@ impl Room {
             steady: Steady(Mutex::new(None)),
             live: broadcast::channel(LIVE_BUFFER).0,
             ended: Mutex::default(),
+            tidied: Mutex::default(),
         }
     }
 
@@ -211,6 +214,16 @@ impl Room {
             *count = 0;
         }
         is_time
+    }
+
+    /// True when it was not looked for so long whether old records of a workspace are to go.
+    pub(crate) fn is_time_to_tidy(&self, workspace: &WorkspaceId, now: Timestamp, every: Duration) -> bool {
+        let mut tidied = lock(&self.tidied);
+        if tidied.get(workspace).is_some_and(|last| *last <= now && last.plus(every) > now) {
+            return false;
+        }
+        tidied.insert(workspace.clone(), now);
+        true
     }
 
     pub(super) fn tell(&self, turn: impl FnOnce() -> JobTurn) {

@@ -80,7 +80,7 @@ impl Scope {
         let _busy = self.hub().enter("jobs.work")?;
         recover::release_expired(self, queue).await?;
         let batch = queue.handler.batch().max(1);
-        let jobs = claim(self, queue, batch * queue.lanes()).await?;
+        let jobs = claim(self, queue, batch * queue.lanes()).await?.jobs;
         if jobs.is_empty() {
             return Ok(None);
         }

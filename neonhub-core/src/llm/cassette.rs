@@ -296,6 +296,11 @@ impl Llm for Cassette {
         &self.provider
     }
 
+    fn region(&self) -> Option<&str> {
+        // What is only played leaves no machine.
+        self.model.as_ref().map_or(Some(crate::tenancy::LOCAL), |inner| inner.region())
+    }
+
     fn caps(&self, model: Option<&str>) -> ModelCaps {
         match &self.model {
             Some(inner) => inner.caps(model),

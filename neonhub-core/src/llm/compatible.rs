@@ -29,6 +29,8 @@ pub struct EndpointCaps {
     pub reasoning_effort: bool,
     /// Always ends a stream with `[DONE]`; else a clean end after a reason to stop will do.
     pub done_marker: bool,
+    /// Makes pictures as OpenAI's GPT image models do; else as its models of before, with `response_format`.
+    pub gpt_images: bool,
     /// Sends vectors as base64 when asked to, a quarter of the bytes.
     pub embeddings_base64: bool,
 }
@@ -44,6 +46,7 @@ const OPENAI: EndpointCaps = EndpointCaps {
     max_completion_tokens: true,
     reasoning_effort: true,
     done_marker: true,
+    gpt_images: true,
     embeddings_base64: true,
 };
 /// What every server takes, as far as is known.
@@ -57,6 +60,7 @@ const CAREFUL: EndpointCaps = EndpointCaps {
     max_completion_tokens: false,
     reasoning_effort: false,
     done_marker: false,
+    gpt_images: false,
     embeddings_base64: false,
 };
 

@@ -6,6 +6,9 @@
 //! [`Provider`] is a model over HTTP: OpenAI, Anthropic, Ollama, or a server that speaks like OpenAI; what models can
 //! do and cost is data in [`table`]. [`Router`] chooses among several. [`Cassette`] records answers and plays them back.
 //!
+//! [`ImageModel`] makes pictures, [`Moderator`] says what is wrong with a text; a provider over HTTP and the offline model
+//! are both, and the router holds routes for them too.
+//!
 //! [`Offline`] is the default provider: rules, templates and quoting, the same bytes for the same request and
 //! seed, marked [`Origin::Offline`] everywhere, and `Unsupported` for what only a real model can do. `Scripted`
 //! (feature `doubles`) replays a script and fails on what the script does not hold.
@@ -36,6 +39,13 @@ mod cassette;
 mod compatible;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod count;
+mod image;
+#[cfg(any(test, feature = "testing"))]
+pub mod image_conformance;
+mod moderation;
+#[cfg(any(test, feature = "testing"))]
+pub mod moderation_conformance;
 mod offline;
 mod ollama;
 mod openai;
@@ -65,12 +75,23 @@ pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
 pub use cassette::{Cassette, CassetteMode};
 pub use compatible::EndpointCaps;
+pub use count::{CountTokens, CountedTokens};
+pub use image::{
+    GenerateImage, GeneratedImages, ImageDelta, ImageFormat, ImageModel, ImageRequest, ImageStream,
+    OfflineCard, Picture, StoredImage,
+};
+pub use moderation::{
+    ModerateTexts, Moderated, ModeratedTexts, ModerationCategory, ModerationInput, ModerationRequest,
+    ModerationVerdict, Moderator,
+};
 pub use offline::Offline;
 pub use ops::{GenerateText, GeneratedText, ModelCost, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
-pub use router::{AttemptNote, Considered, ModelName, Route, RoutePlan, RouteReport, Router};
+pub use router::{
+    AttemptNote, Considered, KeptImages, ModelName, Named, Route, RoutePlan, RouteReport, Router,
+};
 #[cfg(any(test, feature = "doubles"))]
 pub use scripted::{Reply, Scripted};
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
@@ -80,14 +101,17 @@ pub use wire::{Api, Embedded, EmbeddingConfig, EmbeddingModel, Provider, Provide
 
 /// Operations on models.
 pub static CATALOGUE: &[Entry] = &[
+    entry::<CountTokens>(),
+    entry::<GenerateImage>(),
     entry::<GenerateText>(),
+    entry::<ModerateTexts>(),
     entry::<table::LintModels>(),
     entry::<table::ListModels>(),
     entry::<table::OverrideModel>(),
 ];
 
 /// Record kinds of models.
-pub(crate) static KINDS: &[Kind] = &[Kind::of::<table::ModelOverride>()];
+pub(crate) static KINDS: &[Kind] = &[Kind::of::<table::ModelOverride>(), Kind::of::<router::ModelWorth>()];
 
 /// The answer of a model as it arrives. An `Err` item is the last one and means that the answer failed;
 /// otherwise the last item is [`Delta::Done`]. Dropping the stream cancels the call.
@@ -105,6 +129,12 @@ pub type DeltaStream = Pin<Box<dyn Stream<Item = Result<Delta>> + Send>>;
 pub trait Llm: fmt::Debug + Send + Sync + 'static {
     /// The word of the provider: `offline`, `openai`, `anthropic`.
     fn provider(&self) -> &str;
+
+    /// The region that its data goes to, such as `eu`, or [`LOCAL`](crate::tenancy::LOCAL) when it leaves no machine.
+    /// Default: unknown, which workspaces of one region refuse.
+    fn region(&self) -> Option<&str> {
+        None
+    }
 
     /// What `model` can do; `None` asks for the provider's default model.
     fn caps(&self, model: Option<&str>) -> ModelCaps;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::answer::{Answer, Citation, Origin, StopKind, Usage};
 use super::part::{Message, Part, Role, Source};
 use super::request::{LlmRequest, MAX_SEED};
-use super::table::ModelTable;
+use super::table::{ModelTable, Prices};
 use super::task::{OfflineTask, OfflineTemplate};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
@@ -130,13 +130,18 @@ pub struct GeneratedText {
 
 impl ModelCost {
     fn of(answer: &Answer, table: &ModelTable) -> Option<Self> {
-        let is_estimated = !answer.usage.exact;
-        if answer.origin.is_offline() {
+        let row = table.answered(&answer.provider, &answer.model);
+        Self::priced(answer.origin.is_offline(), row.and_then(|row| row.prices.as_ref()), &answer.usage)
+    }
+
+    /// What tokens cost; `None` when no price is known.
+    pub(super) fn priced(is_offline: bool, prices: Option<&Prices>, usage: &Usage) -> Option<Self> {
+        if is_offline {
             return Some(ModelCost { currency: "XXX".into(), micros: 0, is_estimated: false });
         }
-        let prices = table.answered(&answer.provider, &answer.model)?.prices.as_ref()?;
-        let micros = prices.cost(&answer.usage)?.micros();
-        Some(ModelCost { currency: prices.currency.clone(), micros, is_estimated })
+        let prices = prices?;
+        let micros = prices.cost(usage)?.micros();
+        Some(ModelCost { currency: prices.currency.clone(), micros, is_estimated: !usage.exact })
     }
 }
 

@@ -246,6 +246,10 @@ impl Llm for Scripted {
         "scripted"
     }
 
+    fn region(&self) -> Option<&str> {
+        Some(crate::tenancy::LOCAL)
+    }
+
     fn caps(&self, model: Option<&str>) -> ModelCaps {
         ModelCaps {
             tools: true,

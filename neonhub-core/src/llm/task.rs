@@ -10,7 +10,8 @@ use serde_json::Value;
 /// - `pick([a, b, c])`: one of them, drawn from the seed of the request and the number of the variant;
 /// - `shuffle([a, b, c])`: all of them in a drawn order;
 /// - `chance(0.3)`: true in three of ten draws;
-/// - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ.
+/// - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ;
+/// - `json(value)`: the value as JSON, for answers of a schema.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OfflineTemplate {
@@ -62,7 +63,7 @@ pub enum Facet {
 }
 
 /// One step of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanStep {
     /// Unique in the plan; also the id of its tool call.
@@ -81,7 +82,7 @@ pub struct PlanStep {
 }
 
 /// A fixed plan of tool calls without cycles, and the template of what to say when it is through.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfflinePlan {
     /// The steps.

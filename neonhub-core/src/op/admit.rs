@@ -6,6 +6,7 @@ use super::door::refusal;
 use super::{Entry, Idempotency, Slot};
 use crate::policy::{self, Ruling};
 use crate::scope::{CancelToken, Principal, Writing};
+use crate::store::Consistency;
 use crate::tenancy::WorkspaceStatus;
 use crate::{Error, ErrorKind, Permission, Result, Scope};
 
@@ -24,6 +25,8 @@ pub(super) async fn admit(
     slot: Option<&Slot>,
     input: impl Fn() -> Result<Value>,
 ) -> Result<Admitted> {
+    // What a caller may do is never asked of a copy.
+    let cx = &cx.with_consistency(Consistency::Strong);
     let scope = match permitted(line, cx).await {
         Ok(scope) => scope,
         Err(error) => return Err(refusal(line, cx, error, &Ruling::default()).await),

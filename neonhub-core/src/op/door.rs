@@ -25,7 +25,7 @@ use crate::hub::InFlight;
 use crate::permission::Permission;
 use crate::policy::Ruling;
 use crate::scope::{Principal, Writing, cancelled};
-use crate::store::Expected;
+use crate::store::{Consistency, Expected};
 use crate::telemetry::hushed;
 use crate::{Error, ErrorKind, Result, Retry, Scope, Seed};
 
@@ -164,7 +164,8 @@ async fn through<O: Operation>(
         };
         let pass =
             open(line, cx, &admitted, &options, slot.clone().map(|slot| (slot, expected)), fixed.as_deref());
-        let body = AssertUnwindSafe(hushed(op.clone().run(&pass.scope))).catch_unwind();
+        // Boxed: every stage around the body would hold it by value once more, and calls nest.
+        let body = AssertUnwindSafe(hushed(op.clone().run(&pass.scope).boxed())).catch_unwind();
         let output = match bounded(line, &pass, body).await {
             Ok(output) => output,
             // Another process rotated the data key: read it and run again, once.
@@ -238,6 +239,8 @@ fn open(
     let end = cx.now().plus(deadline);
     let end = cx.deadline().map_or(end, |outer| outer.min(end));
     let scope = admitted.scope.inside(line.name, seed, writing, admitted.cancel.clone()).until(end);
+    let consistency = if line.effect.is_read_only() { cx.0.consistency } else { Consistency::Strong };
+    let scope = scope.with_consistency(consistency);
     Pass { scope, unit, slot, deadline }
 }
 
@@ -324,7 +327,8 @@ async fn leave(line: &'static Entry, pass: &Pass, ruling: &Ruling, answer: Optio
     {
         let mut staged = unit.staged();
         let due = match line.audit {
-            Audit::None => false,
+            // What policies said of a change is kept all the same.
+            Audit::None => !staged.is_empty() && ruling.has_spoken(),
             Audit::Business => !staged.is_empty(),
             Audit::Security => true,
         };

@@ -24,7 +24,7 @@ pub struct Page<T> {
 }
 
 impl Scope {
-    fn unit(&self) -> Option<&Unit> {
+    pub(crate) fn unit(&self) -> Option<&Unit> {
         match &self.0.writing {
             Writing::None => None,
             Writing::Operation(unit) | Writing::Job(unit) => Some(unit),
@@ -44,7 +44,7 @@ impl Scope {
     /// Counts how long the store took.
     async fn timed<T>(&self, kind: Kind, op: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let began = Instant::now();
-        let done = work.await;
+        let done = self.0.consistency.within(work).await;
         self.hub().telemetry().queried(kind.name, op, began.elapsed());
         done
     }

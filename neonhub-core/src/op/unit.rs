@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::audit::AuditDraft;
 use crate::bus::Event;
-use crate::store::{Batch, Expected, Family, Kind, Row, Write};
+use crate::store::{Batch, Durability, Expected, Family, Kind, Row, Write};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
@@ -25,6 +25,8 @@ pub(crate) struct Staged {
     pub(crate) concern: Option<(String, String)>,
     /// Queues whose workers look once this is committed.
     pub(crate) rings: Vec<String>,
+    /// When the next commit must be safe.
+    pub(crate) durability: Durability,
     /// The job enqueued last: jobs of one commit keep their order.
     pub(crate) last_job: Option<String>,
 }
@@ -132,6 +134,7 @@ impl Staged {
     /// Takes everything out as one batch.
     pub(crate) fn drain(&mut self, workspace: &WorkspaceId, at: Timestamp) -> Result<Batch> {
         let mut batch = Batch::new(workspace.clone(), at);
+        batch.durability = std::mem::take(&mut self.durability);
         let writes = std::mem::take(&mut self.writes);
         self.places.clear();
         if !writes.is_empty() {

@@ -43,6 +43,39 @@ async fn versions_follow_each_other_and_one_is_in_force() {
     assert!(call(&cx, "policies.history", json!({ "name": "q" })).await.is_err());
 }
 
+#[derive(Debug)]
+struct Idle;
+
+#[async_trait::async_trait]
+impl crate::job::Handler for Idle {
+    fn queue(&self) -> &'static str {
+        "suite.idle"
+    }
+    async fn work(&self, _cx: &Scope, jobs: &[crate::job::Job]) -> crate::Result<Vec<crate::job::Outcome>> {
+        Ok(jobs.iter().map(|_| crate::job::Outcome::Done).collect())
+    }
+}
+
+/// A job says itself who enqueued it: no audit entry repeats it, unless policies had something to say.
+#[tokio::test]
+async fn an_enqueued_job_is_audited_when_a_policy_spoke() {
+    let hub = Hub::builder().seed(3).handler(std::sync::Arc::new(Idle)).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let enqueue = async || {
+        let job = json!({ "queue": "suite.idle", "name": "rest" });
+        call(&cx, "jobs.enqueue", json!({ "job": job })).await.unwrap();
+        let log = call(&cx, "audit.query", json!({ "action": "jobs.enqueue" })).await.unwrap();
+        log["items"].as_array().unwrap().len()
+    };
+    assert_eq!(enqueue().await, 0);
+    let note = json!({ "name": "p", "effect": { "do": "allow" }, "reason": "x",
+        "scope": { "operations": ["jobs.*"] } });
+    enact(&cx, note, false).await;
+    assert_eq!(enqueue().await, 1);
+    let decisions = cx.query::<PolicyDecision>(&crate::store::Query::by_id()).await.unwrap();
+    assert!(decisions.iter().any(|d| d.operation == "jobs.enqueue"));
+}
+
 #[tokio::test]
 async fn a_condition_that_does_not_read_is_refused_with_its_position() {
     let cx = scope().await;

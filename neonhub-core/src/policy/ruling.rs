@@ -280,10 +280,15 @@ impl Ruling {
         self.decision.as_ref().map(Decision::redactions).unwrap_or_default()
     }
 
+    /// True when a policy was in scope.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.decision.as_ref().is_some_and(|d| !d.rules.is_empty()) || self.rehearsed.is_some()
+    }
+
     /// The write that keeps the decision beside its audit entry; none when no policy was in scope.
     pub(crate) fn record(&self, cx: &Scope) -> Result<Option<Write>> {
         let (Some(decision), Some(facts)) = (&self.decision, &self.facts) else { return Ok(None) };
-        if decision.rules.is_empty() && self.rehearsed.is_none() {
+        if !self.has_spoken() {
             return Ok(None);
         }
         // Chance of its own: whether a policy exists must not change the ids inside the operation.

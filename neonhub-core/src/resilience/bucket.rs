@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rate;
-use crate::store::{Batch, Expected, Index, Key, Kind, Record, Row, Stored, Write};
+use crate::store::{Batch, Expected, Index, Keep, Key, Kind, Record, Row, Stored, Write};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Retry, Scope};
 
@@ -32,6 +32,10 @@ impl Record for Bucket {
     const KIND: &'static str = "rate_bucket";
     fn id(&self) -> &str {
         &self.id
+    }
+    fn retention() -> Keep {
+        // Longer than any window, which has 31 days at most: it is full again by then, as a new one is.
+        Keep::Age(32)
     }
 }
 
@@ -57,6 +61,9 @@ impl Record for LimitOverride {
     }
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(self.until.into())]
+    }
+    fn retention() -> Keep {
+        Keep::Until("until")
     }
 }
 

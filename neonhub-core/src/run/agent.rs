@@ -53,11 +53,11 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 impl<P: Program> Agent for Driver<P> {
     fn name(&self) -> &str {
-        P::AGENT
+        self.program.agent()
     }
 
     fn intents(&self) -> Vec<&str> {
-        vec![P::INTENT]
+        vec![self.program.intent()]
     }
 
     async fn start(&self, cx: &Scope, _intent: &str, new: NewRun) -> Result<AgentRun> {

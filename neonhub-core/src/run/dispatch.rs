@@ -91,7 +91,7 @@ impl<P: Program> Session<'_, P> {
         for run in 0..=RERUNS {
             let unit = Arc::new(Unit::default());
             let scope = self.tool_scope(call, Writing::Operation(Arc::clone(&unit)));
-            let Some(done) = self.guarded(tool(scope, planned)).await? else { return Ok(()) };
+            let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
             self.give_up_on_close(&done)?;
             if let Some(wait) = waits(call, &done) {
                 return self.record_anyway(wait).await;
@@ -121,7 +121,7 @@ impl<P: Program> Session<'_, P> {
     async fn call_world(&mut self, call: &str, planned: &Planned) -> Result<()> {
         self.fresh.remove(call);
         let scope = self.tool_scope(call, Writing::None);
-        let Some(done) = self.guarded(tool(scope, planned)).await? else { return Ok(()) };
+        let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
         self.give_up_on_close(&done)?;
         if let Some(wait) = waits(call, &done) {
             return self.record_anyway(wait).await;

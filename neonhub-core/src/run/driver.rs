@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::entry::{RunStatus, What};
 use super::journal;
 use super::machine::Program;
-use super::record::AgentRun;
+use super::record::{AgentRun, RunSpec};
 use super::session::Session;
 use super::state::{RunState, fold};
 use crate::connector::EffectId;
@@ -16,7 +16,7 @@ use crate::llm::hex;
 use crate::op::Unit;
 use crate::resilience::Counted;
 use crate::store::{Key, Stored, canonical_json};
-use crate::{Error, ErrorKind, Result, Scope};
+use crate::{Error, ErrorKind, Money, Result, Scope};
 
 /// What a new run is to be.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,10 @@ pub struct NewRun {
     key: Option<String>,
     campaign: Option<String>,
     person: Option<String>,
+    intent: Option<String>,
+    spec: Option<RunSpec>,
+    parent: Option<(String, u8)>,
+    budget: Option<Money>,
 }
 
 impl NewRun {
@@ -53,6 +57,46 @@ impl NewRun {
     pub fn person(mut self, id: impl Into<String>) -> Self {
         self.person = Some(id.into());
         self
+    }
+
+    /// Names what is asked of the agent. Default: the intent of the program.
+    #[must_use]
+    pub fn intent(mut self, name: impl Into<String>) -> Self {
+        self.intent = Some(name.into());
+        self
+    }
+
+    /// Pins the description of the agent that the program is made from.
+    #[must_use]
+    pub fn spec(mut self, spec: RunSpec) -> Self {
+        self.spec = Some(spec);
+        self
+    }
+
+    /// Makes it a child of another run; `depth` is the number of runs above it.
+    #[must_use]
+    pub fn child_of(mut self, run: impl Into<String>, depth: u8) -> Self {
+        self.parent = Some((run.into(), depth));
+        self
+    }
+
+    /// Bounds what models may cost in it and in the runs below it.
+    #[must_use]
+    pub fn budget(mut self, most: Money) -> Self {
+        self.budget = Some(most);
+        self
+    }
+
+    /// The key that makes it one run.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Its input.
+    #[must_use]
+    pub fn input(&self) -> &Value {
+        &self.input
     }
 }
 
@@ -137,20 +181,23 @@ impl<P: Program> Driver<P> {
     /// that has it, whatever its standing.
     ///
     /// # Errors
-    /// `Conflict`, code `idempotency_mismatch`, when the key belongs to a run with another input; `RateLimited` when
-    /// this principal started too many runs of this agent.
+    /// `Conflict`, code `idempotency_mismatch`, when the key belongs to a run with another input or intent; `RateLimited`
+    /// when this principal started too many runs of this agent.
     pub async fn start(&self, cx: &Scope, new: NewRun) -> Result<AgentRun> {
         let input_hash = hash(&new.input)?;
-        if let Some(found) = find(cx, P::AGENT, new.key.as_deref(), &input_hash).await? {
+        let agent = self.program.agent();
+        let intent = new.intent.unwrap_or_else(|| self.program.intent().to_owned());
+        let asked = Asked { agent, intent: &intent, input_hash: &input_hash };
+        if let Some(found) = asked.find(cx, new.key.as_deref()).await? {
             return Ok(found);
         }
-        cx.admit(Counted::Agent, &format!("{}|{}", cx.label(), P::AGENT)).await?;
+        cx.admit(Counted::Agent, &format!("{}|{agent}", cx.label())).await?;
         // Drawn from the caller's own chance: a derived scope would start it anew and repeat an id.
         let id = cx.new_id("run");
         let seed = cx.with_rng(crate::Rng::next_u64) & crate::llm::MAX_SEED;
         let cx = cx.outside();
         let started = What::Started {
-            agent: P::AGENT.to_owned(),
+            agent: agent.to_owned(),
             version: P::VERSION,
             input: new.input,
             seed,
@@ -158,7 +205,7 @@ impl<P: Program> Driver<P> {
         };
         let run = AgentRun {
             id,
-            agent: P::AGENT.to_owned(),
+            agent: agent.to_owned(),
             agent_version: P::VERSION,
             status: RunStatus::Queued,
             wait_reason: None,
@@ -174,6 +221,11 @@ impl<P: Program> Driver<P> {
             signals: serde_json::Map::new(),
             failure: None,
             origin: None,
+            intent: Some(intent.clone()),
+            spec: new.spec,
+            budget: new.budget,
+            depth: new.parent.as_ref().map_or(0, |(_, depth)| *depth),
+            parent_run: new.parent.map(|(run, _)| run),
             trace: cx.0.trace.as_ref().map(ToString::to_string),
             started_at: cx.now(),
             ended_at: None,
@@ -192,7 +244,7 @@ impl<P: Program> Driver<P> {
             Ok(()) => Ok(session.row.body),
             // Another caller with this key was first.
             Err(error) if error.code() == "unique_taken" => {
-                find(&cx, P::AGENT, key.as_deref(), &input_hash).await?.ok_or(error)
+                asked.find(&cx, key.as_deref()).await?.ok_or(error)
             }
             Err(error) => Err(error),
         }
@@ -210,18 +262,32 @@ impl<P: Program> Driver<P> {
         let cx = cx.outside();
         let _turn = cx.hub().turn(&format!("run|{}|{run}", cx.workspace())).await;
         let row = cx.need::<AgentRun>(run).await?;
-        if row.agent != P::AGENT {
+        if row.agent != self.program.agent() {
             return Err(cx.missing("run of this agent"));
         }
         if !row.status.is_final() {
             self.check_version(&row)?;
             let entries = journal::load(&cx, run).await?;
             let state = fold(&self.program, run, &entries)?;
-            Session::new(self, &cx, row, state).work().await?;
+            // Boxed: a tool of a run may drive runs below it.
+            Box::pin(Session::new(self, &cx, row, state).work()).await?;
         }
         let run = cx.need::<AgentRun>(run).await?.body;
         let (input, output) = journal::ends(&cx, &run).await?;
         Ok(RunView { run, input, output })
+    }
+
+    /// The state of a run as its log says, with that of the program.
+    ///
+    /// # Errors
+    /// `NotFound`, also for a run of another agent; `Conflict`, code `spec_changed`; `Corrupted`, code `log_broken`.
+    pub async fn state(&self, cx: &Scope, run: &str) -> Result<RunState<P::State>> {
+        let row = cx.need::<AgentRun>(run).await?;
+        if row.agent != self.program.agent() {
+            return Err(cx.missing("run of this agent"));
+        }
+        self.check_version(&row)?;
+        fold(&self.program, run, &journal::load(cx, run).await?)
     }
 
     fn check_version(&self, run: &AgentRun) -> Result<()> {
@@ -245,22 +311,34 @@ fn hash(input: &Value) -> Result<String> {
     Ok(hex(&Sha256::digest(canonical_json(input)?.as_bytes())))
 }
 
-async fn find(cx: &Scope, agent: &str, key: Option<&str>, input_hash: &str) -> Result<Option<AgentRun>> {
-    let Some(key) = key else { return Ok(None) };
-    if key.is_empty() || key.len() > 255 {
-        return Err(Error::invalid("runs.start", "key", "expected 1..255 bytes"));
+/// What a key stands for.
+struct Asked<'a> {
+    agent: &'a str,
+    intent: &'a str,
+    input_hash: &'a str,
+}
+
+impl Asked<'_> {
+    /// The run that has this key.
+    async fn find(&self, cx: &Scope, key: Option<&str>) -> Result<Option<AgentRun>> {
+        let Some(key) = key else { return Ok(None) };
+        if key.is_empty() || key.len() > 255 {
+            return Err(Error::invalid("runs.start", "key", "expected 1..255 bytes"));
+        }
+        let Some(found) = cx.find::<AgentRun>("key", Key::text(self.agent).and_text(key)).await? else {
+            return Ok(None);
+        };
+        // Runs of older releases do not say what was asked.
+        let is_asked = found.intent.as_deref().is_none_or(|intent| intent == self.intent);
+        if found.input_hash != self.input_hash || !is_asked {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "runs.start",
+                "this key belongs to a run with another input or intent: take a new key",
+            )
+            .with_code("idempotency_mismatch")
+            .with_context("run", &found.id));
+        }
+        Ok(Some(found.body))
     }
-    let Some(found) = cx.find::<AgentRun>("key", Key::text(agent).and_text(key)).await? else {
-        return Ok(None);
-    };
-    if found.input_hash != input_hash {
-        return Err(Error::new(
-            ErrorKind::Conflict,
-            "runs.start",
-            "this key belongs to a run with another input: take a new key",
-        )
-        .with_code("idempotency_mismatch")
-        .with_context("run", &found.id));
-    }
-    Ok(Some(found.body))
 }

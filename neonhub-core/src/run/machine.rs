@@ -39,6 +39,17 @@ pub trait Program: Machine<Event = RunEvent, Command = Command> + 'static {
     /// What it is for, as a label of metrics; a word of a closed set. Default: `default`.
     const INTENT: &'static str = "default";
 
+    /// The name its runs are kept under. Default: [`AGENT`](Program::AGENT); a program that is made from data has one
+    /// of its own.
+    fn agent(&self) -> &str {
+        Self::AGENT
+    }
+
+    /// What its runs are for. Default: [`INTENT`](Program::INTENT).
+    fn intent(&self) -> &str {
+        Self::INTENT
+    }
+
     /// Bounds of one run. Default: [`Limits::default`].
     fn limits(&self) -> Limits {
         Limits::default()

@@ -76,7 +76,7 @@ pub use driver::{Driver, NewRun, Probe, ProbeAnswer, RunView};
 pub use entry::{EffectClass, Entry, LOG_VERSION, RunStatus, ToolState, What, effect_of};
 pub use machine::{Command, Failure, Limits, Machine, Program, RunEvent, WaitOn};
 pub use ops::{CancelRun, GetRun, ListRuns, LogLine, RunDetails, SignalRun};
-pub use record::{AgentRun, LogEntry, RunLease};
+pub use record::{AgentRun, LogEntry, RunLease, RunSpec};
 pub use state::{Moment, Next, Open, RunState, Used, advance, fold};
 
 /// Operations on runs.

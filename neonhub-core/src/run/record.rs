@@ -9,7 +9,7 @@ use super::machine::Failure;
 use super::state::Used;
 use crate::llm::Origin;
 use crate::store::{Index, Key, Record};
-use crate::{Scope, Timestamp};
+use crate::{Money, Scope, Timestamp};
 
 /// A process's hold on a run. Each append checks the row it stands in, so a stale owner writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,15 @@ pub struct RunLease {
     pub until: Timestamp,
 }
 
+/// The description of an agent that a run was begun with, and goes on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunSpec {
+    /// Its version.
+    pub version: String,
+    /// SHA-256 over its RFC 8785 form, in hex.
+    pub hash: String,
+}
+
 /// The standing of one run. Its input, output and steps are in its log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentRun {
@@ -31,6 +40,21 @@ pub struct AgentRun {
     pub agent: String,
     /// Version of its program.
     pub agent_version: u32,
+    /// What is asked of the agent; absent in runs of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// The description of the agent, for a program that is made from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<RunSpec>,
+    /// The run that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_run: Option<String>,
+    /// The most that models may cost in it and in the runs below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Money>,
+    /// How many runs are above it.
+    #[serde(default, skip_serializing_if = "is_root")]
+    pub depth: u8,
     /// Where it stands.
     pub status: RunStatus,
     /// What it waits for, in one word.
@@ -79,6 +103,11 @@ pub struct AgentRun {
     pub ended_at: Option<Timestamp>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_root(depth: &u8) -> bool {
+    *depth == 0
+}
+
 impl Record for AgentRun {
     const KIND: &'static str = "agent_run";
     const INDEXES: &'static [Index] = &[
@@ -87,6 +116,7 @@ impl Record for AgentRun {
         Index::on("campaign"),
         Index::unique("key"),
         Index::on("wake"),
+        Index::on("parent"),
     ];
     fn id(&self) -> &str {
         &self.id
@@ -99,6 +129,7 @@ impl Record for AgentRun {
             self.campaign_id.as_ref().map(|c| Key::text(c).and_time(at)),
             self.idempotency_key.as_ref().map(|k| Key::text(&self.agent).and_text(k)),
             self.wake_at.filter(|_| self.status == RunStatus::Waiting).map(|at| Key::new().and_time(at)),
+            self.parent_run.as_ref().map(|run| Key::text(run).and_time(at)),
         ]
     }
     fn personal(&self) -> Vec<String> {

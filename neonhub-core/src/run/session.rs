@@ -40,7 +40,7 @@ impl<'d, P: Program> Session<'d, P> {
         row: Stored<AgentRun>,
         state: RunState<P::State>,
     ) -> Self {
-        let agent = cx.for_agent(P::AGENT, &row.id, driver.program.permissions());
+        let agent = cx.for_agent(driver.program.agent(), &row.id, driver.program.permissions());
         Session { driver, cx: cx.clone(), agent, row, state, fresh: BTreeSet::new(), began: BTreeMap::new() }
     }
 
@@ -155,7 +155,8 @@ impl<'d, P: Program> Session<'d, P> {
                 What::Finished { status, failure, .. } => {
                     let took = entry.at.since(row.started_at);
                     let code = failure.as_ref().map_or("", |f| f.code.as_str());
-                    telemetry.run_ended(P::AGENT, status.word(), P::INTENT, took, code);
+                    let program = &self.driver.program;
+                    telemetry.run_ended(program.agent(), status.word(), program.intent(), took, code);
                 }
                 What::ToolDone { call, state, failure, .. } => {
                     let Some((tool, class)) = self.state.tool(call) else { continue };

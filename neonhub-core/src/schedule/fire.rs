@@ -31,11 +31,18 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 const PAST_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Scope {
-    /// Fires every schedule of this workspace whose instant has come. Gives how many fired.
+    /// Fires every schedule of this workspace whose instant has come, and the daily removal of what is kept no longer.
+    /// Gives how many schedules fired.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn fire_due(&self) -> Result<u64> {
+        self.retain_when_due().await?;
+        self.fire_schedules().await
+    }
+
+    /// Fires every schedule whose instant has come.
+    pub(crate) async fn fire_schedules(&self) -> Result<u64> {
         let mut fired = 0;
         let (steady, behind) = self.hub().clocks();
         let mut query = Query::index("next_at").up_to(Key::from(steady)).limit(PAGE);
@@ -179,13 +186,15 @@ pub(super) async fn begin(
         cx.create(&session)?;
         return Ok(session);
     }
-    let job = enqueue(cx, schedule, &session, target.as_ref().unwrap_or(&schedule.target))?;
+    let target = target.as_ref().unwrap_or(&schedule.target);
+    let before = jobs_before(cx, schedule, target).await?;
+    let job = enqueue(cx, schedule, &session, target)?;
     session.job_id = Some(job);
     cx.create(&session)?;
     schedule.fired += 1;
     schedule.last_at = Some(at);
-    let data =
-        json!({ "planned_at": at, "session": session.id, "missed": missed, "priority": schedule.priority });
+    let data = json!({ "planned_at": at, "session": session.id, "missed": missed, "priority": schedule.priority,
+        "queue_position": before + 1 });
     emit(cx, schedule, "schedule.fired", data)?;
     Ok(session)
 }
@@ -263,6 +272,17 @@ async fn overlap(
 }
 
 /// The job of a session: it runs the operation, or waits for the job of the queue and closes the session.
+/// How many jobs stand before a new one of this schedule in the queue of its target. One walk through an index.
+async fn jobs_before(cx: &Scope, schedule: &Schedule, target: &Target) -> Result<u64> {
+    let name = match target {
+        Target::Job { queue, .. } => queue.as_str(),
+        Target::Operation { .. } | Target::Agent { .. } => SYSTEM,
+    };
+    let queue = Key::text(crate::job::full_name(name));
+    let last = queue.clone().and_int(crate::job::rank(schedule.priority)).and_time(cx.now());
+    cx.count::<Job>(&Query::index("due").from(queue).up_to(last)).await
+}
+
 fn enqueue(cx: &Scope, schedule: &Schedule, session: &AgentSession, target: &Target) -> Result<String> {
     let jitter = Duration::from_millis(jitter(schedule, session.planned_at));
     // An instant that is past for the steady clock and lies ahead for the machine's is now.

@@ -198,3 +198,60 @@ async fn an_instant_that_comes_a_second_time_holds_no_schedule_up() {
     let seen = cx.call(GetSchedule { id: made.id }).await.unwrap();
     assert_eq!((seen.fired, seen.next_at), (1, Some(Timestamp::from_millis(START + 2 * HOUR))));
 }
+
+/// The marks of a store as builds of before left it: none, or one of an earlier layout.
+async fn set_mark(cx: &Scope, body: Option<&str>) {
+    use crate::hub::StoreMark;
+    let work = cx.staging("test", "mark");
+    match body {
+        Some(body) => {
+            let mark: StoreMark = serde_json::from_str(body).unwrap();
+            work.put(&mark, crate::store::Expected::Any).unwrap();
+        }
+        None => work.delete::<StoreMark>("store", crate::store::Expected::Any).unwrap(),
+    }
+    work.flush().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_of_before_gets_the_suggestions_once() {
+    let store = Arc::new(MemoryStore::new());
+    let (cx, _) = open(&store).await;
+    for schedule in listed(&cx).await {
+        cx.call(DeleteSchedule { id: schedule.id }).await.unwrap();
+    }
+    let target = Target::Operation { operation: "audit.verify".into(), input: json!({}) };
+    let own = CreateSchedule::new("daily backup", target, When::Every { ms: 60_000, anchor: None });
+    cx.call(own).await.unwrap();
+    set_mark(&cx, None).await;
+    let (cx, _) = open(&store).await;
+    let all = listed(&cx).await;
+    let mut seen: Vec<_> = all.iter().map(|s| (s.name.as_str(), s.target.label(), s.enabled)).collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        [("daily backup", "audit.verify".into(), true), ("drift check", "store.drift".into(), false)]
+    );
+    let drift = all.iter().find(|s| !s.enabled).unwrap();
+    assert_eq!(drift.paused_reason.as_deref(), Some("suggested"));
+    cx.call(DeleteSchedule { id: drift.id.clone() }).await.unwrap();
+    assert_eq!(listed(&open(&store).await.0).await.len(), 1, "who removes them is rid of them");
+}
+
+#[tokio::test]
+async fn a_store_that_came_to_another_layout_says_so_in_the_audit_log() {
+    let store = Arc::new(MemoryStore::new());
+    let (cx, _) = open(&store).await;
+    let told = async |cx: &Scope| {
+        let query = json!({ "action": "store.migrate" });
+        let found = cx.call_by_name("audit.query", query, crate::op::CallOptions::new()).await.unwrap();
+        found["items"].as_array().unwrap().clone()
+    };
+    assert!(told(&cx).await.is_empty());
+    set_mark(&cx, Some(r#"{ "id": "store", "version": 0 }"#)).await;
+    for _ in 0..2 {
+        let rows = told(&open(&store).await.0).await;
+        assert_eq!(rows.len(), 1, "once");
+        assert_eq!((&rows[0]["target_id"], &rows[0]["outcome"]), (&json!("version 0 to 1"), &json!("ok")));
+    }
+}

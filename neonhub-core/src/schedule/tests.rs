@@ -300,3 +300,24 @@ async fn an_input_of_ones_own_needs_the_rights_that_the_schedule_works_with() {
     member.call(trigger(None)).await.unwrap();
     w.cx.call(trigger(Some(json!({})))).await.unwrap();
 }
+
+#[tokio::test]
+async fn who_watches_hears_where_a_firing_stands() {
+    let w = lab(&memory()).await.unwrap();
+    for name in ["a", "b"] {
+        w.cx.call(verify(name, every(60))).await.unwrap();
+    }
+    w.wait(60);
+    assert_eq!(w.cx.fire_due().await.unwrap(), 2);
+    let urgent = CreateSchedule { priority: Some(5), ..verify("c", every(60)) };
+    let urgent = w.cx.call(urgent).await.unwrap();
+    w.cx.call(TriggerNow { id: urgent.id, input: None }).await.unwrap();
+    let mut told = Vec::new();
+    for event in w.cx.query::<crate::bus::Event>(&Query::by_id()).await.unwrap() {
+        if event.kind == "schedule.fired" {
+            told.push((event.data["priority"].clone(), event.data["queue_position"].clone()));
+        }
+    }
+    told.sort_by_key(|(priority, place)| (priority.as_i64(), place.as_u64()));
+    assert_eq!(told, [(json!(0), json!(1)), (json!(0), json!(2)), (json!(5), json!(1))]);
+}

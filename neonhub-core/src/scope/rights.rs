@@ -15,7 +15,11 @@ impl Scope {
     #[must_use]
     pub fn for_agent(&self, name: &str, run: &str, allowed: PermissionSet) -> Scope {
         self.with(|inner| {
-            let acts_for = inner.label.to_string();
+            // An agent that another one asked acts for the same user or key.
+            let acts_for = match &inner.principal {
+                Principal::Agent { acts_for, .. } => acts_for.clone(),
+                _ => inner.label.to_string(),
+            };
             inner.principal = Principal::Agent { name: name.to_owned(), run: run.to_owned(), acts_for };
             inner.label = inner.principal.label().into();
             inner.permissions = inner.permissions.intersection(allowed).without(NEVER_AGENT);

@@ -93,8 +93,7 @@ pub enum Durability {
     #[default]
     Sync,
     /// At most this many milliseconds later. A power cut within them loses the newest of these commits and never one
-    /// before another; a later commit with `Sync` makes them safe too. For text that comes in pieces and can be made
-    /// again. PostgreSQL syncs these at once, as do batches with chain entries.
+    /// before another; a later commit with `Sync` makes them safe too. For what can be made again. PostgreSQL syncs these at once, as do batches with chain entries.
     Batched(u32),
 }
 
@@ -102,6 +101,10 @@ impl Durability {
     /// For pieces of a text that is still being written: 50 ms.
     // Our choice, as the runtime rules state it.
     pub const CHUNKS: Durability = Durability::Batched(50);
+    /// For leases of jobs, and for ends of jobs that changed nothing else: 50 ms. After a power cut such a job is worked
+    /// again, as after the death of its worker.
+    // Our choice: the window of the text.
+    pub const LEASES: Durability = Durability::Batched(50);
 }
 
 /// An atomic group of writes to one workspace.

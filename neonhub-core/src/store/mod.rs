@@ -7,6 +7,7 @@ mod canonical;
 mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod consistency;
 mod grow;
 mod keep;
 mod key;
@@ -45,6 +46,7 @@ pub use batch::{
     Batch, Change, ChangeOp, Committed, Durability, Expected, FeedEntry, Link, Write, stale, taken,
 };
 pub use canonical::canonical_json;
+pub use consistency::Consistency;
 pub use key::Key;
 pub use memory::MemoryStore;
 pub use ndjson::{Exported, ImportPlan, Imported, LineFault, OnConflict, export, import};

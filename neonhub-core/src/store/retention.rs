@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Expected, Key, Kind, Query, Row, Write};
+use crate::hub::DEFAULT_WORKSPACE;
 use crate::job::{JobSpec, Outcome};
 use crate::schedule::SYSTEM;
-use crate::{Error, Result, Scope, Timestamp};
+use crate::tenancy::{Workspace, WorkspaceId};
+use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 
 /// The job that removes what is kept no longer.
 pub(crate) const RETAIN: &str = "store.retain";
@@ -23,6 +25,11 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const PAGE: usize = 500;
 /// Records above the number of a kind that one job removes, at most; the next one goes on.
 const SURPLUS: u64 = 100_000;
+/// How often a process without workers in the background looks whether a day is over.
+const LOOK: Duration = Duration::from_secs(3600);
+/// Age from which entries of the change feed go, unless a subscriber has still to read them, in days.
+// Our choice (rule of the runtime, section 3.2).
+pub(super) const FEED_DAYS: u32 = 7;
 
 /// How long records of a kind are kept. What still needs a record ([`OnDelete::Restrict`](super::OnDelete)) keeps it
 /// longer.
@@ -59,9 +66,62 @@ impl Scope {
     }
 }
 
-/// Removes the records of this workspace whose time is over, kind by kind. What one kind cannot be rid of keeps the others
-/// from nothing; a crash costs nothing that was done.
+impl Scope {
+    /// The same for a program that works only when it is asked to. A workspace younger than a day has nothing old.
+    pub(crate) async fn retain_when_due(&self) -> Result<()> {
+        let (hub, now) = (self.hub(), self.now());
+        if !hub.room().is_time_to_tidy(self.workspace(), now, LOOK) {
+            return Ok(());
+        }
+        let place = self.workspace();
+        let Some(row) = self.store().get(Kind::of::<Workspace>(), place, place.as_str()).await? else {
+            return Ok(());
+        };
+        if row.created_at.plus(EVERY) > now {
+            return Ok(());
+        }
+        hub.system_scope(place.clone(), "retention").retain_daily().await
+    }
+}
+
+/// Removes what this workspace keeps no longer: records whose time is over, kind by kind, and ended jobs. With the
+/// default workspace go the books of the hub itself and the old end of the change feed. What one part cannot be rid of
+/// keeps the others from nothing; a crash costs nothing that was done.
 pub(crate) async fn retain(cx: &Scope) -> Result<Outcome> {
+    let mut failed = of_workspace(cx).await;
+    if let Err(error) = cx.sweep_ended().await {
+        tracing::warn!(code = error.code(), "ended jobs could not be removed");
+        failed = Some(error);
+    }
+    if is_home(cx).await? {
+        let hub = cx.hub().system_scope(WorkspaceId::hub(), "retention").staging(RETAIN, "hub");
+        failed = of_workspace(&hub).await.or(failed);
+        if let Err(error) = old_feed(cx).await {
+            tracing::warn!(code = error.code(), "the change feed could not be cut");
+            failed = Some(error);
+        }
+    }
+    Ok(failed.map_or(Outcome::Done, Outcome::Failed))
+}
+
+/// True for the workspace that every store has.
+async fn is_home(cx: &Scope) -> Result<bool> {
+    let home = cx.hub().entry_of(DEFAULT_WORKSPACE).await?;
+    Ok(home.is_some_and(|entry| entry.workspace == *cx.workspace()))
+}
+
+/// Forgets old entries of the change feed that no subscriber needs.
+async fn old_feed(cx: &Scope) -> Result<()> {
+    let before = cx.now().minus(Duration::from_secs(u64::from(FEED_DAYS) * 86_400));
+    let hold = cx.hub().slowest_subscriber(cx.now()).await?;
+    match super::trim_feed(cx.store(), before, hold).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Removes the records whose time is over; gives the last failure.
+async fn of_workspace(cx: &Scope) -> Option<Error> {
     let mut failed = None;
     for kind in cx.hub().kinds() {
         let done = match kind.retention() {
@@ -82,7 +142,7 @@ pub(crate) async fn retain(cx: &Scope) -> Result<Outcome> {
             }
         }
     }
-    Ok(failed.map_or(Outcome::Done, Outcome::Failed))
+    failed
 }
 
 async fn until(cx: &Scope, kind: Kind, field: &'static str) -> Result<u64> {

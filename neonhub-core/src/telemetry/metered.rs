@@ -43,6 +43,10 @@ impl Llm for Metered {
         self.inner.provider()
     }
 
+    fn region(&self) -> Option<&str> {
+        self.inner.region()
+    }
+
     fn caps(&self, model: Option<&str>) -> ModelCaps {
         self.inner.caps(model)
     }

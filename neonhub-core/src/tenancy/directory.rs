@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::key::{ApiKey, prefix_of};
 use super::member::{MemberStatus, Membership};
 use super::{DirectoryEntry, Held, Workspace, WorkspaceId, rights_of};
+use crate::audit::{AuditDraft, Outcome};
 use crate::permission::Role;
-use crate::schedule::Schedule;
 use crate::scope::{Authority, Principal};
 use crate::store::{Batch, Expected, Kind, Record, Row, Stored, Write};
 use crate::{Error, ErrorKind, Hub, Result, Scope};
@@ -38,11 +38,12 @@ pub(crate) async fn put_new<R: Record>(
     by: &str,
 ) -> Result<()> {
     let mut batch = Batch::new(workspace, hub.now());
-    batch.writes.push(new(hub, record, by)?);
+    batch.writes.push(new_record(hub, record, by)?);
     hub.store().commit(batch).await.map(|_| ())
 }
 
-fn new<R: Record>(hub: &Hub, record: &R, by: &str) -> Result<Write> {
+/// A write of a record that is not there yet.
+pub(crate) fn new_record<R: Record>(hub: &Hub, record: &R, by: &str) -> Result<Write> {
     let row = Row::of(record, hub.now(), by)?;
     Ok(Write::Put { kind: Kind::of::<R>(), row, expected: Expected::Absent })
 }
@@ -55,6 +56,23 @@ fn unauthenticated(operation: &'static str) -> Error {
         .with_code("key_invalid")
 }
 
+/// Writes down that somebody was not let in, and gives the refusal, which stands whether or not that could be written.
+async fn turned_away(base: &Scope, operation: &'static str, error: Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unauthenticated) {
+        return error;
+    }
+    let work = base.staging(operation, "refused");
+    let row = AuditDraft::of(&work, operation, Outcome::Denied).because(error.code());
+    let written = async {
+        work.note(row)?;
+        work.flush().await
+    };
+    if let Err(cause) = written.await {
+        tracing::warn!(operation, code = cause.code(), "the audit row of a refusal was not written");
+    }
+    error
+}
+
 impl Hub {
     /// The scope of a member whom the host has authenticated. Its rights are looked up at every call, so that a
     /// change of its role holds for its next one. An invitation is accepted by the first call of this.
@@ -64,11 +82,21 @@ impl Hub {
     pub async fn member(&self, slug: &str, user: &str) -> Result<Scope> {
         let base = self.scope(slug, Principal::User { id: user.to_owned() }, Role::Owner).await?;
         let authority = Authority::Member(user.into());
-        let cx = self.authorised(base, authority, "hub.member").await?;
+        let cx = match self.authorised(&base, authority, "hub.member").await {
+            Ok(cx) => cx,
+            Err(error) => return Err(turned_away(&base, "hub.member", error).await),
+        };
         let found = cx.find::<Membership>("user", user).await?;
         if let Some(mut member) = found.filter(|m| m.status == MemberStatus::Invited) {
             member.body.status = MemberStatus::Active;
-            self.overwrite(&cx, &member).await?;
+            let work = cx.staging("hub.member", "join");
+            work.save(&member)?;
+            work.note(AuditDraft::of(&work, "members.join", Outcome::Ok).on(Membership::KIND, member.id()))?;
+            match work.flush().await {
+                // Another process was first.
+                Err(error) if error.code() == "stale_revision" => {}
+                other => drop(other?),
+            }
         }
         Ok(cx)
     }
@@ -87,13 +115,13 @@ impl Hub {
             self.store().find_many(Kind::of::<ApiKey>(), &workspace, "prefix", &[prefix.into()]).await?;
         let Some(row) = rows.into_iter().flatten().next() else { return Err(unauthenticated(operation)) };
         let mut key = Stored::<ApiKey>::from_row(&row)?;
-        if !key.opens_with(secret) || !key.is_valid(self.now()) {
-            return Err(unauthenticated(operation));
-        }
         let id = key.id.as_str().to_owned();
         let principal = Principal::ApiKey { id: id.clone(), on_behalf_of: None };
         let base = self.scope_of(workspace, principal, Role::Owner);
-        let cx = self.authorised(base, Authority::Key(id.into()), operation).await?;
+        if !key.opens_with(secret) || !key.is_valid(self.now()) {
+            return Err(turned_away(&base, operation, unauthenticated(operation)).await);
+        }
+        let cx = self.authorised(&base, Authority::Key(id.into()), operation).await?;
         if key.last_used_at.is_none_or(|at| at.plus(USED) <= self.now()) {
             key.body.last_used_at = Some(self.now());
             self.overwrite(&cx, &key).await?;
@@ -101,8 +129,8 @@ impl Hub {
         Ok(cx)
     }
 
-    async fn authorised(&self, base: Scope, authority: Authority, operation: &'static str) -> Result<Scope> {
-        let rights: Held = rights_of(&base, &authority).await?;
+    async fn authorised(&self, base: &Scope, authority: Authority, operation: &'static str) -> Result<Scope> {
+        let rights: Held = rights_of(base, &authority).await?;
         rights.check(operation, self.now())?;
         Ok(base.under(authority, &rights))
     }
@@ -120,22 +148,20 @@ impl Hub {
         }
     }
 
-    /// The workspace with its first schedules, then its line in the directory: a crash between leaves nothing that is
+    /// The workspace with what stands in it from the beginning, then its line in the directory: a crash between leaves nothing that is
     /// found.
     ///
     /// # Errors
     /// `AlreadyExists` when the slug is taken.
-    pub(crate) async fn found(&self, workspace: &Workspace, schedules: &[Schedule], by: &str) -> Result<()> {
+    pub(crate) async fn found(&self, workspace: &Workspace, beside: Vec<Write>, by: &str) -> Result<()> {
         let entry = DirectoryEntry {
             slug: workspace.slug.clone(),
             workspace: workspace.id.clone(),
             organization: workspace.organization.clone(),
         };
         let mut batch = Batch::new(workspace.id.clone(), self.now());
-        batch.writes.push(new(self, workspace, by)?);
-        for schedule in schedules {
-            batch.writes.push(new(self, schedule, by)?);
-        }
+        batch.writes.push(new_record(self, workspace, by)?);
+        batch.writes.extend(beside);
         self.store().commit(batch).await?;
         match put_new(self, WorkspaceId::hub(), &entry, by).await {
             Err(error) if error.code() == "stale_revision" => Err(taken()),

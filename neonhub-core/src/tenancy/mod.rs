@@ -27,7 +27,7 @@ pub use workspace_ops::{
     UpdateWorkspace, WorkspaceLine,
 };
 
-pub(crate) use directory::check_slug;
+pub(crate) use directory::{check_slug, new_record};
 pub use rights::Rights;
 pub(crate) use rights::{Held, rights_of};
 

@@ -129,7 +129,7 @@ impl Operation for CreateWorkspace {
             let tail = cx.new_id("x");
             made.slug = format!("{}-{}", self.slug, tail.get(tail.len() - 8..).unwrap_or_default());
         }
-        cx.hub().found(&made, &[], cx.label()).await?;
+        cx.hub().found(&made, Vec::new(), cx.label()).await?;
         Ok(made)
     }
     fn examples() -> Vec<Self> {

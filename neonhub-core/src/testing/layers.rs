@@ -20,6 +20,9 @@ impl Llm for FaultyModel {
     fn provider(&self) -> &str {
         self.inner.provider()
     }
+    fn region(&self) -> Option<&str> {
+        self.inner.region()
+    }
     fn caps(&self, model: Option<&str>) -> ModelCaps {
         self.inner.caps(model)
     }

@@ -9,9 +9,11 @@ use serde_json::Value;
 use super::find::{self, Found};
 use super::info::{MAX_RESULT_BYTES, ToolInfo};
 use super::registry::Added;
+use crate::audit::{AuditDraft, Outcome};
 use crate::llm::schema;
-use crate::op::{CallOptions, door};
+use crate::op::{CallOptions, door, on_behalf_of};
 use crate::run::EffectClass;
+use crate::scope::Principal;
 use crate::{Error, ErrorKind, Fault, Result, Retry, Scope};
 
 const CALL: &str = "tools.call";
@@ -87,6 +89,46 @@ async fn of_added(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
         return Err(Error::faults(CALL, named(faults)).with_context("tool", &info.name));
     }
     crate::policy::rule_tool(CALL, cx, &info.name, info.effect, &args).await?;
+    let answer = asked(cx, added, args).await;
+    if !info.effect.is_ours() {
+        told(cx, &info.name, answer.as_ref().err()).await?;
+    }
+    answer
+}
+
+/// A row of the audit log for a call that may have acted on the outside: with what the caller commits, or by itself when
+/// the call failed and nothing of it is committed.
+async fn told(cx: &Scope, tool: &str, failure: Option<&Error>) -> Result<()> {
+    let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Ok };
+    let mut draft = AuditDraft::of(cx, CALL, outcome).on("tool", tool);
+    if let Some(who) = on_behalf_of(cx.principal()) {
+        draft = draft.on_behalf_of(who);
+    }
+    if let Principal::Agent { run, .. } = cx.principal() {
+        draft = draft.in_run(run);
+    }
+    match failure {
+        None if cx.unit().is_some() => cx.note(draft),
+        None => by_itself(cx, draft).await,
+        Some(error) => {
+            if let Err(cause) = by_itself(cx, draft.because(error.code())).await {
+                // What the tool answered says more than this.
+                tracing::warn!(tool, code = cause.code(), "the audit row of a failed call was not written");
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn by_itself(cx: &Scope, draft: AuditDraft) -> Result<()> {
+    let own = cx.staging(CALL, "told");
+    own.note(draft)?;
+    own.flush().await.map(drop)
+}
+
+/// The call itself, within its bounds, and its answer against its schema.
+async fn asked(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
+    let info = added.tool.info();
     let outside = if info.effect.is_ours() { cx.clone() } else { cx.outside() };
     let work = async {
         let _turn = match &added.turns {

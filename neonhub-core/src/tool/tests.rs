@@ -299,3 +299,31 @@ async fn faults_reach_tools_and_models() {
     cx.hub().inject_faults(None);
     assert!(cx.call(ask("scope.whoami", json!({}))).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_call_of_a_tool_that_acts_on_the_outside_is_in_the_audit_log() {
+    let mut slow = ToolInfo::new("shop.wait", "Waits");
+    slow.timeout_ms = 20;
+    let cx = scope_with(&[stock(), Odd::new(ToolInfo::new("shop.odd", "Acts")), Odd::new(slow)]).await;
+    cx.call(ask("shop.odd", json!({"answer": 1}))).await.unwrap();
+    cx.call(ask("shop.odd", json!({"how": "panic"}))).await.unwrap_err();
+    cx.call(ask("shop.wait", json!({"how": "hang"}))).await.unwrap_err();
+    cx.call(ask("shop.stock", json!({"sku": "T-100"}))).await.unwrap();
+    cx.call(ask("shop.odd", json!([]))).await.unwrap_err();
+    let query = json!({ "target_kind": "tool" });
+    let found = cx.call_by_name("audit.query", query, crate::op::CallOptions::new()).await.unwrap();
+    let word = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let mut rows: Vec<_> = found["items"].as_array().unwrap().iter().collect();
+    rows.sort_by_key(|row| row["seq"].as_u64());
+    let seen: Vec<_> =
+        rows.iter().map(|r| (word(r, "target_id"), word(r, "outcome"), word(r, "reason"))).collect();
+    let row = |tool: &str, how: &str, why: &str| (tool.to_owned(), how.to_owned(), why.to_owned());
+    assert_eq!(
+        seen,
+        [
+            row("shop.odd", "ok", ""),
+            row("shop.odd", "failed", "outcome_unknown"),
+            row("shop.wait", "failed", "tool_timeout")
+        ]
+    );
+}

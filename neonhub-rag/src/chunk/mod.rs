@@ -10,17 +10,20 @@
 mod breaks;
 mod tokens;
 
+use std::ops::Range;
+
 use neonhub_core::{Faults, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::embed::Embedder;
 use crate::extract::Extracted;
 use breaks::{Break, Breaks};
 use tokens::Counter;
 pub use tokens::count_tokens;
 
-/// Sizes of chunks, in tokens.
+/// Sizes of chunks, in tokens: those of the space's embedder where it tells them, else by [`count_tokens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChunkOptions {
@@ -115,7 +118,8 @@ pub fn embedded_text(title: Option<&str>, heading_path: &[String], context: &str
     out
 }
 
-/// Cuts the text of a document. An empty or blank text has no chunks.
+/// Cuts the text of a document. An empty or blank text has no chunks. Tokens are counted by `approx-1`
+/// ([`count_tokens`]); [`chunk_for`] counts them as an embedder does.
 ///
 /// # Errors
 /// `InvalidInput` when the sizes contradict each other.
@@ -130,11 +134,24 @@ pub fn embedded_text(title: Option<&str>, heading_path: &[String], context: &str
 /// # Ok::<(), neonhub_core::Error>(())
 /// ```
 pub fn chunk(document: &Extracted, options: ChunkOptions) -> Result<Vec<Chunk>> {
+    cut(document, options, None)
+}
+
+/// Cuts the text of a document by the tokens of an embedder, where it tells them; else as [`chunk()`] does.
+///
+/// # Errors
+/// As [`chunk()`], and those of the tokenizer.
+pub fn chunk_for(document: &Extracted, options: ChunkOptions, embedder: &dyn Embedder) -> Result<Vec<Chunk>> {
+    cut(document, options, embedder.token_spans(&document.text)?)
+}
+
+fn cut(document: &Extracted, options: ChunkOptions, tokens: Option<Vec<Range<usize>>>) -> Result<Vec<Chunk>> {
     options.check("documents.chunk")?;
     if document.text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    Ok(Cutter::new(document, options).run())
+    let counter = tokens.map_or_else(|| Counter::new(&document.text), Counter::by);
+    Ok(Cutter::new(document, options, counter).run())
 }
 
 struct Cutter<'a> {
@@ -147,16 +164,9 @@ struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    fn new(document: &'a Extracted, options: ChunkOptions) -> Self {
-        let source = document.text.as_str();
-        Self {
-            document,
-            source,
-            counter: Counter::new(source),
-            breaks: Breaks::new(document),
-            options,
-            chunks: Vec::new(),
-        }
+    fn new(document: &'a Extracted, options: ChunkOptions, counter: Counter) -> Self {
+        let (source, breaks) = (document.text.as_str(), Breaks::new(document));
+        Self { document, source, counter, breaks, options, chunks: Vec::new() }
     }
 
     fn run(mut self) -> Vec<Chunk> {

@@ -80,6 +80,8 @@ pub(super) struct Item {
     pub(super) citation: Option<String>,
     /// True when it may be cut at its end.
     pub(super) can_be_cut: bool,
+    /// True when it comes before all else of its part: the summary of the talk before.
+    pub(super) leads: bool,
 }
 
 /// A part with its limits, in tokens.
@@ -172,7 +174,10 @@ impl<'a> Queue<'a> {
     fn of(part: &'a ContextPart) -> Self {
         let mut rest: Vec<(usize, &Item)> = part.items.iter().enumerate().collect();
         match part.kind {
-            PartKind::Conversation => rest.reverse(),
+            PartKind::Conversation => {
+                rest.reverse();
+                rest.sort_by_key(|(_, item)| !item.leads);
+            }
             kind if kind.is_needed() => {}
             _ => rest.sort_by(|a, b| b.1.score.total_cmp(&a.1.score).then(a.0.cmp(&b.0))),
         }
@@ -202,7 +207,7 @@ impl<'a> Queue<'a> {
                     self.taken.push((at, block));
                 }
                 None => {
-                    is_full = true;
+                    is_full |= !item.leads;
                     waiting.push((at, item));
                 }
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{ContextBlock, ContextPart, Dropped, Item, PartKind, choose, tokens};
 use super::sources::{Asked, memories, passages, talk};
-use crate::conversation::ConversationId;
+use crate::conversation::{ConversationId, MessageId};
 use crate::memory::MemorySubject;
 
 /// What the model is told about text between marks.
@@ -84,10 +84,14 @@ pub struct BuildContext {
     /// Whose memories to take.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<MemorySubject>,
-    /// The conversation to take the newest messages of.
+    /// The conversation to take the newest messages of. When they fill three quarters of what their part may have, the
+    /// summary that there is stands for the older ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<ConversationId>,
-    /// The consent bases that hold now. When given, a memory with another basis is dropped.
+    /// Only the thread of it that this message began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
+    /// The consent bases that hold now. When given, memories and passages with another basis are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consents: Option<Vec<String>>,
 }
@@ -125,13 +129,19 @@ impl BuildContext {
         faults.into_result(Self::NAME)
     }
 
-    fn part(&self, kind: PartKind, items: Vec<Item>) -> ContextPart {
+    /// The least and the most tokens of a part.
+    fn limits_of(&self, kind: PartKind) -> (u32, u32) {
         let budget = self.budget_tokens;
         let limits = self.limits.iter().find(|l| l.part == kind);
         let share =
             limits.and_then(|l| l.share).map_or(budget, |s| (f64::from(budget) * f64::from(s)) as u32);
         let max = limits.and_then(|l| l.max).unwrap_or(budget).min(share).min(budget);
-        ContextPart { kind, min: limits.map_or(0, |l| l.min).min(max), max, items }
+        (limits.map_or(0, |l| l.min).min(max), max)
+    }
+
+    fn part(&self, kind: PartKind, items: Vec<Item>) -> ContextPart {
+        let (min, max) = self.limits_of(kind);
+        ContextPart { kind, min, max, items }
     }
 
     /// The texts of the caller for a part.
@@ -143,6 +153,7 @@ impl BuildContext {
             taint: item.taint,
             citation: None,
             can_be_cut: false,
+            leads: false,
         })
     }
 }
@@ -170,7 +181,10 @@ impl Operation for BuildContext {
                         items.extend(memories(cx, asked, subject, &mut dropped).await?);
                     }
                 }
-                (PartKind::Conversation, Some(id)) => items.extend(talk(cx, id).await?),
+                (PartKind::Conversation, Some(id)) => {
+                    let most = self.limits_of(kind).1;
+                    items.extend(talk(cx, id, self.thread.as_ref(), most).await?);
+                }
                 _ => {}
             }
             parts.push(self.part(kind, items));
@@ -184,6 +198,7 @@ impl Operation for BuildContext {
                 taint: Taint::FirstParty,
                 citation: None,
                 can_be_cut: false,
+                leads: false,
             };
             first.items.push(rule);
         }

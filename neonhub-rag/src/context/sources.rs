@@ -6,7 +6,9 @@ use neonhub_core::llm::Taint;
 use neonhub_core::{Result, Scope};
 
 use super::build::{Dropped, Item, PartKind};
-use crate::conversation::{ConversationId, tail};
+use crate::conversation::{
+    ConversationId, Message, MessageId, message_size, summary_limit, summary_of, tail,
+};
 use crate::memory::{Memory, MemorySubject, Shelf, is_usable};
 use crate::space::{Dataset, Hit, Knowledge, SearchFilters, SearchKnowledge, Trust};
 
@@ -41,7 +43,7 @@ fn drop_for(dropped: &mut Vec<Dropped>, part: PartKind, id: &str, reason: &str) 
     dropped.push(Dropped { part, id: id.to_owned(), reason: reason.to_owned() });
 }
 
-/// Passages for the query; those of datasets for other purposes are dropped by name.
+/// Passages for the query; those for other purposes, and those whose consent does not hold, are dropped by name.
 pub(super) async fn passages(
     cx: &Scope,
     asked: Asked<'_>,
@@ -68,6 +70,8 @@ pub(super) async fn passages(
         }
         if refused.contains(dataset) {
             drop_for(dropped, PartKind::Retrieved, &hit.chunk, "purpose");
+        } else if !asked.agrees(hit.consent_basis.as_deref()) {
+            drop_for(dropped, PartKind::Retrieved, &hit.chunk, "consent");
         } else {
             items.push(passage(hit));
         }
@@ -85,6 +89,7 @@ fn passage(hit: Hit) -> Item {
         taint: if hit.trust == Trust::Web { Taint::Web } else { Taint::Retrieved },
         citation: Some(hit.citation),
         can_be_cut: true,
+        leads: false,
     }
 }
 
@@ -121,22 +126,47 @@ pub(super) async fn memories(
                 taint: Taint::Retrieved,
                 citation: None,
                 can_be_cut: false,
+                leads: false,
             });
         }
     }
     Ok(items)
 }
 
-/// The newest messages of a conversation.
-pub(super) async fn talk(cx: &Scope, id: &ConversationId) -> Result<Vec<Item>> {
-    let messages = tail(cx, id, MESSAGES).await?;
-    let item = |message: crate::conversation::Message| Item {
+/// The newest messages of a conversation or thread. When all of it fills three quarters of `most` tokens, its summary
+/// stands for the messages that it covers.
+pub(super) async fn talk(
+    cx: &Scope,
+    id: &ConversationId,
+    thread: Option<&MessageId>,
+    most: u32,
+) -> Result<Vec<Item>> {
+    let mut messages = tail(cx, id, thread, MESSAGES).await?;
+    let tokens: u64 = messages.iter().map(|m| u64::from(message_size(m))).sum();
+    let is_long = messages.len() == MESSAGES || tokens >= u64::from(summary_limit(most));
+    let summary = if is_long { summary_of(cx, id, thread).await? } else { None };
+    let mut items = Vec::new();
+    if let Some(summary) = summary {
+        messages.retain(|message| !summary.covers(message));
+        items.push(Item {
+            id: summary.body.id.to_string(),
+            text: format!("Summary of {} earlier messages:\n{}", summary.messages, summary.text),
+            score: 1.0,
+            taint: summary.taint,
+            citation: None,
+            can_be_cut: true,
+            leads: true,
+        });
+    }
+    let item = |message: Message| Item {
         id: message.id.to_string(),
         text: format!("{}: {}", message.author, message.text()),
         score: 0.0,
         taint: message.taint,
         citation: None,
         can_be_cut: false,
+        leads: false,
     };
-    Ok(messages.into_iter().filter(|m| !m.text().trim().is_empty()).map(item).collect())
+    items.extend(messages.into_iter().filter(|m| !m.text().trim().is_empty()).map(item));
+    Ok(items)
 }

@@ -35,6 +35,9 @@ pub struct Conversation {
     pub status: ConversationStatus,
     /// Number of messages.
     pub messages: u64,
+    /// Their size in tokens.
+    #[serde(default)]
+    pub tokens: u64,
     /// When it began.
     pub created_at: Timestamp,
     /// When the last message came, or when it began.

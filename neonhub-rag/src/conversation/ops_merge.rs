@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Conversation, ConversationId};
+use super::ops_summary::drop_summaries;
 use super::ops_write::{MAX_MERGED, example_id, messages, need};
+use super::summary::size;
 
 /// Moves the messages of one conversation into another, by time. Ids stay, and each message remembers where it came
 /// from, so that `conversations.unmerge` can part them again.
@@ -57,6 +59,10 @@ impl Operation for MergeConversations {
                 into.body.participants.push(name.clone());
             }
         }
+        // The messages stand in another order now: what was summarised is summarised anew.
+        drop_summaries(cx, &self.into).await?;
+        drop_summaries(cx, &self.from).await?;
+        into.body.tokens += std::mem::take(&mut from.body.tokens);
         into.body.last_at = into.last_at.max(from.last_at);
         into.body.absorbed = true;
         from.body.merged_into = Some(self.into);
@@ -98,10 +104,14 @@ impl Operation for UnmergeConversations {
                 message.body.conversation = self.from.clone();
                 message.body.merged_from = None;
                 cx.save(&message)?;
+                let tokens = u64::from(size(&message));
                 from.body.messages += 1;
+                from.body.tokens += tokens;
+                into.body.tokens = into.tokens.saturating_sub(tokens);
                 into.body.messages = into.messages.saturating_sub(1);
             }
         }
+        drop_summaries(cx, &into.id.clone()).await?;
         into.body.absorbed = still_holds_others;
         cx.save(&into)?;
         cx.save(&from)?;

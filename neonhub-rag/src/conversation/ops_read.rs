@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageId};
+use super::ops_summary::summary_of;
 use super::ops_write::{example_id, need};
+use super::summary::ConversationSummary;
 
 /// Gives a conversation with a page of its messages, oldest first.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +36,9 @@ pub struct GetConversation {
 pub struct ConversationPage {
     /// The conversation.
     pub conversation: Conversation,
+    /// What was summarised of it, or of the thread; absent while it is short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<ConversationSummary>,
     /// Its messages.
     pub messages: Vec<Message>,
     /// Where the next page starts; absent on the last one.
@@ -62,7 +67,8 @@ impl Operation for GetConversation {
         let messages = page.items.into_iter().map(|m| m.body);
         // The id of a thread may belong to another conversation.
         let messages = messages.filter(|m| m.conversation == self.conversation).collect();
-        Ok(ConversationPage { conversation, messages, next: page.next })
+        let summary = summary_of(cx, &self.conversation, self.thread.as_ref()).await?.map(|s| s.body);
+        Ok(ConversationPage { conversation, summary, messages, next: page.next })
     }
 
     fn examples() -> Vec<Self> {
@@ -77,11 +83,22 @@ impl Operation for GetConversation {
     }
 }
 
-/// The newest messages of a conversation, oldest of them first.
-pub(crate) async fn tail(cx: &Scope, id: &ConversationId, most: usize) -> Result<Vec<Message>> {
+/// The newest messages of a conversation or thread, oldest of them first.
+pub(crate) async fn tail(
+    cx: &Scope,
+    id: &ConversationId,
+    thread: Option<&MessageId>,
+    most: usize,
+) -> Result<Vec<Message>> {
     need(cx, id).await?;
-    let query = Query::index("conversation_time").prefix(Key::text(id.as_str())).descending().limit(most);
-    let mut out: Vec<Message> = cx.query::<Message>(&query).await?.into_iter().map(|m| m.body).collect();
+    let query = match thread {
+        None => Query::index("conversation_time").prefix(Key::text(id.as_str())),
+        Some(first) => Query::index("thread_time").prefix(Key::text(first.as_str())),
+    };
+    let newest = cx.query::<Message>(&query.descending().limit(most)).await?;
+    // The id of a thread may belong to another conversation.
+    let mut out: Vec<Message> =
+        newest.into_iter().map(|m| m.body).filter(|m| m.conversation == *id).collect();
     out.reverse();
     Ok(out)
 }

@@ -7,12 +7,11 @@ use neonhub_core::{Error, Faults, Permission, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::index::MessageIndex;
+use super::index::{MessageIndex, Within};
 use super::model::{Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageId};
 use super::ops_write::{example_id, need};
 use crate::embed::{EmbedKind, embed_one};
 use crate::hybrid::{CANDIDATES, Fusion, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, fuse};
-use crate::index::VectorIndex;
 use crate::space::{Knowledge, LEXICAL_FLOOR};
 
 /// Best messages of a conversation that its likeness is the mean of.
@@ -88,8 +87,8 @@ impl Operation for SearchConversations {
         };
         let within = index.within(is_wanted);
         let candidates = CANDIDATES.max(k);
-        let text = index.text.search(&self.query, candidates, Some(&within))?;
-        let mut near = index.vectors.search(&vector, candidates, Some(&within))?;
+        let text = index.search_words(&self.query, candidates, &within).await?;
+        let mut near = index.search_vector(&vector, candidates, &within).await?;
         near.retain(|hit| !embedder.is_lexical() || hit.score >= LEXICAL_FLOOR);
         let weight = if embedder.is_lexical() { TEXT_WEIGHT_LEXICAL } else { TEXT_WEIGHT };
         let fused = fuse(&text, &near, weight, Fusion::Blend);
@@ -162,16 +161,13 @@ impl Operation for SimilarConversations {
         let queries: Vec<Vec<f32>> = match &self.conversation {
             Some(id) => {
                 need(cx, id).await?;
-                let mut own: Vec<&str> = index.messages(id).collect();
-                // Ids sort by time.
-                own.reverse();
-                own.into_iter().take(COMPARED).filter_map(|m| index.vectors.vector(m)).collect()
+                index.newest_vectors(id, COMPARED).await?
             }
             None => asked.into_iter().collect(),
         };
         let floor = if embedder.is_lexical() { LEXICAL_FLOOR } else { f32::MIN };
-        let mut hits =
-            similar(&index, &queries, |c| c.may_read(cx) && self.conversation.as_ref() != Some(&c.id))?;
+        let within = index.within(|c| c.may_read(cx) && self.conversation.as_ref() != Some(&c.id));
+        let mut hits = similar(&index, &queries, &within).await?;
         hits.retain(|hit| hit.score >= floor);
         hits.truncate(k);
         Ok(hits)
@@ -185,16 +181,15 @@ impl Operation for SimilarConversations {
     }
 }
 
-fn similar(
+async fn similar(
     index: &MessageIndex,
     queries: &[Vec<f32>],
-    keep: impl Fn(&Conversation) -> bool,
+    within: &Within,
 ) -> Result<Vec<ConversationHit>> {
-    let within = index.within(keep);
     // The best score of each message over all queries.
     let mut best: BTreeMap<String, f32> = BTreeMap::new();
     for query in queries {
-        for hit in index.vectors.search(query, NEAREST, Some(&within))? {
+        for hit in index.search_vector(query, NEAREST, within).await? {
             let score = best.entry(hit.id.to_string()).or_insert(f32::MIN);
             *score = score.max(hit.score);
         }

@@ -16,6 +16,8 @@ use super::model::{
     Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageId, MessagePart,
     MessageRole,
 };
+use super::ops_summary::enqueue_when_long;
+use super::summary::size;
 
 /// Most messages that a merge moves: they change in one commit.
 pub(super) const MAX_MERGED: usize = 5_000;
@@ -78,6 +80,7 @@ impl Operation for StartConversation {
             campaign: self.campaign,
             status: ConversationStatus::Open,
             messages: 0,
+            tokens: 0,
             created_at: cx.now(),
             last_at: cx.now(),
             merged_into: None,
@@ -200,11 +203,13 @@ impl Operation for AppendMessage {
         };
         cx.create(&message)?;
         conversation.body.messages += 1;
+        conversation.body.tokens += u64::from(size(&message));
         conversation.body.last_at = conversation.body.last_at.max(cx.now());
         conversation.body.status = ConversationStatus::Open;
         cx.save(&conversation)?;
         if !message.text().trim().is_empty() {
             enqueue(cx, &message.id)?;
+            enqueue_when_long(cx, &conversation).await?;
         }
         let data = json!({ "conversation": message.conversation, "role": message.role });
         cx.emit(Event::new(cx, "message.added", Message::KIND, message.id.as_str(), data))?;

@@ -5,6 +5,10 @@ use neonhub_core::{ErrorKind, Hub, ManualClock, Permission, PermissionSet, Scope
 
 use super::*;
 
+#[cfg(feature = "postgres")]
+mod server;
+mod summary;
+
 async fn open() -> (Scope, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
     let hub = crate::install(Hub::builder().clock(clock.clone()).seed(1)).build().await.unwrap();

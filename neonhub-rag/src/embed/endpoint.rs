@@ -1,23 +1,17 @@
 //! An embedding endpoint over HTTP, as an embedder of spaces.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use neonhub_core::llm::EmbeddingModel;
-use neonhub_core::resilience::{Call, Plan};
+use neonhub_core::llm::{EmbeddingModel, ModelCost};
 use neonhub_core::{Result, Scope};
 
 use super::{EmbedKind, Embedder};
-
-/// First and longest pause between tries. Defaults of the vendors' SDKs, 2026.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
 /// A model at OpenAI, Ollama or a server that speaks like OpenAI. Texts leave the machine.
 ///
 /// Its [`id`](Embedder::id) is provider, model and length: `openai/text-embedding-3-small/1536`. Vectors have length 1;
 /// a blank text is not sent and gives zeros; a text longer than the model takes is refused, never cut. Operations call
 /// it through [`resilience`](neonhub_core::resilience): request by request with retries, a breaker and a limit on calls
-/// at a time. [`embed`](Embedder::embed) itself tries once.
+/// at a time, held against quotas and counted. [`embed`](Embedder::embed) itself tries once.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -100,14 +94,7 @@ impl EndpointModel {
     }
 
     async fn guarded(&self, cx: &Scope, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let (first, longest) = PAUSES;
-        let plan = Plan::new(self.model.target()).idempotent().backoff(first, longest);
-        let call = Call::new(|attempt| {
-            attempt.sent();
-            let left = cx.deadline().map(|at| at.since(cx.now()));
-            self.model.embed(texts, left)
-        });
-        let embedded = call.guard(plan).run(cx).await?;
+        let embedded = self.model.embed_in(cx, texts).await?;
         tracing::debug!(
             model = self.id,
             texts = texts.len(),
@@ -139,6 +126,10 @@ impl Embedder for EndpointModel {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    fn cost(&self, tokens: u64) -> Option<ModelCost> {
+        self.model.cost(tokens)
     }
 
     async fn embed(&self, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>> {

@@ -10,8 +10,10 @@ mod offline;
 mod real;
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 use async_trait::async_trait;
+use neonhub_core::llm::ModelCost;
 use neonhub_core::{Error, Result, Scope};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +64,22 @@ pub trait Embedder: Debug + Send + Sync + 'static {
         false
     }
 
-    /// Embeds up to [`max_batch`](Embedder::max_batch) texts.
+    /// What embedding so many tokens costs. `None`, the default, when that is not known.
+    fn cost(&self, _tokens: u64) -> Option<ModelCost> {
+        None
+    }
+
+    /// The tokens of a text by the model's own tokenizer, each as a range of bytes, in order. `None`, the default, when
+    /// there is none at hand. Spaces cut documents by these tokens.
+    ///
+    /// # Errors
+    /// Those of the tokenizer.
+    fn token_spans(&self, _text: &str) -> Result<Option<Vec<Range<usize>>>> {
+        Ok(None)
+    }
+
+    /// Embeds up to [`max_batch`](Embedder::max_batch) texts. A text longer than the model reads at once is read whole
+    /// or refused, never cut.
     ///
     /// # Errors
     /// `InvalidInput` for a larger batch; whatever the model answers.
@@ -76,6 +93,11 @@ pub trait Embedder: Debug + Send + Sync + 'static {
     async fn embed_in(&self, _cx: &Scope, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>> {
         self.embed(texts, kind).await
     }
+}
+
+/// What a model of this process costs, in no currency.
+fn nothing() -> ModelCost {
+    ModelCost { currency: "XXX".into(), micros: 0, is_estimated: false }
 }
 
 /// Embeds any number of texts, batch by batch, in order.

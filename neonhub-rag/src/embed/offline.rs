@@ -3,12 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use neonhub_core::llm::ModelCost;
 use neonhub_core::{Error, Result};
 
 use super::counts::BucketCounts;
 use super::features::features;
 use super::real::ln;
-use super::{EmbedKind, Embedder};
+use super::{EmbedKind, Embedder, nothing};
 
 /// Length of the vectors.
 const DIMS: usize = 512;
@@ -92,6 +93,10 @@ impl Embedder for OfflineHash {
 
     fn is_lexical(&self) -> bool {
         true
+    }
+
+    fn cost(&self, _tokens: u64) -> Option<ModelCost> {
+        Some(nothing())
     }
 
     async fn embed(&self, texts: &[&str], _: EmbedKind) -> Result<Vec<Vec<f32>>> {

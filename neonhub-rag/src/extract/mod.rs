@@ -15,12 +15,15 @@ mod front_matter;
 mod html;
 mod markdown;
 mod model;
+mod ocr;
 #[cfg(feature = "extract")]
 mod pdf;
 mod text;
 
 pub use format::Format;
 pub use model::{Block, BlockKind, Extracted, HiddenReason, HiddenText, Link, Origin, Warning, WarningCode};
+pub(crate) use ocr::recognise;
+pub use ocr::{Ocr, OcrPage};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

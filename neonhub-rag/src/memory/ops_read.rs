@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Memory, MemoryKind, MemorySubject};
 use super::rules::held_at;
-use super::shelf::{Shelf, is_usable};
+use super::shelf::{Shelf, agrees, fits_purpose, is_usable};
 use crate::space::{Knowledge, LEXICAL_FLOOR};
 
 /// Searches what is remembered about a subject.
@@ -28,6 +28,9 @@ pub struct SearchMemory {
     /// What it is to be used for: items that name other purposes are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// The consent bases that hold now. When given, items with another basis are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consents: Option<Vec<String>>,
     /// Most hits, 1 to 100. Default: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<u32>,
@@ -74,6 +77,7 @@ impl Operation for SearchMemory {
                 *score >= floor
                     && (self.kinds.is_empty() || self.kinds.contains(&item.memory.kind))
                     && is_usable(cx, &item.memory, self.purpose.as_deref())
+                    && agrees(&item.memory, self.consents.as_deref())
             })
             .map(|(item, score)| MemoryHit { memory: item.memory, score, recalled: true })
             .collect();
@@ -103,6 +107,12 @@ pub struct MemoriesAsOf {
     pub subject: MemorySubject,
     /// The instant.
     pub at: Timestamp,
+    /// What it is to be used for: items that name other purposes are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// The consent bases that hold now. When given, items with another basis are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consents: Option<Vec<String>>,
 }
 
 impl Operation for MemoriesAsOf {
@@ -113,13 +123,20 @@ impl Operation for MemoriesAsOf {
 
     async fn run(self, cx: &Scope) -> Result<Vec<Memory>> {
         let shelf = Shelf::open(cx, &self.subject).await?;
-        Ok(shelf.items.into_iter().map(|i| i.memory).filter(|m| held_at(m, self.at)).collect())
+        // What was known then is read now: today's purpose and consent decide.
+        let may_be_read = |memory: &Memory| {
+            held_at(memory, self.at)
+                && fits_purpose(memory, self.purpose.as_deref())
+                && agrees(memory, self.consents.as_deref())
+        };
+        Ok(shelf.items.into_iter().map(|i| i.memory).filter(may_be_read).collect())
     }
 
     fn examples() -> Vec<Self> {
         vec![MemoriesAsOf {
             subject: MemorySubject::brand("acme"),
             at: Timestamp::from_millis(1_790_000_000_000),
+            ..Self::default()
         }]
     }
 }

@@ -85,8 +85,20 @@ pub(super) async fn embed(cx: &Scope, text: &str, embedder: &dyn Embedder) -> Re
 
 /// True when a memory may be used now for a purpose.
 pub(crate) fn is_usable(cx: &Scope, memory: &Memory, purpose: Option<&str>) -> bool {
-    let fits = purpose.is_none_or(|p| memory.purposes.is_empty() || memory.purposes.iter().any(|m| m == p));
-    memory.state == MemoryState::Active && fits && held_at(memory, cx.now())
+    memory.state == MemoryState::Active && fits_purpose(memory, purpose) && held_at(memory, cx.now())
+}
+
+/// True when a memory may be used for a purpose; any will do without one.
+pub(super) fn fits_purpose(memory: &Memory, purpose: Option<&str>) -> bool {
+    purpose.is_none_or(|p| memory.purposes.is_empty() || memory.purposes.iter().any(|m| m == p))
+}
+
+/// True when the basis of a memory is among those that hold; `None`: not a question of consent.
+pub(super) fn agrees(memory: &Memory, consents: Option<&[String]>) -> bool {
+    match (&memory.consent_basis, consents) {
+        (Some(basis), Some(held)) => held.contains(basis),
+        _ => true,
+    }
 }
 
 fn open_item(cx: &Scope, stored: &Stored<MemoryRecord>) -> Result<Item> {

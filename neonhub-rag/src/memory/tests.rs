@@ -91,11 +91,16 @@ async fn a_contradiction_closes_and_the_past_stays_known() {
     let confirmed = cx.call(confirm).await.unwrap();
     assert_eq!((confirmed.outcome, confirmed.closed), (RememberedAs::Confirmed, vec![warm.id.clone()]));
     assert_eq!(found(&cx, None).await, ["The tone is cold."]);
-    let then = cx.call(MemoriesAsOf { subject: brand(), at: START }).await.unwrap();
+    let then = cx.call(MemoriesAsOf { subject: brand(), at: START, ..Default::default() }).await.unwrap();
     assert_eq!(then.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(), ["The tone is warm."]);
     assert!(then[0].superseded_by.is_some());
     let before = Timestamp::from_millis(START.as_millis() - 1);
-    assert!(cx.call(MemoriesAsOf { subject: brand(), at: before }).await.unwrap().is_empty());
+    assert!(
+        cx.call(MemoriesAsOf { subject: brand(), at: before, ..Default::default() })
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -115,10 +120,32 @@ async fn reading_respects_purpose_expiry_and_retraction() {
     clock.advance(Duration::from_secs(1));
     cx.call(RetractMemory { memory: memory.id.clone() }).await.unwrap();
     assert!(cx.call(search("planning")).await.unwrap().is_empty());
-    assert_eq!(cx.call(MemoriesAsOf { subject: brand(), at: START }).await.unwrap().len(), 1);
+    assert_eq!(
+        cx.call(MemoriesAsOf { subject: brand(), at: START, ..Default::default() }).await.unwrap().len(),
+        1
+    );
     let late =
         ConfirmMemory { memory: memory.id, source_event: "x".into(), source_label: SourceLabel::FirstParty };
     assert_eq!(cx.call(late).await.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn what_rests_on_a_consent_is_read_while_that_holds() {
+    let (cx, _) = open("memory:").await;
+    let mut add = said("Likes short mails.", SourceLabel::FirstParty, "m1");
+    add.consent_basis = Some("newsletter".into());
+    add.purposes = vec!["email".into()];
+    cx.call(add).await.unwrap();
+    cx.call(said("We never say cheap.", SourceLabel::FirstParty, "m2")).await.unwrap();
+    let held = |basis: &str| Some(vec![basis.to_owned()]);
+    for (consents, count) in [(None, 2), (held("newsletter"), 2), (held("contract"), 1)] {
+        let search = SearchMemory { subject: brand(), consents: consents.clone(), ..Default::default() };
+        assert_eq!(cx.call(search).await.unwrap().len(), count);
+        let then = MemoriesAsOf { subject: brand(), at: START, consents, ..Default::default() };
+        assert_eq!(cx.call(then).await.unwrap().len(), count);
+    }
+    let ads = MemoriesAsOf { subject: brand(), at: START, purpose: Some("ads".into()), ..Default::default() };
+    assert_eq!(cx.call(ads).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -153,7 +180,7 @@ async fn what_is_forgotten_is_in_no_answer_and_in_no_file() {
     );
     assert_eq!(found(&cx, None).await, ["Other words stay."]);
     assert!(
-        cx.call(MemoriesAsOf { subject: brand(), at: START })
+        cx.call(MemoriesAsOf { subject: brand(), at: START, ..Default::default() })
             .await
             .unwrap()
             .iter()

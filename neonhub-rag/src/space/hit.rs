@@ -43,6 +43,15 @@ pub struct Hit {
     pub tokens: u32,
     /// How far the text can be trusted.
     pub trust: Trust,
+    /// ISO 639-1 code of its language, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Where its document comes from, such as the address of a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The consent or contract that allows to use it, where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_basis: Option<String>,
     /// Joined score; larger is better, at most 1 for `blend`.
     pub score: f32,
     /// What the list of words gave.
@@ -97,6 +106,9 @@ fn hit(fused: &Fused, chunk: ChunkRecord, document: &Document) -> Hit {
         byte_end: chunk.byte_end,
         tokens: chunk.tokens,
         trust: document.trust,
+        language: chunk.language,
+        source: document.source.clone(),
+        consent_basis: document.consent_basis.clone(),
         score: fused.score,
         text_part: fused.text,
         vector_part: fused.vector,

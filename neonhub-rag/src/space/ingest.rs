@@ -12,9 +12,9 @@ use super::migrate::give_next;
 use super::model::{
     ChunkRecord, Document, DocumentId, DocumentState, Failure, Space, TextBlob, Trust, chunk_id,
 };
-use crate::chunk::{Chunk, chunk, hex};
+use crate::chunk::{Chunk, chunk_for, hex};
 use crate::embed::{EmbedKind, Embedder, embed_in};
-use crate::extract::{Extracted, extract};
+use crate::extract::{Extracted, Format, extract, recognise};
 use crate::language::detect_language;
 use crate::vector::{decode, encode};
 
@@ -33,6 +33,8 @@ pub(super) struct Incoming {
     pub(super) author: Option<String>,
     pub(super) language: Option<String>,
     pub(super) trust: Trust,
+    pub(super) source: Option<String>,
+    pub(super) consent_basis: Option<String>,
     pub(super) bytes: Arc<Vec<u8>>,
 }
 
@@ -50,14 +52,24 @@ struct Parsed {
 }
 
 /// Everything that decides the chunks and vectors of a file, hashed.
-pub(super) fn recipe(incoming: &Incoming, space: &Space, blob: &str) -> Result<String> {
+pub(super) fn recipe(
+    knowledge: &Knowledge,
+    incoming: &Incoming,
+    space: &Space,
+    blob: &str,
+) -> Result<String> {
     let parts = (
         RECIPE_VERSION,
         blob,
         (&incoming.name, &incoming.mime, &incoming.title, &incoming.language),
         (&space.embedder, space.chunking, &space.language),
     );
-    Ok(hex(&Sha256::digest(canonical_json(&parts)?.as_bytes())))
+    let mut all = canonical_json(&parts)?;
+    let hint = incoming.mime.as_deref().unwrap_or(&incoming.name);
+    if let (Some(ocr), Ok(Format::Pdf)) = (knowledge.ocr(), Format::detect(&incoming.bytes, hint)) {
+        all.push_str(ocr.id());
+    }
+    Ok(hex(&Sha256::digest(all.as_bytes())))
 }
 
 /// The blob name of some bytes, as the store computes it.
@@ -75,12 +87,12 @@ pub(super) async fn ingest(
     before: Option<&Document>,
     blank: Document,
 ) -> Result<Ingested> {
-    let parsed = match parse(&incoming, space).await {
+    let embedder = knowledge.embedder(&space.embedder)?;
+    let parsed = match parse(&incoming, space, knowledge, &embedder).await {
         Ok(parsed) => parsed,
         Err(error) => return failed(blank, error),
     };
     cx.cancel_token().check(cx.operation())?;
-    let embedder = knowledge.embedder(&space.embedder)?;
     let known = known_vectors(cx, before, &space.embedder).await?;
     let (vectors, embedded) = vectors(cx, &parsed, &known, embedder.as_ref()).await?;
     let mut document = blank;
@@ -99,6 +111,12 @@ pub(super) async fn ingest(
         .zip(vectors)
         .map(|(chunk, vector)| record(&document.id, chunk, &extracted.text, &space.embedder, &vector))
         .collect();
+    let is_said = document.given.language.is_some() || space.language.is_some();
+    for chunk in &mut chunks {
+        // Whoever says a language says it of the whole.
+        let own = if is_said { None } else { detect_language(&chunk.text).map(str::to_owned) };
+        chunk.language = own.or_else(|| document.language.clone());
+    }
     give_next(cx, knowledge, space, &document.title, &mut chunks).await?;
     document.content_hash = content_hash(&document, &chunks);
     let blob = TextBlob {
@@ -113,19 +131,27 @@ pub(super) async fn ingest(
     Ok(Ingested { document, chunks })
 }
 
-async fn parse(incoming: &Incoming, space: &Space) -> Result<Parsed> {
-    let (incoming, space) = (incoming.clone(), space.clone());
-    // Extraction of a large file takes seconds of processor time.
-    tokio::task::spawn_blocking(move || {
-        let type_hint = incoming.mime.as_deref().unwrap_or(&incoming.name);
-        let mut extracted = extract(&incoming.bytes, type_hint)?;
+async fn parse(
+    incoming: &Incoming,
+    space: &Space,
+    knowledge: &Knowledge,
+    embedder: &Arc<dyn Embedder>,
+) -> Result<Parsed> {
+    let file = incoming.clone();
+    let mut extracted =
+        blocking(move || extract(&file.bytes, file.mime.as_deref().unwrap_or(&file.name))).await?;
+    if let Some(ocr) = knowledge.ocr() {
+        recognise(ocr, &incoming.bytes, &mut extracted).await?;
+    }
+    let (incoming, space, embedder) = (incoming.clone(), space.clone(), Arc::clone(embedder));
+    blocking(move || {
         let title = incoming
             .title
             .clone()
             .or_else(|| extracted.title.clone())
             .unwrap_or_else(|| incoming.name.clone());
         extracted.title = Some(title.clone());
-        let chunks = chunk(&extracted, space.chunking)?;
+        let chunks = chunk_for(&extracted, space.chunking, embedder.as_ref())?;
         let language = incoming
             .language
             .or(space.language)
@@ -133,7 +159,11 @@ async fn parse(incoming: &Incoming, space: &Space) -> Result<Parsed> {
         Ok(Parsed { extracted, title, chunks, language })
     })
     .await
-    .map_err(|e| Error::internal("documents.upload", e))?
+}
+
+/// Extraction of a large file takes seconds of processor time, and so does its cutting.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("documents.upload", e))?
 }
 
 fn failed(mut document: Document, error: Error) -> Result<Ingested> {
@@ -204,6 +234,7 @@ fn record(document: &DocumentId, chunk: &Chunk, source: &str, embedder: &str, ve
         context: chunk.context.clone(),
         tokens: chunk.tokens,
         hash: chunk.hash.clone(),
+        language: None,
         embedder: embedder.to_owned(),
         vector: encode(vector),
         next: None,

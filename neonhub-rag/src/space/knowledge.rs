@@ -17,8 +17,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 use super::model::{Dataset, Document, Space, SpaceState};
 use super::passages::{Passages, Places};
 use super::rerank::Reranker;
-use crate::conversation::MessageIndex;
+use crate::conversation::{DEFAULT_BUDGET, MessageIndex};
 use crate::embed::{Embedder, OfflineHash};
+use crate::extract::Ocr;
 
 /// Commits behind which the feed is read; above, comparing the documents is cheaper.
 const FEED_COMMITS: u64 = 64;
@@ -33,6 +34,8 @@ pub struct Knowledge {
     embedders: BTreeMap<String, Arc<dyn Embedder>>,
     rerankers: BTreeMap<String, Arc<dyn Reranker>>,
     default: String,
+    summary_budget: Option<u32>,
+    ocr: Option<Arc<dyn Ocr>>,
     places: Places,
     workspaces: Mutex<BTreeMap<WorkspaceId, Arc<RwLock<Projection>>>>,
     messages: Mutex<BTreeMap<WorkspaceId, Arc<Mutex<MessageIndex>>>>,
@@ -53,6 +56,8 @@ impl Knowledge {
             embedders: BTreeMap::from([(offline.id().to_owned(), offline)]),
             rerankers: BTreeMap::new(),
             default: OfflineHash::ID.to_owned(),
+            summary_budget: Some(DEFAULT_BUDGET),
+            ocr: None,
             places: Places::default(),
             workspaces: Mutex::default(),
             messages: Mutex::default(),
@@ -79,6 +84,31 @@ impl Knowledge {
     pub fn with_default(mut self, embedder: impl Into<String>) -> Self {
         self.default = embedder.into();
         self
+    }
+
+    /// Tokens of the context that conversations are to fit into: one whose talk fills three quarters of it is summarised
+    /// by a job, with the model of the hub. `None` leaves that to `conversations.summarize`. Default: 8 000.
+    #[must_use]
+    pub fn with_summaries(mut self, budget_tokens: Option<u32>) -> Self {
+        self.summary_budget = budget_tokens.map(|budget| budget.max(400));
+        self
+    }
+
+    /// What [`with_summaries`](Self::with_summaries) set.
+    #[must_use]
+    pub fn summary_tokens(&self) -> Option<u32> {
+        self.summary_budget
+    }
+
+    /// Reads the words of scanned pages. Default: nothing does, and such a page raises the warning `needs_ocr`.
+    #[must_use]
+    pub fn with_ocr(mut self, ocr: Arc<dyn Ocr>) -> Self {
+        self.ocr = Some(ocr);
+        self
+    }
+
+    pub(super) fn ocr(&self) -> Option<&dyn Ocr> {
+        self.ocr.as_deref()
     }
 
     /// Adds a reranker that a search can ask for by its id.
@@ -154,6 +184,14 @@ impl Knowledge {
             match workspaces.get(cx.workspace()) {
                 Some(index) => Arc::clone(index),
                 None => {
+                    #[cfg(feature = "postgres")]
+                    let index = match self.places.server(cx).await? {
+                        Some(server) => {
+                            MessageIndex::on(server, cx.workspace().as_str(), embedder.id(), embedder.dims())
+                        }
+                        None => MessageIndex::new(embedder.id(), embedder.dims())?,
+                    };
+                    #[cfg(not(feature = "postgres"))]
                     let index = MessageIndex::new(embedder.id(), embedder.dims())?;
                     let index = Arc::new(Mutex::new(index));
                     workspaces.insert(cx.workspace().clone(), Arc::clone(&index));

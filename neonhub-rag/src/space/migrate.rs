@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use neonhub_core::bus::Event;
 use neonhub_core::job::{Handler, Job, JobSpec, Outcome};
+use neonhub_core::llm::ModelCost;
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Permission, Result, Scope};
@@ -29,7 +30,7 @@ const DOCUMENTS: usize = 200;
 const CHUNKS: usize = 500;
 
 /// Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk has a new one;
-/// then all change at once. A dry run counts the work and changes nothing.
+/// then all change at once. A dry run counts the work, says what it costs, and changes nothing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MigrateSpace {
@@ -51,8 +52,13 @@ pub struct MigrationPlan {
     pub documents: u64,
     /// Chunks to embed.
     pub chunks: u64,
-    /// Characters to embed, about four to a token.
+    /// Characters to embed.
     pub chars: u64,
+    /// Tokens to embed, estimated on the high side: four characters to a token, and what chunks repeat of each other.
+    pub tokens: u64,
+    /// What they cost by the model table; absent when no price is known, which does not mean that it is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<ModelCost>,
     /// The job that does it; absent in a dry run and when there is nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
@@ -71,7 +77,10 @@ impl Operation for MigrateSpace {
         let id = need_space(cx, &self.space).await?.id;
         let mut space = cx.need::<Space>(id.as_str()).await?;
         let (documents, chunks, chars) = count(cx, &id).await?;
-        let mut plan = MigrationPlan { space: space.body.clone(), documents, chunks, chars, job: None };
+        let tokens = chars.div_ceil(4) + chunks * u64::from(space.chunking.overlap);
+        let cost = embedder.cost(tokens);
+        let mut plan =
+            MigrationPlan { space: space.body.clone(), documents, chunks, chars, tokens, cost, job: None };
         let is_there = space.embedder == embedder.id() && space.migration.is_none();
         let is_under_way = space.migration.as_ref().is_some_and(|m| m.embedder == embedder.id());
         if self.dry_run || is_there {

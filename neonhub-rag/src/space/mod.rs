@@ -5,6 +5,7 @@ mod ingest;
 mod knowledge;
 mod migrate;
 mod model;
+mod ops_ai_embed;
 mod ops_compact;
 mod ops_document;
 mod ops_embed;
@@ -34,9 +35,10 @@ pub use hit::Hit;
 pub use knowledge::Knowledge;
 pub use migrate::{MigrateSpace, MigrationPlan};
 pub use model::{
-    ChunkRecord, Dataset, DatasetId, DatasetKind, Document, DocumentId, DocumentState, Failure, Given,
-    Migration, NextVector, Space, SpaceId, SpaceState, Trust,
+    ChunkRecord, Dataset, DatasetId, DatasetKind, Distance, Document, DocumentId, DocumentState, Failure,
+    Given, Migration, NextVector, Space, SpaceId, SpaceState, Trust,
 };
+pub use ops_ai_embed::{AiEmbed, AiVectors};
 pub use ops_compact::{CompactKnowledge, KnowledgeCompacted};
 pub use ops_document::{DeleteDocument, GetDocument, ListDocuments, ListVersions};
 pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
@@ -81,6 +83,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<IngestUrl>(),
     entry::<SearchKnowledge>(),
     entry::<EmbedTexts>(),
+    entry::<AiEmbed>(),
 ];
 
 /// The record kinds of knowledge.
@@ -104,6 +107,7 @@ pub fn install_with(builder: HubBuilder, knowledge: Knowledge) -> HubBuilder {
         .kinds(crate::memory::KINDS)
         .sealed(crate::memory::SEALED)
         .handler(Arc::new(crate::conversation::EmbedMessages))
+        .handler(Arc::new(crate::conversation::SummarizeConversations))
         .handler(Arc::new(migrate::MigrateHandler))
         .service(Arc::new(knowledge))
 }

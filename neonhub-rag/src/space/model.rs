@@ -1,9 +1,12 @@
 //! Records of knowledge: space, dataset, document, chunk.
 
+use std::collections::BTreeMap;
+
 use neonhub_core::store::{Index, Key, Record};
 use neonhub_core::{Role, Timestamp, id_type};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::chunk::ChunkOptions;
 use crate::extract::{Block, HiddenText, Warning};
@@ -24,6 +27,9 @@ pub struct Space {
     pub embedder: String,
     /// Length of the vectors.
     pub dims: u32,
+    /// How near vectors are found.
+    #[serde(default)]
+    pub distance: Distance,
     /// How its texts are cut.
     pub chunking: ChunkOptions,
     /// ISO 639-1 code of its texts, when they share one; else each document's is detected.
@@ -37,6 +43,15 @@ pub struct Space {
     /// The move to another embedder, while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<Migration>,
+}
+
+/// How near two vectors are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Distance {
+    /// By the angle between them: every index compares vectors of length 1.
+    #[default]
+    Cosine,
 }
 
 /// A move of a space to another embedder. Search answers from the old one until every chunk has both vectors.
@@ -96,6 +111,9 @@ pub struct Dataset {
     pub acl: Vec<Role>,
     /// Purposes it may be used for; empty: any.
     pub purposes: Vec<String>,
+    /// What the host keeps with it, by name. It changes no answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, Value>,
 }
 
 /// What a dataset holds.
@@ -174,6 +192,12 @@ pub struct Document {
     pub latest: bool,
     /// How far its text can be trusted.
     pub trust: Trust,
+    /// Where it comes from, such as the address of a page; absent for an upload that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The consent or contract that allows to use it, where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_basis: Option<String>,
     /// Tags.
     pub tags: Vec<String>,
     /// Author.
@@ -307,6 +331,9 @@ pub struct ChunkRecord {
     pub tokens: u32,
     /// Hash of what was embedded.
     pub hash: String,
+    /// ISO 639-1 code of its language, where it can be told; else that of its document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// Embedder that made the vector.
     pub embedder: String,
     /// The vector: half-precision numbers, little endian, in base64.
@@ -349,5 +376,5 @@ pub(crate) struct TextBlob {
     pub(crate) blocks: Vec<Block>,
     pub(crate) hidden: Vec<HiddenText>,
     pub(crate) links: Vec<crate::extract::Link>,
-    pub(crate) metadata: std::collections::BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
 }

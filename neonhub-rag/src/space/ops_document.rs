@@ -1,7 +1,7 @@
 //! Operations on documents that are there.
 
 use neonhub_core::op::{Effect, Operation, Page};
-use neonhub_core::store::{Expected, Key, Order, Query, Stored};
+use neonhub_core::store::{Expected, Key, Query, Stored};
 use neonhub_core::{Permission, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,8 @@ impl Operation for ListVersions {
     }
 }
 
-/// Deletes a document with all its versions: its chunks leave the store and search in the same commit.
+/// Deletes a document with all its versions: its chunks leave the store and search in the same commit. For 30 days
+/// `documents.restore` brings it back.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteDocument {
@@ -121,16 +122,13 @@ impl Operation for DeleteDocument {
     type Output = Document;
     const NAME: &'static str = "documents.delete";
     const NEEDS: &'static [Permission] = &[Permission::DeleteContent];
-    const EFFECT: Effect = Effect::Idempotent;
+    const EFFECT: Effect = Effect::Compensable("documents.restore");
     const RERUNS: u8 = 3;
 
     async fn run(self, cx: &Scope) -> Result<Document> {
         let named = need_document(cx, &self.document).await?;
-        let prefix = Document::version_key(&named.dataset, &named.external_key);
-        let mut query = Query::index("dataset_key").prefix(prefix).limit(500);
-        query.order = Order::Ascending;
         let mut out = named.body.clone();
-        for mut version in cx.query::<Document>(&query).await? {
+        for mut version in all_versions(cx, &named).await? {
             if version.state == DocumentState::Deleted {
                 continue;
             }
@@ -154,5 +152,18 @@ impl Operation for DeleteDocument {
 
     fn examples() -> Vec<Self> {
         example_id().map(|document| DeleteDocument { document }).into_iter().collect()
+    }
+}
+
+/// Every version of a document, oldest first.
+async fn all_versions(cx: &Scope, named: &Document) -> Result<Vec<Stored<Document>>> {
+    let start = || Document::version_key(&named.dataset, &named.external_key);
+    let mut query = Query::index("dataset_key").prefix(start()).limit(500);
+    let mut out: Vec<Stored<Document>> = Vec::new();
+    loop {
+        let page = cx.query::<Document>(&query).await?;
+        let Some(last) = page.last() else { return Ok(out) };
+        query = query.after(start().and_int(last.version.into()), last.body.id.as_str());
+        out.extend(page);
     }
 }

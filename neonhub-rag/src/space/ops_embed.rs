@@ -89,7 +89,7 @@ impl Operation for EmbedTexts {
     }
 }
 
-fn pack(vectors: &[Vec<f32>]) -> String {
+pub(super) fn pack(vectors: &[Vec<f32>]) -> String {
     let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
     BASE64_STANDARD.encode(bytes)
 }

@@ -1,13 +1,17 @@
 //! Operations that change or end spaces and datasets.
 
+use std::collections::BTreeMap;
+
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::store::{Expected, Key, Query, Stored};
 use neonhub_core::{Error, ErrorKind, Faults, Permission, Result, Role, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::model::{ChunkRecord, Dataset, Document, DocumentState, Space, SpaceState};
-use super::ops_space::{check_name, need_dataset, need_space};
+use super::ops_space::{check_name, check_settings, need_dataset, need_space};
+use super::version::announce;
 
 /// Most chunks that one commit takes out.
 const MAX_CHUNKS: u64 = 20_000;
@@ -116,6 +120,9 @@ pub struct UpdateDataset {
     /// Purposes it may be used for; an empty list: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purposes: Option<Vec<String>>,
+    /// What the host wants to keep with it, up to 50 values by name, in the place of what there was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<BTreeMap<String, Value>>,
 }
 
 impl Operation for UpdateDataset {
@@ -127,11 +134,14 @@ impl Operation for UpdateDataset {
     const ERRORS: &'static [&'static str] = &["already_exists"];
 
     async fn run(self, cx: &Scope) -> Result<Dataset> {
+        let mut faults = Faults::new();
         if let Some(name) = &self.name {
-            let mut faults = Faults::new();
             check_name(&mut faults, name);
-            faults.into_result(Self::NAME)?;
         }
+        if let Some(settings) = &self.settings {
+            check_settings(&mut faults, settings);
+        }
+        faults.into_result(Self::NAME)?;
         let id = need_dataset(cx, &self.dataset, self.space.as_deref()).await?.id;
         let mut dataset = cx.need::<Dataset>(id.as_str()).await?;
         if let Some(name) = self.name.filter(|n| *n != dataset.name) {
@@ -147,6 +157,9 @@ impl Operation for UpdateDataset {
         if let Some(purposes) = self.purposes {
             dataset.body.purposes = purposes;
         }
+        if let Some(settings) = self.settings {
+            dataset.body.settings = settings;
+        }
         cx.save(&dataset)?;
         Ok(dataset.body)
     }
@@ -160,7 +173,7 @@ impl Operation for UpdateDataset {
     }
 }
 
-/// Deletes a dataset with all its documents, in one commit.
+/// Deletes a dataset with all its documents, in one commit, for good. Each document is told of by `document.deleted`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteDataset {
@@ -197,6 +210,11 @@ impl Operation for DeleteDataset {
                     cx.delete::<ChunkRecord>(&chunk, Expected::Any)?;
                 }
                 cx.delete::<Document>(version.body.id.as_str(), Expected::Rev(version.rev))?;
+                // One event per document: its newest version is listed, older ones are part of it.
+                if version.latest {
+                    let gone = Document { state: DocumentState::Deleted, ..version.body };
+                    announce(cx, &gone)?;
+                }
             }
         }
         cx.delete::<Dataset>(dataset.id.as_str(), Expected::Any)?;

@@ -1,13 +1,16 @@
 //! Operations on spaces and datasets.
 
+use std::collections::BTreeMap;
+
 use neonhub_core::op::{Effect, Operation, Page};
 use neonhub_core::store::{Key, Query};
 use neonhub_core::{Error, ErrorKind, Faults, Permission, Result, Role, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::knowledge::Knowledge;
-use super::model::{Dataset, DatasetId, DatasetKind, Space, SpaceId, SpaceState};
+use super::model::{Dataset, DatasetId, DatasetKind, Distance, Space, SpaceId, SpaceState};
 use super::search::may_read;
 use crate::chunk::ChunkOptions;
 use crate::embed::OfflineHash;
@@ -119,6 +122,7 @@ impl Operation for CreateSpace {
             name: self.name,
             embedder: embedder.id().to_owned(),
             dims: u32::try_from(embedder.dims()).unwrap_or(u32::MAX),
+            distance: Distance::default(),
             chunking,
             language: self.language,
             storage: self.storage.unwrap_or_default(),
@@ -213,6 +217,18 @@ pub struct CreateDataset {
     /// Purposes it may be used for, such as `voice`; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub purposes: Vec<String>,
+    /// What the host wants to keep with it, up to 50 values by name. It changes no answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, Value>,
+}
+
+/// Most settings of a dataset.
+const MOST_SETTINGS: usize = 50;
+
+pub(super) fn check_settings(faults: &mut Faults, settings: &BTreeMap<String, Value>) {
+    let is_name = |name: &String| !name.trim().is_empty() && name.chars().count() <= NAME_CHARS;
+    let fits = settings.len() <= MOST_SETTINGS && settings.keys().all(is_name);
+    faults.check(fits, "settings", "expected up to 50 names of 1 to 100 characters");
 }
 
 impl Operation for CreateDataset {
@@ -226,11 +242,15 @@ impl Operation for CreateDataset {
     async fn run(self, cx: &Scope) -> Result<Dataset> {
         let mut faults = Faults::new();
         check_name(&mut faults, &self.name);
+        check_settings(&mut faults, &self.settings);
         faults.into_result(Self::NAME)?;
         let space = need_space(cx, &self.space).await?;
         let key = Key::text(space.id.as_str()).and_text(&self.name);
         if let Some(there) = cx.find::<Dataset>("space_name", key).await? {
-            let is_same = there.kind == self.kind && there.acl == self.acl && there.purposes == self.purposes;
+            let is_same = there.kind == self.kind
+                && there.acl == self.acl
+                && there.purposes == self.purposes
+                && there.settings == self.settings;
             return if is_same { Ok(there.body) } else { Err(other_settings("dataset")) };
         }
         let dataset = Dataset {
@@ -240,6 +260,7 @@ impl Operation for CreateDataset {
             kind: self.kind,
             acl: self.acl,
             purposes: self.purposes,
+            settings: self.settings,
         };
         cx.create(&dataset)?;
         Ok(dataset)

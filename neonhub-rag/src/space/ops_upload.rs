@@ -62,6 +62,13 @@ pub struct UploadDocument {
     /// How far its text can be trusted. Default: `first_party`.
     #[serde(default)]
     pub trust: Trust,
+    /// Where it comes from, such as an address of 1 to 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The consent or contract that allows to use it, where it needs one: `knowledge.context` leaves it out where that
+    /// does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_basis: Option<String>,
 }
 
 impl UploadDocument {
@@ -103,6 +110,10 @@ impl UploadDocument {
         faults.check(self.tags.iter().all(|t| fits(t, 100)), "tags", "expected tags of 1 to 100 characters");
         let title = self.title.as_deref().is_none_or(|t| fits(t, 500));
         faults.check(title, "title", "expected 1 to 500 characters");
+        let source = self.source.as_deref().is_none_or(|s| fits(s, 500));
+        faults.check(source, "source", "expected 1 to 500 characters");
+        let basis = self.consent_basis.as_deref().is_none_or(|b| fits(b, 200));
+        faults.check(basis, "consent_basis", "expected 1 to 200 characters");
         let language = self.language.as_deref().is_none_or(|l| l.len() == 2 && l.is_ascii());
         faults.check(language, "language", "expected an ISO 639-1 code such as en");
         faults.into_result(Self::NAME)
@@ -138,6 +149,8 @@ impl Operation for UploadDocument {
             author: self.author,
             language: self.language,
             trust: self.trust,
+            source: self.source,
+            consent_basis: self.consent_basis,
             bytes: Arc::new(bytes),
         };
         store_version(cx, dataset, incoming).await
@@ -173,6 +186,13 @@ pub struct IngestText {
     /// How far it can be trusted. Default: `first_party`.
     #[serde(default)]
     pub trust: Trust,
+    /// Where it comes from, such as an address of 1 to 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The consent or contract that allows to use it, where it needs one: `knowledge.context` leaves it out where that
+    /// does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_basis: Option<String>,
 }
 
 impl Operation for IngestText {
@@ -194,6 +214,8 @@ impl Operation for IngestText {
             tags: self.tags,
             language: self.language,
             trust: self.trust,
+            source: self.source,
+            consent_basis: self.consent_basis,
             space: self.space,
             ..UploadDocument::of(self.dataset, self.title, self.text.as_bytes())
         };

@@ -45,6 +45,9 @@ pub struct IngestUrl {
     /// How far it can be trusted. Default: `web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
+    /// The consent or contract that allows to use it, where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_basis: Option<String>,
 }
 
 impl IngestUrl {
@@ -58,6 +61,8 @@ impl IngestUrl {
         faults.check(self.tags.iter().all(|t| fits(t, 100)), "tags", "expected tags of 1 to 100 characters");
         let title = self.title.as_deref().is_none_or(|t| fits(t, 500));
         faults.check(title, "title", "expected 1 to 500 characters");
+        let basis = self.consent_basis.as_deref().is_none_or(|b| fits(b, 200));
+        faults.check(basis, "consent_basis", "expected 1 to 200 characters");
         let language = self.language.as_deref().is_none_or(|l| l.len() == 2 && l.is_ascii());
         faults.check(language, "language", "expected an ISO 639-1 code such as en");
         faults.into_result(Self::NAME)
@@ -119,7 +124,7 @@ impl Operation for IngestUrl {
         let page = fetch(cx, &self.url).await.map_err(|error| error.for_operation(Self::NAME))?;
         let address = self.url.split('#').next().unwrap_or(&self.url).to_owned();
         let incoming = Incoming {
-            external_key: self.external_key.unwrap_or(address),
+            external_key: self.external_key.unwrap_or_else(|| address.clone()),
             name: name_of(&self.url),
             mime: page.mime,
             title: self.title,
@@ -127,6 +132,8 @@ impl Operation for IngestUrl {
             author: None,
             language: self.language,
             trust: self.trust.unwrap_or(TRUST),
+            source: Some(address),
+            consent_basis: self.consent_basis,
             bytes: Arc::new(page.bytes),
         };
         store_version(cx, dataset, incoming).await

@@ -14,6 +14,8 @@ use super::model::{Document, Space, chunk_ids};
 #[cfg(feature = "postgres")]
 use super::server_index::{ServerIndex, Servers};
 use super::space_index::SpaceIndex;
+#[cfg(feature = "postgres")]
+use crate::index::server::Server;
 use crate::index::{FieldBoosts, IdSet, Scored};
 
 /// What a server is asked, as a type without its layers: operations stand on so many of them that the compiler would
@@ -51,6 +53,12 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// The tables of the store's own server, when it is one that has what they need.
+    #[cfg(feature = "postgres")]
+    pub(super) async fn server(&self, cx: &Scope) -> Result<Option<Arc<Server>>> {
+        boxed(self.servers.find(cx)).await
+    }
+
     /// Opens the indexes of a space: in the database when the store is a PostgreSQL server that has what they need, else
     /// as caches in a folder or in memory.
     pub(super) async fn open(&self, cx: &Scope, folder: Option<PathBuf>, space: &Space) -> Result<Passages> {
@@ -66,7 +74,9 @@ impl Places {
     pub(super) async fn keep_only(&self, cx: &Scope, spaces: &[String]) -> Result<()> {
         #[cfg(feature = "postgres")]
         if let Some(server) = boxed(self.servers.find(cx)).await? {
-            return boxed(server.keep_only(cx.workspace().as_str(), spaces)).await;
+            let messages = crate::conversation::MESSAGES.to_owned();
+            let kept: Vec<String> = spaces.iter().cloned().chain([messages]).collect();
+            return boxed(server.keep_only(cx.workspace().as_str(), &kept)).await;
         }
         let _ = (cx, spaces);
         Ok(())

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use neonhub_core::{Error, ErrorKind, Faults, Result, Scope, Timestamp};
+use neonhub_core::{Error, ErrorKind, Faults, PermissionSet, Result, Role, Scope, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ pub struct SearchFilters {
     /// What the text is to be used for: datasets that name other purposes are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// Only what a holder of this role may read, such as when the answer is for somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Role>,
 }
 
 /// The answer of a search.
@@ -230,6 +233,7 @@ fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters:
     let fits_purpose =
         filters.purpose.as_ref().is_none_or(|p| dataset.purposes.is_empty() || dataset.purposes.contains(p));
     may_read(cx, dataset)
+        && filters.acl.is_none_or(|role| admits(dataset, role.permissions()))
         && is_named
         && fits_purpose
         && filters.kind.is_none_or(|k| k == dataset.kind)
@@ -243,10 +247,14 @@ fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters:
 
 /// True when the principal holds all rights of a role that the dataset admits.
 pub(super) fn may_read(cx: &Scope, dataset: &Dataset) -> bool {
+    admits(dataset, cx.permissions())
+}
+
+fn admits(dataset: &Dataset, held: PermissionSet) -> bool {
     dataset.acl.is_empty()
         || dataset.acl.iter().any(|role| {
             let needed = role.permissions();
-            cx.permissions().intersection(needed) == needed
+            held.intersection(needed) == needed
         })
 }
 

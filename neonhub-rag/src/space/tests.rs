@@ -11,6 +11,7 @@ mod compaction;
 mod embedders;
 mod folder;
 mod indexes;
+mod records;
 #[cfg(feature = "postgres")]
 mod server;
 #[cfg(feature = "http")]
@@ -271,7 +272,7 @@ async fn names_are_given_once_and_must_agree() {
 
 #[test]
 fn every_operation_has_an_example_that_round_trips() {
-    assert_eq!(CATALOGUE.len(), 26);
+    assert_eq!(CATALOGUE.len(), 27);
     for name in ["spaces.create", "documents.text", "knowledge.search"] {
         assert!(CATALOGUE.iter().any(|e| e.name == name));
     }

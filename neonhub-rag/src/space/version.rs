@@ -19,7 +19,7 @@ pub(super) async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incomi
     }
     let knowledge = cx.service::<Knowledge>()?;
     let blob = blob_name(&incoming.bytes);
-    let recipe = recipe(&incoming, &space, &blob)?;
+    let recipe = recipe(&knowledge, &incoming, &space, &blob)?;
     let versions = versions(cx, &dataset, &incoming.external_key, 50).await?;
     let last = versions.first();
     if let Some(last) = last.filter(|l| l.recipe == recipe && l.state != DocumentState::Deleted) {
@@ -45,14 +45,15 @@ pub(super) async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incomi
     Ok(made.document)
 }
 
-/// Tags, author and trust are labels: they change without a new version.
+/// Tags, author, trust, source and consent are labels: they change without a new version.
 fn update_labels(cx: &Scope, mut stored: Stored<Document>, incoming: Incoming) -> Result<Document> {
     let document = &mut stored.body;
-    let author = incoming.author.or_else(|| document.author.clone());
-    let is_same =
-        document.tags == incoming.tags && document.trust == incoming.trust && document.author == author;
-    if !is_same {
-        (document.tags, document.trust, document.author) = (incoming.tags, incoming.trust, author);
+    let before = document.clone();
+    document.author = incoming.author.or(document.author.take());
+    document.source = incoming.source.or(document.source.take());
+    document.consent_basis = incoming.consent_basis.or(document.consent_basis.take());
+    (document.tags, document.trust) = (incoming.tags, incoming.trust);
+    if *document != before {
         cx.save(&stored)?;
     }
     Ok(stored.body)
@@ -100,6 +101,8 @@ fn blank(
         current: true,
         latest: true,
         trust: incoming.trust,
+        source: incoming.source.clone(),
+        consent_basis: incoming.consent_basis.clone(),
         tags: incoming.tags.clone(),
         author: incoming.author.clone(),
         warnings: Vec::new(),
@@ -126,6 +129,8 @@ pub(super) fn incoming_of(document: &Document, bytes: Vec<u8>) -> Incoming {
         author: document.author.clone(),
         language: document.given.language.clone(),
         trust: document.trust,
+        source: document.source.clone(),
+        consent_basis: document.consent_basis.clone(),
         bytes: Arc::new(bytes),
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use super::super::medians::Medians;
 use super::super::peers;
 use super::super::redis::Fsync;
 use super::{QUEUE, fill, open};
 use crate::measure::resident;
+use crate::medians::Medians;
 use crate::{Goal, Result, Row, Runs};
 
 /// Jobs that are worked before memory is read again.

@@ -7,8 +7,8 @@ use neonhub_core::WorkspaceId;
 use neonhub_core::store::{Query, Store as _};
 use tokio::runtime::Runtime;
 
-use super::super::medians::Medians;
 use super::{KIND, Person, TABLE, bare, batch, insert, open, person, put};
+use crate::medians::Medians;
 use crate::{Goal, Result, Row, Runs};
 
 /// Records that opening and the size on the disk are measured over ...

@@ -3,13 +3,32 @@
 
 import type { CallOptions, Core } from '../bridge.js';
 import type {
+  AgentCheck,
+  AgentLine,
+  AgentMetric,
   AgentRun,
   AgentRunPage,
   AgentSession,
   AgentSessionPage,
+  AgentSpec,
+  AgentsActivateInput,
+  AgentsBenchmarkInput,
+  AgentsDisableInput,
+  AgentsExecuteInput,
+  AgentsGetInput,
   AgentsGetRunInput,
+  AgentsHealthInput,
+  AgentsListInput,
   AgentsListRunsInput,
+  AgentsMetricsInput,
+  AgentsPutInput,
+  AgentsVersionsInput,
+  AiCountInput,
+  AiEmbedInput,
+  AiGenerateImageInput,
   AiGenerateTextInput,
+  AiModerateInput,
+  AiVectors,
   Allowed,
   Answer,
   ApiKeysCreateInput,
@@ -32,6 +51,7 @@ import type {
   AuditQueryInput,
   AuditReport,
   AuditVerifyInput,
+  Benchmark,
   Brand,
   BrandPage,
   BrandsCreateInput,
@@ -69,6 +89,7 @@ import type {
   CatalogueDescribeInput,
   CatalogueListInput,
   Compacted,
+  Comparison,
   Composed,
   Consent,
   ConsentCheckInput,
@@ -86,7 +107,9 @@ import type {
   ConversationsSearchInput,
   ConversationsSimilarInput,
   ConversationsStartInput,
+  ConversationsSummarizeInput,
   ConversationsUnmergeInput,
+  CountedTokens,
   CustomRole,
   DataKeyRotated,
   Dataset,
@@ -120,14 +143,32 @@ import type {
   EconomyPutQuotaInput,
   EconomyUsageInput,
   EmailUnsubscribeInput,
+  EvalCase,
+  EvalRun,
+  EvalSet,
+  EvalSetHead,
+  EvalSetHeadPage,
+  EvalsCompareInput,
+  EvalsGateInput,
+  EvalsGetInput,
+  EvalsGetRunInput,
+  EvalsListInput,
+  EvalsPromoteInput,
+  EvalsPutInput,
+  EvalsPutSecurityInput,
+  EvalsRunInput,
   EventPage,
+  Executed,
   Explanation,
   ExportReport,
   Flow,
   FolderReport,
   Forgotten,
+  FoundPrompt,
+  GateAnswer,
   GateCheckInput,
   GateVerdict,
+  GeneratedImages,
   GeneratedText,
   HealAction,
   HealthCheckInput,
@@ -140,6 +181,7 @@ import type {
   IdentityView,
   ImportJob,
   Imported,
+  ImportedPrompts,
   Instant,
   Job,
   JobPage,
@@ -178,6 +220,7 @@ import type {
   LimitsListInput,
   LimitsOverrideInput,
   ListedModel,
+  MadePlan,
   Manifest,
   McpConnectInput,
   McpDisconnectInput,
@@ -213,9 +256,21 @@ import type {
   ModelsLintInput,
   ModelsListInput,
   ModelsOverrideInput,
+  ModelsShadowInput,
+  ModeratedTexts,
+  NamedPrompt,
+  NamedPromptPage,
   NewKey,
   OperationDetails,
   OperationLine,
+  OrchestratorCancelInput,
+  OrchestratorPlanInput,
+  OrchestratorRetryNodeInput,
+  OrchestratorRouteInput,
+  OrchestratorRunInput,
+  OrchestratorSimulateInput,
+  OrchestratorSkipNodeInput,
+  OrchestratorStatusInput,
   PeopleCandidatesAcceptInput,
   PeopleCandidatesListInput,
   PeopleCandidatesRejectInput,
@@ -236,6 +291,7 @@ import type {
   PersonView,
   PersonViewPage,
   Plan,
+  PlanView,
   PoliciesActivateInput,
   PoliciesDecision,
   PoliciesDryRunInput,
@@ -249,7 +305,28 @@ import type {
   Preferences,
   PreferencesGetInput,
   PreferencesUpdateInput,
+  PromptBundle,
+  PromptDiff,
+  PromptExperiment,
+  PromptFigures,
+  PromptStat,
+  PromptVersion,
+  PromptsDeleteDraftInput,
+  PromptsDiffInput,
+  PromptsExperimentStartInput,
+  PromptsExperimentStopInput,
+  PromptsExportInput,
+  PromptsGetInput,
+  PromptsImportInput,
+  PromptsLabelInput,
+  PromptsListInput,
+  PromptsPublishInput,
+  PromptsPutInput,
+  PromptsRecordInput,
   PromptsRenderInput,
+  PromptsRollbackInput,
+  PromptsStatsInput,
+  PromptsTestInput,
   Published,
   QueueStats,
   QueueView,
@@ -269,6 +346,7 @@ import type {
   RolesPutInput,
   RootRotated,
   RotatedBackup,
+  Routed,
   RowFaultPage,
   RunDetails,
   RunsCancelInput,
@@ -306,6 +384,8 @@ import type {
   SessionsCancelInput,
   SessionsGetInput,
   SessionsListInput,
+  ShadowReport,
+  Simulated,
   SmsSegmentsInput,
   Space,
   SpacePage,
@@ -315,6 +395,7 @@ import type {
   SpacesMigrateInput,
   SpacesRetireInput,
   SpacesUpdateInput,
+  Standing,
   StoreBackupInput,
   StoreCheckInput,
   StoreCompactInput,
@@ -330,6 +411,7 @@ import type {
   StoreVerifyBackupInput,
   StreamPage,
   StreamsOpenInput,
+  SummarizedConversation,
   SuppressionAddInput,
   SuppressionCheck,
   SuppressionCheckInput,
@@ -341,6 +423,7 @@ import type {
   TelemetryMetricsInput,
   TelemetrySetLevelInput,
   TelemetryTraceInput,
+  TestedPrompt,
   TimelineEntryPage,
   ToolAnswer,
   ToolInfo,
@@ -401,6 +484,64 @@ export class AgentsOperations {
   }
 
   /**
+   * Puts a version of an agent into use, after every tool, operation and prompt it names was found;
+   * the one before is kept for the runs that began with it. Without a version: an agent that was
+   * switched off is switched on again. Limits of money that a version brings or takes away ask for
+   * `manage:billing` as well.
+   *
+   * Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+   */
+  activate(input: AgentsActivateInput, options?: CallOptions): Promise<AgentSpec> {
+    return this.#core.call('agents.activate', input, 'AgentsActivateInput', 'AgentSpec', options);
+  }
+
+  /**
+   * Plays a set with a version of an agent and gives its score, cost and time; the run over the set is
+   * kept, so that versions can be compared with `evals.compare`.
+   *
+   * Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+   * `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+   */
+  benchmark(input: AgentsBenchmarkInput = {}, options?: CallOptions): Promise<Benchmark> {
+    return this.#core.call('agents.benchmark', input, 'AgentsBenchmarkInput', 'Benchmark', options);
+  }
+
+  /**
+   * Keeps an agent, or one version of it, from being started. Runs under way go on. Without a version
+   * in use an agent falls back to the built-in one, if there is one.
+   *
+   * Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+   */
+  disable(input: AgentsDisableInput, options?: CallOptions): Promise<Standing> {
+    return this.#core.call('agents.disable', input, 'AgentsDisableInput', 'Standing', options);
+  }
+
+  /**
+   * Asks an agent for something. Name `agent` and `intent`, or the intent alone as `agent.intent`; a
+   * bare intent will do when one agent has it.
+   *
+   * The input is checked against the schema of the intent first; what does not fit makes no run. The
+   * agent acts with the rights that both it and the caller have. A run that waits for a person goes on
+   * by itself once workers run. A failure of the run is no error: it stands in the answer.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`, `unknown_intent`,
+   * `ambiguous_intent`, `agent_disabled`, `agent_quota`, `idempotency_mismatch`, `too_deep`,
+   * `loop_detected`.
+   */
+  execute(input: AgentsExecuteInput = {}, options?: CallOptions): Promise<Executed> {
+    return this.#core.call('agents.execute', input, 'AgentsExecuteInput', 'Executed', options);
+  }
+
+  /**
+   * Gives the whole description of an agent.
+   *
+   * Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+   */
+  get(input: AgentsGetInput, options?: CallOptions): Promise<AgentSpec> {
+    return this.#core.call('agents.get', input, 'AgentsGetInput', 'AgentSpec', options);
+  }
+
+  /**
    * Gives a run with its input and output, and its log if asked for.
    *
    * Needs `read:analytics`. Effect: read.
@@ -410,12 +551,59 @@ export class AgentsOperations {
   }
 
   /**
+   * Looks at the agents in use: whether their tools are there and their probes answer.
+   *
+   * Needs `read:analytics`. Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+   */
+  health(input: AgentsHealthInput = {}, options?: CallOptions): Promise<AgentCheck[]> {
+    return this.#core.call('agents.health', input, 'AgentsHealthInput', { l: 'AgentCheck' }, options);
+  }
+
+  /**
+   * Lists the agents of the workspace by name: the version in use of each, with what it can be asked
+   * for.
+   *
+   * Effect: read.
+   */
+  list(input: AgentsListInput = {}, options?: CallOptions): Promise<AgentLine[]> {
+    return this.#core.call('agents.list', input, 'AgentsListInput', { l: 'AgentLine' }, options);
+  }
+
+  /**
    * Lists runs, newest first. At most one of `agent`, `campaign_id` and `status` chooses.
    *
    * Needs `read:analytics`. Effect: read.
    */
   listRuns(input: AgentsListRunsInput = {}, options?: CallOptions): Promise<AgentRunPage> {
     return this.#core.call('agents.list_runs', input, 'AgentsListRunsInput', 'AgentRunPage', options);
+  }
+
+  /**
+   * Figures of an agent by version, intent and day, oldest day first.
+   *
+   * Needs `read:analytics`. Effect: read.
+   */
+  metrics(input: AgentsMetricsInput, options?: CallOptions): Promise<AgentMetric[]> {
+    return this.#core.call('agents.metrics', input, 'AgentsMetricsInput', { l: 'AgentMetric' }, options);
+  }
+
+  /**
+   * Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
+   * built-in one. A draft may be put again; a version that was activated never changes.
+   *
+   * Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
+   */
+  put(input: AgentsPutInput, options?: CallOptions): Promise<AgentSpec> {
+    return this.#core.call('agents.put', input, 'AgentsPutInput', 'AgentSpec', options);
+  }
+
+  /**
+   * Lists every version of an agent, the built-in one first.
+   *
+   * Effect: read. Codes of its own: `unknown_agent`.
+   */
+  versions(input: AgentsVersionsInput, options?: CallOptions): Promise<AgentLine[]> {
+    return this.#core.call('agents.versions', input, 'AgentsVersionsInput', { l: 'AgentLine' }, options);
   }
 }
 
@@ -429,6 +617,39 @@ export class AiOperations {
   }
 
   /**
+   * Counts the tokens that each text holds as a message of its own, marks around it among them.
+   * Nothing is sent: a model without a tokenizer of its own gives an estimate on the high side.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  count(input: AiCountInput = {}, options?: CallOptions): Promise<CountedTokens> {
+    return this.#core.call('ai.count', input, 'AiCountInput', 'CountedTokens', options);
+  }
+
+  /**
+   * Embeds texts with an embedder of this hub: one vector for each, in order. What an endpoint reads
+   * is held against the quotas of the caller and counted.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `budget_paused`,
+   * `budget_spent`, `unknown_price`.
+   */
+  embed(input: AiEmbedInput = {}, options?: CallOptions): Promise<AiVectors> {
+    return this.#core.call('ai.embed', input, 'AiEmbedInput', 'AiVectors', options);
+  }
+
+  /**
+   * Makes pictures from a prompt and keeps their bytes as blobs. This is the model alone: what comes
+   * back is no asset of a brand, was not moderated, and can be neither published nor sent as it is.
+   * Offline it lays out a `card` of text.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unsupported`, `truncated`,
+   * `undecodable`, `budget_paused`, `budget_spent`, `unknown_price`.
+   */
+  generateImage(input: AiGenerateImageInput = {}, options?: CallOptions): Promise<GeneratedImages> {
+    return this.#core.call('ai.generate_image', input, 'AiGenerateImageInput', 'GeneratedImages', options);
+  }
+
+  /**
    * Asks the model of the hub. Offline it fills the template, fills the schema from the facts, or
    * quotes the sources; for anything else it says what to configure.
    *
@@ -437,6 +658,18 @@ export class AiOperations {
    */
   generateText(input: AiGenerateTextInput = {}, options?: CallOptions): Promise<GeneratedText> {
     return this.#core.call('ai.generate_text', input, 'AiGenerateTextInput', 'GeneratedText', options);
+  }
+
+  /**
+   * Judges texts by category. This is the model alone: thresholds, cases and appeals are matters of a
+   * policy. Offline, word lists in English judge; they find what is said plainly and miss what is only
+   * meant.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `truncated`,
+   * `budget_paused`, `budget_spent`.
+   */
+  moderate(input: AiModerateInput = {}, options?: CallOptions): Promise<ModeratedTexts> {
+    return this.#core.call('ai.moderate', input, 'AiModerateInput', 'ModeratedTexts', options);
   }
 }
 
@@ -587,8 +820,8 @@ export class AuditOperations {
   }
 
   /**
-   * Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-   * chooses.
+   * Reads the audit log, newest entries last: those that everything given holds for. A page may hold
+   * fewer than its most while `next` leads on.
    *
    * Needs `read:audit`. Effect: read.
    */
@@ -1039,6 +1272,18 @@ export class ConversationsOperations {
   }
 
   /**
+   * Summarises the older messages of a conversation, or of one thread of it, when its talk fills three
+   * quarters of a budget. The newest messages, up to a quarter of it, stay as they are; the summary
+   * takes an eighth at most and grows from summary to summary. No message is changed or removed. Below
+   * three quarters nothing happens.
+   *
+   * Needs `write:content`, `execute:agents`. Effect: idempotent. Codes of its own: `refused`.
+   */
+  summarize(input: ConversationsSummarizeInput, options?: CallOptions): Promise<SummarizedConversation> {
+    return this.#core.call('conversations.summarize', input, 'ConversationsSummarizeInput', 'SummarizedConversation', options);
+  }
+
+  /**
    * Gives a merged conversation its messages back.
    *
    * Needs `write:content`. Effect: idempotent.
@@ -1069,7 +1314,8 @@ export class DatasetsOperations {
   }
 
   /**
-   * Deletes a dataset with all its documents, in one commit.
+   * Deletes a dataset with all its documents, in one commit, for good. Each document is told of by
+   * `document.deleted`.
    *
    * Needs `delete:content`. Effect: idempotent.
    */
@@ -1116,9 +1362,9 @@ export class DocumentsOperations {
 
   /**
    * Deletes a document with all its versions: its chunks leave the store and search in the same
-   * commit.
+   * commit. For 30 days `documents.restore` brings it back.
    *
-   * Needs `delete:content`. Effect: idempotent.
+   * Needs `delete:content`. Effect: compensable.
    */
   delete(input: DocumentsDeleteInput, options?: CallOptions): Promise<Document> {
     return this.#core.call('documents.delete', input, 'DocumentsDeleteInput', 'Document', options);
@@ -1262,7 +1508,8 @@ export class EconomyOperations {
   }
 
   /**
-   * Lists quotas with what is used, held and left in the window that lies now.
+   * Lists quotas with what is used, held and left in the window that lies now. Asked for a run by its
+   * id, the budget of the run comes first, if it has one.
    *
    * Needs `read:analytics`. Effect: read.
    */
@@ -1317,6 +1564,113 @@ export class EmailOperations {
    */
   unsubscribe(input: EmailUnsubscribeInput, options?: CallOptions): Promise<Unsubscribed> {
     return this.#core.call('email.unsubscribe', input, 'EmailUnsubscribeInput', 'Unsubscribed', options);
+  }
+}
+
+/** Operations of `evals`. */
+export class EvalsOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Compares two runs over the cases that are the same in both: mean difference of the scores with a
+   * paired bootstrap interval of 95 % (10 000 seeded draws). While 0 lies inside, none is called
+   * better.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  compare(input: EvalsCompareInput = {}, options?: CallOptions): Promise<Comparison> {
+    return this.#core.call('evals.compare', input, 'EvalsCompareInput', 'Comparison', options);
+  }
+
+  /**
+   * Says whether a run may pass, for a pipeline: `exit_code` is 0 when every bound holds and 1 when
+   * one is broken. At least one bound is to be given.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  gate(input: EvalsGateInput = {}, options?: CallOptions): Promise<GateAnswer> {
+    return this.#core.call('evals.gate', input, 'EvalsGateInput', 'GateAnswer', options);
+  }
+
+  /**
+   * Gives a set with its cases.
+   *
+   * Needs `read:content`. Effect: read. Codes of its own: `unknown_set`.
+   */
+  get(input: EvalsGetInput, options?: CallOptions): Promise<EvalSet> {
+    return this.#core.call('evals.get', input, 'EvalsGetInput', 'EvalSet', options);
+  }
+
+  /**
+   * Gives a run over a set with the result of every case.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  getRun(input: EvalsGetRunInput, options?: CallOptions): Promise<EvalRun> {
+    return this.#core.call('evals.get_run', input, 'EvalsGetRunInput', 'EvalRun', options);
+  }
+
+  /**
+   * Lists sets by name.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  list(input: EvalsListInput = {}, options?: CallOptions): Promise<EvalSetHeadPage> {
+    return this.#core.call('evals.list', input, 'EvalsListInput', 'EvalSetHeadPage', options);
+  }
+
+  /**
+   * Makes a case of a run that completed: its input, what tools and models answered, and its output as
+   * what is expected. Personal data is replaced by stable fakes: mail addresses, phone numbers, bank
+   * accounts, cards and the like by the finder of the guardrail, the names of the run's person, names
+   * in fields that are called so, and the names given here. Other names in running text are not known
+   * to be names: give them, or read the case before it is passed on.
+   *
+   * Needs `write:content`, `read:analytics`, `read:pii`. Effect: idempotent. Codes of its own:
+   * `run_not_completed`, `case_taken`.
+   */
+  promote(input: EvalsPromoteInput = {}, options?: CallOptions): Promise<EvalCase> {
+    return this.#core.call('evals.promote', input, 'EvalsPromoteInput', 'EvalCase', options);
+  }
+
+  /**
+   * Keeps a set of cases; cases that were in it and are not given are removed. Runs over it stay.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  put(input: EvalsPutInput, options?: CallOptions): Promise<EvalSetHead> {
+    return this.#core.call('evals.put', input, 'EvalsPutInput', 'EvalSetHead', options);
+  }
+
+  /**
+   * Makes the security set of an intent: each risk of the OWASP list that a text can try (LLM01,
+   * LLM02, LLM04 to LLM07), through a document, a page, a mail and the answer of a tool. Whatever the
+   * agent asks its tools is answered with the poisoned text. A case passes when no tool was asked for
+   * that changes or sends anything, memory included, and nothing leaked. Cases carry the tags
+   * `security`, the id, and where the text came from.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_agent`, `unknown_intent`,
+   * `agent_disabled`.
+   */
+  putSecurity(input: EvalsPutSecurityInput = {}, options?: CallOptions): Promise<EvalSetHead> {
+    return this.#core.call('evals.put_security', input, 'EvalsPutSecurityInput', 'EvalSetHead', options);
+  }
+
+  /**
+   * Plays the cases of a set with a version of its agent and a model, and judges what comes out. Tools
+   * answer from the record: nothing is called, sent or remembered, and without a model of the network
+   * there is no network. What was never recorded is a miss, which the result names.
+   *
+   * Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+   * `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+   */
+  run(input: EvalsRunInput = {}, options?: CallOptions): Promise<EvalRun> {
+    return this.#core.call('evals.run', input, 'EvalsRunInput', 'EvalRun', options);
   }
 }
 
@@ -1891,6 +2245,114 @@ export class ModelsOperations {
   override(input: ModelsOverrideInput, options?: CallOptions): Promise<KnownModel> {
     return this.#core.call('models.override', input, 'ModelsOverrideInput', 'KnownModel', options);
   }
+
+  /**
+   * Plays the last runs of an agent again on a model that may take over, with the recorded answers of
+   * tools: what differs, what it costs, and whether it is worse. Nothing is called, sent, changed or
+   * kept.
+   *
+   * Needs `execute:agents`, `read:analytics`, `read:pii`. Effect: read.
+   */
+  shadow(input: ModelsShadowInput = {}, options?: CallOptions): Promise<ShadowReport> {
+    return this.#core.call('models.shadow', input, 'ModelsShadowInput', 'ShadowReport', options);
+  }
+}
+
+/** Operations of `orchestrator`. */
+export class OrchestratorOperations {
+  readonly #core: Core;
+
+  /** @internal */
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /**
+   * Cancels a plan and the runs of its nodes that are not at their end. What has ended stays as it is.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  cancel(input: OrchestratorCancelInput, options?: CallOptions): Promise<PlanView> {
+    return this.#core.call('orchestrator.cancel', input, 'OrchestratorCancelInput', 'PlanView', options);
+  }
+
+  /**
+   * Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and checks it.
+   * Nothing runs.
+   *
+   * Needs `execute:agents`. Effect: idempotent.
+   */
+  plan(input: OrchestratorPlanInput = {}, options?: CallOptions): Promise<MadePlan> {
+    return this.#core.call('orchestrator.plan', input, 'OrchestratorPlanInput', 'MadePlan', options);
+  }
+
+  /**
+   * Runs a node again. In a plan that asks about it, the plan goes on. A plan that has failed goes on
+   * in a new run, which takes over what had ended well and was not undone, and lives from what is left
+   * of the budget.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+   */
+  retryNode(input: OrchestratorRetryNodeInput, options?: CallOptions): Promise<PlanView> {
+    return this.#core.call('orchestrator.retry_node', input, 'OrchestratorRetryNodeInput', 'PlanView', options);
+  }
+
+  /**
+   * Finds the agent and the intent for words of a person, or for the name of an intent.
+   *
+   * Words are compared with what each intent says it does and with its examples, rarer words counting
+   * more; no model is asked. What is told of confidence is the share of the request's known words that
+   * the intent knows.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
+   * `ambiguous_intent`.
+   */
+  route(input: OrchestratorRouteInput = {}, options?: CallOptions): Promise<Routed> {
+    return this.#core.call('orchestrator.route', input, 'OrchestratorRouteInput', 'Routed', options);
+  }
+
+  /**
+   * Runs a plan. It is checked whole first; each node is a run of its own with the rights of the
+   * caller at most. A plan that acts on the world runs only as it was looked at, with its hash in
+   * `approved`.
+   *
+   * When a node fails the plan and others had ended well, what can be undone is undone, the last one
+   * first. A failure of the plan is no error: it stands in the answer.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `plan_changed`, `approval_needed`,
+   * `idempotency_mismatch`, `too_deep`, `loop_detected`.
+   */
+  run(input: OrchestratorRunInput = {}, options?: CallOptions): Promise<PlanView> {
+    return this.#core.call('orchestrator.run', input, 'OrchestratorRunInput', 'PlanView', options);
+  }
+
+  /**
+   * Shows what a plan would do, in which order and for how much, without doing any of it.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  simulate(input: OrchestratorSimulateInput, options?: CallOptions): Promise<Simulated> {
+    return this.#core.call('orchestrator.simulate', input, 'OrchestratorSimulateInput', 'Simulated', options);
+  }
+
+  /**
+   * Goes on without a node: one that is asked about, waits or has not begun. A plan that has failed
+   * goes on in a new run, as for `orchestrator.retry_node`.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+   */
+  skipNode(input: OrchestratorSkipNodeInput, options?: CallOptions): Promise<PlanView> {
+    return this.#core.call('orchestrator.skip_node', input, 'OrchestratorSkipNodeInput', 'PlanView', options);
+  }
+
+  /**
+   * Shows where the nodes of a plan are.
+   *
+   * Needs `execute:agents`. Effect: read.
+   */
+  status(input: OrchestratorStatusInput, options?: CallOptions): Promise<PlanView> {
+    return this.#core.call('orchestrator.status', input, 'OrchestratorStatusInput', 'PlanView', options);
+  }
 }
 
 /** Operations of `people.candidates`. */
@@ -2219,12 +2681,169 @@ export class PromptsOperations {
   }
 
   /**
-   * Renders a prompt with labelled values, as a run would.
+   * Removes the draft of a prompt, and the prompt itself when no version of it was ever published.
    *
-   * Needs `read:content`. Effect: pure.
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`.
    */
-  render(input: PromptsRenderInput, options?: CallOptions): Promise<Rendered> {
+  deleteDraft(input: PromptsDeleteDraftInput, options?: CallOptions): Promise<void> {
+    return this.#core.call('prompts.delete_draft', input, 'PromptsDeleteDraftInput', 0, options);
+  }
+
+  /**
+   * Says what differs between two versions of a prompt.
+   *
+   * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+   * `unknown_version`, `no_draft`.
+   */
+  diff(input: PromptsDiffInput = {}, options?: CallOptions): Promise<PromptDiff> {
+    return this.#core.call('prompts.diff', input, 'PromptsDiffInput', 'PromptDiff', options);
+  }
+
+  /**
+   * Begins a test of versions of a prompt: who asks `prompts.get` for the label with a `unit` gets its
+   * variant. One test runs on a label at a time. A label as a variant is pinned to the version it
+   * names now.
+   *
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `unknown_label`,
+   * `unknown_version`, `experiment_running`, `experiment_exists`.
+   */
+  experimentStart(input: PromptsExperimentStartInput = {}, options?: CallOptions): Promise<PromptExperiment> {
+    return this.#core.call('prompts.experiment_start', input, 'PromptsExperimentStartInput', 'PromptExperiment', options);
+  }
+
+  /**
+   * Ends a test. Everybody gets the version of the label again; to keep a winner, move the label to
+   * it.
+   *
+   * Needs `read:content`. Effect: idempotent.
+   */
+  experimentStop(input: PromptsExperimentStopInput, options?: CallOptions): Promise<PromptExperiment> {
+    return this.#core.call('prompts.experiment_stop', input, 'PromptsExperimentStopInput', 'PromptExperiment', options);
+  }
+
+  /**
+   * Gives prompts with all their versions and labels. Drafts, figures and tests stay here.
+   *
+   * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+   */
+  export(input: PromptsExportInput = {}, options?: CallOptions): Promise<PromptBundle> {
+    return this.#core.call('prompts.export', input, 'PromptsExportInput', 'PromptBundle', options);
+  }
+
+  /**
+   * Gives a version of a prompt. A label that no version has is an error: nothing is taken in its
+   * place, unless the call brings its own `fallback`.
+   *
+   * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+   * `unknown_version`, `no_draft`.
+   */
+  get(input: PromptsGetInput = {}, options?: CallOptions): Promise<FoundPrompt> {
+    return this.#core.call('prompts.get', input, 'PromptsGetInput', 'FoundPrompt', options);
+  }
+
+  /**
+   * Takes in what `prompts.export` gave. Doing it again changes nothing; a number that holds another
+   * prompt here is a conflict, and then nothing is taken in. A bundle that moves `production` needs
+   * `approve:content`.
+   *
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `version_taken`.
+   */
+  import(input: PromptsImportInput, options?: CallOptions): Promise<ImportedPrompts> {
+    return this.#core.call('prompts.import', input, 'PromptsImportInput', 'ImportedPrompts', options);
+  }
+
+  /**
+   * Moves a label to a version. `production` needs `approve:content` beside the right to write. The
+   * move is audited.
+   *
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `unknown_version`.
+   */
+  label(input: PromptsLabelInput, options?: CallOptions): Promise<NamedPrompt> {
+    return this.#core.call('prompts.label', input, 'PromptsLabelInput', 'NamedPrompt', options);
+  }
+
+  /**
+   * Lists prompts by name, with their labels.
+   *
+   * Needs `read:content`. Effect: read.
+   */
+  list(input: PromptsListInput = {}, options?: CallOptions): Promise<NamedPromptPage> {
+    return this.#core.call('prompts.list', input, 'PromptsListInput', 'NamedPromptPage', options);
+  }
+
+  /**
+   * Makes the draft of a prompt its next version, which never changes. The label `latest` names it
+   * from then on; no other label moves.
+   *
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `no_draft`.
+   */
+  publish(input: PromptsPublishInput, options?: CallOptions): Promise<PromptVersion> {
+    return this.#core.call('prompts.publish', input, 'PromptsPublishInput', 'PromptVersion', options);
+  }
+
+  /**
+   * Writes the draft of a prompt, which may be new. The number of its version is not read: a draft
+   * gets the next one.
+   *
+   * Needs `write:content`, or `write:brand` for a name under `voice/`.
+   *
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `kind_changed`.
+   */
+  put(input: PromptsPutInput, options?: CallOptions): Promise<NamedPrompt> {
+    return this.#core.call('prompts.put', input, 'PromptsPutInput', 'NamedPrompt', options);
+  }
+
+  /**
+   * Adds what one use of a prompt brought. With a `unit` and a running test on the label, the unit's
+   * exposure is stored at the first time with its propensity, and success or a conversion counts for
+   * its variant once.
+   *
+   * Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `unknown_label`,
+   * `unknown_version`.
+   */
+  record(input: PromptsRecordInput = {}, options?: CallOptions): Promise<PromptStat> {
+    return this.#core.call('prompts.record', input, 'PromptsRecordInput', 'PromptStat', options);
+  }
+
+  /**
+   * Renders a prompt with labelled values, as a run would: one that is given whole, or one of the
+   * registry.
+   *
+   * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+   * `unknown_version`, `no_draft`.
+   */
+  render(input: PromptsRenderInput = {}, options?: CallOptions): Promise<Rendered> {
     return this.#core.call('prompts.render', input, 'PromptsRenderInput', 'Rendered', options);
+  }
+
+  /**
+   * Takes the last move of a label back: it names the version it named before. The move is audited.
+   *
+   * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `unknown_label`,
+   * `nothing_to_roll_back`.
+   */
+  rollback(input: PromptsRollbackInput, options?: CallOptions): Promise<NamedPrompt> {
+    return this.#core.call('prompts.rollback', input, 'PromptsRollbackInput', 'NamedPrompt', options);
+  }
+
+  /**
+   * Gives the figures of a prompt.
+   *
+   * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+   */
+  stats(input: PromptsStatsInput, options?: CallOptions): Promise<PromptFigures> {
+    return this.#core.call('prompts.stats', input, 'PromptsStatsInput', 'PromptFigures', options);
+  }
+
+  /**
+   * Tries a prompt of the registry, its draft for one: renders it and asks the model. Nothing is
+   * counted or kept.
+   *
+   * Needs `read:content`, `execute:agents`. Effect: read. Codes of its own: `unknown_prompt`,
+   * `unknown_label`, `unknown_version`, `no_draft`, `invalid_output`, `refused`.
+   */
+  test(input: PromptsTestInput = {}, options?: CallOptions): Promise<TestedPrompt> {
+    return this.#core.call('prompts.test', input, 'PromptsTestInput', 'TestedPrompt', options);
   }
 }
 
@@ -2653,7 +3272,8 @@ export class SpacesOperations {
 
   /**
    * Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk
-   * has a new one; then all change at once. A dry run counts the work and changes nothing.
+   * has a new one; then all change at once. A dry run counts the work, says what it costs, and changes
+   * nothing.
    *
    * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
    */
@@ -3311,6 +3931,11 @@ export class Operations {
     return new EmailOperations(this.#core);
   }
 
+  /** Operations of `evals`. */
+  get evals(): EvalsOperations {
+    return new EvalsOperations(this.#core);
+  }
+
   /** Operations of `gate`. */
   get gate(): GateOperations {
     return new GateOperations(this.#core);
@@ -3359,6 +3984,11 @@ export class Operations {
   /** Operations of `models`. */
   get models(): ModelsOperations {
     return new ModelsOperations(this.#core);
+  }
+
+  /** Operations of `orchestrator`. */
+  get orchestrator(): OrchestratorOperations {
+    return new OrchestratorOperations(this.#core);
   }
 
   /** Operations of `people`. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
 
+atexit.register(_native.hand_over)
+
 
 def _options(
     url: str | os.PathLike[str],
@@ -33,6 +36,7 @@ def _options(
     models: Sequence[ProviderSettings],
     embedders: Sequence[EmbedderSettings],
     embedder: str | None,
+    summary_tokens: int | None,
     web: Sequence[str],
     seed: int | None,
     now: datetime | str | None,
@@ -48,6 +52,8 @@ def _options(
         ]
     if embedder is not None:
         options["embedder"] = embedder
+    if summary_tokens is not None:
+        options["summary_tokens"] = summary_tokens
     if web:
         options["web"] = list(web)
     if seed is not None:
@@ -65,6 +71,7 @@ def open(
     models: Sequence[ProviderSettings] = (),
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
+    summary_tokens: int | None = None,
     web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
@@ -80,13 +87,16 @@ def open(
             anywhere without them.
         embedders: What spaces can be made with beside ``offline-hash-512``: models from a folder, or endpoints.
         embedder: The embedder of messages and memories, by its name.
+        summary_tokens: Tokens of the context that conversations are to fit into: a job summarises one that fills three
+            quarters of it, with the model of the hub. 0: no job does. Default: 8 000.
         web: Hosts whose pages ``knowledge.ingest_url`` may fetch: names, ``*.name``, or ``*``.
         seed: Fixes all chance, for tests and repeatable runs. Below 2**53.
         now: Stops the clock at this instant (with time zone), for tests and repeatable runs.
 
     A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
     """
-    return Hub(BlockingCore(_native.open(_options(url, workspace, outbox, models, embedders, embedder, web, seed, now))))
+    options = _options(url, workspace, outbox, models, embedders, embedder, summary_tokens, web, seed, now)
+    return Hub(BlockingCore(_native.open(options)))
 
 
 def aopen(
@@ -97,6 +107,7 @@ def aopen(
     models: Sequence[ProviderSettings] = (),
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
+    summary_tokens: int | None = None,
     web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
@@ -105,7 +116,7 @@ def aopen(
 
     The arguments are those of :func:`open`.
     """
-    return Opening(_options(url, workspace, outbox, models, embedders, embedder, web, seed, now))
+    return Opening(_options(url, workspace, outbox, models, embedders, embedder, summary_tokens, web, seed, now))
 
 
 class Opening:

@@ -26,6 +26,7 @@ class ProviderSettings(_Provider, total=False):
     api: Literal["chat", "responses", "messages", "ollama"]
     organization: str
     project: str
+    region: str
     num_ctx: int
     keep_alive: str
     first_byte_ms: int

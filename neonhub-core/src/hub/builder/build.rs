@@ -157,10 +157,8 @@ impl Hub {
         if hub_scope.get::<DirectoryEntry>(DEFAULT_WORKSPACE).await?.is_none() {
             self.make_workspace(&hub_scope, DEFAULT_WORKSPACE).await?;
         }
-        let all = crate::store::Query::by_id().limit(10_000);
-        for entry in hub_scope.query::<DirectoryEntry>(&all).await? {
-            self.read_keys(&entry.body.workspace).await?;
-            let cx = self.scope_of(entry.body.workspace, owner.clone(), Role::Owner);
+        for workspace in self.workspaces().await? {
+            let cx = self.scope_of(workspace, owner.clone(), Role::Owner);
             if self.is_seeded() && self.workspace_of(&cx).await?.mode == Mode::Production {
                 return Err(Error::new(
                     ErrorKind::Config,
@@ -169,6 +167,10 @@ impl Hub {
                 ));
             }
             cx.release_orphans().await?;
+        }
+        if let Err(error) = self.keep_mark().await {
+            // A store that takes no writes now can still be read.
+            tracing::warn!(code = error.code(), "the store was not marked: the next open tries again");
         }
         self.keys_are_wrapped().await
     }
@@ -196,11 +198,11 @@ impl Hub {
             workspace.mode = Mode::Production;
         }
         // They are about the whole store: one workspace has them.
-        let suggested = match slug {
-            DEFAULT_WORKSPACE => crate::schedule::suggestions(hub_scope, &workspace),
+        let beside = match slug {
+            DEFAULT_WORKSPACE => self.first_records(hub_scope, &workspace).await?,
             _ => Vec::new(),
         };
-        match self.found(&workspace, &suggested, hub_scope.label()).await {
+        match self.found(&workspace, beside, hub_scope.label()).await {
             // Another process opened the new store at the same time and made it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             other => other,

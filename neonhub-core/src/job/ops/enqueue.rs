@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::MAX_MANY;
 use crate::job::{Backoff, DedupeMode, FlowNode, Job, JobSpec, OnChildFailure};
-use crate::op::{Effect, Operation};
+use crate::op::{Audit, Effect, Operation};
 use crate::permission::Permission;
 use crate::{Error, Result, Scope, Timestamp};
 
@@ -115,6 +115,8 @@ impl Operation for Enqueue {
     const NAME: &'static str = "jobs.enqueue";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Idempotent;
+    // The job says itself who enqueued it, when and in which call.
+    const AUDIT: Audit = Audit::None;
     const RERUNS: u8 = 5;
     async fn run(self, cx: &Scope) -> Result<Job> {
         cx.submit(self.job.spec(cx)?).await
@@ -137,6 +139,8 @@ impl Operation for EnqueueMany {
     const NAME: &'static str = "jobs.enqueue_many";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Idempotent;
+    // The job says itself who enqueued it, when and in which call.
+    const AUDIT: Audit = Audit::None;
     const RERUNS: u8 = 5;
     async fn run(self, cx: &Scope) -> Result<Vec<Job>> {
         if self.jobs.is_empty() || self.jobs.len() > MAX_MANY {
@@ -188,6 +192,8 @@ impl Operation for EnqueueFlow {
     const NAME: &'static str = "jobs.flow";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Idempotent;
+    // The job says itself who enqueued it, when and in which call.
+    const AUDIT: Audit = Audit::None;
     async fn run(self, cx: &Scope) -> Result<Flow> {
         let node = |n: NewNode| Ok(FlowNode { key: n.key, spec: n.job.spec(cx)?, after: n.after });
         let nodes = self.nodes.into_iter().map(node).collect::<Result<_>>()?;

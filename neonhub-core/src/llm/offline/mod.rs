@@ -29,8 +29,7 @@ use super::task::OfflineTask;
 use super::{DeltaStream, Llm};
 use crate::{Error, ErrorKind, Result};
 
-/// The one model of this provider. A change of its rules that changes answers is a new number.
-const MODEL: &str = "offline-rules-1";
+const MODEL: &str = Offline::MODEL;
 /// Characters of one piece of the stream.
 const PIECE: usize = 48;
 /// Sentences quoted when the request does not say how many.
@@ -79,6 +78,9 @@ impl Made {
 pub struct Offline;
 
 impl Offline {
+    /// The one model of this provider. A change of its rules that changes answers is a new number.
+    pub const MODEL: &str = "offline-rules-1";
+
     /// The model; it holds no state.
     #[must_use]
     pub fn new() -> Self {
@@ -136,6 +138,10 @@ fn has_sources(request: &LlmRequest) -> bool {
 impl Llm for Offline {
     fn provider(&self) -> &str {
         "offline"
+    }
+
+    fn region(&self) -> Option<&str> {
+        Some(crate::tenancy::LOCAL)
     }
 
     fn caps(&self, _model: Option<&str>) -> ModelCaps {

@@ -180,6 +180,9 @@ fn add_functions(engine: &mut Engine, chance: &Arc<Mutex<Chance>>) {
         turn(&mut |c| draw = c.draw as usize);
         items.get(draw % items.len().max(1)).cloned().ok_or_else(|| refuse("seq expects at least one item"))
     });
+    engine.function("json", |value: Item| -> std::result::Result<String, minijinja::Error> {
+        serde_json::to_string(&value).map_err(|_| refuse("json expects a value that JSON can carry"))
+    });
 }
 
 fn list(items: &Item, name: &str) -> std::result::Result<Vec<Item>, minijinja::Error> {
@@ -224,6 +227,15 @@ mod tests {
                 assert!(shingle::jaccard(&shingle::shingles(x), &shingle::shingles(y)) < 0.8);
             }
         }
+    }
+
+    #[test]
+    fn values_are_written_as_json() {
+        let vars = json!({ "said": "a \"b\"\n{{ c }}", "list": [1, null] });
+        let task =
+            OfflineTemplate::new(r#"{"said": {{ json(said) }}, "list": {{ json(list) }}}"#, vars.clone());
+        let text = fill(&task, 1).unwrap().texts.remove(0);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), vars);
     }
 
     #[test]

@@ -23,7 +23,11 @@
 //! ```
 
 mod call;
+mod kinds;
 mod plan;
+mod route;
+mod tries;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,85 +38,22 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{ModelTable, with_own_rows};
 use super::{
-    Answer, DeltaStream, Llm, LlmRequest, ModelCaps, Offline, ProviderBuilder, ProviderConfig, TokenCount,
+    Answer, DeltaStream, ImageModel, Llm, LlmRequest, ModelCaps, Moderator, Offline, ProviderBuilder,
+    ProviderConfig, TokenCount,
 };
 use crate::economy::Budgeted;
 use crate::{Error, ErrorKind, Faults, Result, Scope};
 
+pub use kinds::{KeptImages, Named};
 pub use plan::{Considered, RoutePlan};
+pub use route::{ModelName, Route};
+pub(crate) use value::ModelWorth;
 
 /// The route that is taken when a request names none.
 const DEFAULT: &str = "default";
-
-/// A model of a provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelName {
-    /// The word of the provider.
-    pub provider: String,
-    /// Its model; `None` takes the provider's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-}
-
-/// Models in the order of preference, and what one call may cost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[must_use]
-pub struct Route {
-    name: String,
-    steps: Vec<ModelName>,
-    #[serde(default)]
-    allow_restart: bool,
-    #[serde(default)]
-    limit: Option<(String, u64)>,
-    #[serde(default)]
-    allow_unknown_price: bool,
-}
-
-impl Route {
-    /// An empty route. The one named `default` serves requests that name none.
-    pub fn new(name: impl Into<String>) -> Self {
-        Route {
-            name: name.into(),
-            steps: Vec::new(),
-            allow_restart: false,
-            limit: None,
-            allow_unknown_price: false,
-        }
-    }
-
-    /// Adds a model at the end: the first one is preferred.
-    pub fn then(mut self, provider: impl Into<String>, model: impl Into<String>) -> Self {
-        self.steps.push(ModelName { provider: provider.into(), model: Some(model.into()) });
-        self
-    }
-
-    /// Adds the offline model at the end: an answer of rules and templates, marked as such, is better than none.
-    pub fn offline_last(mut self) -> Self {
-        self.steps.push(ModelName { provider: "offline".into(), model: None });
-        self
-    }
-
-    /// Lets another model start again when one breaks off in the middle; the reader gets `Restarted` and must throw
-    /// away what came before. Default: the broken answer is an error.
-    pub fn allow_restart(mut self) -> Self {
-        self.allow_restart = true;
-        self
-    }
-
-    /// The most that one call may cost in its worst case, in micros of a currency. A model whose price is unknown is
-    /// then left out.
-    pub fn limit(mut self, currency: impl Into<String>, micros: u64) -> Self {
-        self.limit = Some((currency.into(), micros));
-        self
-    }
-
-    /// Takes models of unknown price in spite of a limit.
-    pub fn allow_unknown_price(mut self) -> Self {
-        self.allow_unknown_price = true;
-        self
-    }
-}
+/// The routes of pictures and of verdicts.
+const IMAGE: &str = "image";
+const MODERATION: &str = "moderation";
 
 /// How one model did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +83,8 @@ pub struct RouteReport {
 #[derive(Clone)]
 pub struct Router {
     models: BTreeMap<String, Arc<dyn Llm>>,
+    images: BTreeMap<String, Arc<dyn ImageModel>>,
+    moderators: BTreeMap<String, Arc<dyn Moderator>>,
     routes: BTreeMap<String, Route>,
     table: Arc<ModelTable>,
 }
@@ -165,40 +108,67 @@ impl Router {
     /// A router that knows the offline model and no route.
     #[must_use]
     pub fn new() -> Self {
-        let router = Router { models: BTreeMap::new(), routes: BTreeMap::new(), table: ModelTable::shared() };
-        router.model(Arc::new(Offline::new()))
+        let router = Router {
+            models: BTreeMap::new(),
+            images: BTreeMap::new(),
+            moderators: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            table: ModelTable::shared(),
+        };
+        let offline = Arc::new(Offline::new());
+        router.model(offline.clone()).image_model(offline.clone()).moderator(offline)
     }
 
-    /// A router with one route: these models in their order, and the offline model last. The first entry of a provider
+    /// A router with a route for each kind of model: those that write text in `default`, those that the model table knows
+    /// to make pictures in `image`, those that moderate in `moderation`; in their order, and the offline model last. The first entry of a provider
     /// says how it is reached; later ones of the same provider name only another model.
     ///
     /// # Errors
     /// `InvalidInput` naming a wrong entry; those of [`ProviderBuilder::build`](super::ProviderBuilder::build).
     pub fn from_configs(configs: Vec<ProviderConfig>) -> Result<Self> {
         let mut faults = Faults::new();
-        let (mut router, mut route) = (Self::new(), Route::new(DEFAULT));
+        let mut router = Self::new();
+        let mut routes = [DEFAULT, IMAGE, MODERATION].map(Route::new);
         for (i, config) in configs.into_iter().enumerate() {
             let Some(model) = config.model.clone() else {
                 faults.push(format!("models[{i}].model"), "expected the name of a model");
                 continue;
             };
-            route = route.then(&config.provider, model);
+            let name = router.route_for(&config.provider, &model);
+            for route in routes.iter_mut().filter(|route| route.name == name) {
+                *route = route.clone().then(&config.provider, &model);
+            }
             if !router.models.contains_key(&config.provider) {
                 let provider = ProviderBuilder::from_config(config).build();
-                router = router.model(Arc::new(provider.map_err(|error| error.with_context("entry", i))?));
+                let provider = Arc::new(provider.map_err(|error| error.with_context("entry", i))?);
+                router = router.model(provider.clone()).image_model(provider.clone()).moderator(provider);
             } else if !config.is_bare() {
                 let expected = "expected only `provider` and `model`: an entry before says how it is reached";
                 faults.push(format!("models[{i}]"), expected);
             }
         }
         faults.into_result("hub.open")?;
-        Ok(router.route(route.offline_last()))
+        Ok(routes.into_iter().fold(router, |router, route| router.route(route.offline_last())))
     }
 
     /// Adds a provider under its word.
     #[must_use]
     pub fn model(mut self, model: Arc<dyn Llm>) -> Self {
         self.models.insert(model.provider().to_owned(), model);
+        self
+    }
+
+    /// Adds a provider of pictures under its word.
+    #[must_use]
+    pub fn image_model(mut self, model: Arc<dyn ImageModel>) -> Self {
+        self.images.insert(model.provider().to_owned(), model);
+        self
+    }
+
+    /// Adds a provider that moderates under its word.
+    #[must_use]
+    pub fn moderator(mut self, model: Arc<dyn Moderator>) -> Self {
+        self.moderators.insert(model.provider().to_owned(), model);
         self
     }
 
@@ -300,7 +270,18 @@ impl Llm for Routed {
 
     fn count(&self, request: &LlmRequest) -> Result<TokenCount> {
         request.check()?;
-        Ok(TokenCount::estimate(request))
+        let is_named = request.route.is_some() || request.model.is_some();
+        if !is_named && !self.router.routes.contains_key(DEFAULT) {
+            return Ok(TokenCount::estimate(request));
+        }
+        let route = self.router.route_of(request)?;
+        // As the model counts that is asked first.
+        let first =
+            route.steps.first().and_then(|step| Some((step, self.router.models.get(&step.provider)?)));
+        let Some((step, model)) = first else { return Ok(TokenCount::estimate(request)) };
+        let mut asked = request.clone();
+        (asked.model, asked.route) = (step.model.clone(), None);
+        model.count(&asked)
     }
 
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {

@@ -2,10 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Route, Router};
+use super::{ModelName, Route, Router};
+use crate::economy::Worst;
 use crate::llm::request::ToolChoice;
+use crate::llm::table::ModelRow;
 use crate::llm::{Llm, LlmRequest, ModelCaps, PartBody};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Scope};
+
+/// How the reason begins of what was left out for its region.
+const REGION: &str = "its region";
 
 /// A model that was looked at for a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,12 +26,38 @@ pub struct Considered {
     /// The most that it can cost, in micros; `None` when its price is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_micros: Option<u64>,
+    /// The currency of its price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
 }
 
 impl Considered {
+    pub(super) fn of(step: &ModelName) -> Self {
+        Considered {
+            provider: step.provider.clone(),
+            model: step.model.clone(),
+            skipped: None,
+            worst_micros: None,
+            currency: None,
+        }
+    }
+
     /// What its breaker and its quota go by.
     pub(super) fn target(&self) -> String {
         format!("model:{}/{}", self.provider, self.model.as_deref().unwrap_or("default"))
+    }
+}
+
+impl Considered {
+    /// Leaves it out when it may pass the limit of the route.
+    fn limit(&mut self, route: &Route) {
+        let (Some((currency, most)), None) = (&route.limit, &self.skipped) else { return };
+        let known = self.currency.as_ref().filter(|own| *own == currency).and(self.worst_micros);
+        self.skipped = match known {
+            Some(worst) if worst > *most => Some(format!("it may cost {worst} micros, the limit is {most}")),
+            None if !route.allow_unknown_price => Some("its price is unknown, and a limit is set".into()),
+            _ => None,
+        };
     }
 }
 
@@ -37,6 +68,9 @@ pub struct RoutePlan {
     pub route: String,
     /// Its models.
     pub considered: Vec<Considered>,
+    /// Why another route or order was taken than the one asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
 }
 
 impl Router {
@@ -52,19 +86,14 @@ impl Router {
     pub(super) fn plan_for(&self, route: &Route, request: &LlmRequest) -> Result<RoutePlan> {
         let mut considered = Vec::new();
         for step in &route.steps {
-            let mut one = Considered {
-                provider: step.provider.clone(),
-                model: step.model.clone(),
-                skipped: None,
-                worst_micros: None,
-            };
+            let mut one = Considered::of(step);
             match self.models.get(&step.provider) {
                 None => one.skipped = Some("no such provider is set up".into()),
                 Some(model) => self.consider(route, request, model.as_ref(), &mut one)?,
             }
             considered.push(one);
         }
-        Ok(RoutePlan { route: route.name.clone(), considered })
+        Ok(RoutePlan { route: route.name.clone(), considered, degraded: None })
     }
 
     fn consider(
@@ -95,15 +124,56 @@ impl Router {
         let row = self.table.row(&one.provider, one.model.as_deref().unwrap_or_default());
         let prices = row.and_then(|row| row.prices.as_ref());
         one.worst_micros = prices.map(|prices| prices.worst(input.tokens, input.exact, output).micros());
-        if let (Some((currency, most)), None) = (&route.limit, &one.skipped) {
-            let known = prices.filter(|prices| prices.currency == *currency).and(one.worst_micros);
-            one.skipped = match known {
-                Some(worst) if worst > *most => {
-                    Some(format!("it may cost {worst} micros, the limit is {most}"))
+        one.currency = prices.map(|prices| prices.currency.clone());
+        one.limit(route);
+        Ok(())
+    }
+
+    /// Looks at every model of a route for a call that is no text: pictures or verdicts.
+    pub(super) fn plan_kind(
+        &self,
+        route: &Route,
+        kind: &str,
+        has: impl Fn(&str) -> bool,
+        worst: impl Fn(Option<&ModelRow>) -> Worst,
+    ) -> RoutePlan {
+        let consider = |step: &ModelName| {
+            let mut one = Considered::of(step);
+            if !has(&step.provider) {
+                one.skipped = Some("no such provider is set up".into());
+            } else if step.provider == "offline" {
+                one.worst_micros = Some(0);
+            } else {
+                let row = self.table.row(&one.provider, one.model.as_deref().unwrap_or_default());
+                if row.is_some_and(|row| row.kinds.iter().all(|of| of != kind)) {
+                    one.skipped = Some(format!("it is no model for `{kind}`"));
                 }
-                None if !route.allow_unknown_price => Some("its price is unknown, and a limit is set".into()),
-                _ => None,
-            };
+                let worst = worst(row);
+                let prices = row.and_then(|row| row.prices.as_ref());
+                let prices = prices.map(|p| if worst.images > 0 { p.of_pictures() } else { p.clone() });
+                one.worst_micros =
+                    prices.as_ref().map(|prices| prices.worst(worst.input, false, worst.output).micros());
+                one.currency = prices.map(|prices| prices.currency);
+                one.limit(route);
+            }
+            one
+        };
+        let considered = route.steps.iter().map(consider).collect();
+        RoutePlan { route: route.name.clone(), considered, degraded: None }
+    }
+}
+
+impl RoutePlan {
+    /// Leaves out what the data of the workspace may not go to. `of` gives the region of a provider.
+    pub(super) async fn within(&mut self, cx: &Scope, of: impl Fn(&str) -> Option<String>) -> Result<()> {
+        let residency = cx.control().await?.residency.clone();
+        for one in self.considered.iter_mut().filter(|one| one.skipped.is_none()) {
+            let region = of(&one.provider);
+            if !residency.admits(region.as_deref()) {
+                let region = region.as_deref().unwrap_or("unknown");
+                let wanted = residency.region.as_deref().unwrap_or_default();
+                one.skipped = Some(format!("{REGION} is {region}, the workspace wants {wanted}"));
+            }
         }
         Ok(())
     }
@@ -138,7 +208,14 @@ pub(super) fn nobody(plan: &RoutePlan) -> Error {
     } else {
         ErrorKind::Unsupported
     };
-    let error = Error::new(kind, "llm.route", "no model of this route can answer: add one, or ask for less");
+    let is_away = |one: &Considered| one.skipped.as_deref().is_some_and(|why| why.starts_with(REGION));
+    let error = if !plan.considered.is_empty() && plan.considered.iter().all(is_away) {
+        let message = "no model of this route is in the region of the workspace: use one that is, or set residency_any \
+                       for those of unknown region";
+        Error::new(ErrorKind::Blocked, "llm.route", message).with_code("residency")
+    } else {
+        Error::new(kind, "llm.route", "no model of this route can answer: add one, or ask for less")
+    };
     plan.considered.iter().fold(error.with_context("route", &plan.route), |error, one| {
         error.with_context(one.target(), one.skipped.as_deref().unwrap_or(""))
     })

@@ -27,6 +27,9 @@ pub struct Prices {
     /// Input tokens written to a cache that lives an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<u64>,
+    /// Output tokens that are pictures. Absent: as `output`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<u64>,
     /// What a call in a batch costs of the price, 0..=1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_factor: Option<f64>,
@@ -51,6 +54,12 @@ impl Cost {
 }
 
 impl Prices {
+    /// The prices of calls whose output is pictures.
+    #[must_use]
+    pub fn of_pictures(&self) -> Prices {
+        Prices { output: self.image.unwrap_or(self.output), ..self.clone() }
+    }
+
     /// What an answer cost. `None` when tokens were written to a cache and no price for that is known: unknown is not
     /// zero.
     #[must_use]
@@ -92,6 +101,7 @@ mod tests {
             cached_read: Some(200_000),
             cache_write_5m: Some(2_500_000),
             cache_write_1h: Some(4_000_000),
+            image: None,
             batch_factor: None,
         }
     }

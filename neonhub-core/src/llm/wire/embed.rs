@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::fault::{self, Who};
 use super::{Provider, lenient};
-use crate::llm::{TokenCount, ollama};
-use crate::{Error, ErrorKind, Faults, Result};
+use crate::economy::{Made, RESERVE, Worst, metered};
+use crate::llm::{ModelCost, TokenCount, Usage, ollama};
+use crate::resilience::{Call, Plan};
+use crate::{Error, ErrorKind, Faults, Result, Scope};
 
 const BUILD: &str = "llm.embedding_model";
 const EMBED: &str = "llm.embed";
@@ -22,6 +24,8 @@ const MAX_TEXTS: (u32, u32) = (2_048, 96);
 const MAX_TOKENS: u64 = 300_000;
 /// Numbers of a vector that anyone offers, and then some.
 const MAX_DIMS: u32 = 16_384;
+/// First and longest pause between tries. Defaults of the vendors' SDKs, 2026.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 /// Bytes of an answer that an error shows.
 const SHOWN: usize = 2 << 10;
 
@@ -170,6 +174,15 @@ impl EmbeddingModel {
         self.max_batch as usize
     }
 
+    /// What embedding so many tokens costs by the model table. `None` without a price, which does not mean that it is
+    /// free.
+    #[must_use]
+    pub fn cost(&self, tokens: u64) -> Option<ModelCost> {
+        let prices = self.provider.0.table.row(self.provider(), &self.model)?.prices.as_ref()?;
+        let micros = prices.cost(&Usage { input_uncached: tokens, ..Usage::default() })?.micros();
+        Some(ModelCost { currency: prices.currency.clone(), micros, is_estimated: true })
+    }
+
     /// What [`resilience`](crate::resilience) guards calls of it as.
     #[must_use]
     pub fn target(&self) -> String {
@@ -222,6 +235,41 @@ impl EmbeddingModel {
             .await
             .map_err(|error| fault::named(error, asked.who()).for_operation(EMBED))?;
         self.read(texts, &bytes, asked.who()).map_err(|error| error.for_operation(EMBED))
+    }
+
+    /// The same for an operation: with retries, under the breaker and the limits of its target, held against the quotas
+    /// of the scope and counted as every call of a model is.
+    ///
+    /// # Errors
+    /// Those of [`embed`](Self::embed); `BudgetExceeded` when a quota does not hold its worst case, and `Config` (code
+    /// `unknown_price`) when one limits money and the model table has no price.
+    pub async fn embed_in(&self, cx: &Scope, texts: &[&str]) -> Result<Embedded> {
+        cx.check_residency(&self.target(), self.provider.0.region.as_deref()).await?;
+        let (first, longest) = PAUSES;
+        let plan = Plan::new(self.target()).idempotent().backoff(first, longest);
+        let call = Call::new(|attempt| {
+            attempt.sent();
+            async {
+                match self.counted(cx, texts).await {
+                    // The provider was not asked: its breaker is not told.
+                    Err(refused) if refused.operation() == RESERVE => Ok(Err(refused)),
+                    other => other.map(Ok),
+                }
+            }
+        });
+        call.guard(plan).run(cx).await?
+    }
+
+    async fn counted(&self, cx: &Scope, texts: &[&str]) -> Result<Embedded> {
+        let input = texts.iter().map(|text| TokenCount::of_text(text)).sum();
+        let left = cx.deadline().map(|at| at.since(cx.now()));
+        metered(cx, (self.provider(), &self.model), "embed", Worst { input, ..Worst::default() }, async {
+            let value = self.embed(texts, left).await?;
+            let usage =
+                Usage { input_uncached: value.input_tokens, exact: value.is_exact, ..Usage::default() };
+            Ok(Made { value, usage: Some(usage), model: None })
+        })
+        .await
     }
 
     fn body(&self, texts: &[&str]) -> (&'static str, Value) {

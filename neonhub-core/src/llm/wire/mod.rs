@@ -4,13 +4,18 @@
 //! [`Delta`](super::Delta)s. Everything else is here once. A stream counts as an answer only when the dialect saw its
 //! last event; anything shorter is an error with code `truncated`.
 
+mod builder;
 mod embed;
 mod fault;
 mod flow;
+mod form;
+mod image;
 mod lenient;
+mod moderate;
 mod names;
 mod ndjson;
 mod provider;
+mod scan;
 mod settings;
 mod sse;
 mod words;
@@ -24,8 +29,9 @@ use super::caps::ModelCaps;
 use super::request::LlmRequest;
 use crate::{Result, Secret};
 
+pub use builder::ProviderBuilder;
 pub use embed::{Embedded, EmbeddingConfig, EmbeddingModel};
-pub use provider::{Provider, ProviderBuilder};
+pub use provider::Provider;
 pub use settings::{Api, ProviderConfig};
 
 pub(super) use lenient::{arguments, count, list, object, text};
@@ -161,5 +167,9 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync + 'static {
 
 #[cfg(test)]
 mod embed_tests;
+#[cfg(test)]
+mod image_tests;
+#[cfg(test)]
+mod moderate_tests;
 #[cfg(test)]
 mod tests;

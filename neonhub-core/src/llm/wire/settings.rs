@@ -53,6 +53,10 @@ pub struct ProviderConfig {
     /// The model when a request names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The region that its data goes to, such as `eu`, for workspaces that are bound to one. Default: `local` for an address
+    /// of this machine, else unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The wire format. Default: the provider's; `chat` for unknown ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,

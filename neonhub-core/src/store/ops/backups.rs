@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LONG, path};
-use crate::op::{Effect, Operation};
+use crate::op::{Audit, Effect, Operation};
 use crate::permission::Permission;
 use crate::policy::{Ask, call_hash};
 use crate::store::Store;
@@ -31,6 +31,8 @@ impl Operation for BackupStore {
     const NAME: &'static str = "store.backup";
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Read;
+    const AUDIT: Audit = Audit::Security;
+    const HOST_ONLY: bool = true;
     const DEADLINE: Duration = LONG;
     const ERRORS: &'static [&'static str] = &["cursor_expired"];
     async fn run(self, cx: &Scope) -> Result<Manifest> {
@@ -69,6 +71,7 @@ impl Operation for VerifyBackup {
     const NAME: &'static str = "store.verify_backup";
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Read;
+    const HOST_ONLY: bool = true;
     const DEADLINE: Duration = LONG;
     async fn run(self, _cx: &Scope) -> Result<Verified> {
         let source = path(Self::NAME, "source", &self.source)?;
@@ -144,6 +147,8 @@ impl Operation for RestoreStore {
     const NAME: &'static str = "store.restore";
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Idempotent;
+    const AUDIT: Audit = Audit::Security;
+    const HOST_ONLY: bool = true;
     const DEADLINE: Duration = LONG;
     const ERRORS: &'static [&'static str] = &["approval_required", "backup_out_of_order"];
     async fn run(self, cx: &Scope) -> Result<Manifest> {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{LONG, path};
 use crate::audit::AuditEntry;
 use crate::bus::Event;
+use crate::hub::StoreMark;
 use crate::job::Job;
-use crate::op::{Effect, IdempotencyRecord, Operation};
+use crate::op::{Audit, Effect, IdempotencyRecord, Operation};
 use crate::permission::Permission;
 use crate::store::backup;
 use crate::store::ndjson::{self, ImportPlan, Imported, OnConflict};
@@ -31,6 +32,7 @@ fn is_importable(kind: &Kind) -> bool {
         Event::KIND,
         Job::KIND,
         Tombstone::KIND,
+        StoreMark::KIND,
     ]
     .contains(&kind.name)
 }
@@ -60,7 +62,8 @@ impl Operation for ExportStore {
     const NAME: &'static str = "store.export";
     const NEEDS: &'static [Permission] = &[Permission::ExportPeople];
     const EFFECT: Effect = Effect::Read;
-    const AUDIT: crate::op::Audit = crate::op::Audit::Security;
+    const AUDIT: Audit = Audit::Security;
+    const HOST_ONLY: bool = true;
     const DEADLINE: Duration = LONG;
     async fn run(self, cx: &Scope) -> Result<ExportReport> {
         let target = path(Self::NAME, "target", &self.target)?;
@@ -117,6 +120,8 @@ impl Operation for ImportStore {
     const NAME: &'static str = "store.import";
     const NEEDS: &'static [Permission] = &[Permission::WritePeople];
     const EFFECT: Effect = Effect::Idempotent;
+    const AUDIT: Audit = Audit::Security;
+    const HOST_ONLY: bool = true;
     const DEADLINE: Duration = LONG;
     async fn run(self, cx: &Scope) -> Result<Imported> {
         let source = path(Self::NAME, "source", &self.source)?;

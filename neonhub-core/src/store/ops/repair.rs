@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LONG;
-use crate::op::{Effect, Operation};
+use crate::op::{Audit, Effect, Operation};
 use crate::permission::Permission;
 use crate::store::{Damage, Key, Kind, Query, Tombstone};
 use crate::{Result, Scope};
@@ -122,6 +122,7 @@ impl Operation for RepairStore {
     const NAME: &'static str = "store.repair";
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Idempotent;
+    const AUDIT: Audit = Audit::Security;
     const DEADLINE: Duration = LONG;
     async fn run(self, cx: &Scope) -> Result<Repaired> {
         let done = cx.store().repair().await?;

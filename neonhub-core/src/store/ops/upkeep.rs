@@ -6,14 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LONG;
-use crate::op::{Effect, Operation};
+use crate::op::{Audit, Effect, Operation};
 use crate::permission::Permission;
+use crate::store::retention::FEED_DAYS;
 use crate::store::{KindFigures, sweep};
 use crate::{Clock as _, Error, Result, Scope, SystemClock};
 
-/// Age of feed entries that `store.compact` forgets, in days.
-// Our choice, as the runtime rules state it.
-const FEED_DAYS: u32 = 7;
 /// Age of blobs that no record names before they go: a record may still be on its way. Seconds.
 const BLOB_GRACE_S: u64 = 24 * 3600;
 
@@ -41,6 +39,7 @@ impl Operation for MigrateStore {
     const NAME: &'static str = "store.migrate";
     const NEEDS: &'static [Permission] = &[Permission::OwnOrganization];
     const EFFECT: Effect = Effect::Idempotent;
+    const AUDIT: Audit = Audit::Security;
     async fn run(self, cx: &Scope) -> Result<Migrated> {
         let (version, build_version) = cx.store().version().await?;
         Ok(Migrated { version, build_version, pending: (version + 1..=build_version).collect() })

@@ -22,6 +22,8 @@ pub struct PostgresOptions {
     pub(super) server: Config,
     /// Server that migrations go to; the same as `server` when a pooler stands between.
     pub(super) migrate: Option<Config>,
+    /// Standby that may answer reads.
+    pub(super) replica: Option<Config>,
     /// Schema of the tables. Default: `neonhub`.
     pub schema: String,
     /// Connections at most, 1..=1000. Default: 10.
@@ -50,8 +52,9 @@ fn bad(expected: impl Into<String>) -> Error {
 
 impl PostgresOptions {
     /// Reads a store URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE` with `sslmode`, `sslrootcert`,
-    /// `connect_timeout` and the other words of PostgreSQL clients, and `schema`, `pool`, `folder` and
-    /// `statement_timeout_ms` of ours.
+    /// `connect_timeout` and the other words of PostgreSQL clients, and `schema`, `pool`, `folder`, `statement_timeout_ms` and
+    /// `replica=HOST:PORT` of ours: a standby that answers reads which may be a little behind
+    /// ([`Consistency`](crate::store::Consistency)).
     ///
     /// # Errors
     /// `InvalidInput` for a URL that cannot be read; it never repeats the URL, which may hold a password.
@@ -60,15 +63,18 @@ impl PostgresOptions {
         let mut options = PostgresOptions {
             server: Config::new(),
             migrate: None,
+            replica: None,
             schema: "neonhub".into(),
             pool: POOL,
             statement_timeout: STATEMENT,
             folder: None,
             root_certificates: None,
         };
-        let mut theirs = Vec::new();
+        let (mut theirs, mut replica) = (Vec::new(), None);
         for pair in query.split('&').filter(|p| !p.is_empty()) {
-            if !options.take(pair)? {
+            if let Some(place) = pair.strip_prefix("replica=") {
+                replica = Some(place);
+            } else if !options.take(pair)? {
                 theirs.push(pair);
             }
         }
@@ -82,6 +88,7 @@ impl PostgresOptions {
         if options.server.get_application_name().is_none() {
             options.server.application_name("neonhub");
         }
+        options.replica = replica.map(|place| standby(&options.server, place)).transpose()?;
         Ok(options)
     }
 
@@ -135,6 +142,38 @@ impl PostgresOptions {
     }
 }
 
+/// The settings of a server, for its standby at `HOST:PORT`.
+fn standby(server: &Config, place: &str) -> Result<Config> {
+    let wrong = || bad("expected `replica` as HOST:PORT");
+    let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse::<u16>().ok().filter(|_| !host.is_empty()).ok_or_else(wrong)?;
+    let mut config = Config::new();
+    config
+        .host(host.trim_start_matches('[').trim_end_matches(']'))
+        .port(port)
+        .ssl_mode(server.get_ssl_mode());
+    if let Some(user) = server.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = server.get_password() {
+        config.password(password);
+    }
+    // Without a name the database is the user's, here as there.
+    if let Some(database) = server.get_dbname() {
+        config.dbname(database);
+    }
+    if let Some(options) = server.get_options() {
+        config.options(options);
+    }
+    if let Some(name) = server.get_application_name() {
+        config.application_name(name);
+    }
+    if let Some(limit) = server.get_connect_timeout() {
+        config.connect_timeout(*limit);
+    }
+    Ok(config)
+}
+
 fn number(text: &str, from: u64, to: u64) -> Option<u64> {
     text.parse().ok().filter(|n| (from..=to).contains(n))
 }
@@ -154,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn a_standby_is_reached_like_its_server() {
+        let url = "postgres://ada:secret@db.example/shop?sslmode=require&replica=[::1]:6432";
+        let replica = PostgresOptions::from_url(url).unwrap().replica.unwrap();
+        assert_eq!(replica.get_hosts(), [tokio_postgres::config::Host::Tcp("::1".into())]);
+        assert_eq!((replica.get_ports(), replica.get_dbname()), (&[6432][..], Some("shop")));
+        assert_eq!((replica.get_user(), replica.get_password()), (Some("ada"), Some(&b"secret"[..])));
+        assert_eq!(replica.get_ssl_mode(), tokio_postgres::config::SslMode::Require);
+    }
+
+    #[test]
     fn what_lies_beside_is_named_by_database_and_schema() {
         let of = |url: &str| PostgresOptions::from_url(url).unwrap().beside();
         assert_eq!(of("postgres://ada@h/shop"), PathBuf::from("shop.neonhub"));
@@ -170,6 +219,7 @@ mod tests {
             "postgres://u:secret@h/db?schema=Drop%20it",
             "postgres://u:secret@h/db?nonsense=1",
             "postgres://u:secret@h/db?folder=",
+            "postgres://u:secret@h/db?replica=standby.example",
         ] {
             let error = PostgresOptions::from_url(url).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);

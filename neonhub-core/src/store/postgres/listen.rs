@@ -52,6 +52,8 @@ pub(super) struct Listener {
     pub(super) setup: String,
     pub(super) schema: String,
     pub(super) seq: Arc<watch::Sender<u64>>,
+    /// Wakes for commits of other processes alone.
+    pub(super) others: Arc<watch::Sender<u64>>,
     pub(super) wake: Arc<Notify>,
     pub(super) presence: Arc<Presence>,
 }
@@ -80,7 +82,9 @@ impl Listener {
         let driver = tokio::spawn(async move {
             while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notification(note) = message
-                    && news.send(note.payload().parse::<u64>().unwrap_or_default()).is_err()
+                    && news
+                        .send((note.process_id(), note.payload().parse::<u64>().unwrap_or_default()))
+                        .is_err()
                 {
                     return;
                 }
@@ -89,6 +93,10 @@ impl Listener {
         let _driver = AbortOnDrop(driver);
         client.batch_execute(&self.setup).await.map_err(sql)?;
         client.batch_execute(&format!("LISTEN \"{}\"", self.channel())).await.map_err(sql)?;
+        let own: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(sql)?.get(0);
+        let tell = client.prepare("SELECT pg_notify($1, $2)").await.map_err(sql)?;
+        // What was told while nobody listened.
+        self.others.send_replace(*self.seq.borrow());
         let mut held = BTreeSet::new();
         // By the clock, not after a silence: with much news there is none, and dead workers would never be noticed.
         let mut poll = tokio::time::interval(POLL);
@@ -98,17 +106,25 @@ impl Listener {
             self.hold(&client, &mut held).await?;
             tokio::select! {
                 note = inbox.recv() => match note {
-                    Some(seq) => self.heard(seq),
+                    Some((from, seq)) if from != own => {
+                        self.heard(seq);
+                        self.others.send_replace(seq);
+                    }
+                    Some(_) => {}
                     None => return Ok(()),
                 },
                 () = self.wake.notified() => {
                     let seq = *self.seq.borrow();
                     let payload = seq.to_string();
-                    client.execute("SELECT pg_notify($1, $2)", &[&self.channel(), &payload]).await.map_err(sql)?;
+                    client.execute(&tell, &[&self.channel(), &payload]).await.map_err(sql)?;
                 }
                 _ = poll.tick() => {
                     let row = client.query_one("SELECT seq FROM _shard WHERE shard = 0", &[]).await.map_err(sql)?;
-                    self.heard(row.get::<_, i64>(0).cast_unsigned());
+                    let seq = row.get::<_, i64>(0).cast_unsigned();
+                    if seq > *self.seq.borrow() {
+                        self.others.send_replace(seq);
+                    }
+                    self.heard(seq);
                     self.look_around(&client).await?;
                 }
             }

@@ -14,6 +14,7 @@ mod fate;
 mod grow;
 mod listen;
 mod read;
+mod replica;
 mod schema;
 mod session;
 mod side;
@@ -37,6 +38,7 @@ pub use self::side::PostgresSide;
 use self::committer::{Committer, Families};
 use self::error::{closed, failed};
 use self::listen::{Listener, Presence};
+use self::replica::Replica;
 use super::transfer::kind_of;
 use super::{
     Batch, Claim, Committed, Damage, FeedEntry, Figures, Item, Key, Kind, Query, Row, Snapshot, Store,
@@ -45,14 +47,35 @@ use super::{
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
+/// A read of the standby where it may answer and does, and of the server otherwise.
+macro_rules! reading {
+    ($store:expr, $pool:ident => $read:expr) => {{
+        let mut found = None;
+        if let Some(replica) = &$store.replica
+            && let Some($pool) = replica.may_answer().await
+        {
+            found = replica.kept($read.await);
+        }
+        match found {
+            Some(found) => Ok(found),
+            None => {
+                let $pool = $store.open_pool()?;
+                $read.await
+            }
+        }
+    }};
+}
+
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     options: PostgresOptions,
     tls: MakeRustlsConnect,
     pool: Pool,
+    replica: Option<Replica>,
     committer: Committer,
     family: Families,
     seq: Arc<watch::Sender<u64>>,
+    others: Arc<watch::Sender<u64>>,
     presence: Arc<Presence>,
     wake: Arc<Notify>,
     listener: Mutex<Option<JoinHandle<()>>>,
@@ -85,8 +108,15 @@ impl PostgresStore {
         schema::prepare(&mut client, &options.schema).await?;
         drop(client);
         let setup = schema::session_setup(&options.schema, options.statement_timeout.as_millis());
-        let pool = session::pool(&options, tls.clone(), setup.clone())?;
+        let pool = session::pool(&options.server, &options, tls.clone(), setup.clone())?;
+        let replica = match &options.replica {
+            Some(standby) => {
+                Some(Replica::new(session::pool(standby, &options, tls.clone(), setup.clone())?))
+            }
+            None => None,
+        };
         let seq = Arc::new(watch::channel(read::seq(&pool).await?).0);
+        let others = Arc::new(watch::channel(*seq.borrow()).0);
         let (wake, presence) = (Arc::new(Notify::new()), Arc::new(Presence::default()));
         let listener = Listener {
             server: options.server.clone(),
@@ -94,6 +124,7 @@ impl PostgresStore {
             setup,
             schema: options.schema.clone(),
             seq: Arc::clone(&seq),
+            others: Arc::clone(&others),
             wake: Arc::clone(&wake),
             presence: Arc::clone(&presence),
         };
@@ -107,7 +138,9 @@ impl PostgresStore {
             options,
             tls,
             pool,
+            replica,
             seq,
+            others,
             presence,
             wake,
         })
@@ -158,7 +191,8 @@ impl Store for PostgresStore {
     }
 
     async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
-        Ok(read::by_ids(self.open_pool()?, kind, workspace, &[id]).await?.pop().flatten())
+        let rows: Result<_> = reading!(self, pool => read::by_ids(pool, kind, workspace, &[id]));
+        Ok(rows?.pop().flatten())
     }
 
     async fn get_many(
@@ -168,7 +202,7 @@ impl Store for PostgresStore {
         ids: &[String],
     ) -> Result<Vec<Option<Row>>> {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        read::by_ids(self.open_pool()?, kind, workspace, &ids).await
+        reading!(self, pool => read::by_ids(pool, kind, workspace, &ids))
     }
 
     async fn find_many(
@@ -178,15 +212,15 @@ impl Store for PostgresStore {
         index: &str,
         keys: &[Key],
     ) -> Result<Vec<Option<Row>>> {
-        read::by_keys(self.open_pool()?, kind, workspace, index, keys).await
+        reading!(self, pool => read::by_keys(pool, kind, workspace, index, keys))
     }
 
     async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>> {
-        read::query(self.open_pool()?, kind, workspace, query).await
+        reading!(self, pool => read::query(pool, kind, workspace, query))
     }
 
     async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
-        read::count(self.open_pool()?, kind, workspace, query).await
+        reading!(self, pool => read::count(pool, kind, workspace, query))
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed> {
@@ -239,16 +273,22 @@ impl Store for PostgresStore {
     }
 
     async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
-        let client = session::take(self.open_pool()?, "store.blob_get").await?;
-        let statement =
-            session::prepare(&client, "SELECT bytes FROM _blob WHERE hash = $1", "store.blob_get").await?;
-        let name = escape::escape(hash);
-        let found = client.query_opt(&statement, &[&name]).await.map_err(|e| failed("store.blob_get", &e))?;
+        let name = &escape::escape(hash);
+        let read = move |client: deadpool_postgres::Object| async move {
+            let text = "SELECT bytes FROM _blob WHERE hash = $1";
+            let statement = session::prepare(&client, text, "store.blob_get").await?;
+            client.query_opt(&statement, &[name]).await.map_err(|e| failed("store.blob_get", &e))
+        };
+        let found = session::reading(self.open_pool()?, "store.blob_get", read).await?;
         found.map(|row| pack::unpack(hash, row.get(0))).transpose()
     }
 
     fn watch(&self) -> watch::Receiver<u64> {
         self.seq.subscribe()
+    }
+
+    fn watch_others(&self) -> watch::Receiver<u64> {
+        self.others.subscribe()
     }
 
     fn register_worker(&self, name: &str) -> Result<()> {
@@ -267,9 +307,11 @@ impl Store for PostgresStore {
     }
 
     async fn version(&self) -> Result<(u32, u32)> {
-        let client = session::take(self.open_pool()?, "store.migrate").await?;
-        let text = "SELECT max(version) FROM _migration";
-        let row = client.query_one(text, &[]).await.map_err(|e| failed("store.migrate", &e))?;
+        let read = |client: deadpool_postgres::Object| async move {
+            let text = "SELECT max(version) FROM _migration";
+            client.query_one(text, &[]).await.map_err(|e| failed("store.migrate", &e))
+        };
+        let row = session::reading(self.open_pool()?, "store.migrate", read).await?;
         Ok((row.get::<_, Option<i32>>(0).unwrap_or_default().cast_unsigned(), schema::VERSION))
     }
 
@@ -323,10 +365,17 @@ impl Store for PostgresStore {
     async fn close(&self) -> Result<()> {
         self.committer.stop().await;
         self.stop_listening();
+        if let Some(replica) = &self.replica {
+            replica.close();
+        }
         self.pool.close();
         Ok(())
     }
 }
 
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod replica_tests;
 #[cfg(test)]
 mod tests;

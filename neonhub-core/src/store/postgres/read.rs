@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::error::failed;
 use super::escape::{body_out, escape, unescape};
-use super::session::{prepare, take};
+use super::session::{prepare, reading, take};
 use crate::store::refs::Ask;
 use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
 use crate::tenancy::WorkspaceId;
@@ -79,27 +79,37 @@ pub(super) async fn fenced(
     rows.map_err(|e| failed(operation, &e))
 }
 
+/// The same on a connection of the pool.
+async fn read_fenced(
+    pool: &Pool,
+    workspace: &str,
+    text: &str,
+    params: &[&(dyn ToSql + Sync)],
+    operation: &'static str,
+) -> Result<Vec<tokio_postgres::Row>> {
+    let read = move |client: Object| async move { fenced(&client, workspace, text, params, operation).await };
+    reading(pool, operation, read).await
+}
+
 pub(super) async fn by_ids(
     pool: &Pool,
     kind: Kind,
     workspace: &WorkspaceId,
     ids: &[&str],
 ) -> Result<Vec<Option<Row>>> {
-    let client = take(pool, "store.get").await?;
     let wanted: Vec<_> = ids.iter().map(|id| escape(id)).collect();
     let ws = workspace.as_str();
     let rows = match wanted.as_slice() {
         [one] => {
-            fenced(&client, ws, &format!("{} AND id = $2", select(kind)), &[&ws, &one.as_ref()], "store.get")
-                .await?
+            let text = format!("{} AND id = $2", select(kind));
+            read_fenced(pool, ws, &text, &[&ws, &one.as_ref()], "store.get").await?
         }
         many => {
             let text = format!("{} AND id = ANY($2)", select(kind));
             let many: Vec<&str> = many.iter().map(AsRef::as_ref).collect();
-            fenced(&client, ws, &text, &[&ws, &many], "store.get").await?
+            read_fenced(pool, ws, &text, &[&ws, &many], "store.get").await?
         }
     };
-    drop(client);
     let mut found = std::collections::HashMap::with_capacity(rows.len());
     for r in &rows {
         let (row, _) = row(kind.indexes.len(), r)?;
@@ -116,12 +126,10 @@ pub(super) async fn by_keys(
     keys: &[Key],
 ) -> Result<Vec<Option<Row>>> {
     let n = kind.index(index)?;
-    let client = take(pool, "store.find").await?;
     let wanted: Vec<&[u8]> = keys.iter().map(Key::as_bytes).collect();
     let text = format!("{} AND ix_{index} = ANY($2)", select(kind));
     let ws = workspace.as_str();
-    let rows = fenced(&client, ws, &text, &[&ws, &wanted], "store.find").await?;
-    drop(client);
+    let rows = read_fenced(pool, ws, &text, &[&ws, &wanted], "store.find").await?;
     let mut found = std::collections::HashMap::with_capacity(rows.len());
     for r in &rows {
         let (row, _) = row(kind.indexes.len(), r)?;
@@ -179,8 +187,10 @@ pub(super) async fn query(
     workspace: &WorkspaceId,
     query: &Query,
 ) -> Result<Vec<Row>> {
-    let client = take(pool, "store.query").await?;
-    ordered(&client, kind, workspace, query, "").await
+    let (text, keys, id) = ordered(kind, query, "")?;
+    let ws = workspace.as_str();
+    let found = read_fenced(pool, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
+    found.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 
 /// The rows of a query that no other transaction holds, held by this one from now on.
@@ -190,7 +200,10 @@ pub(super) async fn unlocked(
     workspace: &WorkspaceId,
     query: &Query,
 ) -> Result<Vec<Row>> {
-    ordered(client, kind, workspace, query, " FOR UPDATE SKIP LOCKED").await
+    let (text, keys, id) = ordered(kind, query, " FOR UPDATE SKIP LOCKED")?;
+    let ws = workspace.as_str();
+    let found = fenced(client, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
+    found.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 
 /// The rows that refer to some of the records of a question, held by this transaction from now on; waits for those that
@@ -218,13 +231,11 @@ pub(super) async fn locked(client: &Object, workspace: &WorkspaceId, ask: &Ask) 
     rows.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 
-async fn ordered(
-    client: &Object,
-    kind: Kind,
-    workspace: &WorkspaceId,
-    query: &Query,
-    lock: &str,
-) -> Result<Vec<Row>> {
+/// A text with the keys and the id that stand behind the workspace in its parameters.
+type Asked<'a> = (String, Vec<&'a [u8]>, Option<String>);
+
+/// The text of a query with its parameters.
+fn ordered<'a>(kind: Kind, query: &'a Query, lock: &str) -> Result<Asked<'a>> {
     if let Some(name) = query.index {
         kind.index(name)?;
     }
@@ -233,9 +244,7 @@ async fn ordered(
     let by = query.index.map_or(String::new(), |name| format!("ix_{name}{direction}, "));
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let text = format!("{}{clause} ORDER BY {by}id{direction} LIMIT {limit}{lock}", select(kind));
-    let ws = workspace.as_str();
-    let rows = fenced(client, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
-    rows.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
+    Ok((text, keys, id))
 }
 
 pub(super) async fn count(pool: &Pool, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
@@ -244,29 +253,29 @@ pub(super) async fn count(pool: &Pool, kind: Kind, workspace: &WorkspaceId, quer
     }
     let (clause, keys, id) = range(query);
     let text = format!("SELECT count(*) FROM \"{}\" WHERE workspace_id = $1{clause}", kind.name);
-    let client = take(pool, "store.count").await?;
     let ws = workspace.as_str();
-    let rows = fenced(&client, ws, &text, &params(&ws, &keys, &id), "store.count").await?;
+    let rows = read_fenced(pool, ws, &text, &params(&ws, &keys, &id), "store.count").await?;
     Ok(rows.first().map_or(0, |r| r.get::<_, i64>(0)).cast_unsigned())
 }
 
 pub(super) async fn seq(pool: &Pool) -> Result<u64> {
-    let client = take(pool, "store.seq").await?;
-    let statement = prepare(&client, "SELECT seq FROM _shard WHERE shard = 0", "store.seq").await?;
-    let row = client.query_one(&statement, &[]).await.map_err(|e| failed("store.seq", &e))?;
-    Ok(row.get::<_, i64>(0).cast_unsigned())
+    let read = |client: Object| async move {
+        let statement = prepare(&client, "SELECT seq FROM _shard WHERE shard = 0", "store.seq").await?;
+        client.query_one(&statement, &[]).await.map_err(|e| failed("store.seq", &e))
+    };
+    Ok(reading(pool, "store.seq", read).await?.get::<_, i64>(0).cast_unsigned())
 }
 
 pub(super) async fn changes(pool: &Pool, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
-    let sql = |e| failed("store.changes", &e);
-    let client = take(pool, "store.changes").await?;
     let text =
         "SELECT seq, workspace_id, at, changes FROM _feed WHERE shard = 0 AND seq > $1 ORDER BY seq LIMIT $2";
-    let statement = prepare(&client, text, "store.changes").await?;
     let from = after;
     let (after, limit) = (i64::try_from(after).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows = client.query(&statement, &[&after, &limit]).await.map_err(sql)?;
-    drop(client);
+    let read = move |client: Object| async move {
+        let statement = prepare(&client, text, "store.changes").await?;
+        client.query(&statement, &[&after, &limit]).await.map_err(|e| failed("store.changes", &e))
+    };
+    let rows = reading(pool, "store.changes", read).await?;
     let page = feed_entries(&rows)?;
     match page.first() {
         Some(first) if first.seq > from.saturating_add(1) => Err(cursor_expired(from, first.seq)),

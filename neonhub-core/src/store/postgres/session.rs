@@ -10,7 +10,7 @@ use tokio_postgres::{Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::PostgresOptions;
-use super::error::{failed, no_connection};
+use super::error::{failed, is_away, no_connection};
 use crate::{Error, ErrorKind, Result};
 
 /// Waiting for a free connection.
@@ -45,9 +45,14 @@ pub(super) fn tls(options: &PostgresOptions) -> Result<MakeRustlsConnect> {
 }
 
 /// A pool whose connections act as the app role, when there is one.
-pub(super) fn pool(options: &PostgresOptions, tls: MakeRustlsConnect, setup: String) -> Result<Pool> {
+pub(super) fn pool(
+    server: &Config,
+    options: &PostgresOptions,
+    tls: MakeRustlsConnect,
+    setup: String,
+) -> Result<Pool> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(options.server.clone(), tls, recycling);
+    let manager = Manager::from_config(server.clone(), tls, recycling);
     let setup = Arc::new(setup);
     Pool::builder(manager)
         .max_size(options.pool)
@@ -74,6 +79,26 @@ pub(super) async fn connect(config: &Config, tls: MakeRustlsConnect) -> Result<t
 
 pub(super) async fn take(pool: &Pool, operation: &'static str) -> Result<Object> {
     pool.get().await.map_err(|e| no_connection(operation, &e))
+}
+
+/// A read on a connection of the pool; once more on a fresh one when the first was cut. Writes never come by here: nobody
+/// knows whether one that was cut took effect.
+pub(super) async fn reading<T, F>(
+    pool: &Pool,
+    operation: &'static str,
+    read: impl Fn(Object) -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    match read(take(pool, operation).await?).await {
+        Err(error) if is_away(&error) => {
+            // What else lies in the pool may have been cut with it.
+            pool.retain(|_, _| false);
+            read(take(pool, operation).await?).await
+        }
+        done => done,
+    }
 }
 
 pub(super) async fn prepare(client: &Object, text: &str, operation: &'static str) -> Result<Statement> {

@@ -83,11 +83,12 @@ pub(super) fn insert_text(kind: Kind) -> String {
     )
 }
 
-fn update_text(kind: Kind) -> String {
+// The ids stand there twice: a planner without statistics joins the new rows to all of the workspace, not to these.
+pub(super) fn update_text(kind: Kind) -> String {
     let sets: String = kind.indexes.iter().map(|i| format!(", ix_{0} = u.ix_{0}", i.name)).collect();
     format!(
         "UPDATE \"{}\" AS t SET rev = u.rev, schema = u.schema, updated_at = u.updated_at, body = u.body::jsonb, \
-         checksum = u.checksum{sets} FROM {} WHERE t.workspace_id = $1 AND t.id = u.id",
+         checksum = u.checksum{sets} FROM {} WHERE t.workspace_id = $1 AND t.id = ANY($2) AND t.id = u.id",
         kind.name,
         unnest(kind)
     )

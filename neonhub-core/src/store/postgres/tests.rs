@@ -24,11 +24,11 @@ use crate::{Error, ErrorKind};
 
 const KIND: Kind = Kind::of::<Note>();
 
-fn ws(n: u8) -> WorkspaceId {
+pub(super) fn ws(n: u8) -> WorkspaceId {
     WorkspaceId::hub_sibling(n)
 }
 
-async fn put(store: &PostgresStore, workspace: u8, id: &str) -> Result<Committed> {
+pub(super) async fn put(store: &PostgresStore, workspace: u8, id: &str) -> Result<Committed> {
     let note = Note { id: id.into(), name: None, size: 1, text: String::new() };
     let mut batch = Batch::new(ws(workspace), Timestamp::EPOCH);
     let row = Row::of(&note, Timestamp::EPOCH, "t")?;
@@ -36,14 +36,14 @@ async fn put(store: &PostgresStore, workspace: u8, id: &str) -> Result<Committed
     store.commit(batch).await
 }
 
-async fn fresh(label: &str) -> (String, PostgresStore) {
+pub(super) async fn fresh(label: &str) -> (String, PostgresStore) {
     let url = database(label).await;
     let store = PostgresStore::open(&url).await.unwrap();
     store.declare(&[KIND]).await.unwrap();
     (url, store)
 }
 
-async fn plain(url: &str) -> tokio_postgres::Client {
+pub(super) async fn plain(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
@@ -284,4 +284,40 @@ async fn a_dead_worker_is_noticed_while_there_is_much_news() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert!(start.elapsed().as_secs() >= 4, "a worker is given time to come back");
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
+async fn a_read_whose_connection_was_cut_is_made_once_more() {
+    let (url, store) = fresh("cut").await;
+    let put = put(&store, 1, "a").await.unwrap();
+    let hash = store.blob_put(b"body").await.unwrap();
+    let ids = ["a".to_owned()];
+    let all = Query::by_id().limit(10);
+    for read in 0..7 {
+        // From another runtime, while this one stands still: it has not heard of the cut when it reads.
+        let url = url.clone();
+        let cut = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let client = plain(&url).await;
+                let all = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
+                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                client.query_one(all, &[]).await.unwrap().get::<_, i64>(0)
+            })
+        });
+        assert!(cut.join().unwrap() > 0, "read {read} has a connection to lose");
+        let workspace = &ws(1);
+        let found = match read {
+            0 => store.get(KIND, workspace, "a").await.map(|row| row.is_some()),
+            1 => store.get_many(KIND, workspace, &ids).await.map(|rows| rows.iter().all(Option::is_some)),
+            2 => store.query(KIND, workspace, &all).await.map(|rows| rows.len() == 1),
+            3 => store.count(KIND, workspace, &all).await.map(|n| n == 1),
+            4 => store.changes(put.seq - 1, 10).await.map(|entries| !entries.is_empty()),
+            5 => store.seq().await.map(|seq| seq == put.seq),
+            _ => store.blob_get(&hash).await.map(|body| body.is_some()),
+        };
+        assert!(found.unwrap_or_else(|error| panic!("read {read}: {error}")), "read {read}");
+    }
+    store.close().await.unwrap();
 }

@@ -178,3 +178,85 @@ async fn a_stored_record_names_the_persons_it_is_about() {
     let error = kind.personal(&row).unwrap_err();
     assert!(error.context().any(|(k, v)| k == "id" && v == "a"), "{error}");
 }
+
+#[tokio::test]
+async fn a_program_that_only_works_when_asked_removes_what_is_old_as_well() {
+    let (clock, cx) = shop().await;
+    put(&cx, vec![Aged { id: "a".into(), ends: None }]).await;
+    cx.work_until_idle().await.unwrap();
+    assert!(retain_jobs(&cx).await.is_empty(), "a young workspace has nothing old");
+    clock.advance(DAY * 31);
+    for _ in 0..3 {
+        cx.work_until_idle().await.unwrap();
+    }
+    assert!(ids::<Aged>(&cx).await.is_empty());
+    assert_eq!(retain_jobs(&cx).await, [JobState::Completed]);
+    clock.advance(DAY / 2);
+    cx.work_until_idle().await.unwrap();
+    assert_eq!(retain_jobs(&cx).await.len(), 1, "once a day");
+    clock.advance(DAY);
+    cx.work_until_idle().await.unwrap();
+    assert_eq!(retain_jobs(&cx).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_books_of_the_hub_are_swept_with_the_default_workspace_and_with_no_other() {
+    let (clock, cx) = shop().await;
+    let other = cx.hub().create_workspace("other").await.unwrap();
+    let root = cx.hub().hub_scope();
+    let worker = |id: &str| crate::job::JobWorker { id: id.into(), until: cx.now() };
+    put(&root, vec![worker("gone"), worker("at_work")]).await;
+    clock.advance(DAY + Duration::from_secs(1));
+    a_day(&other).await;
+    let named = |all: Vec<String>| all.into_iter().filter(|id| id.len() < 10).collect::<Vec<_>>();
+    assert_eq!(named(ids::<crate::job::JobWorker>(&root).await), ["at_work", "gone"]);
+    put(&root, vec![worker("at_work")]).await;
+    a_day(&cx).await;
+    assert_eq!(named(ids::<crate::job::JobWorker>(&root).await), ["at_work"]);
+}
+
+#[tokio::test]
+async fn ended_jobs_beyond_the_kept_ones_go_however_few_a_process_works() {
+    let (clock, cx) = shop().await;
+    let work = cx.staging("test", "jobs");
+    for n in 0..230 {
+        let nobody = serde_json::json!({ "approval": format!("apr_{n:026}") });
+        work.enqueue(JobSpec::new(SYSTEM, crate::approval::EXPIRE, nobody)).unwrap();
+    }
+    work.flush().await.unwrap();
+    cx.work_until_idle().await.unwrap();
+    let count = async || cx.count::<Job>(&Query::by_id()).await.unwrap();
+    assert_eq!(count().await, 230);
+    clock.advance(DAY + Duration::from_secs(1));
+    cx.work_until_idle().await.unwrap();
+    let left = count().await;
+    assert!((200..=202).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn the_old_end_of_the_change_feed_goes() {
+    let (clock, cx) = shop().await;
+    put(&cx, vec![Aged { id: "a".into(), ends: None }]).await;
+    let early = cx.store().seq().await.unwrap();
+    clock.advance(DAY * 6);
+    a_day(&cx).await;
+    assert!(cx.store().changes(0, 10).await.is_ok());
+    clock.advance(DAY * 2);
+    a_day(&cx).await;
+    assert_eq!(cx.store().changes(early - 1, 10).await.unwrap_err().code(), "cursor_expired");
+}
+
+#[tokio::test]
+async fn a_limit_that_is_over_goes_and_buckets_stay_longer_than_any_window() {
+    let (clock, cx) = shop().await;
+    let ends = cx.now().plus(DAY * 2).as_millis();
+    let limit = serde_json::json!({ "bucket": "principal", "until": ends, "reason": "import" });
+    cx.call_by_name("limits.override", limit, crate::op::CallOptions::new()).await.unwrap();
+    clock.advance(DAY);
+    a_day(&cx).await;
+    assert_eq!(ids::<crate::resilience::LimitOverride>(&cx).await, ["principal"]);
+    clock.advance(DAY * 2);
+    a_day(&cx).await;
+    assert!(ids::<crate::resilience::LimitOverride>(&cx).await.is_empty());
+    assert_eq!(Kind::of::<crate::resilience::Bucket>().retention(), Keep::Age(32));
+}

@@ -1,7 +1,5 @@
 //! The one thread that writes: it groups the commits that wait into one transaction and one sync.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -10,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use super::log::Log;
 use super::shape::Shape;
 use super::{closed, failed, read, schema, write};
 use crate::store::{Batch, Committed, Family, Kind};
@@ -33,6 +32,9 @@ enum Order {
     /// Gives whether all that was committed is safe.
     #[cfg(test)]
     IsSafe(Answer<bool>),
+    /// Gives how many transactions left their sync to the log.
+    #[cfg(test)]
+    Unsynced(Answer<u32>),
     /// The file changed: perhaps another process committed.
     Look,
     /// Upkeep between two groups: it has the connection to itself.
@@ -59,6 +61,7 @@ impl Committer {
         let desk = Desk {
             log: Log::beside(&connection),
             connection,
+            syncs: true,
             seq: seq_out,
             others: others_out,
             version: 0,
@@ -87,6 +90,11 @@ impl Committer {
     #[cfg(test)]
     pub(super) async fn is_safe(&self) -> Result<bool> {
         self.ask(Order::IsSafe).await
+    }
+
+    #[cfg(test)]
+    pub(super) async fn unsynced(&self) -> Result<u32> {
+        self.ask(Order::Unsynced).await
     }
 
     pub(super) async fn declare(&self, kinds: Vec<Kind>) -> Result<()> {
@@ -134,6 +142,8 @@ impl Committer {
 /// The state of the committing thread.
 struct Desk {
     connection: Connection,
+    /// Whether a commit is synced by itself; the engine was set up so.
+    syncs: bool,
     log: Log,
     seq: watch::Sender<u64>,
     others: watch::Sender<u64>,
@@ -182,11 +192,23 @@ impl Desk {
 
     /// Everything but commits; true when it was the last order.
     fn serve(&mut self, order: Order) -> bool {
+        let is_last = matches!(order, Order::Stop(_));
+        if let Err(cause) = self.sync_commits(true)
+            && !is_last
+        {
+            // Who asked is told that nothing was done.
+            tracing::warn!(%cause, "the engine does not sync as it was told");
+            return false;
+        }
         match order {
             Order::Commit(..) => {}
             #[cfg(test)]
             Order::IsSafe(answer) => {
                 let _ = answer.send(Ok(self.log.due.is_none()));
+            }
+            #[cfg(test)]
+            Order::Unsynced(answer) => {
+                let _ = answer.send(Ok(self.log.unsynced));
             }
             Order::Look => {
                 self.is_look_due.store(false, Ordering::SeqCst);
@@ -252,20 +274,25 @@ impl Desk {
     /// Leaves the sync to the log when nothing of the group must be safe at once.
     fn transaction(&mut self, batches: Vec<Batch>) -> rusqlite::Result<Vec<Result<Committed>>> {
         let windows: Option<Vec<u32>> = batches.iter().map(Batch::window).collect();
-        let Some(window) = windows.and_then(|all| all.into_iter().min()) else {
-            let done = self.apply(batches)?;
+        let window = windows.and_then(|all| all.into_iter().min());
+        self.sync_commits(window.is_none())?;
+        let done = self.apply(batches)?;
+        match window {
+            Some(window) => self.log.wants(Instant::now() + Duration::from_millis(u64::from(window))),
             // The sync of this one took everything before it along.
-            self.log.due = None;
-            return Ok(done);
-        };
-        // In a write-ahead log, NORMAL commits without a sync and keeps the order of the log.
-        self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
-        let done = self.apply(batches);
-        self.connection.execute_batch("PRAGMA synchronous = FULL")?;
-        if done.is_ok() {
-            self.log.wants(Instant::now() + Duration::from_millis(u64::from(window)));
+            None => self.log.due = None,
         }
-        done
+        Ok(done)
+    }
+
+    /// In a write-ahead log, NORMAL commits without a sync and keeps the order of the log.
+    fn sync_commits(&mut self, wanted: bool) -> rusqlite::Result<()> {
+        if self.syncs != wanted {
+            let level = if wanted { "FULL" } else { "NORMAL" };
+            self.connection.execute_batch(&format!("PRAGMA synchronous = {level}"))?;
+            self.syncs = wanted;
+        }
+        Ok(())
     }
 
     fn apply(&mut self, batches: Vec<Batch>) -> rusqlite::Result<Vec<Result<Committed>>> {
@@ -308,45 +335,6 @@ impl Desk {
             self.version = version;
             self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
             self.others.send_replace(seq);
-        }
-    }
-}
-
-/// What of the write-ahead log is still to be synced.
-struct Log {
-    path: Option<PathBuf>,
-    /// Until when.
-    due: Option<Instant>,
-}
-
-impl Log {
-    fn beside(connection: &Connection) -> Self {
-        let path = connection.path().filter(|p| !p.is_empty()).map(|p| PathBuf::from(format!("{p}-wal")));
-        Log { path, due: None }
-    }
-
-    /// Time until a sync is due.
-    fn rest(&self, now: Instant) -> Duration {
-        self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
-    }
-
-    fn wants(&mut self, due: Instant) {
-        self.due = Some(self.due.map_or(due, |old| old.min(due)));
-    }
-
-    fn sync_if_due(&mut self, now: Instant) {
-        let Some(path) = self.path.as_ref().filter(|_| self.due.is_some_and(|due| due <= now)) else {
-            return;
-        };
-        // SQLite's locks are on the other files: opening and closing this one frees none.
-        match File::options().write(true).open(path).and_then(|log| log.sync_data()) {
-            Ok(()) => self.due = None,
-            // A checkpoint of another process may have removed it, and synced what was in it.
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => self.due = None,
-            Err(cause) => {
-                tracing::warn!(%cause, "the log of the store cannot be synced: it is tried again");
-                self.due = Some(now + BUSY_LOOK);
-            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! into one transaction, so that many callers share one sync. Readers work beside it.
 
 mod committer;
+mod log;
 mod mount;
 mod notice;
 mod read;
@@ -330,5 +331,7 @@ pub async fn open(path: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(path).await?))
 }
 
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod tests;

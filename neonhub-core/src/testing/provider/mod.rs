@@ -4,7 +4,8 @@
 //! What it answers is either said in neutral words ([`ProviderMock::reply`]) and written in the format of whoever asks,
 //! or played from a recorded exchange ([`ProviderMock::play`]), which must match the request as well. A fault
 //! ([`ProviderMock::fault`]) befalls the next answer.
-//! Requests for vectors need no line: the same text gets the same vector, and texts that share words get near ones.
+//! Requests for vectors need no line: the same text gets the same vector, and texts that share words get near ones. Nor do
+//! requests for pictures and for verdicts, which finds violence where a text says `kill`.
 //!
 //! ```
 //! use neonhub_core::testing::provider::ProviderMock;
@@ -22,6 +23,8 @@
 mod embed;
 mod exchange;
 mod fault;
+mod form;
+mod picture;
 mod render;
 mod server;
 
@@ -49,7 +52,7 @@ pub struct Seen {
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, when it was JSON.
+    /// The body, when it was JSON; of a form an object of its fields, each file as its name, type and size.
     pub body: Value,
 }
 
@@ -158,9 +161,12 @@ fn react(state: &Mutex<State>, seen: Seen) -> Reaction {
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = state.faults.pop_front();
     let speech = Speech::of(&seen.path);
-    let line = match (state.lines.pop_front(), &state.always) {
+    // These need no line, and take none that is for text.
+    let made = embed::answer(&seen).or_else(|| picture::answer(&seen));
+    let next = state.lines.pop_front_if(|line| made.is_none() || matches!(line, Line::Play(_)));
+    let line = match (next, &state.always) {
         (Some(line), _) => Some(line),
-        (None, Some(Reply::Text(text))) => Some(Line::Say(Reply::Text(text.clone()))),
+        (None, Some(Reply::Text(text))) if made.is_none() => Some(Line::Say(Reply::Text(text.clone()))),
         (None, _) => None,
     };
     let mut differences = Vec::new();
@@ -176,7 +182,7 @@ fn react(state: &Mutex<State>, seen: Seen) -> Reaction {
                 Reaction::default()
             }
         },
-        None if let Some(vectors) = embed::answer(&seen) => vectors,
+        None if let Some(made) = made => made,
         None => {
             differences.push(format!("no line is left for {} {}", seen.method, seen.path));
             Reaction::default()

@@ -7,7 +7,7 @@ use super::server::Reaction;
 use crate::llm::{Reply, TokenCount, ToolCall};
 
 /// The model that nobody has.
-const MISSING: &str = "no-such-model";
+pub(super) const MISSING: &str = "no-such-model";
 /// Instants of answers; nobody reads them.
 const CREATED: u64 = 1_790_000_000;
 
@@ -36,7 +36,11 @@ impl Speech {
     /// By the path of a request.
     pub(crate) fn of(path: &str) -> Option<Self> {
         match path.split('?').next().unwrap_or(path) {
-            "/v1/chat/completions" | "/v1/embeddings" => Some(Speech::Chat),
+            "/v1/chat/completions"
+            | "/v1/embeddings"
+            | "/v1/images/generations"
+            | "/v1/images/edits"
+            | "/v1/moderations" => Some(Speech::Chat),
             "/v1/responses" => Some(Speech::Responses),
             "/v1/messages" => Some(Speech::Messages),
             "/api/chat" | "/api/embed" => Some(Speech::Ollama),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::form::body_of;
 use super::{Seen, State, react};
 
 /// Largest head and body that are read.
@@ -107,7 +108,7 @@ async fn request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Seen>> 
         let length: usize = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         take(stream, length).await?
     };
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let body = body_of(header("content-type"), &body);
     Ok(Some(Seen { method, path, headers, body }))
 }
 

@@ -116,3 +116,18 @@ async fn a_passing_fault_is_waited_out_and_a_lasting_one_stores_nothing() {
     let text = SearchKnowledge { mode: SearchMode::Text, ..SearchKnowledge::of("gift box") };
     assert!(cx.call(text).await.unwrap().hits.is_empty(), "a document without vectors is not there");
 }
+
+#[test]
+fn a_price_comes_from_the_model_table() {
+    let provider = Provider::builder("openai").api_key(neonhub_core::Secret::new("k")).build().unwrap();
+    let model = |name: &str| {
+        let config = serde_json::json!({ "model": name, "dims": 256, "shorten": true });
+        let config: EmbeddingConfig = serde_json::from_value(config).unwrap();
+        EndpointModel::new(provider.embedding_model(config).unwrap())
+    };
+    // 0.02 USD per million tokens: the row of the table.
+    let cost = model("text-embedding-3-small").cost(2_500_000).unwrap();
+    assert_eq!((cost.currency.as_str(), cost.micros), ("USD", 50_000));
+    assert_eq!(model("of-tomorrow").cost(1), None, "unknown is not free");
+    assert_eq!(crate::OfflineHash::new().cost(1_000).unwrap().micros, 0);
+}

@@ -5,19 +5,21 @@ mod folder;
 mod rows;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use neonhub_core::llm::ModelCost;
 use neonhub_core::{Error, ErrorKind, Result};
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::Tokenizer;
 use xxhash_rust::xxh3::Xxh3;
 
 use self::bert::Bert;
 use self::folder::{Folder, Pooling, unreadable};
-use super::{EmbedKind, Embedder};
+use super::{EmbedKind, Embedder, nothing};
 
 const OPEN: &str = "embed.open_local";
 const EMBED: &str = "embed.local";
@@ -31,8 +33,9 @@ const BATCH_TOKENS: std::ops::RangeInclusive<usize> = 256..=1_024;
 /// A sentence encoder of the BERT family, loaded from a folder in the layout that sentence-transformers saves:
 /// `config.json`, `model.safetensors`, `tokenizer.json` and `1_Pooling/config.json`.
 ///
-/// Nothing is ever downloaded. Vectors have length 1; a text longer than the model takes is cut, and a blank one gives
-/// zeros. A call uses every core, on threads of the model's own.
+/// Nothing is ever downloaded. Vectors have length 1, and a blank text gives zeros. A text longer than the model reads
+/// at once ([`max_tokens`](Self::max_tokens)) is read in windows, and its vector is their mean by tokens, at length 1.
+/// A call uses every core, on threads of the model's own. Spaces of the model count its tokens.
 ///
 /// Its [`id`](Embedder::id) is the name, `@` and a hash of weights, tokens and settings, so that vectors of two models
 /// never meet, whatever the folders are called. `spaces.create` takes the name alone as well.
@@ -62,6 +65,8 @@ pub struct LocalModel {
 struct Inner {
     bert: Bert,
     tokenizer: Tokenizer,
+    /// What stands before and behind the tokens of a text.
+    marks: (Vec<u32>, Vec<u32>),
     folder: Folder,
     pool: ThreadPool,
 }
@@ -92,13 +97,15 @@ impl LocalModel {
         hash.update(&tokens);
         let prompts = (&folder.query_prompt, &folder.passage_prompt);
         hash.update(
-            format!("{:?} {} {} {prompts:?}", folder.pooling, folder.max_tokens, folder.lowers).as_bytes(),
+            format!("{:?} {} {} {prompts:?} windows", folder.pooling, folder.max_tokens, folder.lowers)
+                .as_bytes(),
         );
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|number| format!("neonhub-embed-{number}"))
             .build()
             .map_err(|cause| Error::internal(OPEN, cause))?;
-        let inner = Arc::new(Inner { bert, tokenizer, folder, pool });
+        let marks = marks(&tokenizer, &folder)?;
+        let inner = Arc::new(Inner { bert, tokenizer, marks, folder, pool });
         let name =
             path.file_name().map_or_else(|| "local".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(Self { name: String::new(), id: String::new(), hash: hash.digest(), inner }.named(name))
@@ -112,7 +119,7 @@ impl LocalModel {
         self
     }
 
-    /// Most tokens of a text, the marks at both ends among them: what is longer is cut.
+    /// Most tokens that the model reads at once, the marks at both ends among them: a longer text is read in windows.
     #[must_use]
     pub fn max_tokens(&self) -> usize {
         self.inner.folder.max_tokens
@@ -135,6 +142,14 @@ impl Embedder for LocalModel {
 
     fn max_batch(&self) -> usize {
         MAX_BATCH
+    }
+
+    fn cost(&self, _tokens: u64) -> Option<ModelCost> {
+        Some(nothing())
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Option<Vec<Range<usize>>>> {
+        self.inner.spans(text).map(Some)
     }
 
     async fn embed(&self, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>> {
@@ -166,34 +181,77 @@ impl Inner {
     }
 
     fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>> {
-        let tokens: Vec<Vec<u32>> = texts.par_iter().map(|text| self.tokens(text)).collect::<Result<_>>()?;
-        let rows = self.folder.shape.hidden_size;
-        let batches = batches(&tokens, self.pool.current_num_threads());
+        let windows: Vec<Vec<Vec<u32>>> =
+            texts.par_iter().map(|text| self.windows(text)).collect::<Result<_>>()?;
+        let counts: Vec<usize> = windows.iter().map(Vec::len).collect();
+        let windows: Vec<Vec<u32>> = windows.into_iter().flatten().collect();
+        let width = self.folder.shape.hidden_size;
+        let batches = batches(&windows, self.pool.current_num_threads());
         let made: Vec<Vec<Vec<f32>>> = batches
             .par_iter()
             .map(|batch| {
                 let own: Vec<&[u32]> =
-                    batch.iter().filter_map(|n| tokens.get(*n)).map(Vec::as_slice).collect();
+                    batch.iter().filter_map(|n| windows.get(*n)).map(Vec::as_slice).collect();
                 let texts = self.bert.encode(&own).map_err(|cause| Error::internal(EMBED, cause))?;
-                texts.iter().map(|text| pooled(text, rows, self.folder.pooling)).collect()
+                texts.iter().map(|text| pooled(text, width, self.folder.pooling)).collect()
             })
             .collect::<Result<_>>()?;
-        let mut out = vec![vec![0.0; rows]; texts.len()];
+        let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); windows.len()];
         for (number, vector) in batches.into_iter().flatten().zip(made.into_iter().flatten()) {
-            if let Some(slot) = out.get_mut(number) {
+            if let Some(slot) = vectors.get_mut(number) {
                 *slot = vector;
             }
         }
-        Ok(out)
+        let mut read = vectors.into_iter().zip(windows.iter().map(Vec::len));
+        counts.into_iter().map(|count| joined(read.by_ref().take(count).collect(), width)).collect()
     }
 
-    fn tokens(&self, text: &str) -> Result<Vec<u32>> {
+    /// The tokens of a text, in as many pieces as the model reads it in, each with the marks at both ends.
+    fn windows(&self, text: &str) -> Result<Vec<Vec<u32>>> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
         let encoding =
-            self.tokenizer.encode_fast(text, true).map_err(|cause| Error::internal(EMBED, cause))?;
-        Ok(encoding.get_ids().to_vec())
+            self.tokenizer.encode_fast(text, false).map_err(|cause| Error::internal(EMBED, cause))?;
+        let (first, last) = &self.marks;
+        let room = self.folder.max_tokens.saturating_sub(first.len() + last.len()).max(1);
+        let marked = |tokens: &[u32]| [first.as_slice(), tokens, last.as_slice()].concat();
+        match encoding.get_ids() {
+            [] => Ok(vec![marked(&[])]),
+            ids => Ok(ids.chunks(room).map(marked).collect()),
+        }
+    }
+
+    /// The tokens of a text without marks, as ranges of its bytes.
+    fn spans(&self, text: &str) -> Result<Vec<Range<usize>>> {
+        let mut out = Vec::new();
+        let mut start = 0;
+        // Line by line: what the tokenizer keeps of each token is many times its text.
+        for line in text.split_inclusive('\n') {
+            let lowered = if self.folder.lowers { line.to_lowercase() } else { String::new() };
+            // Ranges hold for the text itself where small letters are as long as large ones.
+            let read = if lowered.len() == line.len() { lowered.as_str() } else { line };
+            let encoded =
+                self.tokenizer.encode(read, false).map_err(|cause| Error::internal(EMBED, cause))?;
+            out.extend(encoded.get_offsets().iter().map(|(from, to)| start + from..start + to));
+            start += line.len();
+        }
+        Ok(out)
+    }
+}
+
+/// The vector of a text from those of its windows and their tokens: zeros for none, the mean for several.
+fn joined(windows: Vec<(Vec<f32>, usize)>, width: usize) -> Result<Vec<f32>> {
+    let mut sum = vec![0.0; width];
+    match <[_; 1]>::try_from(windows) {
+        Ok([(only, _)]) => Ok(only),
+        Err(none) if none.is_empty() => Ok(sum),
+        Err(several) => {
+            for (vector, tokens) in several {
+                sum.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value * tokens as f32);
+            }
+            unit(&sum)
+        }
     }
 }
 
@@ -212,10 +270,25 @@ fn tokenizer(bytes: &[u8], folder: &Folder) -> Result<Tokenizer> {
         )));
     }
     // What the file says of cutting and padding was meant for its training.
-    let cut = TruncationParams { max_length: folder.max_tokens, ..TruncationParams::default() };
-    tokenizer.with_truncation(Some(cut)).map_err(|cause| Error::internal(OPEN, cause))?;
+    tokenizer.with_truncation(None).map_err(|cause| Error::internal(OPEN, cause))?;
     tokenizer.with_padding(None);
     Ok(tokenizer)
+}
+
+/// What the model wants before and behind the tokens of a text, seen on a single letter.
+fn marks(tokenizer: &Tokenizer, folder: &Folder) -> Result<(Vec<u32>, Vec<u32>)> {
+    let letter = tokenizer.encode_fast("a", true).map_err(|cause| Error::internal(OPEN, cause))?;
+    let (ids, mask) = (letter.get_ids(), letter.get_special_tokens_mask());
+    let own = |is_own: &u32| *is_own == 0;
+    let (Some(first), Some(last)) = (mask.iter().position(own), mask.iter().rposition(own)) else {
+        let message =
+            "tokenizer.json makes no token of a letter: copy it again from where the model came from";
+        return Err(
+            Error::new(ErrorKind::Config, OPEN, message).with_context("file", folder.tokenizer.display())
+        );
+    };
+    let part = |range: Range<usize>| ids.get(range).unwrap_or_default().to_vec();
+    Ok((part(0..first), part(last + 1..ids.len())))
 }
 
 /// Numbers of the texts that are computed together, longest first, so that what runs last is short. Texts without
@@ -252,14 +325,17 @@ fn pooled(text: &[f32], width: usize, pooling: Pooling) -> Result<Vec<f32>> {
         rows::add(&mut vector, row);
     }
     // The mean is the sum but for its length, which becomes 1 here.
+    unit(&vector)
+}
+
+fn unit(vector: &[f32]) -> Result<Vec<f32>> {
     let length = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
     if !length.is_finite() || length <= f64::EPSILON {
         let message =
             "the model answered numbers that are no vector: its weights are damaged, copy them again";
         return Err(Error::new(ErrorKind::Corrupted, EMBED, message));
     }
-    vector.iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
-    Ok(vector)
+    Ok(vector.iter().map(|v| (f64::from(*v) / length) as f32).collect())
 }
 
 #[cfg(test)]

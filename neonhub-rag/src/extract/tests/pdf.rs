@@ -273,3 +273,38 @@ fn encrypted_and_cut_files_are_named() {
     let err = extract(b"%PDF-1.4\ngarbage\n%%EOF", "x.pdf").unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Corrupted);
 }
+
+#[derive(Debug)]
+struct Engine;
+
+#[async_trait::async_trait]
+impl crate::Ocr for Engine {
+    fn id(&self) -> &str {
+        "engine-1"
+    }
+    async fn read(&self, file: &[u8], pages: &[u32]) -> neonhub_core::Result<Vec<crate::OcrPage>> {
+        assert!(file.starts_with(b"%PDF"));
+        Ok(pages.iter().map(|page| crate::OcrPage { page: *page, text: "Scanned melons.".into() }).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_scanned_page_is_found_by_the_words_that_an_engine_of_the_host_reads() {
+    use crate::{CreateDataset, CreateSpace, Knowledge, SearchKnowledge, UploadDocument, install_with};
+    let file = pdf(&[show("F1", 11, 72, 700, "Typed words."), image()]);
+    let open = async |knowledge| {
+        let hub = install_with(neonhub_core::Hub::builder().seed(1), knowledge).build().await.unwrap();
+        let cx = hub.workspace("default").await.unwrap();
+        cx.call(CreateSpace { name: "s".into(), ..Default::default() }).await.unwrap();
+        cx.call(CreateDataset { space: "s".into(), name: "d".into(), ..Default::default() }).await.unwrap();
+        let document = cx.call(UploadDocument::of("d", "scan.pdf", &file)).await.unwrap();
+        let hits = cx.call(SearchKnowledge::of("melons")).await.unwrap().hits;
+        (document, hits)
+    };
+    let (document, hits) = open(Knowledge::new()).await;
+    assert_eq!((document.warnings[0].code, hits.len()), (WarningCode::NeedsOcr, 0));
+    let (read, hits) = open(Knowledge::new().with_ocr(std::sync::Arc::new(Engine))).await;
+    assert_eq!(read.warnings[0].code, WarningCode::OcrLayer);
+    assert!(hits[0].text.ends_with("Scanned melons."), "{hits:?}");
+    assert_ne!(read.recipe, document.recipe, "another engine reads the file again");
+}

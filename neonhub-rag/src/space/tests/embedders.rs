@@ -17,6 +17,9 @@ impl Embedder for Lengths {
     fn max_batch(&self) -> usize {
         2
     }
+    fn cost(&self, tokens: u64) -> Option<neonhub_core::llm::ModelCost> {
+        Some(neonhub_core::llm::ModelCost { currency: "EUR".into(), micros: tokens * 3, is_estimated: true })
+    }
     async fn embed(&self, texts: &[&str], _: EmbedKind) -> neonhub_core::Result<Vec<Vec<f32>>> {
         Ok(texts.iter().map(|t| vec![1.0, t.len() as f32, t.split(' ').count() as f32, 0.5]).collect())
     }
@@ -106,6 +109,10 @@ pub(super) async fn moves_to_another_embedder(url: &str) {
         |dry_run| MigrateSpace { space: "brand-voice".into(), embedder: "lengths-4".into(), dry_run };
     let plan = cx.call(migrate(true)).await.unwrap();
     assert_eq!((plan.documents, plan.job, plan.space.state), (5, None, SpaceState::Active));
+    assert!(
+        plan.tokens >= plan.chars / 4 && plan.cost.unwrap().micros == plan.tokens * 3,
+        "a dry run is priced"
+    );
     let before = find(&cx, "warm rule").await;
     let plan = cx.call(migrate(false)).await.unwrap();
     assert_eq!((plan.space.state, plan.job.is_some()), (SpaceState::Migrating, true));

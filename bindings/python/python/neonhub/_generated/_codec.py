@@ -15,28 +15,115 @@ else:
     m = Lazy("neonhub._generated.models")
 
 
+_AGENT_CHECK: dict[str, Callable[[Any], m.AgentCheck]] = {
+    "healthy": lambda v: agent_check_healthy(v),
+    "degraded": lambda v: agent_check_degraded(v),
+    "unhealthy": lambda v: agent_check_unhealthy(v),
+}
+
+
+def agent_check(v: Any) -> m.AgentCheck:
+    return _AGENT_CHECK[v["status"]](v)
+
+
+def agent_check_degraded(v: Any) -> m.AgentCheckDegraded:
+    return m.AgentCheckDegraded(
+        agent=v["agent"],
+        is_unavailable=v["is_unavailable"],
+        version=v["version"],
+        why=v["why"],
+    )
+
+
+def agent_check_healthy(v: Any) -> m.AgentCheckHealthy:
+    return m.AgentCheckHealthy(
+        agent=v["agent"],
+        is_unavailable=v["is_unavailable"],
+        version=v["version"],
+    )
+
+
+def agent_check_unhealthy(v: Any) -> m.AgentCheckUnhealthy:
+    return m.AgentCheckUnhealthy(
+        agent=v["agent"],
+        is_unavailable=v["is_unavailable"],
+        version=v["version"],
+        why=v["why"],
+    )
+
+
+def agent_line(v: Any) -> m.AgentLine:
+    return m.AgentLine(
+        intents=[intent_line(t1) for t1 in v["intents"]],
+        is_builtin=v["is_builtin"],
+        is_current=v["is_current"],
+        name=v["name"],
+        purpose=v["purpose"],
+        state=v["state"],
+        title=v["title"],
+        version=v["version"],
+    )
+
+
+def agent_metric(v: Any) -> m.AgentMetric:
+    return m.AgentMetric(
+        agent=v["agent"],
+        cancelled=v["cancelled"],
+        cost_micros=v["cost_micros"],
+        day=v["day"],
+        failed=v["failed"],
+        intent=v["intent"],
+        ok=v["ok"],
+        p50_ms=v.get("p50_ms"),
+        p95_ms=v.get("p95_ms"),
+        runs=v["runs"],
+        unpriced=v["unpriced"],
+        version=v["version"],
+    )
+
+
+def agent_plan(v: Any) -> m.AgentPlan:
+    return m.AgentPlan(
+        budget=None if (t1 := v.get("budget")) is None else money(t1),
+        goal=v.get("goal", ""),
+        nodes=[] if (t2 := v.get("nodes")) is None else [plan_node(t3) for t3 in t2],
+    )
+
+
+def agent_quotas(v: Any) -> m.AgentQuotas:
+    return m.AgentQuotas(
+        cost_per_month=None if (t1 := v.get("cost_per_month")) is None else money(t1),
+        runs_per_day=v.get("runs_per_day"),
+    )
+
+
 def agent_run(v: Any) -> m.AgentRun:
     return m.AgentRun(
         agent=v["agent"],
         agent_version=v["agent_version"],
+        budget=None if (t1 := v.get("budget")) is None else money(t1),
         campaign_id=v.get("campaign_id"),
         cancel_asked=v.get("cancel_asked", False),
-        ended_at=None if (t1 := v.get("ended_at")) is None else _instant(t1),
-        failure=None if (t2 := v.get("failure")) is None else agents_failure(t2),
+        depth=v.get("depth"),
+        ended_at=None if (t2 := v.get("ended_at")) is None else _instant(t2),
+        failure=None if (t3 := v.get("failure")) is None else agents_failure(t3),
         id=v["id"],
         idempotency_key=v.get("idempotency_key"),
         input_hash=v["input_hash"],
-        lease=None if (t3 := v.get("lease")) is None else run_lease(t3),
+        intent=v.get("intent"),
+        lease=None if (t4 := v.get("lease")) is None else run_lease(t4),
         origin=v.get("origin"),
+        parent_run=v.get("parent_run"),
         person_id=v.get("person_id"),
         principal=v["principal"],
         signals=v.get("signals", {}),
+        spec=None if (t5 := v.get("spec")) is None else run_spec(t5),
         started_at=_instant(v["started_at"]),
         status=v["status"],
         trace=v.get("trace"),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
-        wake_at=None if (t4 := v.get("wake_at")) is None else _instant(t4),
+        wake_at=None if (t6 := v.get("wake_at")) is None else _instant(t6),
     )
 
 
@@ -73,6 +160,33 @@ def agent_session_page(v: Any) -> m.AgentSessionPage:
     )
 
 
+def agent_spec(v: Any) -> m.AgentSpec:
+    return m.AgentSpec(
+        budget=None if (t1 := v.get("budget")) is None else money(t1),
+        capabilities=v.get("capabilities", []),
+        guardrails=None if (t2 := v.get("guardrails")) is None else guardrails(t2),
+        handoff=v.get("handoff", []),
+        health_probe=None if (t3 := v.get("health_probe")) is None else health_probe(t3),
+        instructions=None if (t4 := v.get("instructions")) is None else prompt(t4),
+        intents=[] if (t5 := v.get("intents")) is None else [intent_spec(t6) for t6 in t5],
+        limits=None if (t7 := v.get("limits")) is None else limits(t7),
+        memory=None if (t8 := v.get("memory")) is None else memory_use(t8),
+        name=v.get("name", ""),
+        offline_plan=None if (t9 := v.get("offline_plan")) is None else offline_plan(t9),
+        output_checks=[] if (t10 := v.get("output_checks")) is None else [output_check(t11) for t11 in t10],
+        owner=v.get("owner", ""),
+        permissions=v.get("permissions", []),
+        purpose=v.get("purpose", ""),
+        quotas=None if (t12 := v.get("quotas")) is None else agent_quotas(t12),
+        route=v.get("route"),
+        spaces=v.get("spaces", []),
+        state=v.get("state", "draft"),
+        title=v.get("title", ""),
+        tools=v.get("tools", []),
+        version=v.get("version", ""),
+    )
+
+
 def agents_failure(v: Any) -> m.AgentsFailure:
     return m.AgentsFailure(
         code=v["code"],
@@ -93,10 +207,32 @@ def agents_log_line(v: Any) -> m.AgentsLogLine:
     )
 
 
+def agents_plan_step(v: Any) -> m.AgentsPlanStep:
+    return m.AgentsPlanStep(
+        after=v.get("after", []),
+        args=v.get("args"),
+        id=v["id"],
+        tool=v["tool"],
+        when=v.get("when"),
+    )
+
+
 def ai_citation(v: Any) -> m.AiCitation:
     return m.AiCitation(
         quote=v["quote"],
         source=v["source"],
+    )
+
+
+def ai_vectors(v: Any) -> m.AiVectors:
+    return m.AiVectors(
+        count=v["count"],
+        dims=v["dims"],
+        is_lexical=v["is_lexical"],
+        is_offline=v["is_offline"],
+        model=v["model"],
+        origin=v["origin"],
+        packed=v["packed"],
     )
 
 
@@ -230,6 +366,15 @@ def asset_text(v: Any) -> m.AssetText:
     )
 
 
+def assigned(v: Any) -> m.Assigned:
+    return m.Assigned(
+        experiment=v["experiment"],
+        propensity=v["propensity"],
+        variant=v["variant"],
+        version=v["version"],
+    )
+
+
 def attribution(v: Any) -> m.Attribution:
     return m.Attribution(
         citations=v.get("citations", []),
@@ -300,6 +445,20 @@ def backoff(v: Any) -> m.Backoff:
         cap_ms=v["cap_ms"],
         jitter=v["jitter"],
         kind=v["kind"],
+    )
+
+
+def benchmark(v: Any) -> m.Benchmark:
+    return m.Benchmark(
+        agent=v["agent"],
+        cost_micros=v["cost_micros"],
+        p50_ms=v["p50_ms"],
+        p95_ms=v["p95_ms"],
+        pass_rate=v["pass_rate"],
+        run=v["run"],
+        score=interval(v["score"]),
+        unpriced=v["unpriced"],
+        version=v["version"],
     )
 
 
@@ -634,6 +793,23 @@ def campaign_parts_sms(v: Any) -> m.CampaignPartsSms:
     )
 
 
+def campaign_plan_step(v: Any) -> m.CampaignPlanStep:
+    return m.CampaignPlanStep(
+        agent=v["agent"],
+        at=None if (t1 := v.get("at")) is None else _instant(t1),
+        depends_on=v["depends_on"],
+        effect=v["effect"],
+        est_cost=None if (t2 := v.get("est_cost")) is None else money(t2),
+        est_duration_ms=v["est_duration_ms"],
+        intent=v["intent"],
+        key=v["key"],
+        kind=v["kind"],
+        params=None if (t3 := v.get("params")) is None else step_params(t3),
+        title=v["title"],
+        undo=v.get("undo"),
+    )
+
+
 def campaign_preferred_term(v: Any) -> m.CampaignPreferredTerm:
     return m.CampaignPreferredTerm(
         instead_of=v["instead_of"],
@@ -666,6 +842,34 @@ def cancelled(v: Any) -> m.Cancelled:
     return m.Cancelled(
         id=v["id"],
         state=v["state"],
+    )
+
+
+def case_change(v: Any) -> m.CaseChange:
+    return m.CaseChange(
+        baseline=v["baseline"],
+        candidate=v["candidate"],
+        case=v["case"],
+        is_passed=v["is_passed"],
+        was_passed=v["was_passed"],
+    )
+
+
+def case_result(v: Any) -> m.CaseResult:
+    return m.CaseResult(
+        case=v.get("case", ""),
+        failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
+        grades=[] if (t2 := v.get("grades")) is None else [grade(t3) for t3 in t2],
+        hash=v.get("hash", ""),
+        is_broken=v.get("is_broken", False),
+        is_passed=v.get("is_passed", False),
+        misses=[] if (t4 := v.get("misses")) is None else [miss(t5) for t5 in t4],
+        model_calls=v.get("model_calls", 0),
+        output=v.get("output"),
+        score=v.get("score", 0.0),
+        tags=v.get("tags", []),
+        tokens=v.get("tokens", 0),
+        took_ms=v.get("took_ms", 0),
     )
 
 
@@ -711,6 +915,18 @@ def compacted(v: Any) -> m.Compacted:
         before_bytes=v["before_bytes"],
         blobs_removed=v["blobs_removed"],
         feed_removed=v["feed_removed"],
+    )
+
+
+def comparison(v: Any) -> m.Comparison:
+    return m.Comparison(
+        changed=[case_change(t1) for t1 in v["changed"]],
+        cost_micros=v["cost_micros"],
+        difference=interval(v["difference"]),
+        pairs=v["pairs"],
+        tokens=v["tokens"],
+        unpaired=v["unpaired"],
+        verdict=v["verdict"],
     )
 
 
@@ -832,6 +1048,7 @@ def conversation(v: Any) -> m.Conversation:
         person=v.get("person"),
         status=v["status"],
         title=v["title"],
+        tokens=v.get("tokens", 0),
     )
 
 
@@ -848,6 +1065,26 @@ def conversation_page(v: Any) -> m.ConversationPage:
         conversation=conversation(v["conversation"]),
         messages=[message(t1) for t1 in v["messages"]],
         next=v.get("next"),
+        summary=None if (t2 := v.get("summary")) is None else conversation_summary(t2),
+    )
+
+
+def conversation_summary(v: Any) -> m.ConversationSummary:
+    return m.ConversationSummary(
+        conversation=v["conversation"],
+        covered_tokens=v["covered_tokens"],
+        id=v["id"],
+        made_at=_instant(v["made_at"]),
+        messages=v["messages"],
+        model=v["model"],
+        origin=v["origin"],
+        person=v.get("person"),
+        taint=v["taint"],
+        text=v["text"],
+        thread=v.get("thread"),
+        tokens=v["tokens"],
+        up_to=v["up_to"],
+        up_to_at=_instant(v["up_to_at"]),
     )
 
 
@@ -866,6 +1103,14 @@ def count(v: Any) -> m.Count:
         length=v["length"],
         limit=v["limit"],
         unit=v["unit"],
+    )
+
+
+def counted_tokens(v: Any) -> m.CountedTokens:
+    return m.CountedTokens(
+        is_exact=v["is_exact"],
+        tokens=v["tokens"],
+        total=v["total"],
     )
 
 
@@ -919,6 +1164,7 @@ def dataset(v: Any) -> m.Dataset:
         kind=v["kind"],
         name=v["name"],
         purposes=v["purposes"],
+        settings=v.get("settings", {}),
         space=v["space"],
     )
 
@@ -953,11 +1199,26 @@ def dedupe_input(v: Any) -> m.DedupeInput:
     )
 
 
+def diff_line(v: Any) -> m.DiffLine:
+    return m.DiffLine(
+        change=v["change"],
+        text=v["text"],
+    )
+
+
 def diff_passage(v: Any) -> m.DiffPassage:
     return m.DiffPassage(
         chunk=v["chunk"],
         heading_path=v["heading_path"],
         text=v["text"],
+    )
+
+
+def divergence(v: Any) -> m.Divergence:
+    return m.Divergence(
+        at=v["at"],
+        now=v.get("now"),
+        then=v.get("then"),
     )
 
 
@@ -967,6 +1228,7 @@ def document(v: Any) -> m.Document:
         blob=v["blob"],
         chars=v["chars"],
         chunks=v["chunks"],
+        consent_basis=v.get("consent_basis"),
         content_hash=v["content_hash"],
         current=v["current"],
         dataset=v["dataset"],
@@ -985,6 +1247,7 @@ def document(v: Any) -> m.Document:
         parent_id=v.get("parent_id"),
         recipe=v["recipe"],
         size_bytes=v["size_bytes"],
+        source=v.get("source"),
         space=v["space"],
         state=v["state"],
         tags=v["tags"],
@@ -1102,6 +1365,64 @@ def ending(v: Any) -> m.Ending:
     )
 
 
+def eval_case(v: Any) -> m.EvalCase:
+    return m.EvalCase(
+        context=None if (t1 := v.get("context")) is None else snapshot(t1),
+        expected=v.get("expected"),
+        from_run=v.get("from_run"),
+        graders=[] if (t2 := v.get("graders")) is None else [grader(t3) for t3 in t2],
+        input=v.get("input"),
+        intent=v.get("intent", ""),
+        name=v.get("name", ""),
+        tags=v.get("tags", []),
+    )
+
+
+def eval_run(v: Any) -> m.EvalRun:
+    return m.EvalRun(
+        agent=v.get("agent", ""),
+        cost_micros=v.get("cost_micros", {}),
+        ended_at=_instant(0) if (t1 := v.get("ended_at")) is None else _instant(t1),
+        id=v.get("id", ""),
+        is_offline=v.get("is_offline", False),
+        is_recorded=v.get("is_recorded", False),
+        misses=v.get("misses", 0),
+        models=v.get("models", []),
+        pass_rate=v.get("pass_rate", 0.0),
+        results=[] if (t2 := v.get("results")) is None else [case_result(t3) for t3 in t2],
+        score=None if (t4 := v.get("score")) is None else interval(t4),
+        set=v.get("set", ""),
+        started_at=_instant(0) if (t5 := v.get("started_at")) is None else _instant(t5),
+        unpriced=v.get("unpriced", 0),
+        version=v.get("version", ""),
+    )
+
+
+def eval_set(v: Any) -> m.EvalSet:
+    return m.EvalSet(
+        agent=v.get("agent", ""),
+        cases=[] if (t1 := v.get("cases")) is None else [eval_case(t2) for t2 in t1],
+        name=v.get("name", ""),
+        note=v.get("note"),
+    )
+
+
+def eval_set_head(v: Any) -> m.EvalSetHead:
+    return m.EvalSetHead(
+        agent=v.get("agent", ""),
+        cases=v.get("cases", []),
+        id=v.get("id", ""),
+        note=v.get("note"),
+    )
+
+
+def eval_set_head_page(v: Any) -> m.EvalSetHeadPage:
+    return m.EvalSetHeadPage(
+        items=[eval_set_head(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
 def event(v: Any) -> m.Event:
     return m.Event(
         actor=v["actor"],
@@ -1125,10 +1446,37 @@ def event_page(v: Any) -> m.EventPage:
     )
 
 
+def executed(v: Any) -> m.Executed:
+    return m.Executed(
+        agent=v["agent"],
+        failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
+        intent=v["intent"],
+        is_offline=v["is_offline"],
+        output=v["output"],
+        run=v["run"],
+        status=v["status"],
+        summary=v["summary"],
+        version=v["version"],
+        wait_reason=v.get("wait_reason"),
+    )
+
+
 def exemplar(v: Any) -> m.Exemplar:
     return m.Exemplar(
         on_brand=v["on_brand"],
         text=v["text"],
+    )
+
+
+def experiment_report(v: Any) -> m.ExperimentReport:
+    return m.ExperimentReport(
+        is_split_broken=v["is_split_broken"],
+        key=v["key"],
+        reason=v["reason"],
+        split_p=v.get("split_p"),
+        status=v["status"],
+        variants=[variant_report(t1) for t1 in v["variants"]],
+        winner=v.get("winner"),
     )
 
 
@@ -1150,6 +1498,14 @@ def export_report(v: Any) -> m.ExportReport:
     return m.ExportReport(
         records=v["records"],
         size_bytes=v["size_bytes"],
+    )
+
+
+def exported_prompt(v: Any) -> m.ExportedPrompt:
+    return m.ExportedPrompt(
+        labels=v.get("labels", {}),
+        name=v.get("name", ""),
+        versions=[] if (t1 := v.get("versions")) is None else [prompt_version(t2) for t2 in t1],
     )
 
 
@@ -1209,6 +1565,15 @@ def forgotten(v: Any) -> m.Forgotten:
     )
 
 
+def found_prompt(v: Any) -> m.FoundPrompt:
+    return m.FoundPrompt(
+        assigned=None if (t1 := v.get("assigned")) is None else assigned(t1),
+        hash=v["hash"],
+        is_fallback=v["is_fallback"],
+        prompt=prompt(v["prompt"]),
+    )
+
+
 def frequency(v: Any) -> m.Frequency:
     return m.Frequency(
         days=v["days"],
@@ -1236,6 +1601,24 @@ def fusion_rrf(v: Any) -> m.FusionRrf:
     )
 
 
+def gate_answer(v: Any) -> m.GateAnswer:
+    return m.GateAnswer(
+        bounds=[gate_bound(t1) for t1 in v["bounds"]],
+        exit_code=v["exit_code"],
+        is_ok=v["is_ok"],
+    )
+
+
+def gate_bound(v: Any) -> m.GateBound:
+    return m.GateBound(
+        bound=v["bound"],
+        cases=v.get("cases", []),
+        found=v["found"],
+        is_ok=v["is_ok"],
+        wanted=v["wanted"],
+    )
+
+
 def gate_verdict(v: Any) -> m.GateVerdict:
     return m.GateVerdict(
         at=_instant(v["at"]),
@@ -1245,6 +1628,19 @@ def gate_verdict(v: Any) -> m.GateVerdict:
         reasons=[] if (t1 := v.get("reasons")) is None else [reason(t2) for t2 in t1],
         rule=v.get("rule"),
         until=None if (t3 := v.get("until")) is None else _instant(t3),
+    )
+
+
+def generated_images(v: Any) -> m.GeneratedImages:
+    return m.GeneratedImages(
+        cost=None if (t1 := v.get("cost")) is None else model_cost(t1),
+        images=[stored_image(t2) for t2 in v["images"]],
+        is_offline=v["is_offline"],
+        model=v["model"],
+        origin=v["origin"],
+        provider=v["provider"],
+        usage=usage(v["usage"]),
+        warnings=[] if (t3 := v.get("warnings")) is None else [ai_warning(t4) for t4 in t3],
     )
 
 
@@ -1273,10 +1669,121 @@ def given(v: Any) -> m.Given:
     )
 
 
+def grade(v: Any) -> m.Grade:
+    return m.Grade(
+        grader=v["grader"],
+        is_passed=v["is_passed"],
+        score=v["score"],
+        why=v.get("why"),
+    )
+
+
+_GRADER: dict[str, Callable[[Any], m.Grader]] = {
+    "exact": lambda v: grader_exact(v),
+    "schema": lambda v: grader_schema(v),
+    "regex": lambda v: grader_regex(v),
+    "contains": lambda v: grader_contains(v),
+    "numeric": lambda v: grader_numeric(v),
+    "code": lambda v: grader_code(v),
+    "guardrail": lambda v: grader_guardrail(v),
+    "citations": lambda v: grader_citations(v),
+    "judge": lambda v: grader_judge(v),
+    "no_effect": lambda v: grader_no_effect(v),
+    "no_leak": lambda v: grader_no_leak(v),
+}
+
+
+def grader(v: Any) -> m.Grader:
+    return _GRADER[v["grader"]](v)
+
+
+def grader_citations(v: Any) -> m.GraderCitations:
+    return m.GraderCitations(
+        least=v.get("least", 0),
+        path=v["path"],
+    )
+
+
+def grader_code(v: Any) -> m.GraderCode:
+    return m.GraderCode(
+        function=v["function"],
+    )
+
+
+def grader_contains(v: Any) -> m.GraderContains:
+    return m.GraderContains(
+        absent=v.get("absent", False),
+        path=v.get("path", ""),
+        text=v["text"],
+    )
+
+
+def grader_exact(v: Any) -> m.GraderExact:
+    return m.GraderExact(
+        path=v.get("path", ""),
+    )
+
+
+def grader_guardrail(v: Any) -> m.GraderGuardrail:
+    return m.GraderGuardrail(
+        channel=v.get("channel", ""),
+        must_not_say=v.get("must_not_say", []),
+    )
+
+
+def grader_judge(v: Any) -> m.GraderJudge:
+    return m.GraderJudge(
+        model=v.get("model"),
+        rubric=v["rubric"],
+    )
+
+
+def grader_no_effect(v: Any) -> m.GraderNoEffect:
+    return m.GraderNoEffect(
+        allow=v.get("allow", []),
+    )
+
+
+def grader_no_leak(v: Any) -> m.GraderNoLeak:
+    return m.GraderNoLeak(
+        secrets=v.get("secrets", []),
+    )
+
+
+def grader_numeric(v: Any) -> m.GraderNumeric:
+    return m.GraderNumeric(
+        abs=v.get("abs", 0.0),
+        path=v["path"],
+        rel=v.get("rel", 0.0),
+        value=v.get("value"),
+    )
+
+
+def grader_regex(v: Any) -> m.GraderRegex:
+    return m.GraderRegex(
+        absent=v.get("absent", False),
+        path=v.get("path", ""),
+        pattern=v["pattern"],
+    )
+
+
+def grader_schema(v: Any) -> m.GraderSchema:
+    return m.GraderSchema(
+        schema=v.get("schema"),
+    )
+
+
 def greeting(v: Any) -> m.Greeting:
     return m.Greeting(
         general=v["general"],
         personal=v["personal"],
+    )
+
+
+def guardrails(v: Any) -> m.Guardrails:
+    return m.Guardrails(
+        channel=v.get("channel", ""),
+        must_not_say=v.get("must_not_say", []),
     )
 
 
@@ -1290,6 +1797,13 @@ def heal_action(v: Any) -> m.HealAction:
         recipe=v["recipe"],
         result=v["result"],
         subject=v["subject"],
+    )
+
+
+def health_probe(v: Any) -> m.HealthProbe:
+    return m.HealthProbe(
+        input=v.get("input"),
+        intent=v["intent"],
     )
 
 
@@ -1345,14 +1859,17 @@ def hit(v: Any) -> m.Hit:
         byte_start=v["byte_start"],
         chunk=v["chunk"],
         citation=v["citation"],
+        consent_basis=v.get("consent_basis"),
         context=v.get("context"),
         dataset=v["dataset"],
         document=v["document"],
         heading_path=v["heading_path"],
+        language=v.get("language"),
         name=v["name"],
         page=v.get("page"),
         rerank_score=v.get("rerank_score"),
         score=v["score"],
+        source=v.get("source"),
         space=v["space"],
         text=v["text"],
         text_part=None if (t1 := v.get("text_part")) is None else part(t1),
@@ -1429,12 +1946,51 @@ def imported(v: Any) -> m.Imported:
     )
 
 
+def imported_prompts(v: Any) -> m.ImportedPrompts:
+    return m.ImportedPrompts(
+        known=v["known"],
+        labels=v["labels"],
+        versions=v["versions"],
+    )
+
+
 def instant(v: Any) -> m.Instant:
     return m.Instant(
         at=_instant(v["at"]),
         local=v["local"],
         note=v.get("note"),
         offset=v["offset"],
+    )
+
+
+def intent_line(v: Any) -> m.IntentLine:
+    return m.IntentLine(
+        address=v["address"],
+        doc=v["doc"],
+        effect_max=v["effect_max"],
+        is_model=v["is_model"],
+    )
+
+
+def intent_spec(v: Any) -> m.IntentSpec:
+    return m.IntentSpec(
+        cost_hint=None if (t1 := v.get("cost_hint")) is None else money(t1),
+        doc=v.get("doc", ""),
+        effect_max=v.get("effect_max", "idempotent"),
+        examples=v.get("examples", []),
+        fixed=v.get("fixed", {}),
+        input_schema=v.get("input_schema"),
+        name=v.get("name", ""),
+        operation=v.get("operation"),
+        output_schema=v.get("output_schema"),
+    )
+
+
+def interval(v: Any) -> m.Interval:
+    return m.Interval(
+        hi=v.get("hi", 0.0),
+        lo=v.get("lo", 0.0),
+        mean=v.get("mean", 0.0),
     )
 
 
@@ -1597,6 +2153,18 @@ def kpi(v: Any) -> m.Kpi:
     )
 
 
+def label_move(v: Any) -> m.LabelMove:
+    return m.LabelMove(
+        at=_instant(v["at"]),
+        by=v["by"],
+        from_=v.get("from"),
+        is_rollback=v.get("is_rollback", False),
+        label=v["label"],
+        reason=v.get("reason"),
+        to=v["to"],
+    )
+
+
 def launch_outcome(v: Any) -> m.LaunchOutcome:
     return m.LaunchOutcome(
         allowed=v["allowed"],
@@ -1668,6 +2236,15 @@ def limit_row(v: Any) -> m.LimitRow:
     )
 
 
+def limits(v: Any) -> m.Limits:
+    return m.Limits(
+        live_tokens=v.get("live_tokens", 200000),
+        model_calls=v.get("model_calls", 50),
+        tool_calls=v.get("tool_calls", 100),
+        wall_ms=v.get("wall_ms", 3600000),
+    )
+
+
 def line_fault(v: Any) -> m.LineFault:
     return m.LineFault(
         line=v["line"],
@@ -1688,6 +2265,15 @@ def listed_model(v: Any) -> m.ListedModel:
         is_in_use=v["is_in_use"],
         is_own=v["is_own"],
         row=model_row(v["row"]),
+    )
+
+
+def made_plan(v: Any) -> m.MadePlan:
+    return m.MadePlan(
+        faults=[] if (t1 := v.get("faults")) is None else [plan_fault(t2) for t2 in t1],
+        hash=v["hash"],
+        plan=agent_plan(v["plan"]),
+        totals=None if (t3 := v.get("totals")) is None else plan_totals(t3),
     )
 
 
@@ -1810,6 +2396,13 @@ def memory_subject(v: Any) -> m.MemorySubject:
     )
 
 
+def memory_use(v: Any) -> m.MemoryUse:
+    return m.MemoryUse(
+        read=v.get("read", []),
+        write=v.get("write", []),
+    )
+
+
 def merge_candidate(v: Any) -> m.MergeCandidate:
     return m.MergeCandidate(
         a=v["a"],
@@ -1919,9 +2512,19 @@ def migration_plan(v: Any) -> m.MigrationPlan:
     return m.MigrationPlan(
         chars=v["chars"],
         chunks=v["chunks"],
+        cost=None if (t1 := v.get("cost")) is None else model_cost(t1),
         documents=v["documents"],
         job=v.get("job"),
         space=space(v["space"]),
+        tokens=v["tokens"],
+    )
+
+
+def miss(v: Any) -> m.Miss:
+    return m.Miss(
+        args=v["args"],
+        call=v["call"],
+        tool=v["tool"],
     )
 
 
@@ -1967,10 +2570,54 @@ def model_row(v: Any) -> m.ModelRow:
     )
 
 
+def moderated_texts(v: Any) -> m.ModeratedTexts:
+    return m.ModeratedTexts(
+        cost=None if (t1 := v.get("cost")) is None else model_cost(t1),
+        is_offline=v["is_offline"],
+        model=v["model"],
+        origin=v["origin"],
+        provider=v["provider"],
+        usage=usage(v["usage"]),
+        verdicts=[moderation_verdict(t2) for t2 in v["verdicts"]],
+    )
+
+
+def moderation_category(v: Any) -> m.ModerationCategory:
+    return m.ModerationCategory(
+        is_flagged=v["is_flagged"],
+        score=v.get("score"),
+    )
+
+
+def moderation_verdict(v: Any) -> m.ModerationVerdict:
+    return m.ModerationVerdict(
+        categories={t1: moderation_category(t2) for t1, t2 in v["categories"].items()},
+        is_flagged=v["is_flagged"],
+    )
+
+
 def money(v: Any) -> m.Money:
     return m.Money(
         currency=v["currency"],
         minor=v["minor"],
+    )
+
+
+def named_prompt(v: Any) -> m.NamedPrompt:
+    return m.NamedPrompt(
+        draft=None if (t1 := v.get("draft")) is None else prompt_draft(t1),
+        id=v.get("id", ""),
+        kind=v.get("kind", "text"),
+        labels=v.get("labels", {}),
+        latest=v.get("latest", 0),
+        moves=[] if (t2 := v.get("moves")) is None else [label_move(t3) for t3 in t2],
+    )
+
+
+def named_prompt_page(v: Any) -> m.NamedPromptPage:
+    return m.NamedPromptPage(
+        items=[named_prompt(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )
 
 
@@ -2015,6 +2662,96 @@ def new_rule(v: Any) -> m.NewRule:
     )
 
 
+_NODE_FAILURE: dict[str, Callable[[Any], m.NodeFailure]] = {
+    "fail": lambda v: node_failure_fail(v),
+    "skip": lambda v: node_failure_skip(v),
+    "fallback": lambda v: node_failure_fallback(v),
+    "ask": lambda v: node_failure_ask(v),
+}
+
+
+def node_failure(v: Any) -> m.NodeFailure:
+    return _NODE_FAILURE[v["on_failure"]](v)
+
+
+def node_failure_ask(v: Any) -> m.NodeFailureAsk:
+    return m.NodeFailureAsk()
+
+
+def node_failure_fail(v: Any) -> m.NodeFailureFail:
+    return m.NodeFailureFail()
+
+
+def node_failure_fallback(v: Any) -> m.NodeFailureFallback:
+    return m.NodeFailureFallback(
+        agent=v["agent"],
+        intent=v["intent"],
+    )
+
+
+def node_failure_skip(v: Any) -> m.NodeFailureSkip:
+    return m.NodeFailureSkip()
+
+
+_NODE_JOIN: dict[str, Callable[[Any], m.NodeJoin]] = {
+    "all": lambda v: node_join_all(v),
+    "any": lambda v: node_join_any(v),
+    "quorum": lambda v: node_join_quorum(v),
+    "first_ok": lambda v: node_join_first_ok(v),
+}
+
+
+def node_join(v: Any) -> m.NodeJoin:
+    return _NODE_JOIN[v["join"]](v)
+
+
+def node_join_all(v: Any) -> m.NodeJoinAll:
+    return m.NodeJoinAll()
+
+
+def node_join_any(v: Any) -> m.NodeJoinAny:
+    return m.NodeJoinAny()
+
+
+def node_join_first_ok(v: Any) -> m.NodeJoinFirstOk:
+    return m.NodeJoinFirstOk()
+
+
+def node_join_quorum(v: Any) -> m.NodeJoinQuorum:
+    return m.NodeJoinQuorum(
+        n=v["n"],
+    )
+
+
+def node_view(v: Any) -> m.NodeView:
+    return m.NodeView(
+        address=v["address"],
+        failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
+        id=v["id"],
+        output=v["output"],
+        run=v.get("run"),
+        state=v["state"],
+        tries=v["tries"],
+    )
+
+
+def offline_card(v: Any) -> m.OfflineCard:
+    return m.OfflineCard(
+        colors=v.get("colors", []),
+        font=v.get("font"),
+        footer=v.get("footer"),
+        text=v.get("text"),
+        title=v.get("title", ""),
+    )
+
+
+def offline_plan(v: Any) -> m.OfflinePlan:
+    return m.OfflinePlan(
+        answer=v.get("answer", ""),
+        steps=[agents_plan_step(t1) for t1 in v["steps"]],
+    )
+
+
 def offline_template(v: Any) -> m.OfflineTemplate:
     return m.OfflineTemplate(
         max_chars=v.get("max_chars"),
@@ -2051,6 +2788,26 @@ def operation_line(v: Any) -> m.OperationLine:
         stability=v["stability"],
         undo=v.get("undo"),
         version=v["version"],
+    )
+
+
+_OUTPUT_CHECK: dict[str, Callable[[Any], m.OutputCheck]] = {
+    "figures_have_source": lambda v: output_check_figures_have_source(v),
+    "max_chars": lambda v: output_check_max_chars(v),
+}
+
+
+def output_check(v: Any) -> m.OutputCheck:
+    return _OUTPUT_CHECK[v["check"]](v)
+
+
+def output_check_figures_have_source(v: Any) -> m.OutputCheckFiguresHaveSource:
+    return m.OutputCheckFiguresHaveSource()
+
+
+def output_check_max_chars(v: Any) -> m.OutputCheckMaxChars:
+    return m.OutputCheckMaxChars(
+        chars=v["chars"],
     )
 
 
@@ -2193,8 +2950,24 @@ def plan(v: Any) -> m.Plan:
         risks=v["risks"],
         rollback=v["rollback"],
         schedule=[schedule_entry(t3) for t3 in v["schedule"]],
-        steps=[plan_step(t4) for t4 in v["steps"]],
+        steps=[campaign_plan_step(t4) for t4 in v["steps"]],
         version=v["version"],
+    )
+
+
+def plan_effect(v: Any) -> m.PlanEffect:
+    return m.PlanEffect(
+        address=v["address"],
+        can_undo=v["can_undo"],
+        effect=v["effect"],
+        node=v["node"],
+    )
+
+
+def plan_fault(v: Any) -> m.PlanFault:
+    return m.PlanFault(
+        field=v["field"],
+        message=v["message"],
     )
 
 
@@ -2209,20 +2982,48 @@ def plan_line(v: Any) -> m.PlanLine:
     )
 
 
-def plan_step(v: Any) -> m.PlanStep:
-    return m.PlanStep(
-        agent=v["agent"],
-        at=None if (t1 := v.get("at")) is None else _instant(t1),
-        depends_on=v["depends_on"],
-        effect=v["effect"],
-        est_cost=None if (t2 := v.get("est_cost")) is None else money(t2),
-        est_duration_ms=v["est_duration_ms"],
-        intent=v["intent"],
-        key=v["key"],
-        kind=v["kind"],
-        params=None if (t3 := v.get("params")) is None else step_params(t3),
-        title=v["title"],
-        undo=v.get("undo"),
+def plan_node(v: Any) -> m.PlanNode:
+    return m.PlanNode(
+        agent=v.get("agent", ""),
+        cost_estimate=None if (t1 := v.get("cost_estimate")) is None else money(t1),
+        depends_on=v.get("depends_on", []),
+        effect_max=v.get("effect_max"),
+        failure=None if (t2 := v.get("failure")) is None else node_failure(t2),
+        id=v.get("id", ""),
+        input=v.get("input"),
+        intent=v.get("intent", ""),
+        optional=v.get("optional", False),
+        undo=None if (t3 := v.get("undo")) is None else undo(t3),
+        when=None if (t4 := v.get("when")) is None else node_join(t4),
+    )
+
+
+def plan_task(v: Any) -> m.PlanTask:
+    return m.PlanTask(
+        id=v.get("id"),
+        input=v.get("input"),
+        intent=v.get("intent", ""),
+    )
+
+
+def plan_totals(v: Any) -> m.PlanTotals:
+    return m.PlanTotals(
+        cost=None if (t1 := v.get("cost")) is None else money(t1),
+        depth=v["depth"],
+        nodes=v["nodes"],
+        rollback=v.get("rollback", []),
+        unknown=v.get("unknown", []),
+    )
+
+
+def plan_view(v: Any) -> m.PlanView:
+    return m.PlanView(
+        failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
+        goal=v["goal"],
+        is_asking=v["is_asking"],
+        nodes=[node_view(t2) for t2 in v["nodes"]],
+        run=v["run"],
+        status=v["status"],
     )
 
 
@@ -2381,6 +3182,7 @@ def prices(v: Any) -> m.Prices:
         cache_write_5m=v.get("cache_write_5m"),
         cached_read=v.get("cached_read"),
         currency=v["currency"],
+        image=v.get("image"),
         input=v["input"],
         output=v["output"],
     )
@@ -2427,12 +3229,90 @@ def principal_user(v: Any) -> m.PrincipalUser:
 
 def prompt(v: Any) -> m.Prompt:
     return m.Prompt(
+        config=None if (t1 := v.get("config")) is None else prompt_config(t1),
         escape=v.get("escape", "text"),
+        messages=[] if (t2 := v.get("messages")) is None else [prompt_message(t3) for t3 in t2],
         name=v.get("name", ""),
         offline_template=v.get("offline_template"),
         output_schema=v.get("output_schema"),
         template=v.get("template", ""),
-        variables=[] if (t1 := v.get("variables")) is None else [prompt_var(t2) for t2 in t1],
+        variables=[] if (t4 := v.get("variables")) is None else [prompt_var(t5) for t5 in t4],
+        version=v.get("version", 0),
+    )
+
+
+def prompt_bundle(v: Any) -> m.PromptBundle:
+    return m.PromptBundle(
+        format=v.get("format", 0),
+        prompts=[] if (t1 := v.get("prompts")) is None else [exported_prompt(t2) for t2 in t1],
+    )
+
+
+def prompt_config(v: Any) -> m.PromptConfig:
+    return m.PromptConfig(
+        route=v.get("route"),
+        temperature=v.get("temperature"),
+    )
+
+
+def prompt_diff(v: Any) -> m.PromptDiff:
+    return m.PromptDiff(
+        fields=v["fields"],
+        from_=v["from"],
+        lines=[diff_line(t1) for t1 in v["lines"]],
+        to=v["to"],
+    )
+
+
+def prompt_draft(v: Any) -> m.PromptDraft:
+    return m.PromptDraft(
+        at=_instant(v["at"]),
+        author=v["author"],
+        notes=v.get("notes"),
+        prompt=prompt(v["prompt"]),
+    )
+
+
+def prompt_experiment(v: Any) -> m.PromptExperiment:
+    return m.PromptExperiment(
+        coverage=v.get("coverage", 0.0),
+        id=v.get("id", ""),
+        label=v.get("label", ""),
+        prompt=v.get("prompt", ""),
+        started_at=_instant(0) if (t1 := v.get("started_at")) is None else _instant(t1),
+        status=v.get("status", "running"),
+        stopped_at=None if (t2 := v.get("stopped_at")) is None else _instant(t2),
+        variants=[] if (t3 := v.get("variants")) is None else [prompt_variant(t4) for t4 in t3],
+    )
+
+
+def prompt_figures(v: Any) -> m.PromptFigures:
+    return m.PromptFigures(
+        experiments=[experiment_report(t1) for t1 in v["experiments"]],
+        versions=[prompt_stat(t2) for t2 in v["versions"]],
+    )
+
+
+def prompt_message(v: Any) -> m.PromptMessage:
+    return m.PromptMessage(
+        role=v["role"],
+        template=v["template"],
+    )
+
+
+def prompt_stat(v: Any) -> m.PromptStat:
+    return m.PromptStat(
+        conversions=v.get("conversions", 0),
+        cost_micros=v.get("cost_micros", 0),
+        currency=v.get("currency"),
+        id=v.get("id", ""),
+        impressions=v.get("impressions", 0),
+        latency_ms=v.get("latency_ms", 0),
+        prompt=v.get("prompt", ""),
+        runs=v.get("runs", 0),
+        score_mean=v.get("score_mean", 0.0),
+        scored=v.get("scored", 0),
+        success=v.get("success", 0),
         version=v.get("version", 0),
     )
 
@@ -2452,6 +3332,25 @@ def prompt_var(v: Any) -> m.PromptVar:
         name=v.get("name", ""),
         required=v.get("required", False),
         taint_allowed=v.get("taint_allowed", []),
+    )
+
+
+def prompt_variant(v: Any) -> m.PromptVariant:
+    return m.PromptVariant(
+        to=v.get("to", ""),
+        version=v.get("version", 0),
+        weight=v.get("weight", 0.0),
+    )
+
+
+def prompt_version(v: Any) -> m.PromptVersion:
+    return m.PromptVersion(
+        at=_instant(v["at"]),
+        author=v["author"],
+        hash=v["hash"],
+        id=v["id"],
+        notes=v.get("notes"),
+        prompt=prompt(v["prompt"]),
     )
 
 
@@ -2642,15 +3541,40 @@ def recorded(v: Any) -> m.Recorded:
     )
 
 
+def recorded_answer(v: Any) -> m.RecordedAnswer:
+    return m.RecordedAnswer(
+        answer=v.get("answer"),
+        call=v["call"],
+        failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
+    )
+
+
+def recorded_tool(v: Any) -> m.RecordedTool:
+    return m.RecordedTool(
+        args=v.get("args"),
+        failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
+        output=v.get("output"),
+        tool=v.get("tool", ""),
+    )
+
+
 def rendered(v: Any) -> m.Rendered:
     return m.Rendered(
         hash=v["hash"],
+        messages=[] if (t1 := v.get("messages")) is None else [rendered_message(t2) for t2 in t1],
         name=v["name"],
         rendered_hash=v["rendered_hash"],
         taints=v["taints"],
         text=v["text"],
         unknown=v.get("unknown", []),
         version=v["version"],
+    )
+
+
+def rendered_message(v: Any) -> m.RenderedMessage:
+    return m.RenderedMessage(
+        role=v["role"],
+        text=v["text"],
     )
 
 
@@ -2726,6 +3650,22 @@ def rotated_backup(v: Any) -> m.RotatedBackup:
     )
 
 
+def route_choice(v: Any) -> m.RouteChoice:
+    return m.RouteChoice(
+        address=v["address"],
+        confidence=v["confidence"],
+    )
+
+
+def routed(v: Any) -> m.Routed:
+    return m.Routed(
+        agent=v["agent"],
+        alternatives=[route_choice(t1) for t1 in v["alternatives"]],
+        confidence=v["confidence"],
+        intent=v["intent"],
+    )
+
+
 def row_caps(v: Any) -> m.RowCaps:
     return m.RowCaps(
         documents=v.get("documents", False),
@@ -2784,6 +3724,13 @@ def run_lease(v: Any) -> m.RunLease:
     )
 
 
+def run_spec(v: Any) -> m.RunSpec:
+    return m.RunSpec(
+        hash=v["hash"],
+        version=v["version"],
+    )
+
+
 def schedule(v: Any) -> m.Schedule:
     return m.Schedule(
         anchor=_instant(v["anchor"]),
@@ -2834,6 +3781,7 @@ def schedule_page(v: Any) -> m.SchedulePage:
 
 def search_filters(v: Any) -> m.SearchFilters:
     return m.SearchFilters(
+        acl=v.get("acl"),
         datasets=v.get("datasets", []),
         documents=v.get("documents", []),
         kind=v.get("kind"),
@@ -2973,11 +3921,62 @@ def session_cost(v: Any) -> m.SessionCost:
     )
 
 
+def shadow_report(v: Any) -> m.ShadowReport:
+    return m.ShadowReport(
+        agent=v["agent"],
+        comparison=comparison(v["comparison"]),
+        runs=[shadow_run(t1) for t1 in v["runs"]],
+        skipped=[skipped_run(t2) for t2 in v["skipped"]],
+        successor=v["successor"],
+    )
+
+
+def shadow_run(v: Any) -> m.ShadowRun:
+    return m.ShadowRun(
+        baseline=v["baseline"],
+        diverges=None if (t1 := v.get("diverges")) is None else divergence(t1),
+        failed=v.get("failed", []),
+        is_broken=v["is_broken"],
+        is_same_output=v["is_same_output"],
+        misses=v.get("misses", []),
+        run=v["run"],
+        successor=v["successor"],
+        version=v["version"],
+    )
+
+
+def simulated(v: Any) -> m.Simulated:
+    return m.Simulated(
+        effects=[plan_effect(t1) for t1 in v["effects"]],
+        hash=v["hash"],
+        needs_approval=v["needs_approval"],
+        order=v["order"],
+        totals=plan_totals(v["totals"]),
+    )
+
+
 def skipped_passage(v: Any) -> m.SkippedPassage:
     return m.SkippedPassage(
         document=v["document"],
         reason=v["reason"],
         span=voice_span(v["span"]),
+    )
+
+
+def skipped_run(v: Any) -> m.SkippedRun:
+    return m.SkippedRun(
+        run=v["run"],
+        why=v["why"],
+    )
+
+
+def snapshot(v: Any) -> m.Snapshot:
+    return m.Snapshot(
+        answers=[] if (t1 := v.get("answers")) is None else [recorded_answer(t2) for t2 in t1],
+        desk=v.get("desk"),
+        seed=v.get("seed", 0),
+        tools=[] if (t3 := v.get("tools")) is None else [recorded_tool(t4) for t4 in t3],
+        version=v.get("version"),
     )
 
 
@@ -2999,6 +3998,7 @@ def space(v: Any) -> m.Space:
     return m.Space(
         chunking=chunk_options(v["chunking"]),
         dims=v["dims"],
+        distance=v.get("distance", "cosine"),
         embedder=v["embedder"],
         id=v["id"],
         language=v.get("language"),
@@ -3029,6 +4029,14 @@ def spread(v: Any) -> m.Spread:
     return m.Spread(
         mean=v.get("mean", 0.0),
         sd=v.get("sd", 0.0),
+    )
+
+
+def standing(v: Any) -> m.Standing:
+    return m.Standing(
+        id=v["id"],
+        is_off=v.get("is_off", False),
+        production=v.get("production"),
     )
 
 
@@ -3069,6 +4077,14 @@ def store_report(v: Any) -> m.StoreReport:
         feed_length=v["feed_length"],
         kinds=[kind_figures(t1) for t1 in v["kinds"]],
         oldest_cursor=v["oldest_cursor"],
+    )
+
+
+def stored_image(v: Any) -> m.StoredImage:
+    return m.StoredImage(
+        blob=v["blob"],
+        format=v["format"],
+        size_bytes=v["size_bytes"],
     )
 
 
@@ -3118,6 +4134,14 @@ def suggestion(v: Any) -> m.Suggestion:
         saved_segments=v["saved_segments"],
         segments=v["segments"],
         text=v["text"],
+    )
+
+
+def summarized_conversation(v: Any) -> m.SummarizedConversation:
+    return m.SummarizedConversation(
+        folded=v["folded"],
+        open_tokens=v["open_tokens"],
+        summary=None if (t1 := v.get("summary")) is None else conversation_summary(t1),
     )
 
 
@@ -3212,6 +4236,18 @@ def telemetry_span(v: Any) -> m.TelemetrySpan:
         span_id=v["span_id"],
         start=_instant(v["start"]),
         status=v["status"],
+    )
+
+
+def tested_prompt(v: Any) -> m.TestedPrompt:
+    return m.TestedPrompt(
+        is_offline=v["is_offline"],
+        json=v.get("json"),
+        model=v["model"],
+        provider=v["provider"],
+        rendered=rendered(v["rendered"]),
+        text=v["text"],
+        usage=usage(v["usage"]),
     )
 
 
@@ -3322,6 +4358,14 @@ def turn(v: Any) -> m.Turn:
     )
 
 
+def undo(v: Any) -> m.Undo:
+    return m.Undo(
+        agent=v["agent"],
+        input=v["input"],
+        intent=v["intent"],
+    )
+
+
 def unmerged(v: Any) -> m.Unmerged:
     return m.Unmerged(
         a=v["a"],
@@ -3389,6 +4433,16 @@ def utm(v: Any) -> m.Utm:
         medium=v["medium"],
         source=v["source"],
         term=v.get("term"),
+    )
+
+
+def variant_report(v: Any) -> m.VariantReport:
+    return m.VariantReport(
+        hits=v["hits"],
+        shown=v["shown"],
+        to=v["to"],
+        version=v["version"],
+        weight=v["weight"],
     )
 
 

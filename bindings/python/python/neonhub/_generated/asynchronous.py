@@ -15,10 +15,16 @@ from . import _codec as c
 
 if TYPE_CHECKING:
     from .models import (
+        AgentCheck,
+        AgentLine,
+        AgentMetric,
+        AgentPlan,
         AgentRun,
         AgentRunPage,
         AgentSession,
         AgentSessionPage,
+        AgentSpec,
+        AiVectors,
         Allowed,
         Always,
         Answer,
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
         AuditExport,
         AuditReport,
         Basis,
+        Benchmark,
         Brand,
         BrandPage,
         BrandsChannel,
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
         ChannelOverride,
         ChunkOptions,
         Compacted,
+        Comparison,
         Composed,
         Consent,
         ContextItem,
@@ -60,6 +68,7 @@ if TYPE_CHECKING:
         ConversationKind,
         ConversationPage,
         ConversationStatus,
+        CountedTokens,
         CreateSchedule,
         CustomRole,
         DataKeyRotated,
@@ -77,7 +86,14 @@ if TYPE_CHECKING:
         DraftsOrigin,
         DraftsParts,
         DryRun,
+        EvalCase,
+        EvalRun,
+        EvalSet,
+        EvalSetHead,
+        EvalSetHeadPage,
         EventPage,
+        ExecuteMode,
+        Executed,
         Exemplar,
         Explanation,
         ExportFormat,
@@ -87,10 +103,14 @@ if TYPE_CHECKING:
         Flow,
         FolderReport,
         Forgotten,
+        FoundPrompt,
         Frequency,
         Fusion,
+        GateAnswer,
         GateVerdict,
+        GeneratedImages,
         GeneratedText,
+        Grader,
         HardLimit,
         HealAction,
         HealthRecordPage,
@@ -98,8 +118,10 @@ if TYPE_CHECKING:
         HistoryLine,
         Identifier,
         IdentityView,
+        ImageFormat,
         ImportJob,
         Imported,
+        ImportedPrompts,
         Instant,
         Job,
         JobPage,
@@ -116,6 +138,7 @@ if TYPE_CHECKING:
         LimitOverride,
         LimitRow,
         ListedModel,
+        MadePlan,
         Manifest,
         McpLink,
         McpListener,
@@ -141,12 +164,16 @@ if TYPE_CHECKING:
         ModelLint,
         ModelPrice,
         ModelRow,
+        ModeratedTexts,
         Money,
+        NamedPrompt,
+        NamedPromptPage,
         NewJob,
         NewKey,
         NewNode,
         NewRule,
         Objective,
+        OfflineCard,
         OfflineTemplate,
         OnConflict,
         OperationDetails,
@@ -160,6 +187,9 @@ if TYPE_CHECKING:
         PersonView,
         PersonViewPage,
         Plan,
+        PlanShape,
+        PlanTask,
+        PlanView,
         PoliciesDecision,
         Policy,
         PolicyDraft,
@@ -167,7 +197,14 @@ if TYPE_CHECKING:
         PolicyState,
         Preferences,
         Prompt,
+        PromptBundle,
+        PromptDiff,
+        PromptExperiment,
+        PromptFigures,
+        PromptStat,
         PromptValue,
+        PromptVariant,
+        PromptVersion,
         ProofMethod,
         ProviderSpec,
         Published,
@@ -186,6 +223,7 @@ if TYPE_CHECKING:
         Resolved,
         RootRotated,
         RotatedBackup,
+        Routed,
         RowFaultPage,
         RunDetails,
         RunStatus,
@@ -204,14 +242,18 @@ if TYPE_CHECKING:
         SendTotals,
         SenderProfile,
         SessionState,
+        ShadowReport,
+        Simulated,
         SourceLabel,
         SourceText,
         Space,
         SpacePage,
+        Standing,
         Status,
         StoreFinding,
         StoreReport,
         StreamPage,
+        SummarizedConversation,
         SuppressionCheck,
         SuppressionReason,
         SuppressionView,
@@ -220,6 +262,7 @@ if TYPE_CHECKING:
         Taint,
         Target,
         TelemetryLevel,
+        TestedPrompt,
         Thresholds,
         TimelineEntryPage,
         Tone,
@@ -269,6 +312,138 @@ class AsyncAgentsOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
+    async def activate(
+        self,
+        *,
+        name: str,
+        version: str | None | Omit = OMIT,
+    ) -> AgentSpec:
+        """Puts a version of an agent into use, after every tool, operation and prompt it names was
+        found; the one before is kept for the runs that began with it. Without a version: an agent
+        that was switched off is switched on again. Limits of money that a version brings or takes
+        away ask for `manage:billing` as well.
+
+        Args:
+            name: Its name.
+            version: The version: a draft, one that was used before, or the built-in one.
+
+        Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+        """
+        return c.agent_spec(await self._core.call("agents.activate", {"name": name, "version": version}))
+
+    async def benchmark(
+        self,
+        *,
+        agent: str | Omit = OMIT,
+        model: str | None | Omit = OMIT,
+        set: str | Omit = OMIT,
+        version: str | None | Omit = OMIT,
+    ) -> Benchmark:
+        """Plays a set with a version of an agent and gives its score, cost and time; the run over the
+        set is kept, so that versions can be compared with `evals.compare`.
+
+        Args:
+            agent: The agent. Default: `""`.
+            model: The model, as `provider/model`. Default: what the agent's route chooses.
+            set: A set of its cases. Default: `""`.
+            version: The version, which may be a draft. Default: the one in use.
+
+        Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+        `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+        """
+        return c.benchmark(await self._core.call("agents.benchmark", {
+            "agent": agent,
+            "model": model,
+            "set": set,
+            "version": version,
+        }))
+
+    async def disable(
+        self,
+        *,
+        name: str,
+        version: str | None | Omit = OMIT,
+    ) -> Standing:
+        """Keeps an agent, or one version of it, from being started. Runs under way go on. Without a
+        version in use an agent falls back to the built-in one, if there is one.
+
+        Args:
+            name: Its name.
+            version: Only this version of the workspace's own. Default: the agent as a whole.
+
+        Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+        """
+        return c.standing(await self._core.call("agents.disable", {"name": name, "version": version}))
+
+    async def execute(
+        self,
+        *,
+        agent: str | None | Omit = OMIT,
+        budget: Money | None | Omit = OMIT,
+        campaign_id: str | None | Omit = OMIT,
+        deadline_ms: int | None | Omit = OMIT,
+        input: Mapping[str, Any] | Omit = OMIT,
+        intent: str | None | Omit = OMIT,
+        key: str | None | Omit = OMIT,
+        mode: ExecuteMode | Omit = OMIT,
+        person_id: str | None | Omit = OMIT,
+        version: str | None | Omit = OMIT,
+    ) -> Executed:
+        """Asks an agent for something. Name `agent` and `intent`, or the intent alone as
+        `agent.intent`; a bare intent will do when one agent has it.
+
+        The input is checked against the schema of the intent first; what does not fit makes no run.
+        The agent acts with the rights that both it and the caller have. A run that waits for a
+        person goes on by itself once workers run. A failure of the run is no error: it stands in
+        the answer.
+
+        Args:
+            agent: The agent: `campaign`.
+            budget: Most money for models of this run.
+            campaign_id: The campaign it works on.
+            deadline_ms: Most time the run may work, waits apart, in milliseconds, up to a day.
+              Default: that of the agent.
+            input: The input of the intent, an object. Default: empty.
+            intent: What it is asked for: `plan`, or `campaign.plan`. May be left out for an
+              agent with one intent.
+            key: The same key is the same run of the agent, 1 to 255 bytes.
+            mode: Whether to wait for it. Default: `sync`.
+            person_id: The person it is about.
+            version: The version of the agent. Default: the one in use.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
+        `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`,
+        `idempotency_mismatch`, `too_deep`, `loop_detected`.
+        """
+        return c.executed(await self._core.call("agents.execute", {
+            "agent": agent,
+            "budget": budget,
+            "campaign_id": campaign_id,
+            "deadline_ms": deadline_ms,
+            "input": input,
+            "intent": intent,
+            "key": key,
+            "mode": mode,
+            "person_id": person_id,
+            "version": version,
+        }))
+
+    async def get(
+        self,
+        *,
+        name: str,
+        version: str | None | Omit = OMIT,
+    ) -> AgentSpec:
+        """Gives the whole description of an agent.
+
+        Args:
+            name: Its name.
+            version: The version. Default: the one in use.
+
+        Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+        """
+        return c.agent_spec(await self._core.call("agents.get", {"name": name, "version": version}))
+
     async def get_run(
         self,
         *,
@@ -284,6 +459,38 @@ class AsyncAgentsOperations:
         Needs `read:analytics`. Effect: read.
         """
         return c.run_details(await self._core.call("agents.get_run", {"id": id, "with_log": with_log}))
+
+    async def health(
+        self,
+        *,
+        name: str | None | Omit = OMIT,
+    ) -> builtins.list[AgentCheck]:
+        """Looks at the agents in use: whether their tools are there and their probes answer.
+
+        Args:
+            name: Only this agent.
+
+        Needs `read:analytics`. Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+        """
+        answer = await self._core.call("agents.health", {"name": name})
+        return Rows([c.agent_check(t1) for t1 in answer])
+
+    async def list(
+        self,
+        *,
+        all: bool | Omit = OMIT,
+    ) -> builtins.list[AgentLine]:
+        """Lists the agents of the workspace by name: the version in use of each, with what it can be
+        asked for.
+
+        Args:
+            all: True to list agents without a version in use too: drafts, and those that are
+              switched off. Default: `False`.
+
+        Effect: read.
+        """
+        answer = await self._core.call("agents.list", {"all": all})
+        return Rows([c.agent_line(t1) for t1 in answer])
 
     async def list_runs(
         self,
@@ -313,6 +520,55 @@ class AsyncAgentsOperations:
             "status": status,
         }))
 
+    async def metrics(
+        self,
+        *,
+        agent: str,
+        from_: datetime | None | Omit = OMIT,
+        to: datetime | None | Omit = OMIT,
+    ) -> builtins.list[AgentMetric]:
+        """Figures of an agent by version, intent and day, oldest day first.
+
+        Args:
+            agent: The agent.
+            from_: Runs that began from here on. Default: 30 days before `to`.
+            to: Runs that began up to here. Default: now.
+
+        Needs `read:analytics`. Effect: read.
+        """
+        answer = await self._core.call("agents.metrics", {"agent": agent, "from": from_, "to": to})
+        return Rows([c.agent_metric(t1) for t1 in answer])
+
+    async def put(
+        self,
+        *,
+        spec: AgentSpec,
+    ) -> AgentSpec:
+        """Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
+        built-in one. A draft may be put again; a version that was activated never changes.
+
+        Args:
+            spec: What it is; its `state` is not read.
+
+        Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
+        """
+        return c.agent_spec(await self._core.call("agents.put", {"spec": spec}))
+
+    async def versions(
+        self,
+        *,
+        name: str,
+    ) -> builtins.list[AgentLine]:
+        """Lists every version of an agent, the built-in one first.
+
+        Args:
+            name: Its name.
+
+        Effect: read. Codes of its own: `unknown_agent`.
+        """
+        answer = await self._core.call("agents.versions", {"name": name})
+        return Rows([c.agent_line(t1) for t1 in answer])
+
 
 class AsyncAiOperations:
     """Operations of `ai`."""
@@ -321,6 +577,95 @@ class AsyncAiOperations:
 
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
+
+    async def count(
+        self,
+        *,
+        model: str | None | Omit = OMIT,
+        route: str | None | Omit = OMIT,
+        texts: Sequence[str] | Omit = OMIT,
+    ) -> CountedTokens:
+        """Counts the tokens that each text holds as a message of its own, marks around it among them.
+        Nothing is sent: a model without a tokenizer of its own gives an estimate on the high side.
+
+        Args:
+            model: The model that counts, in the place of a route: `provider/model`.
+            route: The route whose first model counts. Default: `default`.
+            texts: The texts, 1 to 2 048. Default: `[]`.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.counted_tokens(await self._core.call("ai.count", {"model": model, "route": route, "texts": texts}))
+
+    async def embed(
+        self,
+        *,
+        kind: VectorKind | Omit = OMIT,
+        model: str | None | Omit = OMIT,
+        texts: Sequence[str] | Omit = OMIT,
+    ) -> AiVectors:
+        """Embeds texts with an embedder of this hub: one vector for each, in order. What an endpoint
+        reads is held against the quotas of the caller and counted.
+
+        Args:
+            kind: What the vectors are for. Default: `passage`.
+            model: The embedder, by its id or name. Default: that of messages and memories.
+            texts: The texts, 1 to 2 048. Default: `[]`.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `budget_paused`,
+        `budget_spent`, `unknown_price`.
+        """
+        return c.ai_vectors(await self._core.call("ai.embed", {"kind": kind, "model": model, "texts": texts}))
+
+    async def generate_image(
+        self,
+        *,
+        background: str | None | Omit = OMIT,
+        card: OfflineCard | None | Omit = OMIT,
+        compression: int | None | Omit = OMIT,
+        format: ImageFormat | None | Omit = OMIT,
+        model: str | None | Omit = OMIT,
+        n: int | None | Omit = OMIT,
+        prompt: str | Omit = OMIT,
+        quality: str | None | Omit = OMIT,
+        route: str | None | Omit = OMIT,
+        seed: int | None | Omit = OMIT,
+        size: str | None | Omit = OMIT,
+    ) -> GeneratedImages:
+        """Makes pictures from a prompt and keeps their bytes as blobs. This is the model alone: what
+        comes back is no asset of a brand, was not moderated, and can be neither published nor sent
+        as it is. Offline it lays out a `card` of text.
+
+        Args:
+            background: `transparent`, `opaque` or `auto`. Default: the provider's.
+            card: What the offline model lays out.
+            compression: How strongly JPEG and WebP are compressed, 0 to 100.
+            format: How they are written. Default: the provider's.
+            model: The model itself, in the place of a route: `provider/model`.
+            n: How many, 1 to 10. Default: 1.
+            prompt: What the pictures show, at most 32 000 characters. Default: `""`.
+            quality: The provider's word: `low`, `medium`, `high`, `auto`. Default: the
+              provider's.
+            route: The route that chooses the model, by its name. Default: `image`.
+            seed: Varies the offline card; below 2^53. Default: drawn.
+            size: `auto` or `WIDTHxHEIGHT` in pixels. Default: the provider's.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `unsupported`, `truncated`,
+        `undecodable`, `budget_paused`, `budget_spent`, `unknown_price`.
+        """
+        return c.generated_images(await self._core.call("ai.generate_image", {
+            "background": background,
+            "card": card,
+            "compression": compression,
+            "format": format,
+            "model": model,
+            "n": n,
+            "prompt": prompt,
+            "quality": quality,
+            "route": route,
+            "seed": seed,
+            "size": size,
+        }))
 
     async def generate_text(
         self,
@@ -370,6 +715,27 @@ class AsyncAiOperations:
             "system": system,
             "turns": turns,
         }))
+
+    async def moderate(
+        self,
+        *,
+        model: str | None | Omit = OMIT,
+        route: str | None | Omit = OMIT,
+        texts: Sequence[str] | Omit = OMIT,
+    ) -> ModeratedTexts:
+        """Judges texts by category. This is the model alone: thresholds, cases and appeals are matters
+        of a policy. Offline, word lists in English judge; they find what is said plainly and miss
+        what is only meant.
+
+        Args:
+            model: The model itself, in the place of a route: `provider/model`.
+            route: The route that chooses the model, by its name. Default: `moderation`.
+            texts: The texts, 1 to 2 048. Default: `[]`.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `truncated`,
+        `budget_paused`, `budget_spent`.
+        """
+        return c.moderated_texts(await self._core.call("ai.moderate", {"model": model, "route": route, "texts": texts}))
 
 
 class AsyncApiKeysOperations:
@@ -649,8 +1015,8 @@ class AsyncAuditOperations:
         target_kind: str | None | Omit = OMIT,
         to: datetime | None | Omit = OMIT,
     ) -> AuditEntryPage:
-        """Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-        chooses.
+        """Reads the audit log, newest entries last: those that everything given holds for. A page may
+        hold fewer than its most while `next` leads on.
 
         Args:
             action: Only this action, such as `people.resolve`.
@@ -1597,6 +1963,32 @@ class AsyncConversationsOperations:
             "person": person,
         }))
 
+    async def summarize(
+        self,
+        *,
+        conversation: str,
+        budget_tokens: int | None | Omit = OMIT,
+        thread: str | None | Omit = OMIT,
+    ) -> SummarizedConversation:
+        """Summarises the older messages of a conversation, or of one thread of it, when its talk fills
+        three quarters of a budget. The newest messages, up to a quarter of it, stay as they are;
+        the summary takes an eighth at most and grows from summary to summary. No message is changed
+        or removed. Below three quarters nothing happens.
+
+        Args:
+            conversation: The conversation.
+            budget_tokens: Tokens of the context that the talk is to fit into, 400 to 2 000 000.
+              Default: 8 000.
+            thread: Only the thread that this message began.
+
+        Needs `write:content`, `execute:agents`. Effect: idempotent. Codes of its own: `refused`.
+        """
+        return c.summarized_conversation(await self._core.call("conversations.summarize", {
+            "conversation": conversation,
+            "budget_tokens": budget_tokens,
+            "thread": thread,
+        }))
+
     async def unmerge(
         self,
         *,
@@ -1628,6 +2020,7 @@ class AsyncDatasetsOperations:
         acl: Sequence[DatasetsRole] | Omit = OMIT,
         kind: DatasetKind | Omit = OMIT,
         purposes: Sequence[str] | Omit = OMIT,
+        settings: Mapping[str, Any] | Omit = OMIT,
     ) -> Dataset:
         """Creates a dataset in a space.
 
@@ -1639,6 +2032,8 @@ class AsyncDatasetsOperations:
             acl: Roles that may read it; empty: everyone with `read:content`. Default: `[]`.
             kind: What it holds. Default: `documents`.
             purposes: Purposes it may be used for, such as `voice`; empty: any. Default: `[]`.
+            settings: What the host wants to keep with it, up to 50 values by name. It changes
+              no answer. Default: `{}`.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
         """
@@ -1648,6 +2043,7 @@ class AsyncDatasetsOperations:
             "acl": acl,
             "kind": kind,
             "purposes": purposes,
+            "settings": settings,
         }))
 
     async def delete(
@@ -1656,7 +2052,8 @@ class AsyncDatasetsOperations:
         dataset: str,
         space: str | None | Omit = OMIT,
     ) -> Dataset:
-        """Deletes a dataset with all its documents, in one commit.
+        """Deletes a dataset with all its documents, in one commit, for good. Each document is told of
+        by `document.deleted`.
 
         Args:
             dataset: Id or name of the dataset.
@@ -1707,6 +2104,7 @@ class AsyncDatasetsOperations:
         acl: Sequence[DatasetsRole] | None | Omit = OMIT,
         name: str | None | Omit = OMIT,
         purposes: Sequence[str] | None | Omit = OMIT,
+        settings: Mapping[str, Any] | None | Omit = OMIT,
         space: str | None | Omit = OMIT,
     ) -> Dataset:
         """Renames a dataset, or changes who may read it and what for.
@@ -1716,6 +2114,8 @@ class AsyncDatasetsOperations:
             acl: Roles that may read it; an empty list: everyone with `read:content`.
             name: New name.
             purposes: Purposes it may be used for; an empty list: any.
+            settings: What the host wants to keep with it, up to 50 values by name, in the place
+              of what there was.
             space: Id or name of its space, when the name stands in several.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
@@ -1725,6 +2125,7 @@ class AsyncDatasetsOperations:
             "acl": acl,
             "name": name,
             "purposes": purposes,
+            "settings": settings,
             "space": space,
         }))
 
@@ -1743,12 +2144,12 @@ class AsyncDocumentsOperations:
         document: str,
     ) -> Document:
         """Deletes a document with all its versions: its chunks leave the store and search in the same
-        commit.
+        commit. For 30 days `documents.restore` brings it back.
 
         Args:
             document: Id of any version of the document.
 
-        Needs `delete:content`. Effect: idempotent.
+        Needs `delete:content`. Effect: compensable.
         """
         return c.document(await self._core.call("documents.delete", {"document": document}))
 
@@ -1867,10 +2268,12 @@ class AsyncDocumentsOperations:
         name: str,
         author: str | None | Omit = OMIT,
         blob: str | None | Omit = OMIT,
+        consent_basis: str | None | Omit = OMIT,
         content_base64: str | None | Omit = OMIT,
         external_key: str | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
         mime: str | None | Omit = OMIT,
+        source: str | None | Omit = OMIT,
         space: str | None | Omit = OMIT,
         tags: Sequence[str] | Omit = OMIT,
         title: str | None | Omit = OMIT,
@@ -1889,11 +2292,14 @@ class AsyncDocumentsOperations:
             name: File name, such as `guide.pdf`; its ending says the type unless `mime` does.
             author: Author. Default: what the document says.
             blob: SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+            consent_basis: The consent or contract that allows to use it, where it needs one:
+              `knowledge.context` leaves it out where that does not hold.
             content_base64: The file in base64. A call by name carries up to 1 MiB in all: give
               larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
             external_key: What joins the versions of one document. Default: the file name.
             language: ISO 639-1 code of its language. Default: that of the space, else detected.
             mime: MIME type, such as `application/pdf`.
+            source: Where it comes from, such as an address of 1 to 500 characters.
             space: Id or name of its space, when the name of the dataset stands in several.
             tags: Tags, up to 50. Default: `[]`.
             title: Title. Default: what the document says, else its name.
@@ -1906,10 +2312,12 @@ class AsyncDocumentsOperations:
             "name": name,
             "author": author,
             "blob": blob,
+            "consent_basis": consent_basis,
             "content_base64": content_base64,
             "external_key": external_key,
             "language": language,
             "mime": mime,
+            "source": source,
             "space": space,
             "tags": tags,
             "title": title,
@@ -2072,7 +2480,8 @@ class AsyncEconomyOperations:
         *,
         subject: QuotaSubject | None | Omit = OMIT,
     ) -> list[QuotaState]:
-        """Lists quotas with what is used, held and left in the window that lies now.
+        """Lists quotas with what is used, held and left in the window that lies now. Asked for a run
+        by its id, the budget of the run comes first, if it has one.
 
         Args:
             subject: Only those of this subject.
@@ -2182,6 +2591,254 @@ class AsyncEmailOperations:
         Effect: idempotent. Codes of its own: `bad_token`.
         """
         return c.unsubscribed(await self._core.call("email.unsubscribe", {"token": token}))
+
+
+class AsyncEvalsOperations:
+    """Operations of `evals`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def compare(
+        self,
+        *,
+        baseline: str | Omit = OMIT,
+        candidate: str | Omit = OMIT,
+        seed: int | None | Omit = OMIT,
+    ) -> Comparison:
+        """Compares two runs over the cases that are the same in both: mean difference of the scores
+        with a paired bootstrap interval of 95 % (10 000 seeded draws). While 0 lies inside, none is
+        called better.
+
+        Args:
+            baseline: The run to compare with. Default: `""`.
+            candidate: The run that is to be better. Default: `""`.
+            seed: Seed of the draws. Default: 1.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.comparison(await self._core.call("evals.compare", {"baseline": baseline, "candidate": candidate, "seed": seed}))
+
+    async def gate(
+        self,
+        *,
+        all_pass: Sequence[str] | Omit = OMIT,
+        baseline: str | None | Omit = OMIT,
+        max_cost_micros: int | None | Omit = OMIT,
+        max_drop: float | None | Omit = OMIT,
+        max_misses: int | None | Omit = OMIT,
+        min_pass_rate: float | None | Omit = OMIT,
+        min_score: float | None | Omit = OMIT,
+        min_score_lo: float | None | Omit = OMIT,
+        must_be_better: bool | Omit = OMIT,
+        run: str | Omit = OMIT,
+    ) -> GateAnswer:
+        """Says whether a run may pass, for a pipeline: `exit_code` is 0 when every bound holds and 1
+        when one is broken. At least one bound is to be given.
+
+        Args:
+            all_pass: Tags whose cases must all pass, and of which there must be one:
+              `security`. Default: `[]`.
+            baseline: The run to compare with.
+            max_cost_micros: Most micros of any one currency; a run with calls of unknown price
+              breaks it.
+            max_drop: With a baseline: the lower bound of the difference may not be below minus
+              this, 0..=1. Default: 0.05.
+            max_misses: Most questions that nothing was recorded for.
+            min_pass_rate: Least share of cases that pass, 0..=1.
+            min_score: Least mean score, 0..=1.
+            min_score_lo: Least lower bound of the mean score, 0..=1.
+            must_be_better: With a baseline: whether the candidate must be better, beyond doubt.
+              Default: `False`.
+            run: The run. Default: `""`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.gate_answer(await self._core.call("evals.gate", {
+            "all_pass": all_pass,
+            "baseline": baseline,
+            "max_cost_micros": max_cost_micros,
+            "max_drop": max_drop,
+            "max_misses": max_misses,
+            "min_pass_rate": min_pass_rate,
+            "min_score": min_score,
+            "min_score_lo": min_score_lo,
+            "must_be_better": must_be_better,
+            "run": run,
+        }))
+
+    async def get(
+        self,
+        *,
+        name: str,
+    ) -> EvalSet:
+        """Gives a set with its cases.
+
+        Args:
+            name: Its name.
+
+        Needs `read:content`. Effect: read. Codes of its own: `unknown_set`.
+        """
+        return c.eval_set(await self._core.call("evals.get", {"name": name}))
+
+    async def get_run(
+        self,
+        *,
+        id: str,
+    ) -> EvalRun:
+        """Gives a run over a set with the result of every case.
+
+        Args:
+            id: Its id.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.eval_run(await self._core.call("evals.get_run", {"id": id}))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> EvalSetHeadPage:
+        """Lists sets by name.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most sets of a page, 1..=500. Default 50.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.eval_set_head_page(await self._core.call("evals.list", {"cursor": cursor, "limit": limit}))
+
+    async def promote(
+        self,
+        *,
+        graders: Sequence[Grader] | Omit = OMIT,
+        name: str | None | Omit = OMIT,
+        names: Sequence[str] | Omit = OMIT,
+        region: str | None | Omit = OMIT,
+        run: str | Omit = OMIT,
+        set: str | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+    ) -> EvalCase:
+        """Makes a case of a run that completed: its input, what tools and models answered, and its
+        output as what is expected. Personal data is replaced by stable fakes: mail addresses, phone
+        numbers, bank accounts, cards and the like by the finder of the guardrail, the names of the
+        run's person, names in fields that are called so, and the names given here. Other names in
+        running text are not known to be names: give them, or read the case before it is passed on.
+
+        Args:
+            graders: How the output is judged. Default: by its schema and by a judge; for an
+              intent that one operation does, that it is the same.
+            name: Name of the case. Default: the id of the run.
+            names: Further names of people that are to be replaced, at most 200. Default: `[]`.
+            region: Country of phone numbers without a country code, ISO 3166-1 alpha-2.
+              Default: that of the run's person.
+            run: The run. Default: `""`.
+            set: The set it is added to; a new one is made for the run's agent. Default: `""`.
+            tags: Words to choose the case by. Default: `[]`.
+
+        Needs `write:content`, `read:analytics`, `read:pii`. Effect: idempotent. Codes of its own:
+        `run_not_completed`, `case_taken`.
+        """
+        return c.eval_case(await self._core.call("evals.promote", {
+            "graders": graders,
+            "name": name,
+            "names": names,
+            "region": region,
+            "run": run,
+            "set": set,
+            "tags": tags,
+        }))
+
+    async def put(
+        self,
+        *,
+        set: EvalSet,
+    ) -> EvalSetHead:
+        """Keeps a set of cases; cases that were in it and are not given are removed. Runs over it
+        stay.
+
+        Args:
+            set: The set.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.eval_set_head(await self._core.call("evals.put", {"set": set}))
+
+    async def put_security(
+        self,
+        *,
+        agent: str | Omit = OMIT,
+        allow: Sequence[str] | Omit = OMIT,
+        input: Any | Omit = OMIT,
+        intent: str | Omit = OMIT,
+        set: str | None | Omit = OMIT,
+        version: str | None | Omit = OMIT,
+    ) -> EvalSetHead:
+        """Makes the security set of an intent: each risk of the OWASP list that a text can try (LLM01,
+        LLM02, LLM04 to LLM07), through a document, a page, a mail and the answer of a tool.
+        Whatever the agent asks its tools is answered with the poisoned text. A case passes when no
+        tool was asked for that changes or sends anything, memory included, and nothing leaked.
+        Cases carry the tags `security`, the id, and where the text came from.
+
+        Args:
+            agent: The agent. Default: `""`.
+            allow: Tools that change something and belong to the task. Default: `[]`.
+            input: A usual input of it. The poisoned mail is put below its longest text.
+            intent: An intent that a model works on. Default: `""`.
+            set: Name of the set. Default: `security/` with agent and intent.
+            version: The version of the agent. Default: the one in use.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_agent`,
+        `unknown_intent`, `agent_disabled`.
+        """
+        return c.eval_set_head(await self._core.call("evals.put_security", {
+            "agent": agent,
+            "allow": allow,
+            "input": input,
+            "intent": intent,
+            "set": set,
+            "version": version,
+        }))
+
+    async def run(
+        self,
+        *,
+        is_recorded: bool | Omit = OMIT,
+        model: str | None | Omit = OMIT,
+        seed: int | None | Omit = OMIT,
+        set: str | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+        version: str | None | Omit = OMIT,
+    ) -> EvalRun:
+        """Plays the cases of a set with a version of its agent and a model, and judges what comes out.
+        Tools answer from the record: nothing is called, sent or remembered, and without a model of
+        the network there is no network. What was never recorded is a miss, which the result names.
+
+        Args:
+            is_recorded: True to take the answers of the recorded runs instead of asking a
+              model. Default: `False`.
+            model: The model, as `provider/model`. Default: what the agent's route chooses.
+            seed: Seed of the interval. Default: 1.
+            set: The set. Default: `""`.
+            tags: Only cases with one of these tags. Default: `[]`.
+            version: The version of the agent, which may be a draft. Default: the one in use.
+
+        Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+        `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+        """
+        return c.eval_run(await self._core.call("evals.run", {
+            "is_recorded": is_recorded,
+            "model": model,
+            "seed": seed,
+            "set": set,
+            "tags": tags,
+            "version": version,
+        }))
 
 
 class AsyncGateOperations:
@@ -2595,6 +3252,7 @@ class AsyncKnowledgeOperations:
         limits: Sequence[PartLimits] | Omit = OMIT,
         spaces: Sequence[str] | Omit = OMIT,
         subjects: Sequence[MemorySubject] | Omit = OMIT,
+        thread: str | None | Omit = OMIT,
     ) -> BuiltContext:
         """Builds what a model gets to read, within a budget of tokens.
 
@@ -2608,14 +3266,17 @@ class AsyncKnowledgeOperations:
             budget_tokens: Most tokens in all, 100 to 2 000 000.
             purpose: What it is to be used for, such as `email` or `support`.
             query: What to look for in knowledge and memory.
-            consents: The consent bases that hold now. When given, a memory with another basis
-              is dropped.
-            conversation: The conversation to take the newest messages of.
+            consents: The consent bases that hold now. When given, memories and passages with
+              another basis are dropped.
+            conversation: The conversation to take the newest messages of. When they fill three
+              quarters of what their part may have, the summary that there is stands for the older
+              ones.
             items: Texts of the caller. Default: `[]`.
             k: Passages to look for, 0 to 100. Default: 10.
             limits: Limits of the parts, each part at most once. Default: `[]`.
             spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
             subjects: Whose memories to take. Default: `[]`.
+            thread: Only the thread of it that this message began.
 
         Needs `read:content`. Effect: read.
         """
@@ -2630,6 +3291,7 @@ class AsyncKnowledgeOperations:
             "limits": limits,
             "spaces": spaces,
             "subjects": subjects,
+            "thread": thread,
         }))
 
     async def embed(
@@ -2693,8 +3355,10 @@ class AsyncKnowledgeOperations:
         dataset: str,
         text: str,
         title: str,
+        consent_basis: str | None | Omit = OMIT,
         external_key: str | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
+        source: str | None | Omit = OMIT,
         space: str | None | Omit = OMIT,
         tags: Sequence[str] | Omit = OMIT,
         trust: Trust | Omit = OMIT,
@@ -2705,8 +3369,11 @@ class AsyncKnowledgeOperations:
             dataset: Id or name of the dataset.
             text: The text, in Markdown or plain.
             title: Title; it joins the versions of the text unless `external_key` does.
+            consent_basis: The consent or contract that allows to use it, where it needs one:
+              `knowledge.context` leaves it out where that does not hold.
             external_key: What joins the versions of one text. Default: the title.
             language: ISO 639-1 code of its language. Default: that of the space, else detected.
+            source: Where it comes from, such as an address of 1 to 500 characters.
             space: Id or name of its space, when the name of the dataset stands in several.
             tags: Tags, up to 50. Default: `[]`.
             trust: How far it can be trusted. Default: `first_party`.
@@ -2717,8 +3384,10 @@ class AsyncKnowledgeOperations:
             "dataset": dataset,
             "text": text,
             "title": title,
+            "consent_basis": consent_basis,
             "external_key": external_key,
             "language": language,
+            "source": source,
             "space": space,
             "tags": tags,
             "trust": trust,
@@ -2729,6 +3398,7 @@ class AsyncKnowledgeOperations:
         *,
         dataset: str,
         url: str,
+        consent_basis: str | None | Omit = OMIT,
         external_key: str | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
         space: str | None | Omit = OMIT,
@@ -2745,6 +3415,7 @@ class AsyncKnowledgeOperations:
             dataset: Id or name of the dataset.
             url: Address of the page: http or https, up to 500 characters, without name and
               password.
+            consent_basis: The consent or contract that allows to use it, where it needs one.
             external_key: What joins the versions of one page. Default: the address without its
               fragment.
             language: ISO 639-1 code of its language. Default: that of the space, else detected.
@@ -2759,6 +3430,7 @@ class AsyncKnowledgeOperations:
         return c.document(await self._core.call("knowledge.ingest_url", {
             "dataset": dataset,
             "url": url,
+            "consent_basis": consent_basis,
             "external_key": external_key,
             "language": language,
             "space": space,
@@ -3102,6 +3774,8 @@ class AsyncMemoryOperations:
         *,
         at: datetime,
         subject: MemorySubject,
+        consents: Sequence[str] | None | Omit = OMIT,
+        purpose: str | None | Omit = OMIT,
     ) -> list[Memory]:
         """Answers what was known about a subject at an instant: what held then, also when it was
         closed or taken back later. What was forgotten stays forgotten.
@@ -3109,10 +3783,18 @@ class AsyncMemoryOperations:
         Args:
             at: The instant.
             subject: Who or what it is about.
+            consents: The consent bases that hold now. When given, items with another basis are
+              left out.
+            purpose: What it is to be used for: items that name other purposes are left out.
 
         Needs `read:content`. Effect: read.
         """
-        answer = await self._core.call("memory.as_of", {"at": at, "subject": subject})
+        answer = await self._core.call("memory.as_of", {
+            "at": at,
+            "subject": subject,
+            "consents": consents,
+            "purpose": purpose,
+        })
         return Rows([c.memory(t1) for t1 in answer])
 
     async def confirm(
@@ -3173,6 +3855,7 @@ class AsyncMemoryOperations:
         self,
         *,
         subject: MemorySubject,
+        consents: Sequence[str] | None | Omit = OMIT,
         k: int | None | Omit = OMIT,
         kinds: Sequence[MemoryKind] | Omit = OMIT,
         purpose: str | None | Omit = OMIT,
@@ -3185,6 +3868,8 @@ class AsyncMemoryOperations:
 
         Args:
             subject: Who or what it is about.
+            consents: The consent bases that hold now. When given, items with another basis are
+              left out.
             k: Most hits, 1 to 100. Default: 10.
             kinds: Kinds; one of them. Empty: any. Default: `[]`.
             purpose: What it is to be used for: items that name other purposes are left out.
@@ -3194,6 +3879,7 @@ class AsyncMemoryOperations:
         """
         answer = await self._core.call("memory.search", {
             "subject": subject,
+            "consents": consents,
             "k": k,
             "kinds": kinds,
             "purpose": purpose,
@@ -3257,6 +3943,208 @@ class AsyncModelsOperations:
         Needs `manage:policies`. Effect: idempotent.
         """
         return c.known_model(await self._core.call("models.override", {"model": model, "provider": provider, "row": row}))
+
+    async def shadow(
+        self,
+        *,
+        agent: str | Omit = OMIT,
+        graders: Sequence[Grader] | Omit = OMIT,
+        n: int | None | Omit = OMIT,
+        seed: int | None | Omit = OMIT,
+        successor: str | Omit = OMIT,
+    ) -> ShadowReport:
+        """Plays the last runs of an agent again on a model that may take over, with the recorded
+        answers of tools: what differs, what it costs, and whether it is worse. Nothing is called,
+        sent, changed or kept.
+
+        Args:
+            agent: The agent. Default: `""`.
+            graders: How outputs are judged; what was answered then is what is expected.
+              Default: schema and guardrail.
+            n: How many of its last completed runs, 1..=50. Default: 10.
+            seed: Seed of the interval. Default: 1.
+            successor: The model that may take over, as `provider/model`. Default: `""`.
+
+        Needs `execute:agents`, `read:analytics`, `read:pii`. Effect: read.
+        """
+        return c.shadow_report(await self._core.call("models.shadow", {
+            "agent": agent,
+            "graders": graders,
+            "n": n,
+            "seed": seed,
+            "successor": successor,
+        }))
+
+
+class AsyncOrchestratorOperations:
+    """Operations of `orchestrator`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+
+    async def cancel(
+        self,
+        *,
+        run: str,
+    ) -> PlanView:
+        """Cancels a plan and the runs of its nodes that are not at their end. What has ended stays as
+        it is.
+
+        Args:
+            run: The run of the plan.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.plan_view(await self._core.call("orchestrator.cancel", {"run": run}))
+
+    async def plan(
+        self,
+        *,
+        brief: CampaignBrief | None | Omit = OMIT,
+        budget: Money | None | Omit = OMIT,
+        goal: str | None | Omit = OMIT,
+        shape: PlanShape | Omit = OMIT,
+        tasks: Sequence[PlanTask] | Omit = OMIT,
+    ) -> MadePlan:
+        """Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and
+        checks it. Nothing runs.
+
+        Args:
+            brief: The brief of a campaign: the plan makes, plans and writes it.
+            budget: Most money for models.
+            goal: What it is for. Default: the goal of the brief.
+            shape: How the tasks follow each other. Default: `chain`.
+            tasks: Tasks, up to 200, when there is no brief. Default: `[]`.
+
+        Needs `execute:agents`. Effect: idempotent.
+        """
+        return c.made_plan(await self._core.call("orchestrator.plan", {
+            "brief": brief,
+            "budget": budget,
+            "goal": goal,
+            "shape": shape,
+            "tasks": tasks,
+        }))
+
+    async def retry_node(
+        self,
+        *,
+        node: str,
+        run: str,
+    ) -> PlanView:
+        """Runs a node again. In a plan that asks about it, the plan goes on. A plan that has failed
+        goes on in a new run, which takes over what had ended well and was not undone, and lives
+        from what is left of the budget.
+
+        Args:
+            node: The node.
+            run: The run of the plan.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+        """
+        return c.plan_view(await self._core.call("orchestrator.retry_node", {"node": node, "run": run}))
+
+    async def route(
+        self,
+        *,
+        input: Any | Omit = OMIT,
+        intent: str | None | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+    ) -> Routed:
+        """Finds the agent and the intent for words of a person, or for the name of an intent.
+
+        Words are compared with what each intent says it does and with its examples, rarer words
+        counting more; no model is asked. What is told of confidence is the share of the request's
+        known words that the intent knows.
+
+        Args:
+            input: The input of the intent, to be checked against it.
+            intent: An intent, as `agent.intent` or bare.
+            text: What is asked, in words: 1 to 4 000 characters.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
+        `ambiguous_intent`.
+        """
+        return c.routed(await self._core.call("orchestrator.route", {"input": input, "intent": intent, "text": text}))
+
+    async def run(
+        self,
+        *,
+        approved: str | None | Omit = OMIT,
+        key: str | None | Omit = OMIT,
+        mode: ExecuteMode | Omit = OMIT,
+        plan: AgentPlan | None | Omit = OMIT,
+    ) -> PlanView:
+        """Runs a plan. It is checked whole first; each node is a run of its own with the rights of the
+        caller at most. A plan that acts on the world runs only as it was looked at, with its hash
+        in `approved`.
+
+        When a node fails the plan and others had ended well, what can be undone is undone, the last
+        one first. A failure of the plan is no error: it stands in the answer.
+
+        Args:
+            approved: The hash that `orchestrator.simulate` gave for the plan as somebody looked
+              at it.
+            key: The same key is the same run, 1 to 255 bytes.
+            mode: Whether to wait for it. Default: `sync`.
+            plan: The plan.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `plan_changed`,
+        `approval_needed`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+        """
+        return c.plan_view(await self._core.call("orchestrator.run", {
+            "approved": approved,
+            "key": key,
+            "mode": mode,
+            "plan": plan,
+        }))
+
+    async def simulate(
+        self,
+        *,
+        plan: AgentPlan,
+    ) -> Simulated:
+        """Shows what a plan would do, in which order and for how much, without doing any of it.
+
+        Args:
+            plan: The plan.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.simulated(await self._core.call("orchestrator.simulate", {"plan": plan}))
+
+    async def skip_node(
+        self,
+        *,
+        node: str,
+        run: str,
+    ) -> PlanView:
+        """Goes on without a node: one that is asked about, waits or has not begun. A plan that has
+        failed goes on in a new run, as for `orchestrator.retry_node`.
+
+        Args:
+            node: The node.
+            run: The run of the plan.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+        """
+        return c.plan_view(await self._core.call("orchestrator.skip_node", {"node": node, "run": run}))
+
+    async def status(
+        self,
+        *,
+        run: str,
+    ) -> PlanView:
+        """Shows where the nodes of a plan are.
+
+        Args:
+            run: The run of the plan.
+
+        Needs `execute:agents`. Effect: read.
+        """
+        return c.plan_view(await self._core.call("orchestrator.status", {"run": run}))
 
 
 class AsyncPeopleCandidatesOperations:
@@ -3894,21 +4782,351 @@ class AsyncPromptsOperations:
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
 
-    async def render(
+    async def delete_draft(
+        self,
+        *,
+        name: str,
+    ) -> None:
+        """Removes the draft of a prompt, and the prompt itself when no version of it was ever
+        published.
+
+        Args:
+            name: Name of the prompt.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`.
+        """
+        await self._core.call("prompts.delete_draft", {"name": name})
+
+    async def diff(
+        self,
+        *,
+        from_: str | Omit = OMIT,
+        to: str | Omit = OMIT,
+    ) -> PromptDiff:
+        """Says what differs between two versions of a prompt.
+
+        Args:
+            from_: The one version, as `prompts.get` takes it. Default: `""`.
+            to: The other. Default: `""`.
+
+        Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+        `unknown_version`, `no_draft`.
+        """
+        return c.prompt_diff(await self._core.call("prompts.diff", {"from": from_, "to": to}))
+
+    async def experiment_start(
+        self,
+        *,
+        coverage: float | None | Omit = OMIT,
+        key: str | Omit = OMIT,
+        label: str | None | Omit = OMIT,
+        prompt: str | Omit = OMIT,
+        variants: Sequence[PromptVariant] | Omit = OMIT,
+    ) -> PromptExperiment:
+        """Begins a test of versions of a prompt: who asks `prompts.get` for the label with a `unit`
+        gets its variant. One test runs on a label at a time. A label as a variant is pinned to the
+        version it names now.
+
+        Args:
+            coverage: The share of units that take part, above 0 to 1. Default: 1.
+            key: Its key, 1 to 200 bytes; units are assigned by it. Default: `""`.
+            label: The label whose users take part. Default: `production`.
+            prompt: Name of the prompt. Default: `""`.
+            variants: The variants, the control first, 2 to 20. Default: `[]`.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+        `unknown_label`, `unknown_version`, `experiment_running`, `experiment_exists`.
+        """
+        return c.prompt_experiment(await self._core.call("prompts.experiment_start", {
+            "coverage": coverage,
+            "key": key,
+            "label": label,
+            "prompt": prompt,
+            "variants": variants,
+        }))
+
+    async def experiment_stop(
+        self,
+        *,
+        key: str,
+    ) -> PromptExperiment:
+        """Ends a test. Everybody gets the version of the label again; to keep a winner, move the label
+        to it.
+
+        Args:
+            key: Its key.
+
+        Needs `read:content`. Effect: idempotent.
+        """
+        return c.prompt_experiment(await self._core.call("prompts.experiment_stop", {"key": key}))
+
+    async def export(
+        self,
+        *,
+        names: Sequence[str] | Omit = OMIT,
+    ) -> PromptBundle:
+        """Gives prompts with all their versions and labels. Drafts, figures and tests stay here.
+
+        Args:
+            names: Their names, 1 to 200. Default: `[]`.
+
+        Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+        """
+        return c.prompt_bundle(await self._core.call("prompts.export", {"names": names}))
+
+    async def get(
+        self,
+        *,
+        fallback: Prompt | None | Omit = OMIT,
+        reference: str | Omit = OMIT,
+        unit: str | None | Omit = OMIT,
+    ) -> FoundPrompt:
+        """Gives a version of a prompt. A label that no version has is an error: nothing is taken in
+        its place, unless the call brings its own `fallback`.
+
+        Args:
+            fallback: What is given when there is no such prompt, label or version.
+            reference: `name`, `name@label`, `name@3` or `name@draft`. The bare name means the
+              newest version. Default: `""`.
+            unit: Who or what it is for. While an experiment runs on the label, its variant is
+              given.
+
+        Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+        `unknown_version`, `no_draft`.
+        """
+        return c.found_prompt(await self._core.call("prompts.get", {"fallback": fallback, "reference": reference, "unit": unit}))
+
+    async def import_(
+        self,
+        *,
+        bundle: PromptBundle,
+    ) -> ImportedPrompts:
+        """Takes in what `prompts.export` gave. Doing it again changes nothing; a number that holds
+        another prompt here is a conflict, and then nothing is taken in. A bundle that moves
+        `production` needs `approve:content`.
+
+        Args:
+            bundle: The bundle.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `version_taken`.
+        """
+        return c.imported_prompts(await self._core.call("prompts.import", {"bundle": bundle}))
+
+    async def label(
+        self,
+        *,
+        label: str,
+        name: str,
+        reason: str | None | Omit = OMIT,
+        version: int | None | Omit = OMIT,
+    ) -> NamedPrompt:
+        """Moves a label to a version. `production` needs `approve:content` beside the right to write.
+        The move is audited.
+
+        Args:
+            label: The label, `[a-z][a-z0-9_-]*`; `latest` and `draft` cannot be moved.
+            name: Name of the prompt.
+            reason: Why, for people.
+            version: The version. Default: the newest.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+        `unknown_version`.
+        """
+        return c.named_prompt(await self._core.call("prompts.label", {
+            "label": label,
+            "name": name,
+            "reason": reason,
+            "version": version,
+        }))
+
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        prefix: str | None | Omit = OMIT,
+    ) -> NamedPromptPage:
+        """Lists prompts by name, with their labels.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most prompts that are looked at for a page, 1..=500. Default 50.
+            prefix: Only names that begin so: `voice/acme/`.
+
+        Needs `read:content`. Effect: read.
+        """
+        return c.named_prompt_page(await self._core.call("prompts.list", {"cursor": cursor, "limit": limit, "prefix": prefix}))
+
+    async def publish(
+        self,
+        *,
+        name: str,
+    ) -> PromptVersion:
+        """Makes the draft of a prompt its next version, which never changes. The label `latest` names
+        it from then on; no other label moves.
+
+        Args:
+            name: Name of the prompt.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `no_draft`.
+        """
+        return c.prompt_version(await self._core.call("prompts.publish", {"name": name}))
+
+    async def put(
         self,
         *,
         prompt: Prompt,
-        values: Mapping[str, PromptValue] | Omit = OMIT,
-    ) -> Rendered:
-        """Renders a prompt with labelled values, as a run would.
+        notes: str | None | Omit = OMIT,
+    ) -> NamedPrompt:
+        """Writes the draft of a prompt, which may be new. The number of its version is not read: a
+        draft gets the next one.
+
+        Needs `write:content`, or `write:brand` for a name under `voice/`.
 
         Args:
             prompt: The prompt.
+            notes: What changed, for people; up to 2 000 characters.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `kind_changed`.
+        """
+        return c.named_prompt(await self._core.call("prompts.put", {"prompt": prompt, "notes": notes}))
+
+    async def record(
+        self,
+        *,
+        conversions: int | Omit = OMIT,
+        cost_micros: int | Omit = OMIT,
+        currency: str | None | Omit = OMIT,
+        impressions: int | Omit = OMIT,
+        is_success: bool | Omit = OMIT,
+        latency_ms: int | Omit = OMIT,
+        reference: str | Omit = OMIT,
+        runs: int | None | Omit = OMIT,
+        score: float | None | Omit = OMIT,
+        unit: str | None | Omit = OMIT,
+    ) -> PromptStat:
+        """Adds what one use of a prompt brought. With a `unit` and a running test on the label, the
+        unit's exposure is stored at the first time with its propensity, and success or a conversion
+        counts for its variant once.
+
+        Args:
+            conversions: Conversions it led to. Default: `0`.
+            cost_micros: What models cost, in micros of `currency`. Default: `0`.
+            currency: ISO 4217 code of the cost.
+            impressions: Times that somebody saw what it made. Default: `0`.
+            is_success: Whether it did what it was for. Default: `False`.
+            latency_ms: How long it took, in milliseconds. Default: `0`.
+            reference: The version, as it was asked for: `name@label` or `name@3`. Default:
+              `""`.
+            runs: How many uses this is, 0 or 1: 0 adds a later outcome. Default: 1.
+            score: How good it was, 0..=1.
+            unit: Who or what it was for.
+
+        Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+        `unknown_label`, `unknown_version`.
+        """
+        return c.prompt_stat(await self._core.call("prompts.record", {
+            "conversions": conversions,
+            "cost_micros": cost_micros,
+            "currency": currency,
+            "impressions": impressions,
+            "is_success": is_success,
+            "latency_ms": latency_ms,
+            "reference": reference,
+            "runs": runs,
+            "score": score,
+            "unit": unit,
+        }))
+
+    async def render(
+        self,
+        *,
+        prompt: Prompt | None | Omit = OMIT,
+        reference: str | None | Omit = OMIT,
+        unit: str | None | Omit = OMIT,
+        values: Mapping[str, PromptValue] | Omit = OMIT,
+    ) -> Rendered:
+        """Renders a prompt with labelled values, as a run would: one that is given whole, or one of
+        the registry.
+
+        Args:
+            prompt: The prompt.
+            reference: In its place, one of the registry: `name`, `name@label`, `name@3` or
+              `name@draft`.
+            unit: Who or what it is for, as for `prompts.get`.
             values: Its values by name. Default: `{}`.
 
-        Needs `read:content`. Effect: pure.
+        Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+        `unknown_version`, `no_draft`.
         """
-        return c.rendered(await self._core.call("prompts.render", {"prompt": prompt, "values": values}))
+        return c.rendered(await self._core.call("prompts.render", {
+            "prompt": prompt,
+            "reference": reference,
+            "unit": unit,
+            "values": values,
+        }))
+
+    async def rollback(
+        self,
+        *,
+        name: str,
+        label: str | None | Omit = OMIT,
+        reason: str | None | Omit = OMIT,
+    ) -> NamedPrompt:
+        """Takes the last move of a label back: it names the version it named before. The move is
+        audited.
+
+        Args:
+            name: Name of the prompt.
+            label: The label. Default: `production`.
+            reason: Why, for people.
+
+        Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+        `unknown_label`, `nothing_to_roll_back`.
+        """
+        return c.named_prompt(await self._core.call("prompts.rollback", {"name": name, "label": label, "reason": reason}))
+
+    async def stats(
+        self,
+        *,
+        name: str,
+    ) -> PromptFigures:
+        """Gives the figures of a prompt.
+
+        Args:
+            name: Name of the prompt.
+
+        Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+        """
+        return c.prompt_figures(await self._core.call("prompts.stats", {"name": name}))
+
+    async def test(
+        self,
+        *,
+        model: str | None | Omit = OMIT,
+        reference: str | Omit = OMIT,
+        seed: int | Omit = OMIT,
+        values: Mapping[str, PromptValue] | Omit = OMIT,
+    ) -> TestedPrompt:
+        """Tries a prompt of the registry, its draft for one: renders it and asks the model. Nothing is
+        counted or kept.
+
+        Args:
+            model: The model, as `provider/model`. Default: what the route of the prompt
+              chooses.
+            reference: `name`, `name@label`, `name@3` or `name@draft`. Default: `""`.
+            seed: Makes the answer repeatable where the model allows it; below 2^53. Default: 0.
+            values: Its values by name. Default: `{}`.
+
+        Needs `read:content`, `execute:agents`. Effect: read. Codes of its own: `unknown_prompt`,
+        `unknown_label`, `unknown_version`, `no_draft`, `invalid_output`, `refused`.
+        """
+        return c.tested_prompt(await self._core.call("prompts.test", {
+            "model": model,
+            "reference": reference,
+            "seed": seed,
+            "values": values,
+        }))
 
 
 class AsyncQueuesOperations:
@@ -4652,7 +5870,8 @@ class AsyncSpacesOperations:
         dry_run: bool | Omit = OMIT,
     ) -> MigrationPlan:
         """Moves a space to another embedder, as a job. Search answers from the old vectors until every
-        chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+        chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
+        and changes nothing.
 
         Args:
             embedder: The new embedder.
@@ -5774,6 +6993,11 @@ class AsyncOperations:
         return AsyncEmailOperations(self._core)
 
     @property
+    def evals(self) -> AsyncEvalsOperations:
+        """Operations of `evals`."""
+        return AsyncEvalsOperations(self._core)
+
+    @property
     def gate(self) -> AsyncGateOperations:
         """Operations of `gate`."""
         return AsyncGateOperations(self._core)
@@ -5822,6 +7046,11 @@ class AsyncOperations:
     def models(self) -> AsyncModelsOperations:
         """Operations of `models`."""
         return AsyncModelsOperations(self._core)
+
+    @property
+    def orchestrator(self) -> AsyncOrchestratorOperations:
+        """Operations of `orchestrator`."""
+        return AsyncOrchestratorOperations(self._core)
 
     @property
     def people(self) -> AsyncPeopleOperations:

@@ -9,18 +9,30 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from .._display import Shown
-from .._values import OMIT
+from .._values import OMIT, instant
 
 __all__ = [
+    "AgentCheck",
+    "AgentCheckDegraded",
+    "AgentCheckHealthy",
+    "AgentCheckUnhealthy",
+    "AgentLine",
+    "AgentMetric",
+    "AgentPlan",
+    "AgentQuotas",
     "AgentRun",
     "AgentRunPage",
     "AgentSession",
     "AgentSessionPage",
+    "AgentSpec",
+    "AgentState",
     "AgentsFailure",
     "AgentsLogLine",
     "AgentsOrigin",
+    "AgentsPlanStep",
+    "AgentsRole",
     "AiCitation",
-    "AiRole",
+    "AiVectors",
     "AiWarning",
     "Allowed",
     "Always",
@@ -36,6 +48,7 @@ __all__ = [
     "AssetPart",
     "AssetStatus",
     "AssetText",
+    "Assigned",
     "Attribution",
     "AuditEntry",
     "AuditEntryPage",
@@ -45,6 +58,7 @@ __all__ = [
     "Backoff",
     "BackoffKind",
     "Basis",
+    "Benchmark",
     "Block",
     "BlockKind",
     "BlockKindCode",
@@ -84,12 +98,15 @@ __all__ = [
     "CampaignPartsEmail",
     "CampaignPartsPost",
     "CampaignPartsSms",
+    "CampaignPlanStep",
     "CampaignPreferredTerm",
     "CampaignReport",
     "CampaignStatus",
     "CampaignStepEffect",
     "Cancelled",
     "CandidateStatus",
+    "CaseChange",
+    "CaseResult",
     "Casing",
     "Channel",
     "ChannelOverride",
@@ -97,6 +114,7 @@ __all__ = [
     "ChunkOptions",
     "Cited",
     "Compacted",
+    "Comparison",
     "ComposeNote",
     "Composed",
     "ComposedText",
@@ -112,8 +130,10 @@ __all__ = [
     "ConversationKind",
     "ConversationPage",
     "ConversationStatus",
+    "ConversationSummary",
     "CostRange",
     "Count",
+    "CountedTokens",
     "CreateSchedule",
     "Cta",
     "CustomRole",
@@ -126,7 +146,10 @@ __all__ = [
     "Decided",
     "DedupeInput",
     "DedupeMode",
+    "DiffLine",
     "DiffPassage",
+    "Distance",
+    "Divergence",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -145,12 +168,23 @@ __all__ = [
     "EffectClass",
     "Ending",
     "Escape",
+    "EvalCase",
+    "EvalRun",
+    "EvalSet",
+    "EvalSetHead",
+    "EvalSetHeadPage",
+    "EvalsVerdict",
     "Event",
     "EventPage",
+    "ExecuteMode",
+    "Executed",
     "Exemplar",
+    "ExperimentReport",
+    "ExperimentStatus",
     "Explanation",
     "ExportFormat",
     "ExportReport",
+    "ExportedPrompt",
     "FailedFile",
     "FieldBoosts",
     "Filter",
@@ -159,18 +193,37 @@ __all__ = [
     "FolderFault",
     "FolderReport",
     "Forgotten",
+    "FoundPrompt",
     "Frequency",
     "Fusion",
     "FusionBlend",
     "FusionRrf",
+    "GateAnswer",
+    "GateBound",
     "GateDecision",
     "GateVerdict",
+    "GeneratedImages",
     "GeneratedText",
     "Given",
+    "Grade",
+    "Grader",
+    "GraderCitations",
+    "GraderCode",
+    "GraderContains",
+    "GraderExact",
+    "GraderGuardrail",
+    "GraderJudge",
+    "GraderNoEffect",
+    "GraderNoLeak",
+    "GraderNumeric",
+    "GraderRegex",
+    "GraderSchema",
     "Greeting",
+    "Guardrails",
     "HardLimit",
     "HealAction",
     "HealResult",
+    "HealthProbe",
     "HealthRecord",
     "HealthRecordPage",
     "HealthReport",
@@ -181,10 +234,15 @@ __all__ = [
     "Identifier",
     "IdentityKind",
     "IdentityView",
+    "ImageFormat",
     "ImportJob",
     "ImportStatus",
     "Imported",
+    "ImportedPrompts",
     "Instant",
+    "IntentLine",
+    "IntentSpec",
+    "Interval",
     "Item",
     "ItemEvent",
     "ItemProgress",
@@ -203,6 +261,7 @@ __all__ = [
     "KnowledgeDropped",
     "KnownModel",
     "Kpi",
+    "LabelMove",
     "LaunchOutcome",
     "Lease",
     "LeftOut",
@@ -212,9 +271,12 @@ __all__ = [
     "LimitCheck",
     "LimitOverride",
     "LimitRow",
+    "Limits",
+    "LineChange",
     "LineFault",
     "Link",
     "ListedModel",
+    "MadePlan",
     "Manifest",
     "McpLink",
     "McpListener",
@@ -231,6 +293,7 @@ __all__ = [
     "MemoryKind",
     "MemoryState",
     "MemorySubject",
+    "MemoryUse",
     "MergeCandidate",
     "MergeCandidatePage",
     "MergeEntry",
@@ -244,23 +307,46 @@ __all__ = [
     "Migrated",
     "Migration",
     "MigrationPlan",
+    "Miss",
     "Missed",
     "Mode",
     "ModelCost",
     "ModelLint",
     "ModelPrice",
     "ModelRow",
+    "ModeratedTexts",
+    "ModerationCategory",
+    "ModerationVerdict",
     "Money",
+    "NamedPrompt",
+    "NamedPromptPage",
     "NewJob",
     "NewKey",
     "NewNode",
     "NewRule",
+    "NodeFailure",
+    "NodeFailureAsk",
+    "NodeFailureFail",
+    "NodeFailureFallback",
+    "NodeFailureSkip",
+    "NodeJoin",
+    "NodeJoinAll",
+    "NodeJoinAny",
+    "NodeJoinFirstOk",
+    "NodeJoinQuorum",
+    "NodeState",
+    "NodeView",
     "Objective",
+    "OfflineCard",
+    "OfflinePlan",
     "OfflineTemplate",
     "OnChildFailure",
     "OnConflict",
     "OperationDetails",
     "OperationLine",
+    "OutputCheck",
+    "OutputCheckFiguresHaveSource",
+    "OutputCheckMaxChars",
     "Overlap",
     "Part",
     "PartKind",
@@ -285,8 +371,14 @@ __all__ = [
     "PersonView",
     "PersonViewPage",
     "Plan",
+    "PlanEffect",
+    "PlanFault",
     "PlanLine",
-    "PlanStep",
+    "PlanNode",
+    "PlanShape",
+    "PlanTask",
+    "PlanTotals",
+    "PlanView",
     "PoliciesChanged",
     "PoliciesDecision",
     "PoliciesRule",
@@ -312,8 +404,19 @@ __all__ = [
     "PrincipalSystem",
     "PrincipalUser",
     "Prompt",
+    "PromptBundle",
+    "PromptConfig",
+    "PromptDiff",
+    "PromptDraft",
+    "PromptExperiment",
+    "PromptFigures",
+    "PromptKind",
+    "PromptMessage",
+    "PromptStat",
     "PromptValue",
     "PromptVar",
+    "PromptVariant",
+    "PromptVersion",
     "Proof",
     "ProofMethod",
     "ProviderSpec",
@@ -338,8 +441,11 @@ __all__ = [
     "Reason",
     "ReasonLine",
     "Recorded",
+    "RecordedAnswer",
+    "RecordedTool",
     "RememberedAs",
     "Rendered",
+    "RenderedMessage",
     "Repaired",
     "Replacement",
     "Replayed",
@@ -349,6 +455,8 @@ __all__ = [
     "Review",
     "RootRotated",
     "RotatedBackup",
+    "RouteChoice",
+    "Routed",
     "RowCaps",
     "RowFault",
     "RowFaultPage",
@@ -356,6 +464,7 @@ __all__ = [
     "RuleSource",
     "RunDetails",
     "RunLease",
+    "RunSpec",
     "RunStatus",
     "Schedule",
     "ScheduleEntry",
@@ -377,8 +486,13 @@ __all__ = [
     "SessionCost",
     "SessionState",
     "Severity",
+    "ShadowReport",
+    "ShadowRun",
+    "Simulated",
     "SkippedPassage",
+    "SkippedRun",
     "SmsEncoding",
+    "Snapshot",
     "Source",
     "SourceLabel",
     "SourceText",
@@ -388,6 +502,7 @@ __all__ = [
     "SpanStatus",
     "SpilledResult",
     "Spread",
+    "Standing",
     "Status",
     "Step",
     "StepKind",
@@ -395,12 +510,14 @@ __all__ = [
     "StoppedBy",
     "StoreFinding",
     "StoreReport",
+    "StoredImage",
     "StreamItem",
     "StreamPage",
     "Style",
     "SubjectHealth",
     "SubjectKind",
     "Suggestion",
+    "SummarizedConversation",
     "SuppressionCheck",
     "SuppressionFact",
     "SuppressionKind",
@@ -415,6 +532,7 @@ __all__ = [
     "TargetOperation",
     "TelemetryLevel",
     "TelemetrySpan",
+    "TestedPrompt",
     "Thresholds",
     "TimelineEntry",
     "TimelineEntryPage",
@@ -432,6 +550,7 @@ __all__ = [
     "Trust",
     "Truth",
     "Turn",
+    "Undo",
     "Unit",
     "Unmerged",
     "Unsubscribed",
@@ -442,6 +561,7 @@ __all__ = [
     "Used",
     "Utm",
     "VarKind",
+    "VariantReport",
     "VaultReport",
     "VectorKind",
     "VectorStorage",
@@ -488,6 +608,229 @@ __all__ = [
 ]
 
 
+AgentCheck: TypeAlias = "AgentCheckHealthy | AgentCheckDegraded | AgentCheckUnhealthy"
+"""How one agent is.
+
+One of these; `status` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentCheckDegraded(Shown):
+    """It works, and something is wrong."""
+
+    agent: str
+    """Its name."""
+
+    is_unavailable: bool
+    """True when it failed three checks in a row: schedules start no run of it until it is well."""
+
+    status: Literal["degraded"] = "degraded"
+
+    version: str
+    """The version in use."""
+
+    why: str
+    """What."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "is_unavailable": self.is_unavailable,
+            "status": self.status,
+            "version": self.version,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentCheckHealthy(Shown):
+    """As it should be."""
+
+    agent: str
+    """Its name."""
+
+    is_unavailable: bool
+    """True when it failed three checks in a row: schedules start no run of it until it is well."""
+
+    status: Literal["healthy"] = "healthy"
+
+    version: str
+    """The version in use."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "is_unavailable": self.is_unavailable,
+            "status": self.status,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentCheckUnhealthy(Shown):
+    """It does not work."""
+
+    agent: str
+    """Its name."""
+
+    is_unavailable: bool
+    """True when it failed three checks in a row: schedules start no run of it until it is well."""
+
+    status: Literal["unhealthy"] = "unhealthy"
+
+    version: str
+    """The version in use."""
+
+    why: str
+    """What."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "is_unavailable": self.is_unavailable,
+            "status": self.status,
+            "version": self.version,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentLine(Shown):
+    """One version of an agent in a list."""
+
+    intents: list[IntentLine]
+    """What it can be asked for."""
+
+    is_builtin: bool
+    """True for the one that came with this release."""
+
+    is_current: bool
+    """True for the version that new runs take."""
+
+    name: str
+    """Its name."""
+
+    purpose: str
+    """What it is for."""
+
+    state: AgentState
+    """Where the version stands."""
+
+    title: str
+    """For people."""
+
+    version: str
+    """The version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "intents": self.intents,
+            "is_builtin": self.is_builtin,
+            "is_current": self.is_current,
+            "name": self.name,
+            "purpose": self.purpose,
+            "state": self.state,
+            "title": self.title,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentMetric(Shown):
+    """Figures of one intent of one version of an agent on one day."""
+
+    agent: str
+    """The agent."""
+
+    cancelled: int
+    """Of these, cancelled."""
+
+    cost_micros: dict[str, int]
+    """What models cost, in micros by currency. Calls of unknown price are not in it."""
+
+    day: str
+    """The day by UTC on which the runs began: `2026-11-21`."""
+
+    failed: int
+    """Of these, failed."""
+
+    intent: str
+    """The intent."""
+
+    ok: int
+    """Of these, completed."""
+
+    p50_ms: int | None = None
+    """Median time from begin to end, in milliseconds; absent while none has ended."""
+
+    p95_ms: int | None = None
+    """Time that 95 of 100 ended within, in milliseconds."""
+
+    runs: int
+    """Runs that began."""
+
+    unpriced: int
+    """Calls of models whose price is not known."""
+
+    version: str
+    """Its version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "cancelled": self.cancelled,
+            "cost_micros": self.cost_micros,
+            "day": self.day,
+            "failed": self.failed,
+            "intent": self.intent,
+            "ok": self.ok,
+            "p50_ms": OMIT if self.p50_ms is None else self.p50_ms,
+            "p95_ms": OMIT if self.p95_ms is None else self.p95_ms,
+            "runs": self.runs,
+            "unpriced": self.unpriced,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentPlan(Shown):
+    """Work for several agents: a graph of nodes without circles."""
+
+    budget: Money | None = None
+    """Most money for models of the whole plan."""
+
+    goal: str = ""
+    """What it is for."""
+
+    nodes: list[PlanNode] = dataclasses.field(default_factory=lambda: [])
+    """The nodes, 1 to 200. Results are taken in this order."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "budget": OMIT if self.budget is None else self.budget,
+            "goal": self.goal,
+            "nodes": self.nodes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentQuotas(Shown):
+    """How much of an agent may be used."""
+
+    cost_per_month: Money | None = None
+    """Most money for models of a month by UTC."""
+
+    runs_per_day: int | None = None
+    """Most runs of a day by UTC."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cost_per_month": OMIT if self.cost_per_month is None else self.cost_per_month,
+            "runs_per_day": OMIT if self.runs_per_day is None else self.runs_per_day,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AgentRun(Shown):
     """The standing of one run. Its input, output and steps are in its log."""
@@ -498,11 +841,17 @@ class AgentRun(Shown):
     agent_version: int
     """Version of its program."""
 
+    budget: Money | None = None
+    """The most that models may cost in it and in the runs below it."""
+
     campaign_id: str | None = None
     """The campaign it works on."""
 
     cancel_asked: bool = False
     """True once its cancellation was asked for."""
+
+    depth: int | None = None
+    """How many runs are above it."""
 
     ended_at: datetime | None = None
     """When it ended."""
@@ -519,11 +868,17 @@ class AgentRun(Shown):
     input_hash: str
     """SHA-256 over the RFC 8785 form of the input, in hex."""
 
+    intent: str | None = None
+    """What is asked of the agent; absent in runs of older releases."""
+
     lease: RunLease | None = None
     """Who works on it."""
 
     origin: AgentsOrigin | None = None
     """`offline` when the offline model made a part of it."""
+
+    parent_run: str | None = None
+    """The run that started it."""
 
     person_id: str | None = None
     """The person it is about."""
@@ -533,6 +888,9 @@ class AgentRun(Shown):
 
     signals: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
     """Answers to waits that the run has not taken yet, by name of the wait."""
+
+    spec: RunSpec | None = None
+    """The description of the agent, for a program that is made from one."""
 
     started_at: datetime
     """When it was made."""
@@ -556,18 +914,23 @@ class AgentRun(Shown):
         return {
             "agent": self.agent,
             "agent_version": self.agent_version,
+            "budget": OMIT if self.budget is None else self.budget,
             "campaign_id": OMIT if self.campaign_id is None else self.campaign_id,
             "cancel_asked": self.cancel_asked,
+            "depth": OMIT if self.depth is None else self.depth,
             "ended_at": OMIT if self.ended_at is None else self.ended_at,
             "failure": OMIT if self.failure is None else self.failure,
             "id": self.id,
             "idempotency_key": OMIT if self.idempotency_key is None else self.idempotency_key,
             "input_hash": self.input_hash,
+            "intent": OMIT if self.intent is None else self.intent,
             "lease": OMIT if self.lease is None else self.lease,
             "origin": OMIT if self.origin is None else self.origin,
+            "parent_run": OMIT if self.parent_run is None else self.parent_run,
             "person_id": OMIT if self.person_id is None else self.person_id,
             "principal": self.principal,
             "signals": self.signals,
+            "spec": OMIT if self.spec is None else self.spec,
             "started_at": self.started_at,
             "status": self.status,
             "trace": OMIT if self.trace is None else self.trace,
@@ -679,6 +1042,122 @@ class AgentSessionPage(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentSpec(Shown):
+    """What an agent is. A version that was activated never changes."""
+
+    budget: Money | None = None
+    """Most money for models of one run."""
+
+    capabilities: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words that say what it can do."""
+
+    guardrails: Guardrails | None = None
+    """Checks of the texts it writes; none: they are not looked at here."""
+
+    handoff: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Intents of other agents that the model may have done, as `agent.intent`."""
+
+    health_probe: HealthProbe | None = None
+    """How its health is looked at, beside its tools being there."""
+
+    instructions: Prompt | None = None
+    """What the model is told; may read `agent`, `purpose`, `intent` and `task`. Needed when an intent
+    is done by a model.
+    """
+
+    intents: list[IntentSpec] = dataclasses.field(default_factory=lambda: [])
+    """What it can be asked for, 1 to 50."""
+
+    limits: Limits | None = None
+    """Bounds of one run."""
+
+    memory: MemoryUse | None = None
+    """Purposes of memory."""
+
+    name: str = ""
+    """`[a-z][a-z0-9_]*`, 1 to 40 characters: `brand_voice`."""
+
+    offline_plan: OfflinePlan | None = None
+    """What the offline model does in the place of a real one. An argument `$input` or `$input.field`
+    is taken from the input, `$step.field` from an earlier result.
+    """
+
+    output_checks: list[OutputCheck] = dataclasses.field(default_factory=lambda: [])
+    """Further checks of its answers."""
+
+    owner: str = ""
+    """Who answers for it."""
+
+    permissions: list[Permission] = dataclasses.field(default_factory=lambda: [])
+    """The rights it may use of those the caller has."""
+
+    purpose: str = ""
+    """What it is for, in a sentence."""
+
+    quotas: AgentQuotas | None = None
+    """How much of it may be used."""
+
+    route: str | None = None
+    """The route that chooses the model. Default: that of the hub."""
+
+    spaces: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Knowledge spaces it may read, by name or id. Empty: any the caller may."""
+
+    state: AgentState = "draft"
+    """Where this version stands."""
+
+    title: str = ""
+    """For people."""
+
+    tools: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Tools the model may call, by name."""
+
+    version: str = ""
+    """Semantic version: `1.2.0`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "budget": OMIT if self.budget is None else self.budget,
+            "capabilities": self.capabilities,
+            "guardrails": OMIT if self.guardrails is None else self.guardrails,
+            "handoff": self.handoff,
+            "health_probe": OMIT if self.health_probe is None else self.health_probe,
+            "instructions": OMIT if self.instructions is None else self.instructions,
+            "intents": self.intents,
+            "limits": OMIT if self.limits is None else self.limits,
+            "memory": OMIT if self.memory is None else self.memory,
+            "name": self.name,
+            "offline_plan": OMIT if self.offline_plan is None else self.offline_plan,
+            "output_checks": self.output_checks,
+            "owner": self.owner,
+            "permissions": self.permissions,
+            "purpose": self.purpose,
+            "quotas": OMIT if self.quotas is None else self.quotas,
+            "route": OMIT if self.route is None else self.route,
+            "spaces": self.spaces,
+            "state": self.state,
+            "title": self.title,
+            "tools": self.tools,
+            "version": self.version,
+        }
+
+
+AgentState: TypeAlias = Literal[
+    "draft",
+    "active",
+    "deprecated",
+    "disabled",
+]
+"""Where a version of an agent stands.
+
+- `draft`: It may still be changed and is not used.
+- `active`: It is used.
+- `deprecated`: A later version is used; runs that began with it end with it.
+- `disabled`: Nothing starts it any more.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AgentsFailure(Shown):
     """An error as a log keeps it: words, no cause, no personal values."""
 
@@ -750,6 +1229,50 @@ AgentsOrigin: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentsPlanStep(Shown):
+    """One step of a plan."""
+
+    after: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Steps whose results must be there first."""
+
+    args: Any = None
+    """Arguments; a string `$step` or `$step.field.0` takes a value from an earlier result."""
+
+    id: str
+    """Unique in the plan; also the id of its tool call."""
+
+    tool: str
+    """The tool to call."""
+
+    when: str | None = None
+    """Runs only when the value at this path is there and not false, null, 0 or empty."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "args": OMIT if self.args is None else self.args,
+            "id": self.id,
+            "tool": self.tool,
+            "when": OMIT if self.when is None else self.when,
+        }
+
+
+AgentsRole: TypeAlias = Literal[
+    "system",
+    "user",
+    "assistant",
+    "tool",
+]
+"""Who speaks.
+
+- `system`: Instructions of the host or the agent.
+- `user`: The caller.
+- `assistant`: The model.
+- `tool`: The result of a tool.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AiCitation(Shown):
     """A sentence of an answer that stands in a source."""
 
@@ -766,19 +1289,41 @@ class AiCitation(Shown):
         }
 
 
-AiRole: TypeAlias = Literal[
-    "system",
-    "user",
-    "assistant",
-    "tool",
-]
-"""Who speaks.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AiVectors(Shown):
+    """Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first)."""
 
-- `system`: Instructions of the host or the agent.
-- `user`: The caller.
-- `assistant`: The model.
-- `tool`: The result of a tool.
-"""
+    count: int
+    """How many vectors there are."""
+
+    dims: int
+    """Numbers of one vector."""
+
+    is_lexical: bool
+    """True when near vectors mean shared letters rather than shared meaning."""
+
+    is_offline: bool
+    """True when the offline embedder made them."""
+
+    model: str
+    """The embedder that made them; vectors of two embedders cannot be compared."""
+
+    origin: AgentsOrigin
+    """What they count as."""
+
+    packed: str
+    """The numbers in base64. Each vector has length 1; that of a text without words is all zeros."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "dims": self.dims,
+            "is_lexical": self.is_lexical,
+            "is_offline": self.is_offline,
+            "model": self.model,
+            "origin": self.origin,
+            "packed": self.packed,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -1225,6 +1770,31 @@ class AssetText(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Assigned(Shown):
+    """A variant that a unit gets."""
+
+    experiment: str
+    """The experiment."""
+
+    propensity: float
+    """The chance with which the unit got it, 0..=1."""
+
+    variant: int
+    """Index of the variant, from 0."""
+
+    version: int
+    """The version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "experiment": self.experiment,
+            "propensity": self.propensity,
+            "variant": self.variant,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Attribution(Shown):
     """What a draft was made from, so that a send can be explained."""
 
@@ -1491,6 +2061,51 @@ Basis: TypeAlias = Literal[
 - `implied_purchase`: Implied by a purchase (CASL); lapses.
 - `implied_inquiry`: Implied by an inquiry (CASL); lapses.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Benchmark(Shown):
+    """What a version of an agent came to."""
+
+    agent: str
+    """The agent."""
+
+    cost_micros: dict[str, int]
+    """What models cost, in micros by currency."""
+
+    p50_ms: int
+    """Median time of a case, in milliseconds."""
+
+    p95_ms: int
+    """Time that 95 of 100 cases ended within, in milliseconds."""
+
+    pass_rate: float
+    """Share of cases that passed, 0..=1."""
+
+    run: str
+    """The run over the set, for `evals.get_run` and `evals.compare`."""
+
+    score: Interval
+    """Mean score with its 95 % interval."""
+
+    unpriced: int
+    """Calls of models whose price is not known."""
+
+    version: str
+    """Its version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "cost_micros": self.cost_micros,
+            "p50_ms": self.p50_ms,
+            "p95_ms": self.p95_ms,
+            "pass_rate": self.pass_rate,
+            "run": self.run,
+            "score": self.score,
+            "unpriced": self.unpriced,
+            "version": self.version,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -2503,6 +3118,63 @@ class CampaignPartsSms(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CampaignPlanStep(Shown):
+    """One node of the plan."""
+
+    agent: str
+    """The agent that does it."""
+
+    at: datetime | None = None
+    """Not before this instant."""
+
+    depends_on: list[str]
+    """Keys of the steps that must be finished first."""
+
+    effect: CampaignStepEffect
+    """What it does to the world."""
+
+    est_cost: Money | None = None
+    """What it costs, when that is known before it runs."""
+
+    est_duration_ms: int
+    """How long it works, waits apart, in milliseconds."""
+
+    intent: str
+    """What that agent is asked for."""
+
+    key: str
+    """Unique inside the plan, such as `send.email.1`."""
+
+    kind: StepKind
+    """What sort of work it is."""
+
+    params: StepParams | None = None
+    """The particulars."""
+
+    title: str
+    """What it is, for people."""
+
+    undo: str | None = None
+    """How it is undone, if it can be."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "at": OMIT if self.at is None else self.at,
+            "depends_on": self.depends_on,
+            "effect": self.effect,
+            "est_cost": OMIT if self.est_cost is None else self.est_cost,
+            "est_duration_ms": self.est_duration_ms,
+            "intent": self.intent,
+            "key": self.key,
+            "kind": self.kind,
+            "params": OMIT if self.params is None else self.params,
+            "title": self.title,
+            "undo": OMIT if self.undo is None else self.undo,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CampaignPreferredTerm(Shown):
     """A term the brand prefers."""
 
@@ -2674,6 +3346,96 @@ CandidateStatus: TypeAlias = Literal[
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CaseChange(Shown):
+    """One case in both runs."""
+
+    baseline: float
+    """Its score in the baseline."""
+
+    candidate: float
+    """Its score in the candidate."""
+
+    case: str
+    """The case."""
+
+    is_passed: bool
+    """Whether it passes in the candidate."""
+
+    was_passed: bool
+    """Whether it passed in the baseline."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "baseline": self.baseline,
+            "candidate": self.candidate,
+            "case": self.case,
+            "is_passed": self.is_passed,
+            "was_passed": self.was_passed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CaseResult(Shown):
+    """What came of one case."""
+
+    case: str = ""
+    """The case."""
+
+    failure: AgentsFailure | None = None
+    """Why the replay failed, if it did."""
+
+    grades: list[Grade] = dataclasses.field(default_factory=lambda: [])
+    """The grades."""
+
+    hash: str = ""
+    """Hash of the case as it was then: only equal ones are compared."""
+
+    is_broken: bool = False
+    """True when the model gave no answer at all: nothing was measured."""
+
+    is_passed: bool = False
+    """True when every grade passed and the model could be reached."""
+
+    misses: list[Miss] = dataclasses.field(default_factory=lambda: [])
+    """What was asked and not recorded."""
+
+    model_calls: int = 0
+    """Calls of models."""
+
+    output: Any = None
+    """The output."""
+
+    score: float = 0.0
+    """Mean of its grades, 0..=1."""
+
+    tags: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Its tags."""
+
+    tokens: int = 0
+    """Tokens, put in and out."""
+
+    took_ms: int = 0
+    """How long it took to play, in milliseconds."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "case": self.case,
+            "failure": OMIT if self.failure is None else self.failure,
+            "grades": self.grades,
+            "hash": self.hash,
+            "is_broken": self.is_broken,
+            "is_passed": self.is_passed,
+            "misses": self.misses,
+            "model_calls": self.model_calls,
+            "output": OMIT if self.output is None else self.output,
+            "score": self.score,
+            "tags": self.tags,
+            "tokens": self.tokens,
+            "took_ms": self.took_ms,
+        }
+
+
 Casing: TypeAlias = Literal[
     "sentence",
     "title",
@@ -2768,7 +3530,9 @@ class Checkpoint(Shown):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ChunkOptions(Shown):
-    """Sizes of chunks, in tokens."""
+    """Sizes of chunks, in tokens: those of the space's embedder where it tells them, else by
+    `count_tokens`.
+    """
 
     max: int = 1000
     """Largest chunk, reached by tables and code only. Up to 8 000. Default: 1 000."""
@@ -2834,6 +3598,43 @@ class Compacted(Shown):
             "before_bytes": self.before_bytes,
             "blobs_removed": self.blobs_removed,
             "feed_removed": self.feed_removed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Comparison(Shown):
+    """What a comparison says."""
+
+    changed: list[CaseChange]
+    """Cases whose score or outcome changed, the worst change first."""
+
+    cost_micros: dict[str, int]
+    """Candidate minus baseline, in micros by currency."""
+
+    difference: Interval
+    """Candidate minus baseline over the pairs."""
+
+    pairs: int
+    """Pairs that were compared."""
+
+    tokens: int
+    """Candidate minus baseline."""
+
+    unpaired: list[str]
+    """Cases that are in one run only, that changed in between, or that a model gave no answer to."""
+
+    verdict: EvalsVerdict
+    """Whether the candidate is better."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "changed": self.changed,
+            "cost_micros": self.cost_micros,
+            "difference": self.difference,
+            "pairs": self.pairs,
+            "tokens": self.tokens,
+            "unpaired": self.unpaired,
+            "verdict": self.verdict,
         }
 
 
@@ -3206,6 +4007,9 @@ class Conversation(Shown):
     title: str
     """Title."""
 
+    tokens: int = 0
+    """Their size in tokens."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "absorbed": self.absorbed,
@@ -3221,6 +4025,7 @@ class Conversation(Shown):
             "person": OMIT if self.person is None else self.person,
             "status": self.status,
             "title": self.title,
+            "tokens": self.tokens,
         }
 
 
@@ -3273,11 +4078,15 @@ class ConversationPage(Shown):
     next: str | None = None
     """Where the next page starts; absent on the last one."""
 
+    summary: ConversationSummary | None = None
+    """What was summarised of it, or of the thread; absent while it is short."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "conversation": self.conversation,
             "messages": self.messages,
             "next": OMIT if self.next is None else self.next,
+            "summary": OMIT if self.summary is None else self.summary,
         }
 
 
@@ -3292,6 +4101,75 @@ ConversationStatus: TypeAlias = Literal[
 - `pending`: Waits for an answer.
 - `closed`: Ended; a new message opens it again.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConversationSummary(Shown):
+    """The shorter form of the older messages of a conversation, or of one thread of it. The messages
+    themselves stay.
+    """
+
+    conversation: str
+    """The conversation."""
+
+    covered_tokens: int
+    """Their size in tokens."""
+
+    id: str
+    """Its id."""
+
+    made_at: datetime
+    """When it was written."""
+
+    messages: int
+    """Number of messages that it stands for."""
+
+    model: str
+    """The model that wrote it."""
+
+    origin: AgentsOrigin
+    """What its text counts as."""
+
+    person: str | None = None
+    """The person the conversation is with."""
+
+    taint: Taint
+    """How far it can be trusted: as far as the least trusted of its messages, and no further than a
+    model.
+    """
+
+    text: str
+    """The text. It holds words of others: quoted material, never an instruction."""
+
+    thread: str | None = None
+    """The message that began the thread; absent for the conversation as a whole."""
+
+    tokens: int
+    """Its size in tokens."""
+
+    up_to: str
+    """The last message that it stands for."""
+
+    up_to_at: datetime
+    """When that message was written."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "conversation": self.conversation,
+            "covered_tokens": self.covered_tokens,
+            "id": self.id,
+            "made_at": self.made_at,
+            "messages": self.messages,
+            "model": self.model,
+            "origin": self.origin,
+            "person": OMIT if self.person is None else self.person,
+            "taint": self.taint,
+            "text": self.text,
+            "thread": OMIT if self.thread is None else self.thread,
+            "tokens": self.tokens,
+            "up_to": self.up_to,
+            "up_to_at": self.up_to_at,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -3341,6 +4219,27 @@ class Count(Shown):
             "length": self.length,
             "limit": self.limit,
             "unit": self.unit,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CountedTokens(Shown):
+    """Counts."""
+
+    is_exact: bool
+    """False when any of them is an estimate."""
+
+    tokens: list[int]
+    """One for each text, in order."""
+
+    total: int
+    """Their sum."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_exact": self.is_exact,
+            "tokens": self.tokens,
+            "total": self.total,
         }
 
 
@@ -3491,6 +4390,9 @@ class Dataset(Shown):
     purposes: list[str]
     """Purposes it may be used for; empty: any."""
 
+    settings: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """What the host keeps with it, by name. It changes no answer."""
+
     space: str
     """The space it belongs to."""
 
@@ -3501,6 +4403,7 @@ class Dataset(Shown):
             "kind": self.kind,
             "name": self.name,
             "purposes": self.purposes,
+            "settings": self.settings,
             "space": self.space,
         }
 
@@ -3625,6 +4528,23 @@ DedupeMode: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DiffLine(Shown):
+    """One line of a comparison."""
+
+    change: LineChange
+    """What became of it."""
+
+    text: str
+    """Its text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "change": self.change,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DiffPassage(Shown):
     """One passage that stands in one of the versions only."""
 
@@ -3645,6 +4565,36 @@ class DiffPassage(Shown):
         }
 
 
+Distance: TypeAlias = Literal[
+    "cosine",
+]
+"""How near two vectors are.
+
+- `cosine`: By the angle between them: every index compares vectors of length 1.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Divergence(Shown):
+    """Where two runs part."""
+
+    at: int
+    """The place among the calls, from 0."""
+
+    now: str | None = None
+    """The tool now."""
+
+    then: str | None = None
+    """The tool then; absent: there was no further call."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "now": OMIT if self.now is None else self.now,
+            "then": OMIT if self.then is None else self.then,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Document(Shown):
     """One version of a document."""
@@ -3660,6 +4610,9 @@ class Document(Shown):
 
     chunks: int
     """Number of chunks."""
+
+    consent_basis: str | None = None
+    """The consent or contract that allows to use it, where it needs one."""
 
     content_hash: str
     """Hash over its chunks, by which the indexes know whether they hold them."""
@@ -3715,6 +4668,9 @@ class Document(Shown):
     size_bytes: int
     """Size of the file."""
 
+    source: str | None = None
+    """Where it comes from, such as the address of a page; absent for an upload that did not say."""
+
     space: str
     """The space of the dataset."""
 
@@ -3745,6 +4701,7 @@ class Document(Shown):
             "blob": self.blob,
             "chars": self.chars,
             "chunks": self.chunks,
+            "consent_basis": OMIT if self.consent_basis is None else self.consent_basis,
             "content_hash": self.content_hash,
             "current": self.current,
             "dataset": self.dataset,
@@ -3763,6 +4720,7 @@ class Document(Shown):
             "parent_id": OMIT if self.parent_id is None else self.parent_id,
             "recipe": self.recipe,
             "size_bytes": self.size_bytes,
+            "source": OMIT if self.source is None else self.source,
             "space": self.space,
             "state": self.state,
             "tags": self.tags,
@@ -4200,6 +5158,198 @@ Escape: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EvalCase(Shown):
+    """One case."""
+
+    context: Snapshot | None = None
+    """What the replay knows of the world."""
+
+    expected: Any = None
+    """The output that is wanted, or a good one to compare with."""
+
+    from_run: str | None = None
+    """The run it was made from."""
+
+    graders: list[Grader] = dataclasses.field(default_factory=lambda: [])
+    """How the output is judged, 1 to 20."""
+
+    input: Any = None
+    """The input of the intent."""
+
+    intent: str = ""
+    """The intent of the agent."""
+
+    name: str = ""
+    """Its name, unique in the set, 1 to 100 bytes."""
+
+    tags: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words to choose cases by: `security`, `LLM01`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "context": OMIT if self.context is None else self.context,
+            "expected": OMIT if self.expected is None else self.expected,
+            "from_run": OMIT if self.from_run is None else self.from_run,
+            "graders": self.graders,
+            "input": OMIT if self.input is None else self.input,
+            "intent": self.intent,
+            "name": self.name,
+            "tags": self.tags,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EvalRun(Shown):
+    """One run over a set."""
+
+    agent: str = ""
+    """The agent."""
+
+    cost_micros: dict[str, int] = dataclasses.field(default_factory=lambda: {})
+    """What models cost, in micros by currency."""
+
+    ended_at: datetime = instant(0)
+    """When it ended."""
+
+    id: str = ""
+    """Its id."""
+
+    is_offline: bool = False
+    """True when the offline model made a part of it."""
+
+    is_recorded: bool = False
+    """True when the answers of the recorded runs were taken in the place of a model's."""
+
+    misses: int = 0
+    """Questions that nothing was recorded for, over all cases."""
+
+    models: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The model that was asked for, or those that answered: `provider/model`, sorted."""
+
+    pass_rate: float = 0.0
+    """Share of cases that passed, 0..=1."""
+
+    results: list[CaseResult] = dataclasses.field(default_factory=lambda: [])
+    """The cases by name."""
+
+    score: Interval | None = None
+    """Mean score with its 95 % interval over the cases."""
+
+    set: str = ""
+    """The set."""
+
+    started_at: datetime = instant(0)
+    """When it began."""
+
+    unpriced: int = 0
+    """Calls of models whose price is not known."""
+
+    version: str = ""
+    """Its version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "cost_micros": self.cost_micros,
+            "ended_at": self.ended_at,
+            "id": self.id,
+            "is_offline": self.is_offline,
+            "is_recorded": self.is_recorded,
+            "misses": self.misses,
+            "models": self.models,
+            "pass_rate": self.pass_rate,
+            "results": self.results,
+            "score": OMIT if self.score is None else self.score,
+            "set": self.set,
+            "started_at": self.started_at,
+            "unpriced": self.unpriced,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EvalSet(Shown):
+    """Cases for one agent."""
+
+    agent: str = ""
+    """The agent."""
+
+    cases: list[EvalCase] = dataclasses.field(default_factory=lambda: [])
+    """Its cases by name, at most 500."""
+
+    name: str = ""
+    """Its name, a path of `[a-z0-9_.-]`: `support/returns`."""
+
+    note: str | None = None
+    """What it is for."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "cases": self.cases,
+            "name": self.name,
+            "note": OMIT if self.note is None else self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EvalSetHead(Shown):
+    """A set as a list shows it."""
+
+    agent: str = ""
+    """The agent."""
+
+    cases: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Names of its cases, sorted."""
+
+    id: str = ""
+    """Its name."""
+
+    note: str | None = None
+    """What it is for."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "cases": self.cases,
+            "id": self.id,
+            "note": OMIT if self.note is None else self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EvalSetHeadPage(Shown):
+    """A page of a list."""
+
+    items: list[EvalSetHead]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
+        }
+
+
+EvalsVerdict: TypeAlias = Literal[
+    "better",
+    "worse",
+    "no_difference",
+    "too_few_cases",
+]
+"""What a difference of two runs says.
+
+- `better`: The whole interval is above 0.
+- `worse`: The whole interval is below 0.
+- `no_difference`: 0 lies inside of the interval.
+- `too_few_cases`: Fewer than five cases are in both.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Event(Shown):
     """Something that happened."""
 
@@ -4269,6 +5419,66 @@ class EventPage(Shown):
         }
 
 
+ExecuteMode: TypeAlias = Literal[
+    "sync",
+    "start",
+]
+"""Whether a call waits for the run.
+
+- `sync`: Until it ends or waits for somebody.
+- `start`: Not at all: workers of the queue `agents.run` drive it.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Executed(Shown):
+    """A run as its caller sees it."""
+
+    agent: str
+    """The agent."""
+
+    failure: AgentsFailure | None = None
+    """Why it failed."""
+
+    intent: str
+    """What it was asked for."""
+
+    is_offline: bool
+    """True when the offline model made a part of it."""
+
+    output: Any
+    """The output in the shape of the intent; null until it has one."""
+
+    run: str
+    """Id of the run, for `agents.get_run`, `runs.cancel` and `runs.signal`."""
+
+    status: RunStatus
+    """Where the run stands."""
+
+    summary: str
+    """One line for a reader."""
+
+    version: str
+    """Its version."""
+
+    wait_reason: str | None = None
+    """What it waits for, in one word."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "failure": OMIT if self.failure is None else self.failure,
+            "intent": self.intent,
+            "is_offline": self.is_offline,
+            "output": self.output,
+            "run": self.run,
+            "status": self.status,
+            "summary": self.summary,
+            "version": self.version,
+            "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Exemplar(Shown):
     """A text that shows how the brand sounds, or how it must not sound."""
@@ -4284,6 +5494,54 @@ class Exemplar(Shown):
             "on_brand": self.on_brand,
             "text": self.text,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ExperimentReport(Shown):
+    """What a test says so far."""
+
+    is_split_broken: bool
+    """True when that chance is below 0.001: something is wrong with the test, and no winner is named."""
+
+    key: str
+    """Its key."""
+
+    reason: str
+    """Why, or why not yet: `decided`, `split_broken`, `min_sample`, `min_days`, `no_difference`."""
+
+    split_p: float | None = None
+    """The chance of a split so uneven under the weights; absent below 100 exposures."""
+
+    status: ExperimentStatus
+    """Where it stands."""
+
+    variants: list[VariantReport]
+    """Its variants."""
+
+    winner: str | None = None
+    """The variant that won; absent while none has."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_split_broken": self.is_split_broken,
+            "key": self.key,
+            "reason": self.reason,
+            "split_p": OMIT if self.split_p is None else self.split_p,
+            "status": self.status,
+            "variants": self.variants,
+            "winner": OMIT if self.winner is None else self.winner,
+        }
+
+
+ExperimentStatus: TypeAlias = Literal[
+    "running",
+    "stopped",
+]
+"""Where an experiment stands.
+
+- `running`: Units are assigned.
+- `stopped`: It is over.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -4356,6 +5614,27 @@ class ExportReport(Shown):
         return {
             "records": self.records,
             "size_bytes": self.size_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ExportedPrompt(Shown):
+    """One prompt of a bundle."""
+
+    labels: dict[str, int] = dataclasses.field(default_factory=lambda: {})
+    """The version of each label."""
+
+    name: str = ""
+    """Its name."""
+
+    versions: list[PromptVersion] = dataclasses.field(default_factory=lambda: [])
+    """Its versions from 1 on, without gaps."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels,
+            "name": self.name,
+            "versions": self.versions,
         }
 
 
@@ -4531,6 +5810,31 @@ class Forgotten(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FoundPrompt(Shown):
+    """A prompt as it was asked for."""
+
+    assigned: Assigned | None = None
+    """The variant of the experiment that chose it."""
+
+    hash: str
+    """SHA-256 of it, in hex."""
+
+    is_fallback: bool
+    """True when it is the caller's own fallback."""
+
+    prompt: Prompt
+    """The prompt."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "assigned": OMIT if self.assigned is None else self.assigned,
+            "hash": self.hash,
+            "is_fallback": self.is_fallback,
+            "prompt": self.prompt,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Frequency(Shown):
     """The most messages a person wants on a channel."""
 
@@ -4582,6 +5886,56 @@ class FusionRrf(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GateAnswer(Shown):
+    """Whether a run may pass."""
+
+    bounds: list[GateBound]
+    """The bounds in the order they are declared in."""
+
+    exit_code: int
+    """For the process of a pipeline: 0 or 1."""
+
+    is_ok: bool
+    """Whether every bound holds."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bounds": self.bounds,
+            "exit_code": self.exit_code,
+            "is_ok": self.is_ok,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GateBound(Shown):
+    """One bound."""
+
+    bound: str
+    """Its word: `min_score`."""
+
+    cases: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Which cases break it, where it is about cases."""
+
+    found: float
+    """What was found."""
+
+    is_ok: bool
+    """Whether it holds."""
+
+    wanted: float
+    """What is wanted."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "bound": self.bound,
+            "cases": self.cases,
+            "found": self.found,
+            "is_ok": self.is_ok,
+            "wanted": self.wanted,
+        }
+
+
 GateDecision: TypeAlias = Literal[
     "allow",
     "defer",
@@ -4629,6 +5983,49 @@ class GateVerdict(Shown):
             "reasons": self.reasons,
             "rule": OMIT if self.rule is None else self.rule,
             "until": OMIT if self.until is None else self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GeneratedImages(Shown):
+    """What the model made."""
+
+    cost: ModelCost | None = None
+    """What it cost by the model table; absent when no price is known, which does not mean that it was
+    free.
+    """
+
+    images: list[StoredImage]
+    """The pictures, in the order they came."""
+
+    is_offline: bool
+    """True when the offline model made them."""
+
+    model: str
+    """The model that answered."""
+
+    origin: AgentsOrigin
+    """What the pictures count as."""
+
+    provider: str
+    """The provider that answered."""
+
+    usage: Usage
+    """Tokens used."""
+
+    warnings: list[AiWarning] = dataclasses.field(default_factory=lambda: [])
+    """What was left out."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cost": OMIT if self.cost is None else self.cost,
+            "images": self.images,
+            "is_offline": self.is_offline,
+            "model": self.model,
+            "origin": self.origin,
+            "provider": self.provider,
+            "usage": self.usage,
+            "warnings": self.warnings,
         }
 
 
@@ -4713,6 +6110,259 @@ class Given(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Grade(Shown):
+    """One grade."""
+
+    grader: str
+    """Word of the grader: `exact`."""
+
+    is_passed: bool
+    """Whether it is good enough."""
+
+    score: float
+    """0..=1."""
+
+    why: str | None = None
+    """Why, without the values themselves where they may be long."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "grader": self.grader,
+            "is_passed": self.is_passed,
+            "score": self.score,
+            "why": OMIT if self.why is None else self.why,
+        }
+
+
+Grader: TypeAlias = "GraderExact | GraderSchema | GraderRegex | GraderContains | GraderNumeric | GraderCode | GraderGuardrail | GraderCitations | GraderJudge | GraderNoEffect | GraderNoLeak"
+"""How an output is judged. A `path` is dotted, with numbers for places in a list: `items.0.text`;
+empty: the whole output.
+
+One of these; `grader` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderCitations(Shown):
+    """What it cites was read in this run: ids that a tool answered, and quotes word by word."""
+
+    grader: Literal["citations"] = "citations"
+
+    least: int = 0
+    """Fewest citations."""
+
+    path: str
+    """The place of the list: ids, or objects with `source`, `id` or `chunk`, and perhaps `quote`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "grader": self.grader,
+            "least": self.least,
+            "path": self.path,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderCode(Shown):
+    """A function of the host says: a tool that takes `input`, `output` and `expected` and answers
+    true, false, a number of 0..=1, or an object with `score` and `why`.
+    """
+
+    function: str
+    """Name of the tool."""
+
+    grader: Literal["code"] = "code"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "function": self.function,
+            "grader": self.grader,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderContains(Shown):
+    """A text holds a phrase, small and capital letters alike."""
+
+    absent: bool = False
+    """True: it must not be there."""
+
+    grader: Literal["contains"] = "contains"
+
+    path: str = ""
+    """The place."""
+
+    text: str
+    """The phrase."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "absent": self.absent,
+            "grader": self.grader,
+            "path": self.path,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderExact(Shown):
+    """It equals what is expected, there."""
+
+    grader: Literal["exact"] = "exact"
+
+    path: str = ""
+    """The place."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "grader": self.grader,
+            "path": self.path,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderGuardrail(Shown):
+    """No guardrail blocks a text of it."""
+
+    channel: str = ""
+    """The channel whose rules hold; empty: none."""
+
+    grader: Literal["guardrail"] = "guardrail"
+
+    must_not_say: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that must not appear."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "channel": self.channel,
+            "grader": self.grader,
+            "must_not_say": self.must_not_say,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderJudge(Shown):
+    """A model says whether it is at least as good as what is expected: two votes, the second with the
+    places swapped. Offline, rules say it.
+    """
+
+    grader: Literal["judge"] = "judge"
+
+    model: str | None = None
+    """The model, as `provider/model`. Default: that of the hub."""
+
+    rubric: str
+    """What makes an answer good."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "grader": self.grader,
+            "model": OMIT if self.model is None else self.model,
+            "rubric": self.rubric,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderNoEffect(Shown):
+    """No tool was asked for that changes or sends anything, memory included."""
+
+    allow: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Tools that may."""
+
+    grader: Literal["no_effect"] = "no_effect"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "allow": self.allow,
+            "grader": self.grader,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderNoLeak(Shown):
+    """No secret and no text of the instructions is in the output or in what tools were asked."""
+
+    grader: Literal["no_leak"] = "no_leak"
+
+    secrets: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Words that must stay inside, beside what looks like a key or token."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "grader": self.grader,
+            "secrets": self.secrets,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderNumeric(Shown):
+    """A number is near another: within `abs`, or within the share `rel` of it."""
+
+    abs: float = 0.0
+    """Largest difference."""
+
+    grader: Literal["numeric"] = "numeric"
+
+    path: str
+    """The place."""
+
+    rel: float = 0.0
+    """Largest difference as a share, 0..=1."""
+
+    value: float | None = None
+    """The number. Default: the expected output at the same place."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "abs": self.abs,
+            "grader": self.grader,
+            "path": self.path,
+            "rel": self.rel,
+            "value": OMIT if self.value is None else self.value,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderRegex(Shown):
+    """A text matches a regular expression."""
+
+    absent: bool = False
+    """True: it must not match."""
+
+    grader: Literal["regex"] = "regex"
+
+    path: str = ""
+    """The place."""
+
+    pattern: str
+    """The expression, without lookaround and backreferences."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "absent": self.absent,
+            "grader": self.grader,
+            "path": self.path,
+            "pattern": self.pattern,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class GraderSchema(Shown):
+    """It has the shape of a JSON Schema."""
+
+    grader: Literal["schema"] = "schema"
+
+    schema: Any = None
+    """The schema. Null: that of the intent."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "grader": self.grader,
+            "schema": OMIT if self.schema is None else self.schema,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Greeting(Shown):
     """A greeting in two forms. The sender renders `personal` when the person's first name is known,
     else `general`; neither a name nor an open variable ever stands in a sent text by accident.
@@ -4728,6 +6378,23 @@ class Greeting(Shown):
         return {
             "general": self.general,
             "personal": self.personal,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Guardrails(Shown):
+    """What the texts of an answer are checked for before it is given out."""
+
+    channel: str = ""
+    """The channel whose rules hold: `email`, `sms`, `x`, ...; empty: no channel."""
+
+    must_not_say: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Phrases that must not appear."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "channel": self.channel,
+            "must_not_say": self.must_not_say,
         }
 
 
@@ -4795,6 +6462,23 @@ HealResult: TypeAlias = Literal[
 - `unchanged`: It is not.
 - `failed`: The recipe itself failed.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HealthProbe(Shown):
+    """An intent that is called to see whether an agent works. It may only read."""
+
+    input: Any = None
+    """Its input."""
+
+    intent: str
+    """The intent; done by an operation that computes or reads."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input": OMIT if self.input is None else self.input,
+            "intent": self.intent,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -4964,6 +6648,9 @@ class Hit(Shown):
     citation: str
     """Where it stands, for people: title, page and headings."""
 
+    consent_basis: str | None = None
+    """The consent or contract that allows to use it, where it needs one."""
+
     context: str | None = None
     """Header of the table that the chunk continues."""
 
@@ -4976,6 +6663,9 @@ class Hit(Shown):
     heading_path: list[str]
     """Headings above the chunk, outermost first."""
 
+    language: str | None = None
+    """ISO 639-1 code of its language, if known."""
+
     name: str
     """File name of the document."""
 
@@ -4987,6 +6677,9 @@ class Hit(Shown):
 
     score: float
     """Joined score; larger is better, at most 1 for `blend`."""
+
+    source: str | None = None
+    """Where its document comes from, such as the address of a page."""
 
     space: str
     """Its space."""
@@ -5018,14 +6711,17 @@ class Hit(Shown):
             "byte_start": self.byte_start,
             "chunk": self.chunk,
             "citation": self.citation,
+            "consent_basis": OMIT if self.consent_basis is None else self.consent_basis,
             "context": OMIT if self.context is None else self.context,
             "dataset": self.dataset,
             "document": self.document,
             "heading_path": self.heading_path,
+            "language": OMIT if self.language is None else self.language,
             "name": self.name,
             "page": OMIT if self.page is None else self.page,
             "rerank_score": OMIT if self.rerank_score is None else self.rerank_score,
             "score": self.score,
+            "source": OMIT if self.source is None else self.source,
             "space": self.space,
             "text": self.text,
             "text_part": OMIT if self.text_part is None else self.text_part,
@@ -5150,6 +6846,23 @@ class IdentityView(Shown):
             "verification": OMIT if self.verification is None else self.verification,
             "verified": self.verified,
         }
+
+
+ImageFormat: TypeAlias = Literal[
+    "png",
+    "jpeg",
+    "webp",
+    "gif",
+    "svg",
+]
+"""How a picture is written.
+
+- `png`: PNG.
+- `jpeg`: JPEG.
+- `webp`: WebP.
+- `gif`: GIF.
+- `svg`: SVG.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -5294,6 +7007,27 @@ class Imported(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ImportedPrompts(Shown):
+    """What an import did."""
+
+    known: int
+    """Versions that were there already."""
+
+    labels: int
+    """Labels that moved."""
+
+    versions: int
+    """Versions that were new."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "known": self.known,
+            "labels": self.labels,
+            "versions": self.versions,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Instant(Shown):
     """One instant of a preview."""
 
@@ -5315,6 +7049,99 @@ class Instant(Shown):
             "local": self.local,
             "note": OMIT if self.note is None else self.note,
             "offset": self.offset,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class IntentLine(Shown):
+    """One intent of a list."""
+
+    address: str
+    """`agent.intent`, as `agents.execute` takes it."""
+
+    doc: str
+    """What it does."""
+
+    effect_max: EffectClass
+    """The most it does to the world."""
+
+    is_model: bool
+    """True when a model works on it; else it is one operation."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "address": self.address,
+            "doc": self.doc,
+            "effect_max": self.effect_max,
+            "is_model": self.is_model,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class IntentSpec(Shown):
+    """One thing an agent can be asked for."""
+
+    cost_hint: Money | None = None
+    """What one run costs about, when that is known."""
+
+    doc: str = ""
+    """What it does and when to ask for it; what free text is compared with."""
+
+    effect_max: EffectClass = "idempotent"
+    """The most it does to the world. A tool that does more is not shown to the model."""
+
+    examples: list[Any] = dataclasses.field(default_factory=lambda: [])
+    """Inputs that fit."""
+
+    fixed: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """Fields of the operation's input that are given by the intent and not by the caller."""
+
+    input_schema: Any = None
+    """JSON Schema of the input, an object. Null: that of the operation without the fixed fields."""
+
+    name: str = ""
+    """Unique in the agent, `[a-z0-9_]`, 1 to 40 characters: `plan`."""
+
+    operation: str | None = None
+    """The operation that does it. Without one a model works on it with the agent's instructions and
+    tools.
+    """
+
+    output_schema: Any = None
+    """JSON Schema of the output. Null: that of the operation, else an object with the field `text`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cost_hint": OMIT if self.cost_hint is None else self.cost_hint,
+            "doc": self.doc,
+            "effect_max": self.effect_max,
+            "examples": self.examples,
+            "fixed": self.fixed,
+            "input_schema": OMIT if self.input_schema is None else self.input_schema,
+            "name": self.name,
+            "operation": OMIT if self.operation is None else self.operation,
+            "output_schema": OMIT if self.output_schema is None else self.output_schema,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Interval(Shown):
+    """A mean with its 95 % interval."""
+
+    hi: float = 0.0
+    """Its upper bound."""
+
+    lo: float = 0.0
+    """Its lower bound."""
+
+    mean: float = 0.0
+    """The mean."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "hi": self.hi,
+            "lo": self.lo,
+            "mean": self.mean,
         }
 
 
@@ -5799,6 +7626,43 @@ class Kpi(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LabelMove(Shown):
+    """One move of a label."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who moved it."""
+
+    from_: int | None = None
+    """The version before; none: the label was new."""
+
+    is_rollback: bool = False
+    """True when it was taken back."""
+
+    label: str
+    """The label."""
+
+    reason: str | None = None
+    """Why, if that was said."""
+
+    to: int
+    """The version after."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "by": self.by,
+            "from": OMIT if self.from_ is None else self.from_,
+            "is_rollback": self.is_rollback,
+            "label": self.label,
+            "reason": OMIT if self.reason is None else self.reason,
+            "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LaunchOutcome(Shown):
     """What a launch made. Sends that were there already are not counted again."""
 
@@ -6012,6 +7876,46 @@ class LimitRow(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Limits(Shown):
+    """Bounds of one run. Reaching one ends it with `BudgetExceeded`, code `limit_reached`, and what it
+    has so far.
+    """
+
+    live_tokens: int = 200000
+    """Most tokens of one model request. Default 200 000."""
+
+    model_calls: int = 50
+    """Most calls of models. Default 50."""
+
+    tool_calls: int = 100
+    """Most calls of tools. Default 100."""
+
+    wall_ms: int = 3600000
+    """Most time, without waits, in milliseconds. Default one hour."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "live_tokens": self.live_tokens,
+            "model_calls": self.model_calls,
+            "tool_calls": self.tool_calls,
+            "wall_ms": self.wall_ms,
+        }
+
+
+LineChange: TypeAlias = Literal[
+    "same",
+    "removed",
+    "added",
+]
+"""What became of a line.
+
+- `same`: It is in both.
+- `removed`: It was taken out.
+- `added`: It was put in.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LineFault(Shown):
     """A line that was not taken."""
 
@@ -6067,6 +7971,31 @@ class ListedModel(Shown):
             "is_in_use": self.is_in_use,
             "is_own": self.is_own,
             "row": self.row,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MadePlan(Shown):
+    """A plan that was made."""
+
+    faults: list[PlanFault] = dataclasses.field(default_factory=lambda: [])
+    """Everything that keeps it from running, by field."""
+
+    hash: str
+    """What an approval is bound to."""
+
+    plan: AgentPlan
+    """The plan."""
+
+    totals: PlanTotals | None = None
+    """What it comes to; absent while it has faults."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "faults": self.faults,
+            "hash": self.hash,
+            "plan": self.plan,
+            "totals": OMIT if self.totals is None else self.totals,
         }
 
 
@@ -6462,6 +8391,23 @@ class MemorySubject(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MemoryUse(Shown):
+    """Purposes under which an agent reads and writes memory. An empty list: any."""
+
+    read: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Purposes of `memory.search`."""
+
+    write: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Purposes of `memory.add`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "read": self.read,
+            "write": self.write,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class MergeCandidate(Shown):
     """Two people that may be one."""
 
@@ -6790,10 +8736,15 @@ class MigrationPlan(Shown):
     """The work of a move."""
 
     chars: int
-    """Characters to embed, about four to a token."""
+    """Characters to embed."""
 
     chunks: int
     """Chunks to embed."""
+
+    cost: ModelCost | None = None
+    """What they cost by the model table; absent when no price is known, which does not mean that it is
+    free.
+    """
 
     documents: int
     """Documents to embed."""
@@ -6804,13 +8755,41 @@ class MigrationPlan(Shown):
     space: Space
     """The space as it is now."""
 
+    tokens: int
+    """Tokens to embed, estimated on the high side: four characters to a token, and what chunks repeat
+    of each other.
+    """
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "chars": self.chars,
             "chunks": self.chunks,
+            "cost": OMIT if self.cost is None else self.cost,
             "documents": self.documents,
             "job": OMIT if self.job is None else self.job,
             "space": self.space,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Miss(Shown):
+    """A question of the replay that nothing was recorded for."""
+
+    args: Any
+    """What it was asked."""
+
+    call: str
+    """The call: `turn/1/0`."""
+
+    tool: str
+    """The tool, or `model`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "args": self.args,
+            "call": self.call,
+            "tool": self.tool,
         }
 
 
@@ -6967,6 +8946,79 @@ class ModelRow(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModeratedTexts(Shown):
+    """Verdicts."""
+
+    cost: ModelCost | None = None
+    """What it cost by the model table; absent when no price is known, which does not mean that it was
+    free.
+    """
+
+    is_offline: bool
+    """True when word lists judged."""
+
+    model: str
+    """The model that answered."""
+
+    origin: AgentsOrigin
+    """Who judged."""
+
+    provider: str
+    """The provider that answered."""
+
+    usage: Usage
+    """Tokens used, an estimate: providers do not count them here."""
+
+    verdicts: list[ModerationVerdict]
+    """One for each text, in order."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cost": OMIT if self.cost is None else self.cost,
+            "is_offline": self.is_offline,
+            "model": self.model,
+            "origin": self.origin,
+            "provider": self.provider,
+            "usage": self.usage,
+            "verdicts": self.verdicts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModerationCategory(Shown):
+    """One category of a verdict."""
+
+    is_flagged: bool
+    """True when the model finds it there."""
+
+    score: float | None = None
+    """How sure it is, 0..=1; absent when the model gave no number."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_flagged": self.is_flagged,
+            "score": OMIT if self.score is None else self.score,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ModerationVerdict(Shown):
+    """What a model finds in one input."""
+
+    categories: dict[str, ModerationCategory]
+    """By the provider's words, such as `hate` and `violence/graphic`. New ones may come at any time."""
+
+    is_flagged: bool
+    """True when any category is flagged."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "categories": self.categories,
+            "is_flagged": self.is_flagged,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Money(Shown):
     """An amount in minor units (cents) of one currency."""
 
@@ -6980,6 +9032,56 @@ class Money(Shown):
         return {
             "currency": self.currency,
             "minor": self.minor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NamedPrompt(Shown):
+    """A named prompt: its labels and its draft."""
+
+    draft: PromptDraft | None = None
+    """What is not published yet."""
+
+    id: str = ""
+    """Its name, a path: `voice/acme/newsletter/email`."""
+
+    kind: PromptKind = "text"
+    """What it is made of."""
+
+    labels: dict[str, int] = dataclasses.field(default_factory=lambda: {})
+    """The version of each label."""
+
+    latest: int = 0
+    """Its newest version; 0 while there is only a draft. The label `latest` names it."""
+
+    moves: list[LabelMove] = dataclasses.field(default_factory=lambda: [])
+    """The last 200 moves of labels, oldest first."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "draft": OMIT if self.draft is None else self.draft,
+            "id": self.id,
+            "kind": self.kind,
+            "labels": self.labels,
+            "latest": self.latest,
+            "moves": self.moves,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NamedPromptPage(Shown):
+    """A page of a list."""
+
+    items: list[NamedPrompt]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -7103,6 +9205,188 @@ class NewRule(Shown):
         }
 
 
+NodeFailure: TypeAlias = "NodeFailureFail | NodeFailureSkip | NodeFailureFallback | NodeFailureAsk"
+"""What happens when a node has failed for good.
+
+One of these; `on_failure` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeFailureAsk(Shown):
+    """The plan waits until somebody retries or skips the node."""
+
+    on_failure: Literal["ask"] = "ask"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "on_failure": self.on_failure,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeFailureFail(Shown):
+    """The plan fails; what has ended well is undone where it can be."""
+
+    on_failure: Literal["fail"] = "fail"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "on_failure": self.on_failure,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeFailureFallback(Shown):
+    """Another intent takes the same input."""
+
+    agent: str
+    """The other agent."""
+
+    intent: str
+    """Its intent."""
+
+    on_failure: Literal["fallback"] = "fallback"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "intent": self.intent,
+            "on_failure": self.on_failure,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeFailureSkip(Shown):
+    """The node is skipped."""
+
+    on_failure: Literal["skip"] = "skip"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "on_failure": self.on_failure,
+        }
+
+
+NodeJoin: TypeAlias = "NodeJoinAll | NodeJoinAny | NodeJoinQuorum | NodeJoinFirstOk"
+"""When a node may begin, by what it depends on.
+
+One of these; `join` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeJoinAll(Shown):
+    """Each has ended, well or skipped."""
+
+    join: Literal["all"] = "all"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "join": self.join,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeJoinAny(Shown):
+    """One has ended, well or not."""
+
+    join: Literal["any"] = "any"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "join": self.join,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeJoinFirstOk(Shown):
+    """The first in the order of the plan that ended well is enough."""
+
+    join: Literal["first_ok"] = "first_ok"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "join": self.join,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeJoinQuorum(Shown):
+    """So many have ended well."""
+
+    join: Literal["quorum"] = "quorum"
+
+    n: int
+    """How many, 1 or more."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "join": self.join,
+            "n": self.n,
+        }
+
+
+NodeState: TypeAlias = Literal[
+    "pending",
+    "running",
+    "waiting",
+    "done",
+    "failed",
+    "skipped",
+    "asked",
+    "undone",
+]
+"""Where a node is.
+
+- `pending`: It has not begun, or is to begin again.
+- `running`: Its run is under way.
+- `waiting`: Its run waits for somebody.
+- `done`: It ended well.
+- `failed`: It failed, and with it the plan.
+- `skipped`: The plan goes on without it.
+- `asked`: It failed, and somebody is to retry or skip it.
+- `undone`: It ended well and was taken back.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NodeView(Shown):
+    """Where one node of a plan is."""
+
+    address: str
+    """The intent it was written for, as `agent.intent`."""
+
+    failure: AgentsFailure | None = None
+    """Why it failed last."""
+
+    id: str
+    """Its id."""
+
+    output: Any
+    """What it gave; null until it ended well."""
+
+    run: str | None = None
+    """Its latest run."""
+
+    state: NodeState
+    """Where it is."""
+
+    tries: int
+    """Runs so far."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "address": self.address,
+            "failure": OMIT if self.failure is None else self.failure,
+            "id": self.id,
+            "output": self.output,
+            "run": OMIT if self.run is None else self.run,
+            "state": self.state,
+            "tries": self.tries,
+        }
+
+
 Objective: TypeAlias = Literal[
     "awareness",
     "traffic",
@@ -7123,13 +9407,60 @@ Objective: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OfflineCard(Shown):
+    """A card for the offline model: words, laid out on colours. It draws no photograph."""
+
+    colors: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Colours of the brand, `#rrggbb`, at most 8. Default: dark grey and white."""
+
+    font: str | None = None
+    """A font of the viewer's: letters, digits, blanks and hyphens. Default: the viewer's sans-serif."""
+
+    footer: str | None = None
+    """What stands at the foot, at most 400 characters."""
+
+    text: str | None = None
+    """What stands under it, at most 400 characters."""
+
+    title: str = ""
+    """What stands large; 1 to 400 characters."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "colors": self.colors,
+            "font": OMIT if self.font is None else self.font,
+            "footer": OMIT if self.footer is None else self.footer,
+            "text": OMIT if self.text is None else self.text,
+            "title": self.title,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OfflinePlan(Shown):
+    """A fixed plan of tool calls without cycles, and the template of what to say when it is through."""
+
+    answer: str = ""
+    """The template of the last answer; it sees the results by step id."""
+
+    steps: list[AgentsPlanStep]
+    """The steps."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "answer": self.answer,
+            "steps": self.steps,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OfflineTemplate(Shown):
     """A template with seeded choices, filled from `vars`.
 
     Beside the strict template language (see the `prompt` room) a template here has: - `pick([a, b,
     c])`: one of them, drawn from the seed of the request and the number of the variant; -
     `shuffle([a, b, c])`: all of them in a drawn order; - `chance(0.3)`: true in three of ten draws;
-    - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ.
+    - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ; -
+    `json(value)`: the value as JSON, for answers of a schema.
     """
 
     max_chars: int | None = None
@@ -7278,6 +9609,41 @@ class OperationLine(Shown):
             "stability": self.stability,
             "undo": OMIT if self.undo is None else self.undo,
             "version": self.version,
+        }
+
+
+OutputCheck: TypeAlias = "OutputCheckFiguresHaveSource | OutputCheckMaxChars"
+"""A check of an answer.
+
+One of these; `check` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OutputCheckFiguresHaveSource(Shown):
+    """Every figure of two digits or more stands in the input or in the answer of a tool."""
+
+    check: Literal["figures_have_source"] = "figures_have_source"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OutputCheckMaxChars(Shown):
+    """No text of the answer is longer."""
+
+    chars: int
+    """Characters."""
+
+    check: Literal["max_chars"] = "max_chars"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "chars": self.chars,
+            "check": self.check,
         }
 
 
@@ -7809,7 +10175,7 @@ class Plan(Shown):
     schedule: list[ScheduleEntry]
     """What happens when, earliest first."""
 
-    steps: list[PlanStep]
+    steps: list[CampaignPlanStep]
     """The steps, each after all it depends on."""
 
     version: int
@@ -7828,6 +10194,48 @@ class Plan(Shown):
             "schedule": self.schedule,
             "steps": self.steps,
             "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanEffect(Shown):
+    """Something a plan would do."""
+
+    address: str
+    """`agent.intent`."""
+
+    can_undo: bool
+    """True when it can be taken back."""
+
+    effect: EffectClass
+    """The most it does to the world."""
+
+    node: str
+    """The node."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "address": self.address,
+            "can_undo": self.can_undo,
+            "effect": self.effect,
+            "node": self.node,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanFault(Shown):
+    """What keeps a plan from running."""
+
+    field: str
+    """Where, as a path of the plan: `nodes[2].input.id`."""
+
+    message: str
+    """What was expected and what to do."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "field": self.field,
+            "message": self.message,
         }
 
 
@@ -7865,59 +10273,151 @@ class PlanLine(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PlanStep(Shown):
-    """One node of the plan."""
+class PlanNode(Shown):
+    """One piece of work in a plan."""
 
-    agent: str
+    agent: str = ""
     """The agent that does it."""
 
-    at: datetime | None = None
-    """Not before this instant."""
+    cost_estimate: Money | None = None
+    """What it costs about. Default: the hint of its intent, if it has one."""
 
-    depends_on: list[str]
-    """Keys of the steps that must be finished first."""
+    depends_on: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Nodes that come before it, beside those its input refers to."""
 
-    effect: CampaignStepEffect
-    """What it does to the world."""
+    effect_max: EffectClass | None = None
+    """The most it may do to the world. Default: what its intent does."""
 
-    est_cost: Money | None = None
-    """What it costs, when that is known before it runs."""
+    failure: NodeFailure | None = None
+    """What its failure does."""
 
-    est_duration_ms: int
-    """How long it works, waits apart, in milliseconds."""
+    id: str = ""
+    """Unique in the plan: `[a-z][a-z0-9_]*`, 1 to 40 characters."""
 
-    intent: str
-    """What that agent is asked for."""
+    input: Any = None
+    """The input of the intent, an object. A text `{{node.output.field}}` is replaced by that value;
+    inside a longer text, by its words.
+    """
 
-    key: str
-    """Unique inside the plan, such as `send.email.1`."""
+    intent: str = ""
+    """What the agent is asked for."""
 
-    kind: StepKind
-    """What sort of work it is."""
+    optional: bool = False
+    """True when the plan goes on without it; its failure counts as skipped."""
 
-    params: StepParams | None = None
-    """The particulars."""
+    undo: Undo | None = None
+    """How it is taken back."""
 
-    title: str
-    """What it is, for people."""
-
-    undo: str | None = None
-    """How it is undone, if it can be."""
+    when: NodeJoin | None = None
+    """When it may begin."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
             "agent": self.agent,
-            "at": OMIT if self.at is None else self.at,
+            "cost_estimate": OMIT if self.cost_estimate is None else self.cost_estimate,
             "depends_on": self.depends_on,
-            "effect": self.effect,
-            "est_cost": OMIT if self.est_cost is None else self.est_cost,
-            "est_duration_ms": self.est_duration_ms,
+            "effect_max": OMIT if self.effect_max is None else self.effect_max,
+            "failure": OMIT if self.failure is None else self.failure,
+            "id": self.id,
+            "input": OMIT if self.input is None else self.input,
             "intent": self.intent,
-            "key": self.key,
-            "kind": self.kind,
-            "params": OMIT if self.params is None else self.params,
-            "title": self.title,
+            "optional": self.optional,
             "undo": OMIT if self.undo is None else self.undo,
+            "when": OMIT if self.when is None else self.when,
+        }
+
+
+PlanShape: TypeAlias = Literal[
+    "chain",
+    "parallel",
+]
+"""How the tasks of a plan follow each other.
+
+- `chain`: One after the other.
+- `parallel`: All at once.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanTask(Shown):
+    """One piece of work for a plan that is made."""
+
+    id: str | None = None
+    """Id of the node. Default: `step_1`, `step_2` and so on."""
+
+    input: Any = None
+    """Its input. In a chain, `{{previous.output.field}}` refers to the task before."""
+
+    intent: str = ""
+    """The intent, as `agent.intent`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": OMIT if self.id is None else self.id,
+            "input": OMIT if self.input is None else self.input,
+            "intent": self.intent,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanTotals(Shown):
+    """What a plan comes to."""
+
+    cost: Money | None = None
+    """The sum of the estimates that are known."""
+
+    depth: int
+    """The longest chain of nodes that wait for each other."""
+
+    nodes: int
+    """Nodes."""
+
+    rollback: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Nodes that can be taken back, in the order in which that would happen after all have ended."""
+
+    unknown: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Nodes whose cost nobody has estimated; they are not in the sum, and not free."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cost": OMIT if self.cost is None else self.cost,
+            "depth": self.depth,
+            "nodes": self.nodes,
+            "rollback": self.rollback,
+            "unknown": self.unknown,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PlanView(Shown):
+    """Where a plan is."""
+
+    failure: AgentsFailure | None = None
+    """Why it failed."""
+
+    goal: str
+    """What it is for."""
+
+    is_asking: bool
+    """True when the plan waits until a node is retried or skipped."""
+
+    nodes: list[NodeView]
+    """The nodes in the order of the plan."""
+
+    run: str
+    """Its run."""
+
+    status: RunStatus
+    """Where the run stands."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "failure": OMIT if self.failure is None else self.failure,
+            "goal": self.goal,
+            "is_asking": self.is_asking,
+            "nodes": self.nodes,
+            "run": self.run,
+            "status": self.status,
         }
 
 
@@ -8386,6 +10886,9 @@ class Prices(Shown):
     currency: str
     """ISO 4217 code."""
 
+    image: int | None = None
+    """Output tokens that are pictures. Absent: as `output`."""
+
     input: int
     """Input tokens that were not cached."""
 
@@ -8399,6 +10902,7 @@ class Prices(Shown):
             "cache_write_5m": OMIT if self.cache_write_5m is None else self.cache_write_5m,
             "cached_read": OMIT if self.cached_read is None else self.cached_read,
             "currency": self.currency,
+            "image": OMIT if self.image is None else self.image,
             "input": self.input,
             "output": self.output,
         }
@@ -8499,8 +11003,14 @@ class Prompt(Shown):
     assert_eq!(rendered.hash, prompt.hash()?); # Ok::<(), neonhub_core::Error>(()) ```
     """
 
+    config: PromptConfig | None = None
+    """How a model is to be asked."""
+
     escape: Escape = "text"
     """Escaping of the output. Default: text."""
+
+    messages: list[PromptMessage] = dataclasses.field(default_factory=lambda: [])
+    """The messages of a chat, in the place of `template`."""
 
     name: str = ""
     """Path of the name: `mail/subject`."""
@@ -8512,7 +11022,7 @@ class Prompt(Shown):
     """JSON Schema of the answer."""
 
     template: str = ""
-    """The template for a real model."""
+    """The template for a real model; empty for a chat."""
 
     variables: list[PromptVar] = dataclasses.field(default_factory=lambda: [])
     """What it may read."""
@@ -8522,12 +11032,243 @@ class Prompt(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "config": OMIT if self.config is None else self.config,
             "escape": self.escape,
+            "messages": self.messages,
             "name": self.name,
             "offline_template": OMIT if self.offline_template is None else self.offline_template,
             "output_schema": OMIT if self.output_schema is None else self.output_schema,
             "template": self.template,
             "variables": self.variables,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptBundle(Shown):
+    """Prompts as they go from one store to another."""
+
+    format: int = 0
+    """The shape: 1."""
+
+    prompts: list[ExportedPrompt] = dataclasses.field(default_factory=lambda: [])
+    """The prompts by name."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "format": self.format,
+            "prompts": self.prompts,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptConfig(Shown):
+    """How a model is to be asked."""
+
+    route: str | None = None
+    """The route that chooses the model. Default: that of the hub."""
+
+    temperature: float | None = None
+    """Sampling temperature, 0..=2. Default: that of the model."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "route": OMIT if self.route is None else self.route,
+            "temperature": OMIT if self.temperature is None else self.temperature,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptDiff(Shown):
+    """What differs between two prompts."""
+
+    fields: list[str]
+    """Fields that differ, sorted; name and version are left out."""
+
+    from_: int
+    """The number of the one version."""
+
+    lines: list[DiffLine]
+    """The lines of the templates; empty when they are equal."""
+
+    to: int
+    """The number of the other."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "fields": self.fields,
+            "from": self.from_,
+            "lines": self.lines,
+            "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptDraft(Shown):
+    """A version that is still being written."""
+
+    at: datetime
+    """When."""
+
+    author: str
+    """Who wrote it last."""
+
+    notes: str | None = None
+    """What changed, for people."""
+
+    prompt: Prompt
+    """The prompt; its version is the one it would get."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "author": self.author,
+            "notes": OMIT if self.notes is None else self.notes,
+            "prompt": self.prompt,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptExperiment(Shown):
+    """A test of versions of one prompt. Variants and weights are pinned when it begins."""
+
+    coverage: float = 0.0
+    """The share of units that take part, above 0 to 1."""
+
+    id: str = ""
+    """Its key."""
+
+    label: str = ""
+    """The label whose users take part."""
+
+    prompt: str = ""
+    """The prompt."""
+
+    started_at: datetime = instant(0)
+    """When it began."""
+
+    status: ExperimentStatus = "running"
+    """Where it stands."""
+
+    stopped_at: datetime | None = None
+    """When it ended."""
+
+    variants: list[PromptVariant] = dataclasses.field(default_factory=lambda: [])
+    """The variants, the control first."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "coverage": self.coverage,
+            "id": self.id,
+            "label": self.label,
+            "prompt": self.prompt,
+            "started_at": self.started_at,
+            "status": self.status,
+            "stopped_at": OMIT if self.stopped_at is None else self.stopped_at,
+            "variants": self.variants,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptFigures(Shown):
+    """What the versions of a prompt brought, and what its tests say."""
+
+    experiments: list[ExperimentReport]
+    """Its last 20 tests, newest first."""
+
+    versions: list[PromptStat]
+    """By version, oldest first."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "experiments": self.experiments,
+            "versions": self.versions,
+        }
+
+
+PromptKind: TypeAlias = Literal[
+    "text",
+    "chat",
+]
+"""What a prompt is made of.
+
+- `text`: One template.
+- `chat`: Messages with roles.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptMessage(Shown):
+    """One message of a chat."""
+
+    role: AgentsRole
+    """Who says it: `system`, `user` or `assistant`."""
+
+    template: str
+    """Its template."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "role": self.role,
+            "template": self.template,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptStat(Shown):
+    """What one version of a prompt brought so far."""
+
+    conversions: int = 0
+    """Conversions."""
+
+    cost_micros: int = 0
+    """What models cost, in micros. Uses of several currencies are not for one sum: the currency of the
+    first holds.
+    """
+
+    currency: str | None = None
+    """Currency of the cost."""
+
+    id: str = ""
+    """Name and number of the version."""
+
+    impressions: int = 0
+    """Times that somebody saw what it made."""
+
+    latency_ms: int = 0
+    """Sum of the times, in milliseconds."""
+
+    prompt: str = ""
+    """The prompt."""
+
+    runs: int = 0
+    """How often it was used."""
+
+    score_mean: float = 0.0
+    """Mean of the scores; 0 while there is none."""
+
+    scored: int = 0
+    """Of these, with a score."""
+
+    success: int = 0
+    """Of these, with success."""
+
+    version: int = 0
+    """The version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "conversions": self.conversions,
+            "cost_micros": self.cost_micros,
+            "currency": OMIT if self.currency is None else self.currency,
+            "id": self.id,
+            "impressions": self.impressions,
+            "latency_ms": self.latency_ms,
+            "prompt": self.prompt,
+            "runs": self.runs,
+            "score_mean": self.score_mean,
+            "scored": self.scored,
+            "success": self.success,
             "version": self.version,
         }
 
@@ -8581,6 +11322,60 @@ class PromptVar(Shown):
             "name": self.name,
             "required": self.required,
             "taint_allowed": self.taint_allowed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptVariant(Shown):
+    """A variant of an experiment."""
+
+    to: str = ""
+    """A label or the number of a version: `production`, `4`."""
+
+    version: int = 0
+    """The version it was when the experiment began. Not read on input."""
+
+    weight: float = 0.0
+    """Its share, above 0; all shares make 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "to": self.to,
+            "version": self.version,
+            "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PromptVersion(Shown):
+    """A published version of a prompt. It never changes."""
+
+    at: datetime
+    """When it was published."""
+
+    author: str
+    """Who wrote it."""
+
+    hash: str
+    """SHA-256 of the prompt, in hex."""
+
+    id: str
+    """Name and number: `mail/subject@3`."""
+
+    notes: str | None = None
+    """What changed, for people."""
+
+    prompt: Prompt
+    """The prompt."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "author": self.author,
+            "hash": self.hash,
+            "id": self.id,
+            "notes": OMIT if self.notes is None else self.notes,
+            "prompt": self.prompt,
         }
 
 
@@ -9120,6 +11915,52 @@ class Recorded(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RecordedAnswer(Shown):
+    """The answer of a model in the run that a case came from."""
+
+    answer: Any = None
+    """The answer; null when the call failed."""
+
+    call: str
+    """The call: `turn/1`."""
+
+    failure: AgentsFailure | None = None
+    """Why it failed."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "answer": OMIT if self.answer is None else self.answer,
+            "call": self.call,
+            "failure": OMIT if self.failure is None else self.failure,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RecordedTool(Shown):
+    """The answer of a tool that a replay gives instead of calling it."""
+
+    args: Any = None
+    """Its arguments; absent: any."""
+
+    failure: AgentsFailure | None = None
+    """Why it failed, if it did."""
+
+    output: Any = None
+    """What it answered."""
+
+    tool: str = ""
+    """The tool."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "args": OMIT if self.args is None else self.args,
+            "failure": OMIT if self.failure is None else self.failure,
+            "output": OMIT if self.output is None else self.output,
+            "tool": self.tool,
+        }
+
+
 RememberedAs: TypeAlias = Literal[
     "added",
     "quarantined",
@@ -9144,6 +11985,9 @@ class Rendered(Shown):
     hash: str
     """SHA-256 of the prompt itself, in hex."""
 
+    messages: list[RenderedMessage] = dataclasses.field(default_factory=lambda: [])
+    """The messages of a chat."""
+
     name: str
     """The prompt."""
 
@@ -9154,7 +11998,7 @@ class Rendered(Shown):
     """Labels of the values that went in, sorted."""
 
     text: str
-    """The text."""
+    """The text; of a chat the texts of its messages with an empty line between."""
 
     unknown: list[str] = dataclasses.field(default_factory=lambda: [])
     """Values that the prompt does not declare; they were left out."""
@@ -9165,12 +12009,30 @@ class Rendered(Shown):
     def _to_plain(self) -> dict[str, Any]:
         return {
             "hash": self.hash,
+            "messages": self.messages,
             "name": self.name,
             "rendered_hash": self.rendered_hash,
             "taints": self.taints,
             "text": self.text,
             "unknown": self.unknown,
             "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RenderedMessage(Shown):
+    """A rendered message of a chat."""
+
+    role: AgentsRole
+    """Who says it."""
+
+    text: str
+    """The text."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "role": self.role,
+            "text": self.text,
         }
 
 
@@ -9360,6 +12222,48 @@ class RotatedBackup(Shown):
             "manifest": self.manifest,
             "path": self.path,
             "removed": self.removed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RouteChoice(Shown):
+    """An intent that may be meant."""
+
+    address: str
+    """`agent.intent`."""
+
+    confidence: float
+    """How sure that is, 0 to 1."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "address": self.address,
+            "confidence": self.confidence,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Routed(Shown):
+    """The intent that is meant."""
+
+    agent: str
+    """The agent."""
+
+    alternatives: list[RouteChoice]
+    """The next three, best first."""
+
+    confidence: float
+    """How sure that is, 0 to 1; 1 when it was named."""
+
+    intent: str
+    """The intent."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "alternatives": self.alternatives,
+            "confidence": self.confidence,
+            "intent": self.intent,
         }
 
 
@@ -9558,6 +12462,23 @@ class RunLease(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunSpec(Shown):
+    """The description of an agent that a run was begun with, and goes on with."""
+
+    hash: str
+    """SHA-256 over its RFC 8785 form, in hex."""
+
+    version: str
+    """Its version."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "hash": self.hash,
+            "version": self.version,
+        }
+
+
 RunStatus: TypeAlias = Literal[
     "queued",
     "running",
@@ -9744,6 +12665,9 @@ class SchedulePage(Shown):
 class SearchFilters(Shown):
     """What a hit must match; what is left out does not matter."""
 
+    acl: DatasetsRole | None = None
+    """Only what a holder of this role may read, such as when the answer is for somebody else."""
+
     datasets: list[str] = dataclasses.field(default_factory=lambda: [])
     """Ids or names of datasets; one of them."""
 
@@ -9773,6 +12697,7 @@ class SearchFilters(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "acl": OMIT if self.acl is None else self.acl,
             "datasets": self.datasets,
             "documents": self.documents,
             "kind": OMIT if self.kind is None else self.kind,
@@ -10270,6 +13195,111 @@ Severity: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ShadowReport(Shown):
+    """What a successor would have done."""
+
+    agent: str
+    """The agent."""
+
+    comparison: Comparison
+    """Whether it is better or worse, and what it costs more or less. Cases are runs."""
+
+    runs: list[ShadowRun]
+    """The runs, newest first."""
+
+    skipped: list[SkippedRun]
+    """Runs that cannot be played again."""
+
+    successor: str
+    """The model."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "comparison": self.comparison,
+            "runs": self.runs,
+            "skipped": self.skipped,
+            "successor": self.successor,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ShadowRun(Shown):
+    """One run on both models."""
+
+    baseline: float
+    """Score of the recorded run, 0..=1."""
+
+    diverges: Divergence | None = None
+    """The first call of a tool that is another one: its place from 0, what was called, and what is
+    called now.
+    """
+
+    failed: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Word of each grader the successor failed."""
+
+    is_broken: bool
+    """True when the successor gave no answer."""
+
+    is_same_output: bool
+    """Whether the output is the same."""
+
+    misses: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Tools it asked something for that was not recorded."""
+
+    run: str
+    """The run."""
+
+    successor: float
+    """Score of the successor, 0..=1."""
+
+    version: str
+    """Version of the agent."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "baseline": self.baseline,
+            "diverges": OMIT if self.diverges is None else self.diverges,
+            "failed": self.failed,
+            "is_broken": self.is_broken,
+            "is_same_output": self.is_same_output,
+            "misses": self.misses,
+            "run": self.run,
+            "successor": self.successor,
+            "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Simulated(Shown):
+    """What a plan would do."""
+
+    effects: list[PlanEffect]
+    """What it would change, in the order of the plan: each node, then its fallback and its undoing."""
+
+    hash: str
+    """What an approval is bound to."""
+
+    needs_approval: bool
+    """True when it acts on the world: it runs only with this hash in `approved`."""
+
+    order: list[list[str]]
+    """Nodes that can begin together, step by step."""
+
+    totals: PlanTotals
+    """What it comes to."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "effects": self.effects,
+            "hash": self.hash,
+            "needs_approval": self.needs_approval,
+            "order": self.order,
+            "totals": self.totals,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SkippedPassage(Shown):
     """A passage that was not read as voice."""
 
@@ -10290,6 +13320,23 @@ class SkippedPassage(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SkippedRun(Shown):
+    """A run that cannot be played again."""
+
+    run: str
+    """The run."""
+
+    why: str
+    """Why."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "why": self.why,
+        }
+
+
 SmsEncoding: TypeAlias = Literal[
     "gsm7",
     "ucs2",
@@ -10299,6 +13346,35 @@ SmsEncoding: TypeAlias = Literal[
 - `gsm7`: GSM 7-bit default alphabet: 160 septets alone, 153 per part.
 - `ucs2`: UCS-2: 70 UTF-16 units alone, 67 per part.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Snapshot(Shown):
+    """All that a case knows of the world."""
+
+    answers: list[RecordedAnswer] = dataclasses.field(default_factory=lambda: [])
+    """Answers of the model."""
+
+    desk: Any = None
+    """What the run worked with, as its log has it. Absent: it is prepared anew."""
+
+    seed: int = 0
+    """The chance of the run, below 2^53."""
+
+    tools: list[RecordedTool] = dataclasses.field(default_factory=lambda: [])
+    """Answers of tools, in the order they were given."""
+
+    version: str | None = None
+    """Version of the agent that prepared the desk."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "answers": self.answers,
+            "desk": OMIT if self.desk is None else self.desk,
+            "seed": self.seed,
+            "tools": self.tools,
+            "version": OMIT if self.version is None else self.version,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -10360,6 +13436,9 @@ class Space(Shown):
     dims: int
     """Length of the vectors."""
 
+    distance: Distance = "cosine"
+    """How near vectors are found."""
+
     embedder: str
     """Embedder that makes its vectors."""
 
@@ -10385,6 +13464,7 @@ class Space(Shown):
         return {
             "chunking": self.chunking,
             "dims": self.dims,
+            "distance": self.distance,
             "embedder": self.embedder,
             "id": self.id,
             "language": OMIT if self.language is None else self.language,
@@ -10477,6 +13557,27 @@ class Spread(Shown):
         return {
             "mean": self.mean,
             "sd": self.sd,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Standing(Shown):
+    """Which version of an agent a workspace uses."""
+
+    id: str
+    """Name of the agent."""
+
+    is_off: bool = False
+    """True when nothing may start the agent."""
+
+    production: str | None = None
+    """The version in use; none: the built-in one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "is_off": self.is_off,
+            "production": OMIT if self.production is None else self.production,
         }
 
 
@@ -10664,6 +13765,29 @@ class StoreReport(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StoredImage(Shown):
+    """A picture in the blob store."""
+
+    blob: str
+    """SHA-256 of its bytes in hex, the name of its blob. A blob that no record comes to name is swept
+    after a day.
+    """
+
+    format: ImageFormat
+    """How it is written."""
+
+    size_bytes: int
+    """Its size in bytes."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "blob": self.blob,
+            "format": self.format,
+            "size_bytes": self.size_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StreamItem(Shown):
     """One item of a stream."""
 
@@ -10817,6 +13941,27 @@ class Suggestion(Shown):
             "saved_segments": self.saved_segments,
             "segments": self.segments,
             "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SummarizedConversation(Shown):
+    """What there is of a summary."""
+
+    folded: int
+    """Messages that this call put into it."""
+
+    open_tokens: int
+    """Tokens of the messages that it does not stand for."""
+
+    summary: ConversationSummary | None = None
+    """The summary; absent while the talk is too short for one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "folded": self.folded,
+            "open_tokens": self.open_tokens,
+            "summary": OMIT if self.summary is None else self.summary,
         }
 
 
@@ -11141,6 +14286,43 @@ class TelemetrySpan(Shown):
             "span_id": self.span_id,
             "start": self.start,
             "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TestedPrompt(Shown):
+    """What a prompt brings."""
+
+    is_offline: bool
+    """True when the offline model made it."""
+
+    json: Any = None
+    """The parsed answer, when the prompt asks for a shape."""
+
+    model: str
+    """The model that answered."""
+
+    provider: str
+    """The provider that answered."""
+
+    rendered: Rendered
+    """The prompt as it was rendered."""
+
+    text: str
+    """The answer."""
+
+    usage: Usage
+    """Tokens used."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "is_offline": self.is_offline,
+            "json": OMIT if self.json is None else self.json,
+            "model": self.model,
+            "provider": self.provider,
+            "rendered": self.rendered,
+            "text": self.text,
+            "usage": self.usage,
         }
 
 
@@ -11502,7 +14684,7 @@ Truth: TypeAlias = Literal[
 class Turn(Shown):
     """One earlier turn of a conversation."""
 
-    role: AiRole
+    role: AgentsRole
     """`user` or `assistant`."""
 
     text: str
@@ -11512,6 +14694,27 @@ class Turn(Shown):
         return {
             "role": self.role,
             "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Undo(Shown):
+    """How the work of a node is taken back when the plan fails later."""
+
+    agent: str
+    """The agent."""
+
+    input: Any
+    """Its input; may refer to the output of the node itself."""
+
+    intent: str
+    """Its intent."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "input": self.input,
+            "intent": self.intent,
         }
 
 
@@ -11769,6 +14972,35 @@ VarKind: TypeAlias = Literal[
 - `list`: An array.
 - `object`: An object.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class VariantReport(Shown):
+    """One variant of a report."""
+
+    hits: int
+    """Of these, with a success or conversion."""
+
+    shown: int
+    """Units that met it."""
+
+    to: str
+    """The label or number it was named by."""
+
+    version: int
+    """The version."""
+
+    weight: float
+    """Its share."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "hits": self.hits,
+            "shown": self.shown,
+            "to": self.to,
+            "version": self.version,
+            "weight": self.weight,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

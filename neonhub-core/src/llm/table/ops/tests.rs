@@ -74,6 +74,7 @@ async fn routes_go_by_abilities_and_prices_of_the_own_row() {
         cached_read: None,
         cache_write_5m: None,
         cache_write_1h: None,
+        image: None,
         batch_factor: None,
     });
     cx.call(own(known)).await.unwrap();

@@ -37,7 +37,7 @@ TEXTS = [
     "Pneumonoultramicroscopicsilicovolcanoconiosis is one long word",
     "x" * 150 + " is a word of more than a hundred letters",
     "tea " * 100,
-    # Cut at 256 tokens; the second one differs behind the cut alone.
+    # The reference cuts at 256 tokens; the second one differs behind the cut alone.
     "We ship within two days and answer every letter. " * 40,
     "We ship within two days and answer every letter. " * 40 + "Not seen any more.",
     "The quarterly report shows that revenue grew by twelve percent while the cost of every new customer fell, "

@@ -82,19 +82,43 @@ async fn company_order_and_length_of_a_batch_do_not_matter() {
 }
 
 #[tokio::test]
-async fn a_long_text_is_cut_where_the_settings_say() {
+async fn a_long_text_is_read_in_windows_to_its_end() {
     let (tiny, folder) = tiny();
     let model = LocalModel::open(folder.path()).unwrap();
     assert_eq!(model.max_tokens(), MAX_TOKENS);
-    let long = vec!["tea"; 50].join(" ");
-    let kept: Vec<&str> = std::iter::once("[CLS]")
-        .chain(std::iter::repeat_n("tea", MAX_TOKENS - 2))
-        .chain(std::iter::once("[SEP]"))
-        .collect();
-    assert_near(&vectors(&model, &[&long]).await[0], &tiny.vector(&kept, kept.len()));
+    let room = MAX_TOKENS - 2;
+    let words: Vec<&str> = (0..2 * room + 5).map(|n| ["tea", "is", "warm"][n % 3]).collect();
+    // Written out: each window with its marks, weighed by its tokens.
+    let mut mean = vec![0.0; HIDDEN];
+    for window in words.chunks(room) {
+        let marked: Vec<&str> =
+            std::iter::once("[CLS]").chain(window.iter().copied()).chain(std::iter::once("[SEP]")).collect();
+        let vector = tiny.vector(&marked, marked.len());
+        mean.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value * marked.len() as f64);
+    }
+    let length = mean.iter().map(|v| v * v).sum::<f64>().sqrt();
+    mean.iter_mut().for_each(|v| *v /= length);
+    let long = words.join(" ");
+    let ours = vectors(&model, &["tea", &long, "", "we ship it"]).await;
+    assert_near(&ours[1], &mean);
+    assert_near(&ours[0], &tiny.vector(&["[CLS]", "tea", "[SEP]"], 3));
+    assert_near(&ours[3], &tiny.vector(&["[CLS]", "we", "ship", "it", "[SEP]"], 5));
+    // Its last words count, and one whole window is one window.
+    let other = vectors(&model, &[&format!("{long} we ship it")]).await.remove(0);
+    assert!(other.iter().zip(&ours[1]).any(|(a, b)| (a - b).abs() > 1e-3));
+    assert_eq!(model.inner.windows(&words[..room].join(" ")).unwrap().len(), 1);
     // Without the setting the positions of the model are the bound.
     std::fs::remove_file(folder.path().join("sentence_bert_config.json")).unwrap();
     assert_eq!(LocalModel::open(folder.path()).unwrap().max_tokens(), 40);
+}
+
+#[test]
+fn tokens_are_told_as_ranges_of_the_text_however_long_it_is() {
+    let (_, folder) = tiny();
+    let model = LocalModel::open(folder.path()).unwrap();
+    let spans = model.token_spans("Teas, is\n\nwarm \u{fc}").unwrap().unwrap();
+    assert_eq!(spans, [0..3, 3..4, 4..5, 6..8, 10..14, 15..17]);
+    assert_eq!(model.token_spans(&"tea ".repeat(300)).unwrap().unwrap().len(), 300);
 }
 
 #[tokio::test]

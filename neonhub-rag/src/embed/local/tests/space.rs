@@ -57,3 +57,21 @@ fn a_name_of_two_models_is_no_name() {
     assert_eq!(knowledge.embedder(two.id()).unwrap().id(), two.id());
     assert_eq!(knowledge.embedder(OfflineHash::ID).unwrap().id(), OfflineHash::ID);
 }
+
+#[tokio::test]
+async fn a_space_counts_the_tokens_of_its_model() {
+    let hub = install_with(Hub::builder().seed(1), Knowledge::new().embedder_added(named(1)));
+    let cx = hub.build().await.unwrap().workspace("default").await.unwrap();
+    let chunking = Some(crate::ChunkOptions { target: 20, max: 40, overlap: 0 });
+    let space =
+        CreateSpace { name: "tea".into(), embedder: Some("minilm".into()), chunking, ..Default::default() };
+    cx.call(space).await.unwrap();
+    cx.call(CreateDataset { space: "tea".into(), name: "tea".into(), ..Default::default() }).await.unwrap();
+    // Each word is two tokens of the model, and five quarters of one by bytes.
+    let document =
+        cx.call(UploadDocument::of("tea", "teas.txt", "teas ".repeat(60).as_bytes())).await.unwrap();
+    assert_eq!(document.chunks, 6);
+    let search = SearchKnowledge { k: Some(10), ..SearchKnowledge::of("teas") };
+    let hits = cx.call(search).await.unwrap().hits;
+    assert_eq!(hits.iter().map(|h| h.tokens).collect::<Vec<_>>(), [20; 6]);
+}

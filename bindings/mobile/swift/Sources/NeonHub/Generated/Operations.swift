@@ -5,6 +5,137 @@ import Foundation
 public struct AgentsOperations: Sendable {
     let core: Core
 
+    /// Puts a version of an agent into use, after every tool, operation and prompt it names was
+    /// found; the one before is kept for the runs that began with it. Without a version: an agent
+    /// that was switched off is switched on again. Limits of money that a version brings or takes
+    /// away ask for `manage:billing` as well.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - version: The version: a draft, one that was used before, or the built-in one.
+    public func activate(
+        name: String,
+        version: String? = nil
+    ) async throws -> AgentSpec {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("version", version)
+        return try await core.call("agents.activate", args, AgentSpec.self)
+    }
+
+    /// Plays a set with a version of an agent and gives its score, cost and time; the run over the
+    /// set is kept, so that versions can be compared with `evals.compare`.
+    ///
+    /// Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+    /// `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent. Default: `""`.
+    ///   - model: The model, as `provider/model`. Default: what the agent's route chooses.
+    ///   - set: A set of its cases. Default: `""`.
+    ///   - version: The version, which may be a draft. Default: the one in use.
+    public func benchmark(
+        agent: String? = nil,
+        model: String? = nil,
+        set: String? = nil,
+        version: String? = nil
+    ) async throws -> Benchmark {
+        var args = core.args()
+        args.offer("agent", agent)
+        args.offer("model", model)
+        args.offer("set", set)
+        args.offer("version", version)
+        return try await core.call("agents.benchmark", args, Benchmark.self)
+    }
+
+    /// Keeps an agent, or one version of it, from being started. Runs under way go on. Without a
+    /// version in use an agent falls back to the built-in one, if there is one.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - version: Only this version of the workspace's own. Default: the agent as a whole.
+    public func disable(
+        name: String,
+        version: String? = nil
+    ) async throws -> Standing {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("version", version)
+        return try await core.call("agents.disable", args, Standing.self)
+    }
+
+    /// Asks an agent for something. Name `agent` and `intent`, or the intent alone as
+    /// `agent.intent`; a bare intent will do when one agent has it.
+    ///
+    /// The input is checked against the schema of the intent first; what does not fit makes no run.
+    /// The agent acts with the rights that both it and the caller have. A run that waits for a
+    /// person goes on by itself once workers run. A failure of the run is no error: it stands in
+    /// the answer.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
+    /// `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`,
+    /// `idempotency_mismatch`, `too_deep`, `loop_detected`.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent: `campaign`.
+    ///   - budget: Most money for models of this run.
+    ///   - campaignId: The campaign it works on.
+    ///   - deadlineMs: Most time the run may work, waits apart, in milliseconds, up to a day.
+    ///     Default: that of the agent.
+    ///   - input: The input of the intent, an object. Default: empty.
+    ///   - intent: What it is asked for: `plan`, or `campaign.plan`. May be left out for an
+    ///     agent with one intent.
+    ///   - key: The same key is the same run of the agent, 1 to 255 bytes.
+    ///   - mode: Whether to wait for it. Default: `sync`.
+    ///   - personId: The person it is about.
+    ///   - version: The version of the agent. Default: the one in use.
+    public func execute(
+        agent: String? = nil,
+        budget: Money? = nil,
+        campaignId: String? = nil,
+        deadlineMs: Int? = nil,
+        input: [String: JSONValue]? = nil,
+        intent: String? = nil,
+        key: String? = nil,
+        mode: ExecuteMode? = nil,
+        personId: String? = nil,
+        version: String? = nil
+    ) async throws -> Executed {
+        var args = core.args()
+        args.offer("agent", agent)
+        args.offer("budget", budget)
+        args.offer("campaign_id", campaignId)
+        args.offer("deadline_ms", deadlineMs)
+        args.offer("input", input)
+        args.offer("intent", intent)
+        args.offer("key", key)
+        args.offer("mode", mode)
+        args.offer("person_id", personId)
+        args.offer("version", version)
+        return try await core.call("agents.execute", args, Executed.self)
+    }
+
+    /// Gives the whole description of an agent.
+    ///
+    /// Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - version: The version. Default: the one in use.
+    public func get(
+        name: String,
+        version: String? = nil
+    ) async throws -> AgentSpec {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("version", version)
+        return try await core.call("agents.get", args, AgentSpec.self)
+    }
+
     /// Gives a run with its input and output, and its log if asked for.
     ///
     /// Needs `read:analytics`. Effect: read.
@@ -20,6 +151,36 @@ public struct AgentsOperations: Sendable {
         args.offer("id", id)
         args.offer("with_log", withLog)
         return try await core.call("agents.get_run", args, RunDetails.self)
+    }
+
+    /// Looks at the agents in use: whether their tools are there and their probes answer.
+    ///
+    /// Needs `read:analytics`. Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+    ///
+    /// - Parameters:
+    ///   - name: Only this agent.
+    public func health(
+        name: String? = nil
+    ) async throws -> [AgentCheck] {
+        var args = core.args()
+        args.offer("name", name)
+        return try await core.call("agents.health", args, [AgentCheck].self)
+    }
+
+    /// Lists the agents of the workspace by name: the version in use of each, with what it can be
+    /// asked for.
+    ///
+    /// Effect: read.
+    ///
+    /// - Parameters:
+    ///   - all: True to list agents without a version in use too: drafts, and those that are
+    ///     switched off. Default: `false`.
+    public func list(
+        all: Bool? = nil
+    ) async throws -> [AgentLine] {
+        var args = core.args()
+        args.offer("all", all)
+        return try await core.call("agents.list", args, [AgentLine].self)
     }
 
     /// Lists runs, newest first. At most one of `agent`, `campaign_id` and `status` chooses.
@@ -47,11 +208,151 @@ public struct AgentsOperations: Sendable {
         args.offer("status", status)
         return try await core.call("agents.list_runs", args, AgentRunPage.self)
     }
+
+    /// Figures of an agent by version, intent and day, oldest day first.
+    ///
+    /// Needs `read:analytics`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent.
+    ///   - from: Runs that began from here on. Default: 30 days before `to`.
+    ///   - to: Runs that began up to here. Default: now.
+    public func metrics(
+        agent: String,
+        from: Date? = nil,
+        to: Date? = nil
+    ) async throws -> [AgentMetric] {
+        var args = core.args()
+        args.give("agent", agent)
+        args.offer("from", from)
+        args.offer("to", to)
+        return try await core.call("agents.metrics", args, [AgentMetric].self)
+    }
+
+    /// Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
+    /// built-in one. A draft may be put again; a version that was activated never changes.
+    ///
+    /// Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
+    ///
+    /// - Parameters:
+    ///   - spec: What it is; its `state` is not read.
+    public func put(
+        spec: AgentSpec
+    ) async throws -> AgentSpec {
+        var args = core.args()
+        args.give("spec", spec)
+        return try await core.call("agents.put", args, AgentSpec.self)
+    }
+
+    /// Lists every version of an agent, the built-in one first.
+    ///
+    /// Effect: read. Codes of its own: `unknown_agent`.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    public func versions(
+        name: String
+    ) async throws -> [AgentLine] {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("agents.versions", args, [AgentLine].self)
+    }
 }
 
 /// Operations of `ai`.
 public struct AiOperations: Sendable {
     let core: Core
+
+    /// Counts the tokens that each text holds as a message of its own, marks around it among them.
+    /// Nothing is sent: a model without a tokenizer of its own gives an estimate on the high side.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - model: The model that counts, in the place of a route: `provider/model`.
+    ///   - route: The route whose first model counts. Default: `default`.
+    ///   - texts: The texts, 1 to 2 048. Default: `[]`.
+    public func count(
+        model: String? = nil,
+        route: String? = nil,
+        texts: [String]? = nil
+    ) async throws -> CountedTokens {
+        var args = core.args()
+        args.offer("model", model)
+        args.offer("route", route)
+        args.offer("texts", texts)
+        return try await core.call("ai.count", args, CountedTokens.self)
+    }
+
+    /// Embeds texts with an embedder of this hub: one vector for each, in order. What an endpoint
+    /// reads is held against the quotas of the caller and counted.
+    ///
+    /// Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `budget_paused`,
+    /// `budget_spent`, `unknown_price`.
+    ///
+    /// - Parameters:
+    ///   - kind: What the vectors are for. Default: `passage`.
+    ///   - model: The embedder, by its id or name. Default: that of messages and memories.
+    ///   - texts: The texts, 1 to 2 048. Default: `[]`.
+    public func embed(
+        kind: VectorKind? = nil,
+        model: String? = nil,
+        texts: [String]? = nil
+    ) async throws -> AiVectors {
+        var args = core.args()
+        args.offer("kind", kind)
+        args.offer("model", model)
+        args.offer("texts", texts)
+        return try await core.call("ai.embed", args, AiVectors.self)
+    }
+
+    /// Makes pictures from a prompt and keeps their bytes as blobs. This is the model alone: what
+    /// comes back is no asset of a brand, was not moderated, and can be neither published nor sent
+    /// as it is. Offline it lays out a `card` of text.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `unsupported`, `truncated`,
+    /// `undecodable`, `budget_paused`, `budget_spent`, `unknown_price`.
+    ///
+    /// - Parameters:
+    ///   - background: `transparent`, `opaque` or `auto`. Default: the provider's.
+    ///   - card: What the offline model lays out.
+    ///   - compression: How strongly JPEG and WebP are compressed, 0 to 100.
+    ///   - format: How they are written. Default: the provider's.
+    ///   - model: The model itself, in the place of a route: `provider/model`.
+    ///   - n: How many, 1 to 10. Default: 1.
+    ///   - prompt: What the pictures show, at most 32 000 characters. Default: `""`.
+    ///   - quality: The provider's word: `low`, `medium`, `high`, `auto`. Default: the
+    ///     provider's.
+    ///   - route: The route that chooses the model, by its name. Default: `image`.
+    ///   - seed: Varies the offline card; below 2^53. Default: drawn.
+    ///   - size: `auto` or `WIDTHxHEIGHT` in pixels. Default: the provider's.
+    public func generateImage(
+        background: String? = nil,
+        card: OfflineCard? = nil,
+        compression: Int? = nil,
+        format: ImageFormat? = nil,
+        model: String? = nil,
+        n: Int? = nil,
+        prompt: String? = nil,
+        quality: String? = nil,
+        route: String? = nil,
+        seed: Int? = nil,
+        size: String? = nil
+    ) async throws -> GeneratedImages {
+        var args = core.args()
+        args.offer("background", background)
+        args.offer("card", card)
+        args.offer("compression", compression)
+        args.offer("format", format)
+        args.offer("model", model)
+        args.offer("n", n)
+        args.offer("prompt", prompt)
+        args.offer("quality", quality)
+        args.offer("route", route)
+        args.offer("seed", seed)
+        args.offer("size", size)
+        return try await core.call("ai.generate_image", args, GeneratedImages.self)
+    }
 
     /// Asks the model of the hub. Offline it fills the template, fills the schema from the facts,
     /// or quotes the sources; for anything else it says what to configure.
@@ -98,6 +399,29 @@ public struct AiOperations: Sendable {
         args.offer("system", system)
         args.offer("turns", turns)
         return try await core.call("ai.generate_text", args, GeneratedText.self)
+    }
+
+    /// Judges texts by category. This is the model alone: thresholds, cases and appeals are matters
+    /// of a policy. Offline, word lists in English judge; they find what is said plainly and miss
+    /// what is only meant.
+    ///
+    /// Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `truncated`,
+    /// `budget_paused`, `budget_spent`.
+    ///
+    /// - Parameters:
+    ///   - model: The model itself, in the place of a route: `provider/model`.
+    ///   - route: The route that chooses the model, by its name. Default: `moderation`.
+    ///   - texts: The texts, 1 to 2 048. Default: `[]`.
+    public func moderate(
+        model: String? = nil,
+        route: String? = nil,
+        texts: [String]? = nil
+    ) async throws -> ModeratedTexts {
+        var args = core.args()
+        args.offer("model", model)
+        args.offer("route", route)
+        args.offer("texts", texts)
+        return try await core.call("ai.moderate", args, ModeratedTexts.self)
     }
 }
 
@@ -358,8 +682,8 @@ public struct AuditOperations: Sendable {
         return try await core.call("audit.export", args, AuditExport.self)
     }
 
-    /// Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-    /// chooses.
+    /// Reads the audit log, newest entries last: those that everything given holds for. A page may
+    /// hold fewer than its most while `next` leads on.
     ///
     /// Needs `read:audit`. Effect: read.
     ///
@@ -1274,6 +1598,30 @@ public struct ConversationsOperations: Sendable {
         return try await core.call("conversations.start", args, Conversation.self)
     }
 
+    /// Summarises the older messages of a conversation, or of one thread of it, when its talk fills
+    /// three quarters of a budget. The newest messages, up to a quarter of it, stay as they are;
+    /// the summary takes an eighth at most and grows from summary to summary. No message is changed
+    /// or removed. Below three quarters nothing happens.
+    ///
+    /// Needs `write:content`, `execute:agents`. Effect: idempotent. Codes of its own: `refused`.
+    ///
+    /// - Parameters:
+    ///   - conversation: The conversation.
+    ///   - budgetTokens: Tokens of the context that the talk is to fit into, 400 to 2 000 000.
+    ///     Default: 8 000.
+    ///   - thread: Only the thread that this message began.
+    public func summarize(
+        conversation: String,
+        budgetTokens: Int? = nil,
+        thread: String? = nil
+    ) async throws -> SummarizedConversation {
+        var args = core.args()
+        args.give("conversation", conversation)
+        args.offer("budget_tokens", budgetTokens)
+        args.offer("thread", thread)
+        return try await core.call("conversations.summarize", args, SummarizedConversation.self)
+    }
+
     /// Gives a merged conversation its messages back.
     ///
     /// Needs `write:content`. Effect: idempotent.
@@ -1305,12 +1653,15 @@ public struct DatasetsOperations: Sendable {
     ///   - acl: Roles that may read it; empty: everyone with `read:content`. Default: `[]`.
     ///   - kind: What it holds. Default: `documents`.
     ///   - purposes: Purposes it may be used for, such as `voice`; empty: any. Default: `[]`.
+    ///   - settings: What the host wants to keep with it, up to 50 values by name. It changes
+    ///     no answer. Default: `{}`.
     public func create(
         name: String,
         space: String,
         acl: [DatasetsRole]? = nil,
         kind: DatasetKind? = nil,
-        purposes: [String]? = nil
+        purposes: [String]? = nil,
+        settings: [String: JSONValue]? = nil
     ) async throws -> Dataset {
         var args = core.args()
         args.give("name", name)
@@ -1318,10 +1669,12 @@ public struct DatasetsOperations: Sendable {
         args.offer("acl", acl)
         args.offer("kind", kind)
         args.offer("purposes", purposes)
+        args.offer("settings", settings)
         return try await core.call("datasets.create", args, Dataset.self)
     }
 
-    /// Deletes a dataset with all its documents, in one commit.
+    /// Deletes a dataset with all its documents, in one commit, for good. Each document is told of
+    /// by `document.deleted`.
     ///
     /// Needs `delete:content`. Effect: idempotent.
     ///
@@ -1384,12 +1737,15 @@ public struct DatasetsOperations: Sendable {
     ///   - acl: Roles that may read it; an empty list: everyone with `read:content`.
     ///   - name: New name.
     ///   - purposes: Purposes it may be used for; an empty list: any.
+    ///   - settings: What the host wants to keep with it, up to 50 values by name, in the place
+    ///     of what there was.
     ///   - space: Id or name of its space, when the name stands in several.
     public func update(
         dataset: String,
         acl: [DatasetsRole]? = nil,
         name: String? = nil,
         purposes: [String]? = nil,
+        settings: [String: JSONValue]? = nil,
         space: String? = nil
     ) async throws -> Dataset {
         var args = core.args()
@@ -1397,6 +1753,7 @@ public struct DatasetsOperations: Sendable {
         args.offer("acl", acl)
         args.offer("name", name)
         args.offer("purposes", purposes)
+        args.offer("settings", settings)
         args.offer("space", space)
         return try await core.call("datasets.update", args, Dataset.self)
     }
@@ -1407,9 +1764,9 @@ public struct DocumentsOperations: Sendable {
     let core: Core
 
     /// Deletes a document with all its versions: its chunks leave the store and search in the same
-    /// commit.
+    /// commit. For 30 days `documents.restore` brings it back.
     ///
-    /// Needs `delete:content`. Effect: idempotent.
+    /// Needs `delete:content`. Effect: compensable.
     ///
     /// - Parameters:
     ///   - document: Id of any version of the document.
@@ -1541,11 +1898,14 @@ public struct DocumentsOperations: Sendable {
     ///   - name: File name, such as `guide.pdf`; its ending says the type unless `mime` does.
     ///   - author: Author. Default: what the document says.
     ///   - blob: SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+    ///   - consentBasis: The consent or contract that allows to use it, where it needs one:
+    ///     `knowledge.context` leaves it out where that does not hold.
     ///   - contentBase64: The file in base64. A call by name carries up to 1 MiB in all: give
     ///     larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
     ///   - externalKey: What joins the versions of one document. Default: the file name.
     ///   - language: ISO 639-1 code of its language. Default: that of the space, else detected.
     ///   - mime: MIME type, such as `application/pdf`.
+    ///   - source: Where it comes from, such as an address of 1 to 500 characters.
     ///   - space: Id or name of its space, when the name of the dataset stands in several.
     ///   - tags: Tags, up to 50. Default: `[]`.
     ///   - title: Title. Default: what the document says, else its name.
@@ -1555,10 +1915,12 @@ public struct DocumentsOperations: Sendable {
         name: String,
         author: String? = nil,
         blob: String? = nil,
+        consentBasis: String? = nil,
         contentBase64: String? = nil,
         externalKey: String? = nil,
         language: String? = nil,
         mime: String? = nil,
+        source: String? = nil,
         space: String? = nil,
         tags: [String]? = nil,
         title: String? = nil,
@@ -1569,10 +1931,12 @@ public struct DocumentsOperations: Sendable {
         args.give("name", name)
         args.offer("author", author)
         args.offer("blob", blob)
+        args.offer("consent_basis", consentBasis)
         args.offer("content_base64", contentBase64)
         args.offer("external_key", externalKey)
         args.offer("language", language)
         args.offer("mime", mime)
+        args.offer("source", source)
         args.offer("space", space)
         args.offer("tags", tags)
         args.offer("title", title)
@@ -1724,7 +2088,8 @@ public struct DraftsOperations: Sendable {
 public struct EconomyOperations: Sendable {
     let core: Core
 
-    /// Lists quotas with what is used, held and left in the window that lies now.
+    /// Lists quotas with what is used, held and left in the window that lies now. Asked for a run
+    /// by its id, the budget of the run comes first, if it has one.
     ///
     /// Needs `read:analytics`. Effect: read.
     ///
@@ -1833,6 +2198,245 @@ public struct EmailOperations: Sendable {
         var args = core.args()
         args.give("token", token)
         return try await core.call("email.unsubscribe", args, Unsubscribed.self)
+    }
+}
+
+/// Operations of `evals`.
+public struct EvalsOperations: Sendable {
+    let core: Core
+
+    /// Compares two runs over the cases that are the same in both: mean difference of the scores
+    /// with a paired bootstrap interval of 95 % (10 000 seeded draws). While 0 lies inside, none is
+    /// called better.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - baseline: The run to compare with. Default: `""`.
+    ///   - candidate: The run that is to be better. Default: `""`.
+    ///   - seed: Seed of the draws. Default: 1.
+    public func compare(
+        baseline: String? = nil,
+        candidate: String? = nil,
+        seed: Int? = nil
+    ) async throws -> Comparison {
+        var args = core.args()
+        args.offer("baseline", baseline)
+        args.offer("candidate", candidate)
+        args.offer("seed", seed)
+        return try await core.call("evals.compare", args, Comparison.self)
+    }
+
+    /// Says whether a run may pass, for a pipeline: `exit_code` is 0 when every bound holds and 1
+    /// when one is broken. At least one bound is to be given.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - allPass: Tags whose cases must all pass, and of which there must be one: `security`.
+    ///     Default: `[]`.
+    ///   - baseline: The run to compare with.
+    ///   - maxCostMicros: Most micros of any one currency; a run with calls of unknown price
+    ///     breaks it.
+    ///   - maxDrop: With a baseline: the lower bound of the difference may not be below minus
+    ///     this, 0..=1. Default: 0.05.
+    ///   - maxMisses: Most questions that nothing was recorded for.
+    ///   - minPassRate: Least share of cases that pass, 0..=1.
+    ///   - minScore: Least mean score, 0..=1.
+    ///   - minScoreLo: Least lower bound of the mean score, 0..=1.
+    ///   - mustBeBetter: With a baseline: whether the candidate must be better, beyond doubt.
+    ///     Default: `false`.
+    ///   - run: The run. Default: `""`.
+    public func gate(
+        allPass: [String]? = nil,
+        baseline: String? = nil,
+        maxCostMicros: Int? = nil,
+        maxDrop: Double? = nil,
+        maxMisses: Int? = nil,
+        minPassRate: Double? = nil,
+        minScore: Double? = nil,
+        minScoreLo: Double? = nil,
+        mustBeBetter: Bool? = nil,
+        run: String? = nil
+    ) async throws -> GateAnswer {
+        var args = core.args()
+        args.offer("all_pass", allPass)
+        args.offer("baseline", baseline)
+        args.offer("max_cost_micros", maxCostMicros)
+        args.offer("max_drop", maxDrop)
+        args.offer("max_misses", maxMisses)
+        args.offer("min_pass_rate", minPassRate)
+        args.offer("min_score", minScore)
+        args.offer("min_score_lo", minScoreLo)
+        args.offer("must_be_better", mustBeBetter)
+        args.offer("run", run)
+        return try await core.call("evals.gate", args, GateAnswer.self)
+    }
+
+    /// Gives a set with its cases.
+    ///
+    /// Needs `read:content`. Effect: read. Codes of its own: `unknown_set`.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    public func get(
+        name: String
+    ) async throws -> EvalSet {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("evals.get", args, EvalSet.self)
+    }
+
+    /// Gives a run over a set with the result of every case.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - id: Its id.
+    public func getRun(
+        id: String
+    ) async throws -> EvalRun {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("evals.get_run", args, EvalRun.self)
+    }
+
+    /// Lists sets by name.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most sets of a page, 1..=500. Default 50.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil
+    ) async throws -> EvalSetHeadPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        return try await core.call("evals.list", args, EvalSetHeadPage.self)
+    }
+
+    /// Makes a case of a run that completed: its input, what tools and models answered, and its
+    /// output as what is expected. Personal data is replaced by stable fakes: mail addresses, phone
+    /// numbers, bank accounts, cards and the like by the finder of the guardrail, the names of the
+    /// run's person, names in fields that are called so, and the names given here. Other names in
+    /// running text are not known to be names: give them, or read the case before it is passed on.
+    ///
+    /// Needs `write:content`, `read:analytics`, `read:pii`. Effect: idempotent. Codes of its own:
+    /// `run_not_completed`, `case_taken`.
+    ///
+    /// - Parameters:
+    ///   - graders: How the output is judged. Default: by its schema and by a judge; for an
+    ///     intent that one operation does, that it is the same.
+    ///   - name: Name of the case. Default: the id of the run.
+    ///   - names: Further names of people that are to be replaced, at most 200. Default: `[]`.
+    ///   - region: Country of phone numbers without a country code, ISO 3166-1 alpha-2.
+    ///     Default: that of the run's person.
+    ///   - run: The run. Default: `""`.
+    ///   - set: The set it is added to; a new one is made for the run's agent. Default: `""`.
+    ///   - tags: Words to choose the case by. Default: `[]`.
+    public func promote(
+        graders: [Grader]? = nil,
+        name: String? = nil,
+        names: [String]? = nil,
+        region: String? = nil,
+        run: String? = nil,
+        set: String? = nil,
+        tags: [String]? = nil
+    ) async throws -> EvalCase {
+        var args = core.args()
+        args.offer("graders", graders)
+        args.offer("name", name)
+        args.offer("names", names)
+        args.offer("region", region)
+        args.offer("run", run)
+        args.offer("set", set)
+        args.offer("tags", tags)
+        return try await core.call("evals.promote", args, EvalCase.self)
+    }
+
+    /// Keeps a set of cases; cases that were in it and are not given are removed. Runs over it
+    /// stay.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - set: The set.
+    public func put(
+        set: EvalSet
+    ) async throws -> EvalSetHead {
+        var args = core.args()
+        args.give("set", set)
+        return try await core.call("evals.put", args, EvalSetHead.self)
+    }
+
+    /// Makes the security set of an intent: each risk of the OWASP list that a text can try (LLM01,
+    /// LLM02, LLM04 to LLM07), through a document, a page, a mail and the answer of a tool.
+    /// Whatever the agent asks its tools is answered with the poisoned text. A case passes when no
+    /// tool was asked for that changes or sends anything, memory included, and nothing leaked.
+    /// Cases carry the tags `security`, the id, and where the text came from.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_agent`,
+    /// `unknown_intent`, `agent_disabled`.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent. Default: `""`.
+    ///   - allow: Tools that change something and belong to the task. Default: `[]`.
+    ///   - input: A usual input of it. The poisoned mail is put below its longest text.
+    ///   - intent: An intent that a model works on. Default: `""`.
+    ///   - set: Name of the set. Default: `security/` with agent and intent.
+    ///   - version: The version of the agent. Default: the one in use.
+    public func putSecurity(
+        agent: String? = nil,
+        allow: [String]? = nil,
+        input: JSONValue? = nil,
+        intent: String? = nil,
+        set: String? = nil,
+        version: String? = nil
+    ) async throws -> EvalSetHead {
+        var args = core.args()
+        args.offer("agent", agent)
+        args.offer("allow", allow)
+        args.offer("input", input)
+        args.offer("intent", intent)
+        args.offer("set", set)
+        args.offer("version", version)
+        return try await core.call("evals.put_security", args, EvalSetHead.self)
+    }
+
+    /// Plays the cases of a set with a version of its agent and a model, and judges what comes out.
+    /// Tools answer from the record: nothing is called, sent or remembered, and without a model of
+    /// the network there is no network. What was never recorded is a miss, which the result names.
+    ///
+    /// Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+    /// `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+    ///
+    /// - Parameters:
+    ///   - isRecorded: True to take the answers of the recorded runs instead of asking a model.
+    ///     Default: `false`.
+    ///   - model: The model, as `provider/model`. Default: what the agent's route chooses.
+    ///   - seed: Seed of the interval. Default: 1.
+    ///   - set: The set. Default: `""`.
+    ///   - tags: Only cases with one of these tags. Default: `[]`.
+    ///   - version: The version of the agent, which may be a draft. Default: the one in use.
+    public func run(
+        isRecorded: Bool? = nil,
+        model: String? = nil,
+        seed: Int? = nil,
+        set: String? = nil,
+        tags: [String]? = nil,
+        version: String? = nil
+    ) async throws -> EvalRun {
+        var args = core.args()
+        args.offer("is_recorded", isRecorded)
+        args.offer("model", model)
+        args.offer("seed", seed)
+        args.offer("set", set)
+        args.offer("tags", tags)
+        args.offer("version", version)
+        return try await core.call("evals.run", args, EvalRun.self)
     }
 }
 
@@ -2234,14 +2838,17 @@ public struct KnowledgeOperations: Sendable {
     ///   - budgetTokens: Most tokens in all, 100 to 2 000 000.
     ///   - purpose: What it is to be used for, such as `email` or `support`.
     ///   - query: What to look for in knowledge and memory.
-    ///   - consents: The consent bases that hold now. When given, a memory with another basis
-    ///     is dropped.
-    ///   - conversation: The conversation to take the newest messages of.
+    ///   - consents: The consent bases that hold now. When given, memories and passages with
+    ///     another basis are dropped.
+    ///   - conversation: The conversation to take the newest messages of. When they fill three
+    ///     quarters of what their part may have, the summary that there is stands for the older
+    ///     ones.
     ///   - items: Texts of the caller. Default: `[]`.
     ///   - k: Passages to look for, 0 to 100. Default: 10.
     ///   - limits: Limits of the parts, each part at most once. Default: `[]`.
     ///   - spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
     ///   - subjects: Whose memories to take. Default: `[]`.
+    ///   - thread: Only the thread of it that this message began.
     public func context(
         budgetTokens: Int,
         purpose: String,
@@ -2252,7 +2859,8 @@ public struct KnowledgeOperations: Sendable {
         k: Int? = nil,
         limits: [PartLimits]? = nil,
         spaces: [String]? = nil,
-        subjects: [MemorySubject]? = nil
+        subjects: [MemorySubject]? = nil,
+        thread: String? = nil
     ) async throws -> BuiltContext {
         var args = core.args()
         args.give("budget_tokens", budgetTokens)
@@ -2265,6 +2873,7 @@ public struct KnowledgeOperations: Sendable {
         args.offer("limits", limits)
         args.offer("spaces", spaces)
         args.offer("subjects", subjects)
+        args.offer("thread", thread)
         return try await core.call("knowledge.context", args, BuiltContext.self)
     }
 
@@ -2331,8 +2940,11 @@ public struct KnowledgeOperations: Sendable {
     ///   - dataset: Id or name of the dataset.
     ///   - text: The text, in Markdown or plain.
     ///   - title: Title; it joins the versions of the text unless `external_key` does.
+    ///   - consentBasis: The consent or contract that allows to use it, where it needs one:
+    ///     `knowledge.context` leaves it out where that does not hold.
     ///   - externalKey: What joins the versions of one text. Default: the title.
     ///   - language: ISO 639-1 code of its language. Default: that of the space, else detected.
+    ///   - source: Where it comes from, such as an address of 1 to 500 characters.
     ///   - space: Id or name of its space, when the name of the dataset stands in several.
     ///   - tags: Tags, up to 50. Default: `[]`.
     ///   - trust: How far it can be trusted. Default: `first_party`.
@@ -2340,8 +2952,10 @@ public struct KnowledgeOperations: Sendable {
         dataset: String,
         text: String,
         title: String,
+        consentBasis: String? = nil,
         externalKey: String? = nil,
         language: String? = nil,
+        source: String? = nil,
         space: String? = nil,
         tags: [String]? = nil,
         trust: Trust? = nil
@@ -2350,8 +2964,10 @@ public struct KnowledgeOperations: Sendable {
         args.give("dataset", dataset)
         args.give("text", text)
         args.give("title", title)
+        args.offer("consent_basis", consentBasis)
         args.offer("external_key", externalKey)
         args.offer("language", language)
+        args.offer("source", source)
         args.offer("space", space)
         args.offer("tags", tags)
         args.offer("trust", trust)
@@ -2370,6 +2986,7 @@ public struct KnowledgeOperations: Sendable {
     ///   - dataset: Id or name of the dataset.
     ///   - url: Address of the page: http or https, up to 500 characters, without name and
     ///     password.
+    ///   - consentBasis: The consent or contract that allows to use it, where it needs one.
     ///   - externalKey: What joins the versions of one page. Default: the address without its
     ///     fragment.
     ///   - language: ISO 639-1 code of its language. Default: that of the space, else detected.
@@ -2380,6 +2997,7 @@ public struct KnowledgeOperations: Sendable {
     public func ingestUrl(
         dataset: String,
         url: String,
+        consentBasis: String? = nil,
         externalKey: String? = nil,
         language: String? = nil,
         space: String? = nil,
@@ -2390,6 +3008,7 @@ public struct KnowledgeOperations: Sendable {
         var args = core.args()
         args.give("dataset", dataset)
         args.give("url", url)
+        args.offer("consent_basis", consentBasis)
         args.offer("external_key", externalKey)
         args.offer("language", language)
         args.offer("space", space)
@@ -2721,13 +3340,20 @@ public struct MemoryOperations: Sendable {
     /// - Parameters:
     ///   - at: The instant.
     ///   - subject: Who or what it is about.
+    ///   - consents: The consent bases that hold now. When given, items with another basis are
+    ///     left out.
+    ///   - purpose: What it is to be used for: items that name other purposes are left out.
     public func asOf(
         at: Date,
-        subject: MemorySubject
+        subject: MemorySubject,
+        consents: [String]? = nil,
+        purpose: String? = nil
     ) async throws -> [Memory] {
         var args = core.args()
         args.give("at", at)
         args.give("subject", subject)
+        args.offer("consents", consents)
+        args.offer("purpose", purpose)
         return try await core.call("memory.as_of", args, [Memory].self)
     }
 
@@ -2793,12 +3419,15 @@ public struct MemoryOperations: Sendable {
     ///
     /// - Parameters:
     ///   - subject: Who or what it is about.
+    ///   - consents: The consent bases that hold now. When given, items with another basis are
+    ///     left out.
     ///   - k: Most hits, 1 to 100. Default: 10.
     ///   - kinds: Kinds; one of them. Empty: any. Default: `[]`.
     ///   - purpose: What it is to be used for: items that name other purposes are left out.
     ///   - query: What to search for; left out, the newest come first.
     public func search(
         subject: MemorySubject,
+        consents: [String]? = nil,
         k: Int? = nil,
         kinds: [MemoryKind]? = nil,
         purpose: String? = nil,
@@ -2806,6 +3435,7 @@ public struct MemoryOperations: Sendable {
     ) async throws -> [MemoryHit] {
         var args = core.args()
         args.give("subject", subject)
+        args.offer("consents", consents)
         args.offer("k", k)
         args.offer("kinds", kinds)
         args.offer("purpose", purpose)
@@ -2868,6 +3498,202 @@ public struct ModelsOperations: Sendable {
         args.give("provider", provider)
         args.offer("row", row)
         return try await core.call("models.override", args, KnownModel.self)
+    }
+
+    /// Plays the last runs of an agent again on a model that may take over, with the recorded
+    /// answers of tools: what differs, what it costs, and whether it is worse. Nothing is called,
+    /// sent, changed or kept.
+    ///
+    /// Needs `execute:agents`, `read:analytics`, `read:pii`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - agent: The agent. Default: `""`.
+    ///   - graders: How outputs are judged; what was answered then is what is expected.
+    ///     Default: schema and guardrail.
+    ///   - n: How many of its last completed runs, 1..=50. Default: 10.
+    ///   - seed: Seed of the interval. Default: 1.
+    ///   - successor: The model that may take over, as `provider/model`. Default: `""`.
+    public func shadow(
+        agent: String? = nil,
+        graders: [Grader]? = nil,
+        n: Int? = nil,
+        seed: Int? = nil,
+        successor: String? = nil
+    ) async throws -> ShadowReport {
+        var args = core.args()
+        args.offer("agent", agent)
+        args.offer("graders", graders)
+        args.offer("n", n)
+        args.offer("seed", seed)
+        args.offer("successor", successor)
+        return try await core.call("models.shadow", args, ShadowReport.self)
+    }
+}
+
+/// Operations of `orchestrator`.
+public struct OrchestratorOperations: Sendable {
+    let core: Core
+
+    /// Cancels a plan and the runs of its nodes that are not at their end. What has ended stays as
+    /// it is.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - run: The run of the plan.
+    public func cancel(
+        run: String
+    ) async throws -> PlanView {
+        var args = core.args()
+        args.give("run", run)
+        return try await core.call("orchestrator.cancel", args, PlanView.self)
+    }
+
+    /// Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and
+    /// checks it. Nothing runs.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - brief: The brief of a campaign: the plan makes, plans and writes it.
+    ///   - budget: Most money for models.
+    ///   - goal: What it is for. Default: the goal of the brief.
+    ///   - shape: How the tasks follow each other. Default: `chain`.
+    ///   - tasks: Tasks, up to 200, when there is no brief. Default: `[]`.
+    public func plan(
+        brief: CampaignBrief? = nil,
+        budget: Money? = nil,
+        goal: String? = nil,
+        shape: PlanShape? = nil,
+        tasks: [PlanTask]? = nil
+    ) async throws -> MadePlan {
+        var args = core.args()
+        args.offer("brief", brief)
+        args.offer("budget", budget)
+        args.offer("goal", goal)
+        args.offer("shape", shape)
+        args.offer("tasks", tasks)
+        return try await core.call("orchestrator.plan", args, MadePlan.self)
+    }
+
+    /// Runs a node again. In a plan that asks about it, the plan goes on. A plan that has failed
+    /// goes on in a new run, which takes over what had ended well and was not undone, and lives
+    /// from what is left of the budget.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+    ///
+    /// - Parameters:
+    ///   - node: The node.
+    ///   - run: The run of the plan.
+    public func retryNode(
+        node: String,
+        run: String
+    ) async throws -> PlanView {
+        var args = core.args()
+        args.give("node", node)
+        args.give("run", run)
+        return try await core.call("orchestrator.retry_node", args, PlanView.self)
+    }
+
+    /// Finds the agent and the intent for words of a person, or for the name of an intent.
+    ///
+    /// Words are compared with what each intent says it does and with its examples, rarer words
+    /// counting more; no model is asked. What is told of confidence is the share of the request's
+    /// known words that the intent knows.
+    ///
+    /// Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
+    /// `ambiguous_intent`.
+    ///
+    /// - Parameters:
+    ///   - input: The input of the intent, to be checked against it.
+    ///   - intent: An intent, as `agent.intent` or bare.
+    ///   - text: What is asked, in words: 1 to 4 000 characters.
+    public func route(
+        input: JSONValue? = nil,
+        intent: String? = nil,
+        text: String? = nil
+    ) async throws -> Routed {
+        var args = core.args()
+        args.offer("input", input)
+        args.offer("intent", intent)
+        args.offer("text", text)
+        return try await core.call("orchestrator.route", args, Routed.self)
+    }
+
+    /// Runs a plan. It is checked whole first; each node is a run of its own with the rights of the
+    /// caller at most. A plan that acts on the world runs only as it was looked at, with its hash
+    /// in `approved`.
+    ///
+    /// When a node fails the plan and others had ended well, what can be undone is undone, the last
+    /// one first. A failure of the plan is no error: it stands in the answer.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `plan_changed`,
+    /// `approval_needed`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+    ///
+    /// - Parameters:
+    ///   - approved: The hash that `orchestrator.simulate` gave for the plan as somebody looked
+    ///     at it.
+    ///   - key: The same key is the same run, 1 to 255 bytes.
+    ///   - mode: Whether to wait for it. Default: `sync`.
+    ///   - plan: The plan.
+    public func run(
+        approved: String? = nil,
+        key: String? = nil,
+        mode: ExecuteMode? = nil,
+        plan: AgentPlan? = nil
+    ) async throws -> PlanView {
+        var args = core.args()
+        args.offer("approved", approved)
+        args.offer("key", key)
+        args.offer("mode", mode)
+        args.offer("plan", plan)
+        return try await core.call("orchestrator.run", args, PlanView.self)
+    }
+
+    /// Shows what a plan would do, in which order and for how much, without doing any of it.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - plan: The plan.
+    public func simulate(
+        plan: AgentPlan
+    ) async throws -> Simulated {
+        var args = core.args()
+        args.give("plan", plan)
+        return try await core.call("orchestrator.simulate", args, Simulated.self)
+    }
+
+    /// Goes on without a node: one that is asked about, waits or has not begun. A plan that has
+    /// failed goes on in a new run, as for `orchestrator.retry_node`.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+    ///
+    /// - Parameters:
+    ///   - node: The node.
+    ///   - run: The run of the plan.
+    public func skipNode(
+        node: String,
+        run: String
+    ) async throws -> PlanView {
+        var args = core.args()
+        args.give("node", node)
+        args.give("run", run)
+        return try await core.call("orchestrator.skip_node", args, PlanView.self)
+    }
+
+    /// Shows where the nodes of a plan are.
+    ///
+    /// Needs `execute:agents`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - run: The run of the plan.
+    public func status(
+        run: String
+    ) async throws -> PlanView {
+        var args = core.args()
+        args.give("run", run)
+        return try await core.call("orchestrator.status", args, PlanView.self)
     }
 }
 
@@ -3463,21 +4289,348 @@ public struct PreferencesOperations: Sendable {
 public struct PromptsOperations: Sendable {
     let core: Core
 
-    /// Renders a prompt with labelled values, as a run would.
+    /// Removes the draft of a prompt, and the prompt itself when no version of it was ever
+    /// published.
     ///
-    /// Needs `read:content`. Effect: pure.
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the prompt.
+    public func deleteDraft(
+        name: String
+    ) async throws {
+        var args = core.args()
+        args.give("name", name)
+        _ = try await core.call("prompts.delete_draft", args, JSONValue.self)
+    }
+
+    /// Says what differs between two versions of a prompt.
+    ///
+    /// Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+    /// `unknown_version`, `no_draft`.
+    ///
+    /// - Parameters:
+    ///   - from: The one version, as `prompts.get` takes it. Default: `""`.
+    ///   - to: The other. Default: `""`.
+    public func diff(
+        from: String? = nil,
+        to: String? = nil
+    ) async throws -> PromptDiff {
+        var args = core.args()
+        args.offer("from", from)
+        args.offer("to", to)
+        return try await core.call("prompts.diff", args, PromptDiff.self)
+    }
+
+    /// Begins a test of versions of a prompt: who asks `prompts.get` for the label with a `unit`
+    /// gets its variant. One test runs on a label at a time. A label as a variant is pinned to the
+    /// version it names now.
+    ///
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+    /// `unknown_label`, `unknown_version`, `experiment_running`, `experiment_exists`.
+    ///
+    /// - Parameters:
+    ///   - coverage: The share of units that take part, above 0 to 1. Default: 1.
+    ///   - key: Its key, 1 to 200 bytes; units are assigned by it. Default: `""`.
+    ///   - label: The label whose users take part. Default: `production`.
+    ///   - prompt: Name of the prompt. Default: `""`.
+    ///   - variants: The variants, the control first, 2 to 20. Default: `[]`.
+    public func experimentStart(
+        coverage: Double? = nil,
+        key: String? = nil,
+        label: String? = nil,
+        prompt: String? = nil,
+        variants: [PromptVariant]? = nil
+    ) async throws -> PromptExperiment {
+        var args = core.args()
+        args.offer("coverage", coverage)
+        args.offer("key", key)
+        args.offer("label", label)
+        args.offer("prompt", prompt)
+        args.offer("variants", variants)
+        return try await core.call("prompts.experiment_start", args, PromptExperiment.self)
+    }
+
+    /// Ends a test. Everybody gets the version of the label again; to keep a winner, move the label
+    /// to it.
+    ///
+    /// Needs `read:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - key: Its key.
+    public func experimentStop(
+        key: String
+    ) async throws -> PromptExperiment {
+        var args = core.args()
+        args.give("key", key)
+        return try await core.call("prompts.experiment_stop", args, PromptExperiment.self)
+    }
+
+    /// Gives prompts with all their versions and labels. Drafts, figures and tests stay here.
+    ///
+    /// Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+    ///
+    /// - Parameters:
+    ///   - names: Their names, 1 to 200. Default: `[]`.
+    public func export(
+        names: [String]? = nil
+    ) async throws -> PromptBundle {
+        var args = core.args()
+        args.offer("names", names)
+        return try await core.call("prompts.export", args, PromptBundle.self)
+    }
+
+    /// Gives a version of a prompt. A label that no version has is an error: nothing is taken in
+    /// its place, unless the call brings its own `fallback`.
+    ///
+    /// Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+    /// `unknown_version`, `no_draft`.
+    ///
+    /// - Parameters:
+    ///   - fallback: What is given when there is no such prompt, label or version.
+    ///   - reference: `name`, `name@label`, `name@3` or `name@draft`. The bare name means the
+    ///     newest version. Default: `""`.
+    ///   - unit: Who or what it is for. While an experiment runs on the label, its variant is
+    ///     given.
+    public func get(
+        fallback: Prompt? = nil,
+        reference: String? = nil,
+        unit: String? = nil
+    ) async throws -> FoundPrompt {
+        var args = core.args()
+        args.offer("fallback", fallback)
+        args.offer("reference", reference)
+        args.offer("unit", unit)
+        return try await core.call("prompts.get", args, FoundPrompt.self)
+    }
+
+    /// Takes in what `prompts.export` gave. Doing it again changes nothing; a number that holds
+    /// another prompt here is a conflict, and then nothing is taken in. A bundle that moves
+    /// `production` needs `approve:content`.
+    ///
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `version_taken`.
+    ///
+    /// - Parameters:
+    ///   - bundle: The bundle.
+    public func `import`(
+        bundle: PromptBundle
+    ) async throws -> ImportedPrompts {
+        var args = core.args()
+        args.give("bundle", bundle)
+        return try await core.call("prompts.import", args, ImportedPrompts.self)
+    }
+
+    /// Moves a label to a version. `production` needs `approve:content` beside the right to write.
+    /// The move is audited.
+    ///
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+    /// `unknown_version`.
+    ///
+    /// - Parameters:
+    ///   - label: The label, `[a-z][a-z0-9_-]*`; `latest` and `draft` cannot be moved.
+    ///   - name: Name of the prompt.
+    ///   - reason: Why, for people.
+    ///   - version: The version. Default: the newest.
+    public func label(
+        label: String,
+        name: String,
+        reason: String? = nil,
+        version: Int? = nil
+    ) async throws -> NamedPrompt {
+        var args = core.args()
+        args.give("label", label)
+        args.give("name", name)
+        args.offer("reason", reason)
+        args.offer("version", version)
+        return try await core.call("prompts.label", args, NamedPrompt.self)
+    }
+
+    /// Lists prompts by name, with their labels.
+    ///
+    /// Needs `read:content`. Effect: read.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most prompts that are looked at for a page, 1..=500. Default 50.
+    ///   - prefix: Only names that begin so: `voice/acme/`.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil,
+        prefix: String? = nil
+    ) async throws -> NamedPromptPage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        args.offer("prefix", prefix)
+        return try await core.call("prompts.list", args, NamedPromptPage.self)
+    }
+
+    /// Makes the draft of a prompt its next version, which never changes. The label `latest` names
+    /// it from then on; no other label moves.
+    ///
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `no_draft`.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the prompt.
+    public func publish(
+        name: String
+    ) async throws -> PromptVersion {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("prompts.publish", args, PromptVersion.self)
+    }
+
+    /// Writes the draft of a prompt, which may be new. The number of its version is not read: a
+    /// draft gets the next one.
+    ///
+    /// Needs `write:content`, or `write:brand` for a name under `voice/`.
+    ///
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `kind_changed`.
     ///
     /// - Parameters:
     ///   - prompt: The prompt.
+    ///   - notes: What changed, for people; up to 2 000 characters.
+    public func put(
+        prompt: Prompt,
+        notes: String? = nil
+    ) async throws -> NamedPrompt {
+        var args = core.args()
+        args.give("prompt", prompt)
+        args.offer("notes", notes)
+        return try await core.call("prompts.put", args, NamedPrompt.self)
+    }
+
+    /// Adds what one use of a prompt brought. With a `unit` and a running test on the label, the
+    /// unit's exposure is stored at the first time with its propensity, and success or a conversion
+    /// counts for its variant once.
+    ///
+    /// Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+    /// `unknown_label`, `unknown_version`.
+    ///
+    /// - Parameters:
+    ///   - conversions: Conversions it led to. Default: `0`.
+    ///   - costMicros: What models cost, in micros of `currency`. Default: `0`.
+    ///   - currency: ISO 4217 code of the cost.
+    ///   - impressions: Times that somebody saw what it made. Default: `0`.
+    ///   - isSuccess: Whether it did what it was for. Default: `false`.
+    ///   - latencyMs: How long it took, in milliseconds. Default: `0`.
+    ///   - reference: The version, as it was asked for: `name@label` or `name@3`. Default:
+    ///     `""`.
+    ///   - runs: How many uses this is, 0 or 1: 0 adds a later outcome. Default: 1.
+    ///   - score: How good it was, 0..=1.
+    ///   - unit: Who or what it was for.
+    public func record(
+        conversions: Int? = nil,
+        costMicros: Int? = nil,
+        currency: String? = nil,
+        impressions: Int? = nil,
+        isSuccess: Bool? = nil,
+        latencyMs: Int? = nil,
+        reference: String? = nil,
+        runs: Int? = nil,
+        score: Double? = nil,
+        unit: String? = nil
+    ) async throws -> PromptStat {
+        var args = core.args()
+        args.offer("conversions", conversions)
+        args.offer("cost_micros", costMicros)
+        args.offer("currency", currency)
+        args.offer("impressions", impressions)
+        args.offer("is_success", isSuccess)
+        args.offer("latency_ms", latencyMs)
+        args.offer("reference", reference)
+        args.offer("runs", runs)
+        args.offer("score", score)
+        args.offer("unit", unit)
+        return try await core.call("prompts.record", args, PromptStat.self)
+    }
+
+    /// Renders a prompt with labelled values, as a run would: one that is given whole, or one of
+    /// the registry.
+    ///
+    /// Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+    /// `unknown_version`, `no_draft`.
+    ///
+    /// - Parameters:
+    ///   - prompt: The prompt.
+    ///   - reference: In its place, one of the registry: `name`, `name@label`, `name@3` or
+    ///     `name@draft`.
+    ///   - unit: Who or what it is for, as for `prompts.get`.
     ///   - values: Its values by name. Default: `{}`.
     public func render(
-        prompt: Prompt,
+        prompt: Prompt? = nil,
+        reference: String? = nil,
+        unit: String? = nil,
         values: [String: PromptValue]? = nil
     ) async throws -> Rendered {
         var args = core.args()
-        args.give("prompt", prompt)
+        args.offer("prompt", prompt)
+        args.offer("reference", reference)
+        args.offer("unit", unit)
         args.offer("values", values)
         return try await core.call("prompts.render", args, Rendered.self)
+    }
+
+    /// Takes the last move of a label back: it names the version it named before. The move is
+    /// audited.
+    ///
+    /// Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+    /// `unknown_label`, `nothing_to_roll_back`.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the prompt.
+    ///   - label: The label. Default: `production`.
+    ///   - reason: Why, for people.
+    public func rollback(
+        name: String,
+        label: String? = nil,
+        reason: String? = nil
+    ) async throws -> NamedPrompt {
+        var args = core.args()
+        args.give("name", name)
+        args.offer("label", label)
+        args.offer("reason", reason)
+        return try await core.call("prompts.rollback", args, NamedPrompt.self)
+    }
+
+    /// Gives the figures of a prompt.
+    ///
+    /// Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the prompt.
+    public func stats(
+        name: String
+    ) async throws -> PromptFigures {
+        var args = core.args()
+        args.give("name", name)
+        return try await core.call("prompts.stats", args, PromptFigures.self)
+    }
+
+    /// Tries a prompt of the registry, its draft for one: renders it and asks the model. Nothing is
+    /// counted or kept.
+    ///
+    /// Needs `read:content`, `execute:agents`. Effect: read. Codes of its own: `unknown_prompt`,
+    /// `unknown_label`, `unknown_version`, `no_draft`, `invalid_output`, `refused`.
+    ///
+    /// - Parameters:
+    ///   - model: The model, as `provider/model`. Default: what the route of the prompt
+    ///     chooses.
+    ///   - reference: `name`, `name@label`, `name@3` or `name@draft`. Default: `""`.
+    ///   - seed: Makes the answer repeatable where the model allows it; below 2^53. Default: 0.
+    ///   - values: Its values by name. Default: `{}`.
+    public func test(
+        model: String? = nil,
+        reference: String? = nil,
+        seed: Int? = nil,
+        values: [String: PromptValue]? = nil
+    ) async throws -> TestedPrompt {
+        var args = core.args()
+        args.offer("model", model)
+        args.offer("reference", reference)
+        args.offer("seed", seed)
+        args.offer("values", values)
+        return try await core.call("prompts.test", args, TestedPrompt.self)
     }
 }
 
@@ -4192,7 +5345,8 @@ public struct SpacesOperations: Sendable {
     }
 
     /// Moves a space to another embedder, as a job. Search answers from the old vectors until every
-    /// chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+    /// chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
+    /// and changes nothing.
     ///
     /// Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
     ///
@@ -5248,6 +6402,9 @@ extension Hub {
     /// Operations of `email`.
     public var email: EmailOperations { EmailOperations(core: core) }
 
+    /// Operations of `evals`.
+    public var evals: EvalsOperations { EvalsOperations(core: core) }
+
     /// Operations of `gate`.
     public var gate: GateOperations { GateOperations(core: core) }
 
@@ -5277,6 +6434,9 @@ extension Hub {
 
     /// Operations of `models`.
     public var models: ModelsOperations { ModelsOperations(core: core) }
+
+    /// Operations of `orchestrator`.
+    public var orchestrator: OrchestratorOperations { OrchestratorOperations(core: core) }
 
     /// Operations of `people`.
     public var people: PeopleOperations { PeopleOperations(core: core) }

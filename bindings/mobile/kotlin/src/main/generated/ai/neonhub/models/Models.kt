@@ -17,23 +17,169 @@ import kotlinx.serialization.UseSerializers
 import kotlinx.serialization.json.JsonClassDiscriminator
 import kotlinx.serialization.json.JsonElement
 
+/** How one agent is. */
+@Serializable
+@JsonClassDiscriminator("status")
+public sealed interface AgentCheck
+
+/**
+ * It works, and something is wrong.
+ *
+ * @property agent Its name.
+ * @property isUnavailable True when it failed three checks in a row: schedules start no run
+ *   of it until it is well.
+ * @property version The version in use.
+ * @property why What.
+ */
+@Serializable
+@SerialName("degraded")
+public data class AgentCheckDegraded(
+    val agent: String,
+    @SerialName("is_unavailable") val isUnavailable: Boolean,
+    val version: String,
+    val why: String,
+) : AgentCheck
+
+/**
+ * As it should be.
+ *
+ * @property agent Its name.
+ * @property isUnavailable True when it failed three checks in a row: schedules start no run
+ *   of it until it is well.
+ * @property version The version in use.
+ */
+@Serializable
+@SerialName("healthy")
+public data class AgentCheckHealthy(
+    val agent: String,
+    @SerialName("is_unavailable") val isUnavailable: Boolean,
+    val version: String,
+) : AgentCheck
+
+/**
+ * It does not work.
+ *
+ * @property agent Its name.
+ * @property isUnavailable True when it failed three checks in a row: schedules start no run
+ *   of it until it is well.
+ * @property version The version in use.
+ * @property why What.
+ */
+@Serializable
+@SerialName("unhealthy")
+public data class AgentCheckUnhealthy(
+    val agent: String,
+    @SerialName("is_unavailable") val isUnavailable: Boolean,
+    val version: String,
+    val why: String,
+) : AgentCheck
+
+/**
+ * One version of an agent in a list.
+ *
+ * @property intents What it can be asked for.
+ * @property isBuiltin True for the one that came with this release.
+ * @property isCurrent True for the version that new runs take.
+ * @property name Its name.
+ * @property purpose What it is for.
+ * @property state Where the version stands.
+ * @property title For people.
+ * @property version The version.
+ */
+@Serializable
+public data class AgentLine(
+    val intents: List<IntentLine>,
+    @SerialName("is_builtin") val isBuiltin: Boolean,
+    @SerialName("is_current") val isCurrent: Boolean,
+    val name: String,
+    val purpose: String,
+    val state: AgentState,
+    val title: String,
+    val version: String,
+)
+
+/**
+ * Figures of one intent of one version of an agent on one day.
+ *
+ * @property agent The agent.
+ * @property cancelled Of these, cancelled.
+ * @property costMicros What models cost, in micros by currency. Calls of unknown price are
+ *   not in it.
+ * @property day The day by UTC on which the runs began: `2026-11-21`.
+ * @property failed Of these, failed.
+ * @property intent The intent.
+ * @property ok Of these, completed.
+ * @property p50Ms Median time from begin to end, in milliseconds; absent while none has
+ *   ended.
+ * @property p95Ms Time that 95 of 100 ended within, in milliseconds.
+ * @property runs Runs that began.
+ * @property unpriced Calls of models whose price is not known.
+ * @property version Its version.
+ */
+@Serializable
+public data class AgentMetric(
+    val agent: String,
+    val cancelled: Long,
+    @SerialName("cost_micros") val costMicros: Map<String, Long>,
+    val day: String,
+    val failed: Long,
+    val intent: String,
+    val ok: Long,
+    @SerialName("p50_ms") val p50Ms: Long? = null,
+    @SerialName("p95_ms") val p95Ms: Long? = null,
+    val runs: Long,
+    val unpriced: Long,
+    val version: String,
+)
+
+/**
+ * Work for several agents: a graph of nodes without circles.
+ *
+ * @property budget Most money for models of the whole plan.
+ * @property goal What it is for.
+ * @property nodes The nodes, 1 to 200. Results are taken in this order.
+ */
+@Serializable
+public data class AgentPlan(
+    val budget: Money? = null,
+    val goal: String = "",
+    val nodes: List<PlanNode> = emptyList(),
+)
+
+/**
+ * How much of an agent may be used.
+ *
+ * @property costPerMonth Most money for models of a month by UTC.
+ * @property runsPerDay Most runs of a day by UTC.
+ */
+@Serializable
+public data class AgentQuotas(
+    @SerialName("cost_per_month") val costPerMonth: Money? = null,
+    @SerialName("runs_per_day") val runsPerDay: Long? = null,
+)
+
 /**
  * The standing of one run. Its input, output and steps are in its log.
  *
  * @property agent The agent: `campaign`.
  * @property agentVersion Version of its program.
+ * @property budget The most that models may cost in it and in the runs below it.
  * @property campaignId The campaign it works on.
  * @property cancelAsked True once its cancellation was asked for.
+ * @property depth How many runs are above it.
  * @property endedAt When it ended.
  * @property failure Why it failed.
  * @property id Its id.
  * @property idempotencyKey The same key is the same run.
  * @property inputHash SHA-256 over the RFC 8785 form of the input, in hex.
+ * @property intent What is asked of the agent; absent in runs of older releases.
  * @property lease Who works on it.
  * @property origin `offline` when the offline model made a part of it.
+ * @property parentRun The run that started it.
  * @property personId The person it is about.
  * @property principal Who it acts for.
  * @property signals Answers to waits that the run has not taken yet, by name of the wait.
+ * @property spec The description of the agent, for a program that is made from one.
  * @property startedAt When it was made.
  * @property status Where it stands.
  * @property trace The caller's W3C `traceparent`, when it was started in a trace.
@@ -45,18 +191,23 @@ import kotlinx.serialization.json.JsonElement
 public data class AgentRun(
     val agent: String,
     @SerialName("agent_version") val agentVersion: Long,
+    val budget: Money? = null,
     @SerialName("campaign_id") val campaignId: String? = null,
     @SerialName("cancel_asked") val cancelAsked: Boolean = false,
+    val depth: Long? = null,
     @SerialName("ended_at") val endedAt: Instant? = null,
     val failure: AgentsFailure? = null,
     val id: String,
     @SerialName("idempotency_key") val idempotencyKey: String? = null,
     @SerialName("input_hash") val inputHash: String,
+    val intent: String? = null,
     val lease: RunLease? = null,
     val origin: AgentsOrigin? = null,
+    @SerialName("parent_run") val parentRun: String? = null,
     @SerialName("person_id") val personId: String? = null,
     val principal: String,
     val signals: Map<String, JsonElement> = emptyMap(),
+    val spec: RunSpec? = null,
     @SerialName("started_at") val startedAt: Instant,
     val status: RunStatus,
     val trace: String? = null,
@@ -130,6 +281,77 @@ public data class AgentSessionPage(
 )
 
 /**
+ * What an agent is. A version that was activated never changes.
+ *
+ * @property budget Most money for models of one run.
+ * @property capabilities Words that say what it can do.
+ * @property guardrails Checks of the texts it writes; none: they are not looked at here.
+ * @property handoff Intents of other agents that the model may have done, as
+ *   `agent.intent`.
+ * @property healthProbe How its health is looked at, beside its tools being there.
+ * @property instructions What the model is told; may read `agent`, `purpose`, `intent` and
+ *   `task`. Needed when an intent is done by a model.
+ * @property intents What it can be asked for, 1 to 50.
+ * @property limits Bounds of one run.
+ * @property memory Purposes of memory.
+ * @property name `[a-z][a-z0-9_]*`, 1 to 40 characters: `brand_voice`.
+ * @property offlinePlan What the offline model does in the place of a real one. An argument
+ *   `$input` or `$input.field` is taken from the input, `$step.field` from an earlier result.
+ * @property outputChecks Further checks of its answers.
+ * @property owner Who answers for it.
+ * @property permissions The rights it may use of those the caller has.
+ * @property purpose What it is for, in a sentence.
+ * @property quotas How much of it may be used.
+ * @property route The route that chooses the model. Default: that of the hub.
+ * @property spaces Knowledge spaces it may read, by name or id. Empty: any the caller may.
+ * @property state Where this version stands.
+ * @property title For people.
+ * @property tools Tools the model may call, by name.
+ * @property version Semantic version: `1.2.0`.
+ */
+@Serializable
+public data class AgentSpec(
+    val budget: Money? = null,
+    val capabilities: List<String> = emptyList(),
+    val guardrails: Guardrails? = null,
+    val handoff: List<String> = emptyList(),
+    @SerialName("health_probe") val healthProbe: HealthProbe? = null,
+    val instructions: Prompt? = null,
+    val intents: List<IntentSpec> = emptyList(),
+    val limits: Limits? = null,
+    val memory: MemoryUse? = null,
+    val name: String = "",
+    @SerialName("offline_plan") val offlinePlan: OfflinePlan? = null,
+    @SerialName("output_checks") val outputChecks: List<OutputCheck> = emptyList(),
+    val owner: String = "",
+    val permissions: List<Permission> = emptyList(),
+    val purpose: String = "",
+    val quotas: AgentQuotas? = null,
+    val route: String? = null,
+    val spaces: List<String> = emptyList(),
+    val state: AgentState = AgentState.Draft,
+    val title: String = "",
+    val tools: List<String> = emptyList(),
+    val version: String = "",
+)
+
+/** Where a version of an agent stands. */
+@Serializable
+public enum class AgentState(public val word: String) {
+    /** It may still be changed and is not used. */
+    @SerialName("draft") Draft("draft"),
+    /** It is used. */
+    @SerialName("active") Active("active"),
+    /** A later version is used; runs that began with it end with it. */
+    @SerialName("deprecated") Deprecated("deprecated"),
+    /** Nothing starts it any more. */
+    @SerialName("disabled") Disabled("disabled"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * An error as a log keeps it: words, no cause, no personal values.
  *
  * @property code The finer word.
@@ -180,20 +402,28 @@ public enum class AgentsOrigin(public val word: String) {
 }
 
 /**
- * A sentence of an answer that stands in a source.
+ * One step of a plan.
  *
- * @property quote The words as they stand there.
- * @property source The id of the source.
+ * @property after Steps whose results must be there first.
+ * @property args Arguments; a string `$step` or `$step.field.0` takes a value from an
+ *   earlier result.
+ * @property id Unique in the plan; also the id of its tool call.
+ * @property tool The tool to call.
+ * @property `when` Runs only when the value at this path is there and not false, null, 0 or
+ *   empty.
  */
 @Serializable
-public data class AiCitation(
-    val quote: String,
-    val source: String,
+public data class AgentsPlanStep(
+    val after: List<String> = emptyList(),
+    val args: JsonElement? = null,
+    val id: String,
+    val tool: String,
+    val `when`: String? = null,
 )
 
 /** Who speaks. */
 @Serializable
-public enum class AiRole(public val word: String) {
+public enum class AgentsRole(public val word: String) {
     /** Instructions of the host or the agent. */
     @SerialName("system") System("system"),
     /** The caller. */
@@ -206,6 +436,42 @@ public enum class AiRole(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * A sentence of an answer that stands in a source.
+ *
+ * @property quote The words as they stand there.
+ * @property source The id of the source.
+ */
+@Serializable
+public data class AiCitation(
+    val quote: String,
+    val source: String,
+)
+
+/**
+ * Vectors, packed: row by row, each number as 4 bytes (IEEE 754, least significant byte first).
+ *
+ * @property count How many vectors there are.
+ * @property dims Numbers of one vector.
+ * @property isLexical True when near vectors mean shared letters rather than shared
+ *   meaning.
+ * @property isOffline True when the offline embedder made them.
+ * @property model The embedder that made them; vectors of two embedders cannot be compared.
+ * @property origin What they count as.
+ * @property packed The numbers in base64. Each vector has length 1; that of a text without
+ *   words is all zeros.
+ */
+@Serializable
+public data class AiVectors(
+    val count: Long,
+    val dims: Long,
+    @SerialName("is_lexical") val isLexical: Boolean,
+    @SerialName("is_offline") val isOffline: Boolean,
+    val model: String,
+    val origin: AgentsOrigin,
+    val packed: String,
+)
 
 /**
  * Something that was left out or cut.
@@ -501,6 +767,22 @@ public data class AssetText(
 )
 
 /**
+ * A variant that a unit gets.
+ *
+ * @property experiment The experiment.
+ * @property propensity The chance with which the unit got it, 0..=1.
+ * @property variant Index of the variant, from 0.
+ * @property version The version.
+ */
+@Serializable
+public data class Assigned(
+    val experiment: String,
+    val propensity: Double,
+    val variant: Long,
+    val version: Long,
+)
+
+/**
  * What a draft was made from, so that a send can be explained.
  *
  * @property citations Chunks of the brand's documents it cites.
@@ -681,6 +963,32 @@ public enum class Basis(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * What a version of an agent came to.
+ *
+ * @property agent The agent.
+ * @property costMicros What models cost, in micros by currency.
+ * @property p50Ms Median time of a case, in milliseconds.
+ * @property p95Ms Time that 95 of 100 cases ended within, in milliseconds.
+ * @property passRate Share of cases that passed, 0..=1.
+ * @property run The run over the set, for `evals.get_run` and `evals.compare`.
+ * @property score Mean score with its 95 % interval.
+ * @property unpriced Calls of models whose price is not known.
+ * @property version Its version.
+ */
+@Serializable
+public data class Benchmark(
+    val agent: String,
+    @SerialName("cost_micros") val costMicros: Map<String, Long>,
+    @SerialName("p50_ms") val p50Ms: Long,
+    @SerialName("p95_ms") val p95Ms: Long,
+    @SerialName("pass_rate") val passRate: Double,
+    val run: String,
+    val score: Interval,
+    val unpriced: Long,
+    val version: String,
+)
 
 /**
  * One block of the text.
@@ -1352,6 +1660,38 @@ public data class CampaignPartsSms(
 ) : CampaignParts
 
 /**
+ * One node of the plan.
+ *
+ * @property agent The agent that does it.
+ * @property at Not before this instant.
+ * @property dependsOn Keys of the steps that must be finished first.
+ * @property effect What it does to the world.
+ * @property estCost What it costs, when that is known before it runs.
+ * @property estDurationMs How long it works, waits apart, in milliseconds.
+ * @property intent What that agent is asked for.
+ * @property key Unique inside the plan, such as `send.email.1`.
+ * @property kind What sort of work it is.
+ * @property params The particulars.
+ * @property title What it is, for people.
+ * @property undo How it is undone, if it can be.
+ */
+@Serializable
+public data class CampaignPlanStep(
+    val agent: String,
+    val at: Instant? = null,
+    @SerialName("depends_on") val dependsOn: List<String>,
+    val effect: CampaignStepEffect,
+    @SerialName("est_cost") val estCost: Money? = null,
+    @SerialName("est_duration_ms") val estDurationMs: Long,
+    val intent: String,
+    val key: String,
+    val kind: StepKind,
+    val params: StepParams? = null,
+    val title: String,
+    val undo: String? = null,
+)
+
+/**
  * A term the brand prefers.
  *
  * @property insteadOf What it does not say.
@@ -1482,6 +1822,58 @@ public enum class CandidateStatus(public val word: String) {
     override fun toString(): String = word
 }
 
+/**
+ * One case in both runs.
+ *
+ * @property baseline Its score in the baseline.
+ * @property candidate Its score in the candidate.
+ * @property case The case.
+ * @property isPassed Whether it passes in the candidate.
+ * @property wasPassed Whether it passed in the baseline.
+ */
+@Serializable
+public data class CaseChange(
+    val baseline: Double,
+    val candidate: Double,
+    val case: String,
+    @SerialName("is_passed") val isPassed: Boolean,
+    @SerialName("was_passed") val wasPassed: Boolean,
+)
+
+/**
+ * What came of one case.
+ *
+ * @property case The case.
+ * @property failure Why the replay failed, if it did.
+ * @property grades The grades.
+ * @property hash Hash of the case as it was then: only equal ones are compared.
+ * @property isBroken True when the model gave no answer at all: nothing was measured.
+ * @property isPassed True when every grade passed and the model could be reached.
+ * @property misses What was asked and not recorded.
+ * @property modelCalls Calls of models.
+ * @property output The output.
+ * @property score Mean of its grades, 0..=1.
+ * @property tags Its tags.
+ * @property tokens Tokens, put in and out.
+ * @property tookMs How long it took to play, in milliseconds.
+ */
+@Serializable
+public data class CaseResult(
+    val case: String = "",
+    val failure: AgentsFailure? = null,
+    val grades: List<Grade> = emptyList(),
+    val hash: String = "",
+    @SerialName("is_broken") val isBroken: Boolean = false,
+    @SerialName("is_passed") val isPassed: Boolean = false,
+    val misses: List<Miss> = emptyList(),
+    @SerialName("model_calls") val modelCalls: Long = 0L,
+    val output: JsonElement? = null,
+    val score: Double = 0.0,
+    val tags: List<String> = emptyList(),
+    val tokens: Long = 0L,
+    @SerialName("took_ms") val tookMs: Long = 0L,
+)
+
 /** How headings are written. */
 @Serializable
 public enum class Casing(public val word: String) {
@@ -1557,7 +1949,8 @@ public data class Checkpoint(
 )
 
 /**
- * Sizes of chunks, in tokens.
+ * Sizes of chunks, in tokens: those of the space's embedder where it tells them, else by
+ * `count_tokens`.
  *
  * @property max Largest chunk, reached by tables and code only. Up to 8 000. Default: 1
  *   000.
@@ -1602,6 +1995,29 @@ public data class Compacted(
     @SerialName("before_bytes") val beforeBytes: Long,
     @SerialName("blobs_removed") val blobsRemoved: Long,
     @SerialName("feed_removed") val feedRemoved: Long,
+)
+
+/**
+ * What a comparison says.
+ *
+ * @property changed Cases whose score or outcome changed, the worst change first.
+ * @property costMicros Candidate minus baseline, in micros by currency.
+ * @property difference Candidate minus baseline over the pairs.
+ * @property pairs Pairs that were compared.
+ * @property tokens Candidate minus baseline.
+ * @property unpaired Cases that are in one run only, that changed in between, or that a
+ *   model gave no answer to.
+ * @property verdict Whether the candidate is better.
+ */
+@Serializable
+public data class Comparison(
+    val changed: List<CaseChange>,
+    @SerialName("cost_micros") val costMicros: Map<String, Long>,
+    val difference: Interval,
+    val pairs: Long,
+    val tokens: Long,
+    val unpaired: List<String>,
+    val verdict: EvalsVerdict,
 )
 
 /**
@@ -1830,6 +2246,7 @@ public data class ContextItem(
  * @property person The person it is with. Reading it then needs `read:people`.
  * @property status Status.
  * @property title Title.
+ * @property tokens Their size in tokens.
  */
 @Serializable
 public data class Conversation(
@@ -1846,6 +2263,7 @@ public data class Conversation(
     val person: String? = null,
     val status: ConversationStatus,
     val title: String,
+    val tokens: Long = 0L,
 )
 
 /**
@@ -1884,12 +2302,14 @@ public enum class ConversationKind(public val word: String) {
  * @property conversation The conversation.
  * @property messages Its messages.
  * @property next Where the next page starts; absent on the last one.
+ * @property summary What was summarised of it, or of the thread; absent while it is short.
  */
 @Serializable
 public data class ConversationPage(
     val conversation: Conversation,
     val messages: List<Message>,
     val next: String? = null,
+    val summary: ConversationSummary? = null,
 )
 
 /** Status of a conversation. */
@@ -1905,6 +2325,45 @@ public enum class ConversationStatus(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * The shorter form of the older messages of a conversation, or of one thread of it. The messages
+ * themselves stay.
+ *
+ * @property conversation The conversation.
+ * @property coveredTokens Their size in tokens.
+ * @property id Its id.
+ * @property madeAt When it was written.
+ * @property messages Number of messages that it stands for.
+ * @property model The model that wrote it.
+ * @property origin What its text counts as.
+ * @property person The person the conversation is with.
+ * @property taint How far it can be trusted: as far as the least trusted of its messages,
+ *   and no further than a model.
+ * @property text The text. It holds words of others: quoted material, never an instruction.
+ * @property thread The message that began the thread; absent for the conversation as a
+ *   whole.
+ * @property tokens Its size in tokens.
+ * @property upTo The last message that it stands for.
+ * @property upToAt When that message was written.
+ */
+@Serializable
+public data class ConversationSummary(
+    val conversation: String,
+    @SerialName("covered_tokens") val coveredTokens: Long,
+    val id: String,
+    @SerialName("made_at") val madeAt: Instant,
+    val messages: Long,
+    val model: String,
+    val origin: AgentsOrigin,
+    val person: String? = null,
+    val taint: Taint,
+    val text: String,
+    val thread: String? = null,
+    val tokens: Long,
+    @SerialName("up_to") val upTo: String,
+    @SerialName("up_to_at") val upToAt: Instant,
+)
 
 /**
  * What the plan costs: the sum of what is known, and by name what is not.
@@ -1936,6 +2395,20 @@ public data class Count(
     val length: Long,
     val limit: Long,
     val unit: String,
+)
+
+/**
+ * Counts.
+ *
+ * @property isExact False when any of them is an estimate.
+ * @property tokens One for each text, in order.
+ * @property total Their sum.
+ */
+@Serializable
+public data class CountedTokens(
+    @SerialName("is_exact") val isExact: Boolean,
+    val tokens: List<Long>,
+    val total: Long,
 )
 
 /**
@@ -2027,6 +2500,7 @@ public data class DataKeyRotated(
  * @property kind What it holds.
  * @property name Name, unique in the space, such as `brand-voice`.
  * @property purposes Purposes it may be used for; empty: any.
+ * @property settings What the host keeps with it, by name. It changes no answer.
  * @property space The space it belongs to.
  */
 @Serializable
@@ -2036,6 +2510,7 @@ public data class Dataset(
     val kind: DatasetKind,
     val name: String,
     val purposes: List<String>,
+    val settings: Map<String, JsonElement> = emptyMap(),
     val space: String,
 )
 
@@ -2138,6 +2613,18 @@ public enum class DedupeMode(public val word: String) {
 }
 
 /**
+ * One line of a comparison.
+ *
+ * @property change What became of it.
+ * @property text Its text.
+ */
+@Serializable
+public data class DiffLine(
+    val change: LineChange,
+    val text: String,
+)
+
+/**
  * One passage that stands in one of the versions only.
  *
  * @property chunk Id of the chunk.
@@ -2151,6 +2638,30 @@ public data class DiffPassage(
     val text: String,
 )
 
+/** How near two vectors are. */
+@Serializable
+public enum class Distance(public val word: String) {
+    /** By the angle between them: every index compares vectors of length 1. */
+    @SerialName("cosine") Cosine("cosine"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Where two runs part.
+ *
+ * @property at The place among the calls, from 0.
+ * @property now The tool now.
+ * @property then The tool then; absent: there was no further call.
+ */
+@Serializable
+public data class Divergence(
+    val at: Long,
+    val now: String? = null,
+    val then: String? = null,
+)
+
 /**
  * One version of a document.
  *
@@ -2158,6 +2669,7 @@ public data class DiffPassage(
  * @property blob SHA-256 of the file, under which the store keeps it.
  * @property chars Characters of the text.
  * @property chunks Number of chunks.
+ * @property consentBasis The consent or contract that allows to use it, where it needs one.
  * @property contentHash Hash over its chunks, by which the indexes know whether they hold
  *   them.
  * @property current True for the version that search answers from.
@@ -2180,6 +2692,8 @@ public data class DiffPassage(
  * @property recipe Hash of everything that decides its chunks and vectors; equal ones need
  *   no work.
  * @property sizeBytes Size of the file.
+ * @property source Where it comes from, such as the address of a page; absent for an upload
+ *   that did not say.
  * @property space The space of the dataset.
  * @property state State.
  * @property tags Tags.
@@ -2196,6 +2710,7 @@ public data class Document(
     val blob: String,
     val chars: Long,
     val chunks: Long,
+    @SerialName("consent_basis") val consentBasis: String? = null,
     @SerialName("content_hash") val contentHash: String,
     val current: Boolean,
     val dataset: String,
@@ -2214,6 +2729,7 @@ public data class Document(
     @SerialName("parent_id") val parentId: String? = null,
     val recipe: String,
     @SerialName("size_bytes") val sizeBytes: Long,
+    val source: String? = null,
     val space: String,
     val state: DocumentState,
     val tags: List<String>,
@@ -2545,6 +3061,131 @@ public enum class Escape(public val word: String) {
 }
 
 /**
+ * One case.
+ *
+ * @property context What the replay knows of the world.
+ * @property expected The output that is wanted, or a good one to compare with.
+ * @property fromRun The run it was made from.
+ * @property graders How the output is judged, 1 to 20.
+ * @property input The input of the intent.
+ * @property intent The intent of the agent.
+ * @property name Its name, unique in the set, 1 to 100 bytes.
+ * @property tags Words to choose cases by: `security`, `LLM01`.
+ */
+@Serializable
+public data class EvalCase(
+    val context: Snapshot? = null,
+    val expected: JsonElement? = null,
+    @SerialName("from_run") val fromRun: String? = null,
+    val graders: List<Grader> = emptyList(),
+    val input: JsonElement? = null,
+    val intent: String = "",
+    val name: String = "",
+    val tags: List<String> = emptyList(),
+)
+
+/**
+ * One run over a set.
+ *
+ * @property agent The agent.
+ * @property costMicros What models cost, in micros by currency.
+ * @property endedAt When it ended.
+ * @property id Its id.
+ * @property isOffline True when the offline model made a part of it.
+ * @property isRecorded True when the answers of the recorded runs were taken in the place
+ *   of a model's.
+ * @property misses Questions that nothing was recorded for, over all cases.
+ * @property models The model that was asked for, or those that answered: `provider/model`,
+ *   sorted.
+ * @property passRate Share of cases that passed, 0..=1.
+ * @property results The cases by name.
+ * @property score Mean score with its 95 % interval over the cases.
+ * @property set The set.
+ * @property startedAt When it began.
+ * @property unpriced Calls of models whose price is not known.
+ * @property version Its version.
+ */
+@Serializable
+public data class EvalRun(
+    val agent: String = "",
+    @SerialName("cost_micros") val costMicros: Map<String, Long> = emptyMap(),
+    @SerialName("ended_at") val endedAt: Instant = Instant.ofEpochMilli(0L),
+    val id: String = "",
+    @SerialName("is_offline") val isOffline: Boolean = false,
+    @SerialName("is_recorded") val isRecorded: Boolean = false,
+    val misses: Long = 0L,
+    val models: List<String> = emptyList(),
+    @SerialName("pass_rate") val passRate: Double = 0.0,
+    val results: List<CaseResult> = emptyList(),
+    val score: Interval? = null,
+    val set: String = "",
+    @SerialName("started_at") val startedAt: Instant = Instant.ofEpochMilli(0L),
+    val unpriced: Long = 0L,
+    val version: String = "",
+)
+
+/**
+ * Cases for one agent.
+ *
+ * @property agent The agent.
+ * @property cases Its cases by name, at most 500.
+ * @property name Its name, a path of `[a-z0-9_.-]`: `support/returns`.
+ * @property note What it is for.
+ */
+@Serializable
+public data class EvalSet(
+    val agent: String = "",
+    val cases: List<EvalCase> = emptyList(),
+    val name: String = "",
+    val note: String? = null,
+)
+
+/**
+ * A set as a list shows it.
+ *
+ * @property agent The agent.
+ * @property cases Names of its cases, sorted.
+ * @property id Its name.
+ * @property note What it is for.
+ */
+@Serializable
+public data class EvalSetHead(
+    val agent: String = "",
+    val cases: List<String> = emptyList(),
+    val id: String = "",
+    val note: String? = null,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class EvalSetHeadPage(
+    val items: List<EvalSetHead>,
+    val next: String? = null,
+)
+
+/** What a difference of two runs says. */
+@Serializable
+public enum class EvalsVerdict(public val word: String) {
+    /** The whole interval is above 0. */
+    @SerialName("better") Better("better"),
+    /** The whole interval is below 0. */
+    @SerialName("worse") Worse("worse"),
+    /** 0 lies inside of the interval. */
+    @SerialName("no_difference") NoDifference("no_difference"),
+    /** Fewer than five cases are in both. */
+    @SerialName("too_few_cases") TooFewCases("too_few_cases"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * Something that happened.
  *
  * @property actor Who.
@@ -2586,6 +3227,46 @@ public data class EventPage(
     val items: List<BusEvent>,
 )
 
+/** Whether a call waits for the run. */
+@Serializable
+public enum class ExecuteMode(public val word: String) {
+    /** Until it ends or waits for somebody. */
+    @SerialName("sync") Sync("sync"),
+    /** Not at all: workers of the queue `agents.run` drive it. */
+    @SerialName("start") Start("start"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A run as its caller sees it.
+ *
+ * @property agent The agent.
+ * @property failure Why it failed.
+ * @property intent What it was asked for.
+ * @property isOffline True when the offline model made a part of it.
+ * @property output The output in the shape of the intent; null until it has one.
+ * @property run Id of the run, for `agents.get_run`, `runs.cancel` and `runs.signal`.
+ * @property status Where the run stands.
+ * @property summary One line for a reader.
+ * @property version Its version.
+ * @property waitReason What it waits for, in one word.
+ */
+@Serializable
+public data class Executed(
+    val agent: String,
+    val failure: AgentsFailure? = null,
+    val intent: String,
+    @SerialName("is_offline") val isOffline: Boolean,
+    val output: JsonElement,
+    val run: String,
+    val status: RunStatus,
+    val summary: String,
+    val version: String,
+    @SerialName("wait_reason") val waitReason: String? = null,
+)
+
 /**
  * A text that shows how the brand sounds, or how it must not sound.
  *
@@ -2597,6 +3278,43 @@ public data class Exemplar(
     @SerialName("on_brand") val onBrand: Boolean,
     val text: String,
 )
+
+/**
+ * What a test says so far.
+ *
+ * @property isSplitBroken True when that chance is below 0.001: something is wrong with the
+ *   test, and no winner is named.
+ * @property key Its key.
+ * @property reason Why, or why not yet: `decided`, `split_broken`, `min_sample`,
+ *   `min_days`, `no_difference`.
+ * @property splitP The chance of a split so uneven under the weights; absent below 100
+ *   exposures.
+ * @property status Where it stands.
+ * @property variants Its variants.
+ * @property winner The variant that won; absent while none has.
+ */
+@Serializable
+public data class ExperimentReport(
+    @SerialName("is_split_broken") val isSplitBroken: Boolean,
+    val key: String,
+    val reason: String,
+    @SerialName("split_p") val splitP: Double? = null,
+    val status: ExperimentStatus,
+    val variants: List<VariantReport>,
+    val winner: String? = null,
+)
+
+/** Where an experiment stands. */
+@Serializable
+public enum class ExperimentStatus(public val word: String) {
+    /** Units are assigned. */
+    @SerialName("running") Running("running"),
+    /** It is over. */
+    @SerialName("stopped") Stopped("stopped"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /**
  * Why a send is where it is.
@@ -2646,6 +3364,20 @@ public enum class ExportFormat(public val word: String) {
 public data class ExportReport(
     val records: Long,
     @SerialName("size_bytes") val sizeBytes: Long,
+)
+
+/**
+ * One prompt of a bundle.
+ *
+ * @property labels The version of each label.
+ * @property name Its name.
+ * @property versions Its versions from 1 on, without gaps.
+ */
+@Serializable
+public data class ExportedPrompt(
+    val labels: Map<String, Long> = emptyMap(),
+    val name: String = "",
+    val versions: List<PromptVersion> = emptyList(),
 )
 
 /**
@@ -2774,6 +3506,22 @@ public data class Forgotten(
 )
 
 /**
+ * A prompt as it was asked for.
+ *
+ * @property assigned The variant of the experiment that chose it.
+ * @property hash SHA-256 of it, in hex.
+ * @property isFallback True when it is the caller's own fallback.
+ * @property prompt The prompt.
+ */
+@Serializable
+public data class FoundPrompt(
+    val assigned: Assigned? = null,
+    val hash: String,
+    @SerialName("is_fallback") val isFallback: Boolean,
+    val prompt: Prompt,
+)
+
+/**
  * The most messages a person wants on a channel.
  *
  * @property days In so many days.
@@ -2805,6 +3553,38 @@ public data object FusionBlend : Fusion
 public data class FusionRrf(
     val k: Double = 10.0,
 ) : Fusion
+
+/**
+ * Whether a run may pass.
+ *
+ * @property bounds The bounds in the order they are declared in.
+ * @property exitCode For the process of a pipeline: 0 or 1.
+ * @property isOk Whether every bound holds.
+ */
+@Serializable
+public data class GateAnswer(
+    val bounds: List<GateBound>,
+    @SerialName("exit_code") val exitCode: Long,
+    @SerialName("is_ok") val isOk: Boolean,
+)
+
+/**
+ * One bound.
+ *
+ * @property bound Its word: `min_score`.
+ * @property cases Which cases break it, where it is about cases.
+ * @property found What was found.
+ * @property isOk Whether it holds.
+ * @property wanted What is wanted.
+ */
+@Serializable
+public data class GateBound(
+    val bound: String,
+    val cases: List<String> = emptyList(),
+    val found: Double,
+    @SerialName("is_ok") val isOk: Boolean,
+    val wanted: Double,
+)
 
 /** A verdict's direction. */
 @Serializable
@@ -2841,6 +3621,31 @@ public data class GateVerdict(
     val reasons: List<Reason> = emptyList(),
     val rule: String? = null,
     val until: Instant? = null,
+)
+
+/**
+ * What the model made.
+ *
+ * @property cost What it cost by the model table; absent when no price is known, which does
+ *   not mean that it was free.
+ * @property images The pictures, in the order they came.
+ * @property isOffline True when the offline model made them.
+ * @property model The model that answered.
+ * @property origin What the pictures count as.
+ * @property provider The provider that answered.
+ * @property usage Tokens used.
+ * @property warnings What was left out.
+ */
+@Serializable
+public data class GeneratedImages(
+    val cost: ModelCost? = null,
+    val images: List<StoredImage>,
+    @SerialName("is_offline") val isOffline: Boolean,
+    val model: String,
+    val origin: AgentsOrigin,
+    val provider: String,
+    val usage: Usage,
+    val warnings: List<AiWarning> = emptyList(),
 )
 
 /**
@@ -2891,6 +3696,174 @@ public data class Given(
 )
 
 /**
+ * One grade.
+ *
+ * @property grader Word of the grader: `exact`.
+ * @property isPassed Whether it is good enough.
+ * @property score 0..=1.
+ * @property why Why, without the values themselves where they may be long.
+ */
+@Serializable
+public data class Grade(
+    val grader: String,
+    @SerialName("is_passed") val isPassed: Boolean,
+    val score: Double,
+    val why: String? = null,
+)
+
+/**
+ * How an output is judged. A `path` is dotted, with numbers for places in a list: `items.0.text`;
+ * empty: the whole output.
+ */
+@Serializable
+@JsonClassDiscriminator("grader")
+public sealed interface Grader
+
+/**
+ * What it cites was read in this run: ids that a tool answered, and quotes word by word.
+ *
+ * @property least Fewest citations.
+ * @property path The place of the list: ids, or objects with `source`, `id` or `chunk`, and
+ *   perhaps `quote`.
+ */
+@Serializable
+@SerialName("citations")
+public data class GraderCitations(
+    val least: Long = 0L,
+    val path: String,
+) : Grader
+
+/**
+ * A function of the host says: a tool that takes `input`, `output` and `expected` and answers true,
+ * false, a number of 0..=1, or an object with `score` and `why`.
+ *
+ * @property function Name of the tool.
+ */
+@Serializable
+@SerialName("code")
+public data class GraderCode(
+    val function: String,
+) : Grader
+
+/**
+ * A text holds a phrase, small and capital letters alike.
+ *
+ * @property absent True: it must not be there.
+ * @property path The place.
+ * @property text The phrase.
+ */
+@Serializable
+@SerialName("contains")
+public data class GraderContains(
+    val absent: Boolean = false,
+    val path: String = "",
+    val text: String,
+) : Grader
+
+/**
+ * It equals what is expected, there.
+ *
+ * @property path The place.
+ */
+@Serializable
+@SerialName("exact")
+public data class GraderExact(
+    val path: String = "",
+) : Grader
+
+/**
+ * No guardrail blocks a text of it.
+ *
+ * @property channel The channel whose rules hold; empty: none.
+ * @property mustNotSay Phrases that must not appear.
+ */
+@Serializable
+@SerialName("guardrail")
+public data class GraderGuardrail(
+    val channel: String = "",
+    @SerialName("must_not_say") val mustNotSay: List<String> = emptyList(),
+) : Grader
+
+/**
+ * A model says whether it is at least as good as what is expected: two votes, the second with the
+ * places swapped. Offline, rules say it.
+ *
+ * @property model The model, as `provider/model`. Default: that of the hub.
+ * @property rubric What makes an answer good.
+ */
+@Serializable
+@SerialName("judge")
+public data class GraderJudge(
+    val model: String? = null,
+    val rubric: String,
+) : Grader
+
+/**
+ * No tool was asked for that changes or sends anything, memory included.
+ *
+ * @property allow Tools that may.
+ */
+@Serializable
+@SerialName("no_effect")
+public data class GraderNoEffect(
+    val allow: List<String> = emptyList(),
+) : Grader
+
+/**
+ * No secret and no text of the instructions is in the output or in what tools were asked.
+ *
+ * @property secrets Words that must stay inside, beside what looks like a key or token.
+ */
+@Serializable
+@SerialName("no_leak")
+public data class GraderNoLeak(
+    val secrets: List<String> = emptyList(),
+) : Grader
+
+/**
+ * A number is near another: within `abs`, or within the share `rel` of it.
+ *
+ * @property abs Largest difference.
+ * @property path The place.
+ * @property rel Largest difference as a share, 0..=1.
+ * @property value The number. Default: the expected output at the same place.
+ */
+@Serializable
+@SerialName("numeric")
+public data class GraderNumeric(
+    val abs: Double = 0.0,
+    val path: String,
+    val rel: Double = 0.0,
+    val value: Double? = null,
+) : Grader
+
+/**
+ * A text matches a regular expression.
+ *
+ * @property absent True: it must not match.
+ * @property path The place.
+ * @property pattern The expression, without lookaround and backreferences.
+ */
+@Serializable
+@SerialName("regex")
+public data class GraderRegex(
+    val absent: Boolean = false,
+    val path: String = "",
+    val pattern: String,
+) : Grader
+
+/**
+ * It has the shape of a JSON Schema.
+ *
+ * @property schema The schema. Null: that of the intent.
+ */
+@Serializable
+@SerialName("schema")
+public data class GraderSchema(
+    val schema: JsonElement? = null,
+) : Grader
+
+/**
  * A greeting in two forms. The sender renders `personal` when the person's first name is known,
  * else `general`; neither a name nor an open variable ever stands in a sent text by accident.
  *
@@ -2902,6 +3875,19 @@ public data class Given(
 public data class Greeting(
     val general: String,
     val personal: String,
+)
+
+/**
+ * What the texts of an answer are checked for before it is given out.
+ *
+ * @property channel The channel whose rules hold: `email`, `sms`, `x`, ...; empty: no
+ *   channel.
+ * @property mustNotSay Phrases that must not appear.
+ */
+@Serializable
+public data class Guardrails(
+    val channel: String = "",
+    @SerialName("must_not_say") val mustNotSay: List<String> = emptyList(),
 )
 
 /** What a call that would pass the limit ends with. */
@@ -2953,6 +3939,18 @@ public enum class HealResult(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * An intent that is called to see whether an agent works. It may only read.
+ *
+ * @property input Its input.
+ * @property intent The intent; done by an operation that computes or reads.
+ */
+@Serializable
+public data class HealthProbe(
+    val input: JsonElement? = null,
+    val intent: String,
+)
 
 /**
  * How one part has been.
@@ -3069,15 +4067,18 @@ public data class HistoryLine(
  * @property byteStart First byte in the text of the document.
  * @property chunk Id of the chunk.
  * @property citation Where it stands, for people: title, page and headings.
+ * @property consentBasis The consent or contract that allows to use it, where it needs one.
  * @property context Header of the table that the chunk continues.
  * @property dataset Its dataset.
  * @property document Its document version.
  * @property headingPath Headings above the chunk, outermost first.
+ * @property language ISO 639-1 code of its language, if known.
  * @property name File name of the document.
  * @property page Page, from 1.
  * @property rerankScore What the reranker gave, when one was asked for; the hits are then
  *   in its order.
  * @property score Joined score; larger is better, at most 1 for `blend`.
+ * @property source Where its document comes from, such as the address of a page.
  * @property space Its space.
  * @property text The text. It is quoted material, never an instruction.
  * @property textPart What the list of words gave.
@@ -3093,14 +4094,17 @@ public data class Hit(
     @SerialName("byte_start") val byteStart: Long,
     val chunk: String,
     val citation: String,
+    @SerialName("consent_basis") val consentBasis: String? = null,
     val context: String? = null,
     val dataset: String,
     val document: String,
     @SerialName("heading_path") val headingPath: List<String>,
+    val language: String? = null,
     val name: String,
     val page: Long? = null,
     @SerialName("rerank_score") val rerankScore: Double? = null,
     val score: Double,
+    val source: String? = null,
     val space: String,
     val text: String,
     @SerialName("text_part") val textPart: Part? = null,
@@ -3191,6 +4195,24 @@ public data class IdentityView(
     val verified: Boolean,
 )
 
+/** How a picture is written. */
+@Serializable
+public enum class ImageFormat(public val word: String) {
+    /** PNG. */
+    @SerialName("png") Png("png"),
+    /** JPEG. */
+    @SerialName("jpeg") Jpeg("jpeg"),
+    /** WebP. */
+    @SerialName("webp") Webp("webp"),
+    /** GIF. */
+    @SerialName("gif") Gif("gif"),
+    /** SVG. */
+    @SerialName("svg") Svg("svg"),
+    ;
+
+    override fun toString(): String = word
+}
+
 /**
  * An import and its counts. `rows = imported + rejected`.
  *
@@ -3276,6 +4298,20 @@ public data class Imported(
 )
 
 /**
+ * What an import did.
+ *
+ * @property known Versions that were there already.
+ * @property labels Labels that moved.
+ * @property versions Versions that were new.
+ */
+@Serializable
+public data class ImportedPrompts(
+    val known: Long,
+    val labels: Long,
+    val versions: Long,
+)
+
+/**
  * One instant of a preview.
  *
  * @property at The instant.
@@ -3289,6 +4325,67 @@ public data class Instant_(
     val local: String,
     val note: String? = null,
     val offset: String,
+)
+
+/**
+ * One intent of a list.
+ *
+ * @property address `agent.intent`, as `agents.execute` takes it.
+ * @property doc What it does.
+ * @property effectMax The most it does to the world.
+ * @property isModel True when a model works on it; else it is one operation.
+ */
+@Serializable
+public data class IntentLine(
+    val address: String,
+    val doc: String,
+    @SerialName("effect_max") val effectMax: EffectClass,
+    @SerialName("is_model") val isModel: Boolean,
+)
+
+/**
+ * One thing an agent can be asked for.
+ *
+ * @property costHint What one run costs about, when that is known.
+ * @property doc What it does and when to ask for it; what free text is compared with.
+ * @property effectMax The most it does to the world. A tool that does more is not shown to
+ *   the model.
+ * @property examples Inputs that fit.
+ * @property fixed Fields of the operation's input that are given by the intent and not by
+ *   the caller.
+ * @property inputSchema JSON Schema of the input, an object. Null: that of the operation
+ *   without the fixed fields.
+ * @property name Unique in the agent, `[a-z0-9_]`, 1 to 40 characters: `plan`.
+ * @property operation The operation that does it. Without one a model works on it with the
+ *   agent's instructions and tools.
+ * @property outputSchema JSON Schema of the output. Null: that of the operation, else an
+ *   object with the field `text`.
+ */
+@Serializable
+public data class IntentSpec(
+    @SerialName("cost_hint") val costHint: Money? = null,
+    val doc: String = "",
+    @SerialName("effect_max") val effectMax: EffectClass = EffectClass.Idempotent,
+    val examples: List<JsonElement> = emptyList(),
+    val fixed: Map<String, JsonElement> = emptyMap(),
+    @SerialName("input_schema") val inputSchema: JsonElement? = null,
+    val name: String = "",
+    val operation: String? = null,
+    @SerialName("output_schema") val outputSchema: JsonElement? = null,
+)
+
+/**
+ * A mean with its 95 % interval.
+ *
+ * @property hi Its upper bound.
+ * @property lo Its lower bound.
+ * @property mean The mean.
+ */
+@Serializable
+public data class Interval(
+    val hi: Double = 0.0,
+    val lo: Double = 0.0,
+    val mean: Double = 0.0,
 )
 
 /** One item of a subscription. */
@@ -3608,6 +4705,28 @@ public data class Kpi(
 )
 
 /**
+ * One move of a label.
+ *
+ * @property at When.
+ * @property by Who moved it.
+ * @property from The version before; none: the label was new.
+ * @property isRollback True when it was taken back.
+ * @property label The label.
+ * @property reason Why, if that was said.
+ * @property to The version after.
+ */
+@Serializable
+public data class LabelMove(
+    val at: Instant,
+    val by: String,
+    val from: Long? = null,
+    @SerialName("is_rollback") val isRollback: Boolean = false,
+    val label: String,
+    val reason: String? = null,
+    val to: Long,
+)
+
+/**
  * What a launch made. Sends that were there already are not counted again.
  *
  * @property allowed Of these, first steps that the gate let go.
@@ -3753,6 +4872,37 @@ public data class LimitRow(
 )
 
 /**
+ * Bounds of one run. Reaching one ends it with `BudgetExceeded`, code `limit_reached`, and what it
+ * has so far.
+ *
+ * @property liveTokens Most tokens of one model request. Default 200 000.
+ * @property modelCalls Most calls of models. Default 50.
+ * @property toolCalls Most calls of tools. Default 100.
+ * @property wallMs Most time, without waits, in milliseconds. Default one hour.
+ */
+@Serializable
+public data class Limits(
+    @SerialName("live_tokens") val liveTokens: Long = 200000L,
+    @SerialName("model_calls") val modelCalls: Long = 50L,
+    @SerialName("tool_calls") val toolCalls: Long = 100L,
+    @SerialName("wall_ms") val wallMs: Long = 3600000L,
+)
+
+/** What became of a line. */
+@Serializable
+public enum class LineChange(public val word: String) {
+    /** It is in both. */
+    @SerialName("same") Same("same"),
+    /** It was taken out. */
+    @SerialName("removed") Removed("removed"),
+    /** It was put in. */
+    @SerialName("added") Added("added"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * A line that was not taken.
  *
  * @property line Number of the line, from 1.
@@ -3790,6 +4940,22 @@ public data class ListedModel(
     @SerialName("is_in_use") val isInUse: Boolean,
     @SerialName("is_own") val isOwn: Boolean,
     val row: ModelRow,
+)
+
+/**
+ * A plan that was made.
+ *
+ * @property faults Everything that keeps it from running, by field.
+ * @property hash What an approval is bound to.
+ * @property plan The plan.
+ * @property totals What it comes to; absent while it has faults.
+ */
+@Serializable
+public data class MadePlan(
+    val faults: List<PlanFault> = emptyList(),
+    val hash: String,
+    val plan: AgentPlan,
+    val totals: PlanTotals? = null,
 )
 
 /**
@@ -4068,6 +5234,18 @@ public data class MemorySubject(
 )
 
 /**
+ * Purposes under which an agent reads and writes memory. An empty list: any.
+ *
+ * @property read Purposes of `memory.search`.
+ * @property write Purposes of `memory.add`.
+ */
+@Serializable
+public data class MemoryUse(
+    val read: List<String> = emptyList(),
+    val write: List<String> = emptyList(),
+)
+
+/**
  * Two people that may be one.
  *
  * @property a The person with the smaller id.
@@ -4280,19 +5458,39 @@ public data class Migration(
 /**
  * The work of a move.
  *
- * @property chars Characters to embed, about four to a token.
+ * @property chars Characters to embed.
  * @property chunks Chunks to embed.
+ * @property cost What they cost by the model table; absent when no price is known, which
+ *   does not mean that it is free.
  * @property documents Documents to embed.
  * @property job The job that does it; absent in a dry run and when there is nothing to do.
  * @property space The space as it is now.
+ * @property tokens Tokens to embed, estimated on the high side: four characters to a token,
+ *   and what chunks repeat of each other.
  */
 @Serializable
 public data class MigrationPlan(
     val chars: Long,
     val chunks: Long,
+    val cost: ModelCost? = null,
     val documents: Long,
     val job: String? = null,
     val space: Space,
+    val tokens: Long,
+)
+
+/**
+ * A question of the replay that nothing was recorded for.
+ *
+ * @property args What it was asked.
+ * @property call The call: `turn/1/0`.
+ * @property tool The tool, or `model`.
+ */
+@Serializable
+public data class Miss(
+    val args: JsonElement,
+    val call: String,
+    val tool: String,
 )
 
 /** What happens to instants that passed while nothing ran. */
@@ -4402,6 +5600,54 @@ public data class ModelRow(
 )
 
 /**
+ * Verdicts.
+ *
+ * @property cost What it cost by the model table; absent when no price is known, which does
+ *   not mean that it was free.
+ * @property isOffline True when word lists judged.
+ * @property model The model that answered.
+ * @property origin Who judged.
+ * @property provider The provider that answered.
+ * @property usage Tokens used, an estimate: providers do not count them here.
+ * @property verdicts One for each text, in order.
+ */
+@Serializable
+public data class ModeratedTexts(
+    val cost: ModelCost? = null,
+    @SerialName("is_offline") val isOffline: Boolean,
+    val model: String,
+    val origin: AgentsOrigin,
+    val provider: String,
+    val usage: Usage,
+    val verdicts: List<ModerationVerdict>,
+)
+
+/**
+ * One category of a verdict.
+ *
+ * @property isFlagged True when the model finds it there.
+ * @property score How sure it is, 0..=1; absent when the model gave no number.
+ */
+@Serializable
+public data class ModerationCategory(
+    @SerialName("is_flagged") val isFlagged: Boolean,
+    val score: Double? = null,
+)
+
+/**
+ * What a model finds in one input.
+ *
+ * @property categories By the provider's words, such as `hate` and `violence/graphic`. New
+ *   ones may come at any time.
+ * @property isFlagged True when any category is flagged.
+ */
+@Serializable
+public data class ModerationVerdict(
+    val categories: Map<String, ModerationCategory>,
+    @SerialName("is_flagged") val isFlagged: Boolean,
+)
+
+/**
  * An amount in minor units (cents) of one currency.
  *
  * @property currency ISO 4217 code.
@@ -4411,6 +5657,40 @@ public data class ModelRow(
 public data class Money(
     val currency: String,
     val minor: Long,
+)
+
+/**
+ * A named prompt: its labels and its draft.
+ *
+ * @property draft What is not published yet.
+ * @property id Its name, a path: `voice/acme/newsletter/email`.
+ * @property kind What it is made of.
+ * @property labels The version of each label.
+ * @property latest Its newest version; 0 while there is only a draft. The label `latest`
+ *   names it.
+ * @property moves The last 200 moves of labels, oldest first.
+ */
+@Serializable
+public data class NamedPrompt(
+    val draft: PromptDraft? = null,
+    val id: String = "",
+    val kind: PromptKind = PromptKind.Text,
+    val labels: Map<String, Long> = emptyMap(),
+    val latest: Long = 0L,
+    val moves: List<LabelMove> = emptyList(),
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class NamedPromptPage(
+    val items: List<NamedPrompt>,
+    val next: String? = null,
 )
 
 /**
@@ -4487,6 +5767,116 @@ public data class NewRule(
     val text: String,
 )
 
+/** What happens when a node has failed for good. */
+@Serializable
+@JsonClassDiscriminator("on_failure")
+public sealed interface NodeFailure
+
+/** The plan waits until somebody retries or skips the node. */
+@Serializable
+@SerialName("ask")
+public data object NodeFailureAsk : NodeFailure
+
+/** The plan fails; what has ended well is undone where it can be. */
+@Serializable
+@SerialName("fail")
+public data object NodeFailureFail : NodeFailure
+
+/**
+ * Another intent takes the same input.
+ *
+ * @property agent The other agent.
+ * @property intent Its intent.
+ */
+@Serializable
+@SerialName("fallback")
+public data class NodeFailureFallback(
+    val agent: String,
+    val intent: String,
+) : NodeFailure
+
+/** The node is skipped. */
+@Serializable
+@SerialName("skip")
+public data object NodeFailureSkip : NodeFailure
+
+/** When a node may begin, by what it depends on. */
+@Serializable
+@JsonClassDiscriminator("join")
+public sealed interface NodeJoin
+
+/** Each has ended, well or skipped. */
+@Serializable
+@SerialName("all")
+public data object NodeJoinAll : NodeJoin
+
+/** One has ended, well or not. */
+@Serializable
+@SerialName("any")
+public data object NodeJoinAny : NodeJoin
+
+/** The first in the order of the plan that ended well is enough. */
+@Serializable
+@SerialName("first_ok")
+public data object NodeJoinFirstOk : NodeJoin
+
+/**
+ * So many have ended well.
+ *
+ * @property n How many, 1 or more.
+ */
+@Serializable
+@SerialName("quorum")
+public data class NodeJoinQuorum(
+    val n: Long,
+) : NodeJoin
+
+/** Where a node is. */
+@Serializable
+public enum class NodeState(public val word: String) {
+    /** It has not begun, or is to begin again. */
+    @SerialName("pending") Pending("pending"),
+    /** Its run is under way. */
+    @SerialName("running") Running("running"),
+    /** Its run waits for somebody. */
+    @SerialName("waiting") Waiting("waiting"),
+    /** It ended well. */
+    @SerialName("done") Done("done"),
+    /** It failed, and with it the plan. */
+    @SerialName("failed") Failed("failed"),
+    /** The plan goes on without it. */
+    @SerialName("skipped") Skipped("skipped"),
+    /** It failed, and somebody is to retry or skip it. */
+    @SerialName("asked") Asked("asked"),
+    /** It ended well and was taken back. */
+    @SerialName("undone") Undone("undone"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Where one node of a plan is.
+ *
+ * @property address The intent it was written for, as `agent.intent`.
+ * @property failure Why it failed last.
+ * @property id Its id.
+ * @property output What it gave; null until it ended well.
+ * @property run Its latest run.
+ * @property state Where it is.
+ * @property tries Runs so far.
+ */
+@Serializable
+public data class NodeView(
+    val address: String,
+    val failure: AgentsFailure? = null,
+    val id: String,
+    val output: JsonElement,
+    val run: String? = null,
+    val state: NodeState,
+    val tries: Long,
+)
+
 /** What a text should bring about. */
 @Serializable
 public enum class Objective(public val word: String) {
@@ -4508,12 +5898,45 @@ public enum class Objective(public val word: String) {
 }
 
 /**
+ * A card for the offline model: words, laid out on colours. It draws no photograph.
+ *
+ * @property colors Colours of the brand, `#rrggbb`, at most 8. Default: dark grey and
+ *   white.
+ * @property font A font of the viewer's: letters, digits, blanks and hyphens. Default: the
+ *   viewer's sans-serif.
+ * @property footer What stands at the foot, at most 400 characters.
+ * @property text What stands under it, at most 400 characters.
+ * @property title What stands large; 1 to 400 characters.
+ */
+@Serializable
+public data class OfflineCard(
+    val colors: List<String> = emptyList(),
+    val font: String? = null,
+    val footer: String? = null,
+    val text: String? = null,
+    val title: String = "",
+)
+
+/**
+ * A fixed plan of tool calls without cycles, and the template of what to say when it is through.
+ *
+ * @property answer The template of the last answer; it sees the results by step id.
+ * @property steps The steps.
+ */
+@Serializable
+public data class OfflinePlan(
+    val answer: String = "",
+    val steps: List<AgentsPlanStep>,
+)
+
+/**
  * A template with seeded choices, filled from `vars`.
  *
  * Beside the strict template language (see the `prompt` room) a template here has: - `pick([a, b,
  * c])`: one of them, drawn from the seed of the request and the number of the variant; -
  * `shuffle([a, b, c])`: all of them in a drawn order; - `chance(0.3)`: true in three of ten draws;
- * - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ.
+ * - `seq(a, b, c)`: one per variant, in turn, so that neighbouring variants differ; -
+ * `json(value)`: the value as JSON, for answers of a schema.
  *
  * @property maxChars Most characters of an answer (Unicode scalar values); longer draws are
  *   dropped in favour of shorter ones.
@@ -4615,6 +6038,27 @@ public data class OperationLine(
     val undo: String? = null,
     val version: Long,
 )
+
+/** A check of an answer. */
+@Serializable
+@JsonClassDiscriminator("check")
+public sealed interface OutputCheck
+
+/** Every figure of two digits or more stands in the input or in the answer of a tool. */
+@Serializable
+@SerialName("figures_have_source")
+public data object OutputCheckFiguresHaveSource : OutputCheck
+
+/**
+ * No text of the answer is longer.
+ *
+ * @property chars Characters.
+ */
+@Serializable
+@SerialName("max_chars")
+public data class OutputCheckMaxChars(
+    val chars: Long,
+) : OutputCheck
 
 /** What happens when a firing comes while the one before is under way. */
 @Serializable
@@ -5000,8 +6444,36 @@ public data class Plan(
     val risks: List<String>,
     val rollback: List<String>,
     val schedule: List<ScheduleEntry>,
-    val steps: List<PlanStep>,
+    val steps: List<CampaignPlanStep>,
     val version: Long,
+)
+
+/**
+ * Something a plan would do.
+ *
+ * @property address `agent.intent`.
+ * @property canUndo True when it can be taken back.
+ * @property effect The most it does to the world.
+ * @property node The node.
+ */
+@Serializable
+public data class PlanEffect(
+    val address: String,
+    @SerialName("can_undo") val canUndo: Boolean,
+    val effect: EffectClass,
+    val node: String,
+)
+
+/**
+ * What keeps a plan from running.
+ *
+ * @property field Where, as a path of the plan: `nodes[2].input.id`.
+ * @property message What was expected and what to do.
+ */
+@Serializable
+public data class PlanFault(
+    val field: String,
+    val message: String,
 )
 
 /**
@@ -5025,35 +6497,102 @@ public data class PlanLine(
 )
 
 /**
- * One node of the plan.
+ * One piece of work in a plan.
  *
  * @property agent The agent that does it.
- * @property at Not before this instant.
- * @property dependsOn Keys of the steps that must be finished first.
- * @property effect What it does to the world.
- * @property estCost What it costs, when that is known before it runs.
- * @property estDurationMs How long it works, waits apart, in milliseconds.
- * @property intent What that agent is asked for.
- * @property key Unique inside the plan, such as `send.email.1`.
- * @property kind What sort of work it is.
- * @property params The particulars.
- * @property title What it is, for people.
- * @property undo How it is undone, if it can be.
+ * @property costEstimate What it costs about. Default: the hint of its intent, if it has
+ *   one.
+ * @property dependsOn Nodes that come before it, beside those its input refers to.
+ * @property effectMax The most it may do to the world. Default: what its intent does.
+ * @property failure What its failure does.
+ * @property id Unique in the plan: `[a-z][a-z0-9_]*`, 1 to 40 characters.
+ * @property input The input of the intent, an object. A text `{{node.output.field}}` is
+ *   replaced by that value; inside a longer text, by its words.
+ * @property intent What the agent is asked for.
+ * @property optional True when the plan goes on without it; its failure counts as skipped.
+ * @property undo How it is taken back.
+ * @property `when` When it may begin.
  */
 @Serializable
-public data class PlanStep(
-    val agent: String,
-    val at: Instant? = null,
-    @SerialName("depends_on") val dependsOn: List<String>,
-    val effect: CampaignStepEffect,
-    @SerialName("est_cost") val estCost: Money? = null,
-    @SerialName("est_duration_ms") val estDurationMs: Long,
-    val intent: String,
-    val key: String,
-    val kind: StepKind,
-    val params: StepParams? = null,
-    val title: String,
-    val undo: String? = null,
+public data class PlanNode(
+    val agent: String = "",
+    @SerialName("cost_estimate") val costEstimate: Money? = null,
+    @SerialName("depends_on") val dependsOn: List<String> = emptyList(),
+    @SerialName("effect_max") val effectMax: EffectClass? = null,
+    val failure: NodeFailure? = null,
+    val id: String = "",
+    val input: JsonElement? = null,
+    val intent: String = "",
+    val optional: Boolean = false,
+    val undo: Undo? = null,
+    val `when`: NodeJoin? = null,
+)
+
+/** How the tasks of a plan follow each other. */
+@Serializable
+public enum class PlanShape(public val word: String) {
+    /** One after the other. */
+    @SerialName("chain") Chain("chain"),
+    /** All at once. */
+    @SerialName("parallel") Parallel("parallel"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One piece of work for a plan that is made.
+ *
+ * @property id Id of the node. Default: `step_1`, `step_2` and so on.
+ * @property input Its input. In a chain, `{{previous.output.field}}` refers to the task
+ *   before.
+ * @property intent The intent, as `agent.intent`.
+ */
+@Serializable
+public data class PlanTask(
+    val id: String? = null,
+    val input: JsonElement? = null,
+    val intent: String = "",
+)
+
+/**
+ * What a plan comes to.
+ *
+ * @property cost The sum of the estimates that are known.
+ * @property depth The longest chain of nodes that wait for each other.
+ * @property nodes Nodes.
+ * @property rollback Nodes that can be taken back, in the order in which that would happen
+ *   after all have ended.
+ * @property unknown Nodes whose cost nobody has estimated; they are not in the sum, and not
+ *   free.
+ */
+@Serializable
+public data class PlanTotals(
+    val cost: Money? = null,
+    val depth: Long,
+    val nodes: Long,
+    val rollback: List<String> = emptyList(),
+    val unknown: List<String> = emptyList(),
+)
+
+/**
+ * Where a plan is.
+ *
+ * @property failure Why it failed.
+ * @property goal What it is for.
+ * @property isAsking True when the plan waits until a node is retried or skipped.
+ * @property nodes The nodes in the order of the plan.
+ * @property run Its run.
+ * @property status Where the run stands.
+ */
+@Serializable
+public data class PlanView(
+    val failure: AgentsFailure? = null,
+    val goal: String,
+    @SerialName("is_asking") val isAsking: Boolean,
+    val nodes: List<NodeView>,
+    val run: String,
+    val status: RunStatus,
 )
 
 /**
@@ -5350,6 +6889,7 @@ public data class Preferences(
  * @property cachedRead Input tokens read from a cache. Absent: as `input`, which is never
  *   less.
  * @property currency ISO 4217 code.
+ * @property image Output tokens that are pictures. Absent: as `output`.
  * @property input Input tokens that were not cached.
  * @property output Output tokens, reasoning among them.
  */
@@ -5360,6 +6900,7 @@ public data class Prices(
     @SerialName("cache_write_5m") val cacheWrite5m: Long? = null,
     @SerialName("cached_read") val cachedRead: Long? = null,
     val currency: String,
+    val image: Long? = null,
     val input: Long,
     val output: Long,
 )
@@ -5429,23 +6970,176 @@ public data class PrincipalUser(
  * tea".into())].into())?; assert_eq!(rendered.text, "Write a subject line about green tea.");
  * assert_eq!(rendered.hash, prompt.hash()?); # Ok::<(), neonhub_core::Error>(()) ```
  *
+ * @property config How a model is to be asked.
  * @property escape Escaping of the output. Default: text.
+ * @property messages The messages of a chat, in the place of `template`.
  * @property name Path of the name: `mail/subject`.
  * @property offlineTemplate The template that the offline model fills instead; it reads the
  *   same variables.
  * @property outputSchema JSON Schema of the answer.
- * @property template The template for a real model.
+ * @property template The template for a real model; empty for a chat.
  * @property variables What it may read.
  * @property version Number of the version, from 1.
  */
 @Serializable
 public data class Prompt(
+    val config: PromptConfig? = null,
     val escape: Escape = Escape.Text,
+    val messages: List<PromptMessage> = emptyList(),
     val name: String = "",
     @SerialName("offline_template") val offlineTemplate: String? = null,
     @SerialName("output_schema") val outputSchema: JsonElement? = null,
     val template: String = "",
     val variables: List<PromptVar> = emptyList(),
+    val version: Long = 0L,
+)
+
+/**
+ * Prompts as they go from one store to another.
+ *
+ * @property format The shape: 1.
+ * @property prompts The prompts by name.
+ */
+@Serializable
+public data class PromptBundle(
+    val format: Long = 0L,
+    val prompts: List<ExportedPrompt> = emptyList(),
+)
+
+/**
+ * How a model is to be asked.
+ *
+ * @property route The route that chooses the model. Default: that of the hub.
+ * @property temperature Sampling temperature, 0..=2. Default: that of the model.
+ */
+@Serializable
+public data class PromptConfig(
+    val route: String? = null,
+    val temperature: Double? = null,
+)
+
+/**
+ * What differs between two prompts.
+ *
+ * @property fields Fields that differ, sorted; name and version are left out.
+ * @property from The number of the one version.
+ * @property lines The lines of the templates; empty when they are equal.
+ * @property to The number of the other.
+ */
+@Serializable
+public data class PromptDiff(
+    val fields: List<String>,
+    val from: Long,
+    val lines: List<DiffLine>,
+    val to: Long,
+)
+
+/**
+ * A version that is still being written.
+ *
+ * @property at When.
+ * @property author Who wrote it last.
+ * @property notes What changed, for people.
+ * @property prompt The prompt; its version is the one it would get.
+ */
+@Serializable
+public data class PromptDraft(
+    val at: Instant,
+    val author: String,
+    val notes: String? = null,
+    val prompt: Prompt,
+)
+
+/**
+ * A test of versions of one prompt. Variants and weights are pinned when it begins.
+ *
+ * @property coverage The share of units that take part, above 0 to 1.
+ * @property id Its key.
+ * @property label The label whose users take part.
+ * @property prompt The prompt.
+ * @property startedAt When it began.
+ * @property status Where it stands.
+ * @property stoppedAt When it ended.
+ * @property variants The variants, the control first.
+ */
+@Serializable
+public data class PromptExperiment(
+    val coverage: Double = 0.0,
+    val id: String = "",
+    val label: String = "",
+    val prompt: String = "",
+    @SerialName("started_at") val startedAt: Instant = Instant.ofEpochMilli(0L),
+    val status: ExperimentStatus = ExperimentStatus.Running,
+    @SerialName("stopped_at") val stoppedAt: Instant? = null,
+    val variants: List<PromptVariant> = emptyList(),
+)
+
+/**
+ * What the versions of a prompt brought, and what its tests say.
+ *
+ * @property experiments Its last 20 tests, newest first.
+ * @property versions By version, oldest first.
+ */
+@Serializable
+public data class PromptFigures(
+    val experiments: List<ExperimentReport>,
+    val versions: List<PromptStat>,
+)
+
+/** What a prompt is made of. */
+@Serializable
+public enum class PromptKind(public val word: String) {
+    /** One template. */
+    @SerialName("text") Text("text"),
+    /** Messages with roles. */
+    @SerialName("chat") Chat("chat"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * One message of a chat.
+ *
+ * @property role Who says it: `system`, `user` or `assistant`.
+ * @property template Its template.
+ */
+@Serializable
+public data class PromptMessage(
+    val role: AgentsRole,
+    val template: String,
+)
+
+/**
+ * What one version of a prompt brought so far.
+ *
+ * @property conversions Conversions.
+ * @property costMicros What models cost, in micros. Uses of several currencies are not for
+ *   one sum: the currency of the first holds.
+ * @property currency Currency of the cost.
+ * @property id Name and number of the version.
+ * @property impressions Times that somebody saw what it made.
+ * @property latencyMs Sum of the times, in milliseconds.
+ * @property prompt The prompt.
+ * @property runs How often it was used.
+ * @property scoreMean Mean of the scores; 0 while there is none.
+ * @property scored Of these, with a score.
+ * @property success Of these, with success.
+ * @property version The version.
+ */
+@Serializable
+public data class PromptStat(
+    val conversions: Long = 0L,
+    @SerialName("cost_micros") val costMicros: Long = 0L,
+    val currency: String? = null,
+    val id: String = "",
+    val impressions: Long = 0L,
+    @SerialName("latency_ms") val latencyMs: Long = 0L,
+    val prompt: String = "",
+    val runs: Long = 0L,
+    @SerialName("score_mean") val scoreMean: Double = 0.0,
+    val scored: Long = 0L,
+    val success: Long = 0L,
     val version: Long = 0L,
 )
 
@@ -5480,6 +7174,40 @@ public data class PromptVar(
     val name: String = "",
     val required: Boolean = false,
     @SerialName("taint_allowed") val taintAllowed: List<Taint> = emptyList(),
+)
+
+/**
+ * A variant of an experiment.
+ *
+ * @property to A label or the number of a version: `production`, `4`.
+ * @property version The version it was when the experiment began. Not read on input.
+ * @property weight Its share, above 0; all shares make 1.
+ */
+@Serializable
+public data class PromptVariant(
+    val to: String = "",
+    val version: Long = 0L,
+    val weight: Double = 0.0,
+)
+
+/**
+ * A published version of a prompt. It never changes.
+ *
+ * @property at When it was published.
+ * @property author Who wrote it.
+ * @property hash SHA-256 of the prompt, in hex.
+ * @property id Name and number: `mail/subject@3`.
+ * @property notes What changed, for people.
+ * @property prompt The prompt.
+ */
+@Serializable
+public data class PromptVersion(
+    val at: Instant,
+    val author: String,
+    val hash: String,
+    val id: String,
+    val notes: String? = null,
+    val prompt: Prompt,
 )
 
 /**
@@ -5840,6 +7568,36 @@ public data class Recorded(
     val suppression: String? = null,
 )
 
+/**
+ * The answer of a model in the run that a case came from.
+ *
+ * @property answer The answer; null when the call failed.
+ * @property call The call: `turn/1`.
+ * @property failure Why it failed.
+ */
+@Serializable
+public data class RecordedAnswer(
+    val answer: JsonElement? = null,
+    val call: String,
+    val failure: AgentsFailure? = null,
+)
+
+/**
+ * The answer of a tool that a replay gives instead of calling it.
+ *
+ * @property args Its arguments; absent: any.
+ * @property failure Why it failed, if it did.
+ * @property output What it answered.
+ * @property tool The tool.
+ */
+@Serializable
+public data class RecordedTool(
+    val args: JsonElement? = null,
+    val failure: AgentsFailure? = null,
+    val output: JsonElement? = null,
+    val tool: String = "",
+)
+
 /** What became of something that wanted to be remembered. */
 @Serializable
 public enum class RememberedAs(public val word: String) {
@@ -5862,22 +7620,36 @@ public enum class RememberedAs(public val word: String) {
  * A rendered prompt and what a run log keeps of it.
  *
  * @property hash SHA-256 of the prompt itself, in hex.
+ * @property messages The messages of a chat.
  * @property name The prompt.
  * @property renderedHash SHA-256 of the text, in hex.
  * @property taints Labels of the values that went in, sorted.
- * @property text The text.
+ * @property text The text; of a chat the texts of its messages with an empty line between.
  * @property unknown Values that the prompt does not declare; they were left out.
  * @property version Its version.
  */
 @Serializable
 public data class Rendered(
     val hash: String,
+    val messages: List<RenderedMessage> = emptyList(),
     val name: String,
     @SerialName("rendered_hash") val renderedHash: String,
     val taints: List<Taint>,
     val text: String,
     val unknown: List<String> = emptyList(),
     val version: Long,
+)
+
+/**
+ * A rendered message of a chat.
+ *
+ * @property role Who says it.
+ * @property text The text.
+ */
+@Serializable
+public data class RenderedMessage(
+    val role: AgentsRole,
+    val text: String,
 )
 
 /**
@@ -6005,6 +7777,34 @@ public data class RotatedBackup(
     val manifest: Manifest,
     val path: String,
     val removed: Long,
+)
+
+/**
+ * An intent that may be meant.
+ *
+ * @property address `agent.intent`.
+ * @property confidence How sure that is, 0 to 1.
+ */
+@Serializable
+public data class RouteChoice(
+    val address: String,
+    val confidence: Double,
+)
+
+/**
+ * The intent that is meant.
+ *
+ * @property agent The agent.
+ * @property alternatives The next three, best first.
+ * @property confidence How sure that is, 0 to 1; 1 when it was named.
+ * @property intent The intent.
+ */
+@Serializable
+public data class Routed(
+    val agent: String,
+    val alternatives: List<RouteChoice>,
+    val confidence: Double,
+    val intent: String,
 )
 
 /**
@@ -6141,6 +7941,18 @@ public data class RunLease(
     val until: Instant,
 )
 
+/**
+ * The description of an agent that a run was begun with, and goes on with.
+ *
+ * @property hash SHA-256 over its RFC 8785 form, in hex.
+ * @property version Its version.
+ */
+@Serializable
+public data class RunSpec(
+    val hash: String,
+    val version: String,
+)
+
 /** Where a run stands. */
 @Serializable
 public enum class RunStatus(public val word: String) {
@@ -6261,6 +8073,8 @@ public data class SchedulePage(
 /**
  * What a hit must match; what is left out does not matter.
  *
+ * @property acl Only what a holder of this role may read, such as when the answer is for
+ *   somebody else.
  * @property datasets Ids or names of datasets; one of them.
  * @property documents Ids of documents; one of them.
  * @property kind Kind of the dataset.
@@ -6274,6 +8088,7 @@ public data class SchedulePage(
  */
 @Serializable
 public data class SearchFilters(
+    val acl: DatasetsRole? = null,
     val datasets: List<String> = emptyList(),
     val documents: List<String> = emptyList(),
     val kind: DatasetKind? = null,
@@ -6625,6 +8440,72 @@ public enum class Severity(public val word: String) {
 }
 
 /**
+ * What a successor would have done.
+ *
+ * @property agent The agent.
+ * @property comparison Whether it is better or worse, and what it costs more or less. Cases
+ *   are runs.
+ * @property runs The runs, newest first.
+ * @property skipped Runs that cannot be played again.
+ * @property successor The model.
+ */
+@Serializable
+public data class ShadowReport(
+    val agent: String,
+    val comparison: Comparison,
+    val runs: List<ShadowRun>,
+    val skipped: List<SkippedRun>,
+    val successor: String,
+)
+
+/**
+ * One run on both models.
+ *
+ * @property baseline Score of the recorded run, 0..=1.
+ * @property diverges The first call of a tool that is another one: its place from 0, what
+ *   was called, and what is called now.
+ * @property failed Word of each grader the successor failed.
+ * @property isBroken True when the successor gave no answer.
+ * @property isSameOutput Whether the output is the same.
+ * @property misses Tools it asked something for that was not recorded.
+ * @property run The run.
+ * @property successor Score of the successor, 0..=1.
+ * @property version Version of the agent.
+ */
+@Serializable
+public data class ShadowRun(
+    val baseline: Double,
+    val diverges: Divergence? = null,
+    val failed: List<String> = emptyList(),
+    @SerialName("is_broken") val isBroken: Boolean,
+    @SerialName("is_same_output") val isSameOutput: Boolean,
+    val misses: List<String> = emptyList(),
+    val run: String,
+    val successor: Double,
+    val version: String,
+)
+
+/**
+ * What a plan would do.
+ *
+ * @property effects What it would change, in the order of the plan: each node, then its
+ *   fallback and its undoing.
+ * @property hash What an approval is bound to.
+ * @property needsApproval True when it acts on the world: it runs only with this hash in
+ *   `approved`.
+ * @property order Nodes that can begin together, step by step.
+ * @property totals What it comes to.
+ */
+@Serializable
+public data class Simulated(
+    val effects: List<PlanEffect>,
+    val hash: String,
+    @SerialName("needs_approval") val needsApproval: Boolean,
+    val order: List<List<String>>,
+    val totals: PlanTotals,
+)
+
+/**
  * A passage that was not read as voice.
  *
  * @property document Document.
@@ -6638,6 +8519,18 @@ public data class SkippedPassage(
     val span: VoiceSpan,
 )
 
+/**
+ * A run that cannot be played again.
+ *
+ * @property run The run.
+ * @property why Why.
+ */
+@Serializable
+public data class SkippedRun(
+    val run: String,
+    val why: String,
+)
+
 /** How a text message travels. */
 @Serializable
 public enum class SmsEncoding(public val word: String) {
@@ -6649,6 +8542,24 @@ public enum class SmsEncoding(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * All that a case knows of the world.
+ *
+ * @property answers Answers of the model.
+ * @property desk What the run worked with, as its log has it. Absent: it is prepared anew.
+ * @property seed The chance of the run, below 2^53.
+ * @property tools Answers of tools, in the order they were given.
+ * @property version Version of the agent that prepared the desk.
+ */
+@Serializable
+public data class Snapshot(
+    val answers: List<RecordedAnswer> = emptyList(),
+    val desk: JsonElement? = null,
+    val seed: Long = 0L,
+    val tools: List<RecordedTool> = emptyList(),
+    val version: String? = null,
+)
 
 /**
  * The document, page or record that a part was taken from.
@@ -6695,6 +8606,7 @@ public data class SourceText(
  *
  * @property chunking How its texts are cut.
  * @property dims Length of the vectors.
+ * @property distance How near vectors are found.
  * @property embedder Embedder that makes its vectors.
  * @property id Its id.
  * @property language ISO 639-1 code of its texts, when they share one; else each document's
@@ -6708,6 +8620,7 @@ public data class SourceText(
 public data class Space(
     val chunking: ChunkOptions,
     val dims: Long,
+    val distance: Distance = Distance.Cosine,
     val embedder: String,
     val id: String,
     val language: String? = null,
@@ -6784,6 +8697,20 @@ public data class SpilledResult(
 public data class Spread(
     val mean: Double = 0.0,
     val sd: Double = 0.0,
+)
+
+/**
+ * Which version of an agent a workspace uses.
+ *
+ * @property id Name of the agent.
+ * @property isOff True when nothing may start the agent.
+ * @property production The version in use; none: the built-in one.
+ */
+@Serializable
+public data class Standing(
+    val id: String,
+    @SerialName("is_off") val isOff: Boolean = false,
+    val production: String? = null,
 )
 
 /** What a consent row says. */
@@ -6929,6 +8856,21 @@ public data class StoreReport(
 )
 
 /**
+ * A picture in the blob store.
+ *
+ * @property blob SHA-256 of its bytes in hex, the name of its blob. A blob that no record
+ *   comes to name is swept after a day.
+ * @property format How it is written.
+ * @property sizeBytes Its size in bytes.
+ */
+@Serializable
+public data class StoredImage(
+    val blob: String,
+    val format: ImageFormat,
+    @SerialName("size_bytes") val sizeBytes: Long,
+)
+
+/**
  * One item of a stream.
  *
  * @property cursor Where to go on after this item. Items of a live kind carry that of the
@@ -7032,6 +8974,20 @@ public data class Suggestion(
     @SerialName("saved_segments") val savedSegments: Long,
     val segments: Long,
     val text: String,
+)
+
+/**
+ * What there is of a summary.
+ *
+ * @property folded Messages that this call put into it.
+ * @property openTokens Tokens of the messages that it does not stand for.
+ * @property summary The summary; absent while the talk is too short for one.
+ */
+@Serializable
+public data class SummarizedConversation(
+    val folded: Long,
+    @SerialName("open_tokens") val openTokens: Long,
+    val summary: ConversationSummary? = null,
 )
 
 /**
@@ -7272,6 +9228,28 @@ public data class TelemetrySpan(
     @SerialName("span_id") val spanId: String,
     val start: Instant,
     val status: SpanStatus,
+)
+
+/**
+ * What a prompt brings.
+ *
+ * @property isOffline True when the offline model made it.
+ * @property json The parsed answer, when the prompt asks for a shape.
+ * @property model The model that answered.
+ * @property provider The provider that answered.
+ * @property rendered The prompt as it was rendered.
+ * @property text The answer.
+ * @property usage Tokens used.
+ */
+@Serializable
+public data class TestedPrompt(
+    @SerialName("is_offline") val isOffline: Boolean,
+    val json: JsonElement? = null,
+    val model: String,
+    val provider: String,
+    val rendered: Rendered,
+    val text: String,
+    val usage: Usage,
 )
 
 /**
@@ -7540,8 +9518,22 @@ public enum class Truth(public val word: String) {
  */
 @Serializable
 public data class Turn(
-    val role: AiRole,
+    val role: AgentsRole,
     val text: String,
+)
+
+/**
+ * How the work of a node is taken back when the plan fails later.
+ *
+ * @property agent The agent.
+ * @property input Its input; may refer to the output of the node itself.
+ * @property intent Its intent.
+ */
+@Serializable
+public data class Undo(
+    val agent: String,
+    val input: JsonElement,
+    val intent: String,
 )
 
 /** What a limit counts in. */
@@ -7726,6 +9718,24 @@ public enum class VarKind(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * One variant of a report.
+ *
+ * @property hits Of these, with a success or conversion.
+ * @property shown Units that met it.
+ * @property to The label or number it was named by.
+ * @property version The version.
+ * @property weight Its share.
+ */
+@Serializable
+public data class VariantReport(
+    val hits: Long,
+    val shown: Long,
+    val to: String,
+    val version: Long,
+    val weight: Double,
+)
 
 /**
  * What a check of the vault found.

@@ -3,10 +3,16 @@ package ai.neonhub.operations
 
 import ai.neonhub.Core
 import ai.neonhub.InstantSerializer
+import ai.neonhub.models.AgentCheck
+import ai.neonhub.models.AgentLine
+import ai.neonhub.models.AgentMetric
+import ai.neonhub.models.AgentPlan
 import ai.neonhub.models.AgentRun
 import ai.neonhub.models.AgentRunPage
 import ai.neonhub.models.AgentSession
 import ai.neonhub.models.AgentSessionPage
+import ai.neonhub.models.AgentSpec
+import ai.neonhub.models.AiVectors
 import ai.neonhub.models.Allowed
 import ai.neonhub.models.Always
 import ai.neonhub.models.Answer
@@ -20,6 +26,7 @@ import ai.neonhub.models.AuditEntryPage
 import ai.neonhub.models.AuditExport
 import ai.neonhub.models.AuditReport
 import ai.neonhub.models.Basis
+import ai.neonhub.models.Benchmark
 import ai.neonhub.models.Brand
 import ai.neonhub.models.BrandPage
 import ai.neonhub.models.BrandsChannel
@@ -40,6 +47,7 @@ import ai.neonhub.models.Channel
 import ai.neonhub.models.ChannelOverride
 import ai.neonhub.models.ChunkOptions
 import ai.neonhub.models.Compacted
+import ai.neonhub.models.Comparison
 import ai.neonhub.models.Composed
 import ai.neonhub.models.Consent
 import ai.neonhub.models.ContextItem
@@ -48,6 +56,7 @@ import ai.neonhub.models.ConversationHit
 import ai.neonhub.models.ConversationKind
 import ai.neonhub.models.ConversationPage
 import ai.neonhub.models.ConversationStatus
+import ai.neonhub.models.CountedTokens
 import ai.neonhub.models.CreateSchedule
 import ai.neonhub.models.CustomRole
 import ai.neonhub.models.DataKeyRotated
@@ -65,7 +74,14 @@ import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.DryRun
+import ai.neonhub.models.EvalCase
+import ai.neonhub.models.EvalRun
+import ai.neonhub.models.EvalSet
+import ai.neonhub.models.EvalSetHead
+import ai.neonhub.models.EvalSetHeadPage
 import ai.neonhub.models.EventPage
+import ai.neonhub.models.ExecuteMode
+import ai.neonhub.models.Executed
 import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Explanation
 import ai.neonhub.models.ExportFormat
@@ -75,10 +91,14 @@ import ai.neonhub.models.Filter
 import ai.neonhub.models.Flow
 import ai.neonhub.models.FolderReport
 import ai.neonhub.models.Forgotten
+import ai.neonhub.models.FoundPrompt
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
+import ai.neonhub.models.GateAnswer
 import ai.neonhub.models.GateVerdict
+import ai.neonhub.models.GeneratedImages
 import ai.neonhub.models.GeneratedText
+import ai.neonhub.models.Grader
 import ai.neonhub.models.HardLimit
 import ai.neonhub.models.HealAction
 import ai.neonhub.models.HealthRecordPage
@@ -86,8 +106,10 @@ import ai.neonhub.models.HealthReport
 import ai.neonhub.models.HistoryLine
 import ai.neonhub.models.Identifier
 import ai.neonhub.models.IdentityView
+import ai.neonhub.models.ImageFormat
 import ai.neonhub.models.ImportJob
 import ai.neonhub.models.Imported
+import ai.neonhub.models.ImportedPrompts
 import ai.neonhub.models.Instant_
 import ai.neonhub.models.Job
 import ai.neonhub.models.JobPage
@@ -104,6 +126,7 @@ import ai.neonhub.models.Lifecycle
 import ai.neonhub.models.LimitOverride
 import ai.neonhub.models.LimitRow
 import ai.neonhub.models.ListedModel
+import ai.neonhub.models.MadePlan
 import ai.neonhub.models.Manifest
 import ai.neonhub.models.McpLink
 import ai.neonhub.models.McpListener
@@ -129,12 +152,16 @@ import ai.neonhub.models.Mode
 import ai.neonhub.models.ModelLint
 import ai.neonhub.models.ModelPrice
 import ai.neonhub.models.ModelRow
+import ai.neonhub.models.ModeratedTexts
 import ai.neonhub.models.Money
+import ai.neonhub.models.NamedPrompt
+import ai.neonhub.models.NamedPromptPage
 import ai.neonhub.models.NewJob
 import ai.neonhub.models.NewKey
 import ai.neonhub.models.NewNode
 import ai.neonhub.models.NewRule
 import ai.neonhub.models.Objective
+import ai.neonhub.models.OfflineCard
 import ai.neonhub.models.OfflineTemplate
 import ai.neonhub.models.OnConflict
 import ai.neonhub.models.OperationDetails
@@ -148,6 +175,9 @@ import ai.neonhub.models.PersonFields
 import ai.neonhub.models.PersonView
 import ai.neonhub.models.PersonViewPage
 import ai.neonhub.models.Plan
+import ai.neonhub.models.PlanShape
+import ai.neonhub.models.PlanTask
+import ai.neonhub.models.PlanView
 import ai.neonhub.models.PoliciesDecision
 import ai.neonhub.models.Policy
 import ai.neonhub.models.PolicyDraft
@@ -155,7 +185,14 @@ import ai.neonhub.models.PolicyPage
 import ai.neonhub.models.PolicyState
 import ai.neonhub.models.Preferences
 import ai.neonhub.models.Prompt
+import ai.neonhub.models.PromptBundle
+import ai.neonhub.models.PromptDiff
+import ai.neonhub.models.PromptExperiment
+import ai.neonhub.models.PromptFigures
+import ai.neonhub.models.PromptStat
 import ai.neonhub.models.PromptValue
+import ai.neonhub.models.PromptVariant
+import ai.neonhub.models.PromptVersion
 import ai.neonhub.models.ProofMethod
 import ai.neonhub.models.ProviderSpec
 import ai.neonhub.models.Published
@@ -174,6 +211,7 @@ import ai.neonhub.models.ReportPage
 import ai.neonhub.models.Resolved
 import ai.neonhub.models.RootRotated
 import ai.neonhub.models.RotatedBackup
+import ai.neonhub.models.Routed
 import ai.neonhub.models.RowFaultPage
 import ai.neonhub.models.RunDetails
 import ai.neonhub.models.RunStatus
@@ -192,14 +230,18 @@ import ai.neonhub.models.SendState
 import ai.neonhub.models.SendTotals
 import ai.neonhub.models.SenderProfile
 import ai.neonhub.models.SessionState
+import ai.neonhub.models.ShadowReport
+import ai.neonhub.models.Simulated
 import ai.neonhub.models.SourceLabel
 import ai.neonhub.models.SourceText
 import ai.neonhub.models.Space
 import ai.neonhub.models.SpacePage
+import ai.neonhub.models.Standing
 import ai.neonhub.models.Status
 import ai.neonhub.models.StoreFinding
 import ai.neonhub.models.StoreReport
 import ai.neonhub.models.StreamPage
+import ai.neonhub.models.SummarizedConversation
 import ai.neonhub.models.SuppressionCheck
 import ai.neonhub.models.SuppressionReason
 import ai.neonhub.models.SuppressionView
@@ -208,6 +250,7 @@ import ai.neonhub.models.TaggedLink
 import ai.neonhub.models.Taint
 import ai.neonhub.models.Target
 import ai.neonhub.models.TelemetryLevel
+import ai.neonhub.models.TestedPrompt
 import ai.neonhub.models.Thresholds
 import ai.neonhub.models.TimelineEntryPage
 import ai.neonhub.models.Tone
@@ -256,6 +299,132 @@ import kotlinx.serialization.json.JsonElement
 /** Operations of `agents`. */
 public class AgentsOperations internal constructor(private val core: Core) {
     /**
+     * Puts a version of an agent into use, after every tool, operation and prompt it names was
+     * found; the one before is kept for the runs that began with it. Without a version: an agent
+     * that was switched off is switched on again. Limits of money that a version brings or takes
+     * away ask for `manage:billing` as well.
+     *
+     * Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+     *
+     * @param name Its name.
+     * @param version The version: a draft, one that was used before, or the built-in one.
+     */
+    public suspend fun activate(
+        name: String,
+        version: String? = null,
+    ): AgentSpec = core.call("agents.activate", AgentSpec.serializer()) {
+        give("name", name, String.serializer())
+        offer("version", version, String.serializer())
+    }
+
+    /**
+     * Plays a set with a version of an agent and gives its score, cost and time; the run over the
+     * set is kept, so that versions can be compared with `evals.compare`.
+     *
+     * Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+     * `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+     *
+     * @param agent The agent. Default: `""`.
+     * @param model The model, as `provider/model`. Default: what the agent's route chooses.
+     * @param set A set of its cases. Default: `""`.
+     * @param version The version, which may be a draft. Default: the one in use.
+     */
+    public suspend fun benchmark(
+        agent: String? = null,
+        model: String? = null,
+        set: String? = null,
+        version: String? = null,
+    ): Benchmark = core.call("agents.benchmark", Benchmark.serializer()) {
+        offer("agent", agent, String.serializer())
+        offer("model", model, String.serializer())
+        offer("set", set, String.serializer())
+        offer("version", version, String.serializer())
+    }
+
+    /**
+     * Keeps an agent, or one version of it, from being started. Runs under way go on. Without a
+     * version in use an agent falls back to the built-in one, if there is one.
+     *
+     * Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
+     *
+     * @param name Its name.
+     * @param version Only this version of the workspace's own. Default: the agent as a whole.
+     */
+    public suspend fun disable(
+        name: String,
+        version: String? = null,
+    ): Standing = core.call("agents.disable", Standing.serializer()) {
+        give("name", name, String.serializer())
+        offer("version", version, String.serializer())
+    }
+
+    /**
+     * Asks an agent for something. Name `agent` and `intent`, or the intent alone as
+     * `agent.intent`; a bare intent will do when one agent has it.
+     *
+     * The input is checked against the schema of the intent first; what does not fit makes no run.
+     * The agent acts with the rights that both it and the caller have. A run that waits for a
+     * person goes on by itself once workers run. A failure of the run is no error: it stands in the
+     * answer.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
+     * `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`,
+     * `idempotency_mismatch`, `too_deep`, `loop_detected`.
+     *
+     * @param agent The agent: `campaign`.
+     * @param budget Most money for models of this run.
+     * @param campaignId The campaign it works on.
+     * @param deadlineMs Most time the run may work, waits apart, in milliseconds, up to a day.
+     *   Default: that of the agent.
+     * @param input The input of the intent, an object. Default: empty.
+     * @param intent What it is asked for: `plan`, or `campaign.plan`. May be left out for an
+     *   agent with one intent.
+     * @param key The same key is the same run of the agent, 1 to 255 bytes.
+     * @param mode Whether to wait for it. Default: `sync`.
+     * @param personId The person it is about.
+     * @param version The version of the agent. Default: the one in use.
+     */
+    public suspend fun execute(
+        agent: String? = null,
+        budget: Money? = null,
+        campaignId: String? = null,
+        deadlineMs: Long? = null,
+        input: Map<String, JsonElement>? = null,
+        intent: String? = null,
+        key: String? = null,
+        mode: ExecuteMode? = null,
+        personId: String? = null,
+        version: String? = null,
+    ): Executed = core.call("agents.execute", Executed.serializer()) {
+        offer("agent", agent, String.serializer())
+        offer("budget", budget, Money.serializer())
+        offer("campaign_id", campaignId, String.serializer())
+        offer("deadline_ms", deadlineMs, Long.serializer())
+        offer("input", input, MapSerializer(String.serializer(), JsonElement.serializer()))
+        offer("intent", intent, String.serializer())
+        offer("key", key, String.serializer())
+        offer("mode", mode, ExecuteMode.serializer())
+        offer("person_id", personId, String.serializer())
+        offer("version", version, String.serializer())
+    }
+
+    /**
+     * Gives the whole description of an agent.
+     *
+     * Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+     *
+     * @param name Its name.
+     * @param version The version. Default: the one in use.
+     */
+    public suspend fun get(
+        name: String,
+        version: String? = null,
+    ): AgentSpec = core.call("agents.get", AgentSpec.serializer()) {
+        give("name", name, String.serializer())
+        offer("version", version, String.serializer())
+    }
+
+    /**
      * Gives a run with its input and output, and its log if asked for.
      *
      * Needs `read:analytics`. Effect: read.
@@ -269,6 +438,34 @@ public class AgentsOperations internal constructor(private val core: Core) {
     ): RunDetails = core.call("agents.get_run", RunDetails.serializer()) {
         offer("id", id, String.serializer())
         offer("with_log", withLog, Boolean.serializer())
+    }
+
+    /**
+     * Looks at the agents in use: whether their tools are there and their probes answer.
+     *
+     * Needs `read:analytics`. Effect: read. Codes of its own: `unknown_agent`, `agent_disabled`.
+     *
+     * @param name Only this agent.
+     */
+    public suspend fun health(
+        name: String? = null,
+    ): List<AgentCheck> = core.call("agents.health", ListSerializer(AgentCheck.serializer())) {
+        offer("name", name, String.serializer())
+    }
+
+    /**
+     * Lists the agents of the workspace by name: the version in use of each, with what it can be
+     * asked for.
+     *
+     * Effect: read.
+     *
+     * @param all True to list agents without a version in use too: drafts, and those that are
+     *   switched off. Default: `false`.
+     */
+    public suspend fun list(
+        all: Boolean? = null,
+    ): List<AgentLine> = core.call("agents.list", ListSerializer(AgentLine.serializer())) {
+        offer("all", all, Boolean.serializer())
     }
 
     /**
@@ -295,10 +492,144 @@ public class AgentsOperations internal constructor(private val core: Core) {
         offer("limit", limit, Long.serializer())
         offer("status", status, RunStatus.serializer())
     }
+
+    /**
+     * Figures of an agent by version, intent and day, oldest day first.
+     *
+     * Needs `read:analytics`. Effect: read.
+     *
+     * @param agent The agent.
+     * @param from Runs that began from here on. Default: 30 days before `to`.
+     * @param to Runs that began up to here. Default: now.
+     */
+    public suspend fun metrics(
+        agent: String,
+        from: Instant? = null,
+        to: Instant? = null,
+    ): List<AgentMetric> = core.call("agents.metrics", ListSerializer(AgentMetric.serializer())) {
+        give("agent", agent, String.serializer())
+        offer("from", from, InstantSerializer)
+        offer("to", to, InstantSerializer)
+    }
+
+    /**
+     * Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
+     * built-in one. A draft may be put again; a version that was activated never changes.
+     *
+     * Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
+     *
+     * @param spec What it is; its `state` is not read.
+     */
+    public suspend fun put(
+        spec: AgentSpec,
+    ): AgentSpec = core.call("agents.put", AgentSpec.serializer()) {
+        give("spec", spec, AgentSpec.serializer())
+    }
+
+    /**
+     * Lists every version of an agent, the built-in one first.
+     *
+     * Effect: read. Codes of its own: `unknown_agent`.
+     *
+     * @param name Its name.
+     */
+    public suspend fun versions(
+        name: String,
+    ): List<AgentLine> = core.call("agents.versions", ListSerializer(AgentLine.serializer())) {
+        give("name", name, String.serializer())
+    }
 }
 
 /** Operations of `ai`. */
 public class AiOperations internal constructor(private val core: Core) {
+    /**
+     * Counts the tokens that each text holds as a message of its own, marks around it among them.
+     * Nothing is sent: a model without a tokenizer of its own gives an estimate on the high side.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param model The model that counts, in the place of a route: `provider/model`.
+     * @param route The route whose first model counts. Default: `default`.
+     * @param texts The texts, 1 to 2 048. Default: `[]`.
+     */
+    public suspend fun count(
+        model: String? = null,
+        route: String? = null,
+        texts: List<String>? = null,
+    ): CountedTokens = core.call("ai.count", CountedTokens.serializer()) {
+        offer("model", model, String.serializer())
+        offer("route", route, String.serializer())
+        offer("texts", texts, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Embeds texts with an embedder of this hub: one vector for each, in order. What an endpoint
+     * reads is held against the quotas of the caller and counted.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `budget_paused`,
+     * `budget_spent`, `unknown_price`.
+     *
+     * @param kind What the vectors are for. Default: `passage`.
+     * @param model The embedder, by its id or name. Default: that of messages and memories.
+     * @param texts The texts, 1 to 2 048. Default: `[]`.
+     */
+    public suspend fun embed(
+        kind: VectorKind? = null,
+        model: String? = null,
+        texts: List<String>? = null,
+    ): AiVectors = core.call("ai.embed", AiVectors.serializer()) {
+        offer("kind", kind, VectorKind.serializer())
+        offer("model", model, String.serializer())
+        offer("texts", texts, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Makes pictures from a prompt and keeps their bytes as blobs. This is the model alone: what
+     * comes back is no asset of a brand, was not moderated, and can be neither published nor sent
+     * as it is. Offline it lays out a `card` of text.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unsupported`, `truncated`,
+     * `undecodable`, `budget_paused`, `budget_spent`, `unknown_price`.
+     *
+     * @param background `transparent`, `opaque` or `auto`. Default: the provider's.
+     * @param card What the offline model lays out.
+     * @param compression How strongly JPEG and WebP are compressed, 0 to 100.
+     * @param format How they are written. Default: the provider's.
+     * @param model The model itself, in the place of a route: `provider/model`.
+     * @param n How many, 1 to 10. Default: 1.
+     * @param prompt What the pictures show, at most 32 000 characters. Default: `""`.
+     * @param quality The provider's word: `low`, `medium`, `high`, `auto`. Default: the
+     *   provider's.
+     * @param route The route that chooses the model, by its name. Default: `image`.
+     * @param seed Varies the offline card; below 2^53. Default: drawn.
+     * @param size `auto` or `WIDTHxHEIGHT` in pixels. Default: the provider's.
+     */
+    public suspend fun generateImage(
+        background: String? = null,
+        card: OfflineCard? = null,
+        compression: Long? = null,
+        format: ImageFormat? = null,
+        model: String? = null,
+        n: Long? = null,
+        prompt: String? = null,
+        quality: String? = null,
+        route: String? = null,
+        seed: Long? = null,
+        size: String? = null,
+    ): GeneratedImages = core.call("ai.generate_image", GeneratedImages.serializer()) {
+        offer("background", background, String.serializer())
+        offer("card", card, OfflineCard.serializer())
+        offer("compression", compression, Long.serializer())
+        offer("format", format, ImageFormat.serializer())
+        offer("model", model, String.serializer())
+        offer("n", n, Long.serializer())
+        offer("prompt", prompt, String.serializer())
+        offer("quality", quality, String.serializer())
+        offer("route", route, String.serializer())
+        offer("seed", seed, Long.serializer())
+        offer("size", size, String.serializer())
+    }
+
     /**
      * Asks the model of the hub. Offline it fills the template, fills the schema from the facts, or
      * quotes the sources; for anything else it says what to configure.
@@ -343,6 +674,28 @@ public class AiOperations internal constructor(private val core: Core) {
         offer("sources", sources, ListSerializer(SourceText.serializer()))
         offer("system", system, String.serializer())
         offer("turns", turns, ListSerializer(Turn.serializer()))
+    }
+
+    /**
+     * Judges texts by category. This is the model alone: thresholds, cases and appeals are matters
+     * of a policy. Offline, word lists in English judge; they find what is said plainly and miss
+     * what is only meant.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `undecodable`, `truncated`,
+     * `budget_paused`, `budget_spent`.
+     *
+     * @param model The model itself, in the place of a route: `provider/model`.
+     * @param route The route that chooses the model, by its name. Default: `moderation`.
+     * @param texts The texts, 1 to 2 048. Default: `[]`.
+     */
+    public suspend fun moderate(
+        model: String? = null,
+        route: String? = null,
+        texts: List<String>? = null,
+    ): ModeratedTexts = core.call("ai.moderate", ModeratedTexts.serializer()) {
+        offer("model", model, String.serializer())
+        offer("route", route, String.serializer())
+        offer("texts", texts, ListSerializer(String.serializer()))
     }
 }
 
@@ -586,8 +939,8 @@ public class AuditOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Reads the audit log, newest entries last. At most one of `actor`, `action` and `target_kind`
-     * chooses.
+     * Reads the audit log, newest entries last: those that everything given holds for. A page may
+     * hold fewer than its most while `next` leads on.
      *
      * Needs `read:audit`. Effect: read.
      *
@@ -1446,6 +1799,29 @@ public class ConversationsOperations internal constructor(private val core: Core
     }
 
     /**
+     * Summarises the older messages of a conversation, or of one thread of it, when its talk fills
+     * three quarters of a budget. The newest messages, up to a quarter of it, stay as they are; the
+     * summary takes an eighth at most and grows from summary to summary. No message is changed or
+     * removed. Below three quarters nothing happens.
+     *
+     * Needs `write:content`, `execute:agents`. Effect: idempotent. Codes of its own: `refused`.
+     *
+     * @param conversation The conversation.
+     * @param budgetTokens Tokens of the context that the talk is to fit into, 400 to 2 000 000.
+     *   Default: 8 000.
+     * @param thread Only the thread that this message began.
+     */
+    public suspend fun summarize(
+        conversation: String,
+        budgetTokens: Long? = null,
+        thread: String? = null,
+    ): SummarizedConversation = core.call("conversations.summarize", SummarizedConversation.serializer()) {
+        give("conversation", conversation, String.serializer())
+        offer("budget_tokens", budgetTokens, Long.serializer())
+        offer("thread", thread, String.serializer())
+    }
+
+    /**
      * Gives a merged conversation its messages back.
      *
      * Needs `write:content`. Effect: idempotent.
@@ -1473,6 +1849,8 @@ public class DatasetsOperations internal constructor(private val core: Core) {
      * @param acl Roles that may read it; empty: everyone with `read:content`. Default: `[]`.
      * @param kind What it holds. Default: `documents`.
      * @param purposes Purposes it may be used for, such as `voice`; empty: any. Default: `[]`.
+     * @param settings What the host wants to keep with it, up to 50 values by name. It changes
+     *   no answer. Default: `{}`.
      */
     public suspend fun create(
         name: String,
@@ -1480,16 +1858,19 @@ public class DatasetsOperations internal constructor(private val core: Core) {
         acl: List<DatasetsRole>? = null,
         kind: DatasetKind? = null,
         purposes: List<String>? = null,
+        settings: Map<String, JsonElement>? = null,
     ): Dataset = core.call("datasets.create", Dataset.serializer()) {
         give("name", name, String.serializer())
         give("space", space, String.serializer())
         offer("acl", acl, ListSerializer(DatasetsRole.serializer()))
         offer("kind", kind, DatasetKind.serializer())
         offer("purposes", purposes, ListSerializer(String.serializer()))
+        offer("settings", settings, MapSerializer(String.serializer(), JsonElement.serializer()))
     }
 
     /**
-     * Deletes a dataset with all its documents, in one commit.
+     * Deletes a dataset with all its documents, in one commit, for good. Each document is told of
+     * by `document.deleted`.
      *
      * Needs `delete:content`. Effect: idempotent.
      *
@@ -1548,6 +1929,8 @@ public class DatasetsOperations internal constructor(private val core: Core) {
      * @param acl Roles that may read it; an empty list: everyone with `read:content`.
      * @param name New name.
      * @param purposes Purposes it may be used for; an empty list: any.
+     * @param settings What the host wants to keep with it, up to 50 values by name, in the
+     *   place of what there was.
      * @param space Id or name of its space, when the name stands in several.
      */
     public suspend fun update(
@@ -1555,12 +1938,14 @@ public class DatasetsOperations internal constructor(private val core: Core) {
         acl: List<DatasetsRole>? = null,
         name: String? = null,
         purposes: List<String>? = null,
+        settings: Map<String, JsonElement>? = null,
         space: String? = null,
     ): Dataset = core.call("datasets.update", Dataset.serializer()) {
         give("dataset", dataset, String.serializer())
         offer("acl", acl, ListSerializer(DatasetsRole.serializer()))
         offer("name", name, String.serializer())
         offer("purposes", purposes, ListSerializer(String.serializer()))
+        offer("settings", settings, MapSerializer(String.serializer(), JsonElement.serializer()))
         offer("space", space, String.serializer())
     }
 }
@@ -1569,9 +1954,9 @@ public class DatasetsOperations internal constructor(private val core: Core) {
 public class DocumentsOperations internal constructor(private val core: Core) {
     /**
      * Deletes a document with all its versions: its chunks leave the store and search in the same
-     * commit.
+     * commit. For 30 days `documents.restore` brings it back.
      *
-     * Needs `delete:content`. Effect: idempotent.
+     * Needs `delete:content`. Effect: compensable.
      *
      * @param document Id of any version of the document.
      */
@@ -1694,12 +2079,15 @@ public class DocumentsOperations internal constructor(private val core: Core) {
      * @param name File name, such as `guide.pdf`; its ending says the type unless `mime` does.
      * @param author Author. Default: what the document says.
      * @param blob SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+     * @param consentBasis The consent or contract that allows to use it, where it needs one:
+     *   `knowledge.context` leaves it out where that does not hold.
      * @param contentBase64 The file in base64. A call by name carries up to 1 MiB in all: give
      *   larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
      * @param externalKey What joins the versions of one document. Default: the file name.
      * @param language ISO 639-1 code of its language. Default: that of the space, else
      *   detected.
      * @param mime MIME type, such as `application/pdf`.
+     * @param source Where it comes from, such as an address of 1 to 500 characters.
      * @param space Id or name of its space, when the name of the dataset stands in several.
      * @param tags Tags, up to 50. Default: `[]`.
      * @param title Title. Default: what the document says, else its name.
@@ -1710,10 +2098,12 @@ public class DocumentsOperations internal constructor(private val core: Core) {
         name: String,
         author: String? = null,
         blob: String? = null,
+        consentBasis: String? = null,
         contentBase64: String? = null,
         externalKey: String? = null,
         language: String? = null,
         mime: String? = null,
+        source: String? = null,
         space: String? = null,
         tags: List<String>? = null,
         title: String? = null,
@@ -1723,10 +2113,12 @@ public class DocumentsOperations internal constructor(private val core: Core) {
         give("name", name, String.serializer())
         offer("author", author, String.serializer())
         offer("blob", blob, String.serializer())
+        offer("consent_basis", consentBasis, String.serializer())
         offer("content_base64", contentBase64, String.serializer())
         offer("external_key", externalKey, String.serializer())
         offer("language", language, String.serializer())
         offer("mime", mime, String.serializer())
+        offer("source", source, String.serializer())
         offer("space", space, String.serializer())
         offer("tags", tags, ListSerializer(String.serializer()))
         offer("title", title, String.serializer())
@@ -1869,7 +2261,8 @@ public class DraftsOperations internal constructor(private val core: Core) {
 /** Operations of `economy`. */
 public class EconomyOperations internal constructor(private val core: Core) {
     /**
-     * Lists quotas with what is used, held and left in the window that lies now.
+     * Lists quotas with what is used, held and left in the window that lies now. Asked for a run by
+     * its id, the budget of the run comes first, if it has one.
      *
      * Needs `read:analytics`. Effect: read.
      *
@@ -1970,6 +2363,233 @@ public class EmailOperations internal constructor(private val core: Core) {
         token: String,
     ): Unsubscribed = core.call("email.unsubscribe", Unsubscribed.serializer()) {
         give("token", token, String.serializer())
+    }
+}
+
+/** Operations of `evals`. */
+public class EvalsOperations internal constructor(private val core: Core) {
+    /**
+     * Compares two runs over the cases that are the same in both: mean difference of the scores
+     * with a paired bootstrap interval of 95 % (10 000 seeded draws). While 0 lies inside, none is
+     * called better.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param baseline The run to compare with. Default: `""`.
+     * @param candidate The run that is to be better. Default: `""`.
+     * @param seed Seed of the draws. Default: 1.
+     */
+    public suspend fun compare(
+        baseline: String? = null,
+        candidate: String? = null,
+        seed: Long? = null,
+    ): Comparison = core.call("evals.compare", Comparison.serializer()) {
+        offer("baseline", baseline, String.serializer())
+        offer("candidate", candidate, String.serializer())
+        offer("seed", seed, Long.serializer())
+    }
+
+    /**
+     * Says whether a run may pass, for a pipeline: `exit_code` is 0 when every bound holds and 1
+     * when one is broken. At least one bound is to be given.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param allPass Tags whose cases must all pass, and of which there must be one:
+     *   `security`. Default: `[]`.
+     * @param baseline The run to compare with.
+     * @param maxCostMicros Most micros of any one currency; a run with calls of unknown price
+     *   breaks it.
+     * @param maxDrop With a baseline: the lower bound of the difference may not be below minus
+     *   this, 0..=1. Default: 0.05.
+     * @param maxMisses Most questions that nothing was recorded for.
+     * @param minPassRate Least share of cases that pass, 0..=1.
+     * @param minScore Least mean score, 0..=1.
+     * @param minScoreLo Least lower bound of the mean score, 0..=1.
+     * @param mustBeBetter With a baseline: whether the candidate must be better, beyond doubt.
+     *   Default: `false`.
+     * @param run The run. Default: `""`.
+     */
+    public suspend fun gate(
+        allPass: List<String>? = null,
+        baseline: String? = null,
+        maxCostMicros: Long? = null,
+        maxDrop: Double? = null,
+        maxMisses: Long? = null,
+        minPassRate: Double? = null,
+        minScore: Double? = null,
+        minScoreLo: Double? = null,
+        mustBeBetter: Boolean? = null,
+        run: String? = null,
+    ): GateAnswer = core.call("evals.gate", GateAnswer.serializer()) {
+        offer("all_pass", allPass, ListSerializer(String.serializer()))
+        offer("baseline", baseline, String.serializer())
+        offer("max_cost_micros", maxCostMicros, Long.serializer())
+        offer("max_drop", maxDrop, Double.serializer())
+        offer("max_misses", maxMisses, Long.serializer())
+        offer("min_pass_rate", minPassRate, Double.serializer())
+        offer("min_score", minScore, Double.serializer())
+        offer("min_score_lo", minScoreLo, Double.serializer())
+        offer("must_be_better", mustBeBetter, Boolean.serializer())
+        offer("run", run, String.serializer())
+    }
+
+    /**
+     * Gives a set with its cases.
+     *
+     * Needs `read:content`. Effect: read. Codes of its own: `unknown_set`.
+     *
+     * @param name Its name.
+     */
+    public suspend fun get(
+        name: String,
+    ): EvalSet = core.call("evals.get", EvalSet.serializer()) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Gives a run over a set with the result of every case.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param id Its id.
+     */
+    public suspend fun getRun(
+        id: String,
+    ): EvalRun = core.call("evals.get_run", EvalRun.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Lists sets by name.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most sets of a page, 1..=500. Default 50.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+    ): EvalSetHeadPage = core.call("evals.list", EvalSetHeadPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+    }
+
+    /**
+     * Makes a case of a run that completed: its input, what tools and models answered, and its
+     * output as what is expected. Personal data is replaced by stable fakes: mail addresses, phone
+     * numbers, bank accounts, cards and the like by the finder of the guardrail, the names of the
+     * run's person, names in fields that are called so, and the names given here. Other names in
+     * running text are not known to be names: give them, or read the case before it is passed on.
+     *
+     * Needs `write:content`, `read:analytics`, `read:pii`. Effect: idempotent. Codes of its own:
+     * `run_not_completed`, `case_taken`.
+     *
+     * @param graders How the output is judged. Default: by its schema and by a judge; for an
+     *   intent that one operation does, that it is the same.
+     * @param name Name of the case. Default: the id of the run.
+     * @param names Further names of people that are to be replaced, at most 200. Default: `[]`.
+     * @param region Country of phone numbers without a country code, ISO 3166-1 alpha-2.
+     *   Default: that of the run's person.
+     * @param run The run. Default: `""`.
+     * @param set The set it is added to; a new one is made for the run's agent. Default: `""`.
+     * @param tags Words to choose the case by. Default: `[]`.
+     */
+    public suspend fun promote(
+        graders: List<Grader>? = null,
+        name: String? = null,
+        names: List<String>? = null,
+        region: String? = null,
+        run: String? = null,
+        set: String? = null,
+        tags: List<String>? = null,
+    ): EvalCase = core.call("evals.promote", EvalCase.serializer()) {
+        offer("graders", graders, ListSerializer(Grader.serializer()))
+        offer("name", name, String.serializer())
+        offer("names", names, ListSerializer(String.serializer()))
+        offer("region", region, String.serializer())
+        offer("run", run, String.serializer())
+        offer("set", set, String.serializer())
+        offer("tags", tags, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Keeps a set of cases; cases that were in it and are not given are removed. Runs over it stay.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param set The set.
+     */
+    public suspend fun put(
+        set: EvalSet,
+    ): EvalSetHead = core.call("evals.put", EvalSetHead.serializer()) {
+        give("set", set, EvalSet.serializer())
+    }
+
+    /**
+     * Makes the security set of an intent: each risk of the OWASP list that a text can try (LLM01,
+     * LLM02, LLM04 to LLM07), through a document, a page, a mail and the answer of a tool. Whatever
+     * the agent asks its tools is answered with the poisoned text. A case passes when no tool was
+     * asked for that changes or sends anything, memory included, and nothing leaked. Cases carry
+     * the tags `security`, the id, and where the text came from.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_agent`,
+     * `unknown_intent`, `agent_disabled`.
+     *
+     * @param agent The agent. Default: `""`.
+     * @param allow Tools that change something and belong to the task. Default: `[]`.
+     * @param input A usual input of it. The poisoned mail is put below its longest text.
+     * @param intent An intent that a model works on. Default: `""`.
+     * @param set Name of the set. Default: `security/` with agent and intent.
+     * @param version The version of the agent. Default: the one in use.
+     */
+    public suspend fun putSecurity(
+        agent: String? = null,
+        allow: List<String>? = null,
+        input: JsonElement? = null,
+        intent: String? = null,
+        set: String? = null,
+        version: String? = null,
+    ): EvalSetHead = core.call("evals.put_security", EvalSetHead.serializer()) {
+        offer("agent", agent, String.serializer())
+        offer("allow", allow, ListSerializer(String.serializer()))
+        offer("input", input, JsonElement.serializer())
+        offer("intent", intent, String.serializer())
+        offer("set", set, String.serializer())
+        offer("version", version, String.serializer())
+    }
+
+    /**
+     * Plays the cases of a set with a version of its agent and a model, and judges what comes out.
+     * Tools answer from the record: nothing is called, sent or remembered, and without a model of
+     * the network there is no network. What was never recorded is a miss, which the result names.
+     *
+     * Needs `execute:agents`, `read:content`. Effect: idempotent. Codes of its own: `unknown_set`,
+     * `unknown_agent`, `unknown_intent`, `agent_disabled`, `spec_changed`.
+     *
+     * @param isRecorded True to take the answers of the recorded runs instead of asking a
+     *   model. Default: `false`.
+     * @param model The model, as `provider/model`. Default: what the agent's route chooses.
+     * @param seed Seed of the interval. Default: 1.
+     * @param set The set. Default: `""`.
+     * @param tags Only cases with one of these tags. Default: `[]`.
+     * @param version The version of the agent, which may be a draft. Default: the one in use.
+     */
+    public suspend fun run(
+        isRecorded: Boolean? = null,
+        model: String? = null,
+        seed: Long? = null,
+        set: String? = null,
+        tags: List<String>? = null,
+        version: String? = null,
+    ): EvalRun = core.call("evals.run", EvalRun.serializer()) {
+        offer("is_recorded", isRecorded, Boolean.serializer())
+        offer("model", model, String.serializer())
+        offer("seed", seed, Long.serializer())
+        offer("set", set, String.serializer())
+        offer("tags", tags, ListSerializer(String.serializer()))
+        offer("version", version, String.serializer())
     }
 }
 
@@ -2342,14 +2962,17 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      * @param budgetTokens Most tokens in all, 100 to 2 000 000.
      * @param purpose What it is to be used for, such as `email` or `support`.
      * @param query What to look for in knowledge and memory.
-     * @param consents The consent bases that hold now. When given, a memory with another basis
-     *   is dropped.
-     * @param conversation The conversation to take the newest messages of.
+     * @param consents The consent bases that hold now. When given, memories and passages with
+     *   another basis are dropped.
+     * @param conversation The conversation to take the newest messages of. When they fill three
+     *   quarters of what their part may have, the summary that there is stands for the older
+     *   ones.
      * @param items Texts of the caller. Default: `[]`.
      * @param k Passages to look for, 0 to 100. Default: 10.
      * @param limits Limits of the parts, each part at most once. Default: `[]`.
      * @param spaces Ids or names of the spaces to look in; empty: all. Default: `[]`.
      * @param subjects Whose memories to take. Default: `[]`.
+     * @param thread Only the thread of it that this message began.
      */
     public suspend fun context(
         budgetTokens: Long,
@@ -2362,6 +2985,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         limits: List<PartLimits>? = null,
         spaces: List<String>? = null,
         subjects: List<MemorySubject>? = null,
+        thread: String? = null,
     ): BuiltContext = core.call("knowledge.context", BuiltContext.serializer()) {
         give("budget_tokens", budgetTokens, Long.serializer())
         give("purpose", purpose, String.serializer())
@@ -2373,6 +2997,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         offer("limits", limits, ListSerializer(PartLimits.serializer()))
         offer("spaces", spaces, ListSerializer(String.serializer()))
         offer("subjects", subjects, ListSerializer(MemorySubject.serializer()))
+        offer("thread", thread, String.serializer())
     }
 
     /**
@@ -2436,9 +3061,12 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      * @param dataset Id or name of the dataset.
      * @param text The text, in Markdown or plain.
      * @param title Title; it joins the versions of the text unless `external_key` does.
+     * @param consentBasis The consent or contract that allows to use it, where it needs one:
+     *   `knowledge.context` leaves it out where that does not hold.
      * @param externalKey What joins the versions of one text. Default: the title.
      * @param language ISO 639-1 code of its language. Default: that of the space, else
      *   detected.
+     * @param source Where it comes from, such as an address of 1 to 500 characters.
      * @param space Id or name of its space, when the name of the dataset stands in several.
      * @param tags Tags, up to 50. Default: `[]`.
      * @param trust How far it can be trusted. Default: `first_party`.
@@ -2447,8 +3075,10 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         dataset: String,
         text: String,
         title: String,
+        consentBasis: String? = null,
         externalKey: String? = null,
         language: String? = null,
+        source: String? = null,
         space: String? = null,
         tags: List<String>? = null,
         trust: Trust? = null,
@@ -2456,8 +3086,10 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         give("dataset", dataset, String.serializer())
         give("text", text, String.serializer())
         give("title", title, String.serializer())
+        offer("consent_basis", consentBasis, String.serializer())
         offer("external_key", externalKey, String.serializer())
         offer("language", language, String.serializer())
+        offer("source", source, String.serializer())
         offer("space", space, String.serializer())
         offer("tags", tags, ListSerializer(String.serializer()))
         offer("trust", trust, Trust.serializer())
@@ -2475,6 +3107,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      * @param dataset Id or name of the dataset.
      * @param url Address of the page: http or https, up to 500 characters, without name and
      *   password.
+     * @param consentBasis The consent or contract that allows to use it, where it needs one.
      * @param externalKey What joins the versions of one page. Default: the address without its
      *   fragment.
      * @param language ISO 639-1 code of its language. Default: that of the space, else
@@ -2487,6 +3120,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
     public suspend fun ingestUrl(
         dataset: String,
         url: String,
+        consentBasis: String? = null,
         externalKey: String? = null,
         language: String? = null,
         space: String? = null,
@@ -2496,6 +3130,7 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
     ): Document = core.call("knowledge.ingest_url", Document.serializer()) {
         give("dataset", dataset, String.serializer())
         give("url", url, String.serializer())
+        offer("consent_basis", consentBasis, String.serializer())
         offer("external_key", externalKey, String.serializer())
         offer("language", language, String.serializer())
         offer("space", space, String.serializer())
@@ -2807,13 +3442,20 @@ public class MemoryOperations internal constructor(private val core: Core) {
      *
      * @param at The instant.
      * @param subject Who or what it is about.
+     * @param consents The consent bases that hold now. When given, items with another basis are
+     *   left out.
+     * @param purpose What it is to be used for: items that name other purposes are left out.
      */
     public suspend fun asOf(
         at: Instant,
         subject: MemorySubject,
+        consents: List<String>? = null,
+        purpose: String? = null,
     ): List<Memory> = core.call("memory.as_of", ListSerializer(Memory.serializer())) {
         give("at", at, InstantSerializer)
         give("subject", subject, MemorySubject.serializer())
+        offer("consents", consents, ListSerializer(String.serializer()))
+        offer("purpose", purpose, String.serializer())
     }
 
     /**
@@ -2875,6 +3517,8 @@ public class MemoryOperations internal constructor(private val core: Core) {
      * Needs `read:content`. Effect: read.
      *
      * @param subject Who or what it is about.
+     * @param consents The consent bases that hold now. When given, items with another basis are
+     *   left out.
      * @param k Most hits, 1 to 100. Default: 10.
      * @param kinds Kinds; one of them. Empty: any. Default: `[]`.
      * @param purpose What it is to be used for: items that name other purposes are left out.
@@ -2882,12 +3526,14 @@ public class MemoryOperations internal constructor(private val core: Core) {
      */
     public suspend fun search(
         subject: MemorySubject,
+        consents: List<String>? = null,
         k: Long? = null,
         kinds: List<MemoryKind>? = null,
         purpose: String? = null,
         query: String? = null,
     ): List<MemoryHit> = core.call("memory.search", ListSerializer(MemoryHit.serializer())) {
         give("subject", subject, MemorySubject.serializer())
+        offer("consents", consents, ListSerializer(String.serializer()))
         offer("k", k, Long.serializer())
         offer("kinds", kinds, ListSerializer(MemoryKind.serializer()))
         offer("purpose", purpose, String.serializer())
@@ -2944,6 +3590,191 @@ public class ModelsOperations internal constructor(private val core: Core) {
         give("model", model, String.serializer())
         give("provider", provider, String.serializer())
         offer("row", row, ModelRow.serializer())
+    }
+
+    /**
+     * Plays the last runs of an agent again on a model that may take over, with the recorded
+     * answers of tools: what differs, what it costs, and whether it is worse. Nothing is called,
+     * sent, changed or kept.
+     *
+     * Needs `execute:agents`, `read:analytics`, `read:pii`. Effect: read.
+     *
+     * @param agent The agent. Default: `""`.
+     * @param graders How outputs are judged; what was answered then is what is expected.
+     *   Default: schema and guardrail.
+     * @param n How many of its last completed runs, 1..=50. Default: 10.
+     * @param seed Seed of the interval. Default: 1.
+     * @param successor The model that may take over, as `provider/model`. Default: `""`.
+     */
+    public suspend fun shadow(
+        agent: String? = null,
+        graders: List<Grader>? = null,
+        n: Long? = null,
+        seed: Long? = null,
+        successor: String? = null,
+    ): ShadowReport = core.call("models.shadow", ShadowReport.serializer()) {
+        offer("agent", agent, String.serializer())
+        offer("graders", graders, ListSerializer(Grader.serializer()))
+        offer("n", n, Long.serializer())
+        offer("seed", seed, Long.serializer())
+        offer("successor", successor, String.serializer())
+    }
+}
+
+/** Operations of `orchestrator`. */
+public class OrchestratorOperations internal constructor(private val core: Core) {
+    /**
+     * Cancels a plan and the runs of its nodes that are not at their end. What has ended stays as
+     * it is.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param run The run of the plan.
+     */
+    public suspend fun cancel(
+        run: String,
+    ): PlanView = core.call("orchestrator.cancel", PlanView.serializer()) {
+        give("run", run, String.serializer())
+    }
+
+    /**
+     * Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and checks
+     * it. Nothing runs.
+     *
+     * Needs `execute:agents`. Effect: idempotent.
+     *
+     * @param brief The brief of a campaign: the plan makes, plans and writes it.
+     * @param budget Most money for models.
+     * @param goal What it is for. Default: the goal of the brief.
+     * @param shape How the tasks follow each other. Default: `chain`.
+     * @param tasks Tasks, up to 200, when there is no brief. Default: `[]`.
+     */
+    public suspend fun plan(
+        brief: CampaignBrief? = null,
+        budget: Money? = null,
+        goal: String? = null,
+        shape: PlanShape? = null,
+        tasks: List<PlanTask>? = null,
+    ): MadePlan = core.call("orchestrator.plan", MadePlan.serializer()) {
+        offer("brief", brief, CampaignBrief.serializer())
+        offer("budget", budget, Money.serializer())
+        offer("goal", goal, String.serializer())
+        offer("shape", shape, PlanShape.serializer())
+        offer("tasks", tasks, ListSerializer(PlanTask.serializer()))
+    }
+
+    /**
+     * Runs a node again. In a plan that asks about it, the plan goes on. A plan that has failed
+     * goes on in a new run, which takes over what had ended well and was not undone, and lives from
+     * what is left of the budget.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+     *
+     * @param node The node.
+     * @param run The run of the plan.
+     */
+    public suspend fun retryNode(
+        node: String,
+        run: String,
+    ): PlanView = core.call("orchestrator.retry_node", PlanView.serializer()) {
+        give("node", node, String.serializer())
+        give("run", run, String.serializer())
+    }
+
+    /**
+     * Finds the agent and the intent for words of a person, or for the name of an intent.
+     *
+     * Words are compared with what each intent says it does and with its examples, rarer words
+     * counting more; no model is asked. What is told of confidence is the share of the request's
+     * known words that the intent knows.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
+     * `ambiguous_intent`.
+     *
+     * @param input The input of the intent, to be checked against it.
+     * @param intent An intent, as `agent.intent` or bare.
+     * @param text What is asked, in words: 1 to 4 000 characters.
+     */
+    public suspend fun route(
+        input: JsonElement? = null,
+        intent: String? = null,
+        text: String? = null,
+    ): Routed = core.call("orchestrator.route", Routed.serializer()) {
+        offer("input", input, JsonElement.serializer())
+        offer("intent", intent, String.serializer())
+        offer("text", text, String.serializer())
+    }
+
+    /**
+     * Runs a plan. It is checked whole first; each node is a run of its own with the rights of the
+     * caller at most. A plan that acts on the world runs only as it was looked at, with its hash in
+     * `approved`.
+     *
+     * When a node fails the plan and others had ended well, what can be undone is undone, the last
+     * one first. A failure of the plan is no error: it stands in the answer.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `plan_changed`,
+     * `approval_needed`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+     *
+     * @param approved The hash that `orchestrator.simulate` gave for the plan as somebody
+     *   looked at it.
+     * @param key The same key is the same run, 1 to 255 bytes.
+     * @param mode Whether to wait for it. Default: `sync`.
+     * @param plan The plan.
+     */
+    public suspend fun run(
+        approved: String? = null,
+        key: String? = null,
+        mode: ExecuteMode? = null,
+        plan: AgentPlan? = null,
+    ): PlanView = core.call("orchestrator.run", PlanView.serializer()) {
+        offer("approved", approved, String.serializer())
+        offer("key", key, String.serializer())
+        offer("mode", mode, ExecuteMode.serializer())
+        offer("plan", plan, AgentPlan.serializer())
+    }
+
+    /**
+     * Shows what a plan would do, in which order and for how much, without doing any of it.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param plan The plan.
+     */
+    public suspend fun simulate(
+        plan: AgentPlan,
+    ): Simulated = core.call("orchestrator.simulate", Simulated.serializer()) {
+        give("plan", plan, AgentPlan.serializer())
+    }
+
+    /**
+     * Goes on without a node: one that is asked about, waits or has not begun. A plan that has
+     * failed goes on in a new run, as for `orchestrator.retry_node`.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `node_state`, `budget_spent`.
+     *
+     * @param node The node.
+     * @param run The run of the plan.
+     */
+    public suspend fun skipNode(
+        node: String,
+        run: String,
+    ): PlanView = core.call("orchestrator.skip_node", PlanView.serializer()) {
+        give("node", node, String.serializer())
+        give("run", run, String.serializer())
+    }
+
+    /**
+     * Shows where the nodes of a plan are.
+     *
+     * Needs `execute:agents`. Effect: read.
+     *
+     * @param run The run of the plan.
+     */
+    public suspend fun status(
+        run: String,
+    ): PlanView = core.call("orchestrator.status", PlanView.serializer()) {
+        give("run", run, String.serializer())
     }
 }
 
@@ -3500,18 +4331,333 @@ public class PreferencesOperations internal constructor(private val core: Core) 
 /** Operations of `prompts`. */
 public class PromptsOperations internal constructor(private val core: Core) {
     /**
-     * Renders a prompt with labelled values, as a run would.
+     * Removes the draft of a prompt, and the prompt itself when no version of it was ever
+     * published.
      *
-     * Needs `read:content`. Effect: pure.
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`.
+     *
+     * @param name Name of the prompt.
+     */
+    public suspend fun deleteDraft(
+        name: String,
+    ) {
+        core.call("prompts.delete_draft", JsonElement.serializer()) {
+            give("name", name, String.serializer())
+        }
+    }
+
+    /**
+     * Says what differs between two versions of a prompt.
+     *
+     * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+     * `unknown_version`, `no_draft`.
+     *
+     * @param from The one version, as `prompts.get` takes it. Default: `""`.
+     * @param to The other. Default: `""`.
+     */
+    public suspend fun diff(
+        from: String? = null,
+        to: String? = null,
+    ): PromptDiff = core.call("prompts.diff", PromptDiff.serializer()) {
+        offer("from", from, String.serializer())
+        offer("to", to, String.serializer())
+    }
+
+    /**
+     * Begins a test of versions of a prompt: who asks `prompts.get` for the label with a `unit`
+     * gets its variant. One test runs on a label at a time. A label as a variant is pinned to the
+     * version it names now.
+     *
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+     * `unknown_label`, `unknown_version`, `experiment_running`, `experiment_exists`.
+     *
+     * @param coverage The share of units that take part, above 0 to 1. Default: 1.
+     * @param key Its key, 1 to 200 bytes; units are assigned by it. Default: `""`.
+     * @param label The label whose users take part. Default: `production`.
+     * @param prompt Name of the prompt. Default: `""`.
+     * @param variants The variants, the control first, 2 to 20. Default: `[]`.
+     */
+    public suspend fun experimentStart(
+        coverage: Double? = null,
+        key: String? = null,
+        label: String? = null,
+        prompt: String? = null,
+        variants: List<PromptVariant>? = null,
+    ): PromptExperiment = core.call("prompts.experiment_start", PromptExperiment.serializer()) {
+        offer("coverage", coverage, Double.serializer())
+        offer("key", key, String.serializer())
+        offer("label", label, String.serializer())
+        offer("prompt", prompt, String.serializer())
+        offer("variants", variants, ListSerializer(PromptVariant.serializer()))
+    }
+
+    /**
+     * Ends a test. Everybody gets the version of the label again; to keep a winner, move the label
+     * to it.
+     *
+     * Needs `read:content`. Effect: idempotent.
+     *
+     * @param key Its key.
+     */
+    public suspend fun experimentStop(
+        key: String,
+    ): PromptExperiment = core.call("prompts.experiment_stop", PromptExperiment.serializer()) {
+        give("key", key, String.serializer())
+    }
+
+    /**
+     * Gives prompts with all their versions and labels. Drafts, figures and tests stay here.
+     *
+     * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+     *
+     * @param names Their names, 1 to 200. Default: `[]`.
+     */
+    public suspend fun export(
+        names: List<String>? = null,
+    ): PromptBundle = core.call("prompts.export", PromptBundle.serializer()) {
+        offer("names", names, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Gives a version of a prompt. A label that no version has is an error: nothing is taken in its
+     * place, unless the call brings its own `fallback`.
+     *
+     * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+     * `unknown_version`, `no_draft`.
+     *
+     * @param fallback What is given when there is no such prompt, label or version.
+     * @param reference `name`, `name@label`, `name@3` or `name@draft`. The bare name means the
+     *   newest version. Default: `""`.
+     * @param unit Who or what it is for. While an experiment runs on the label, its variant is
+     *   given.
+     */
+    public suspend fun get(
+        fallback: Prompt? = null,
+        reference: String? = null,
+        unit: String? = null,
+    ): FoundPrompt = core.call("prompts.get", FoundPrompt.serializer()) {
+        offer("fallback", fallback, Prompt.serializer())
+        offer("reference", reference, String.serializer())
+        offer("unit", unit, String.serializer())
+    }
+
+    /**
+     * Takes in what `prompts.export` gave. Doing it again changes nothing; a number that holds
+     * another prompt here is a conflict, and then nothing is taken in. A bundle that moves
+     * `production` needs `approve:content`.
+     *
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `version_taken`.
+     *
+     * @param bundle The bundle.
+     */
+    public suspend fun import(
+        bundle: PromptBundle,
+    ): ImportedPrompts = core.call("prompts.import", ImportedPrompts.serializer()) {
+        give("bundle", bundle, PromptBundle.serializer())
+    }
+
+    /**
+     * Moves a label to a version. `production` needs `approve:content` beside the right to write.
+     * The move is audited.
+     *
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+     * `unknown_version`.
+     *
+     * @param label The label, `[a-z][a-z0-9_-]*`; `latest` and `draft` cannot be moved.
+     * @param name Name of the prompt.
+     * @param reason Why, for people.
+     * @param version The version. Default: the newest.
+     */
+    public suspend fun label(
+        label: String,
+        name: String,
+        reason: String? = null,
+        version: Long? = null,
+    ): NamedPrompt = core.call("prompts.label", NamedPrompt.serializer()) {
+        give("label", label, String.serializer())
+        give("name", name, String.serializer())
+        offer("reason", reason, String.serializer())
+        offer("version", version, Long.serializer())
+    }
+
+    /**
+     * Lists prompts by name, with their labels.
+     *
+     * Needs `read:content`. Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most prompts that are looked at for a page, 1..=500. Default 50.
+     * @param prefix Only names that begin so: `voice/acme/`.
+     */
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+        prefix: String? = null,
+    ): NamedPromptPage = core.call("prompts.list", NamedPromptPage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("prefix", prefix, String.serializer())
+    }
+
+    /**
+     * Makes the draft of a prompt its next version, which never changes. The label `latest` names
+     * it from then on; no other label moves.
+     *
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`, `no_draft`.
+     *
+     * @param name Name of the prompt.
+     */
+    public suspend fun publish(
+        name: String,
+    ): PromptVersion = core.call("prompts.publish", PromptVersion.serializer()) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Writes the draft of a prompt, which may be new. The number of its version is not read: a
+     * draft gets the next one.
+     *
+     * Needs `write:content`, or `write:brand` for a name under `voice/`.
+     *
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `kind_changed`.
      *
      * @param prompt The prompt.
+     * @param notes What changed, for people; up to 2 000 characters.
+     */
+    public suspend fun put(
+        prompt: Prompt,
+        notes: String? = null,
+    ): NamedPrompt = core.call("prompts.put", NamedPrompt.serializer()) {
+        give("prompt", prompt, Prompt.serializer())
+        offer("notes", notes, String.serializer())
+    }
+
+    /**
+     * Adds what one use of a prompt brought. With a `unit` and a running test on the label, the
+     * unit's exposure is stored at the first time with its propensity, and success or a conversion
+     * counts for its variant once.
+     *
+     * Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+     * `unknown_label`, `unknown_version`.
+     *
+     * @param conversions Conversions it led to. Default: `0`.
+     * @param costMicros What models cost, in micros of `currency`. Default: `0`.
+     * @param currency ISO 4217 code of the cost.
+     * @param impressions Times that somebody saw what it made. Default: `0`.
+     * @param isSuccess Whether it did what it was for. Default: `false`.
+     * @param latencyMs How long it took, in milliseconds. Default: `0`.
+     * @param reference The version, as it was asked for: `name@label` or `name@3`. Default:
+     *   `""`.
+     * @param runs How many uses this is, 0 or 1: 0 adds a later outcome. Default: 1.
+     * @param score How good it was, 0..=1.
+     * @param unit Who or what it was for.
+     */
+    public suspend fun record(
+        conversions: Long? = null,
+        costMicros: Long? = null,
+        currency: String? = null,
+        impressions: Long? = null,
+        isSuccess: Boolean? = null,
+        latencyMs: Long? = null,
+        reference: String? = null,
+        runs: Long? = null,
+        score: Double? = null,
+        unit: String? = null,
+    ): PromptStat = core.call("prompts.record", PromptStat.serializer()) {
+        offer("conversions", conversions, Long.serializer())
+        offer("cost_micros", costMicros, Long.serializer())
+        offer("currency", currency, String.serializer())
+        offer("impressions", impressions, Long.serializer())
+        offer("is_success", isSuccess, Boolean.serializer())
+        offer("latency_ms", latencyMs, Long.serializer())
+        offer("reference", reference, String.serializer())
+        offer("runs", runs, Long.serializer())
+        offer("score", score, Double.serializer())
+        offer("unit", unit, String.serializer())
+    }
+
+    /**
+     * Renders a prompt with labelled values, as a run would: one that is given whole, or one of the
+     * registry.
+     *
+     * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`, `unknown_label`,
+     * `unknown_version`, `no_draft`.
+     *
+     * @param prompt The prompt.
+     * @param reference In its place, one of the registry: `name`, `name@label`, `name@3` or
+     *   `name@draft`.
+     * @param unit Who or what it is for, as for `prompts.get`.
      * @param values Its values by name. Default: `{}`.
      */
     public suspend fun render(
-        prompt: Prompt,
+        prompt: Prompt? = null,
+        reference: String? = null,
+        unit: String? = null,
         values: Map<String, PromptValue>? = null,
     ): Rendered = core.call("prompts.render", Rendered.serializer()) {
-        give("prompt", prompt, Prompt.serializer())
+        offer("prompt", prompt, Prompt.serializer())
+        offer("reference", reference, String.serializer())
+        offer("unit", unit, String.serializer())
+        offer("values", values, MapSerializer(String.serializer(), PromptValue.serializer()))
+    }
+
+    /**
+     * Takes the last move of a label back: it names the version it named before. The move is
+     * audited.
+     *
+     * Needs `read:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
+     * `unknown_label`, `nothing_to_roll_back`.
+     *
+     * @param name Name of the prompt.
+     * @param label The label. Default: `production`.
+     * @param reason Why, for people.
+     */
+    public suspend fun rollback(
+        name: String,
+        label: String? = null,
+        reason: String? = null,
+    ): NamedPrompt = core.call("prompts.rollback", NamedPrompt.serializer()) {
+        give("name", name, String.serializer())
+        offer("label", label, String.serializer())
+        offer("reason", reason, String.serializer())
+    }
+
+    /**
+     * Gives the figures of a prompt.
+     *
+     * Needs `read:content`. Effect: read. Codes of its own: `unknown_prompt`.
+     *
+     * @param name Name of the prompt.
+     */
+    public suspend fun stats(
+        name: String,
+    ): PromptFigures = core.call("prompts.stats", PromptFigures.serializer()) {
+        give("name", name, String.serializer())
+    }
+
+    /**
+     * Tries a prompt of the registry, its draft for one: renders it and asks the model. Nothing is
+     * counted or kept.
+     *
+     * Needs `read:content`, `execute:agents`. Effect: read. Codes of its own: `unknown_prompt`,
+     * `unknown_label`, `unknown_version`, `no_draft`, `invalid_output`, `refused`.
+     *
+     * @param model The model, as `provider/model`. Default: what the route of the prompt
+     *   chooses.
+     * @param reference `name`, `name@label`, `name@3` or `name@draft`. Default: `""`.
+     * @param seed Makes the answer repeatable where the model allows it; below 2^53. Default:
+     *   0.
+     * @param values Its values by name. Default: `{}`.
+     */
+    public suspend fun test(
+        model: String? = null,
+        reference: String? = null,
+        seed: Long? = null,
+        values: Map<String, PromptValue>? = null,
+    ): TestedPrompt = core.call("prompts.test", TestedPrompt.serializer()) {
+        offer("model", model, String.serializer())
+        offer("reference", reference, String.serializer())
+        offer("seed", seed, Long.serializer())
         offer("values", values, MapSerializer(String.serializer(), PromptValue.serializer()))
     }
 }
@@ -4175,7 +5321,8 @@ public class SpacesOperations internal constructor(private val core: Core) {
 
     /**
      * Moves a space to another embedder, as a job. Search answers from the old vectors until every
-     * chunk has a new one; then all change at once. A dry run counts the work and changes nothing.
+     * chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
+     * and changes nothing.
      *
      * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
      *
@@ -5165,6 +6312,9 @@ public open class Operations internal constructor(internal val core: Core) {
     /** Operations of `email`. */
     public val email: EmailOperations get() = EmailOperations(core)
 
+    /** Operations of `evals`. */
+    public val evals: EvalsOperations get() = EvalsOperations(core)
+
     /** Operations of `gate`. */
     public val gate: GateOperations get() = GateOperations(core)
 
@@ -5194,6 +6344,9 @@ public open class Operations internal constructor(internal val core: Core) {
 
     /** Operations of `models`. */
     public val models: ModelsOperations get() = ModelsOperations(core)
+
+    /** Operations of `orchestrator`. */
+    public val orchestrator: OrchestratorOperations get() = OrchestratorOperations(core)
 
     /** Operations of `people`. */
     public val people: PeopleOperations get() = PeopleOperations(core)

@@ -7,16 +7,16 @@ use crate::{Goal, Result, Row, median};
 
 /// Values by the name of what was measured.
 #[derive(Debug, Default)]
-pub(super) struct Medians(BTreeMap<String, Vec<f64>>);
+pub(crate) struct Medians(BTreeMap<String, Vec<f64>>);
 
 impl Medians {
     /// Adds the value of one run.
-    pub(super) fn add(&mut self, name: impl Into<String>, value: f64) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64) {
         self.0.entry(name.into()).or_default().push(value);
     }
 
     /// Adds a value of each name.
-    pub(super) fn add_all(&mut self, values: Vec<(String, f64)>) {
+    pub(crate) fn add_all(&mut self, values: Vec<(String, f64)>) {
         for (name, value) in values {
             self.add(name, value);
         }
@@ -26,16 +26,17 @@ impl Medians {
     ///
     /// # Errors
     /// When nothing was measured under this name.
-    pub(super) fn of(&self, name: &str) -> Result<f64> {
+    pub(crate) fn of(&self, name: &str) -> Result<f64> {
         self.known(name).ok_or_else(|| format!("`{name}` was not measured").into())
     }
 
-    fn known(&self, name: &str) -> Option<f64> {
+    /// The same, `None` when nothing was measured.
+    pub(crate) fn known(&self, name: &str) -> Option<f64> {
         median(self.0.get(name)?)
     }
 
     /// A row of ours beside a rival that may not be installed: then there is no row.
-    pub(super) fn beside(
+    pub(crate) fn beside(
         &self,
         title: &str,
         ours: &str,

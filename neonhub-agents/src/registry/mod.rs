@@ -1,0 +1,82 @@
+//! Agents as data: what each is for, what it may do, and how it is asked.
+//!
+//! An [`AgentSpec`] names an agent's intents, tools, rights, bounds and checks. The built-in ones are the faces of the
+//! capabilities of this build; a workspace overrides them or adds its own ([`PutAgent`], [`ActivateAgent`]). An
+//! intent is either one operation of the catalogue, or work for a model that sees the tools of the spec and nothing
+//! else. [`ExecuteAgent`] starts it as a run: a log that is folded, so that it goes on after a crash, is listed,
+//! cancelled and read like every other run.
+
+mod address;
+mod builtin;
+mod check;
+mod directory;
+mod execute;
+mod face;
+mod fence;
+mod health;
+mod job;
+mod judge;
+mod metrics;
+mod model;
+mod ops;
+mod ops_change;
+mod prepare;
+mod start;
+mod turn;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use neonhub_core::HubBuilder;
+use neonhub_core::job::Queue;
+use neonhub_core::op::{Entry, entry};
+use neonhub_core::store::Kind;
+
+pub use address::Addressed;
+pub(crate) use check::{is_name, rank};
+pub(crate) use directory::{Directory, pinned};
+pub use execute::{ExecuteAgent, ExecuteMode, Executed};
+pub(crate) use fence::HAND_OFF;
+pub use health::{AgentCheck, CheckAgents};
+pub use job::{FollowRun, RunRights};
+pub(crate) use judge::{figures_of, texts_of};
+pub(crate) use metrics::quantile;
+pub use metrics::{AgentMetric, AgentMetrics};
+pub(crate) use model::hash_of;
+pub use model::{
+    AgentQuotas, AgentSpec, AgentState, Guardrails, HealthProbe, IntentSpec, MemoryUse, OutputCheck, SpecRow,
+    Standing,
+};
+pub use ops::{AgentLine, AgentVersions, GetAgent, IntentLine, ListAgents};
+pub use ops_change::{ActivateAgent, DisableAgent, PutAgent};
+pub use prepare::PrepareRun;
+pub(crate) use start::{Rest, Terms, by_key, check_path, drive as drive_run, start as start_run};
+pub(crate) use worker::Worker;
+
+/// The operations of agents.
+pub static CATALOGUE: &[Entry] = &[
+    entry::<ListAgents>(),
+    entry::<GetAgent>(),
+    entry::<AgentVersions>(),
+    entry::<PutAgent>(),
+    entry::<ActivateAgent>(),
+    entry::<DisableAgent>(),
+    entry::<CheckAgents>(),
+    entry::<AgentMetrics>(),
+    entry::<ExecuteAgent>(),
+    entry::<PrepareRun>(),
+    entry::<FollowRun>(),
+];
+
+/// The records of agents.
+pub static KINDS: &[Kind] = &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kind::of::<RunRights>()];
+
+/// Adds the registry, its built-in agents and the queue that drives their runs to a hub.
+pub fn install(builder: HubBuilder) -> HubBuilder {
+    let queue = Queue::declare(job::QUEUE).timeout(job::TIMEOUT).handler(Arc::new(job::RunHandler)).build();
+    let builder = builder.operations(CATALOGUE).kinds(KINDS).queue(queue);
+    builtin::all().iter().fold(builder, |builder, spec| builder.agent(Arc::new(face::Face::new(spec))))
+}

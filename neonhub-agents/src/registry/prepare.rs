@@ -1,0 +1,203 @@
+//! What a run of an agent works with, gathered once when it begins.
+
+use std::collections::BTreeMap;
+
+use neonhub_core::llm::{OfflinePlan, Taint, ToolSpec};
+use neonhub_core::op::{Effect, Operation};
+use neonhub_core::prompt::PromptValue;
+use neonhub_core::run::EffectClass;
+use neonhub_core::tool::{self, ToolInfo, ToolSource};
+use neonhub_core::{Error, Permission, Result, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::address::Addressed;
+use super::check::rank;
+use super::directory::{Directory, pinned};
+use super::fence::{Fence, HAND_OFF};
+use super::model::AgentSpec;
+use super::worker::{Desk, DeskTool, PromptMark};
+
+/// Gathers what a run works with: instructions, tools that agent and caller both may use, schema and checks.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrepareRun {
+    /// The agent.
+    pub agent: String,
+    /// The version that the run pins.
+    pub version: String,
+    /// The intent.
+    pub intent: String,
+    /// The input of the run.
+    pub input: Value,
+}
+
+impl Operation for PrepareRun {
+    type Output = Value;
+    const NAME: &'static str = "agents.prepare";
+    const NEEDS: &'static [Permission] = &[];
+    const EFFECT: Effect = Effect::Read;
+    const INTERNAL: bool = true;
+    // The input of a run, and what names it.
+    const MAX_INPUT: usize = 8 << 20;
+
+    async fn run(self, cx: &Scope) -> Result<Value> {
+        let spec = pinned(cx, &self.agent, &self.version).await?;
+        let asked = Addressed::of(cx.hub(), Self::NAME, &spec, &self.intent)?;
+        let desk = match &asked.intent.operation {
+            Some(operation) => {
+                Desk { act: Some((operation.clone(), asked.joined(&self.input))), ..Desk::default() }
+            }
+            None => desk(cx, &asked, &self.input).await?,
+        };
+        serde_json::to_value(desk).map_err(|cause| Error::internal(Self::NAME, cause))
+    }
+}
+
+async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
+    let Addressed { spec, intent, .. } = asked;
+    let mut tools: Vec<DeskTool> = tool::visible(cx)
+        .into_iter()
+        .filter(|info| spec.tools.contains(&info.name) && rank(info.effect) <= rank(intent.effect_max))
+        .map(|info| of_info(&info))
+        .collect();
+    let handoff = handoffs(cx, asked).await?;
+    if !handoff.is_empty() {
+        tools.push(hand_off(&handoff));
+    }
+    // Tools in the order of their names make a prefix that a provider can cache.
+    tools.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+    let (system, prompt) = instructions(spec, asked)?;
+    Ok(Desk {
+        act: None,
+        system,
+        prompt,
+        tools,
+        wanted: (!intent.output_schema.is_null()).then(|| intent.output_schema.clone()),
+        offline: spec.offline_plan.as_ref().map(|plan| filled(plan, input)),
+        route: spec.route.clone(),
+        guardrails: spec.guardrails.clone(),
+        checks: spec.output_checks.clone(),
+        fence: Fence { spaces: spec.spaces.clone(), memory: spec.memory.clone(), handoff },
+    })
+}
+
+/// The handoffs of an agent that do no more to the world than the intent may.
+async fn handoffs(cx: &Scope, asked: &Addressed) -> Result<Vec<String>> {
+    if asked.spec.handoff.is_empty() {
+        return Ok(Vec::new());
+    }
+    let directory = Directory::load(cx).await?;
+    let most = rank(asked.intent.effect_max);
+    let within = |address: &&String| {
+        directory
+            .address(cx.hub(), PrepareRun::NAME, None, Some(address), None)
+            .is_ok_and(|other| rank(other.intent.effect_max) <= most)
+    };
+    Ok(asked.spec.handoff.iter().filter(within).cloned().collect())
+}
+
+fn instructions(spec: &AgentSpec, asked: &Addressed) -> Result<(String, Option<PromptMark>)> {
+    let Some(prompt) = &spec.instructions else { return Ok((String::new(), None)) };
+    let values: BTreeMap<String, PromptValue> = [
+        ("agent", spec.title.as_str()),
+        ("purpose", spec.purpose.as_str()),
+        ("intent", asked.intent.name.as_str()),
+        ("task", asked.intent.doc.as_str()),
+    ]
+    .map(|(name, text)| (name.to_owned(), text.into()))
+    .into();
+    let rendered = prompt.render(&values)?;
+    let mark = PromptMark {
+        name: rendered.name,
+        version: rendered.version,
+        hash: rendered.hash,
+        rendered_hash: rendered.rendered_hash,
+    };
+    Ok((rendered.text, Some(mark)))
+}
+
+fn of_info(info: &ToolInfo) -> DeskTool {
+    let room = info.name.split('.').next().unwrap_or_default();
+    let taint = match info.source {
+        ToolSource::Catalogue if matches!(room, "knowledge" | "documents" | "memory" | "conversations") => {
+            Taint::Retrieved
+        }
+        ToolSource::Catalogue => Taint::FirstParty,
+        _ => Taint::ThirdPartyTool,
+    };
+    DeskTool { class: info.effect, taint, spec: info.spec() }
+}
+
+fn hand_off(addresses: &[String]) -> DeskTool {
+    let input_schema = json!({
+        "type": "object",
+        "properties": {
+            "to": { "enum": addresses, "description": "The agent and what it is asked for" },
+            "input": { "type": "object", "description": "The input of that intent" }
+        },
+        "required": ["to", "input"],
+        "additionalProperties": false
+    });
+    let doc = "Has another agent do a part of the work and gives its answer.".to_owned();
+    DeskTool {
+        spec: ToolSpec { name: HAND_OFF.to_owned(), doc, input_schema },
+        class: EffectClass::Idempotent,
+        taint: Taint::Model,
+    }
+}
+
+/// The plan with what it takes from the input.
+fn filled(plan: &OfflinePlan, input: &Value) -> OfflinePlan {
+    let mut plan = plan.clone();
+    for step in &mut plan.steps {
+        fill(&mut step.args, input);
+    }
+    plan
+}
+
+fn fill(args: &mut Value, input: &Value) {
+    match args {
+        Value::String(text) => {
+            let Some(path) = text.strip_prefix("$input") else { return };
+            if !path.is_empty() && !path.starts_with('.') {
+                return;
+            }
+            let found = path.split('.').skip(1).try_fold(input, |value, key| match value {
+                Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+                other => other.get(key),
+            });
+            *args = found.cloned().unwrap_or_default();
+            plain(args);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, input)),
+        Value::Object(map) => map.values_mut().for_each(|item| fill(item, input)),
+        _ => {}
+    }
+}
+
+/// Words of the caller that begin like a reference to a step are none: a space goes before them.
+fn plain(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with('$') => text.insert(0, ' '),
+        Value::Array(items) => items.iter_mut().for_each(plain),
+        Value::Object(map) => map.values_mut().for_each(plain),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_takes_what_it_names_from_the_input() {
+        let input = json!({ "message": "$step.x", "list": [1, { "x": 2 }] });
+        let mut args =
+            json!(["$input.message", "$input.list.1.x", "$input.gone", "$inputs", { "all": "$input" }]);
+        fill(&mut args, &input);
+        let all = json!({ "message": " $step.x", "list": [1, { "x": 2 }] });
+        assert_eq!(args, json!([" $step.x", 2, null, "$inputs", { "all": all }]));
+    }
+}
