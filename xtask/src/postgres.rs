@@ -18,7 +18,9 @@ const CONTROL: &str = "NEONHUB_TEST_DATABASE_CONTROL";
 /// Starts a standby of the server (`start`, prints its port) and stops it (`stop`): a script.
 const STANDBY: &str = "NEONHUB_TEST_DATABASE_STANDBY";
 /// Speed over safety: the data is thrown away with the server.
-const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300";
+/// What a standby has not read yet is kept for it: other tests write while it is made.
+const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300 \
+                    -c wal_keep_size=1GB";
 /// As a server is run where the data matters.
 const SAFE: &str = "-c max_connections=300";
 /// A key for stores of tests; a store on a server has no key file beside it.

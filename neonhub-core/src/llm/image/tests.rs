@@ -13,18 +13,22 @@ use crate::store::Query;
 use crate::testing::provider::{ProviderMock, RetryForm, WireFault};
 use crate::{Currency, Hub, ManualClock, Money, Scope, Secret, Timestamp};
 
+/// A time in the middle of a day, for the hub and its providers alike: deadlines are read on both.
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::parse("now", "2026-11-22T09:30:00Z").unwrap()))
+}
+
 fn openai(mock: &ProviderMock) -> Arc<Provider> {
     let builder = Provider::builder("openai").base_url(mock.base_url("openai")).api_key(Secret::new("key"));
-    Arc::new(builder.build().unwrap())
+    Arc::new(builder.clock(clock()).build().unwrap())
 }
 
 fn near(mock: &ProviderMock) -> Arc<Provider> {
-    Arc::new(Provider::builder("near").base_url(mock.base_url("near")).build().unwrap())
+    Arc::new(Provider::builder("near").base_url(mock.base_url("near")).clock(clock()).build().unwrap())
 }
 
 async fn scope(router: Router) -> Scope {
-    let clock = ManualClock::at(Timestamp::parse("now", "2026-11-22T09:30:00Z").unwrap());
-    let hub = Hub::builder().clock(Arc::new(clock)).seed(1).service(Arc::new(router)).build().await.unwrap();
+    let hub = Hub::builder().clock(clock()).seed(1).service(Arc::new(router)).build().await.unwrap();
     hub.workspace("default").await.unwrap()
 }
 
@@ -152,7 +156,9 @@ async fn settings_sort_models_by_what_they_are_for() {
         config(json!({ "provider": "openai", "model": "omni-moderation-latest" })),
     ])
     .unwrap();
-    let cx = scope(router).await;
+    // Providers of settings read the machine's clock.
+    let hub = Hub::builder().service(Arc::new(router)).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
     let made = cx.call(ask()).await.unwrap();
     assert_eq!((made.provider.as_str(), made.model.as_str()), ("openai", "gpt-image-2"));
     let seen = mock.seen().pop().unwrap();

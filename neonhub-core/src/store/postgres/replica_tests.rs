@@ -47,6 +47,17 @@ impl Drop for Standby {
     }
 }
 
+/// Waits until `is_so` says yes; other tests keep the server and its standby busy.
+async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    for _ in 0..3_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within a minute: {what}");
+}
+
 async fn seen(store: &PostgresStore, consistency: Consistency) -> u64 {
     consistency.within(store.count(KIND, &ws(1), &Query::by_id())).await.unwrap()
 }
@@ -59,27 +70,26 @@ async fn reads_go_to_a_standby_as_far_as_they_may() {
     let store = PostgresStore::open(&format!("{url}?replica=127.0.0.1:{}", standby.port)).await.unwrap();
     store.declare(&[KIND]).await.unwrap();
     let first = put(&store, 1, "a").await.unwrap().seq;
-    assert_eq!(seen(&store, Consistency::ReadYourWrites(first)).await, 1);
     let copy = plain(&standby.url(&url)).await;
-    let arrives = async {
-        while !copy
-            .query("SELECT 1 FROM neonhub.conformance_note", &[])
-            .await
-            .is_ok_and(|rows| rows.len() == 1)
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), arrives).await.unwrap();
+    until("the first record stands in the standby", || async {
+        let rows = copy.query("SELECT 1 FROM neonhub.conformance_note", &[]).await;
+        rows.is_ok_and(|rows| rows.len() == 1)
+    })
+    .await;
+    // Not before: a standby that lacks the table is left alone for seconds, and the primary would answer below.
+    assert_eq!(seen(&store, Consistency::ReadYourWrites(first)).await, 1);
     copy.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
     // A pause holds from the next record on that the standby looks at.
     let mut last = first;
-    for n in 0..20 {
-        let paused = copy.query_one("SELECT pg_get_wal_replay_pause_state()", &[]).await.unwrap();
-        if paused.get::<_, String>(0) == "paused" {
+    let mut n = 0;
+    loop {
+        let state = copy.query_one("SELECT pg_get_wal_replay_pause_state()", &[]).await.unwrap();
+        if state.get::<_, String>(0) == "paused" {
             break;
         }
+        assert!(n < 600, "the standby is not paused within a minute");
         last = put(&store, 1, &format!("b{n}")).await.unwrap().seq;
+        n += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let behind = seen(&store, Consistency::Eventual).await;
@@ -90,12 +100,7 @@ async fn reads_go_to_a_standby_as_far_as_they_may() {
     assert_eq!(seen(&store, Consistency::ReadYourWrites(last)).await, all, "what it lacks the primary has");
     assert!(Consistency::Eventual.within(store.get(KIND, &ws(1), "c")).await.unwrap().is_none());
     copy.batch_execute("SELECT pg_wal_replay_resume()").await.unwrap();
-    let follows = async {
-        while seen(&store, Consistency::Eventual).await < all {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), follows).await.unwrap();
+    until("the standby follows", || async { seen(&store, Consistency::Eventual).await == all }).await;
     standby.stop();
     assert_eq!(seen(&store, Consistency::Eventual).await, all, "the primary answers for one that is gone");
     put(&store, 1, "d").await.unwrap();
