@@ -1,5 +1,7 @@
 //! What a policy would have changed.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,7 @@ pub struct Changed {
     pub would_be: Verdict,
     /// What would have decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<PolicyRef>,
+    pub by: Option<Arc<PolicyRef>>,
 }
 
 /// What a policy would have changed.
@@ -115,7 +117,7 @@ impl DryRun {
                 at: decision.at,
                 was: decision.verdict,
                 would_be: then.verdict,
-                by: then.deciding().map(|r| r.policy.clone()),
+                by: then.deciding().map(|r| Arc::clone(&r.policy)),
             });
         }
     }

@@ -1,5 +1,7 @@
 //! Policies as records, and what they decide.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -231,7 +233,7 @@ pub struct PolicyDecision {
     /// The outcome.
     pub verdict: Verdict,
     /// The versions that fired, strongest first.
-    pub policies: Vec<PolicyRef>,
+    pub policies: Vec<Arc<PolicyRef>>,
     /// What versions in dry run would have made of it; absent without such versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<Verdict>,

@@ -175,7 +175,7 @@ async fn enforce(
     }
     let Some(decision) = &ruling.decision else { return Ok(()) };
     for rule in decision.fired() {
-        if let PolicyEffect::Limit { bucket, max, per_ms } = &rule.effect {
+        if let PolicyEffect::Limit { bucket, max, per_ms } = rule.effect.as_ref() {
             cx.take(&format!("policy|{bucket}"), Rate { max: *max, per_ms: *per_ms }).await?;
         }
     }
@@ -206,7 +206,7 @@ fn ask(decision: &Decision, args: &Value) -> Ask {
         args: args.clone(),
         summary: decision.deciding().map_or_else(
             || "an agent acts on the outside only with a person's yes".to_owned(),
-            |rule| rule.reason.clone(),
+            |rule| rule.reason.to_string(),
         ),
         args_hash: call_hash(&decision.operation, args),
         quorum: 1,
@@ -215,7 +215,7 @@ fn ask(decision: &Decision, args: &Value) -> Ask {
         policies: Vec::new(),
     };
     for rule in decision.fired() {
-        if let PolicyEffect::RequireApproval { quorum, approvers, ttl_ms } = &rule.effect {
+        if let PolicyEffect::RequireApproval { quorum, approvers, ttl_ms } = rule.effect.as_ref() {
             ask.quorum = ask.quorum.max(*quorum);
             ask.ttl_ms = ask.ttl_ms.min(*ttl_ms);
             ask.approvers

@@ -14,12 +14,12 @@ use crate::Timestamp;
 /// What one policy said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
-    /// Which.
-    pub policy: PolicyRef,
+    /// Which. Shared with the set, as are the effect and the reason: a call is judged by many.
+    pub policy: Arc<PolicyRef>,
     /// What it does when it fires.
-    pub effect: PolicyEffect,
+    pub effect: Arc<PolicyEffect>,
     /// Why, in its author's words.
-    pub reason: String,
+    pub reason: Arc<str>,
     /// Whether its condition held.
     pub truth: Truth,
     /// True when it counted.
@@ -59,7 +59,7 @@ impl Decision {
     /// Fields of the answer to hide.
     #[must_use]
     pub fn redactions(&self) -> Vec<&str> {
-        let fields = self.fired().filter_map(|r| match &r.effect {
+        let fields = self.fired().filter_map(|r| match r.effect.as_ref() {
             PolicyEffect::Redact { fields } => Some(fields.iter().map(String::as_str)),
             _ => None,
         });
@@ -72,6 +72,26 @@ struct Compiled {
     policy: Policy,
     /// A stored condition that no longer reads is a refusal within its scope, never silently left out.
     when: Result<Expr, String>,
+    said: Said,
+}
+
+/// What every rule of a policy says of it.
+#[derive(Debug)]
+struct Said {
+    policy: Arc<PolicyRef>,
+    effect: Arc<PolicyEffect>,
+    reason: Arc<str>,
+}
+
+impl Said {
+    fn of(policy: &Policy) -> Self {
+        let id = PolicyRef { id: policy.id.clone(), name: policy.name.clone(), version: policy.version };
+        Said {
+            policy: Arc::new(id),
+            effect: Arc::new(policy.effect.clone()),
+            reason: policy.reason.as_str().into(),
+        }
+    }
 }
 
 /// The versions in force and in dry run, compiled. The order of the stored records does not matter.
@@ -94,6 +114,7 @@ impl PolicySet {
             .filter(in_force)
             .map(|policy| Compiled {
                 when: Expr::compile(&policy.when).map_err(|fault| fault.to_string()),
+                said: Said::of(&policy),
                 policy,
             })
             .collect();
@@ -217,7 +238,6 @@ impl Compiled {
     fn hear(&self, facts: &Value) -> Rule {
         #[cfg(test)]
         work::heard();
-        let p = &self.policy;
         let judged = match &self.when {
             Ok(when) => when.judge(facts).map_err(|fault| fault.to_string()),
             Err(fault) => Err(fault.clone()),
@@ -227,11 +247,11 @@ impl Compiled {
             Err(fault) => (Truth::Unknown, Some(fault)),
         };
         Rule {
-            policy: PolicyRef { id: p.id.clone(), name: p.name.clone(), version: p.version },
-            effect: p.effect.clone(),
-            reason: p.reason.clone(),
+            policy: Arc::clone(&self.said.policy),
+            effect: Arc::clone(&self.said.effect),
+            reason: Arc::clone(&self.said.reason),
             truth,
-            fired: fault.is_some() || p.effect.fires(truth),
+            fired: fault.is_some() || self.policy.effect.fires(truth),
             fault,
         }
     }

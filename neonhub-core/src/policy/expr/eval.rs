@@ -47,6 +47,8 @@ enum Val<'a> {
     Set(Vec<Val<'a>>),
 }
 
+const INCOMPARABLE: &str = "these two values cannot be compared so";
+
 type Judged<T> = Result<T, Fault>;
 
 fn fault<T>(at: usize, message: &str) -> Judged<T> {
@@ -61,6 +63,8 @@ pub(super) fn truth(node: &Node, facts: &Json) -> Judged<Truth> {
         What::And(parts) => fold(parts, facts, Truth::False, Truth::True)?,
         What::Or(parts) => fold(parts, facts, Truth::True, Truth::False)?,
         What::Has(path) => Truth::of(find(path, facts).is_some()),
+        What::Compare(Relation::In, item, set) => is_member(node.at, item, set, facts)?,
+        What::Compare(Relation::NotIn, item, set) => is_member(node.at, item, set, facts)?.not(),
         What::Compare(relation, left, right) => {
             compare(node.at, *relation, &value(left, facts)?, &value(right, facts)?)?
         }
@@ -227,17 +231,43 @@ fn compare(at: usize, relation: Relation, left: &Val<'_>, right: &Val<'_>) -> Ju
                 _ => order.is_ge(),
             }
         }
-        (Relation::In, item, Val::Set(set)) => holds_item(at, set, item)?,
-        (Relation::NotIn, item, Val::Set(set)) => !holds_item(at, set, item)?,
         (Relation::StartsWith, Val::Text(a), Val::Text(b)) => a.starts_with(b.as_ref()),
         (Relation::EndsWith, Val::Text(a), Val::Text(b)) => a.ends_with(b.as_ref()),
         (Relation::Contains, Val::Text(a), Val::Text(b)) => a.contains(b.as_ref()),
         (Relation::Contains, Val::Set(set), item) => holds_item(at, set, item)?,
         (Relation::SubsetOf, Val::Set(a), Val::Set(b)) => a.iter().all(|item| b.contains(item)),
         (Relation::Intersects, Val::Set(a), Val::Set(b)) => a.iter().any(|item| b.contains(item)),
-        _ => return fault(at, "these two values cannot be compared so"),
+        _ => return fault(at, INCOMPARABLE),
     };
     Ok(Truth::of(holds))
+}
+
+/// Whether an item is in a set. The sets that policies name, written out or a fact, are looked through where they lie.
+fn is_member(at: usize, item: &Node, set: &Node, facts: &Json) -> Judged<Truth> {
+    let item = value(item, facts)?;
+    let held = match &set.what {
+        What::Literal(Literal::Set(items)) => among(at, &item, items.iter().map(|i| Ok(of_literal(i))))?,
+        What::Fact(path) => match find(path, facts) {
+            None => return Ok(Truth::Unknown),
+            Some(Json::Array(items)) => among(at, &item, items.iter().map(|i| of_json(set.at, i)))?,
+            Some(_) if item == Val::Missing => return Ok(Truth::Unknown),
+            Some(_) => return fault(at, INCOMPARABLE),
+        },
+        _ => match value(set, facts)? {
+            Val::Set(items) => among(at, &item, items.into_iter().map(Ok))?,
+            other if item == Val::Missing || other == Val::Missing => return Ok(Truth::Unknown),
+            _ => return fault(at, INCOMPARABLE),
+        },
+    };
+    Ok(if item == Val::Missing { Truth::Unknown } else { Truth::of(held) })
+}
+
+/// Every element is read, so that one that is no value is a fault wherever it stands.
+fn among<'a>(at: usize, item: &Val<'_>, mut set: impl Iterator<Item = Judged<Val<'a>>>) -> Judged<bool> {
+    if matches!(item, Val::Set(_)) {
+        return fault(at, "expected one value, found a set");
+    }
+    set.try_fold(false, |held, other| Ok(held | (other? == *item)))
 }
 
 fn holds_item(at: usize, set: &[Val<'_>], item: &Val<'_>) -> Judged<bool> {
