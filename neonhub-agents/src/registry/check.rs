@@ -120,6 +120,9 @@ fn is_tool(operation: &str) -> bool {
 /// Faults against what this program and workspace hold: every missing tool, prompt, operation and agent by name.
 pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults: &mut Faults) {
     let hub = cx.hub();
+    for (i, word) in spec.permissions.iter().enumerate() {
+        hub.check_declared(faults, &format!("permissions[{i}]"), *word);
+    }
     // Whether an agent is whole does not hang on the rights of whoever looks.
     let mut known: BTreeSet<String> = tool::visible(cx).into_iter().map(|info| info.name).collect();
     let operations = hub.operations().filter(|entry| !entry.internal && !entry.host_only);

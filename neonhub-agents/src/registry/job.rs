@@ -63,10 +63,9 @@ impl Operation for FollowRun {
 
     async fn run(self, cx: &Scope) -> Result<()> {
         cx.need::<AgentRun>(&self.run).await?;
-        let held = cx.permissions();
         if cx.get::<RunRights>(&self.run).await?.is_none() {
-            let rights = Permission::ALL.iter().copied().filter(|word| held.has(*word)).collect();
-            cx.put(&RunRights { id: self.run.clone(), rights }, Expected::Absent)?;
+            let rights = RunRights { id: self.run.clone(), rights: cx.permission_words() };
+            cx.put(&rights, Expected::Absent)?;
         }
         let spec = JobSpec::new(QUEUE, "follow", json!({ "run": self.run })).dedupe(&self.run);
         cx.submit(spec).await.map(drop)

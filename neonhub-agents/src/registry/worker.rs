@@ -149,7 +149,7 @@ impl Program for Worker {
         self.limits
     }
     fn permissions(&self) -> PermissionSet {
-        self.rights
+        self.rights.clone()
     }
     fn partial(&self, state: &WorkerState) -> Value {
         let said = state.messages.iter().rev().find(|m| m.role == Role::Assistant).map(Message::text);

@@ -56,34 +56,35 @@ impl Scope {
         })
     }
 
-    /// Looks at every part of this workspace, keeps a record of each, tells of what failed three times in a row, and
-    /// tries to heal what has a recipe.
+    /// Looks at every part of this workspace, keeps a record of each in one commit, tells of what failed three times in a
+    /// row, and tries to heal what has a recipe.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn check_health(&self) -> Result<()> {
-        for found in self.check_subjects(None).await? {
-            self.hub().telemetry().health_state(&found.subject, found.status.rank());
-            let cx = self.outside().staging("health.round", &found.subject);
-            let old = cx.get::<HealthRecord>(&found.subject).await?;
-            let record = next(&cx, old.as_ref().map(|o| &o.body), &found);
-            if record.failures == ALERT_AT {
-                let data = json!({ "status": record.status, "detail": record.detail });
-                cx.emit(Event::new(&cx, "health.failed", "health", &record.subject, data))?;
-                tracing::error!(
-                    subject = record.subject,
-                    status = record.status,
-                    "a part failed three times in a row"
-                );
-            } else if record.failures == 0 && old.as_ref().is_some_and(|o| o.failures >= ALERT_AT) {
-                cx.emit(Event::new(&cx, "health.restored", "health", &record.subject, json!({})))?;
+        let found = self.check_subjects(None).await?;
+        for look in &found {
+            self.hub().telemetry().health_state(&look.subject, look.status.rank());
+        }
+        let looks: Vec<&Found> = found.iter().collect();
+        let kept = match self.keep_looks(&looks, "all").await {
+            Ok(kept) => kept,
+            // Another process looked at one of them at the same time: the others are kept without it.
+            Err(error) if error.code() == "stale_revision" => {
+                let mut kept = Vec::new();
+                for look in looks {
+                    match self.keep_looks(&[look], &look.subject).await {
+                        Ok(records) => kept.extend(records),
+                        // Its look is as good.
+                        Err(error) if error.code() == "stale_revision" => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                kept
             }
-            cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
-            match cx.flush().await {
-                // Another process was first: its look is as good.
-                Err(error) if error.code() == "stale_revision" => continue,
-                other => drop(other?),
-            }
+            Err(error) => return Err(error),
+        };
+        for record in kept {
             // What is merely worse than it should be gets until the next round to mend.
             let lasts = record.since < record.at && record.status != Status::Healthy.word();
             if (record.failures > 0 || lasts)
@@ -93,6 +94,33 @@ impl Scope {
             }
         }
         self.forget_old().await
+    }
+
+    /// Keeps what was found, with the events it makes, in one commit.
+    async fn keep_looks(&self, found: &[&Found], label: &str) -> Result<Vec<HealthRecord>> {
+        let cx = self.outside().staging("health.round", label);
+        let subjects: Vec<String> = found.iter().map(|look| look.subject.clone()).collect();
+        let olds = cx.get_many::<HealthRecord>(&subjects).await?;
+        let mut records = Vec::with_capacity(found.len());
+        let mut alerts = Vec::new();
+        for (look, old) in found.iter().zip(olds) {
+            let record = next(&cx, old.as_ref().map(|o| &o.body), look);
+            if record.failures == ALERT_AT {
+                let data = json!({ "status": record.status, "detail": record.detail });
+                cx.emit(Event::new(&cx, "health.failed", "health", &record.subject, data))?;
+                alerts.push(records.len());
+            } else if record.failures == 0 && old.as_ref().is_some_and(|o| o.failures >= ALERT_AT) {
+                cx.emit(Event::new(&cx, "health.restored", "health", &record.subject, json!({})))?;
+            }
+            cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
+            records.push(record);
+        }
+        cx.flush().await?;
+        for record in alerts.into_iter().filter_map(|n| records.get(n)) {
+            let HealthRecord { subject, status, .. } = record;
+            tracing::error!(subject, status, "a part failed three times in a row");
+        }
+        Ok(records)
     }
 
     /// Records of parts that are gone.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::lifecycle::HubMode;
-use crate::audit::Anchor;
+use crate::audit::{Anchor, AuditHold};
 use crate::bus::Subscriber;
 use crate::connector::{Connector, Gate};
 use crate::health::{Health, Recipe};
@@ -66,7 +66,9 @@ pub struct HubBuilder {
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
     limits: LimitProfile,
+    permissions: Vec<(String, String)>,
     anchor: Option<Arc<dyn Anchor>>,
+    audit_hold: Option<Arc<dyn AuditHold>>,
     approvals: Arc<dyn Approvals>,
     queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
@@ -146,7 +148,9 @@ impl HubBuilder {
             tools: Vec::new(),
             agents: Vec::new(),
             limits: LimitProfile::default(),
+            permissions: Vec::new(),
             anchor: None,
+            audit_hold: None,
             approvals: Arc::new(crate::approval::Desk),
         }
     }
@@ -161,6 +165,12 @@ impl HubBuilder {
     /// Where checkpoints of the audit log go. Default: a file beside the store, in memory for a store without a file.
     pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
         self.anchor = Some(anchor);
+        self
+    }
+
+    /// Tells of open privacy and legal cases, which keep the audit log whole for their time. Default: none.
+    pub fn audit_hold(mut self, hold: Arc<dyn AuditHold>) -> Self {
+        self.audit_hold = Some(hold);
         self
     }
 
@@ -231,6 +241,15 @@ impl HubBuilder {
     /// Adds operations.
     pub fn operations(mut self, entries: &'static [Entry]) -> Self {
         self.catalogue.push(entries);
+        self
+    }
+
+    /// Declares a right of the host's own: a word such as `app:orders.refund` ([`AppPermission`](crate::AppPermission)
+    /// has the shape), and one sentence on what it lets a principal do. Owners and admins hold it, custom roles and keys
+    /// may carry it, and operations, queues and tools of the host may need it ([`Permission::app`](crate::Permission::app)).
+    /// A word that nobody declared is refused wherever one is named.
+    pub fn permission(mut self, word: impl Into<String>, meaning: impl Into<String>) -> Self {
+        self.permissions.push((word.into(), meaning.into()));
         self
     }
 

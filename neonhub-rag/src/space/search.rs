@@ -233,7 +233,7 @@ fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters:
     let fits_purpose =
         filters.purpose.as_ref().is_none_or(|p| dataset.purposes.is_empty() || dataset.purposes.contains(p));
     may_read(cx, dataset)
-        && filters.acl.is_none_or(|role| admits(dataset, role.permissions()))
+        && filters.acl.is_none_or(|role| admits(dataset, &role.permissions()))
         && is_named
         && fits_purpose
         && filters.kind.is_none_or(|k| k == dataset.kind)
@@ -250,12 +250,10 @@ pub(super) fn may_read(cx: &Scope, dataset: &Dataset) -> bool {
     admits(dataset, cx.permissions())
 }
 
-fn admits(dataset: &Dataset, held: PermissionSet) -> bool {
+/// Rights of a host's own say nothing about documents: they are not asked for.
+fn admits(dataset: &Dataset, held: &PermissionSet) -> bool {
     dataset.acl.is_empty()
-        || dataset.acl.iter().any(|role| {
-            let needed = role.permissions();
-            held.intersection(needed) == needed
-        })
+        || dataset.acl.iter().any(|role| role.permissions().iter().all(|word| held.has(word)))
 }
 
 /// The embedders behind a network that the question must be sent to: those of spaces where something may be found.
