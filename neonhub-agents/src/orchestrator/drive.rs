@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use neonhub_core::run::{AgentRun, Driver, RunStatus, RunView};
 use neonhub_core::{ErrorKind, PermissionSet, Result, Scope};
 
-use super::child::is_held;
+use super::child::{cancel_below, is_held};
 use super::program::{AGENT, CONTROL, Conductor};
 use super::state::{NodeState, PlanState};
 use super::tell::{PlanCommand, TellPlan};
@@ -24,6 +24,10 @@ pub(crate) fn drive_any<'a>(cx: &'a Scope, run: &'a str) -> BoxFuture<'a, Result
 pub(super) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
     loop {
         let view = Driver::new(Conductor).drive(cx, run).await?;
+        if view.run.status == RunStatus::Cancelled {
+            // What was under way when the plan was cut off is held here, so it ends here.
+            cancel_below(&cx.outside(), run).await?;
+        }
         let Some(wait) = wait_of(&view.run).map(str::to_owned) else { return Ok(view) };
         if view.run.signals.contains_key(&wait) {
             continue;

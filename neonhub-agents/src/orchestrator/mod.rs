@@ -37,6 +37,7 @@ pub use model::{AgentPlan, NodeFailure, NodeJoin, PlanNode, PlanTotals, Undo};
 pub use ops_mend::{CancelPlan, RetryNode, SkipNode};
 pub use ops_plan::{MadePlan, MakePlan, PlanEffect, PlanFault, SimulatePlan, Simulated};
 pub use ops_run::{NodeView, PlanStatus, PlanView, RunPlan};
+pub(crate) use program::AGENT;
 pub use route::{RouteChoice, RouteIntent, Routed};
 pub use state::NodeState;
 pub use tell::{PlanCommand, TellPlan};

@@ -69,6 +69,8 @@ pub(super) fn shape(spec: &AgentSpec, faults: &mut Faults) {
             faults.check(seen.insert(word), format!("{field}[{i}]"), "expected each name once");
         }
     }
+    let is_other = spec.fallback.as_ref().is_none_or(|name| is_name(name) && *name != spec.name);
+    faults.check(is_other, "fallback", "expected the name of another agent");
     let never: Vec<&str> =
         spec.permissions.iter().filter(|word| NEVER_AGENT.has(**word)).map(|word| word.word()).collect();
     faults.check(never.is_empty(), "permissions", format!("no agent may hold {}", never.join(", ")));
@@ -139,6 +141,16 @@ pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults:
                 format!("no agent has the intent {address:?}, close are {near}"),
             );
         }
+    }
+    if let Some(name) = &spec.fallback {
+        let other = directory.current().find(|other| other.name == *name);
+        let shares = other.is_some_and(|o| spec.intents.iter().any(|i| o.intent(&i.name).is_some()));
+        let known = directory.current().map(|other| other.name.as_str());
+        let why = match other {
+            Some(_) => "expected an agent with an intent of the same name".to_owned(),
+            None => format!("there is no agent {name:?}, close are {}", closest(name, known).join(", ")),
+        };
+        faults.check(shares, "fallback", why);
     }
     for (i, intent) in spec.intents.iter().enumerate() {
         intent_parts(hub, spec, intent, &format!("intents[{i}]"), faults);

@@ -7,12 +7,14 @@
 //! cancelled and read like every other run.
 
 mod address;
+mod again;
 mod builtin;
 mod check;
 mod directory;
 mod execute;
 mod face;
 mod fence;
+mod guard;
 mod health;
 mod job;
 mod judge;
@@ -21,6 +23,8 @@ mod model;
 mod ops;
 mod ops_change;
 mod prepare;
+mod resume;
+mod room;
 mod start;
 mod turn;
 mod worker;
@@ -36,10 +40,13 @@ use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
 
 pub use address::Addressed;
+pub(crate) use again::NODE_KEY;
+pub use again::PauseRun;
 pub(crate) use check::{is_name, rank};
 pub(crate) use directory::{Directory, pinned};
 pub use execute::{ExecuteAgent, ExecuteMode, Executed};
 pub(crate) use fence::HAND_OFF;
+pub(crate) use guard::{BREAKER, is_away, is_away_error, stand_in};
 pub use health::{AgentCheck, CheckAgents};
 pub use job::{FollowRun, RunRights};
 pub(crate) use judge::{figures_of, texts_of};
@@ -53,6 +60,8 @@ pub use model::{
 pub use ops::{AgentLine, AgentVersions, GetAgent, IntentLine, ListAgents};
 pub use ops_change::{ActivateAgent, DisableAgent, PutAgent};
 pub use prepare::PrepareRun;
+pub use resume::AdoptRun;
+pub use room::RunRoom;
 pub(crate) use start::{Rest, Terms, by_key, check_path, drive as drive_run, start as start_run};
 pub(crate) use worker::Worker;
 
@@ -69,6 +78,8 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ExecuteAgent>(),
     entry::<PrepareRun>(),
     entry::<FollowRun>(),
+    entry::<AdoptRun>(),
+    entry::<PauseRun>(),
 ];
 
 /// The records of agents.
@@ -78,5 +89,6 @@ pub static KINDS: &[Kind] = &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kin
 pub fn install(builder: HubBuilder) -> HubBuilder {
     let queue = Queue::declare(job::QUEUE).timeout(job::TIMEOUT).handler(Arc::new(job::RunHandler)).build();
     let builder = builder.operations(CATALOGUE).kinds(KINDS).queue(queue);
+    let builder = builder.health_source(Arc::new(health::OwnAgents)).health(Arc::new(resume::Stopped)).recipe(Arc::new(resume::TakeUp));
     builtin::all().iter().fold(builder, |builder, spec| builder.agent(Arc::new(face::Face::new(spec))))
 }

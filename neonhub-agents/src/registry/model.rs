@@ -169,6 +169,10 @@ pub struct AgentSpec {
     pub budget: Option<Money>,
     /// Bounds of one run.
     pub limits: Limits,
+    /// The agent that stands in while this one is away: its intent of the same name is run instead, when the input fits it
+    /// and it does no more to the world. One step: who stands in has nobody stand in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// The rights it may use of those the caller has.
     pub permissions: Vec<Permission>,
     /// Knowledge spaces it may read, by name or id. Empty: any the caller may.

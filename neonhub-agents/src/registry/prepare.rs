@@ -47,7 +47,11 @@ impl Operation for PrepareRun {
         let asked = Addressed::of(cx.hub(), Self::NAME, &spec, &self.intent)?;
         let desk = match &asked.intent.operation {
             Some(operation) => {
-                Desk { act: Some((operation.clone(), asked.joined(&self.input))), ..Desk::default() }
+                let class = EffectClass::from(cx.hub().operation(operation)?.effect);
+                let may_act_again =
+                    matches!(class, EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent);
+                let act = Some((operation.clone(), asked.joined(&self.input)));
+                Desk { act, may_act_again, ..Desk::default() }
             }
             None => desk(cx, &asked, &self.input).await?,
         };

@@ -13,6 +13,7 @@ use neonhub_core::{ErrorKind, hub::closest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::again::{Again, PAUSE, Redo, first_name};
 use super::fence::Fence;
 use super::model::{AgentSpec, Guardrails, OutputCheck};
 use super::prepare::PrepareRun;
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     intent: String,
     limits: Limits,
     rights: PermissionSet,
+    /// Whether what failed before anything was changed is tried again.
+    retries: bool,
 }
 
 impl Worker {
@@ -43,6 +46,37 @@ impl Worker {
             intent: intent.to_owned(),
             limits,
             rights: PermissionSet::of(&spec.permissions),
+            retries: false,
+        }
+    }
+
+    /// Tries again what failed before the run changed anything.
+    pub(crate) fn retrying(mut self, retries: bool) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    fn prepare(&self, again: &Again, input: &Value) -> Command {
+        let args = json!({ "agent": self.agent, "version": self.version, "intent": self.intent,
+            "input": input });
+        Command::tool(again.name(PREPARE), PrepareRun::NAME, args)
+    }
+
+    /// The end of the run, or the pause before what failed is tried again.
+    fn failed(&self, state: &mut WorkerState, redo: Redo, failure: Failure) -> Command {
+        let pause = if self.retries { state.again.pause(redo, &failure, state.seed) } else { None };
+        pause.unwrap_or_else(|| fail(failure))
+    }
+
+    /// What was to be tried again after a pause.
+    fn redo(&self, state: &mut WorkerState) -> Command {
+        match (state.again.redo.take(), state.desk.act.clone()) {
+            (Some(Redo::Prepare), _) => self.prepare(&state.again, &state.input),
+            (Some(Redo::Act), Some((operation, args))) => {
+                Command::tool(state.again.name(ACT), operation, args)
+            }
+            (Some(Redo::Ask), _) => state.ask(&self.intent),
+            _ => fault(ErrorKind::Internal, "unexpected_event", "nothing was to be tried again"),
         }
     }
 }
@@ -52,6 +86,9 @@ impl Worker {
 pub(super) struct Desk {
     /// The operation that does it all, with its input.
     pub(super) act: Option<(String, Value)>,
+    /// True when that operation may be called again after it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) may_act_again: bool,
     pub(super) system: String,
     /// The prompt behind `system`, for the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +142,8 @@ pub(crate) struct WorkerState {
     read: BTreeMap<String, Value>,
     is_warned: bool,
     is_repaired: bool,
+    #[serde(default)]
+    again: Again,
 }
 
 impl Machine for Worker {
@@ -116,19 +155,29 @@ impl Machine for Worker {
         let command = match event {
             RunEvent::Started { input, seed, .. } => {
                 (state.input, state.seed) = (input.clone(), *seed);
-                let args = json!({ "agent": self.agent, "version": self.version, "intent": self.intent,
-                    "input": input });
-                Command::tool(PREPARE, PrepareRun::NAME, args)
+                self.prepare(&state.again, input)
             }
-            RunEvent::ToolDone { call, output } if call == PREPARE => state.begin(output, &self.intent),
-            RunEvent::ToolDone { call, output } if call == ACT => Command::done(output.clone()),
-            RunEvent::ToolFailed { call, failure } if call == PREPARE || call == ACT => fail(failure.clone()),
+            RunEvent::ToolDone { call, .. } | RunEvent::ToolFailed { call, .. } if call.starts_with(PAUSE) => {
+                self.redo(&mut state)
+            }
+            RunEvent::ToolDone { call, output } if first_name(call) == PREPARE => {
+                state.begin(output, &self.intent)
+            }
+            RunEvent::ToolDone { call, output } if first_name(call) == ACT => Command::done(output.clone()),
+            RunEvent::ToolFailed { call, failure } if first_name(call) == PREPARE => {
+                self.failed(&mut state, Redo::Prepare, failure.clone())
+            }
+            RunEvent::ToolFailed { call, failure } if first_name(call) == ACT => {
+                state.again.has_acted = !state.desk.may_act_again;
+                self.failed(&mut state, Redo::Act, failure.clone())
+            }
             RunEvent::ToolDone { output, .. } => state.took(Ok(output), &self.intent),
             RunEvent::ToolFailed { failure, .. } => state.took(Err(failure), &self.intent),
             RunEvent::ModelDone { answer, .. } => state.answered(answer, &self.intent),
             RunEvent::ModelFailed { failure, .. } if failure.code == "invalid_output" => {
                 state.repair("invalid_output", &failure.message, &self.intent)
             }
+            RunEvent::ModelFailed { failure, .. } => self.failed(&mut state, Redo::Ask, failure.clone()),
             other => fail(other.failure()),
         };
         (state, vec![command])
@@ -164,7 +213,7 @@ impl WorkerState {
             Err(_) => return fault(ErrorKind::Internal, "desk_broken", "the run could not be prepared"),
         }
         if let Some((operation, args)) = self.desk.act.clone() {
-            return Command::tool(ACT, operation, args);
+            return Command::tool(self.again.name(ACT), operation, args);
         }
         let task = Part::text(self.input.to_string()).tainted(Taint::User);
         self.messages.push(Message::new(Role::User, vec![task]));
@@ -303,6 +352,10 @@ impl WorkerState {
         let Some(call) = self.current.take() else {
             return fault(ErrorKind::Internal, "unexpected_event", "no call was under way");
         };
+        let class = self.desk.tools.iter().find(|tool| tool.spec.name == call.name).map(|tool| tool.class);
+        if !matches!(class, Some(EffectClass::Pure | EffectClass::Read)) {
+            self.again.has_acted = true;
+        }
         match outcome {
             Ok(output) => {
                 self.bad = 0;

@@ -8,8 +8,9 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::record::HealthRecord;
-use super::{Health, Status, builtin_checks};
+use super::{AwayBy, Health, Status, builtin_checks};
 use crate::bus::Event;
+use crate::resilience::BreakerState;
 use crate::store::{Expected, Key, Query, Record as _};
 use crate::telemetry::hushed;
 use crate::{Error, ErrorKind, Hub, Result, Scope};
@@ -38,7 +39,7 @@ impl Scope {
     /// Looks at every part, or at one.
     pub(crate) async fn check_subjects(&self, only: Option<&str>) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        for check in self.hub().checks() {
+        for check in self.checks().await? {
             if only.is_none_or(|subject| subject == check.subject()) {
                 found.push(look(self, &check).await);
             }
@@ -48,12 +49,22 @@ impl Scope {
 
     /// Looks at one part.
     pub(crate) async fn check_subject(&self, subject: &str) -> Result<Found> {
-        self.check_subjects(Some(subject)).await?.pop().ok_or_else(|| {
-            let subjects: Vec<String> = self.hub().checks().iter().map(|c| c.subject()).collect();
-            let close = crate::hub::closest(subject, subjects.iter().map(String::as_str));
-            Error::new(ErrorKind::NotFound, "health.check", "there is no such part")
-                .with_context("closest", close.join(", "))
-        })
+        if let Some(found) = self.check_subjects(Some(subject)).await?.pop() {
+            return Ok(found);
+        }
+        let subjects: Vec<String> = self.checks().await?.iter().map(|c| c.subject()).collect();
+        let close = crate::hub::closest(subject, subjects.iter().map(String::as_str));
+        Err(Error::new(ErrorKind::NotFound, "health.check", "there is no such part")
+            .with_context("closest", close.join(", ")))
+    }
+
+    /// The checks of the hub and of this workspace.
+    async fn checks(&self) -> Result<Vec<Arc<dyn Health>>> {
+        let mut all = self.hub().checks();
+        for source in self.hub().check_sources() {
+            all.extend(source.checks(self).await?);
+        }
+        Ok(all)
     }
 
     /// Looks at every part of this workspace, keeps a record of each, tells of what failed three times in a row, and
@@ -78,11 +89,18 @@ impl Scope {
             } else if record.failures == 0 && old.as_ref().is_some_and(|o| o.failures >= ALERT_AT) {
                 cx.emit(Event::new(&cx, "health.restored", "health", &record.subject, json!({})))?;
             }
+            cx.stage_away(&record.subject, AwayBy::Health, record.failures >= ALERT_AT).await?;
             cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
             match cx.flush().await {
                 // Another process was first: its look is as good.
                 Err(error) if error.code() == "stale_revision" => continue,
                 other => drop(other?),
+            }
+            if record.subject.starts_with("agent:") {
+                // A process that died after it moved the breaker has told nobody.
+                let breaker = self.breaker_of(&record.subject).await?;
+                let is_shut = breaker.is_some_and(|b| b.state != BreakerState::Closed);
+                self.turn_away(&record.subject, AwayBy::Breaker, is_shut).await?;
             }
             // What is merely worse than it should be gets until the next round to mend.
             let lasts = record.since < record.at && record.status != Status::Healthy.word();
@@ -105,6 +123,7 @@ impl Scope {
             query = query.after(Key::new(), last.id());
             for record in page.iter().filter(|r| r.at.plus(KEEP) < cx.now()) {
                 cx.delete::<HealthRecord>(record.id(), Expected::Any)?;
+                cx.stage_away(record.id(), AwayBy::Health, false).await?;
             }
         }
         cx.flush().await.map(drop)
@@ -147,13 +166,13 @@ impl Hub {
         all
     }
 
-    /// True when a part failed three times in a row in this workspace; the router of agents and models passes such
-    /// a part over.
+    /// True when a part failed three times in a row in this workspace. Such an agent is not started, and such a model
+    /// (`model:PROVIDER` or `model:PROVIDER/MODEL`) is passed over by the router. Kept in memory: it costs no read.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn is_unavailable(&self, cx: &Scope, subject: &str) -> Result<bool> {
-        Ok(cx.get::<HealthRecord>(subject).await?.is_some_and(|r| r.failures >= ALERT_AT))
+        Ok(cx.control().await?.away.iter().any(|part| part.by_health && part.id == subject))
     }
 
     /// Checks every part and looks for stuck work every five minutes, with some jitter, in all workspaces, until the

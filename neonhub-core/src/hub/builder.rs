@@ -11,7 +11,7 @@ use super::lifecycle::HubMode;
 use crate::audit::Anchor;
 use crate::bus::Subscriber;
 use crate::connector::{Connector, Gate};
-use crate::health::{Health, Recipe};
+use crate::health::{Health, HealthSource, Recipe};
 use crate::job::{Handler, Queue};
 use crate::llm::Llm;
 use crate::op::Entry;
@@ -53,6 +53,7 @@ pub struct HubBuilder {
     subscribers: Vec<Arc<dyn Subscriber>>,
     rights: Option<Arc<dyn Rights>>,
     checks: Vec<Arc<dyn Health>>,
+    check_sources: Vec<Arc<dyn HealthSource>>,
     recipes: Vec<Arc<dyn Recipe>>,
     mode: HubMode,
     allows_memory: bool,
@@ -92,6 +93,7 @@ impl HubBuilder {
             subscribers: Vec::new(),
             rights: None,
             checks: Vec::new(),
+            check_sources: Vec::new(),
             recipes: crate::health::builtin_recipes(),
             mode: HubMode::default(),
             allows_memory: false,
@@ -296,6 +298,12 @@ impl HubBuilder {
     /// Adds a part that can tell how it is.
     pub fn health(mut self, check: Arc<dyn Health>) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Adds checks of parts that each workspace has of its own.
+    pub fn health_source(mut self, source: Arc<dyn HealthSource>) -> Self {
+        self.check_sources.push(source);
         self
     }
 

@@ -38,7 +38,7 @@ use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
 use crate::economy::Ledgers;
-use crate::health::{Health, Recipe};
+use crate::health::{Health, HealthSource, Recipe};
 use crate::job::{Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
@@ -111,6 +111,7 @@ struct Inner {
     subscribers: Vec<Arc<dyn Subscriber>>,
     rights: Option<Arc<dyn Rights>>,
     checks: RwLock<Vec<Arc<dyn Health>>>,
+    check_sources: Vec<Arc<dyn HealthSource>>,
     recipes: Vec<Arc<dyn Recipe>>,
     opened_at: Timestamp,
     mode: HubMode,

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Hub;
 use crate::connector::{Channel, Connector, Gate};
-use crate::health::{Health, Recipe};
+use crate::health::{Health, HealthSource, Recipe};
 use crate::llm::table::ModelTable;
 use crate::llm::{Llm, Offline, Router};
 use crate::telemetry::Metered;
@@ -48,6 +48,10 @@ impl Hub {
 
     pub(crate) fn own_checks(&self) -> Vec<Arc<dyn Health>> {
         self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn check_sources(&self) -> Vec<Arc<dyn HealthSource>> {
+        self.0.check_sources.clone()
     }
 
     pub(crate) fn recipes(&self) -> Vec<Arc<dyn Recipe>> {

@@ -69,6 +69,7 @@ use futures_util::Stream;
 
 use crate::Result;
 use crate::op::{Entry, entry};
+use crate::resilience::Lane;
 use crate::store::Kind;
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
@@ -134,6 +135,11 @@ pub trait Llm: fmt::Debug + Send + Sync + 'static {
     /// Default: unknown, which workspaces of one region refuse.
     fn region(&self) -> Option<&str> {
         None
+    }
+
+    /// How many calls of this provider run and wait at a time. Default: [`Lane::MODEL`](crate::resilience::Lane::MODEL).
+    fn lane(&self) -> Lane {
+        Lane::MODEL
     }
 
     /// What `model` can do; `None` asks for the provider's default model.

@@ -55,6 +55,7 @@
 //! ```
 
 mod agent;
+mod day;
 mod dispatch;
 mod driver;
 mod entry;
@@ -72,6 +73,7 @@ use crate::store::Kind;
 
 pub use agent::Agent;
 pub(crate) use agent::intent_of;
+pub use day::RunCount;
 pub use driver::{Driver, NewRun, Probe, ProbeAnswer, RunView};
 pub use entry::{EffectClass, Entry, LOG_VERSION, RunStatus, ToolState, What, effect_of};
 pub use machine::{Command, Failure, Limits, Machine, Program, RunEvent, WaitOn};
@@ -84,7 +86,7 @@ pub static CATALOGUE: &[Operation] =
     &[operation::<GetRun>(), operation::<ListRuns>(), operation::<CancelRun>(), operation::<SignalRun>()];
 
 /// Records of runs.
-pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>()];
+pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>(), Kind::of::<RunCount>()];
 
 pub(crate) use journal::load as load_log;
 

@@ -3,6 +3,7 @@
 mod check;
 mod crash;
 mod mend;
+mod room;
 mod run;
 mod steps;
 

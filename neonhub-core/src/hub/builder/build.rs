@@ -135,6 +135,7 @@ impl HubBuilder {
             subscribers: self.subscribers,
             rights: self.rights,
             checks: RwLock::new(self.checks),
+            check_sources: self.check_sources,
             recipes: self.recipes,
             opened_at,
             mode: self.mode,

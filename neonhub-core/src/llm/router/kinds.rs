@@ -113,7 +113,8 @@ impl Router {
         let worst = |row: Option<&ModelRow>| worst_tokens(&request, row.and_then(|row| row.max_output));
         let mut plan = self.plan_kind(&route, "image", has, worst);
         plan.within(cx, |provider| self.images.get(provider)?.region().map(str::to_owned)).await?;
-        let mut tries = Tries::of(cx, &plan)?;
+        plan.pass_ill(cx).await?;
+        let mut tries = Tries::of(cx, &plan, |provider| Some(self.images.get(provider)?.lane()))?;
         let (router, cx) = (self.clone(), cx.clone());
         tries
             .until(move |one| {
@@ -145,7 +146,8 @@ impl Router {
         let input = request.tokens();
         let mut plan = self.plan_kind(&route, "moderation", has, |_| Worst { input, ..Worst::default() });
         plan.within(cx, |provider| self.moderators.get(provider)?.region().map(str::to_owned)).await?;
-        let mut tries = Tries::of(cx, &plan)?;
+        plan.pass_ill(cx).await?;
+        let mut tries = Tries::of(cx, &plan, |provider| Some(self.moderators.get(provider)?.lane()))?;
         let (router, cx) = (self.clone(), cx.clone());
         tries
             .until(move |one| {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fault::{self, Who};
-use super::{Provider, lenient};
+use super::{Provider, SETTING, lenient};
 use crate::economy::{Made, RESERVE, Worst, metered};
 use crate::llm::{ModelCost, TokenCount, Usage, ollama};
 use crate::resilience::{Call, Plan};
@@ -246,7 +246,7 @@ impl EmbeddingModel {
     pub async fn embed_in(&self, cx: &Scope, texts: &[&str]) -> Result<Embedded> {
         cx.check_residency(&self.target(), self.provider.0.region.as_deref()).await?;
         let (first, longest) = PAUSES;
-        let plan = Plan::new(self.target()).idempotent().backoff(first, longest);
+        let plan = Plan::new(self.target()).idempotent().backoff(first, longest).lane(self.provider.0.lane).setting(SETTING);
         let call = Call::new(|attempt| {
             attempt.sent();
             async {

@@ -77,6 +77,8 @@ struct State {
     faults: VecDeque<WireFault>,
     seen: Vec<Seen>,
     mismatches: Vec<String>,
+    /// Requests that are being answered, and the most there ever were.
+    at_once: (usize, usize),
 }
 
 /// The server. It stops when this is dropped.
@@ -143,6 +145,12 @@ impl ProviderMock {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
+    }
+
+    /// The most requests that were being answered at a time: from the end of a request to the end of its answer.
+    #[must_use]
+    pub fn most_at_once(&self) -> usize {
+        self.state().at_once.1
     }
 
     /// Where requests differed from recorded ones, and requests without a line.
