@@ -117,7 +117,7 @@ async fn settled(cx: &Scope, run: &str) -> Result<()> {
     let ends = async {
         loop {
             if cx.need::<AgentRun>(run).await?.status.is_final() || feed.changed().await.is_err() {
-                return Ok(());
+                return Ok::<(), Error>(());
             }
         }
     };

@@ -131,6 +131,9 @@ mod tests {
         let mut again = Again::default();
         assert_eq!(again.name("act"), "act");
         again.tries = 2;
-        assert_eq!((again.name("act").as_str(), first_name("act~3"), first_name("act")), ("act~3", "act", "act"));
+        assert_eq!(
+            (again.name("act").as_str(), first_name("act~3"), first_name("act")),
+            ("act~3", "act", "act")
+        );
     }
 }

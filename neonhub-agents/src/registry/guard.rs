@@ -1,13 +1,12 @@
 //! Agents that are away: nothing starts them, and another agent stands in where their description names one.
 
-use std::borrow::Cow;
-
 use neonhub_core::resilience::NO_PLACE;
 use neonhub_core::run::{AgentRun, RunStatus};
 use neonhub_core::{Error, ErrorKind, Result, Retry, Scope};
 use serde_json::Value;
 
 use super::address::Addressed;
+use super::again::NODE_KEY;
 use super::check::rank;
 use super::directory::Directory;
 use super::model::hash_of;
@@ -15,6 +14,9 @@ use super::model::hash_of;
 /// The codes of a start that was refused because the agent is away.
 const UNAVAILABLE: &str = "agent_unavailable";
 pub(crate) const BREAKER: &str = "breaker_open";
+
+/// How the keys of runs begin that a schedule goes on with by itself.
+pub(super) const OF_SCHEDULE: &str = "session:";
 
 /// What breaker and checks of an agent go by.
 fn target(agent: &str) -> String {
@@ -45,19 +47,19 @@ async fn pass(cx: &Scope, operation: &'static str, agent: &str) -> Result<()> {
     passed.map_err(|error| error.for_operation(operation).with_context("agent", agent))
 }
 
-/// The intent that a new run is of: the one that was asked, or that of the agent that stands in.
+/// Whether a new run may begin; the intent of the agent that stands in, when the one that is asked is away.
 ///
 /// # Errors
 /// `Unavailable`, code `agent_unavailable` or `breaker_open`, when nobody may start; with the reason in `fallback` when
 /// one was named and cannot stand in.
-pub(super) async fn chosen<'a>(
+pub(super) async fn in_place_of(
     cx: &Scope,
     operation: &'static str,
-    asked: &'a Addressed,
+    asked: &Addressed,
     input: &Value,
-) -> Result<Cow<'a, Addressed>> {
+) -> Result<Option<Addressed>> {
     let refused = match pass(cx, operation, &asked.spec.name).await {
-        Ok(()) => return Ok(Cow::Borrowed(asked)),
+        Ok(()) => return Ok(None),
         Err(error) if is_away_error(&error) => error,
         Err(error) => return Err(error),
     };
@@ -68,12 +70,14 @@ pub(super) async fn chosen<'a>(
         None => return Err(refused),
     };
     if let Err(error) = other.check(cx.hub(), operation, input) {
-        return Err(refused.with_context("fallback", format!("the input is none of its own: {}", error.message())));
+        return Err(
+            refused.with_context("fallback", format!("the input is none of its own: {}", error.message()))
+        );
     }
     match pass(cx, operation, &other.spec.name).await {
         Ok(()) => {
             tracing::warn!(agent = asked.spec.name, stand_in = other.spec.name, "an agent stands in");
-            Ok(Cow::Owned(other))
+            Ok(Some(other))
         }
         Err(error) if is_away_error(&error) => Err(refused.with_context("fallback", "it is away too")),
         Err(error) => Err(error),
@@ -98,9 +102,10 @@ pub(crate) fn stand_in(
     })
 }
 
-/// The key of a run that stands in for one with this key.
+/// The key of a run that stands in for one with this key. Whose run it is by its key it stays.
 pub(super) fn key_of(agent: &str, key: &str) -> Result<String> {
-    Ok(format!("for:{agent}:{}", hash_of(&Value::from(key))?))
+    let owner = [NODE_KEY, OF_SCHEDULE].into_iter().find(|owner| key.starts_with(owner)).unwrap_or_default();
+    Ok(format!("{owner}for:{agent}:{}", hash_of(&Value::from(key))?))
 }
 
 /// Tells the breaker of an agent how one of its runs ended.
@@ -121,6 +126,10 @@ pub(super) async fn ended(cx: &Scope, run: &AgentRun) {
     };
     // The run has ended, whatever becomes of this.
     if let Err(error) = cx.note_breaker(&target(&run.agent), failure).await {
-        tracing::warn!(agent = run.agent, code = error.code(), "the breaker of an agent was not told of a run");
+        tracing::warn!(
+            agent = run.agent,
+            code = error.code(),
+            "the breaker of an agent was not told of a run"
+        );
     }
 }

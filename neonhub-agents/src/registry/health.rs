@@ -10,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Addressed;
-use super::{builtin, check, guard};
 use super::directory::Directory;
 use super::model::AgentSpec;
+use super::{builtin, check, guard};
 
 /// Looks at an agent: its tools, operations and handoffs, then the probe if it has one.
 pub(super) async fn look(cx: &Scope, directory: &Directory, spec: &AgentSpec) -> Status {

@@ -10,6 +10,7 @@ mod address;
 mod again;
 mod builtin;
 mod check;
+mod desk;
 mod directory;
 mod execute;
 mod face;
@@ -89,6 +90,9 @@ pub static KINDS: &[Kind] = &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kin
 pub fn install(builder: HubBuilder) -> HubBuilder {
     let queue = Queue::declare(job::QUEUE).timeout(job::TIMEOUT).handler(Arc::new(job::RunHandler)).build();
     let builder = builder.operations(CATALOGUE).kinds(KINDS).queue(queue);
-    let builder = builder.health_source(Arc::new(health::OwnAgents)).health(Arc::new(resume::Stopped)).recipe(Arc::new(resume::TakeUp));
+    let builder = builder
+        .health_source(Arc::new(health::OwnAgents))
+        .health(Arc::new(resume::Stopped))
+        .recipe(Arc::new(resume::TakeUp));
     builtin::all().iter().fold(builder, |builder, spec| builder.agent(Arc::new(face::Face::new(spec))))
 }

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::address::Addressed;
 use super::check::rank;
+use super::desk::{Desk, DeskTool, PromptMark};
 use super::directory::{Directory, pinned};
 use super::fence::{Fence, HAND_OFF};
 use super::model::AgentSpec;
-use super::worker::{Desk, DeskTool, PromptMark};
 
 /// Gathers what a run works with: instructions, tools that agent and caller both may use, schema and checks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

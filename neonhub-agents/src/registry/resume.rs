@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::guard::OF_SCHEDULE;
 use super::job::{RunRights, follow_job};
 use crate::orchestrator::AGENT as PLANS;
 
@@ -21,8 +22,6 @@ const SUBJECT: &str = "agents.runs";
 /// A run that nobody has driven for so long since it began is driven by nobody.
 // Ours: twice the hold on a run.
 const GRACE: Duration = Duration::from_secs(60);
-/// How the keys of runs begin that a schedule goes on with by itself.
-const OF_SCHEDULE: &str = "session:";
 /// Rows read at once, and most runs of one look.
 const PAGE: usize = 200;
 const MOST: usize = 2_000;

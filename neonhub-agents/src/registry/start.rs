@@ -94,14 +94,13 @@ pub(crate) async fn start(
         if let Some(found) = stood_in(cx, operation, &asked, &new).await? {
             return Ok(found);
         }
-        let taken = guard::chosen(cx, operation, &asked, new.input()).await?.into_owned();
-        if taken.spec.name != asked.spec.name
-            && let Some(key) = new.idempotency_key()
-        {
-            let key = guard::key_of(&asked.spec.name, key)?;
-            new = new.key(key);
+        if let Some(other) = guard::in_place_of(cx, operation, &asked, new.input()).await? {
+            if let Some(key) = new.idempotency_key() {
+                let key = guard::key_of(&asked.spec.name, key)?;
+                new = new.key(key);
+            }
+            asked = Cow::Owned(other);
         }
-        asked = Cow::Owned(taken);
     }
     if let Some(most) = asked.spec.quotas.runs_per_day {
         new = new.per_day(most);
@@ -154,7 +153,8 @@ pub(crate) async fn by_key(cx: &Scope, agent: &str, key: &str) -> Result<Option<
 /// Goes on with a run of an agent that is data.
 ///
 /// # Errors
-/// As [`Driver::drive`]; `Unavailable`, code `no_place`, when too many runs work here; `Conflict`, code `spec_changed`, when the version that began it is not the same any more.
+/// As [`Driver::drive`]; `Unavailable`, code `no_place`, when too many runs work here; `Conflict`, code `spec_changed`,
+/// when the version that began it is not the same any more.
 pub(crate) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
     drive_in(cx, run, None).await
 }
@@ -175,7 +175,9 @@ pub(super) async fn drive_in(cx: &Scope, run: &str, place: Option<Place>) -> Res
     }
     // What only has to end needs no room.
     let _place = match place {
-        None if !row.status.is_final() && !row.cancel_asked => room::take(cx, row.parent_run.as_deref()).await?,
+        None if !row.status.is_final() && !row.cancel_asked => {
+            room::take(cx, row.parent_run.as_deref()).await?
+        }
         place => place,
     };
     // A plan tries its nodes again by itself.
@@ -212,8 +214,12 @@ pub(crate) async fn check_path(
     while let Some(id) = next {
         let Some(above) = cx.get::<AgentRun>(&id).await? else { break };
         if above.cancel_asked {
-            return Err(Error::new(ErrorKind::Cancelled, operation, "the run that asks for this was cancelled")
-                .with_context("run", id));
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                operation,
+                "the run that asks for this was cancelled",
+            )
+            .with_context("run", id));
         }
         let same_intent = above.agent == agent && above.intent.as_deref() == Some(intent);
         if same_intent && above.input_hash == input {

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use neonhub_core::PermissionSet;
 use neonhub_core::llm::{
-    Answer, LlmRequest, Message, OfflinePlan, OfflineTask, Part, PartBody, Role, StopKind, Taint, ToolCall,
-    ToolSpec,
+    Answer, LlmRequest, Message, OfflineTask, Part, PartBody, Role, StopKind, Taint, ToolCall,
 };
 use neonhub_core::op::Operation as _;
 use neonhub_core::run::{Command, EffectClass, Failure, Limits, Machine, Program, RunEvent};
@@ -14,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::again::{Again, PAUSE, Redo, first_name};
-use super::fence::Fence;
-use super::model::{AgentSpec, Guardrails, OutputCheck};
+use super::desk::Desk;
+use super::model::AgentSpec;
 use super::prepare::PrepareRun;
 use super::{judge, turn};
 
@@ -81,46 +80,6 @@ impl Worker {
     }
 }
 
-/// What a run of an agent works with: fixed when it begins, and in its log.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Desk {
-    /// The operation that does it all, with its input.
-    pub(super) act: Option<(String, Value)>,
-    /// True when that operation may be called again after it failed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) may_act_again: bool,
-    pub(super) system: String,
-    /// The prompt behind `system`, for the log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) prompt: Option<PromptMark>,
-    pub(super) tools: Vec<DeskTool>,
-    /// The schema of the output; none: words.
-    pub(super) wanted: Option<Value>,
-    pub(super) offline: Option<OfflinePlan>,
-    pub(super) route: Option<String>,
-    pub(super) guardrails: Option<Guardrails>,
-    pub(super) checks: Vec<OutputCheck>,
-    pub(super) fence: Fence,
-}
-
-/// Which prompt was rendered, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PromptMark {
-    pub(super) name: String,
-    pub(super) version: u32,
-    pub(super) hash: String,
-    pub(super) rendered_hash: String,
-}
-
-/// A tool on the desk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct DeskTool {
-    pub(super) spec: ToolSpec,
-    pub(super) class: EffectClass,
-    /// The label of its answers.
-    pub(super) taint: Taint,
-}
-
 /// What the program remembers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WorkerState {
@@ -157,7 +116,9 @@ impl Machine for Worker {
                 (state.input, state.seed) = (input.clone(), *seed);
                 self.prepare(&state.again, input)
             }
-            RunEvent::ToolDone { call, .. } | RunEvent::ToolFailed { call, .. } if call.starts_with(PAUSE) => {
+            RunEvent::ToolDone { call, .. } | RunEvent::ToolFailed { call, .. }
+                if call.starts_with(PAUSE) =>
+            {
                 self.redo(&mut state)
             }
             RunEvent::ToolDone { call, output } if first_name(call) == PREPARE => {

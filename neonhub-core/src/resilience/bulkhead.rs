@@ -95,8 +95,7 @@ impl Scope {
     pub async fn take_place(&self, plan: &Plan) -> Result<Place> {
         let Lane { concurrency, queue, wait } = plan.lane;
         let name = plan.bulkhead.as_deref().unwrap_or(&plan.target);
-        let Places { free, waiting } =
-            self.hub().targets().bulkheads.of(self.workspace(), name, concurrency);
+        let Places { free, waiting } = self.hub().targets().bulkheads.of(self.workspace(), name, concurrency);
         if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
             return Ok(Place(permit));
         }
@@ -173,7 +172,10 @@ mod tests {
         let late = cx.take_place(&plan(9, Duration::from_millis(5))).await.unwrap_err();
         assert_eq!(late.code(), NO_PLACE);
         let hurried = cx.until(cx.now().plus(Duration::from_millis(5)));
-        assert_eq!(hurried.take_place(&plan(9, Duration::from_secs(600))).await.unwrap_err().code(), NO_PLACE);
+        assert_eq!(
+            hurried.take_place(&plan(9, Duration::from_secs(600))).await.unwrap_err().code(),
+            NO_PLACE
+        );
     }
 
     #[tokio::test]

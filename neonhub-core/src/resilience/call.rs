@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::bulkhead::{Lane, Place};
 use super::Rate;
+use super::bulkhead::{Lane, Place};
 use crate::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
 
 /// Tries in all. The figures of the earlier NeonHub web platform: 3 tries, from 75 ms.

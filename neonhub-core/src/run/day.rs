@@ -45,7 +45,8 @@ pub(super) async fn count(scope: &Scope, agent: &str, most: u32) -> Result<()> {
         // The first one that is counted today: there may have been others before the bound was set.
         None => {
             let name = || Key::text(agent);
-            let today = Query::index("agent").from(name().and_time(begun)).up_to(name().and_time(scope.now()));
+            let today =
+                Query::index("agent").from(name().and_time(begun)).up_to(name().and_time(scope.now()));
             u32::try_from(scope.count::<AgentRun>(&today).await?).unwrap_or(u32::MAX)
         }
     };

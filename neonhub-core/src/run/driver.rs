@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::entry::{RunStatus, What};
-use super::{day, journal};
 use super::machine::Program;
 use super::record::{AgentRun, RunSpec};
 use super::session::Session;
 use super::state::{RunState, fold};
+use super::{day, journal};
 use crate::connector::EffectId;
 use crate::llm::hex;
 use crate::op::Unit;

@@ -217,9 +217,7 @@ async fn what_failed_before_anything_was_changed_is_tried_three_times_in_one_run
 async fn what_failed_after_a_change_is_not_tried_again() {
     let cx = scope().await;
     activate(&cx, modelled()).await;
-    let call = |name: &str, args| {
-        Reply::Tools(vec![ToolCall { id: "c".into(), name: name.into(), args }])
-    };
+    let call = |name: &str, args| Reply::Tools(vec![ToolCall { id: "c".into(), name: name.into(), args }]);
     let create = call("brands.create", json!({ "name": "Ours" }));
     let script = model(&cx, vec![create, down(Retry::Backoff)]);
     let failed = cx.call(work()).await.unwrap();

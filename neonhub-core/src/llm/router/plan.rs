@@ -187,7 +187,9 @@ impl RoutePlan {
         let mut ill = Vec::new();
         for (i, one) in self.considered.iter().enumerate().filter(|(_, one)| one.skipped.is_none()) {
             let provider = format!("model:{}", one.provider);
-            if cx.hub().is_unavailable(cx, &provider).await? || cx.hub().is_unavailable(cx, &one.target()).await? {
+            if cx.hub().is_unavailable(cx, &provider).await?
+                || cx.hub().is_unavailable(cx, &one.target()).await?
+            {
                 ill.push(i);
             }
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::Hub;
 use crate::health::{Health, Status};
-use crate::llm::{OfflineTemplate, OfflineTask, Reply};
+use crate::llm::{OfflineTask, OfflineTemplate, Reply};
 use crate::resilience::NO_PLACE;
 use crate::testing::provider::ProviderMock;
 
@@ -86,7 +86,10 @@ async fn the_third_of_one_place_and_one_chair_is_refused_and_told_the_setting() 
     let refused: Vec<_> = all.iter().filter_map(|done| done.as_ref().err()).collect();
     assert_eq!((mock.seen().len(), refused.len()), (2, 3));
     for error in refused {
-        assert_eq!((error.kind(), error.code(), error.is_retryable()), (ErrorKind::Unavailable, NO_PLACE, true));
+        assert_eq!(
+            (error.kind(), error.code(), error.is_retryable()),
+            (ErrorKind::Unavailable, NO_PLACE, true)
+        );
         assert!(error.message().contains("`queue`") && error.message().contains("`concurrency`"), "{error}");
     }
     // Nothing of it counts as a failure of the provider.

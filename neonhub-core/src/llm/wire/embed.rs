@@ -246,7 +246,11 @@ impl EmbeddingModel {
     pub async fn embed_in(&self, cx: &Scope, texts: &[&str]) -> Result<Embedded> {
         cx.check_residency(&self.target(), self.provider.0.region.as_deref()).await?;
         let (first, longest) = PAUSES;
-        let plan = Plan::new(self.target()).idempotent().backoff(first, longest).lane(self.provider.0.lane).setting(SETTING);
+        let plan = Plan::new(self.target())
+            .idempotent()
+            .backoff(first, longest)
+            .lane(self.provider.0.lane)
+            .setting(SETTING);
         let call = Call::new(|attempt| {
             attempt.sent();
             async {

@@ -9,7 +9,8 @@ use crate::resilience::Lane;
 use crate::{Result, Secret};
 
 /// What gives more calls of a provider a place.
-pub(in crate::llm) const SETTING: &str = "`queue`, `queue_ms` or `concurrency` in the settings of the provider";
+pub(in crate::llm) const SETTING: &str =
+    "`queue`, `queue_ms` or `concurrency` in the settings of the provider";
 
 /// A wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
