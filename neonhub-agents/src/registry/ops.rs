@@ -57,7 +57,6 @@ pub struct AgentLine {
 }
 
 /// How an agent is, whichever version of it is meant.
-#[derive(Default)]
 struct Shape {
     is_unavailable: bool,
     health: Option<String>,
