@@ -17,6 +17,9 @@ pub mod sms;
 pub mod template;
 pub mod voice;
 
+#[cfg(test)]
+mod cut;
+
 use neonhub_core::HubBuilder;
 
 /// Adds every capability to a hub: operations, record kinds, queues with their handlers, and the send gate.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::address::Addressed;
 use super::directory::Directory;
+use super::instruct;
 use super::model::{AgentSpec, IntentSpec};
 
 /// Most intents, tools and other words of one agent.
@@ -103,6 +104,7 @@ pub(super) fn shape(spec: &AgentSpec, faults: &mut Faults) {
             }
         }
     }
+    instruct::shape(spec, faults);
     if let Some(prompt) = &spec.instructions
         && let Err(error) = prompt.check()
     {
@@ -170,7 +172,8 @@ pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults:
 fn intent_parts(hub: &Hub, spec: &AgentSpec, intent: &IntentSpec, at: &str, faults: &mut Faults) {
     let Some(operation) = &intent.operation else {
         let why = "an intent without an operation is done by a model: give the agent instructions";
-        faults.check(spec.instructions.is_some(), format!("{at}.operation"), why);
+        let is_told = spec.instructions.is_some() || spec.prompt.is_some();
+        faults.check(is_told, format!("{at}.operation"), why);
         faults.check(
             intent.fixed.is_empty(),
             format!("{at}.fixed"),

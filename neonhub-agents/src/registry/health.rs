@@ -7,14 +7,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Addressed;
-use super::check;
 use super::directory::Directory;
 use super::model::AgentSpec;
+use super::{check, instruct};
 
 /// Looks at an agent: its tools, operations and handoffs, then the probe if it has one.
 pub(super) async fn look(cx: &Scope, directory: &Directory, spec: &AgentSpec) -> Status {
     let mut faults = Faults::new();
     check::parts(cx, directory, spec, &mut faults);
+    if let Err(error) = instruct::check(cx, spec, &mut faults).await {
+        return Status::Unhealthy { why: format!("its prompt cannot be read: {}", error.code()) };
+    }
     if let Err(error) = faults.into_result("agents.health") {
         return Status::Unhealthy { why: error.message().to_owned() };
     }

@@ -14,12 +14,14 @@ mod execute;
 mod face;
 mod fence;
 mod health;
+mod instruct;
 mod job;
 mod judge;
 mod metrics;
 mod model;
 mod ops;
 mod ops_change;
+mod outcome;
 mod prepare;
 mod start;
 mod turn;
@@ -52,6 +54,7 @@ pub use model::{
 };
 pub use ops::{AgentLine, AgentVersions, GetAgent, IntentLine, ListAgents};
 pub use ops_change::{ActivateAgent, DisableAgent, PutAgent};
+pub use outcome::{NoteOutcome, PromptUse};
 pub use prepare::PrepareRun;
 pub(crate) use start::{Rest, Terms, by_key, check_path, drive as drive_run, start as start_run};
 pub(crate) use worker::Worker;
@@ -69,10 +72,12 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ExecuteAgent>(),
     entry::<PrepareRun>(),
     entry::<FollowRun>(),
+    entry::<NoteOutcome>(),
 ];
 
 /// The records of agents.
-pub static KINDS: &[Kind] = &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kind::of::<RunRights>()];
+pub static KINDS: &[Kind] =
+    &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kind::of::<RunRights>(), Kind::of::<PromptUse>()];
 
 /// Adds the registry, its built-in agents and the queue that drives their runs to a hub.
 pub fn install(builder: HubBuilder) -> HubBuilder {

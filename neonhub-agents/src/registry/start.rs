@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::address::Addressed;
 use super::directory::pinned;
+use super::instruct;
 use super::model::hash_of;
+use super::outcome::NoteOutcome;
 use super::worker::Worker;
 
 /// Runs above a run.
@@ -87,6 +89,7 @@ pub(crate) async fn start(
     // What was begun already is neither checked nor counted again: its version may be an older one.
     if known.is_none() {
         asked.check(cx.hub(), operation, new.input())?;
+        instruct::resolve(cx, operation, &asked.spec, None).await?;
         admit(cx, operation, asked).await?;
     }
     let mut new = new.intent(&asked.intent.name).spec(asked.spec.pin()?);
@@ -129,7 +132,14 @@ pub(crate) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
             .with_code("spec_changed")
             .with_context("version", &pin.version));
     }
-    Driver::new(Worker::new(&spec, intent, spec.limits)).drive(cx, run).await
+    let view = Driver::new(Worker::new(&spec, intent, spec.limits)).drive(cx, run).await?;
+    if spec.prompt.is_some() && view.run.status.is_final() {
+        // The run has ended whatever comes of this; it is counted when it is looked at again.
+        if let Err(error) = cx.outside().call(NoteOutcome { run: run.to_owned() }).await {
+            tracing::warn!(run, %error, "the use of a prompt was not counted");
+        }
+    }
+    Ok(view)
 }
 
 /// The quota of runs, at the door.

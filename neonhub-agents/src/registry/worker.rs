@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fence::Fence;
+use super::instruct::PromptMark;
 use super::model::{AgentSpec, Guardrails, OutputCheck};
 use super::prepare::PrepareRun;
 use super::{judge, turn};
 
 /// Names of the calls that are not a model's.
-const PREPARE: &str = "prepare";
+pub(super) const PREPARE: &str = "prepare";
 const ACT: &str = "act";
 /// Bad calls in a row after which the run fails.
 // Rule of agents, section 3: three.
@@ -61,18 +62,11 @@ pub(super) struct Desk {
     pub(super) wanted: Option<Value>,
     pub(super) offline: Option<OfflinePlan>,
     pub(super) route: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<f64>,
     pub(super) guardrails: Option<Guardrails>,
     pub(super) checks: Vec<OutputCheck>,
     pub(super) fence: Fence,
-}
-
-/// Which prompt was rendered, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PromptMark {
-    pub(super) name: String,
-    pub(super) version: u32,
-    pub(super) hash: String,
-    pub(super) rendered_hash: String,
 }
 
 /// A tool on the desk.
@@ -175,6 +169,7 @@ impl WorkerState {
         let mut request = LlmRequest::new().system(self.desk.system.as_str()).seed(self.seed).purpose(intent);
         request.messages.clone_from(&self.messages);
         request.route.clone_from(&self.desk.route);
+        request.temperature = self.desk.temperature;
         request.tools = self.desk.tools.iter().map(|tool| tool.spec.clone()).collect();
         request.output_schema.clone_from(&self.desk.wanted);
         request.offline = match &self.desk.offline {

@@ -1,6 +1,7 @@
 //! Agents as data: what they are, how they are asked, how their runs go.
 
 mod model;
+mod prompt;
 mod run;
 mod spec;
 
