@@ -5,6 +5,7 @@ mod crash;
 mod mend;
 mod run;
 mod steps;
+mod team;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
