@@ -1,5 +1,6 @@
 //! Agents as data: what they are, how they are asked, how their runs go.
 
+mod injection;
 mod model;
 mod prompt;
 mod run;
