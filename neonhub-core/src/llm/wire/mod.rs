@@ -172,4 +172,6 @@ mod image_tests;
 #[cfg(test)]
 mod moderate_tests;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
