@@ -25,7 +25,7 @@ pub(super) async fn scope() -> Scope {
 }
 
 /// An agent whose one intent `work` is done by a model with two tools that read.
-pub(super) fn modelled() -> AgentSpec {
+pub(crate) fn modelled() -> AgentSpec {
     AgentSpec {
         name: "clerk".into(),
         version: "1.0.0".into(),
