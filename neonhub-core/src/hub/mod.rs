@@ -33,6 +33,7 @@ pub use env::EnvSettings;
 pub use lifecycle::{HubMode, Shutdown};
 pub use mark::StoreMark;
 pub use ops::{CATALOGUE, KINDS};
+pub(crate) use parts::Called;
 
 use crate::audit::Anchor;
 use crate::bus::{Bus, Subscriber};
