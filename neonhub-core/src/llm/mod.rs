@@ -80,6 +80,8 @@ pub use image::{
     GenerateImage, GeneratedImages, ImageDelta, ImageFormat, ImageModel, ImageRequest, ImageStream,
     OfflineCard, Picture, StoredImage,
 };
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use moderation::CATEGORIES;
 pub use moderation::{
     ModerateTexts, Moderated, ModeratedTexts, ModerationCategory, ModerationInput, ModerationRequest,
     ModerationVerdict, Moderator,

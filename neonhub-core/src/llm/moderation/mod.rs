@@ -17,6 +17,8 @@ use super::image::Picture;
 use super::{Origin, TokenCount};
 use crate::{Faults, Result, Timestamp};
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use lexicon::CATEGORIES;
 pub use ops::{ModerateTexts, ModeratedTexts};
 
 /// Something to be looked at.
