@@ -18,6 +18,10 @@ const MOCKS: &[&str] = &["outbox", "replay"];
 
 /// What is called, by the name of its provider or its own: faults of tests are put on it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(any(test, feature = "doubles")),
+    allow(dead_code, reason = "only faults of tests read the names")
+)]
 pub(crate) enum Called<'a> {
     /// A model.
     Model(&'a str),

@@ -175,12 +175,12 @@ impl Router {
                             deadline: request.deadline.or(cx.deadline()),
                         };
                         let worst = Worst { input: batch.tokens(), ..Worst::default() };
-                        let call = async {
+                        let called = Called::Model(&one.provider);
+                        let call = cx.hub().faulted(called, "llm.moderate", async {
                             let made = model.classify(&batch).await?;
                             let usage = Usage { input_uncached: batch.tokens(), ..Usage::default() };
                             Ok(Made { usage: Some(usage), model: Some(made.model.clone()), value: made })
-                        };
-                        let call = cx.hub().faulted(Called::Model(&one.provider), "llm.moderate", call);
+                        });
                         let made = metered(&cx, (&one.provider, name), "moderation", worst, call).await?;
                         match &mut all {
                             Some(all) => all.verdicts.extend(made.verdicts),
