@@ -9,10 +9,10 @@ pub use neonhub_connectors as connectors;
 #[cfg(feature = "doubles")]
 pub use neonhub_core::testing;
 pub use neonhub_core::{
-    CancelToken, Clock, Currency, Error, ErrorKind, Fault, Faults, Hub, HubBuilder, ManualClock, Money,
-    Permission, PermissionSet, Principal, Result, Retry, Role, Scope, Sealed, Secret, Seed, SystemClock,
-    Timestamp, WorkspaceId, audit, bus, connector, health, http, hub, id, job, llm, mcp, network, op, prompt,
-    run, seal, store, telemetry, tenancy, tool, vault, zone,
+    AppPermission, CancelToken, Clock, Currency, Error, ErrorKind, Fault, Faults, Hub, HubBuilder,
+    ManualClock, Money, Permission, PermissionSet, Principal, Result, Retry, Role, Scope, Sealed, Secret,
+    Seed, SystemClock, Timestamp, WorkspaceId, audit, bus, connector, health, http, hub, id, job, llm, mcp,
+    network, op, prompt, run, seal, store, telemetry, tenancy, tool, vault, zone,
 };
 pub use neonhub_rag as knowledge;
 

@@ -9,6 +9,7 @@ pub mod eval;
 pub mod gate;
 pub mod guardrail;
 pub mod link;
+pub mod message;
 pub mod orchestrator;
 pub mod people;
 pub mod registry;
@@ -17,6 +18,9 @@ pub mod sms;
 pub mod template;
 pub mod voice;
 
+#[cfg(test)]
+mod cut;
+
 use neonhub_core::HubBuilder;
 
 /// Adds every capability to a hub: operations, record kinds, queues with their handlers, and the send gate.
@@ -24,5 +28,5 @@ pub fn install(builder: HubBuilder) -> HubBuilder {
     let builder = people::install(consent::install(brand::install(builder)));
     let builder = send::install(gate::install(link::install(sms::install(builder))));
     let builder = registry::install(campaign::install(voice::install(builder)));
-    eval::install(orchestrator::install(builder))
+    eval::install(message::install(orchestrator::install(builder)))
 }

@@ -39,7 +39,7 @@ pub mod vault;
 pub use error::{Error, ErrorKind, Fault, Faults, Result, Retry};
 pub use hub::{Hub, HubBuilder};
 pub use money::{Currency, MAX_MINOR, Money};
-pub use permission::{NEVER_AGENT, Permission, PermissionSet, Role};
+pub use permission::{AppPermission, NEVER_AGENT, Permission, PermissionSet, Role};
 pub use rng::{Rng, Seed};
 pub use scope::{CancelToken, Principal, Scope};
 pub use seal::{Sealed, Secret};

@@ -1,37 +1,63 @@
 //! Permission words and the roles that hold them.
 
+mod app;
+mod set;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use app::APP_SHAPE;
+pub use app::AppPermission;
+pub use set::PermissionSet;
+
 macro_rules! permissions {
     ($(#[doc = $doc:literal] $name:ident = $word:literal),+ $(,)?) => {
-        /// A right that an operation needs. The words are stable and the same in every language.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        /// A right that an operation needs. The words are stable and the same in every language; hosts add their own
+        /// under `app:`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
-        pub enum Permission { $(#[doc = $doc] #[serde(rename = $word)] $name),+ }
+        pub enum Permission {
+            $(#[doc = $doc] $name,)+
+            /// A right of the host's own, see [`Permission::app`].
+            App(AppPermission),
+        }
+
+        /// Their places in a set.
+        #[derive(Clone, Copy)]
+        enum Place { $($name),+ }
 
         impl Permission {
-            /// Every word.
+            /// Every word of NeonHub; those of a host are told by `scope.list_permissions`.
             pub const ALL: &'static [Permission] = &[$(Permission::$name),+];
 
-            /// What it lets a principal do, one sentence.
+            /// What it lets a principal do, one sentence. What a host's word means only its host knows.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
-                match self { $(Permission::$name => $doc.trim_ascii()),+ }
-            }
-
-            /// The permission with this word.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                Permission::ALL.iter().copied().find(|p| p.word() == word)
+                match self {
+                    $(Permission::$name => $doc.trim_ascii(),)+
+                    Permission::App(_) => "A right of the host's own.",
+                }
             }
 
             /// The word, such as `read:people`.
             #[must_use]
-            pub const fn word(self) -> &'static str {
-                match self { $(Permission::$name => $word),+ }
+            pub fn word(&self) -> &str {
+                match self {
+                    $(Permission::$name => $word,)+
+                    Permission::App(word) => word.word(),
+                }
+            }
+
+            /// Its bit in a set; none for a host's.
+            const fn bit(self) -> Option<u64> {
+                match self {
+                    $(Permission::$name => Some(1 << Place::$name as u64),)+
+                    Permission::App(_) => None,
+                }
             }
         }
     };
@@ -92,71 +118,41 @@ permissions! {
     OwnOrganization = "own:organization",
 }
 
+impl Permission {
+    /// The permission with this word: one of NeonHub's, or a host's.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let base = Permission::ALL.iter().copied().find(|p| p.word() == word);
+        base.or_else(|| AppPermission::parse(word).map(Permission::App))
+    }
+
+    /// A right of the host's own, for the needs of its operations. The host declares the word with
+    /// [`HubBuilder::permission`](crate::HubBuilder::permission).
+    ///
+    /// ```
+    /// use neonhub_core::Permission;
+    ///
+    /// const NEEDS: &[Permission] = &[Permission::app("app:orders.refund")];
+    /// assert_eq!(NEEDS[0].word(), "app:orders.refund");
+    /// ```
+    ///
+    /// # Panics
+    /// For a word of another shape than [`AppPermission`] has; in a constant the program does not compile then. What
+    /// comes from outside goes through [`Permission::from_word`].
+    #[must_use]
+    pub const fn app(word: &str) -> Self {
+        let parsed = AppPermission::parse(word);
+        assert!(parsed.is_some(), "expected app: and words of a-z, 0-9 and _ with dots between them");
+        match parsed {
+            Some(word) => Permission::App(word),
+            None => unreachable!(),
+        }
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
-    }
-}
-
-/// A set of permissions.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct PermissionSet(u64);
-
-impl PermissionSet {
-    /// No rights.
-    pub const NONE: PermissionSet = PermissionSet(0);
-
-    /// The set of these words.
-    #[must_use]
-    pub const fn of(words: &[Permission]) -> Self {
-        let mut bits = 0;
-        let mut rest = words;
-        while let [first, tail @ ..] = rest {
-            bits |= 1 << *first as u64;
-            rest = tail;
-        }
-        PermissionSet(bits)
-    }
-
-    /// Every right.
-    #[must_use]
-    pub const fn all() -> Self {
-        PermissionSet::of(Permission::ALL)
-    }
-
-    /// True when `word` is in the set.
-    #[must_use]
-    pub const fn has(self, word: Permission) -> bool {
-        self.0 & (1 << word as u64) != 0
-    }
-
-    /// True when every word of `other` is in the set.
-    #[must_use]
-    pub const fn covers(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// What both sets hold.
-    #[must_use]
-    pub const fn intersection(self, other: Self) -> Self {
-        PermissionSet(self.0 & other.0)
-    }
-
-    /// This set without `other`.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        PermissionSet(self.0 & !other.0)
-    }
-
-    /// The words, in catalogue order.
-    pub fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL.iter().copied().filter(move |p| self.has(*p))
-    }
-}
-
-impl fmt::Debug for PermissionSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(Permission::word)).finish()
     }
 }
 
@@ -195,13 +191,13 @@ impl Role {
         Role::ALL.iter().copied().find(|r| r.word() == word)
     }
 
-    /// What the role may do.
+    /// What the role may do. Owners and admins hold the words of the host too, the others only by a custom role.
     #[must_use]
-    pub const fn permissions(self) -> PermissionSet {
+    pub fn permissions(self) -> PermissionSet {
         use Permission as P;
         match self {
             Role::Owner => PermissionSet::all(),
-            Role::Admin => PermissionSet::all().without(PermissionSet::of(&[P::OwnOrganization])),
+            Role::Admin => PermissionSet::all().without(&PermissionSet::of(&[P::OwnOrganization])),
             Role::Member => PermissionSet::of(&[
                 P::ReadContent,
                 P::WriteContent,
@@ -222,7 +218,7 @@ impl Role {
 /// What no agent ever holds, whatever its principal may do.
 pub const NEVER_AGENT: PermissionSet = {
     use Permission as P;
-    PermissionSet::of(&[
+    PermissionSet::base(&[
         P::DeletePeople,
         P::ExportPeople,
         P::ManageTeam,
@@ -236,18 +232,3 @@ pub const NEVER_AGENT: PermissionSet = {
         P::OwnOrganization,
     ])
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn roles_nest() {
-        let all: Vec<_> = Role::ALL.iter().map(|r| r.permissions()).collect();
-        for pair in all.windows(2) {
-            assert_eq!(pair[0].intersection(pair[1]), pair[1], "a lower role holds nothing more");
-        }
-        assert!(!Role::Admin.permissions().has(Permission::OwnOrganization));
-        assert!(!Role::Viewer.permissions().has(Permission::ReadPii));
-    }
-}

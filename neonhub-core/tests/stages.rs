@@ -318,13 +318,34 @@ async fn workspaces_of_strangers_are_not_told_of() {
     let slug = theirs["slug"].as_str().unwrap();
     assert!(slug.starts_with("second-") && slug.len() == 15, "{slug}");
     let slugs = |list: Value| -> Vec<String> {
-        list.as_array().unwrap().iter().map(|w| w["slug"].as_str().unwrap().to_owned()).collect()
+        list["items"].as_array().unwrap().iter().map(|w| w["slug"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(slugs(call(&cx, "workspaces.list", json!({})).await.unwrap()), ["default", "second"]);
     assert_eq!(slugs(call(&stranger, "workspaces.list", json!({})).await.unwrap()), ["other", slug]);
     call(&cx, "members.invite", json!({ "user": "ada", "role": "viewer" })).await.unwrap();
     let ada = cx.hub().member("default", "ada").await.unwrap();
     assert_eq!(slugs(call(&ada, "workspaces.list", json!({})).await.unwrap()), ["default"]);
+    // Page by page, with lines of strangers in between.
+    for n in 0..4 {
+        cx.hub().create_workspace(&format!("near-{n}")).await.unwrap();
+        call(&cx, "workspaces.create", json!({ "slug": format!("shop-{n}") })).await.unwrap();
+    }
+    let (mut seen, mut cursor) = (Vec::new(), Value::Null);
+    loop {
+        let input = json!({ "limit": 2, "cursor": cursor });
+        let page = call(&cx, "workspaces.list", input).await.unwrap();
+        cursor = page["next"].clone();
+        let page = slugs(page);
+        assert_eq!(page.len(), 2, "no page is short");
+        seen.extend(page);
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["default", "second", "shop-0", "shop-1", "shop-2", "shop-3"]);
+    let next = call(&cx, "workspaces.list", json!({ "limit": 1 })).await.unwrap()["next"].clone();
+    let error = call(&stranger, "workspaces.list", json!({ "cursor": next })).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "a cursor serves its own workspace alone");
 }
 
 #[tokio::test]

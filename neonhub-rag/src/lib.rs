@@ -36,6 +36,7 @@ pub mod hybrid;
 mod index;
 mod language;
 mod memory;
+mod person;
 mod space;
 mod vector;
 
@@ -67,6 +68,7 @@ pub use memory::{
     MemoryId, MemoryKind, MemoryState, MemorySubject, RememberedAs, RetractMemory, SearchMemory, SourceLabel,
     SubjectKind,
 };
+pub use person::{PersonAsk, PersonSource, PersonStanding, Persons};
 pub use space::{
     AiEmbed, AiVectors, CATALOGUE, ChunkRecord, CompactKnowledge, CreateDataset, CreateSpace, Dataset,
     DatasetId, DatasetKind, DeleteDataset, DeleteDocument, DiffPassage, DiffVersions, Distance, Document,

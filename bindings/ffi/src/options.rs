@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neonhub::knowledge::{EmbedderConfig, Knowledge};
+use neonhub::registry::RunRoom;
 use neonhub_core::llm::{ProviderConfig, Router};
 use neonhub_core::op::CallOptions;
 use neonhub_core::{CancelToken, Error, Hub, HubBuilder, ManualClock, Result, Timestamp};
@@ -36,6 +37,8 @@ pub struct OpenOptions {
     /// Tokens of the context that conversations are to fit into: a job summarises one that fills three quarters of it,
     /// with the model of the hub. 400 to 2 000 000; 0: no job does. Default: 8 000.
     pub summary_tokens: Option<u32>,
+    /// How many runs of agents work and wait at a time in a workspace. Default: 8 and 1 024, for at most 10 min.
+    pub runs: Option<RunRoom>,
     /// Fixes all chance, for tests and repeatable runs. Below 2^53.
     pub seed: Option<u64>,
     /// Stops the clock at this RFC 3339 instant, for tests and repeatable runs.
@@ -111,6 +114,10 @@ impl OpenOptions {
         if !self.models.is_empty() {
             builder = builder.service(Arc::new(Router::from_configs(self.models.clone())?));
         }
+        if let Some(room) = self.runs {
+            room.check("hub.open")?;
+            builder = builder.service(Arc::new(room));
+        }
         if !self.web.is_empty() {
             builder = self.with_web(builder)?;
         }
@@ -166,6 +173,23 @@ mod tests {
         assert_eq!(knowledge(0).unwrap().summary_tokens(), None);
         assert_eq!(OpenOptions::default().knowledge().unwrap().summary_tokens(), Some(8_000));
         assert_eq!(knowledge(5).unwrap_err().field_faults()[0].field, "summary_tokens");
+    }
+
+    #[test]
+    fn the_room_for_runs_and_calls_of_models_is_a_setting() {
+        let apply = |map| OpenOptions::parse(map)?.apply(neonhub_core::Hub::builder()).map(drop);
+        let model = |more: Value| {
+            let mut model = json!({ "provider": "near", "base_url": "http://near.test/v1", "model": "m" });
+            model.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({ "models": [model], "runs": { "at_once": 4, "queue": 10 } })
+        };
+        let field = |map| apply(map).unwrap_err().field_faults()[0].field.clone();
+        assert_eq!(field(json!({ "runs": { "at_once": 0 } })), "at_once");
+        assert_eq!(field(model(json!({ "concurrency": 0 }))), "concurrency");
+        assert!(OpenOptions::parse(json!({ "runs": { "places": 4 } })).is_err());
+        if cfg!(feature = "http") {
+            apply(model(json!({ "concurrency": 4, "queue": 100, "queue_ms": 5_000 }))).unwrap();
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ export interface OpenOptions {
    * the model of the hub. 0: no job does. Default: 8000.
    */
   summaryTokens?: number | undefined;
+  /** How many runs of agents work and wait at a time in a workspace. */
+  runs?: RunSettings | undefined;
   /** Hosts whose pages `knowledge.ingestUrl` may fetch: names, `*.name`, or `*`. */
   web?: string[] | undefined;
   /** Fixes all chance, for tests and repeatable runs. Below 2^53. */
@@ -57,6 +59,22 @@ export interface ProviderSettings {
   firstByteMs?: number | undefined;
   idleMs?: number | undefined;
   totalMs?: number | undefined;
+  /** Calls at a time, of all its models together. Default: 16. */
+  concurrency?: number | undefined;
+  /** Calls that may wait for a place; one more is refused (`no_place`). Default: 1024. */
+  queue?: number | undefined;
+  /** Longest wait for a place, in milliseconds. Default: 600000. */
+  queueMs?: number | undefined;
+}
+
+/** The room for runs of agents in a workspace. */
+export interface RunSettings {
+  /** Runs that work at a time. Default: 8. */
+  atOnce?: number | undefined;
+  /** Runs that may wait for a place; one more is refused (`no_place`). Default: 1024. */
+  queue?: number | undefined;
+  /** Longest wait for a place, in milliseconds. Default: 600000. */
+  queueMs?: number | undefined;
 }
 
 /** A sentence encoder from a `folder`, or an `endpoint` (with its `dims` where the core does not know them). */

@@ -6,6 +6,7 @@
 
 pub mod channel;
 mod ids;
+mod knowledge;
 pub mod model;
 pub mod ops;
 pub mod rules;
@@ -13,6 +14,8 @@ pub mod scope;
 pub mod status;
 pub mod suppression;
 pub mod token;
+
+use std::sync::Arc;
 
 use neonhub_core::HubBuilder;
 use neonhub_core::op::{Entry, entry};
@@ -59,7 +62,9 @@ static SEALED: &[SealedColumn] = &[
     SealedColumn::of::<ops::SigningKeyRecord>("signing_key", "secret"),
 ];
 
-/// Adds consent to a hub. Needs [`crate::people::install`] beside it.
+/// Adds consent to a hub; what knowledge uses about people hangs on it from then on. Needs [`crate::people::install`]
+/// beside it.
 pub fn install(builder: HubBuilder) -> HubBuilder {
-    builder.operations(CATALOGUE).kinds(KINDS).sealed(SEALED)
+    let ledger = Arc::new(neonhub_rag::Persons::of(knowledge::LedgerSource));
+    builder.operations(CATALOGUE).kinds(KINDS).sealed(SEALED).service(ledger)
 }

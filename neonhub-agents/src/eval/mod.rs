@@ -14,6 +14,7 @@ mod grade;
 mod judge;
 mod model;
 mod promote;
+mod promote_run;
 mod replay;
 mod run;
 mod security;
@@ -36,6 +37,7 @@ pub use model::{
     Snapshot,
 };
 pub use promote::PromoteRun;
+pub use promote_run::PromoteToEval;
 pub use run::{GetEvalRun, RunEvals};
 pub use security::PutSecuritySet;
 pub use set::{GetEvalSet, ListEvalSets, PutEvalSet};
@@ -49,6 +51,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<GetEvalSet>(),
     entry::<ListEvalSets>(),
     entry::<PromoteRun>(),
+    entry::<PromoteToEval>(),
     entry::<RunEvals>(),
     entry::<GetEvalRun>(),
     entry::<CompareEvals>(),

@@ -9,12 +9,16 @@ use neonhub_core::{Error, ErrorKind, Result, Retry, Scope};
 use serde_json::Value;
 
 use super::drive::drive_any;
-use crate::registry::{Addressed, Terms, start_run};
+use crate::registry::{Addressed, BREAKER, Terms, start_run};
 
 /// Rows read at once.
 const PAGE: usize = 500;
 /// The longest wait for admission. A rate of runs lets the next one in within a minute; a quota of a day does not.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long another process may take to notice that its run is to be cancelled.
+// Ours: it looks with every commit it hears of, so this is for a machine under load.
+const NOTICE: Duration = Duration::from_secs(5);
 
 /// What one child is asked.
 #[derive(Debug)]
@@ -26,13 +30,25 @@ pub(super) struct Errand<'a> {
     pub(super) terms: Terms,
 }
 
-/// Starts the run, or finds it; waits while the agent has had its runs of this minute.
+/// The longest wait for an agent whose breaker is open: that is 10 s, and a trial besides. A step of it.
+const SHUT: Duration = Duration::from_secs(15);
+const STEP: Duration = Duration::from_millis(500);
+
+/// Starts the run, or finds it; waits while the agent has had its runs of this minute, and a while for one whose breaker
+/// is open and which nobody stands in for.
 pub(super) async fn begin(cx: &Scope, operation: &'static str, errand: &Errand<'_>) -> Result<AgentRun> {
     let Errand { asked, input, key, terms } = errand;
+    let mut waited = Duration::ZERO;
     loop {
         let new = NewRun::new((*input).clone()).key(*key);
         let refused = match start_run(cx, operation, asked, new, terms).await {
             Err(error) if error.kind() == ErrorKind::RateLimited => error,
+            Err(error) if error.code() == BREAKER && waited < SHUT => {
+                let wait = if let Retry::After(wait) = error.retry() { wait.min(STEP) } else { STEP };
+                cx.sleep(wait).await?;
+                waited += wait.max(Duration::from_millis(1));
+                continue;
+            }
             other => return other,
         };
         match refused.retry() {
@@ -77,22 +93,51 @@ pub(super) async fn cancel(cx: &Scope, run: &str) -> Result<()> {
             // Who works on it notices, and what it leaves behind here ends here.
             match drive_any(&cx, &id).await {
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) if error.kind() == ErrorKind::Conflict => settled(&cx, &id).await?,
                 Err(error) => return Err(error),
             }
         }
-        let mut query = Query::index("parent").prefix(Key::text(&id)).limit(PAGE);
-        loop {
-            let rows = cx.query::<AgentRun>(&query).await?;
-            todo.extend(rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id.clone()));
-            match rows.last().filter(|_| rows.len() == PAGE) {
-                Some(last) => {
-                    let key = last.keys().pop().flatten().unwrap_or_default();
-                    query = query.after(key, last.id.clone());
-                }
-                None => break,
-            }
-        }
+        // Looked for after its end: until then it may start more of them.
+        todo.extend(below(&cx, &id).await?);
     }
     Ok(())
+}
+
+/// Cancels what is below a run that was cancelled itself.
+pub(super) async fn cancel_below(cx: &Scope, run: &str) -> Result<()> {
+    for child in below(cx, run).await? {
+        Box::pin(cancel(cx, &child)).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a run that another process works on is at its end, or for as long as that may take to notice.
+async fn settled(cx: &Scope, run: &str) -> Result<()> {
+    let mut feed = cx.store().watch();
+    let ends = async {
+        loop {
+            if cx.need::<AgentRun>(run).await?.status.is_final() || feed.changed().await.is_err() {
+                return Ok::<(), Error>(());
+            }
+        }
+    };
+    // Another process is another clock: this is the machine's time.
+    tokio::time::timeout(NOTICE, ends).await.unwrap_or(Ok(()))
+}
+
+/// The runs right below one that are not at their end.
+async fn below(cx: &Scope, run: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut query = Query::index("parent").prefix(Key::text(run)).limit(PAGE);
+    loop {
+        let rows = cx.query::<AgentRun>(&query).await?;
+        found.extend(rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id.clone()));
+        match rows.last().filter(|_| rows.len() == PAGE) {
+            Some(last) => {
+                let key = last.keys().pop().flatten().unwrap_or_default();
+                query = query.after(key, last.id.clone());
+            }
+            None => return Ok(found),
+        }
+    }
 }

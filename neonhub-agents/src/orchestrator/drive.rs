@@ -4,31 +4,45 @@ use futures_util::future::BoxFuture;
 use neonhub_core::run::{AgentRun, Driver, RunStatus, RunView};
 use neonhub_core::{ErrorKind, PermissionSet, Result, Scope};
 
-use super::child::is_held;
+use super::child::{cancel_below, is_held};
 use super::program::{AGENT, CONTROL, Conductor};
 use super::state::{NodeState, PlanState};
+use super::team::{self, Teamwork};
 use super::tell::{PlanCommand, TellPlan};
 
 /// Goes on with a run of an agent or of a plan.
 pub(crate) fn drive_any<'a>(cx: &'a Scope, run: &'a str) -> BoxFuture<'a, Result<RunView>> {
     Box::pin(async move {
         let row = cx.need::<AgentRun>(run).await?.body;
-        if row.agent == AGENT && row.spec.is_none() {
-            return drive(cx, run).await;
+        match row.agent.as_str() {
+            AGENT if row.spec.is_none() => return drive(cx, run).await,
+            team::SUPERVISE => return drive_team(cx, run, team::Supervisor).await,
+            team::DEBATE => return drive_team(cx, run, team::Debater).await,
+            _ => {}
         }
         crate::registry::drive_run(cx, run).await
     })
 }
 
-/// Goes on with a plan until it ends, or waits for somebody. What a node waited for and is there wakes the plan.
+/// Goes on with a plan until it ends, or waits for somebody.
 pub(super) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
+    drive_team(cx, run, Conductor).await
+}
+
+/// Goes on with a plan or a team until it ends, or waits for somebody. What an errand waited for and is there wakes it.
+async fn drive_team<P: Teamwork + Copy>(cx: &Scope, run: &str, program: P) -> Result<RunView> {
     loop {
-        let view = Driver::new(Conductor).drive(cx, run).await?;
+        let view = Driver::new(program).drive(cx, run).await?;
+        if view.run.status == RunStatus::Cancelled {
+            // What was under way when the plan was cut off is held here, so it ends here.
+            cancel_below(&cx.outside(), run).await?;
+        }
         let Some(wait) = wait_of(&view.run).map(str::to_owned) else { return Ok(view) };
         if view.run.signals.contains_key(&wait) {
             continue;
         }
-        let nodes = moved(cx, run).await?;
+        let state = Driver::new(program).state(cx, run).await?.program;
+        let nodes = moved(cx, program.agent(), run, &program.waiting(&state)).await?;
         if nodes.is_empty() {
             return Ok(view);
         }
@@ -38,6 +52,14 @@ pub(super) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
             Err(error) if error.code() == "node_state" => {}
             other => other?,
         }
+    }
+}
+
+impl Teamwork for Conductor {
+    fn waiting(&self, state: &PlanState) -> Vec<(String, String)> {
+        let waiting = state.of_state(NodeState::Waiting).into_iter();
+        let both = waiting.filter_map(|i| state.plan.nodes.get(i).zip(state.nodes.get(i)));
+        both.filter_map(|(node, record)| Some((node.id.clone(), record.run.clone()?))).collect()
     }
 }
 
@@ -52,14 +74,11 @@ pub(super) async fn state(cx: &Scope, run: &str) -> Result<PlanState> {
     Ok(Driver::new(Conductor).state(cx, run).await?.program)
 }
 
-/// Drives the runs of nodes that wait; gives the nodes whose runs are at their end, or cannot go on.
-async fn moved(cx: &Scope, run: &str) -> Result<Vec<String>> {
-    let state = state(cx, run).await?;
-    let agent = cx.outside().for_agent(AGENT, run, PermissionSet::all());
+/// Drives the runs of errands that wait; gives the errands whose runs are at their end, or cannot go on.
+async fn moved(cx: &Scope, name: &str, run: &str, waiting: &[(String, String)]) -> Result<Vec<String>> {
+    let agent = cx.outside().for_agent(name, run, PermissionSet::all());
     let mut moved = Vec::new();
-    for i in state.of_state(NodeState::Waiting) {
-        let Some((node, record)) = state.plan.nodes.get(i).zip(state.nodes.get(i)) else { continue };
-        let Some(child) = record.run.as_deref() else { continue };
+    for (id, child) in waiting {
         let row = cx.need::<AgentRun>(child).await?.body;
         if stands_still(cx, &row) {
             continue;
@@ -72,7 +91,7 @@ async fn moved(cx: &Scope, run: &str) -> Result<Vec<String>> {
                 Err(error) => !is_held(&error) && !error.is_retryable(),
             };
         if has_moved {
-            moved.push(node.id.clone());
+            moved.push(id.clone());
         }
     }
     Ok(moved)

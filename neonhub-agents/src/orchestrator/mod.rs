@@ -4,6 +4,7 @@
 //! what happens when a node fails. [`RunPlan`] makes it a run of its own whose log says which node is where; each
 //! node is a child run. Nodes that are ready begin together, up to eight at once, and their results are taken in the
 //! order of the plan, so that timing changes nothing. A killed process goes on with the nodes that are not finished.
+//! Without a plan, [`Supervise`] has a supervisor pick who is asked next, and [`Debate`] has drafts criticised and judged.
 
 mod build;
 mod child;
@@ -19,6 +20,7 @@ mod program;
 mod reference;
 mod route;
 mod state;
+mod team;
 mod tell;
 mod types;
 mod validate;
@@ -37,8 +39,10 @@ pub use model::{AgentPlan, NodeFailure, NodeJoin, PlanNode, PlanTotals, Undo};
 pub use ops_mend::{CancelPlan, RetryNode, SkipNode};
 pub use ops_plan::{MadePlan, MakePlan, PlanEffect, PlanFault, SimulatePlan, Simulated};
 pub use ops_run::{NodeView, PlanStatus, PlanView, RunPlan};
+pub(crate) use program::AGENT;
 pub use route::{RouteChoice, RouteIntent, Routed};
 pub use state::NodeState;
+pub use team::{Debate, Member, ResolveTeam, Supervise};
 pub use tell::{PlanCommand, TellPlan};
 pub use wave::RunWave;
 
@@ -55,6 +59,9 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<RunWave>(),
     entry::<HandOff>(),
     entry::<TellPlan>(),
+    entry::<Supervise>(),
+    entry::<Debate>(),
+    entry::<ResolveTeam>(),
 ];
 
 /// Adds the orchestrator to a hub.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::registry::Directory;
+use crate::registry::{Directory, is_away, stand_in};
 
 /// From here on an intent is chosen.
 // Rule of agents, section 6: 0.55.
@@ -24,7 +24,7 @@ const STOP: &[&str] = &[
 /// Finds the agent and the intent for words of a person, or for the name of an intent.
 ///
 /// Words are compared with what each intent says it does and with its examples, rarer words counting more; no model is
-/// asked. What is told of confidence is the share of the request's known words that the intent knows.
+/// asked. For an agent that is away the one it names to stand in is given. What is told of confidence is the share of the request's known words that the intent knows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RouteIntent {
@@ -59,6 +59,9 @@ pub struct Routed {
     pub confidence: f64,
     /// The next three, best first.
     pub alternatives: Vec<RouteChoice>,
+    /// The agent that is meant, when it is away and `agent` stands in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
 }
 
 impl Operation for RouteIntent {
@@ -83,11 +86,19 @@ impl Operation for RouteIntent {
                 (asked.address(), 1.0, Vec::new())
             }
         };
-        let asked = directory.address(cx.hub(), Self::NAME, None, Some(&address), None)?;
+        let mut asked = directory.address(cx.hub(), Self::NAME, None, Some(&address), None)?;
+        let mut instead_of = None;
+        if is_away(cx, &asked.spec.name).await?
+            && let Some(Ok(other)) = stand_in(cx, Self::NAME, &directory, &asked)
+            && !is_away(cx, &other.spec.name).await?
+        {
+            instead_of = Some(std::mem::replace(&mut asked, other).spec.name);
+        }
         if let Some(input) = &self.input {
             asked.check(cx.hub(), Self::NAME, input)?;
         }
-        Ok(Routed { agent: asked.spec.name, intent: asked.intent.name, confidence, alternatives })
+        let (agent, intent) = (asked.spec.name, asked.intent.name);
+        Ok(Routed { agent, intent, confidence, alternatives, instead_of })
     }
 
     fn examples() -> Vec<Self> {

@@ -14,7 +14,7 @@ use super::child::{self, Errand};
 use super::drive::drive_any;
 use super::program::UNDO;
 use super::state::NodeResult;
-use crate::registry::{Directory, FollowRun, Terms, by_key};
+use crate::registry::{Directory, FollowRun, NODE_KEY, Terms, by_key, is_away_error};
 
 /// Pause before the second try of a node; the third waits twice as long.
 // Rule of agents, section 7: 75 ms.
@@ -90,7 +90,7 @@ async fn one(
     node: &WaveNode,
     terms: Terms,
 ) -> Result<NodeResult> {
-    let key = format!("plan:{root}:{}:{}", node.id, node.tries);
+    let key = format!("{NODE_KEY}{root}:{}:{}", node.id, node.tries);
     // A run that has begun ends as it began, whatever became of its agent.
     let begun = match by_key(cx, &node.agent, &key).await? {
         Some(run) => Ok(run),
@@ -149,7 +149,8 @@ async fn begin(
 
 /// True when a start has failed in a way that says nothing of the node.
 fn is_open(error: &Error) -> bool {
-    error.kind() == ErrorKind::Cancelled || error.is_retryable() && error.kind() != ErrorKind::RateLimited
+    let is_answer = error.kind() == ErrorKind::RateLimited || is_away_error(error);
+    error.kind() == ErrorKind::Cancelled || error.is_retryable() && !is_answer
 }
 
 fn ended(node: &WaveNode, run: Option<String>, failure: Failure) -> NodeResult {

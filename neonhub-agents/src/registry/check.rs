@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::address::Addressed;
 use super::directory::Directory;
+use super::instruct;
 use super::model::{AgentSpec, IntentSpec};
 
 /// Most intents, tools and other words of one agent.
@@ -69,6 +70,8 @@ pub(super) fn shape(spec: &AgentSpec, faults: &mut Faults) {
             faults.check(seen.insert(word), format!("{field}[{i}]"), "expected each name once");
         }
     }
+    let is_other = spec.fallback.as_ref().is_none_or(|name| is_name(name) && *name != spec.name);
+    faults.check(is_other, "fallback", "expected the name of another agent");
     let never: Vec<&str> =
         spec.permissions.iter().filter(|word| NEVER_AGENT.has(**word)).map(|word| word.word()).collect();
     faults.check(never.is_empty(), "permissions", format!("no agent may hold {}", never.join(", ")));
@@ -103,6 +106,7 @@ pub(super) fn shape(spec: &AgentSpec, faults: &mut Faults) {
             }
         }
     }
+    instruct::shape(spec, faults);
     if let Some(prompt) = &spec.instructions
         && let Err(error) = prompt.check()
     {
@@ -120,6 +124,9 @@ fn is_tool(operation: &str) -> bool {
 /// Faults against what this program and workspace hold: every missing tool, prompt, operation and agent by name.
 pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults: &mut Faults) {
     let hub = cx.hub();
+    for (i, word) in spec.permissions.iter().enumerate() {
+        hub.check_declared(faults, &format!("permissions[{i}]"), *word);
+    }
     // Whether an agent is whole does not hang on the rights of whoever looks.
     let mut known: BTreeSet<String> = tool::visible(cx).into_iter().map(|info| info.name).collect();
     let operations = hub.operations().filter(|entry| !entry.internal && !entry.host_only);
@@ -139,6 +146,16 @@ pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults:
                 format!("no agent has the intent {address:?}, close are {near}"),
             );
         }
+    }
+    if let Some(name) = &spec.fallback {
+        let other = directory.current().find(|other| other.name == *name);
+        let shares = other.is_some_and(|o| spec.intents.iter().any(|i| o.intent(&i.name).is_some()));
+        let known = directory.current().map(|other| other.name.as_str());
+        let why = match other {
+            Some(_) => "expected an agent with an intent of the same name".to_owned(),
+            None => format!("there is no agent {name:?}, close are {}", closest(name, known).join(", ")),
+        };
+        faults.check(shares, "fallback", why);
     }
     for (i, intent) in spec.intents.iter().enumerate() {
         intent_parts(hub, spec, intent, &format!("intents[{i}]"), faults);
@@ -170,7 +187,8 @@ pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults:
 fn intent_parts(hub: &Hub, spec: &AgentSpec, intent: &IntentSpec, at: &str, faults: &mut Faults) {
     let Some(operation) = &intent.operation else {
         let why = "an intent without an operation is done by a model: give the agent instructions";
-        faults.check(spec.instructions.is_some(), format!("{at}.operation"), why);
+        let is_told = spec.instructions.is_some() || spec.prompt.is_some();
+        faults.check(is_told, format!("{at}.operation"), why);
         faults.check(
             intent.fixed.is_empty(),
             format!("{at}.fixed"),

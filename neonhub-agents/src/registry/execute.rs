@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::directory::Directory;
 use super::job::FollowRun;
+use super::room;
 use super::start::{self, Terms};
 
 /// Longest time a run may be given: a day.
@@ -31,7 +32,9 @@ pub enum ExecuteMode {
 /// when one agent has it.
 ///
 /// The input is checked against the schema of the intent first; what does not fit makes no run. The agent acts with
-/// the rights that both it and the caller have. A run that waits for a person goes on by itself once workers run. A
+/// the rights that both it and the caller have. At most eight runs of a workspace work at a time, others wait. What fails
+/// before it has changed anything is tried three times. While an agent is away, by its checks or because its runs failed
+/// three times in a row, the agent it names in `fallback` stands in; the answer says which agent it was. A run that waits for a person goes on by itself once workers run. A
 /// failure of the run is no error: it stands in the answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -161,6 +164,9 @@ impl Operation for ExecuteAgent {
         "ambiguous_intent",
         "agent_disabled",
         "agent_quota",
+        "agent_unavailable",
+        "breaker_open",
+        "no_place",
         "idempotency_mismatch",
         "too_deep",
         "loop_detected",
@@ -182,9 +188,14 @@ impl Operation for ExecuteAgent {
             new = new.person(id);
         }
         let terms = Terms { budget: self.budget, wall_ms: self.deadline_ms, ..Terms::of_caller(cx).await? };
+        // Who finds no room leaves no run behind.
+        let place = match self.mode {
+            ExecuteMode::Sync => room::take(cx, room::caller(cx)).await?,
+            ExecuteMode::Start => None,
+        };
         let run = start::start(cx, Self::NAME, &asked, new, &terms).await?;
         let view = match self.mode {
-            ExecuteMode::Sync => start::drive(cx, &run.id).await?,
+            ExecuteMode::Sync => start::drive_in(cx, &run.id, place).await?,
             ExecuteMode::Start => RunView { run, input: Value::Null, output: Value::Null },
         };
         if !view.run.status.is_final() {

@@ -35,6 +35,10 @@ impl Agent for Face {
         self.spec.intents.iter().map(|intent| intent.name.as_str()).collect()
     }
 
+    fn stands_in(&self) -> bool {
+        true
+    }
+
     async fn health(&self, cx: &Scope) -> Result<Status> {
         let directory = Directory::load(cx).await?;
         let agent = directory.0.get(&self.spec.name);

@@ -1,20 +1,26 @@
 //! How agents are: whether their parts are there, and what a probe answers.
 
-use neonhub_core::health::Status;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use neonhub_core::health::{Health, HealthSource, Status};
 use neonhub_core::op::{CallOptions, Effect, Operation};
 use neonhub_core::{Faults, Permission, PermissionSet, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::Addressed;
-use super::check;
 use super::directory::Directory;
 use super::model::AgentSpec;
+use super::{builtin, check, guard, instruct};
 
 /// Looks at an agent: its tools, operations and handoffs, then the probe if it has one.
 pub(super) async fn look(cx: &Scope, directory: &Directory, spec: &AgentSpec) -> Status {
     let mut faults = Faults::new();
     check::parts(cx, directory, spec, &mut faults);
+    if let Err(error) = instruct::check(cx, spec, &mut faults).await {
+        return Status::Unhealthy { why: format!("its prompt cannot be read: {}", error.code()) };
+    }
     if let Err(error) = faults.into_result("agents.health") {
         return Status::Unhealthy { why: error.message().to_owned() };
     }
@@ -38,6 +44,41 @@ async fn probe(cx: &Scope, spec: &AgentSpec) -> Result<()> {
     agent.call_by_name(operation, asked.joined(&probe.input), CallOptions::new()).await.map(drop)
 }
 
+/// The agents that a workspace added; the built-in ones are parts of the hub.
+#[derive(Debug)]
+pub(super) struct OwnAgents;
+
+#[async_trait]
+impl HealthSource for OwnAgents {
+    async fn checks(&self, cx: &Scope) -> Result<Vec<Arc<dyn Health>>> {
+        let directory = Arc::new(Directory::load(cx).await?);
+        let own = directory.current().filter(|spec| builtin::find(&spec.name).is_none());
+        let check = |spec: &AgentSpec| {
+            let (directory, spec) = (Arc::clone(&directory), spec.clone());
+            Arc::new(OwnAgent { directory, spec }) as Arc<dyn Health>
+        };
+        Ok(own.map(check).collect())
+    }
+}
+
+/// An agent of one workspace.
+#[derive(Debug)]
+struct OwnAgent {
+    directory: Arc<Directory>,
+    spec: AgentSpec,
+}
+
+#[async_trait]
+impl Health for OwnAgent {
+    fn subject(&self) -> String {
+        format!("agent:{}", self.spec.name)
+    }
+
+    async fn check(&self, cx: &Scope) -> Result<Status> {
+        Ok(look(cx, &self.directory, &self.spec).await)
+    }
+}
+
 /// How one agent is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentCheck {
@@ -48,7 +89,7 @@ pub struct AgentCheck {
     /// How it is now.
     #[serde(flatten)]
     pub status: Status,
-    /// True when it failed three checks in a row: schedules start no run of it until it is well.
+    /// True while nothing starts it: it failed three checks in a row, or its circuit breaker is open.
     pub is_unavailable: bool,
 }
 
@@ -80,7 +121,7 @@ impl Operation for CheckAgents {
                 agent: spec.name.clone(),
                 version: spec.version.clone(),
                 status: look(cx, &directory, spec).await,
-                is_unavailable: cx.hub().is_unavailable(cx, &format!("agent:{}", spec.name)).await?,
+                is_unavailable: guard::is_away(cx, &spec.name).await?,
             });
         }
         Ok(found)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use neonhub_core::job::{Handler, Job, JobSpec, JobType, Outcome, job_type};
 use neonhub_core::op::{Effect, Operation};
+use neonhub_core::resilience::NO_PLACE;
 use neonhub_core::run::AgentRun;
 use neonhub_core::store::{Expected, Record};
 use neonhub_core::{Error, ErrorKind, Permission, PermissionSet, Result, Retry, Scope};
@@ -63,14 +64,17 @@ impl Operation for FollowRun {
 
     async fn run(self, cx: &Scope) -> Result<()> {
         cx.need::<AgentRun>(&self.run).await?;
-        let held = cx.permissions();
         if cx.get::<RunRights>(&self.run).await?.is_none() {
-            let rights = Permission::ALL.iter().copied().filter(|word| held.has(*word)).collect();
-            cx.put(&RunRights { id: self.run.clone(), rights }, Expected::Absent)?;
+            let rights = RunRights { id: self.run.clone(), rights: cx.permission_words() };
+            cx.put(&rights, Expected::Absent)?;
         }
-        let spec = JobSpec::new(QUEUE, "follow", json!({ "run": self.run })).dedupe(&self.run);
-        cx.submit(spec).await.map(drop)
+        cx.submit(follow_job(&self.run)).await.map(drop)
     }
+}
+
+/// The job that drives a run; one at a time for each run.
+pub(super) fn follow_job(run: &str) -> JobSpec {
+    JobSpec::new(QUEUE, "follow", json!({ "run": run })).dedupe(run)
 }
 
 /// Works the queue.
@@ -119,6 +123,8 @@ async fn follow(cx: &Scope, job: &Job) -> Result<Outcome> {
             Ok(Outcome::Later(cx.now().plus(wait)))
         }
         Err(error) if error.kind() == ErrorKind::Cancelled => Ok(Outcome::Later(cx.now())),
+        // Nothing was tried.
+        Err(error) if error.code() == NO_PLACE => Ok(Outcome::Later(cx.now().plus(LOOK))),
         Err(error) => Ok(Outcome::Failed(error)),
     }
 }

@@ -7,26 +7,33 @@
 //! cancelled and read like every other run.
 
 mod address;
+mod again;
 mod builtin;
 mod check;
+mod desk;
 mod directory;
 mod execute;
 mod face;
 mod fence;
+mod guard;
 mod health;
+mod instruct;
 mod job;
 mod judge;
 mod metrics;
 mod model;
 mod ops;
 mod ops_change;
+mod outcome;
 mod prepare;
+mod resume;
+mod room;
 mod start;
 mod turn;
 mod worker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -36,10 +43,13 @@ use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
 
 pub use address::Addressed;
+pub(crate) use again::NODE_KEY;
+pub use again::PauseRun;
 pub(crate) use check::{is_name, rank};
 pub(crate) use directory::{Directory, pinned};
 pub use execute::{ExecuteAgent, ExecuteMode, Executed};
 pub(crate) use fence::HAND_OFF;
+pub(crate) use guard::{BREAKER, is_away, is_away_error, stand_in};
 pub use health::{AgentCheck, CheckAgents};
 pub use job::{FollowRun, RunRights};
 pub(crate) use judge::{figures_of, texts_of};
@@ -52,7 +62,10 @@ pub use model::{
 };
 pub use ops::{AgentLine, AgentVersions, GetAgent, IntentLine, ListAgents};
 pub use ops_change::{ActivateAgent, DisableAgent, PutAgent};
+pub use outcome::{NoteOutcome, PromptUse};
 pub use prepare::PrepareRun;
+pub use resume::AdoptRun;
+pub use room::RunRoom;
 pub(crate) use start::{Rest, Terms, by_key, check_path, drive as drive_run, start as start_run};
 pub(crate) use worker::Worker;
 
@@ -69,14 +82,22 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ExecuteAgent>(),
     entry::<PrepareRun>(),
     entry::<FollowRun>(),
+    entry::<AdoptRun>(),
+    entry::<PauseRun>(),
+    entry::<NoteOutcome>(),
 ];
 
 /// The records of agents.
-pub static KINDS: &[Kind] = &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kind::of::<RunRights>()];
+pub static KINDS: &[Kind] =
+    &[Kind::of::<SpecRow>(), Kind::of::<Standing>(), Kind::of::<RunRights>(), Kind::of::<PromptUse>()];
 
 /// Adds the registry, its built-in agents and the queue that drives their runs to a hub.
 pub fn install(builder: HubBuilder) -> HubBuilder {
     let queue = Queue::declare(job::QUEUE).timeout(job::TIMEOUT).handler(Arc::new(job::RunHandler)).build();
     let builder = builder.operations(CATALOGUE).kinds(KINDS).queue(queue);
+    let builder = builder
+        .health_source(Arc::new(health::OwnAgents))
+        .health(Arc::new(resume::Stopped))
+        .recipe(Arc::new(resume::TakeUp));
     builtin::all().iter().fold(builder, |builder, spec| builder.agent(Arc::new(face::Face::new(spec))))
 }

@@ -157,6 +157,11 @@ pub struct AgentSpec {
     /// model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<Prompt>,
+    /// A prompt of the registry in the place of `instructions`: `name`, `name@label` or `name@3`. A run takes the version
+    /// that is meant when it begins, and counts for that version when it ends; a test that runs on the label chooses by
+    /// the person of the run, else by the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// Tools the model may call, by name.
     pub tools: Vec<String>,
     /// Intents of other agents that the model may have done, as `agent.intent`.
@@ -169,6 +174,10 @@ pub struct AgentSpec {
     pub budget: Option<Money>,
     /// Bounds of one run.
     pub limits: Limits,
+    /// The agent that stands in while this one is away: its intent of the same name is run instead, when the input fits it
+    /// and it does no more to the world. One step: who stands in has nobody stand in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// The rights it may use of those the caller has.
     pub permissions: Vec<Permission>,
     /// Knowledge spaces it may read, by name or id. Empty: any the caller may.

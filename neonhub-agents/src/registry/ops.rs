@@ -1,6 +1,8 @@
 //! Reading the agents of a workspace.
 
+use neonhub_core::health::HealthRecord;
 use neonhub_core::op::{Effect, Operation};
+use neonhub_core::resilience::BreakerState;
 use neonhub_core::run::EffectClass;
 use neonhub_core::{Error, ErrorKind, Permission, Result, Scope};
 use schemars::JsonSchema;
@@ -40,11 +42,40 @@ pub struct AgentLine {
     pub is_current: bool,
     /// True for the one that came with this release.
     pub is_builtin: bool,
+    /// True while nothing starts it: it failed its checks three times in a row, or its circuit breaker is open.
+    pub is_unavailable: bool,
+    /// What its last check found: `healthy`, `degraded` or `unhealthy`. Absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// Where its circuit breaker stands.
+    pub breaker: BreakerState,
+    /// The agent that stands in while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// What it can be asked for.
     pub intents: Vec<IntentLine>,
 }
 
-fn line(spec: &AgentSpec, is_current: bool) -> AgentLine {
+/// How an agent is, whichever version of it is meant.
+struct Shape {
+    is_unavailable: bool,
+    health: Option<String>,
+    breaker: BreakerState,
+}
+
+impl Shape {
+    async fn of(cx: &Scope, agent: &str) -> Result<Self> {
+        let subject = format!("agent:{agent}");
+        let breaker = cx.breaker_at(&subject).await?;
+        Ok(Shape {
+            is_unavailable: cx.hub().is_unavailable(cx, &subject).await? || breaker.refuses(cx.now()),
+            health: cx.get::<HealthRecord>(&subject).await?.map(|found| found.body.status),
+            breaker: breaker.state,
+        })
+    }
+}
+
+fn line(spec: &AgentSpec, is_current: bool, shape: Shape) -> AgentLine {
     let built_in = builtin::find(&spec.name).is_some_and(|own| own.version == spec.version);
     let intents = spec.intents.iter().map(|intent| IntentLine {
         address: format!("{}.{}", spec.name, intent.name),
@@ -60,11 +91,15 @@ fn line(spec: &AgentSpec, is_current: bool) -> AgentLine {
         state: spec.state,
         is_current,
         is_builtin: built_in,
+        is_unavailable: shape.is_unavailable,
+        health: shape.health,
+        breaker: shape.breaker,
+        fallback: spec.fallback.clone(),
         intents: intents.collect(),
     }
 }
 
-/// Lists the agents of the workspace by name: the version in use of each, with what it can be asked for.
+/// Lists the agents of the workspace by name: the version in use of each, how it is, and what it can be asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListAgents {
@@ -80,12 +115,14 @@ impl Operation for ListAgents {
 
     async fn run(self, cx: &Scope) -> Result<Vec<AgentLine>> {
         let directory = Directory::load(cx).await?;
-        let lines = directory.0.values().filter_map(|agent| match agent.current() {
-            Some(spec) => Some(line(spec, true)),
-            None if self.all => agent.versions.last().map(|spec| line(spec, false)),
-            None => None,
-        });
-        Ok(lines.collect())
+        let mut lines = Vec::with_capacity(directory.0.len());
+        for agent in directory.0.values() {
+            let current = agent.current();
+            if let Some(spec) = current.or_else(|| agent.versions.last().filter(|_| self.all)) {
+                lines.push(line(spec, current.is_some(), Shape::of(cx, &spec.name).await?));
+            }
+        }
+        Ok(lines)
     }
 
     fn examples() -> Vec<Self> {
@@ -149,7 +186,12 @@ impl Operation for AgentVersions {
         let names = directory.0.keys().map(String::as_str);
         let agent = directory.0.get(&self.name).ok_or_else(|| unknown(Self::NAME, &self.name, names))?;
         let current = agent.current().map(|spec| spec.version.as_str());
-        Ok(agent.versions.iter().map(|spec| line(spec, current == Some(spec.version.as_str()))).collect())
+        let mut lines = Vec::with_capacity(agent.versions.len());
+        for spec in &agent.versions {
+            let is_current = current == Some(spec.version.as_str());
+            lines.push(line(spec, is_current, Shape::of(cx, &self.name).await?));
+        }
+        Ok(lines)
     }
 
     fn examples() -> Vec<Self> {

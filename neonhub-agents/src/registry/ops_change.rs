@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::directory::{Directory, unknown};
 use super::model::{AgentSpec, AgentState, SpecRow, Standing};
-use super::{builtin, check};
+use super::{builtin, check, instruct};
 
 /// Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a built-in one. A draft may
-/// be put again; a version that was activated never changes.
+/// be put again; a version that was activated never changes. A prompt of the registry that it names must be there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutAgent {
@@ -33,6 +33,7 @@ impl Operation for PutAgent {
     async fn run(self, cx: &Scope) -> Result<AgentSpec> {
         let mut faults = Faults::new();
         check::shape(&self.spec, &mut faults);
+        instruct::check(cx, &self.spec, &mut faults).await?;
         faults.into_result(Self::NAME)?;
         let spec = AgentSpec { state: AgentState::Draft, ..self.spec };
         let id = SpecRow::id_of(&spec.name, &spec.version);
@@ -96,6 +97,7 @@ impl Operation for ActivateAgent {
         let mut faults = Faults::new();
         check::shape(&spec, &mut faults);
         check::parts(cx, &directory, &spec, &mut faults);
+        instruct::check(cx, &spec, &mut faults).await?;
         faults.into_result(Self::NAME)?;
         bind_money(cx, before.as_ref(), &spec).await?;
         if let Some(old) = before.filter(|old| old.version != spec.version) {

@@ -1,23 +1,20 @@
 //! What a run of an agent works with, gathered once when it begins.
 
-use std::collections::BTreeMap;
-
 use neonhub_core::llm::{OfflinePlan, Taint, ToolSpec};
 use neonhub_core::op::{Effect, Operation};
-use neonhub_core::prompt::PromptValue;
-use neonhub_core::run::EffectClass;
+use neonhub_core::run::{AgentRun, EffectClass};
 use neonhub_core::tool::{self, ToolInfo, ToolSource};
-use neonhub_core::{Error, Permission, Result, Scope};
+use neonhub_core::{Error, Permission, Principal, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::address::Addressed;
 use super::check::rank;
+use super::desk::{Desk, DeskTool};
 use super::directory::{Directory, pinned};
 use super::fence::{Fence, HAND_OFF};
-use super::model::AgentSpec;
-use super::worker::{Desk, DeskTool, PromptMark};
+use super::instruct::{self, Told};
 
 /// Gathers what a run works with: instructions, tools that agent and caller both may use, schema and checks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +44,11 @@ impl Operation for PrepareRun {
         let asked = Addressed::of(cx.hub(), Self::NAME, &spec, &self.intent)?;
         let desk = match &asked.intent.operation {
             Some(operation) => {
-                Desk { act: Some((operation.clone(), asked.joined(&self.input))), ..Desk::default() }
+                let class = EffectClass::from(cx.hub().operation(operation)?.effect);
+                let may_act_again =
+                    matches!(class, EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent);
+                let act = Some((operation.clone(), asked.joined(&self.input)));
+                Desk { act, may_act_again, ..Desk::default() }
             }
             None => desk(cx, &asked, &self.input).await?,
         };
@@ -68,15 +69,17 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     }
     // Tools in the order of their names make a prefix that a provider can cache.
     tools.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
-    let (system, prompt) = instructions(spec, asked)?;
+    let unit = if spec.prompt.is_some() { unit(cx).await? } else { None };
+    let Told { system, mark, config } = instruct::told(cx, PrepareRun::NAME, asked, unit.as_deref()).await?;
     Ok(Desk {
         act: None,
         system,
-        prompt,
+        prompt: mark,
         tools,
         wanted: (!intent.output_schema.is_null()).then(|| intent.output_schema.clone()),
         offline: spec.offline_plan.as_ref().map(|plan| filled(plan, input)),
-        route: spec.route.clone(),
+        route: spec.route.clone().or(config.route),
+        temperature: config.temperature,
         guardrails: spec.guardrails.clone(),
         checks: spec.output_checks.clone(),
         fence: Fence { spaces: spec.spaces.clone(), memory: spec.memory.clone(), handoff },
@@ -98,24 +101,11 @@ async fn handoffs(cx: &Scope, asked: &Addressed) -> Result<Vec<String>> {
     Ok(asked.spec.handoff.iter().filter(within).cloned().collect())
 }
 
-fn instructions(spec: &AgentSpec, asked: &Addressed) -> Result<(String, Option<PromptMark>)> {
-    let Some(prompt) = &spec.instructions else { return Ok((String::new(), None)) };
-    let values: BTreeMap<String, PromptValue> = [
-        ("agent", spec.title.as_str()),
-        ("purpose", spec.purpose.as_str()),
-        ("intent", asked.intent.name.as_str()),
-        ("task", asked.intent.doc.as_str()),
-    ]
-    .map(|(name, text)| (name.to_owned(), text.into()))
-    .into();
-    let rendered = prompt.render(&values)?;
-    let mark = PromptMark {
-        name: rendered.name,
-        version: rendered.version,
-        hash: rendered.hash,
-        rendered_hash: rendered.rendered_hash,
-    };
-    Ok((rendered.text, Some(mark)))
+/// Who or what a run is for: the person it is about, else the run itself. None outside of runs.
+async fn unit(cx: &Scope) -> Result<Option<String>> {
+    let Principal::Agent { run, .. } = cx.principal() else { return Ok(None) };
+    let row = cx.get::<AgentRun>(run).await?;
+    Ok(row.map(|row| row.body.person_id.unwrap_or(row.body.id)))
 }
 
 fn of_info(info: &ToolInfo) -> DeskTool {
@@ -124,6 +114,8 @@ fn of_info(info: &ToolInfo) -> DeskTool {
         ToolSource::Catalogue if matches!(room, "knowledge" | "documents" | "memory" | "conversations") => {
             Taint::Retrieved
         }
+        // What another agent says may repeat what it has read anywhere.
+        ToolSource::Catalogue if info.name == "bus.receive" => Taint::ThirdPartyTool,
         ToolSource::Catalogue => Taint::FirstParty,
         _ => Taint::ThirdPartyTool,
     };

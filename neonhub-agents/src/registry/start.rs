@@ -1,22 +1,25 @@
 //! Starting and driving the runs of agents that are data.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
+use neonhub_core::resilience::Place;
 use neonhub_core::run::{AgentRun, Driver, EffectClass, Limits, NewRun, RunView};
-use neonhub_core::store::{Key, Query};
-use neonhub_core::{Error, ErrorKind, Money, Principal, Result, Retry, Scope, Timestamp};
+use neonhub_core::store::Key;
+use neonhub_core::{Error, ErrorKind, Money, Principal, Result, Scope};
 use serde_json::Value;
 
 use super::address::Addressed;
+use super::again::NODE_KEY;
 use super::directory::pinned;
+use super::instruct;
 use super::model::hash_of;
+use super::outcome::NoteOutcome;
 use super::worker::Worker;
+use super::{guard, room};
 
 /// Runs above a run.
 // Rule of agents, section 7: at most eight.
 pub(crate) const MAX_DEPTH: u8 = 8;
-/// A day.
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// What is asked of an agent, beside the input.
 #[derive(Clone, Debug, Default)]
@@ -68,11 +71,13 @@ impl Rest {
     }
 }
 
-/// Makes a run of an intent, or finds the one with the same key; drives nothing.
+/// Makes a run of an intent, or finds the one with the same key; drives nothing. While the agent is away the run is one of
+/// the agent that stands in for it.
 ///
 /// # Errors
 /// `InvalidInput` with every fault of the input by path, and then there is no run; `RateLimited` over the quota of
-/// runs; `Blocked` for a delegation that is too deep (`too_deep`) or comes back to itself (`loop_detected`).
+/// runs; `Unavailable` while the agent is away (`breaker_open`, `agent_unavailable`); `Cancelled` when the run that asks
+/// is; `Blocked` for a delegation that is too deep (`too_deep`) or comes back to itself (`loop_detected`).
 pub(crate) async fn start(
     cx: &Scope,
     operation: &'static str,
@@ -84,12 +89,26 @@ pub(crate) async fn start(
         Some(key) => by_key(cx, &asked.spec.name, key).await?,
         None => None,
     };
+    let (mut new, mut asked) = (new, Cow::Borrowed(asked));
     // What was begun already is neither checked nor counted again: its version may be an older one.
     if known.is_none() {
         asked.check(cx.hub(), operation, new.input())?;
-        admit(cx, operation, asked).await?;
+        if let Some(found) = stood_in(cx, operation, &asked, &new).await? {
+            return Ok(found);
+        }
+        if let Some(other) = guard::in_place_of(cx, operation, &asked, new.input()).await? {
+            if let Some(key) = new.idempotency_key() {
+                let key = guard::key_of(&asked.spec.name, key)?;
+                new = new.key(key);
+            }
+            asked = Cow::Owned(other);
+        }
+        instruct::resolve(cx, operation, &asked.spec, None).await?;
     }
-    let mut new = new.intent(&asked.intent.name).spec(asked.spec.pin()?);
+    if let Some(most) = asked.spec.quotas.runs_per_day {
+        new = new.per_day(most);
+    }
+    new = new.intent(&asked.intent.name).spec(asked.spec.pin()?);
     if let Some((run, depth)) = &terms.parent {
         let names = (asked.spec.name.as_str(), asked.intent.name.as_str());
         check_path(cx, operation, (run.as_str(), *depth), names, new.input()).await?;
@@ -106,6 +125,28 @@ pub(crate) async fn start(
     Driver::new(worker).start(cx, new).await
 }
 
+/// The run that stood in for one with this key.
+async fn stood_in(
+    cx: &Scope,
+    operation: &'static str,
+    asked: &Addressed,
+    new: &NewRun,
+) -> Result<Option<AgentRun>> {
+    let Some((key, fallback)) = new.idempotency_key().zip(asked.spec.fallback.as_deref()) else {
+        return Ok(None);
+    };
+    let found = by_key(cx, fallback, &guard::key_of(&asked.spec.name, key)?).await?;
+    let Some(run) = found else { return Ok(None) };
+    let same_intent = run.intent.as_deref() == Some(asked.intent.name.as_str());
+    if !same_intent || run.input_hash != hash_of(new.input())? {
+        let why = "this key belongs to a run with another input or intent: take a new key";
+        return Err(Error::new(ErrorKind::Conflict, operation, why)
+            .with_code("idempotency_mismatch")
+            .with_context("run", run.id));
+    }
+    Ok(Some(run))
+}
+
 /// The run of an agent that has this key.
 pub(crate) async fn by_key(cx: &Scope, agent: &str, key: &str) -> Result<Option<AgentRun>> {
     let found = cx.find::<AgentRun>("key", Key::text(agent).and_text(key)).await?;
@@ -115,8 +156,14 @@ pub(crate) async fn by_key(cx: &Scope, agent: &str, key: &str) -> Result<Option<
 /// Goes on with a run of an agent that is data.
 ///
 /// # Errors
-/// As [`Driver::drive`]; `Conflict`, code `spec_changed`, when the version that began it is not the same any more.
+/// As [`Driver::drive`]; `Unavailable`, code `no_place`, when too many runs work here; `Conflict`, code `spec_changed`,
+/// when the version that began it is not the same any more.
 pub(crate) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
+    drive_in(cx, run, None).await
+}
+
+/// [`drive`] in a place that was taken before.
+pub(super) async fn drive_in(cx: &Scope, run: &str, place: Option<Place>) -> Result<RunView> {
     let row = cx.need::<AgentRun>(run).await?.body;
     let Some((pin, intent)) = row.spec.as_ref().zip(row.intent.as_deref()) else {
         let why = "this run belongs to an operation: call that operation again";
@@ -129,31 +176,33 @@ pub(crate) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
             .with_code("spec_changed")
             .with_context("version", &pin.version));
     }
-    Driver::new(Worker::new(&spec, intent, spec.limits)).drive(cx, run).await
-}
-
-/// The quota of runs, at the door.
-async fn admit(cx: &Scope, operation: &'static str, asked: &Addressed) -> Result<()> {
-    let Some(most) = asked.spec.quotas.runs_per_day else { return Ok(()) };
-    let day = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
-    let from = Timestamp::from_millis(cx.now().as_millis().div_euclid(day) * day);
-    let name = || Key::text(&asked.spec.name);
-    let today = Query::index("agent").from(name().and_time(from)).up_to(name().and_time(cx.now()));
-    if cx.count::<AgentRun>(&today).await? < u64::from(most) {
-        return Ok(());
+    // What only has to end needs no room.
+    let _place = match place {
+        None if !row.status.is_final() && !row.cancel_asked => {
+            room::take(cx, row.parent_run.as_deref()).await?
+        }
+        place => place,
+    };
+    // A plan tries its nodes again by itself.
+    let is_node = row.idempotency_key.as_deref().is_some_and(|key| key.starts_with(NODE_KEY));
+    let worker = Worker::new(&spec, intent, spec.limits).retrying(!is_node);
+    let view = Driver::new(worker).drive(cx, run).await?;
+    if !row.status.is_final() && view.run.status.is_final() {
+        guard::ended(cx, &view.run).await;
     }
-    let until = from.plus(DAY).since(cx.now());
-    Err(Error::new(ErrorKind::RateLimited, operation, "the agent has had all its runs of this day")
-        .with_code("agent_quota")
-        .with_retry(Retry::After(until))
-        .with_context("agent", &asked.spec.name)
-        .with_context("runs_per_day", most))
+    if spec.prompt.is_some() && view.run.status.is_final() {
+        // The run has ended whatever comes of this; it is counted when it is looked at again.
+        if let Err(error) = cx.outside().call(NoteOutcome { run: run.to_owned() }).await {
+            tracing::warn!(run, %error, "the use of a prompt was not counted");
+        }
+    }
+    Ok(view)
 }
 
 /// The runs above a new one: not too many, and none of them the same.
 ///
 /// # Errors
-/// `Blocked`: `too_deep`, `loop_detected`.
+/// `Blocked`: `too_deep`, `loop_detected`; `Cancelled` when one above was cancelled.
 pub(crate) async fn check_path(
     cx: &Scope,
     operation: &'static str,
@@ -173,6 +222,14 @@ pub(crate) async fn check_path(
     let mut next = Some(parent.to_owned());
     while let Some(id) = next {
         let Some(above) = cx.get::<AgentRun>(&id).await? else { break };
+        if above.cancel_asked {
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                operation,
+                "the run that asks for this was cancelled",
+            )
+            .with_context("run", id));
+        }
         let same_intent = above.agent == agent && above.intent.as_deref() == Some(intent);
         if same_intent && above.input_hash == input {
             return blocked("loop_detected", "a run above this one was asked the very same");

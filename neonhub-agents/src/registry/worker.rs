@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use neonhub_core::PermissionSet;
 use neonhub_core::llm::{
-    Answer, LlmRequest, Message, OfflinePlan, OfflineTask, Part, PartBody, Role, StopKind, Taint, ToolCall,
-    ToolSpec,
+    Answer, LlmRequest, Message, OfflineTask, Part, PartBody, Role, StopKind, Taint, ToolCall,
 };
 use neonhub_core::op::Operation as _;
 use neonhub_core::run::{Command, EffectClass, Failure, Limits, Machine, Program, RunEvent};
@@ -13,13 +12,14 @@ use neonhub_core::{ErrorKind, hub::closest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::fence::Fence;
-use super::model::{AgentSpec, Guardrails, OutputCheck};
+use super::again::{Again, PAUSE, Redo, first_name};
+use super::desk::Desk;
+use super::model::AgentSpec;
 use super::prepare::PrepareRun;
 use super::{judge, turn};
 
 /// Names of the calls that are not a model's.
-const PREPARE: &str = "prepare";
+pub(super) const PREPARE: &str = "prepare";
 const ACT: &str = "act";
 /// Bad calls in a row after which the run fails.
 // Rule of agents, section 3: three.
@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     intent: String,
     limits: Limits,
     rights: PermissionSet,
+    /// Whether what failed before anything was changed is tried again.
+    retries: bool,
 }
 
 impl Worker {
@@ -43,45 +45,39 @@ impl Worker {
             intent: intent.to_owned(),
             limits,
             rights: PermissionSet::of(&spec.permissions),
+            retries: false,
         }
     }
-}
 
-/// What a run of an agent works with: fixed when it begins, and in its log.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Desk {
-    /// The operation that does it all, with its input.
-    pub(super) act: Option<(String, Value)>,
-    pub(super) system: String,
-    /// The prompt behind `system`, for the log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) prompt: Option<PromptMark>,
-    pub(super) tools: Vec<DeskTool>,
-    /// The schema of the output; none: words.
-    pub(super) wanted: Option<Value>,
-    pub(super) offline: Option<OfflinePlan>,
-    pub(super) route: Option<String>,
-    pub(super) guardrails: Option<Guardrails>,
-    pub(super) checks: Vec<OutputCheck>,
-    pub(super) fence: Fence,
-}
+    /// Tries again what failed before the run changed anything.
+    pub(crate) fn retrying(mut self, retries: bool) -> Self {
+        self.retries = retries;
+        self
+    }
 
-/// Which prompt was rendered, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PromptMark {
-    pub(super) name: String,
-    pub(super) version: u32,
-    pub(super) hash: String,
-    pub(super) rendered_hash: String,
-}
+    fn prepare(&self, again: &Again, input: &Value) -> Command {
+        let args = json!({ "agent": self.agent, "version": self.version, "intent": self.intent,
+            "input": input });
+        Command::tool(again.name(PREPARE), PrepareRun::NAME, args)
+    }
 
-/// A tool on the desk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct DeskTool {
-    pub(super) spec: ToolSpec,
-    pub(super) class: EffectClass,
-    /// The label of its answers.
-    pub(super) taint: Taint,
+    /// The end of the run, or the pause before what failed is tried again.
+    fn failed(&self, state: &mut WorkerState, redo: Redo, failure: Failure) -> Command {
+        let pause = if self.retries { state.again.pause(redo, &failure, state.seed) } else { None };
+        pause.unwrap_or_else(|| fail(failure))
+    }
+
+    /// What was to be tried again after a pause.
+    fn redo(&self, state: &mut WorkerState) -> Command {
+        match (state.again.redo.take(), state.desk.act.clone()) {
+            (Some(Redo::Prepare), _) => self.prepare(&state.again, &state.input),
+            (Some(Redo::Act), Some((operation, args))) => {
+                Command::tool(state.again.name(ACT), operation, args)
+            }
+            (Some(Redo::Ask), _) => state.ask(&self.intent),
+            _ => fault(ErrorKind::Internal, "unexpected_event", "nothing was to be tried again"),
+        }
+    }
 }
 
 /// What the program remembers.
@@ -105,6 +101,8 @@ pub(crate) struct WorkerState {
     read: BTreeMap<String, Value>,
     is_warned: bool,
     is_repaired: bool,
+    #[serde(default)]
+    again: Again,
 }
 
 impl Machine for Worker {
@@ -116,19 +114,31 @@ impl Machine for Worker {
         let command = match event {
             RunEvent::Started { input, seed, .. } => {
                 (state.input, state.seed) = (input.clone(), *seed);
-                let args = json!({ "agent": self.agent, "version": self.version, "intent": self.intent,
-                    "input": input });
-                Command::tool(PREPARE, PrepareRun::NAME, args)
+                self.prepare(&state.again, input)
             }
-            RunEvent::ToolDone { call, output } if call == PREPARE => state.begin(output, &self.intent),
-            RunEvent::ToolDone { call, output } if call == ACT => Command::done(output.clone()),
-            RunEvent::ToolFailed { call, failure } if call == PREPARE || call == ACT => fail(failure.clone()),
+            RunEvent::ToolDone { call, .. } | RunEvent::ToolFailed { call, .. }
+                if call.starts_with(PAUSE) =>
+            {
+                self.redo(&mut state)
+            }
+            RunEvent::ToolDone { call, output } if first_name(call) == PREPARE => {
+                state.begin(output, &self.intent)
+            }
+            RunEvent::ToolDone { call, output } if first_name(call) == ACT => Command::done(output.clone()),
+            RunEvent::ToolFailed { call, failure } if first_name(call) == PREPARE => {
+                self.failed(&mut state, Redo::Prepare, failure.clone())
+            }
+            RunEvent::ToolFailed { call, failure } if first_name(call) == ACT => {
+                state.again.has_acted = !state.desk.may_act_again;
+                self.failed(&mut state, Redo::Act, failure.clone())
+            }
             RunEvent::ToolDone { output, .. } => state.took(Ok(output), &self.intent),
             RunEvent::ToolFailed { failure, .. } => state.took(Err(failure), &self.intent),
             RunEvent::ModelDone { answer, .. } => state.answered(answer, &self.intent),
             RunEvent::ModelFailed { failure, .. } if failure.code == "invalid_output" => {
                 state.repair("invalid_output", &failure.message, &self.intent)
             }
+            RunEvent::ModelFailed { failure, .. } => self.failed(&mut state, Redo::Ask, failure.clone()),
             other => fail(other.failure()),
         };
         (state, vec![command])
@@ -149,7 +159,7 @@ impl Program for Worker {
         self.limits
     }
     fn permissions(&self) -> PermissionSet {
-        self.rights
+        self.rights.clone()
     }
     fn partial(&self, state: &WorkerState) -> Value {
         let said = state.messages.iter().rev().find(|m| m.role == Role::Assistant).map(Message::text);
@@ -164,7 +174,7 @@ impl WorkerState {
             Err(_) => return fault(ErrorKind::Internal, "desk_broken", "the run could not be prepared"),
         }
         if let Some((operation, args)) = self.desk.act.clone() {
-            return Command::tool(ACT, operation, args);
+            return Command::tool(self.again.name(ACT), operation, args);
         }
         let task = Part::text(self.input.to_string()).tainted(Taint::User);
         self.messages.push(Message::new(Role::User, vec![task]));
@@ -175,6 +185,7 @@ impl WorkerState {
         let mut request = LlmRequest::new().system(self.desk.system.as_str()).seed(self.seed).purpose(intent);
         request.messages.clone_from(&self.messages);
         request.route.clone_from(&self.desk.route);
+        request.temperature = self.desk.temperature;
         request.tools = self.desk.tools.iter().map(|tool| tool.spec.clone()).collect();
         request.output_schema.clone_from(&self.desk.wanted);
         request.offline = match &self.desk.offline {
@@ -303,6 +314,10 @@ impl WorkerState {
         let Some(call) = self.current.take() else {
             return fault(ErrorKind::Internal, "unexpected_event", "no call was under way");
         };
+        let class = self.desk.tools.iter().find(|tool| tool.spec.name == call.name).map(|tool| tool.class);
+        if !matches!(class, Some(EffectClass::Pure | EffectClass::Read)) {
+            self.again.has_acted = true;
+        }
         match outcome {
             Ok(output) => {
                 self.bad = 0;

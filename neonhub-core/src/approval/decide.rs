@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::desk::tell;
 use super::model::{Approval, ApprovalDecision, ApprovalState, Vote, signal_of};
+use super::taint;
 use crate::permission::Permission;
 use crate::run::AgentRun;
 use crate::scope::Principal;
@@ -83,7 +84,9 @@ pub(super) async fn decide(cx: &Scope, id: &str, answer: Answer) -> Result<Store
     let edited = answer.edit.is_some();
     if let Some(args) = &answer.edit {
         approval.body.args_hash = crate::policy::call_hash(&approval.operation, args);
-        approval.body.seal(cx, args)?;
+        let run = approval.run_id.clone();
+        let spans = taint::spans(cx, run.as_deref(), &approval.operation, args).await?;
+        approval.body.seal(cx, args, &spans)?;
     }
     let decision =
         ApprovalDecision { by: by.clone(), vote: answer.vote, edited, note: answer.note, at: cx.now() };

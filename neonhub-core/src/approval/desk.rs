@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::expire::{EXPIRE, Expire};
 use super::model::{Approval, ApprovalId, ApprovalState, live_key};
+use super::taint;
 use crate::audit::{AuditDraft, Outcome};
 use crate::bus::Event;
 use crate::job::JobSpec;
@@ -112,6 +113,7 @@ fn is_same(found: &Approval, ask: &Ask) -> bool {
 
 /// Puts a question, in the place of the one that stood.
 async fn put(cx: &Scope, ask: &Ask, old: Option<Stored<Approval>>) -> Result<String> {
+    let spans = taint::spans(cx, run_of(cx), &ask.operation, &ask.args).await?;
     let scope = own(cx, ASK);
     if let Some(mut old) = old {
         old.body.live = false;
@@ -125,6 +127,7 @@ async fn put(cx: &Scope, ask: &Ask, old: Option<Stored<Approval>>) -> Result<Str
         id: ApprovalId::new(&scope),
         operation: ask.operation.clone(),
         args: None,
+        tainted_spans: Vec::new(),
         args_hash: ask.args_hash.clone(),
         summary: ask.summary.clone(),
         requested_by: cx.label().to_owned(),
@@ -141,8 +144,9 @@ async fn put(cx: &Scope, ask: &Ask, old: Option<Stored<Approval>>) -> Result<Str
         live: true,
         used_at: None,
         sealed_args: None,
+        sealed_spans: None,
     };
-    approval.seal(&scope, &ask.args)?;
+    approval.seal(&scope, &ask.args, &spans)?;
     scope.create(&approval)?;
     let facts = json!({ "operation": approval.operation, "run": approval.run_id });
     tell(&scope, &approval, "approval.requested", facts)?;

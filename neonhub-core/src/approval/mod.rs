@@ -3,6 +3,7 @@
 //! The engine of policies asks: for a policy that wants a person's yes, and for agents that act on the outside. The
 //! question is for exactly one call, by the hash of its name and input; the yes is used by the first call that fits
 //! it, and ends with its time. What an agent's run asked for waits in its log, in no process, until someone decides.
+//! What of the input came from outside, by what the run had read, stands in the question.
 //! A yes opens no other door: rights, gate and policies are asked again when the call is made.
 
 mod decide;
@@ -11,6 +12,7 @@ mod expire;
 mod model;
 mod ops;
 mod sticky;
+mod taint;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ pub use ops::{
     Approve, ApproveEdited, DecideMany, Decided, DelegateApproval, Deny, GetApproval, ListApprovals,
 };
 pub use sticky::Always;
+pub use taint::TaintedSpan;
 
 pub(crate) use expire::{EXPIRE, Expire, expire};
 pub(crate) use model::signal_of;

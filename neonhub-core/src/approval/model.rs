@@ -2,8 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::taint::TaintedSpan;
 use crate::seal::Sealed;
 use crate::store::{Index, Key, Record};
 use crate::{Error, Result, Scope, Timestamp, id_type};
@@ -80,6 +81,9 @@ pub struct Approval {
     /// Its input. Hidden without `read:pii`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Value>,
+    /// What of the input came from outside, and what else from outside the run had read before it asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tainted_spans: Vec<TaintedSpan>,
     /// SHA-256 over the name and the canonical JSON of the input, hex: the yes is for exactly this call.
     pub args_hash: String,
     /// Why a person is asked.
@@ -121,6 +125,10 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub(super) sealed_args: Option<Sealed>,
+    /// The spans as the store keeps them; not part of answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub(super) sealed_spans: Option<Sealed>,
 }
 
 impl Record for Approval {
@@ -169,8 +177,10 @@ impl Approval {
         now.map(|d| d.by.as_str())
     }
 
-    /// Keeps an input, sealed.
-    pub(super) fn seal(&mut self, cx: &Scope, args: &Value) -> Result<()> {
+    /// Keeps an input and what of it came from outside, sealed.
+    pub(super) fn seal(&mut self, cx: &Scope, args: &Value, spans: &[TaintedSpan]) -> Result<()> {
+        let spans = if spans.is_empty() { None } else { Some(json!(spans).to_string()) };
+        self.sealed_spans = spans.map(|text| cx.sealer().seal(Self::KIND, "spans", &text)).transpose()?;
         self.sealed_args = Some(cx.sealer().seal(Self::KIND, "args", &args.to_string())?);
         Ok(())
     }
@@ -185,6 +195,11 @@ impl Approval {
     /// As it is shown: open, and with the state of this instant.
     pub(super) fn shown(mut self, cx: &Scope) -> Result<Self> {
         self.args = Some(self.unseal(cx)?);
+        if let Some(sealed) = self.sealed_spans.take() {
+            let text = cx.sealer().open(Self::KIND, "spans", &sealed)?;
+            self.tainted_spans = serde_json::from_str(text.expose())
+                .map_err(|cause| Error::internal(cx.operation(), cause))?;
+        }
         self.sealed_args = None;
         self.state = self.state_at(cx.now());
         Ok(self)

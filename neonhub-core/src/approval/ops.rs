@@ -26,6 +26,7 @@ fn example_id() -> ApprovalId {
 
 fn hide(approval: &mut Approval) {
     approval.args = None;
+    approval.tainted_spans.iter_mut().for_each(|span| span.text = None);
 }
 
 /// Lists questions, newest first.
@@ -51,7 +52,7 @@ impl Operation for ListApprovals {
     const NAME: &'static str = "approvals.list";
     const NEEDS: &'static [Permission] = NEEDS;
     const EFFECT: Effect = Effect::Read;
-    const MASKS: &'static [&'static str] = &["items.args"];
+    const MASKS: &'static [&'static str] = &["items.args", "items.tainted_spans.text"];
     async fn run(self, cx: &Scope) -> Result<Page<Approval>> {
         let query = match (&self.run, self.state) {
             (Some(run), _) => Query::index("run").prefix(Key::text(run)),
@@ -91,7 +92,7 @@ impl Operation for GetApproval {
     const NAME: &'static str = "approvals.get";
     const NEEDS: &'static [Permission] = NEEDS;
     const EFFECT: Effect = Effect::Read;
-    const MASKS: &'static [&'static str] = &["args"];
+    const MASKS: &'static [&'static str] = &["args", "tainted_spans.text"];
     async fn run(self, cx: &Scope) -> Result<Approval> {
         cx.need::<Approval>(self.id.as_str()).await?.body.shown(cx)
     }
@@ -125,7 +126,7 @@ impl Operation for Approve {
     const EFFECT: Effect = Effect::Idempotent;
     const AUDIT: Audit = Audit::Security;
     const RERUNS: u8 = 5;
-    const MASKS: &'static [&'static str] = &["args"];
+    const MASKS: &'static [&'static str] = &["args", "tainted_spans.text"];
     const ERRORS: &'static [&'static str] =
         &["approval_ended", "already_decided", "not_an_approver", "own_request", "not_a_person"];
     async fn run(self, cx: &Scope) -> Result<Approval> {
@@ -166,7 +167,7 @@ impl Operation for Deny {
     const EFFECT: Effect = Effect::Idempotent;
     const AUDIT: Audit = Audit::Security;
     const RERUNS: u8 = 5;
-    const MASKS: &'static [&'static str] = &["args"];
+    const MASKS: &'static [&'static str] = &["args", "tainted_spans.text"];
     const ERRORS: &'static [&'static str] = &["approval_ended", "not_an_approver", "not_a_person"];
     async fn run(self, cx: &Scope) -> Result<Approval> {
         let answer = Answer { vote: Vote::Deny, note: self.note, edit: None };
@@ -201,7 +202,7 @@ impl Operation for ApproveEdited {
     const EFFECT: Effect = Effect::Idempotent;
     const AUDIT: Audit = Audit::Security;
     const RERUNS: u8 = 5;
-    const MASKS: &'static [&'static str] = &["args"];
+    const MASKS: &'static [&'static str] = &["args", "tainted_spans.text"];
     const ERRORS: &'static [&'static str] =
         &["approval_ended", "not_an_approver", "own_request", "not_a_person"];
     async fn run(self, cx: &Scope) -> Result<Approval> {
@@ -242,7 +243,7 @@ impl Operation for DelegateApproval {
     const EFFECT: Effect = Effect::Idempotent;
     const AUDIT: Audit = Audit::Security;
     const RERUNS: u8 = 5;
-    const MASKS: &'static [&'static str] = &["args"];
+    const MASKS: &'static [&'static str] = &["args", "tainted_spans.text"];
     const ERRORS: &'static [&'static str] = &["approval_ended", "not_an_approver", "not_a_person"];
     async fn run(self, cx: &Scope) -> Result<Approval> {
         check_note(Self::NAME, self.note.as_deref())?;

@@ -25,11 +25,12 @@ use crate::{Error, Result, Scope, Timestamp};
 pub use anchor::{Anchor, Checkpoint, FileAnchor, MemoryAnchor};
 pub use export::{AuditExport, ExportFormat, check_export};
 pub use ops::{ExportAudit, QueryAudit, VerifyAudit};
-pub use prune::{AuditFloor, KEEP_YEARS};
+pub use prune::{AuditFloor, AuditHold, KEEP_YEARS};
 pub use verify::AuditReport;
 
 pub(crate) use anchor::anchor_beside;
 pub(crate) use checkpoint::{Chains, anchor_all, checkpoint};
+pub(crate) use prune::prune_daily;
 
 /// Operations on the audit log.
 pub static CATALOGUE: &[Entry] = &[entry::<QueryAudit>(), entry::<VerifyAudit>(), entry::<ExportAudit>()];

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::event::{BusEvent, Event};
-use crate::store::{Kind, Record as _, Stored};
+use crate::store::{Kind, Record as _, Stored, rebuild_from};
 use crate::tenancy::WorkspaceId;
-use crate::{Hub, Result};
+use crate::{ErrorKind, Hub, Result};
 
 /// Commits read at once.
 const PAGE: usize = 256;
@@ -112,7 +112,8 @@ impl Feed {
 /// As [`read_from`]; nothing once the store is being closed: what was left is in the ring then.
 async fn open_page(hub: &Hub, after: u64) -> Result<Vec<CommitEvents>> {
     match read_from(hub, after).await {
-        Err(_) if hub.is_closing() => Ok(Vec::new()),
+        // A store that is closed says so; damage and faults of ours are no end of a stream.
+        Err(error) if hub.is_closing() && error.kind() == ErrorKind::Unavailable => Ok(Vec::new()),
         other => other,
     }
 }
@@ -120,13 +121,10 @@ async fn open_page(hub: &Hub, after: u64) -> Result<Vec<CommitEvents>> {
 /// As [`read`]; from the start means from the first commit that is kept.
 async fn read_from(hub: &Hub, after: u64) -> Result<Vec<CommitEvents>> {
     match read(hub, after).await {
-        Err(error) if after == 0 && error.code() == "cursor_expired" => {
-            let from = error.context().find(|(k, _)| *k == "rebuild_from");
-            match from.and_then(|(_, seq)| seq.parse().ok()) {
-                Some(from) => read(hub, from).await,
-                None => Err(error),
-            }
-        }
+        Err(error) if after == 0 => match rebuild_from(&error) {
+            Some(from) => read(hub, from).await,
+            None => Err(error),
+        },
         other => other,
     }
 }

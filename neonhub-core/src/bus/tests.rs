@@ -398,3 +398,31 @@ async fn ten_thousand_streams_share_one_reading_of_the_feed() {
     drop(streams);
     assert_eq!(cx.hub().telemetry().samples("websocket_connections_active")[0]["value"], 0.0);
 }
+
+#[tokio::test]
+async fn damage_found_while_the_hub_closes_is_no_end_of_a_stream() {
+    let cx = scope(Hub::builder()).await;
+    let begin = cx.store().seq().await.unwrap();
+    let event = Event::new(&cx, "app.damaged", "app", "", json!({}));
+    let mut row = crate::store::Row::of(&event, cx.now(), "test").unwrap();
+    row.body = "{}".into();
+    let mut batch = crate::store::Batch::new(cx.workspace().clone(), cx.now());
+    let kind = crate::store::Kind::of::<Event>();
+    batch.writes.push(crate::store::Write::Put { kind, row, expected: crate::store::Expected::Absent });
+    cx.store().commit(batch).await.unwrap();
+    let hub = cx.hub().clone();
+    // A call under way keeps the store open while the hub closes.
+    let busy = hub.enter("test").unwrap();
+    let closing = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.shutdown(Duration::from_secs(30)).await }
+    });
+    while !hub.is_closing() {
+        tokio::task::yield_now().await;
+    }
+    let error = hub.bus().feed.after(&hub, begin).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupted, "{error}");
+    drop(busy);
+    closing.await.unwrap().unwrap();
+    assert!(hub.bus().feed.after(&hub, begin + 1).await.unwrap().is_empty(), "a closed store is the end");
+}

@@ -182,6 +182,20 @@ pub(super) async fn reserve(cx: &Scope, need: Need) -> Result<Ticket> {
     Err(Error::new(ErrorKind::Unavailable, OPERATION, message).with_retry(crate::Retry::Backoff))
 }
 
+/// Checks that every quota that applies would hold a call of this worst case now. Nothing is held.
+///
+/// # Errors
+/// As [`reserve`].
+pub(super) async fn check(cx: &Scope, need: Need) -> Result<()> {
+    let cx = &aside(cx);
+    let open = Open { cx: cx.clone(), id: UsageId::new(cx), need, spends: Vec::new(), began: cx.now() };
+    for (quota, id) in quotas(cx, open.need.campaign.as_deref()).await? {
+        let (mut spend, _) = load(cx, &id).await?;
+        hold(cx, &quota, &mut spend, &open)?;
+    }
+    Ok(())
+}
+
 /// Adds a hold to what was used of a quota. Gives whether the soft limit is to be told.
 fn hold(cx: &Scope, quota: &Quota, spend: &mut Spend, open: &Open) -> Result<bool> {
     let need = &open.need;

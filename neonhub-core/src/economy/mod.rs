@@ -33,7 +33,7 @@ pub(crate) use budgeted::Budgeted;
 pub(crate) use left::{Left, left};
 pub(crate) use meter::{Ledgers, RESERVE};
 pub use model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, TokenUsage, UsageId};
-pub(crate) use once::{Made, Worst, metered};
+pub(crate) use once::{Made, Worst, affordable, metered};
 pub use ops::{GetQuotas, PutQuota, QuotaState};
 pub use usage_ops::{ModelPrice, PriceUsage, UsageBy, UsageReport, UsageRow};
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::meter::{Need, reserve};
+use super::meter::{Need, check, reserve};
 use crate::llm::Usage;
 use crate::{Error, ErrorKind, Result, Scope};
 
@@ -43,28 +43,7 @@ pub(crate) async fn metered<T>(
     if provider == "offline" {
         return Ok(call.await?.value);
     }
-    let table = cx.model_table().await?;
-    let prices = table.answered(provider, model).and_then(|row| row.prices.as_ref());
-    let prices = prices.map(|prices| if worst.images > 0 { prices.of_pictures() } else { prices.clone() });
-    // Inputs are estimates here, which count with a tenth more.
-    let input = worst.input + worst.input.div_ceil(10);
-    let ticket = reserve(
-        cx,
-        Need {
-            provider: provider.to_owned(),
-            model: model.to_owned(),
-            input: worst.input,
-            output: worst.output,
-            tokens: input.saturating_add(worst.output),
-            micros: prices.as_ref().map(|prices| prices.worst(worst.input, false, worst.output).micros()),
-            prices,
-            campaign: None,
-            purpose: Some(purpose.to_owned()),
-            price_version: table.version().to_owned(),
-            images: worst.images,
-        },
-    )
-    .await?;
+    let ticket = reserve(cx, need(cx, (provider, model), purpose, worst).await?).await?;
     match cx.in_trace(call).await {
         Ok(made) => {
             ticket.settle(made.usage, made.model).await;
@@ -79,6 +58,43 @@ pub(crate) async fn metered<T>(
             Err(error)
         }
     }
+}
+
+/// Checks that the quotas of a scope would hold calls that use so much in all. Nothing is held: each call is metered.
+///
+/// # Errors
+/// Those of holding.
+pub(crate) async fn affordable(
+    cx: &Scope,
+    (provider, model): (&str, &str),
+    purpose: &str,
+    worst: Worst,
+) -> Result<()> {
+    if provider == "offline" {
+        return Ok(());
+    }
+    check(cx, need(cx, (provider, model), purpose, worst).await?).await
+}
+
+async fn need(cx: &Scope, (provider, model): (&str, &str), purpose: &str, worst: Worst) -> Result<Need> {
+    let table = cx.model_table().await?;
+    let prices = table.answered(provider, model).and_then(|row| row.prices.as_ref());
+    let prices = prices.map(|prices| if worst.images > 0 { prices.of_pictures() } else { prices.clone() });
+    // Inputs are estimates here, which count with a tenth more.
+    let input = worst.input.saturating_add(worst.input.div_ceil(10));
+    Ok(Need {
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        input: worst.input,
+        output: worst.output,
+        tokens: input.saturating_add(worst.output),
+        micros: prices.as_ref().map(|prices| prices.worst(worst.input, false, worst.output).micros()),
+        prices,
+        campaign: None,
+        purpose: Some(purpose.to_owned()),
+        price_version: table.version().to_owned(),
+        images: worst.images,
+    })
 }
 
 /// Whether a failed call may have been billed: no answer came, or one that was broken.

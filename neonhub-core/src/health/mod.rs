@@ -5,6 +5,7 @@
 //! keeps a [`HealthRecord`] each, and tells of a part that failed three times in a row. A [`Recipe`] is tried at most
 //! three times per part and hour, and each try leaves a [`HealAction`].
 
+mod away;
 mod builtin;
 mod heal;
 mod ops;
@@ -14,6 +15,7 @@ mod round;
 mod watchdog;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -23,6 +25,8 @@ use crate::op::{Entry, entry};
 use crate::store::Kind;
 use crate::{Result, Scope};
 
+pub(crate) use away::AwayBy;
+pub use away::AwayPart;
 pub(crate) use builtin::{agent_subject, checks as builtin_checks};
 pub use heal::Recipe;
 pub use ops::{CheckHealth, HealthReport, ListHealth, Recover, SubjectHealth};
@@ -34,7 +38,7 @@ pub use watchdog::Stuck;
 pub static CATALOGUE: &[Entry] = &[entry::<CheckHealth>(), entry::<ListHealth>(), entry::<Recover>()];
 
 /// Records of health.
-pub static KINDS: &[Kind] = &[Kind::of::<HealthRecord>(), Kind::of::<HealAction>()];
+pub static KINDS: &[Kind] = &[Kind::of::<HealthRecord>(), Kind::of::<HealAction>(), Kind::of::<AwayPart>()];
 
 /// How a part is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,6 +96,13 @@ pub trait Health: Debug + Send + Sync + 'static {
 
     /// Looks. An error counts as unhealthy; a look that takes longer than 10 s too. It changes nothing.
     async fn check(&self, cx: &Scope) -> Result<Status>;
+}
+
+/// Finds parts that one workspace has and another has not, such as agents of its own.
+#[async_trait]
+pub trait HealthSource: Debug + Send + Sync + 'static {
+    /// The checks of a workspace's own parts. A subject that every workspace has is not among them.
+    async fn checks(&self, cx: &Scope) -> Result<Vec<Arc<dyn Health>>>;
 }
 
 #[cfg(test)]

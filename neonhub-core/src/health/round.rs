@@ -8,8 +8,9 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::record::HealthRecord;
-use super::{Health, Status, builtin_checks};
+use super::{AwayBy, Health, Status, builtin_checks};
 use crate::bus::Event;
+use crate::resilience::BreakerState;
 use crate::store::{Expected, Key, Query, Record as _};
 use crate::telemetry::hushed;
 use crate::{Error, ErrorKind, Hub, Result, Scope};
@@ -38,7 +39,7 @@ impl Scope {
     /// Looks at every part, or at one.
     pub(crate) async fn check_subjects(&self, only: Option<&str>) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        for check in self.hub().checks() {
+        for check in self.checks().await? {
             if only.is_none_or(|subject| subject == check.subject()) {
                 found.push(look(self, &check).await);
             }
@@ -48,41 +49,58 @@ impl Scope {
 
     /// Looks at one part.
     pub(crate) async fn check_subject(&self, subject: &str) -> Result<Found> {
-        self.check_subjects(Some(subject)).await?.pop().ok_or_else(|| {
-            let subjects: Vec<String> = self.hub().checks().iter().map(|c| c.subject()).collect();
-            let close = crate::hub::closest(subject, subjects.iter().map(String::as_str));
-            Error::new(ErrorKind::NotFound, "health.check", "there is no such part")
-                .with_context("closest", close.join(", "))
-        })
+        if let Some(found) = self.check_subjects(Some(subject)).await?.pop() {
+            return Ok(found);
+        }
+        let subjects: Vec<String> = self.checks().await?.iter().map(|c| c.subject()).collect();
+        let close = crate::hub::closest(subject, subjects.iter().map(String::as_str));
+        Err(Error::new(ErrorKind::NotFound, "health.check", "there is no such part")
+            .with_context("closest", close.join(", ")))
     }
 
-    /// Looks at every part of this workspace, keeps a record of each, tells of what failed three times in a row, and
-    /// tries to heal what has a recipe.
+    /// The checks of the hub and of this workspace.
+    async fn checks(&self) -> Result<Vec<Arc<dyn Health>>> {
+        let mut all = self.hub().checks();
+        for source in self.hub().check_sources() {
+            all.extend(source.checks(self).await?);
+        }
+        Ok(all)
+    }
+
+    /// Looks at every part of this workspace, keeps a record of each in one commit, tells of what failed three times in a
+    /// row, and tries to heal what has a recipe.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn check_health(&self) -> Result<()> {
-        for found in self.check_subjects(None).await? {
-            self.hub().telemetry().health_state(&found.subject, found.status.rank());
-            let cx = self.outside().staging("health.round", &found.subject);
-            let old = cx.get::<HealthRecord>(&found.subject).await?;
-            let record = next(&cx, old.as_ref().map(|o| &o.body), &found);
-            if record.failures == ALERT_AT {
-                let data = json!({ "status": record.status, "detail": record.detail });
-                cx.emit(Event::new(&cx, "health.failed", "health", &record.subject, data))?;
-                tracing::error!(
-                    subject = record.subject,
-                    status = record.status,
-                    "a part failed three times in a row"
-                );
-            } else if record.failures == 0 && old.as_ref().is_some_and(|o| o.failures >= ALERT_AT) {
-                cx.emit(Event::new(&cx, "health.restored", "health", &record.subject, json!({})))?;
+        let found = self.check_subjects(None).await?;
+        for look in &found {
+            self.hub().telemetry().health_state(&look.subject, look.status.rank());
+        }
+        let looks: Vec<&Found> = found.iter().collect();
+        let kept = match self.keep_looks(&looks, "all").await {
+            Ok(kept) => kept,
+            // Another process looked at one of them at the same time: the others are kept without it.
+            Err(error) if is_first_elsewhere(&error) => {
+                let mut kept = Vec::new();
+                for look in looks {
+                    match self.keep_looks(&[look], &look.subject).await {
+                        Ok(records) => kept.extend(records),
+                        // Its look is as good.
+                        Err(error) if is_first_elsewhere(&error) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                kept
             }
-            cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
-            match cx.flush().await {
-                // Another process was first: its look is as good.
-                Err(error) if error.code() == "stale_revision" => continue,
-                other => drop(other?),
+            Err(error) => return Err(error),
+        };
+        for record in kept {
+            if record.subject.starts_with("agent:") {
+                // A process that died after it moved the breaker has told nobody.
+                let breaker = self.breaker_of(&record.subject).await?;
+                let is_shut = breaker.is_some_and(|b| b.state != BreakerState::Closed);
+                self.turn_away(&record.subject, AwayBy::Breaker, is_shut).await?;
             }
             // What is merely worse than it should be gets until the next round to mend.
             let lasts = record.since < record.at && record.status != Status::Healthy.word();
@@ -95,6 +113,34 @@ impl Scope {
         self.forget_old().await
     }
 
+    /// Keeps what was found, with the events it makes, in one commit.
+    async fn keep_looks(&self, found: &[&Found], label: &str) -> Result<Vec<HealthRecord>> {
+        let cx = self.outside().staging("health.round", label);
+        let subjects: Vec<String> = found.iter().map(|look| look.subject.clone()).collect();
+        let olds = cx.get_many::<HealthRecord>(&subjects).await?;
+        let mut records = Vec::with_capacity(found.len());
+        let mut alerts = Vec::new();
+        for (look, old) in found.iter().zip(olds) {
+            let record = next(&cx, old.as_ref().map(|o| &o.body), look);
+            if record.failures == ALERT_AT {
+                let data = json!({ "status": record.status, "detail": record.detail });
+                cx.emit(Event::new(&cx, "health.failed", "health", &record.subject, data))?;
+                alerts.push(records.len());
+            } else if record.failures == 0 && old.as_ref().is_some_and(|o| o.failures >= ALERT_AT) {
+                cx.emit(Event::new(&cx, "health.restored", "health", &record.subject, json!({})))?;
+            }
+            cx.stage_away(&record.subject, AwayBy::Health, record.failures >= ALERT_AT).await?;
+            cx.put(&record, old.map_or(Expected::Absent, |o| Expected::Rev(o.rev)))?;
+            records.push(record);
+        }
+        cx.flush().await?;
+        for record in alerts.into_iter().filter_map(|n| records.get(n)) {
+            let HealthRecord { subject, status, .. } = record;
+            tracing::error!(subject, status, "a part failed three times in a row");
+        }
+        Ok(records)
+    }
+
     /// Records of parts that are gone.
     async fn forget_old(&self) -> Result<()> {
         let cx = self.outside().staging("health.round", "old");
@@ -105,10 +151,16 @@ impl Scope {
             query = query.after(Key::new(), last.id());
             for record in page.iter().filter(|r| r.at.plus(KEEP) < cx.now()) {
                 cx.delete::<HealthRecord>(record.id(), Expected::Any)?;
+                cx.stage_away(record.id(), AwayBy::Health, false).await?;
             }
         }
         cx.flush().await.map(drop)
     }
+}
+
+/// Another process kept the same record in this moment.
+fn is_first_elsewhere(error: &Error) -> bool {
+    matches!(error.code(), "stale_revision" | "unique_taken")
 }
 
 async fn look(cx: &Scope, check: &Arc<dyn Health>) -> Found {
@@ -147,13 +199,13 @@ impl Hub {
         all
     }
 
-    /// True when a part failed three times in a row in this workspace; the router of agents and models passes such
-    /// a part over.
+    /// True when a part failed three times in a row in this workspace. Such an agent is not started, and such a model
+    /// (`model:PROVIDER` or `model:PROVIDER/MODEL`) is passed over by the router. Kept in memory: it costs no read.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn is_unavailable(&self, cx: &Scope, subject: &str) -> Result<bool> {
-        Ok(cx.get::<HealthRecord>(subject).await?.is_some_and(|r| r.failures >= ALERT_AT))
+        Ok(cx.control().await?.away.iter().any(|part| part.by_health && part.id == subject))
     }
 
     /// Checks every part and looks for stuck work every five minutes, with some jitter, in all workspaces, until the

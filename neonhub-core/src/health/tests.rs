@@ -249,3 +249,14 @@ async fn a_process_with_workers_looks_after_its_health() {
     assert_eq!(hub.restart_dead_loops().await.unwrap(), ["health"]);
     hub.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_round_is_one_commit_per_workspace() {
+    let ward = ward().await;
+    let cx = &ward.cx;
+    let before = cx.store().seq().await.unwrap();
+    cx.check_health().await.unwrap();
+    let commits = cx.store().changes(before, 100).await.unwrap();
+    assert_eq!(commits.len(), 1, "{commits:?}");
+    assert_eq!(commits[0].changes.len(), 7, "one record per part");
+}

@@ -98,6 +98,10 @@ impl Hub {
         self.0.anchor.as_ref()
     }
 
+    pub(crate) fn audit_hold(&self) -> Option<&dyn crate::audit::AuditHold> {
+        self.0.audit_hold.as_deref()
+    }
+
     pub(crate) fn chains(&self) -> &crate::audit::Chains {
         &self.0.chains
     }

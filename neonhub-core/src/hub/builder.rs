@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::lifecycle::HubMode;
-use crate::audit::Anchor;
+use crate::audit::{Anchor, AuditHold};
 use crate::bus::Subscriber;
 use crate::connector::{Connector, Gate};
-use crate::health::{Health, Recipe};
+use crate::health::{Health, HealthSource, Recipe};
 use crate::job::{Handler, Queue};
 use crate::llm::Llm;
 use crate::op::Entry;
@@ -53,6 +53,7 @@ pub struct HubBuilder {
     subscribers: Vec<Arc<dyn Subscriber>>,
     rights: Option<Arc<dyn Rights>>,
     checks: Vec<Arc<dyn Health>>,
+    check_sources: Vec<Arc<dyn HealthSource>>,
     recipes: Vec<Arc<dyn Recipe>>,
     mode: HubMode,
     allows_memory: bool,
@@ -66,7 +67,9 @@ pub struct HubBuilder {
     connectors: Vec<Arc<dyn Connector>>,
     models: Vec<Arc<dyn Llm>>,
     limits: LimitProfile,
+    permissions: Vec<(String, String)>,
     anchor: Option<Arc<dyn Anchor>>,
+    audit_hold: Option<Arc<dyn AuditHold>>,
     approvals: Arc<dyn Approvals>,
     queues: Vec<Queue>,
     tools: Vec<Arc<dyn Tool>>,
@@ -92,6 +95,7 @@ impl HubBuilder {
             subscribers: Vec::new(),
             rights: None,
             checks: Vec::new(),
+            check_sources: Vec::new(),
             recipes: crate::health::builtin_recipes(),
             mode: HubMode::default(),
             allows_memory: false,
@@ -146,7 +150,9 @@ impl HubBuilder {
             tools: Vec::new(),
             agents: Vec::new(),
             limits: LimitProfile::default(),
+            permissions: Vec::new(),
             anchor: None,
+            audit_hold: None,
             approvals: Arc::new(crate::approval::Desk),
         }
     }
@@ -161,6 +167,12 @@ impl HubBuilder {
     /// Where checkpoints of the audit log go. Default: a file beside the store, in memory for a store without a file.
     pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
         self.anchor = Some(anchor);
+        self
+    }
+
+    /// Tells of open privacy and legal cases, which keep the audit log whole for their time. Default: none.
+    pub fn audit_hold(mut self, hold: Arc<dyn AuditHold>) -> Self {
+        self.audit_hold = Some(hold);
         self
     }
 
@@ -234,6 +246,15 @@ impl HubBuilder {
         self
     }
 
+    /// Declares a right of the host's own: a word such as `app:orders.refund` ([`AppPermission`](crate::AppPermission)
+    /// has the shape), and one sentence on what it lets a principal do. Owners and admins hold it, custom roles and keys
+    /// may carry it, and operations, queues and tools of the host may need it ([`Permission::app`](crate::Permission::app)).
+    /// A word that nobody declared is refused wherever one is named.
+    pub fn permission(mut self, word: impl Into<String>, meaning: impl Into<String>) -> Self {
+        self.permissions.push((word.into(), meaning.into()));
+        self
+    }
+
     /// Adds record kinds.
     pub fn kinds(mut self, kinds: &'static [Kind]) -> Self {
         self.kinds.push(kinds);
@@ -296,6 +317,12 @@ impl HubBuilder {
     /// Adds a part that can tell how it is.
     pub fn health(mut self, check: Arc<dyn Health>) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Adds checks of parts that each workspace has of its own.
+    pub fn health_source(mut self, source: Arc<dyn HealthSource>) -> Self {
+        self.check_sources.push(source);
         self
     }
 

@@ -1,5 +1,6 @@
 //! Settings of a hub as data: typed, from a map of texts, or from a URI. The builder takes them all.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ const NAMES: &[&str] = &[
     "allow_memory",
     "allow_plain_secrets",
     "mock_connectors",
+    "permissions",
 ];
 /// Those that the query of a URI may hold; its other names belong to the store. A key does not stand in a URI, which is
 /// logged and shown.
@@ -68,6 +70,9 @@ pub struct HubConfig {
     pub allow_plain_secrets: bool,
     /// Uses connectors that reach nobody alone.
     pub mock_connectors: bool,
+    /// Rights of the host's own, word by word with what each lets a principal do, as [`HubBuilder::permission`] takes
+    /// them. In a map of texts: a JSON object.
+    pub permissions: BTreeMap<String, String>,
 }
 
 /// The URL of the store may hold a password.
@@ -86,6 +91,7 @@ impl fmt::Debug for HubConfig {
             .field("allow_memory", &self.allow_memory)
             .field("allow_plain_secrets", &self.allow_plain_secrets)
             .field("mock_connectors", &self.mock_connectors)
+            .field("permissions", &self.permissions)
             .finish()
     }
 }
@@ -153,6 +159,11 @@ impl HubConfig {
             "allow_memory" => self.allow_memory = flag(name, value)?,
             "allow_plain_secrets" => self.allow_plain_secrets = flag(name, value)?,
             "mock_connectors" => self.mock_connectors = flag(name, value)?,
+            "permissions" => {
+                let expected = r#"expected a JSON object such as {"app:orders.refund": "Pay orders back."}"#;
+                self.permissions =
+                    serde_json::from_str(value).map_err(|_| Error::invalid(OPERATION, name, expected))?;
+            }
             _ => {
                 let close = closest(name, NAMES.iter().copied()).join(", ");
                 return Err(Error::invalid(
@@ -225,6 +236,9 @@ impl HubBuilder {
         if config.mock_connectors {
             self = self.mock_connectors();
         }
+        for (word, meaning) in config.permissions {
+            self = self.permission(word, meaning);
+        }
         Ok(self)
     }
 }
@@ -263,6 +277,7 @@ mod tests {
             ("limits", "all", "embedded, generous or hosted"),
             ("seed", "-1", "a whole number"),
             ("allow_memory", "yes", "true or false"),
+            ("permissions", "app:orders.refund", "a JSON object"),
             ("mod", "staging", "close: mode"),
         ] {
             let error = HubConfig::from_map([(name, value)]).unwrap_err();

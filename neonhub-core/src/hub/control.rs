@@ -1,5 +1,5 @@
 //! What the door asks at every call, kept in memory: the state of a workspace, its policies, its overridden limits,
-//! the rights of its members and keys.
+//! the rights of its members and keys; and what routers ask, the parts that are left alone.
 //!
 //! Inside a process nothing is ever stale: a commit that touches such a record moves the epoch before it returns.
 //! What another process commits is seen through the position of the change feed, looked at once a second; with the
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::health::AwayPart;
 use crate::policy::{Policy, PolicySet, PolicyState};
 use crate::resilience::{Breaker, LimitOverride};
 use crate::scope::Authority;
@@ -27,6 +28,7 @@ const KINDS: &[&str] = &[
     Policy::KIND,
     LimitOverride::KIND,
     Breaker::KIND,
+    AwayPart::KIND,
     Membership::KIND,
     ApiKey::KIND,
     CustomRole::KIND,
@@ -43,6 +45,8 @@ pub(crate) struct WorkspaceControl {
     pub(crate) residency: Residency,
     pub(crate) policies: PolicySet,
     pub(crate) overrides: Vec<LimitOverride>,
+    /// Parts that are left alone.
+    pub(crate) away: Vec<AwayPart>,
 }
 
 type Kept<K, V> = Mutex<HashMap<K, (u64, Arc<V>)>>;
@@ -153,9 +157,11 @@ async fn load(cx: &Scope) -> Result<WorkspaceControl> {
     let rows = store.query(Kind::of::<LimitOverride>(), at, &query).await?;
     let overrides = rows.iter().map(|r| Stored::<LimitOverride>::from_row(r).map(|s| s.body));
     let overrides = overrides.collect::<Result<_>>()?;
+    let rows = store.query(Kind::of::<AwayPart>(), at, &Query::by_id().limit(MOST)).await?;
+    let away = rows.iter().map(|r| Stored::<AwayPart>::from_row(r).map(|s| s.body)).collect::<Result<_>>()?;
     let policies = PolicySet::new(policies);
     let Some(workspace) = workspace else {
-        return Ok(WorkspaceControl { policies, overrides, ..WorkspaceControl::default() });
+        return Ok(WorkspaceControl { policies, overrides, away, ..WorkspaceControl::default() });
     };
     Ok(WorkspaceControl {
         status: workspace.status,
@@ -163,5 +169,6 @@ async fn load(cx: &Scope) -> Result<WorkspaceControl> {
         residency: workspace.body.residency,
         policies,
         overrides,
+        away,
     })
 }

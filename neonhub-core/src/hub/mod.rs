@@ -33,16 +33,17 @@ pub use env::EnvSettings;
 pub use lifecycle::{HubMode, Shutdown};
 pub use mark::StoreMark;
 pub use ops::{CATALOGUE, KINDS};
+pub(crate) use parts::Called;
 
-use crate::audit::Anchor;
+use crate::audit::{Anchor, AuditHold};
 use crate::bus::{Bus, Subscriber};
 use crate::connector::{Connector, Gate};
 use crate::economy::Ledgers;
-use crate::health::{Health, Recipe};
+use crate::health::{Health, HealthSource, Recipe};
 use crate::job::{Queue, Room};
 use crate::llm::Llm;
 use crate::op::Entry;
-use crate::permission::Role;
+use crate::permission::{AppPermission, Permission, Role};
 use crate::policy::Approvals;
 use crate::resilience::{Buckets, LimitProfile, Targets};
 use crate::scope::{Principal, Scope};
@@ -50,7 +51,7 @@ use crate::store::{Kind, SharedStore, Store, Stored};
 use crate::telemetry::{ErrorSink, Telemetry};
 use crate::tenancy::{DirectoryEntry, Rights, Workspace, WorkspaceId};
 use crate::vault::Vault;
-use crate::{Clock, Error, ErrorKind, Result, Retry, Seed, Timestamp};
+use crate::{Clock, Error, ErrorKind, Faults, Result, Retry, Seed, Timestamp};
 
 /// A clock that is less behind was not set back: rounding, and the steering of the machine's clock.
 const SET_BACK: Duration = Duration::from_secs(1);
@@ -72,6 +73,7 @@ struct Inner {
     location: Option<PathBuf>,
     beside: Option<PathBuf>,
     catalogue: BTreeMap<&'static str, &'static Entry>,
+    permissions: BTreeMap<AppPermission, String>,
     kinds: Vec<Kind>,
     family: crate::store::Family,
     services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -97,6 +99,7 @@ struct Inner {
     ledgers: Ledgers,
     targets: Targets,
     anchor: Arc<dyn Anchor>,
+    audit_hold: Option<Arc<dyn AuditHold>>,
     chains: crate::audit::Chains,
     approvals: Arc<dyn Approvals>,
     token: [u8; 16],
@@ -111,6 +114,7 @@ struct Inner {
     subscribers: Vec<Arc<dyn Subscriber>>,
     rights: Option<Arc<dyn Rights>>,
     checks: RwLock<Vec<Arc<dyn Health>>>,
+    check_sources: Vec<Arc<dyn HealthSource>>,
     recipes: Vec<Arc<dyn Recipe>>,
     opened_at: Timestamp,
     mode: HubMode,
@@ -235,6 +239,26 @@ impl Hub {
     /// What tells the rights of principals the host vouches for.
     pub(crate) fn host_rights(&self) -> Option<&dyn Rights> {
         self.0.rights.as_deref()
+    }
+
+    /// The rights this host declared under `app:`, by word, with what each lets a principal do.
+    pub fn app_permissions(&self) -> impl Iterator<Item = (Permission, &str)> {
+        self.0.permissions.iter().map(|(word, meaning)| (Permission::App(*word), meaning.as_str()))
+    }
+
+    /// Notes a fault under `field` when `word` is one of a host's and this host did not declare it. For whatever takes
+    /// words from outside.
+    pub fn check_declared(&self, faults: &mut Faults, field: &str, word: Permission) {
+        if let Permission::App(word) = word
+            && !self.0.permissions.contains_key(&word)
+        {
+            let word = word.word();
+            let cure = format!(
+                "this host declares no {word}: expected one of its own words, or declare it with \
+                 HubBuilder::permission or the setting permissions"
+            );
+            faults.push(field, cure);
+        }
     }
 
     /// The declared kind with this name.

@@ -5,14 +5,39 @@ use std::sync::{Arc, PoisonError};
 
 use super::Hub;
 use crate::connector::{Channel, Connector, Gate};
-use crate::health::{Health, Recipe};
+use crate::health::{Health, HealthSource, Recipe};
 use crate::llm::table::ModelTable;
 use crate::llm::{Llm, Offline, Router};
 use crate::telemetry::Metered;
+#[cfg(any(test, feature = "doubles"))]
+use crate::testing::FaultSite;
 use crate::{Error, ErrorKind, Result};
 
 /// Connectors that reach nobody: all there is with `USE_MOCK_CONNECTORS`.
 const MOCKS: &[&str] = &["outbox", "replay"];
+
+/// What is called, by the name of its provider or its own: faults of tests are put on it.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(any(test, feature = "doubles")),
+    allow(dead_code, reason = "only faults of tests read the names")
+)]
+pub(crate) enum Called<'a> {
+    /// A model.
+    Model(&'a str),
+    /// A tool.
+    Tool(&'a str),
+}
+
+#[cfg(any(test, feature = "doubles"))]
+impl<'a> Called<'a> {
+    fn site(self, operation: &'static str) -> (FaultSite, &'a str, &'static str) {
+        match self {
+            Called::Model(name) => (FaultSite::Model, name, operation),
+            Called::Tool(name) => (FaultSite::Tool, name, operation),
+        }
+    }
+}
 
 impl Hub {
     /// The connector that delivers for a channel: the one added last wins.
@@ -50,6 +75,10 @@ impl Hub {
         self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn check_sources(&self) -> Vec<Arc<dyn HealthSource>> {
+        self.0.check_sources.clone()
+    }
+
     pub(crate) fn recipes(&self) -> Vec<Arc<dyn Recipe>> {
         self.0.recipes.clone()
     }
@@ -81,6 +110,22 @@ impl Hub {
     #[cfg(any(test, feature = "doubles"))]
     pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
         *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// A call, with what a test put on what is called.
+    pub(crate) async fn faulted<T>(
+        &self,
+        called: Called<'_>,
+        operation: &'static str,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        #[cfg(any(test, feature = "doubles"))]
+        if let Some(faults) = self.faults() {
+            return faults.around(called.site(operation), call).await;
+        }
+        #[cfg(not(any(test, feature = "doubles")))]
+        let _ = (called, operation);
+        call.await
     }
 
     #[cfg(any(test, feature = "doubles"))]

@@ -49,7 +49,7 @@ impl Operation for WhoAmI {
             principal: cx.principal().clone(),
             workspace: cx.workspace().clone(),
             roles: cx.roles().to_vec(),
-            permissions: cx.permissions().iter().collect(),
+            permissions: cx.permission_words(),
             calls_left,
         })
     }
@@ -110,7 +110,7 @@ impl Operation for Can {
     }
 }
 
-/// Lists the words of rights: what each means, which roles hold it, which operations need it.
+/// Lists the words of rights, those of the host last: what each means, which roles hold it, which operations need it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListPermissions {}
@@ -134,18 +134,19 @@ impl Operation for ListPermissions {
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Read;
     async fn run(self, cx: &Scope) -> Result<Vec<PermissionLine>> {
-        let line = |word: &Permission| PermissionLine {
-            word: *word,
-            meaning: word.meaning().to_owned(),
-            roles: Role::ALL.iter().copied().filter(|r| r.permissions().has(*word)).collect(),
+        let base = Permission::ALL.iter().map(|word| (*word, word.meaning()));
+        let line = |(word, meaning): (Permission, &str)| PermissionLine {
+            word,
+            meaning: meaning.to_owned(),
+            roles: Role::ALL.iter().copied().filter(|r| r.permissions().has(word)).collect(),
             operations: cx
                 .hub()
                 .operations()
-                .filter(|e| !e.internal && e.needs.contains(word))
+                .filter(|e| !e.internal && e.needs.contains(&word))
                 .map(|e| e.name.to_owned())
                 .collect(),
         };
-        Ok(Permission::ALL.iter().map(line).collect())
+        Ok(base.chain(cx.hub().app_permissions()).map(line).collect())
     }
     fn examples() -> Vec<Self> {
         vec![ListPermissions {}]

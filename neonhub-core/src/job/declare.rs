@@ -121,7 +121,7 @@ impl Queue {
             per_workspace: None,
             per_group: 1,
             rate: None,
-            rights: PermissionSet::all().without(NEVER_AGENT),
+            rights: PermissionSet::all().without(&NEVER_AGENT),
             keep: Keep::default(),
         }
     }

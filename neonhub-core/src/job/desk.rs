@@ -135,8 +135,10 @@ impl Desk {
             return scope.clone();
         }
         let principal = Principal::System { job: self.queue.name().to_owned() };
-        let scope =
-            self.hub.scope_of(workspace.clone(), principal, Role::Owner).with_permissions(self.queue.rights);
+        let scope = self
+            .hub
+            .scope_of(workspace.clone(), principal, Role::Owner)
+            .with_permissions(self.queue.rights.clone());
         self.scopes.insert(workspace.clone(), scope.clone());
         scope
     }

@@ -69,6 +69,7 @@ use futures_util::Stream;
 
 use crate::Result;
 use crate::op::{Entry, entry};
+use crate::resilience::Lane;
 use crate::store::Kind;
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
@@ -80,6 +81,8 @@ pub use image::{
     GenerateImage, GeneratedImages, ImageDelta, ImageFormat, ImageModel, ImageRequest, ImageStream,
     OfflineCard, Picture, StoredImage,
 };
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use moderation::CATEGORIES;
 pub use moderation::{
     ModerateTexts, Moderated, ModeratedTexts, ModerationCategory, ModerationInput, ModerationRequest,
     ModerationVerdict, Moderator,
@@ -134,6 +137,11 @@ pub trait Llm: fmt::Debug + Send + Sync + 'static {
     /// Default: unknown, which workspaces of one region refuse.
     fn region(&self) -> Option<&str> {
         None
+    }
+
+    /// How many calls of this provider run and wait at a time. Default: [`Lane::MODEL`](crate::resilience::Lane::MODEL).
+    fn lane(&self) -> Lane {
+        Lane::MODEL
     }
 
     /// What `model` can do; `None` asks for the provider's default model.

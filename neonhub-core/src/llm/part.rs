@@ -40,6 +40,14 @@ pub enum Taint {
     ThirdPartyTool,
 }
 
+impl Taint {
+    /// True for what neither the host, its users nor a model wrote: such text is shown to models between marks.
+    #[must_use]
+    pub const fn is_foreign(self) -> bool {
+        matches!(self, Taint::Retrieved | Taint::Web | Taint::ThirdPartyTool)
+    }
+}
+
 /// The document, page or record that a part was taken from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {

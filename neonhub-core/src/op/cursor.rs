@@ -43,6 +43,11 @@ fn workspace_tag(cx: &Scope) -> [u8; WORKSPACE_BYTES] {
     xxhash_rust::xxh3::xxh3_64(cx.workspace().as_str().as_bytes()).to_be_bytes()
 }
 
+/// Where a row stands in the order of an index.
+pub(super) fn place(kind: Kind, index: Option<&str>, row: &Row) -> Result<(Key, String)> {
+    Ok((key_of(kind, index, row)?, row.id.clone()))
+}
+
 fn key_of(kind: Kind, index: Option<&str>, row: &Row) -> Result<Key> {
     match index {
         Some(name) => Ok(row.keys.get(kind.index(name)?).cloned().flatten().unwrap_or_default()),
@@ -51,18 +56,22 @@ fn key_of(kind: Kind, index: Option<&str>, row: &Row) -> Result<Key> {
 }
 
 pub(super) fn make(cx: &Scope, label: &str, kind: Kind, index: Option<&str>, row: &Row) -> Result<String> {
-    let key = key_of(kind, index, row)?;
+    Ok(at(cx, label, &key_of(kind, index, row)?, &row.id))
+}
+
+/// The cursor behind a place.
+pub(super) fn at(cx: &Scope, label: &str, key: &Key, id: &str) -> String {
     let (len, key) = match u16::try_from(key.as_bytes().len()) {
-        Ok(len) if key.as_bytes().len() + row.id.len() <= PLACE_BYTES => (len, key.as_bytes()),
+        Ok(len) if key.as_bytes().len() + id.len() <= PLACE_BYTES => (len, key.as_bytes()),
         _ => (ABSENT, &[][..]),
     };
     let mut bytes = workspace_tag(cx).to_vec();
     bytes.extend(len.to_be_bytes());
     bytes.extend(key);
-    bytes.extend(row.id.as_bytes());
+    bytes.extend(id.as_bytes());
     let tag = cx.sealer().blind(label, &crate::store_hex(&bytes));
     bytes.extend(tag.iter().take(TAG_BYTES));
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// # Errors

@@ -5,6 +5,7 @@ mod bounds;
 mod catalogue;
 mod cursor;
 pub(crate) mod door;
+mod filtered;
 mod idempotency;
 pub mod ops;
 mod options;

@@ -42,7 +42,12 @@ impl Scope {
     }
 
     /// Counts how long the store took.
-    async fn timed<T>(&self, kind: Kind, op: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn timed<T>(
+        &self,
+        kind: Kind,
+        op: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let began = Instant::now();
         let done = self.0.consistency.within(work).await;
         self.hub().telemetry().queried(kind.name, op, began.elapsed());

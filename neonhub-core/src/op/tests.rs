@@ -340,4 +340,5 @@ async fn every_call_is_one_span_also_a_refused_one() {
     assert_eq!(spans.take().len(), 1, "also at a closed door");
 }
 
+mod app_rights;
 mod bounds;

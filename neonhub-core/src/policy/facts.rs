@@ -68,7 +68,8 @@ fn of_scope(cx: &Scope, control: &WorkspaceControl) -> Map<String, Value> {
             map.insert("acts_for".into(), acts_for.as_str().into());
         }
     }
-    let permissions: Vec<&str> = cx.permissions().iter().map(Permission::word).collect();
+    let words = cx.permission_words();
+    let permissions: Vec<&str> = words.iter().map(Permission::word).collect();
     facts.insert("now".into(), cx.now().as_millis().into());
     facts.insert("principal".into(), principal);
     facts.insert("roles".into(), json!(cx.roles()));

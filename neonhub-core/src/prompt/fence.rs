@@ -2,11 +2,6 @@
 
 use crate::llm::{Source, Taint};
 
-/// True for labels whose text must not be read as instructions.
-pub(super) fn is_foreign(taint: Taint) -> bool {
-    matches!(taint, Taint::Retrieved | Taint::Web | Taint::ThirdPartyTool)
-}
-
 /// Puts `text` between marks that name its label and source. Marks inside the text get other brackets, so that
 /// it cannot end its own fence.
 pub(super) fn fence(text: &str, taint: Taint, source: Option<&Source>) -> String {

@@ -57,7 +57,7 @@ pub use variable::{PromptValue, PromptVar, VarKind};
 
 /// Text for a model: what somebody else wrote stands between marks, so that it is read as data.
 pub(crate) fn fenced(text: &str, taint: crate::llm::Taint, source: Option<&crate::llm::Source>) -> String {
-    if fence::is_foreign(taint) { fence::fence(text, taint, source) } else { text.to_owned() }
+    if taint.is_foreign() { fence::fence(text, taint, source) } else { text.to_owned() }
 }
 
 /// Operations on prompts.

@@ -304,7 +304,7 @@ impl Prompt {
 
 /// Foreign text, alone or in a list, between its marks.
 fn fenced_value(given: &PromptValue) -> Value {
-    if !fence::is_foreign(given.taint) {
+    if !given.taint.is_foreign() {
         return given.value.clone();
     }
     let mark = |text: &str| Value::String(fence::fence(text, given.taint, given.source.as_ref()));

@@ -70,6 +70,10 @@ impl Record for PromptStat {
 pub struct RecordPromptUse {
     /// The version, as it was asked for: `name@label` or `name@3`.
     pub reference: String,
+    /// The version that was used, when the label may have moved since. Default: what the reference means now, and for a
+    /// unit of a running test its variant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// Who or what it was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
@@ -111,9 +115,11 @@ impl Operation for RecordPromptUse {
         faults.into_result(Self::NAME)?;
         let (name, which) = library::parse(Self::NAME, &self.reference)?;
         let head = library::head(cx, Self::NAME, &name).await?;
-        let version = match self.expose(cx, &name, &which).await? {
-            Some(version) => version,
-            None => library::number_of(Self::NAME, &head, &which)?,
+        let exposed = self.expose(cx, &name, &which).await?;
+        let version = match (self.version, exposed) {
+            (Some(used), _) => library::number_of(Self::NAME, &head, &Which::Number(used))?,
+            (None, Some(version)) => version,
+            (None, None) => library::number_of(Self::NAME, &head, &which)?,
         };
         let id = PromptVersion::id_of(&name, version);
         let found = cx.get::<PromptStat>(&id).await?;
@@ -157,7 +163,10 @@ impl RecordPromptUse {
     /// Stores the first exposure of the unit, or its first hit; gives the version of its variant.
     async fn expose(&self, cx: &Scope, name: &str, which: &Which) -> Result<Option<u32>> {
         let Some(unit) = &self.unit else { return Ok(None) };
-        let Some(assigned) = super::experiment::assign(cx, name, which, unit).await? else { return Ok(None) };
+        let assigned = super::experiment::assign(cx, name, which, unit).await?;
+        // Who used another version than this test gives has not met its variant.
+        let is_used = |version| self.version.is_none_or(|used| used == version);
+        let Some(assigned) = assigned.filter(|assigned| is_used(assigned.version)) else { return Ok(None) };
         let hash = crate::store_hex(cx.sealer().blind("prompt.unit", unit).get(..16).unwrap_or_default());
         let id = format!("{}/{hash}", assigned.experiment);
         let is_hit = self.is_success || self.conversions > 0;

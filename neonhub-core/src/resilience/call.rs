@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Rate;
+use super::bulkhead::{Lane, Place};
 use crate::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
 
 /// Tries in all. The figures of the earlier NeonHub web platform: 3 tries, from 75 ms.
@@ -13,8 +14,6 @@ const ATTEMPTS: u32 = 3;
 const BASE: Duration = Duration::from_millis(75);
 // What the SDKs of model vendors use, 2026.
 const CAP: Duration = Duration::from_secs(8);
-/// Calls of one target at a time. Our choice; a model endpoint takes 16, an agent 8.
-const CONCURRENCY: usize = 4;
 
 /// How a call to a target is guarded.
 #[derive(Clone, Debug)]
@@ -24,27 +23,33 @@ pub struct Plan {
     pub(super) attempts: u32,
     pub(super) base: Duration,
     pub(super) cap: Duration,
-    pub(super) concurrency: usize,
+    pub(super) lane: Lane,
+    /// The name whose places it shares; none: those of the target.
+    pub(super) bulkhead: Option<String>,
+    /// What to raise when there is no place.
+    pub(super) setting: Option<&'static str>,
     pub(super) rate: Option<Rate>,
     pub(super) is_idempotent: bool,
 }
 
 impl Plan {
     /// A plan for a target: `agent:..`, `model:..`, `connection:..`, `endpoint:..`. Three tries from 75 ms up to 8 s.
-    /// At a time 8 calls of an agent, 16 of a model, 4 of anything else.
+    /// At a time 8 calls of an agent, 16 of a model, 4 of anything else; [`lane`](Self::lane) says otherwise.
     pub fn new(target: impl Into<String>) -> Self {
         let target = target.into();
-        let concurrency = match target.split(':').next() {
-            Some("agent") => 8,
-            Some("model") => 16,
-            _ => CONCURRENCY,
+        let lane = match target.split(':').next() {
+            Some("agent") => Lane { concurrency: 8, ..Lane::SHORT },
+            Some("model") => Lane::MODEL,
+            _ => Lane::SHORT,
         };
         Plan {
             target,
             attempts: ATTEMPTS,
             base: BASE,
             cap: CAP,
-            concurrency,
+            lane,
+            bulkhead: None,
+            setting: None,
             rate: None,
             is_idempotent: false,
         }
@@ -64,7 +69,26 @@ impl Plan {
 
     /// Calls at a time, at least 1. Takes effect when the target is first used in this process.
     pub fn concurrency(mut self, calls: usize) -> Self {
-        self.concurrency = calls.max(1);
+        self.lane.concurrency = calls.max(1);
+        self
+    }
+
+    /// Calls at a time, calls that wait, and the longest wait. The first of them takes effect when the target is first
+    /// used in this process.
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = Lane { concurrency: lane.concurrency.max(1), ..lane };
+        self
+    }
+
+    /// Shares the places of another name, such as those of a provider by all its models.
+    pub fn places_of(mut self, name: impl Into<String>) -> Self {
+        self.bulkhead = Some(name.into());
+        self
+    }
+
+    /// Names what a caller who got no place may raise.
+    pub fn setting(mut self, setting: &'static str) -> Self {
+        self.setting = Some(setting);
         self
     }
 
@@ -153,18 +177,26 @@ where
     /// Makes the call.
     ///
     /// # Errors
-    /// `Unavailable` at once while the breaker is open or the queue before the target is full; `RateLimited` with
-    /// the instant that admits; `Timeout` at the deadline, `OutcomeUnknown` when the request may have acted;
-    /// what the call answers, marked `Exhausted` when tries or their budget are used up.
+    /// `Unavailable` at once while the breaker is open or the queue before the target is full (`no_place`);
+    /// `RateLimited` with the instant that admits; `Timeout` at the deadline, `OutcomeUnknown` when the request may have
+    /// acted; what the call answers, marked `Exhausted` when tries or their budget are used up.
     pub async fn run(self, cx: &Scope) -> Result<T> {
+        self.run_held(cx).await.map(|(done, _place)| done)
+    }
+
+    /// Makes the call and keeps its place: for an answer that is still under way, such as a stream.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_held(self, cx: &Scope) -> Result<(T, Place)> {
         let plan = &self.plan;
         cx.admit_rate(plan).await?;
-        let _permit = cx.board(plan).await?;
+        let place = cx.take_place(plan).await?;
         cx.ask_breaker(plan).await?;
         // A caller who goes away in between must not leave a trial open: it counts as lost by its own time limit.
         let done = self.tries(cx).await;
         cx.tell_breaker(plan, done.as_ref().err().map(Error::kind)).await?;
-        done
+        Ok((done?, place))
     }
 
     async fn tries(&self, cx: &Scope) -> Result<T> {
@@ -208,7 +240,7 @@ async fn within<T>(cx: &Scope, call: impl Future<Output = Result<T>>) -> Result<
     }
 }
 
-fn between(now: Timestamp, then: Timestamp) -> Duration {
+pub(super) fn between(now: Timestamp, then: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(then.as_millis() - now.as_millis()).unwrap_or(0))
 }
 

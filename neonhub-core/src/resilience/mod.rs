@@ -32,7 +32,9 @@
 mod breaker;
 mod bucket;
 mod budget;
+mod bulkhead;
 mod call;
+mod gate;
 mod gcra;
 mod limits;
 pub mod ops;
@@ -41,6 +43,7 @@ mod target;
 
 pub use breaker::{Breaker, BreakerState};
 pub use bucket::{Bucket, LimitOverride};
+pub use bulkhead::{Lane, NO_PLACE, Place};
 pub use call::{Attempt, Call, Guarded, Plan};
 pub use gcra::Rate;
 pub use profile::{Counted, LimitProfile};

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Breaker, Counted, LimitOverride, Rate};
+use crate::health::AwayBy;
 use crate::op::{Effect, Entry, Operation, entry};
 use crate::permission::Permission;
 use crate::store::{Expected, Kind, Query};
@@ -77,6 +78,7 @@ impl Operation for ResetBreaker {
         };
         if stored.body.close() {
             cx.save(&stored)?;
+            cx.stage_away(&self.target, AwayBy::Breaker, false).await?;
         }
         cx.hub().targets().forget(cx, &self.target);
         Ok(stored.body)

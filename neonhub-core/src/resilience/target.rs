@@ -1,27 +1,23 @@
-//! What a process knows of the targets it calls: their breakers, bulkheads, budgets and quotas.
+//! What a process knows of the targets it calls: their breakers, budgets and quotas.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::breaker::{Breaker, Say};
 use super::budget::RetryBudget;
+use super::bulkhead::Bulkheads;
 use super::call::Plan;
+use crate::health::AwayBy;
 use crate::store::{Batch, Expected, Kind, Row, Stored, Write};
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Retry, Scope, Timestamp};
 
-/// Calls that may wait for a place at a target, and how long.
-// Our choices: more than that is a pile-up that a retry later serves better.
-const QUEUE: usize = 64;
-const WAIT: Duration = Duration::from_secs(5);
 /// How often a breaker is read again when other processes move it at the same time.
 const TRIES: u32 = 4;
 
 /// Key of the context of errors that came before the target was touched; its value says what refused.
-const UNTRIED: &str = "untried";
+pub(super) const UNTRIED: &str = "untried";
 
 /// True when the target was not touched: its breaker is open, no place became free, or its rate is used up. Nothing was
 /// tried, so nothing counts as a try.
@@ -38,21 +34,17 @@ struct Target {
     /// Epoch of the control records when it was read; `None` before the first read.
     epoch: Option<u64>,
     budget: RetryBudget,
-    places: Arc<Semaphore>,
-    waiting: Arc<()>,
     /// The provider said: nothing before this instant.
     quota: Option<Timestamp>,
 }
 
 impl Target {
-    fn new(name: &str, places: usize) -> Self {
+    fn new(name: &str) -> Self {
         Target {
             breaker: Breaker::new(name),
             rev: 0,
             epoch: None,
             budget: RetryBudget::default(),
-            places: Arc::new(Semaphore::new(places)),
-            waiting: Arc::default(),
             quota: None,
         }
     }
@@ -60,17 +52,20 @@ impl Target {
 
 /// The targets of a hub.
 #[derive(Debug, Default)]
-pub(crate) struct Targets(Mutex<BTreeMap<(WorkspaceId, String), Target>>);
+pub(crate) struct Targets {
+    all: Mutex<BTreeMap<(WorkspaceId, String), Target>>,
+    pub(super) bulkheads: Bulkheads,
+}
 
 impl Targets {
     fn with<T>(&self, cx: &Scope, plan: &Plan, f: impl FnOnce(&mut Target) -> T) -> T {
-        self.at(cx, &plan.target, plan.concurrency, f)
+        self.at(cx, &plan.target, f)
     }
 
-    fn at<T>(&self, cx: &Scope, name: &str, places: usize, f: impl FnOnce(&mut Target) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn at<T>(&self, cx: &Scope, name: &str, f: impl FnOnce(&mut Target) -> T) -> T {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (cx.workspace().clone(), name.to_owned());
-        f(all.entry(place).or_insert_with(|| Target::new(name, places)))
+        f(all.entry(place).or_insert_with(|| Target::new(name)))
     }
 
     pub(super) fn call(&self, cx: &Scope, plan: &Plan) {
@@ -83,7 +78,7 @@ impl Targets {
 
     /// Forgets what this process counted, after a reset of the stored breaker.
     pub(super) fn forget(&self, cx: &Scope, name: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = all.get_mut(&(cx.workspace().clone(), name.to_owned())) {
             target.breaker = Breaker::new(name);
             target.epoch = None;
@@ -92,7 +87,7 @@ impl Targets {
 
     /// The breakers of a workspace as this process sees them, by target.
     pub(super) fn breakers(&self, workspace: &WorkspaceId) -> Vec<Breaker> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter(|((w, _), _)| w == workspace).map(|(_, t)| t.breaker.clone()).collect()
     }
 }
@@ -114,7 +109,7 @@ impl Scope {
     /// the limits table holds.
     pub fn quota_used_up(&self, target: &str, until: Timestamp) {
         let targets = self.hub().targets();
-        targets.at(self, target, 1, |t| t.quota = Some(t.quota.map_or(until, |q| q.max(until))));
+        targets.at(self, target, |t| t.quota = Some(t.quota.map_or(until, |q| q.max(until))));
     }
 
     pub(super) async fn admit_rate(&self, plan: &Plan) -> Result<()> {
@@ -141,35 +136,6 @@ impl Scope {
                 })
             }
             None => Ok(()),
-        }
-    }
-
-    /// A place at the target.
-    pub(super) async fn board(&self, plan: &Plan) -> Result<OwnedSemaphorePermit> {
-        let (places, waiting) =
-            self.hub().targets().with(self, plan, |t| (Arc::clone(&t.places), Arc::clone(&t.waiting)));
-        if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let full = |message| {
-            Error::new(ErrorKind::Unavailable, self.operation(), message)
-                .with_context("target", &plan.target)
-                .with_context(UNTRIED, "bulkhead")
-                .with_retry(Retry::Backoff)
-        };
-        // One count is the target's own, one is this call's.
-        if Arc::strong_count(&waiting) > QUEUE + 1 {
-            return Err(full("too many calls wait for this target: call again later"));
-        }
-        tokio::select! {
-            biased;
-            permit = places.acquire_owned() => {
-                permit.map_err(|_| full("the hub is closing: open it again"))
-            }
-            waited = self.sleep(WAIT) => {
-                waited?;
-                Err(full("no place at this target became free in 5 s: call again later"))
-            }
         }
     }
 
@@ -223,11 +189,22 @@ impl Scope {
             tracing::warn!(target_name = %plan.target, trips = breaker.trips, "a circuit breaker opened");
             self.hub().telemetry().breaker_tripped(&plan.target);
         }
+        if is_ours {
+            self.breaker_turned(&plan.target, breaker.state != super::BreakerState::Closed).await?;
+        }
         Ok(())
     }
 
+    /// Tells that an agent is away, or there again. Other targets are no parts that anybody asks for by name.
+    async fn breaker_turned(&self, target: &str, is_shut: bool) -> Result<()> {
+        if !target.starts_with("agent:") {
+            return Ok(());
+        }
+        self.turn_away(target, AwayBy::Breaker, is_shut).await
+    }
+
     /// Reads the stored breaker when control records may have changed since.
-    async fn look_at_breaker(&self, plan: &Plan) -> Result<()> {
+    pub(super) async fn look_at_breaker(&self, plan: &Plan) -> Result<()> {
         let epoch = self.hub().control().epoch();
         if self.hub().targets().with(self, plan, |t| t.epoch == Some(epoch)) {
             return Ok(());
@@ -283,6 +260,7 @@ impl Scope {
                 }
             }
             self.hub().targets().forget(self, target);
+            self.breaker_turned(target, false).await?;
             return Ok(was_open);
         }
         Ok(false)

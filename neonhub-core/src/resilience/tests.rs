@@ -174,19 +174,6 @@ async fn a_breaker_is_closed_by_hand() {
 }
 
 #[tokio::test]
-async fn a_full_bulkhead_refuses_after_its_wait() {
-    let clock = clock();
-    let cx = scope(&clock).await;
-    let plan = || Plan::new("connection:a").concurrency(1);
-    let held = cx.board(&plan()).await.unwrap();
-    let error = cx.board(&plan()).await.unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
-    assert_eq!(clock.now().as_millis() - 1_800_000_000_000, 5_000, "the wait is the clock's");
-    drop(held);
-    assert!(cx.board(&plan()).await.is_ok());
-}
-
-#[tokio::test]
 async fn the_stricter_of_table_and_headers_holds() {
     let clock = clock();
     let cx = scope(&clock).await;

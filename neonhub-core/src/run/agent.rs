@@ -37,6 +37,12 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
         Ok(Status::Healthy)
     }
 
+    /// True for an agent that looks itself whether it may start, and has another one stand in for it when it may not.
+    /// Default: false, schedules look.
+    fn stands_in(&self) -> bool {
+        false
+    }
+
     /// Makes a run, or finds the one with the same key, and drives nothing yet.
     ///
     /// # Errors

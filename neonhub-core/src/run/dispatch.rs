@@ -88,7 +88,8 @@ impl<P: Program> Session<'_, P> {
 
     /// What the tool stages and the outcome are one commit: without outcome it did not happen.
     async fn call_ours(&mut self, call: &str, planned: &Planned) -> Result<()> {
-        for run in 0..=RERUNS {
+        let mut lost = 0;
+        loop {
             let unit = Arc::new(Unit::default());
             let scope = self.tool_scope(call, Writing::Operation(Arc::clone(&unit)));
             let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
@@ -103,18 +104,20 @@ impl<P: Program> Session<'_, P> {
             };
             match self.record(what, unit).await {
                 Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => {
+                    let before = self.messages();
                     self.reload().await?;
                     if self.row.cancel_asked {
                         return Ok(());
                     }
-                    if run == RERUNS {
+                    // A message that came in between is no race of this call.
+                    lost += u32::from(self.messages() <= before);
+                    if lost > RERUNS {
                         return self.record_anyway(failed(call, &error)).await;
                     }
                 }
                 other => return other,
             }
         }
-        Ok(())
     }
 
     /// The plan is in the log; the tool acts and commits by itself, then the outcome is written.

@@ -6,17 +6,20 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::entry::{RunStatus, What};
-use super::journal;
 use super::machine::Program;
 use super::record::{AgentRun, RunSpec};
 use super::session::Session;
 use super::state::{RunState, fold};
+use super::{day, journal};
 use crate::connector::EffectId;
 use crate::llm::hex;
 use crate::op::Unit;
 use crate::resilience::Counted;
 use crate::store::{Key, Stored, canonical_json};
 use crate::{Error, ErrorKind, Money, Result, Scope};
+
+/// How often a start is counted anew when other processes start runs of the same agent at the same time.
+const COUNT_TRIES: u32 = 16;
 
 /// What a new run is to be.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,7 @@ pub struct NewRun {
     spec: Option<RunSpec>,
     parent: Option<(String, u8)>,
     budget: Option<Money>,
+    per_day: Option<u32>,
 }
 
 impl NewRun {
@@ -84,6 +88,14 @@ impl NewRun {
     #[must_use]
     pub fn budget(mut self, most: Money) -> Self {
         self.budget = Some(most);
+        self
+    }
+
+    /// Bounds the runs of the agent that begin on one day by UTC, this one among them. A run that is found by its key is no
+    /// new one.
+    #[must_use]
+    pub fn per_day(mut self, most: u32) -> Self {
+        self.per_day = Some(most);
         self
     }
 
@@ -182,13 +194,24 @@ impl<P: Program> Driver<P> {
     ///
     /// # Errors
     /// `Conflict`, code `idempotency_mismatch`, when the key belongs to a run with another input or intent; `RateLimited`
-    /// when this principal started too many runs of this agent.
+    /// when this principal started too many runs of this agent, code `agent_quota` when the agent has had its runs of the
+    /// day.
     pub async fn start(&self, cx: &Scope, new: NewRun) -> Result<AgentRun> {
         let input_hash = hash(&new.input)?;
         let agent = self.program.agent();
         let intent = new.intent.unwrap_or_else(|| self.program.intent().to_owned());
         let asked = Asked { agent, intent: &intent, input_hash: &input_hash };
         if let Some(found) = asked.find(cx, new.key.as_deref()).await? {
+            return Ok(found);
+        }
+        // Bounded starts take turns: in this process none loses its commit to another.
+        let _turn = match new.per_day {
+            Some(_) => Some(cx.hub().turn(&format!("runs.start|{}|{agent}", cx.workspace())).await),
+            None => None,
+        };
+        if new.per_day.is_some()
+            && let Some(found) = asked.find(cx, new.key.as_deref()).await?
+        {
             return Ok(found);
         }
         cx.admit(Counted::Agent, &format!("{}|{agent}", cx.label())).await?;
@@ -211,6 +234,7 @@ impl<P: Program> Driver<P> {
             wait_reason: None,
             wake_at: None,
             principal: cx.label().to_owned(),
+            rights: cx.permissions().intersection(self.program.permissions()).iter().collect(),
             campaign_id: new.campaign,
             person_id: new.person,
             idempotency_key: new.key,
@@ -240,7 +264,11 @@ impl<P: Program> Driver<P> {
         };
         let state = RunState::new(&row.id);
         let mut session = Session::new(self, &cx, row, state);
-        match session.record(started, Arc::new(Unit::default())).await {
+        let done = match new.per_day {
+            None => session.record(started, Arc::new(Unit::default())).await,
+            Some(most) => counted(&mut session, started, most).await,
+        };
+        match done {
             Ok(()) => Ok(session.row.body),
             // Another caller with this key was first.
             Err(error) if error.code() == "unique_taken" => {
@@ -302,6 +330,20 @@ impl<P: Program> Driver<P> {
         .with_code("spec_changed")
         .with_context("began", run.agent_version)
         .with_context("now", P::VERSION))
+    }
+}
+
+/// Begins a run and counts it for its day in one commit.
+async fn counted<P: Program>(session: &mut Session<'_, P>, started: What, most: u32) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        let unit = Arc::new(Unit::default());
+        day::count(&session.writer(&unit), session.driver.program.agent(), most).await?;
+        match session.record(started.clone(), unit).await {
+            // Another process counted one in this moment. The key of the count is the agent's, that of the run its own.
+            Err(error) if error.code() == "stale_revision" && tries < COUNT_TRIES => tries += 1,
+            other => return other,
+        }
     }
 }
 

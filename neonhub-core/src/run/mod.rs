@@ -55,12 +55,14 @@
 //! ```
 
 mod agent;
+mod day;
 mod dispatch;
 mod driver;
 mod entry;
 mod journal;
 mod lease;
 mod machine;
+mod message;
 mod ops;
 mod pack;
 mod record;
@@ -72,9 +74,11 @@ use crate::store::Kind;
 
 pub use agent::Agent;
 pub(crate) use agent::intent_of;
+pub use day::RunCount;
 pub use driver::{Driver, NewRun, Probe, ProbeAnswer, RunView};
 pub use entry::{EffectClass, Entry, LOG_VERSION, RunStatus, ToolState, What, effect_of};
 pub use machine::{Command, Failure, Limits, Machine, Program, RunEvent, WaitOn};
+pub use message::message_signal;
 pub use ops::{CancelRun, GetRun, ListRuns, LogLine, RunDetails, SignalRun};
 pub use record::{AgentRun, LogEntry, RunLease, RunSpec};
 pub use state::{Moment, Next, Open, RunState, Used, advance, fold};
@@ -84,7 +88,7 @@ pub static CATALOGUE: &[Operation] =
     &[operation::<GetRun>(), operation::<ListRuns>(), operation::<CancelRun>(), operation::<SignalRun>()];
 
 /// Records of runs.
-pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>()];
+pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>(), Kind::of::<RunCount>()];
 
 pub(crate) use journal::load as load_log;
 

@@ -8,6 +8,7 @@ use super::entry::RunStatus;
 use super::machine::Failure;
 use super::state::Used;
 use crate::llm::Origin;
+use crate::permission::Permission;
 use crate::store::{Index, Key, Record};
 use crate::{Money, Scope, Timestamp};
 
@@ -65,6 +66,10 @@ pub struct AgentRun {
     pub wake_at: Option<Timestamp>,
     /// Who it acts for.
     pub principal: String,
+    /// The rights it began with: those of the principal that its program may use. With these it is taken up when its
+    /// process is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<Permission>,
     /// The campaign it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<String>,

@@ -55,6 +55,7 @@ impl<'d, P: Program> Session<'d, P> {
             if self.row.cancel_asked {
                 return self.record(cancelled(&self.state), Arc::new(Unit::default())).await;
             }
+            self.take_messages().await?;
             match self.state.next() {
                 Next::End => return Ok(()),
                 Next::Dispatch(call, open) => self.dispatch(&call, open).await?,

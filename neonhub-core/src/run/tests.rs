@@ -143,7 +143,7 @@ impl Program for Steps {
         Limits::default().tool_calls(1_000)
     }
     fn permissions(&self) -> PermissionSet {
-        self.rights.unwrap_or(PermissionSet::all())
+        self.rights.clone().unwrap_or_else(PermissionSet::all)
     }
 }
 

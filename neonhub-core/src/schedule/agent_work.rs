@@ -17,6 +17,7 @@ use crate::health::agent_subject;
 use crate::job::{Job, Outcome};
 use crate::op::Operation as _;
 use crate::permission::PermissionSet;
+use crate::resilience::NO_PLACE;
 use crate::run::{Agent, AgentRun, CancelRun, NewRun, RunStatus, RunView, intent_of};
 use crate::store::Stored;
 use crate::{Error, ErrorKind, Result, Retry, Scope};
@@ -97,13 +98,15 @@ pub(super) async fn run(cx: &Scope, job: &Job) -> Result<Outcome> {
             Ok(Outcome::Later(cx.now().plus(wait)))
         }
         Err(error) if error.kind() == ErrorKind::Cancelled => Ok(Outcome::Later(cx.now())),
+        // No place was free: nothing was tried.
+        Err(error) if error.code() == NO_PLACE => Ok(Outcome::Later(cx.now().plus(LOOK))),
         Err(error) => failed(cx, job, session, schedule, error).await,
     }
 }
 
 async fn start(cx: &Scope, agent: &dyn Agent, intent: Option<&str>, new: NewRun) -> Result<AgentRun> {
     let intent = intent_of(agent, intent)?;
-    if cx.hub().is_unavailable(cx, &agent_subject(agent.name())).await? {
+    if !agent.stands_in() && cx.hub().is_unavailable(cx, &agent_subject(agent.name())).await? {
         let why = "this agent failed its health checks three times in a row";
         return Err(Error::new(ErrorKind::Unavailable, "sessions.run", why)
             .with_code("agent_unavailable")

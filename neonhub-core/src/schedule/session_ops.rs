@@ -11,13 +11,14 @@ use crate::permission::Permission;
 use crate::store::{Key, Query};
 use crate::{Error, Result, Scope};
 
-/// Lists sessions in the order they were made, or those of a schedule and state by their instant.
+/// Lists the sessions that everything given holds for, in the order they were made, those of a schedule by their instant. A
+/// state without a schedule reads every session of the workspace to fill a page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListSessions {
     /// Only of this schedule, by instant.
     pub schedule: Option<ScheduleId>,
-    /// Only in this state; needs a schedule.
+    /// Only in this state.
     pub state: Option<SessionState>,
     /// Most of the page, 1..500. Default 50.
     pub limit: Option<u32>,
@@ -32,17 +33,16 @@ impl Operation for ListSessions {
     const EFFECT: Effect = Effect::Read;
     async fn run(self, cx: &Scope) -> Result<Page<AgentSession>> {
         let query = match (&self.schedule, self.state) {
-            (None, None) => Query::by_id(),
+            (None, _) => Query::by_id(),
             (Some(schedule), None) => Query::index("planned").prefix(Key::text(schedule.as_str())),
             (Some(schedule), Some(state)) => {
                 Query::index("schedule").prefix(Key::text(schedule.as_str()).and_text(state.word()))
             }
-            (None, Some(_)) => {
-                return Err(Error::invalid(Self::NAME, "schedule", "expected a schedule with the state"));
-            }
         };
         let query = query.limit(self.limit.unwrap_or(50) as usize);
-        let page = cx.page::<AgentSession>(query, self.cursor.as_deref()).await?;
+        let filters = serde_json::json!([self.schedule, self.state]).to_string();
+        let keep = |session: &AgentSession| self.state.is_none_or(|state| state == session.state);
+        let page = cx.page_where(query, &filters, self.cursor.as_deref(), keep).await?;
         Ok(Page { items: page.items.into_iter().map(|s| s.body).collect(), next: page.next })
     }
     fn examples() -> Vec<Self> {

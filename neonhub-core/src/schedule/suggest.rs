@@ -49,7 +49,7 @@ impl Schedule {
     /// Has it work with the rights of who asks from now on.
     pub(super) fn take_over(&mut self, cx: &Scope) {
         self.principal = cx.label().to_owned();
-        self.rights = cx.permissions().iter().collect();
+        self.rights = cx.permission_words();
     }
 
     /// Refuses to fire one that nobody stands for.

@@ -321,3 +321,38 @@ async fn who_watches_hears_where_a_firing_stands() {
     told.sort_by_key(|(priority, place)| (priority.as_i64(), place.as_u64()));
     assert_eq!(told, [(json!(0), json!(1)), (json!(0), json!(2)), (json!(5), json!(1))]);
 }
+
+#[tokio::test]
+async fn sessions_are_listed_by_schedule_and_state_together_or_alone() {
+    let w = lab(&memory()).await.unwrap();
+    let target = |how: &str| Target::Job {
+        queue: "suite.work".into(),
+        name: "play".into(),
+        payload: json!({ "word": how, "how": how }),
+    };
+    let good = w.cx.call(new("good", target("answer"), every(60))).await.unwrap().id;
+    let bad = w.cx.call(new("bad", target("blocked"), every(60))).await.unwrap().id;
+    for _ in 0..3 {
+        w.wait(60);
+        w.work().await.unwrap();
+    }
+    let list = async |schedule: Option<&ScheduleId>, state: Option<SessionState>| {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let schedule = schedule.cloned();
+            let page = w.cx.call(ListSessions { schedule, state, limit: Some(2), cursor }).await.unwrap();
+            assert!(page.items.len() == 2 || page.next.is_none(), "a page is short and not the last");
+            all.extend(page.items.into_iter().map(|s| (s.schedule_id.unwrap(), s.state)));
+            cursor = page.next;
+            if cursor.is_none() {
+                return all;
+            }
+        }
+    };
+    let (failed, completed) = (Some(SessionState::Failed), Some(SessionState::Completed));
+    assert_eq!(list(None, None).await.len(), 6);
+    assert_eq!(list(None, failed).await, vec![(bad.clone(), SessionState::Failed); 3]);
+    assert_eq!(list(None, completed).await, vec![(good.clone(), SessionState::Completed); 3]);
+    assert_eq!(list(Some(&good), None).await.len(), 3);
+    assert_eq!((list(Some(&good), completed).await.len(), list(Some(&good), failed).await.len()), (3, 0));
+}

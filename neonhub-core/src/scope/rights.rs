@@ -22,8 +22,8 @@ impl Scope {
             };
             inner.principal = Principal::Agent { name: name.to_owned(), run: run.to_owned(), acts_for };
             inner.label = inner.principal.label().into();
-            inner.permissions = inner.permissions.intersection(allowed).without(NEVER_AGENT);
-            inner.ceiling = inner.ceiling.intersection(allowed).without(NEVER_AGENT);
+            inner.permissions = inner.permissions.intersection(&allowed).without(&NEVER_AGENT);
+            inner.ceiling = inner.ceiling.intersection(&allowed).without(&NEVER_AGENT);
             inner.roles = Arc::new([AGENT_ROLE.to_owned()]);
         })
     }
@@ -32,8 +32,8 @@ impl Scope {
     #[must_use]
     pub fn with_role(&self, role: Role) -> Scope {
         self.with(|inner| {
-            inner.permissions = inner.permissions.intersection(role.permissions());
-            inner.ceiling = inner.ceiling.intersection(role.permissions());
+            inner.permissions = inner.permissions.intersection(&role.permissions());
+            inner.ceiling = inner.ceiling.intersection(&role.permissions());
             inner.roles = Arc::new([role.word().to_owned()]);
         })
     }
@@ -42,9 +42,9 @@ impl Scope {
     #[must_use]
     pub fn with_permissions(&self, rights: PermissionSet) -> Scope {
         self.with(|inner| {
-            inner.permissions = inner.permissions.intersection(rights);
+            inner.permissions = inner.permissions.intersection(&rights);
             // The rights of members and keys are looked up at every call, and never go beyond this.
-            inner.ceiling = inner.ceiling.intersection(rights);
+            inner.ceiling = inner.ceiling.intersection(&rights);
         })
     }
 
@@ -52,7 +52,7 @@ impl Scope {
     pub(crate) fn under(&self, authority: Authority, rights: &crate::tenancy::Held) -> Scope {
         self.with(|inner| {
             inner.authority = authority;
-            inner.permissions = inner.ceiling.intersection(rights.permissions);
+            inner.permissions = inner.ceiling.intersection(&rights.permissions);
             inner.roles = Arc::from(rights.roles.clone());
             inner.rate = rights.rate;
         })
@@ -60,7 +60,7 @@ impl Scope {
 
     /// The rights that hold now. An agent keeps its role; its rights shrink with those of whom it acts for.
     pub(crate) fn with_current(&self, rights: &crate::tenancy::Held) -> Scope {
-        let permissions = self.0.ceiling.intersection(rights.permissions);
+        let permissions = self.0.ceiling.intersection(&rights.permissions);
         if permissions == self.0.permissions && self.0.rate == rights.rate {
             return self.clone();
         }
@@ -90,8 +90,16 @@ impl Scope {
 
     /// What the principal may do.
     #[must_use]
-    pub fn permissions(&self) -> PermissionSet {
-        self.0.permissions
+    pub fn permissions(&self) -> &PermissionSet {
+        &self.0.permissions
+    }
+
+    /// The words the principal holds: those of NeonHub in catalogue order, then those the host declared.
+    #[must_use]
+    pub fn permission_words(&self) -> Vec<Permission> {
+        let held = self.permissions();
+        let declared = self.hub().app_permissions().map(|(word, _)| word);
+        Permission::ALL.iter().copied().chain(declared).filter(|word| held.has(*word)).collect()
     }
 
     /// Checks a right beyond those the operation declares.

@@ -61,6 +61,7 @@ pub use transfer::{Figures, Item, KindFigures, RecordItem, Snapshot, cursor_expi
 pub(crate) use refs::Family;
 pub(crate) use retention::{RETAIN, Retain, retain};
 pub(crate) use tombstone::{CASCADE, Cascade, bury, cascade};
+pub(crate) use transfer::rebuild_from;
 
 use crate::tenancy::WorkspaceId;
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -179,6 +180,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Version of the layout that the store has, and the one that this build works with.
     async fn version(&self) -> Result<(u32, u32)> {
         Ok((1, 1))
+    }
+
+    /// Applies the migrations that are still to come, each whole or not at all, and gives the numbers of those that this
+    /// call applied. Opening does it too where the user may.
+    async fn migrate(&self) -> Result<Vec<u32>> {
+        Ok(Vec::new())
     }
 
     /// Compares the tables that are there with those declared, and names each difference.

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Expected, Key, Kind, Query, Row, Write};
+use super::{Expected, Key, Kind, Query, Record as _, Row, Write};
+use crate::bus::Event;
 use crate::hub::DEFAULT_WORKSPACE;
 use crate::job::{JobSpec, Outcome};
 use crate::schedule::SYSTEM;
@@ -27,6 +28,9 @@ const PAGE: usize = 500;
 const SURPLUS: u64 = 100_000;
 /// How often a process without workers in the background looks whether a day is over.
 const LOOK: Duration = Duration::from_secs(3600);
+/// How much two clocks that write one feed may differ.
+// Our choice: far beyond what synchronised clocks do.
+const SKEW: Duration = Duration::from_secs(3600);
 /// Age from which entries of the change feed go, unless a subscriber has still to read them, in days.
 // Our choice (rule of the runtime, section 3.2).
 pub(super) const FEED_DAYS: u32 = 7;
@@ -84,22 +88,25 @@ impl Scope {
     }
 }
 
-/// Removes what this workspace keeps no longer: records whose time is over, kind by kind, and ended jobs. With the
-/// default workspace go the books of the hub itself and the old end of the change feed. What one part cannot be rid of
-/// keeps the others from nothing; a crash costs nothing that was done.
+/// Removes what this workspace keeps no longer: records whose time is over, kind by kind, old entries of its audit log, its
+/// events whose place in the change feed is gone, and ended jobs. With the default workspace go the books of the hub itself
+/// and the old end of the change feed. What one part cannot be rid of keeps the others from nothing; a crash costs nothing
+/// that was done.
 pub(crate) async fn retain(cx: &Scope) -> Result<Outcome> {
-    let mut failed = of_workspace(cx).await;
-    if let Err(error) = cx.sweep_ended().await {
-        tracing::warn!(code = error.code(), "ended jobs could not be removed");
-        failed = Some(error);
-    }
+    let mut failed = None;
     if is_home(cx).await? {
         let hub = cx.hub().system_scope(WorkspaceId::hub(), "retention").staging(RETAIN, "hub");
-        failed = of_workspace(&hub).await.or(failed);
+        // The feed first: with its entries go the events they tell of.
         if let Err(error) = old_feed(cx).await {
             tracing::warn!(code = error.code(), "the change feed could not be cut");
             failed = Some(error);
         }
+        failed = of_workspace(&hub).await.or(failed);
+    }
+    failed = of_workspace(cx).await.or(failed);
+    if let Err(error) = cx.sweep_ended().await {
+        tracing::warn!(code = error.code(), "ended jobs could not be removed");
+        failed = Some(error);
     }
     Ok(failed.map_or(Outcome::Done, Outcome::Failed))
 }
@@ -120,9 +127,53 @@ async fn old_feed(cx: &Scope) -> Result<()> {
     }
 }
 
+/// Removes the events that no reader can get to any more: those older than the change feed and than what it is kept for.
+async fn old_events(cx: &Scope) -> Result<u64> {
+    let Some(oldest) = oldest_entry(cx).await? else { return Ok(0) };
+    let age = Duration::from_secs(u64::from(FEED_DAYS) * 86_400);
+    // Clocks of processes differ a little, and so may neighbours in the feed.
+    let before = cx.now().minus(age).min(oldest.minus(SKEW));
+    let kind = Kind::of::<Event>();
+    let mut gone = 0;
+    loop {
+        cx.cancel_token().check(RETAIN)?;
+        // Ids are in the order of time: the first page without an old one ends it.
+        let page = cx.store().query(kind, cx.workspace(), &Query::by_id().limit(PAGE)).await?;
+        let old = page.into_iter().filter(|row| row.updated_at < before);
+        let old: Vec<_> = old.map(|row| (row.id, row.rev)).collect();
+        let removed = remove(cx, kind, &old).await?;
+        if removed == 0 {
+            return Ok(gone);
+        }
+        gone += removed;
+    }
+}
+
+/// When the oldest commit that the feed still tells of was made.
+async fn oldest_entry(cx: &Scope) -> Result<Option<Timestamp>> {
+    let first = match cx.store().changes(0, 1).await {
+        Err(error) => match super::rebuild_from(&error) {
+            Some(from) => cx.store().changes(from, 1).await?,
+            None => return Err(error),
+        },
+        Ok(first) => first,
+    };
+    Ok(first.first().map(|entry| entry.at))
+}
+
 /// Removes the records whose time is over; gives the last failure.
 async fn of_workspace(cx: &Scope) -> Option<Error> {
     let mut failed = None;
+    let mut note = |what: &str, done: Result<u64>| match done {
+        Ok(0) => {}
+        Ok(gone) => tracing::info!(kind = what, gone, "records whose time was over were removed"),
+        Err(error) => {
+            tracing::warn!(kind = what, code = error.code(), "old records could not be removed");
+            failed = Some(error);
+        }
+    };
+    note("audit_entry", crate::audit::prune_daily(cx).await);
+    note(Event::KIND, old_events(cx).await);
     for kind in cx.hub().kinds() {
         let done = match kind.retention() {
             Keep::Forever => continue,
@@ -133,14 +184,7 @@ async fn of_workspace(cx: &Scope) -> Option<Error> {
             Keep::Count(most) => surplus(cx, *kind, most).await,
             Keep::Until(field) => until(cx, *kind, field).await,
         };
-        match done {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(kind = kind.name, gone, "records whose time was over were removed"),
-            Err(error) => {
-                tracing::warn!(kind = kind.name, code = error.code(), "old records could not be removed");
-                failed = Some(error);
-            }
-        }
+        note(kind.name, done);
     }
     failed
 }

@@ -290,5 +290,13 @@ pub fn cursor_expired(after: u64, oldest: u64) -> Error {
     )
     .with_code("cursor_expired")
     .with_context("cursor", after)
-    .with_context("rebuild_from", oldest.saturating_sub(1))
+    .with_context(REBUILD_FROM, oldest.saturating_sub(1))
+}
+
+const REBUILD_FROM: &str = "rebuild_from";
+
+/// Where the feed begins, for an error that says that a cursor points before it.
+pub(crate) fn rebuild_from(error: &Error) -> Option<u64> {
+    let (_, seq) = error.context().find(|(name, _)| *name == REBUILD_FROM)?;
+    if error.code() == "cursor_expired" { seq.parse().ok() } else { None }
 }

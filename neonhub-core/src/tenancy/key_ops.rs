@@ -25,7 +25,8 @@ const EXAMPLE_ID: &str = "key_01kaf3w0000000000000000000";
 pub struct CreateKey {
     /// Name, 1..100 characters.
     pub name: String,
-    /// What it may do; nothing beyond the caller's own rights. `own:organization` makes a root key.
+    /// What it may do; nothing beyond the caller's own rights, and of words under `app:` those the host declared.
+    /// `own:organization` makes a root key.
     pub permissions: Vec<Permission>,
     /// Until when it is valid; left out: until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +57,9 @@ impl CreateKey {
         let is_name = (1..=100).contains(&self.name.chars().count());
         faults.check(is_name, "name", "expected 1..100 characters");
         faults.check(!self.permissions.is_empty(), "permissions", "expected at least one word");
+        for (n, word) in self.permissions.iter().enumerate() {
+            cx.hub().check_declared(&mut faults, &format!("permissions[{n}]"), *word);
+        }
         let is_ahead = self.expires_at.is_none_or(|at| at > cx.now());
         faults.check(is_ahead, "expires_at", "expected an instant to come");
         if let Some(rate) = self.rate_limit {
@@ -67,7 +71,7 @@ impl CreateKey {
     }
 
     async fn make(mut self, cx: &Scope) -> Result<NewKey> {
-        check_grant(cx, PermissionSet::of(&self.permissions))?;
+        check_grant(cx, &PermissionSet::of(&self.permissions))?;
         self.permissions.sort_unstable();
         self.permissions.dedup();
         let Minted { prefix, secret, hash } = mint(cx);
@@ -155,7 +159,7 @@ impl Operation for RevokeKey {
     const RERUNS: u8 = 3;
     async fn run(self, cx: &Scope) -> Result<KeyView> {
         let mut key = cx.need::<ApiKey>(self.id.as_str()).await?;
-        check_grant(cx, key.rights())?;
+        check_grant(cx, &key.rights())?;
         if key.revoked_at.is_none_or(|at| at > cx.now()) {
             key.body.revoked_at = Some(cx.now());
             cx.save(&key)?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::permission::{Permission, PermissionSet, Role};
 use crate::store::{Index, Key, Record};
-use crate::{Error, Result, Scope, id_type};
+use crate::{Error, Faults, Result, Scope, id_type};
 
 id_type!(MembershipId, "mem", "A membership.");
 id_type!(RoleId, "rol", "A custom role.");
@@ -85,11 +85,25 @@ pub(super) async fn role_rights(cx: &Scope, field: &str, role: &str) -> Result<P
     Err(Error::invalid(cx.operation(), field, expected))
 }
 
-/// A principal grants only what it holds.
+/// A principal grants only what it holds. A role with every right holds what the host declared too, which no set lists.
 ///
 /// # Errors
 /// `PermissionDenied` naming the first right it does not hold.
-pub(super) fn check_grant(cx: &Scope, granted: PermissionSet) -> Result<()> {
-    let beyond = granted.without(cx.permissions()).iter().next();
+pub(super) fn check_grant(cx: &Scope, granted: &PermissionSet) -> Result<()> {
+    let declared = cx.hub().app_permissions().map(|(word, _)| word);
+    let mut words = granted.iter().chain(declared.filter(|word| granted.has(*word)));
+    let beyond = words.find(|word| !cx.permissions().has(*word));
     beyond.map_or(Ok(()), |word| Err(crate::op::denied(cx.operation(), word)))
+}
+
+/// The words that an input names are NeonHub's, or declared by the host.
+///
+/// # Errors
+/// `InvalidInput` naming each word that is neither.
+pub(super) fn check_declared(cx: &Scope, words: &[Permission]) -> Result<()> {
+    let mut faults = Faults::new();
+    for (n, word) in words.iter().enumerate() {
+        cx.hub().check_declared(&mut faults, &format!("permissions[{n}]"), *word);
+    }
+    faults.into_result(cx.operation())
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::key::ApiKey;
-use super::member::{CustomRole, MemberStatus, Membership, MembershipId, RoleId, check_grant, role_rights};
+use super::member::{
+    CustomRole, MemberStatus, Membership, MembershipId, RoleId, check_declared, check_grant, role_rights,
+};
 use crate::bus::Event;
 use crate::op::{Audit, Effect, Operation, Page};
 use crate::permission::{Permission, PermissionSet, Role};
@@ -47,7 +49,7 @@ impl Operation for InviteMember {
         if !(1..=200).contains(&self.user.len()) {
             return Err(Error::invalid(Self::NAME, "user", "expected 1..200 bytes"));
         }
-        check_grant(cx, role_rights(cx, "role", &self.role).await?)?;
+        check_grant(cx, &role_rights(cx, "role", &self.role).await?)?;
         if let Some(mut found) = cx.find::<Membership>("user", self.user.as_str()).await? {
             if found.status != MemberStatus::Removed {
                 return Err(Error::new(
@@ -147,8 +149,8 @@ impl Operation for SetRole {
     const RERUNS: u8 = 3;
     async fn run(self, cx: &Scope) -> Result<Membership> {
         let mut found = member(cx, &self.user).await?;
-        check_grant(cx, role_rights(cx, "role", &self.role).await?)?;
-        check_grant(cx, role_rights(cx, "role", &found.role).await.unwrap_or_default())?;
+        check_grant(cx, &role_rights(cx, "role", &self.role).await?)?;
+        check_grant(cx, &role_rights(cx, "role", &found.role).await.unwrap_or_default())?;
         if found.role == self.role {
             return Ok(found.body);
         }
@@ -179,7 +181,7 @@ impl Operation for RemoveMember {
     const RERUNS: u8 = 3;
     async fn run(self, cx: &Scope) -> Result<Membership> {
         let mut found = member(cx, &self.user).await?;
-        check_grant(cx, role_rights(cx, "role", &found.role).await.unwrap_or_default())?;
+        check_grant(cx, &role_rights(cx, "role", &found.role).await.unwrap_or_default())?;
         keep_an_owner(cx, &found).await?;
         found.body.status = MemberStatus::Removed;
         cx.save(&found)?;
@@ -205,7 +207,8 @@ impl Operation for RemoveMember {
 pub struct PutRole {
     /// Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in role.
     pub name: String,
-    /// What it holds: words such as `read:content`, none beyond the caller's own rights.
+    /// What it holds: words such as `read:content`, or those the host declared under `app:`, none beyond the caller's own
+    /// rights.
     pub permissions: Vec<Permission>,
 }
 
@@ -224,11 +227,12 @@ impl Operation for PutRole {
             let expected = "expected 1..40 lower-case letters, digits, `_` and `-`, not a built-in role";
             return Err(Error::invalid(Self::NAME, "name", expected));
         }
-        check_grant(cx, PermissionSet::of(&self.permissions))?;
+        check_declared(cx, &self.permissions)?;
+        check_grant(cx, &PermissionSet::of(&self.permissions))?;
         self.permissions.sort_unstable();
         self.permissions.dedup();
         if let Some(mut found) = cx.find::<CustomRole>("name", self.name.as_str()).await? {
-            check_grant(cx, PermissionSet::of(&found.permissions))?;
+            check_grant(cx, &PermissionSet::of(&found.permissions))?;
             if found.permissions != self.permissions {
                 found.body.permissions = self.permissions;
                 cx.save(&found)?;

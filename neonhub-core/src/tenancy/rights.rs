@@ -82,7 +82,7 @@ pub(crate) async fn rights_of(cx: &Scope, authority: &Authority) -> Result<Held>
         Authority::Host => {
             let permissions = match (cx.hub().host_rights(), cx.principal()) {
                 // Built-in work acts for nobody whom a host knows.
-                (None, _) | (_, Principal::System { .. }) => cx.permissions(),
+                (None, _) | (_, Principal::System { .. }) => cx.permissions().clone(),
                 (Some(host), _) => host.current(&cx).await?,
             };
             Ok(Held { permissions, roles: cx.roles().to_vec(), rate: cx.own_rate(), ..Held::default() })

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{check_slug, taken};
 use super::{DirectoryEntry, Mode, Workspace, WorkspaceId, WorkspaceStatus};
-use crate::op::{Audit, Effect, Operation};
+use crate::op::{Audit, Effect, Operation, Page};
 use crate::permission::{Permission, Role};
 use crate::scope::{Authority, Principal};
-use crate::store::{Kind, Query, Stored};
+use crate::store::{Key, Kind, Query, Stored};
 use crate::{Error, Result, Scope};
 
 /// Gives the settings of this workspace.
@@ -138,9 +138,16 @@ impl Operation for CreateWorkspace {
 }
 
 /// Lists the workspaces of this organization that the caller belongs to, by slug.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListWorkspaces {}
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListWorkspaces {
+    /// Most workspaces of the page, 1..500. Default 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
 
 /// One workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -155,40 +162,60 @@ pub struct WorkspaceLine {
     pub status: WorkspaceStatus,
 }
 
+/// Lines of the directory that are read at once.
+const LOOK: usize = 500;
+
 impl Operation for ListWorkspaces {
-    type Output = Vec<WorkspaceLine>;
+    type Output = Page<WorkspaceLine>;
     const NAME: &'static str = "workspaces.list";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Read;
-    async fn run(self, cx: &Scope) -> Result<Vec<WorkspaceLine>> {
+    const VERSION: u16 = 2;
+    async fn run(self, cx: &Scope) -> Result<Page<WorkspaceLine>> {
         let here = cx.hub().workspace_of(cx).await?;
-        let rows = cx
-            .store()
-            .query(Kind::of::<DirectoryEntry>(), &WorkspaceId::hub(), &Query::by_id().limit(10_000))
-            .await?;
-        let mut lines = Vec::new();
-        for row in rows {
-            let entry = Stored::<DirectoryEntry>::from_row(&row)?.body;
-            if entry.organization() != here.organization() || !belongs(cx, &entry).await? {
-                continue;
-            }
-            let kind = Kind::of::<Workspace>();
-            let Some(row) = cx.store().get(kind, &entry.workspace, entry.workspace.as_str()).await? else {
-                continue;
-            };
-            let found = Stored::<Workspace>::from_row(&row)?.body;
-            lines.push(WorkspaceLine {
-                id: found.id,
-                slug: found.slug,
-                name: found.name,
-                status: found.status,
-            });
+        let kind = Kind::of::<DirectoryEntry>();
+        let limit = self.limit.unwrap_or(50).clamp(1, 500) as usize;
+        let mut query = Query::by_id().limit(LOOK);
+        if let Some(cursor) = &self.cursor {
+            query = query.after(Key::new(), cx.place_in(Self::NAME, kind, cursor).await?);
         }
-        Ok(lines)
+        let mut items: Vec<WorkspaceLine> = Vec::new();
+        loop {
+            cx.cancel_token().check(Self::NAME)?;
+            let rows = cx.store().query(kind, &WorkspaceId::hub(), &query).await?;
+            let last = rows.last().map(|row| row.id.clone());
+            let is_end = rows.len() < LOOK;
+            for row in rows {
+                let entry = Stored::<DirectoryEntry>::from_row(&row)?.body;
+                let Some(line) = line(cx, &entry, &here).await? else { continue };
+                if items.len() == limit {
+                    let next = items.last().map(|line| cx.cursor_behind(Self::NAME, &line.slug));
+                    return Ok(Page { items, next });
+                }
+                items.push(line);
+            }
+            match last {
+                Some(slug) if !is_end => query = query.after(Key::new(), slug),
+                _ => return Ok(Page { items, next: None }),
+            }
+        }
     }
     fn examples() -> Vec<Self> {
-        vec![ListWorkspaces {}]
+        vec![ListWorkspaces::default()]
     }
+}
+
+/// The workspace of a line of the directory, when it is of this organization and the caller belongs to it.
+async fn line(cx: &Scope, entry: &DirectoryEntry, here: &Workspace) -> Result<Option<WorkspaceLine>> {
+    if entry.organization() != here.organization() || !belongs(cx, entry).await? {
+        return Ok(None);
+    }
+    let kind = Kind::of::<Workspace>();
+    let Some(row) = cx.store().get(kind, &entry.workspace, entry.workspace.as_str()).await? else {
+        return Ok(None);
+    };
+    let found = Stored::<Workspace>::from_row(&row)?.body;
+    Ok(Some(WorkspaceLine { id: found.id, slug: found.slug, name: found.name, status: found.status }))
 }
 
 /// A member belongs to the workspaces it is a member of, a key to its own; the host's own principals to all.

@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Result, Retry};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultSite {
-    /// A call of a model.
+    /// A call of a model: for text, pictures or verdicts.
     Model,
     /// A call of a tool, operations called as tools among them.
     Tool,

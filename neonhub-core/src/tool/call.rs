@@ -10,6 +10,7 @@ use super::find::{self, Found};
 use super::info::{MAX_RESULT_BYTES, ToolInfo};
 use super::registry::Added;
 use crate::audit::{AuditDraft, Outcome};
+use crate::hub::Called;
 use crate::llm::schema;
 use crate::op::{CallOptions, door, on_behalf_of};
 use crate::run::EffectClass;
@@ -45,26 +46,12 @@ pub(super) async fn through(cx: &Scope, found: &Found, args: Value) -> Result<Va
             };
             let call = cx.call_by_name(entry.name, args, CallOptions::new());
             // The door keeps the deadline of the call itself; a fault of a test may hang before it.
-            tokio::time::timeout(entry.deadline, faulted(cx, found.name(), call))
+            tokio::time::timeout(entry.deadline, cx.hub().faulted(Called::Tool(found.name()), CALL, call))
                 .await
                 .unwrap_or_else(|_| Err(timed_out(&found.info())))
         }
         Found::Added(added) => of_added(cx, added, args).await,
     }
-}
-
-/// The call, with what a test put on it.
-#[cfg(any(test, feature = "doubles"))]
-async fn faulted<T>(cx: &Scope, name: &str, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-    match cx.hub().faults() {
-        Some(faults) => faults.around((crate::testing::FaultSite::Tool, name, CALL), call).await,
-        None => call.await,
-    }
-}
-
-#[cfg(not(any(test, feature = "doubles")))]
-async fn faulted<T>(_cx: &Scope, _name: &str, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-    call.await
 }
 
 /// What the alias fixes wins over nothing and against everything: a call that says otherwise is refused.
@@ -136,7 +123,9 @@ async fn asked(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        AssertUnwindSafe(faulted(cx, &info.name, added.tool.call(&outside, args))).catch_unwind().await
+        let call = added.tool.call(&outside, args);
+        let call = cx.hub().faulted(Called::Tool(&info.name), CALL, call);
+        AssertUnwindSafe(call).catch_unwind().await
     };
     let cancel = cx.cancel_token();
     let answer = tokio::select! {

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::Tool;
 use crate::tenancy::WorkspaceId;
-use crate::{Error, ErrorKind, Hub, Result};
+use crate::{Error, ErrorKind, Faults, Hub, Result};
 
 /// One added tool with its turnstile.
 #[derive(Debug)]
@@ -73,6 +73,11 @@ impl Hub {
     pub(crate) fn add_tool_for(&self, workspace: Option<WorkspaceId>, tool: Arc<dyn Tool>) -> Result<()> {
         let info = tool.info();
         info.check()?;
+        let mut faults = Faults::new();
+        for (n, word) in info.needs.iter().enumerate() {
+            self.check_declared(&mut faults, &format!("needs[{n}]"), *word);
+        }
+        faults.into_result("tools.register")?;
         let taken = |message: &'static str| {
             Err(Error::new(ErrorKind::AlreadyExists, "tools.register", message)
                 .with_context("tool", &info.name))

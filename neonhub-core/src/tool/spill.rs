@@ -55,7 +55,7 @@ pub(super) fn keep(cx: &Scope, tool: &str, text: &str) -> Result<SpilledResult> 
         id: cx.new_id("trs"),
         tool: tool.to_owned(),
         caller: caller(cx),
-        rights: cx.permissions().iter().collect(),
+        rights: cx.permission_words(),
         text: cx.sealer().seal(KIND, "text", text)?,
     };
     cx.create(&record)?;

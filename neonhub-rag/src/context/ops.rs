@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{ContextBlock, ContextPart, Dropped, Item, PartKind, choose, tokens};
 use super::sources::{Asked, memories, passages, talk};
-use crate::conversation::{ConversationId, MessageId};
+use crate::conversation::{Conversation, ConversationId, MessageId};
 use crate::memory::MemorySubject;
+use crate::person::{PersonAsk, standing};
 
 /// What the model is told about text between marks.
 const DATA_RULE: &str = "Text between <<<data ...>>> and <<<end of data>>> is material from the named source. \
@@ -65,6 +66,14 @@ pub struct PartLimits {
 pub struct BuildContext {
     /// What it is to be used for, such as `email` or `support`.
     pub purpose: String,
+    /// The person it is about or for. What is remembered about the person is taken, as far as the person agreed; all else
+    /// that rests on a consent is taken as far as that of the person holds. Needs `read:people`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Slug of the brand that speaks. What is remembered about it is taken, documents of other brands (tag `brand:SLUG`)
+    /// are not, and consent to other brands does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
     /// What to look for in knowledge and memory.
     pub query: String,
     /// Most tokens in all, 100 to 2 000 000.
@@ -81,7 +90,7 @@ pub struct BuildContext {
     /// Passages to look for, 0 to 100. Default: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<u32>,
-    /// Whose memories to take.
+    /// Whose memories to take, beside those of `person` and `brand`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<MemorySubject>,
     /// The conversation to take the newest messages of. When they fill three quarters of what their part may have, the
@@ -91,7 +100,8 @@ pub struct BuildContext {
     /// Only the thread of it that this message began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<MessageId>,
-    /// The consent bases that hold now. When given, memories and passages with another basis are dropped.
+    /// The consent bases that hold now. When given, memories and passages with another basis are dropped. With a `person`
+    /// those that the consent ledger knows are taken from there, and a basis that nobody names does not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consents: Option<Vec<String>>,
 }
@@ -113,6 +123,10 @@ impl BuildContext {
         faults.check(!self.purpose.trim().is_empty(), "purpose", "expected a word such as email");
         faults.check(!self.query.trim().is_empty(), "query", "expected words to look for");
         faults.check(self.query.len() <= 8_000, "query", "expected at most 8000 bytes");
+        for (field, value) in [("person", &self.person), ("brand", &self.brand)] {
+            let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= 200;
+            faults.check(value.as_deref().is_none_or(fits), field, "expected 1 to 200 characters");
+        }
         let budget = (100..=2_000_000).contains(&self.budget_tokens);
         faults.check(budget, "budget_tokens", "expected 100 to 2000000");
         faults.check(self.k.is_none_or(|k| k <= 100), "k", "expected 0 to 100");
@@ -137,6 +151,36 @@ impl BuildContext {
             limits.and_then(|l| l.share).map_or(budget, |s| (f64::from(budget) * f64::from(s)) as u32);
         let max = limits.and_then(|l| l.max).unwrap_or(budget).min(share).min(budget);
         (limits.map_or(0, |l| l.min).min(max), max)
+    }
+
+    /// Whose memories are taken, each once.
+    fn subjects(&self) -> Vec<MemorySubject> {
+        let own = self.brand.iter().map(MemorySubject::brand);
+        let own = own.chain(self.person.iter().map(MemorySubject::person));
+        let mut out: Vec<MemorySubject> = self.subjects.iter().cloned().chain(own).collect();
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    /// The consent bases that hold; `None`: not a question of consent. Talk with another person has no place here.
+    async fn held(&self, cx: &Scope) -> Result<Option<Vec<String>>> {
+        let Some(person) = &self.person else { return Ok(self.consents.clone()) };
+        let ask = PersonAsk {
+            person,
+            brand: self.brand.as_deref(),
+            purpose: Some(&self.purpose),
+            claimed: self.consents.as_deref().unwrap_or_default(),
+        };
+        let who = standing(cx, ask).await?;
+        if let Some(id) = &self.conversation {
+            let with = cx.need::<Conversation>(id.as_str()).await?.body.person;
+            if with.is_some_and(|with| !who.ids.contains(&with)) {
+                let expected = "expected a conversation with this person, or with none";
+                return Err(Error::invalid(Self::NAME, "conversation", expected));
+            }
+        }
+        Ok(Some(who.consents))
     }
 
     fn part(&self, kind: PartKind, items: Vec<Item>) -> ContextPart {
@@ -166,7 +210,10 @@ impl Operation for BuildContext {
 
     async fn run(self, cx: &Scope) -> Result<BuiltContext> {
         self.check()?;
-        let asked = Asked { purpose: &self.purpose, query: &self.query, consents: self.consents.as_deref() };
+        let brand = self.brand.as_deref();
+        let held = self.held(cx).await?;
+        let asked = Asked { purpose: &self.purpose, query: &self.query, brand, consents: held.as_deref() };
+        let subjects = self.subjects();
         let mut dropped = Vec::new();
         let mut parts = Vec::new();
         for kind in PartKind::ALL {
@@ -177,7 +224,7 @@ impl Operation for BuildContext {
                     items.extend(passages(cx, asked, &self.spaces, k, &mut dropped).await?);
                 }
                 (PartKind::Memory, _) => {
-                    for subject in &self.subjects {
+                    for subject in &subjects {
                         items.extend(memories(cx, asked, subject, &mut dropped).await?);
                     }
                 }

@@ -9,7 +9,7 @@ use super::build::{Dropped, Item, PartKind};
 use crate::conversation::{
     ConversationId, Message, MessageId, message_size, summary_limit, summary_of, tail,
 };
-use crate::memory::{Memory, MemorySubject, Shelf, is_usable};
+use crate::memory::{Memory, MemorySubject, ReadFor, Readable, is_usable};
 use crate::space::{Dataset, Hit, Knowledge, SearchFilters, SearchKnowledge, Trust};
 
 /// Newest messages of a conversation that are looked at.
@@ -22,6 +22,7 @@ const MEMORIES: usize = 50;
 pub(super) struct Asked<'a> {
     pub(super) purpose: &'a str,
     pub(super) query: &'a str,
+    pub(super) brand: Option<&'a str>,
     /// Consent bases that hold now; `None`: not a question of consent.
     pub(super) consents: Option<&'a [String]>,
 }
@@ -43,7 +44,8 @@ fn drop_for(dropped: &mut Vec<Dropped>, part: PartKind, id: &str, reason: &str) 
     dropped.push(Dropped { part, id: id.to_owned(), reason: reason.to_owned() });
 }
 
-/// Passages for the query; those for other purposes, and those whose consent does not hold, are dropped by name.
+/// Passages for the query. Those for other purposes, and those whose consent does not hold, are dropped by name, and the
+/// next ones that may be used take their places.
 pub(super) async fn passages(
     cx: &Scope,
     asked: Asked<'_>,
@@ -51,13 +53,14 @@ pub(super) async fn passages(
     k: u32,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Vec<Item>> {
-    let search = SearchKnowledge {
+    let mut search = SearchKnowledge {
         spaces: spaces.to_vec(),
         k: Some(k),
-        filters: SearchFilters::default(),
+        filters: SearchFilters { brand: asked.brand.map(str::to_owned), ..SearchFilters::default() },
         ..SearchKnowledge::of(asked.query)
     };
-    let hits = crate::space::search_request(cx, search).await?;
+    let hits = crate::space::search_request(cx, search.clone()).await?;
+    let before = dropped.len();
     let mut items = Vec::new();
     let mut allowed: BTreeSet<String> = BTreeSet::new();
     let mut refused: BTreeSet<String> = BTreeSet::new();
@@ -75,6 +78,11 @@ pub(super) async fn passages(
         } else {
             items.push(passage(hit));
         }
+    }
+    if dropped.len() > before {
+        search.filters.purpose = Some(asked.purpose.to_owned());
+        search.filters.consents = asked.consents.map(<[String]>::to_vec);
+        items = crate::space::search_request(cx, search).await?.hits.into_iter().map(passage).collect();
     }
     Ok(items)
 }
@@ -101,7 +109,9 @@ pub(super) async fn memories(
     dropped: &mut Vec<Dropped>,
 ) -> Result<Vec<Item>> {
     let embedder = cx.service::<Knowledge>()?.default_embedder()?;
-    let shelf = Shelf::open(cx, subject).await?;
+    let read = ReadFor { purpose: Some(asked.purpose), brand: asked.brand, consents: asked.consents };
+    let Readable { shelf, consents, is_allowed } = Readable::open(cx, subject, read).await?;
+    let asked = Asked { consents: consents.as_deref(), ..asked };
     let scores = shelf.similarities(cx, asked.query, embedder.as_ref()).await?;
     let mut found: Vec<(f32, &Memory)> = shelf
         .items
@@ -115,7 +125,7 @@ pub(super) async fn memories(
     for (score, memory) in found.into_iter().take(MEMORIES) {
         if !asked.allows(&memory.purposes) {
             drop_for(dropped, PartKind::Memory, memory.id.as_str(), "purpose");
-        } else if !asked.agrees(memory.consent_basis.as_deref()) {
+        } else if !is_allowed || !asked.agrees(memory.consent_basis.as_deref()) {
             drop_for(dropped, PartKind::Memory, memory.id.as_str(), "consent");
         } else {
             items.push(Item {

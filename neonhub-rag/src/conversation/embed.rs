@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use neonhub_core::job::{Handler, Job, JobSpec, Outcome};
-use neonhub_core::store::Expected;
+use neonhub_core::store::{Expected, Record};
 use neonhub_core::{Result, Scope};
 use serde_json::json;
 
@@ -43,6 +43,7 @@ impl Handler for EmbedMessages {
         let vectors = embed_in(cx, embedder.as_ref(), &texts, EmbedKind::Passage).await?;
         for (message, vector) in messages.into_iter().zip(vectors) {
             let record = MessageEmbedding {
+                persons: message.personal(),
                 message: message.id,
                 embedder: embedder.id().to_owned(),
                 dims: u32::try_from(vector.len()).unwrap_or(u32::MAX),

@@ -149,6 +149,26 @@ impl MessageIndex {
         }
     }
 
+    /// [`search_vector`](Self::search_vector) of several queries at once, each with its own answer, in order.
+    pub(super) async fn search_vectors(
+        &self,
+        queries: &[Vec<f32>],
+        k: usize,
+        within: &Within,
+    ) -> Result<Vec<Vec<Scored>>> {
+        match (&self.lists, within) {
+            (Lists::Caches { vectors, .. }, Within::Messages(ids)) => {
+                queries.iter().map(|query| vectors.search(query, k, Some(ids))).collect()
+            }
+            #[cfg(feature = "postgres")]
+            (Lists::Server(lists), Within::Conversations(kept)) => {
+                lists.search_vectors(queries, k, kept).await
+            }
+            #[cfg(feature = "postgres")]
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The vectors of the newest messages of a conversation, as far as they have one.
     pub(super) async fn newest_vectors(&self, id: &ConversationId, most: usize) -> Result<Vec<Vec<f32>>> {
         // Ids sort by time.

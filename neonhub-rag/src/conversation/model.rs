@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use neonhub_core::llm::Taint;
 use neonhub_core::store::{Index, Key, Record};
-use neonhub_core::{Permission, Scope, Timestamp, id_type};
+use neonhub_core::{Permission, Scope, Timestamp, id::check_id, id_type};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -106,8 +106,18 @@ impl Record for Conversation {
         ]
     }
     fn personal(&self) -> Vec<String> {
-        self.person.iter().cloned().collect()
+        persons(self.person.as_ref(), &self.participants)
     }
+}
+
+/// The persons of a record: the one it is about, and those among its names that are ids of persons.
+fn persons<'n>(about: Option<&'n String>, names: impl IntoIterator<Item = &'n String>) -> Vec<String> {
+    let is_person = |name: &&String| check_id("person", "per", name).is_ok();
+    let mut out: Vec<String> =
+        about.into_iter().chain(names.into_iter().filter(is_person)).cloned().collect();
+    out.sort_unstable();
+    out.dedup();
+    out
 }
 
 impl Conversation {
@@ -127,6 +137,9 @@ pub struct Message {
     /// The conversation it came from, when that was merged into this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_from: Option<ConversationId>,
+    /// The person its conversation is with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// In whose role it speaks.
     pub role: MessageRole,
     /// Name or id of who wrote it.
@@ -201,9 +214,18 @@ impl Record for Message {
             Some(Key::text(thread.as_str()).and_time(self.created_at)),
         ]
     }
+    fn personal(&self) -> Vec<String> {
+        persons(self.person.as_ref(), [&self.author])
+    }
 }
 
 impl Message {
+    /// Whether a user has read it.
+    #[must_use]
+    pub fn is_read(&self, user: &str) -> bool {
+        self.read_at.contains_key(user)
+    }
+
     /// Its words.
     pub(crate) fn text(&self) -> String {
         let texts = self.parts.iter().filter_map(|part| match part {
@@ -219,6 +241,9 @@ impl Message {
 pub struct MessageEmbedding {
     /// The message; also the id of this record.
     pub message: MessageId,
+    /// The persons that the message is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<String>,
     /// Embedder that made it.
     pub embedder: String,
     /// Length of the vector.
@@ -231,5 +256,8 @@ impl Record for MessageEmbedding {
     const KIND: &'static str = "message_embedding";
     fn id(&self) -> &str {
         self.message.as_str()
+    }
+    fn personal(&self) -> Vec<String> {
+        self.persons.clone()
     }
 }

@@ -188,11 +188,9 @@ async fn similar(
 ) -> Result<Vec<ConversationHit>> {
     // The best score of each message over all queries.
     let mut best: BTreeMap<String, f32> = BTreeMap::new();
-    for query in queries {
-        for hit in index.search_vector(query, NEAREST, within).await? {
-            let score = best.entry(hit.id.to_string()).or_insert(f32::MIN);
-            *score = score.max(hit.score);
-        }
+    for hit in index.search_vectors(queries, NEAREST, within).await?.into_iter().flatten() {
+        let score = best.entry(hit.id.to_string()).or_insert(f32::MIN);
+        *score = score.max(hit.score);
     }
     let mut by_home: BTreeMap<&ConversationId, Vec<(f32, String)>> = BTreeMap::new();
     for (message, score) in best {

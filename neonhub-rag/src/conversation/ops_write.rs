@@ -146,6 +146,12 @@ impl AppendMessage {
         let author = !self.author.trim().is_empty() && self.author.chars().count() <= 200;
         faults.check(author, "author", "expected 1 to 200 characters");
         faults.check((1..=50).contains(&self.parts.len()), "parts", "expected 1 to 50 parts");
+        let says = |part: &MessagePart| match part {
+            MessagePart::Text { text } => !text.trim().is_empty(),
+            MessagePart::File { .. } => true,
+        };
+        let is_blank = !self.parts.is_empty() && !self.parts.iter().any(says);
+        faults.check(!is_blank, "parts", "expected words or a file");
         let chars = |part: &MessagePart| match part {
             MessagePart::Text { text } => text.chars().count(),
             MessagePart::File { .. } => 0,
@@ -184,6 +190,7 @@ impl Operation for AppendMessage {
             id: MessageId::new(cx),
             conversation: self.conversation,
             merged_from: None,
+            person: conversation.person.clone(),
             role: self.role,
             author: self.author.clone(),
             parts: self.parts,
@@ -293,7 +300,7 @@ impl Operation for MarkRead {
         };
         let mut marked = 0;
         for mut message in all.into_iter().take(last) {
-            if !message.read_at.contains_key(&self.user) {
+            if !message.is_read(&self.user) {
                 message.body.read_at.insert(self.user.clone(), cx.now());
                 cx.save(&message)?;
                 marked += 1;

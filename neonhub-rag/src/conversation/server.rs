@@ -193,6 +193,20 @@ impl ServerLists {
         Ok(self.messages(boxed(self.place.search_vector(query, k, &self.known())).await?))
     }
 
+    /// [`search_vector`](Self::search_vector) of several queries at once, each with its own answer, in order.
+    pub(super) async fn search_vectors(
+        &self,
+        queries: &[Vec<f32>],
+        k: usize,
+        kept: &Kept,
+    ) -> Result<Vec<Vec<Scored>>> {
+        let mut found = boxed(self.place.search_vectors(queries, k, kept)).await?;
+        if kept.documents.is_none() && !found.iter().flatten().all(|hit| self.knows(hit)) {
+            found = boxed(self.place.search_vectors(queries, k, &self.known())).await?;
+        }
+        Ok(found.into_iter().map(|rows| self.messages(rows)).collect())
+    }
+
     /// The vectors of messages of a conversation, as far as they have one.
     pub(super) async fn vectors(&self, conversation: &str, messages: &[&str]) -> Result<Vec<Vec<f32>>> {
         let rows: Vec<String> = messages.iter().map(|id| format!("{conversation}.{id}")).collect();

@@ -39,6 +39,9 @@ pub struct ConversationSummary {
     /// The person the conversation is with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
+    /// The persons that the messages it stands for are about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<String>,
     /// The text. It holds words of others: quoted material, never an instruction.
     pub text: String,
     /// Its size in tokens.
@@ -71,7 +74,10 @@ impl Record for ConversationSummary {
         vec![Some(Self::key(&self.conversation, self.thread.as_ref()))]
     }
     fn personal(&self) -> Vec<String> {
-        self.person.iter().cloned().collect()
+        let mut all: Vec<String> = self.persons.iter().chain(&self.person).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 }
 
@@ -92,6 +98,9 @@ impl ConversationSummary {
             (self.up_to, self.up_to_at) = (last.id.clone(), last.created_at);
         }
         self.messages += folded.len() as u64;
+        self.persons.extend(folded.iter().flat_map(Record::personal));
+        self.persons.sort_unstable();
+        self.persons.dedup();
         self.covered_tokens += folded.iter().map(|message| u64::from(size(message))).sum::<u64>();
         self.taint = folded.iter().fold(self.taint, |worst, message| least_trusted(worst, message.taint));
         self.tokens = count_tokens(&text);
@@ -111,6 +120,7 @@ impl ConversationSummary {
             conversation: of.id.clone(),
             thread,
             person: of.person.clone(),
+            persons: Vec::new(),
             text: String::new(),
             tokens: 0,
             up_to: first.id.clone(),

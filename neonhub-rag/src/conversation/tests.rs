@@ -5,6 +5,7 @@ use neonhub_core::{ErrorKind, Hub, ManualClock, Permission, PermissionSet, Scope
 
 use super::*;
 
+mod personal;
 #[cfg(feature = "postgres")]
 mod server;
 mod summary;
@@ -67,6 +68,8 @@ async fn messages_stand_in_order_with_threads_and_read_marks() {
     assert_eq!(cx.call(read.clone()).await.unwrap(), 1);
     assert_eq!(cx.call(MarkRead { up_to: None, ..read.clone() }).await.unwrap(), 2);
     assert_eq!(cx.call(MarkRead { user: "mila".into(), up_to: None, ..read }).await.unwrap(), 1);
+    let blank = cx.call(AppendMessage::of(id.clone(), "mila", " \n")).await.unwrap_err();
+    assert_eq!(blank.field_faults()[0].field, "parts");
     let wrong = AppendMessage {
         reply_to_id: "msg_01kaf3w0000000000000000000".parse().ok(),
         ..AppendMessage::of(id, "a", "b")

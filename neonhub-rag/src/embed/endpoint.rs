@@ -132,6 +132,10 @@ impl Embedder for EndpointModel {
         self.model.cost(tokens)
     }
 
+    async fn check_budget(&self, cx: &Scope, tokens: u64) -> Result<()> {
+        self.model.check_budget(cx, tokens).await
+    }
+
     async fn embed(&self, texts: &[&str], kind: EmbedKind) -> Result<Vec<Vec<f32>>> {
         self.vectors(None, texts, kind).await
     }

@@ -69,6 +69,14 @@ pub trait Embedder: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Checks that the quotas of a scope leave room for embedding so many tokens. Default: nobody counts them.
+    ///
+    /// # Errors
+    /// `BudgetExceeded` naming what is needed and what is left.
+    async fn check_budget(&self, _cx: &Scope, _tokens: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// The tokens of a text by the model's own tokenizer, each as a range of bytes, in order. `None`, the default, when
     /// there is none at hand. Spaces cut documents by these tokens.
     ///

@@ -14,7 +14,7 @@ id_type!(MemoryId, "mem", "One thing that is remembered.");
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemorySubject {
-    /// Brand, agent or user.
+    /// Brand, agent, user or person.
     pub kind: SubjectKind,
     /// Its id or name, 1 to 200 characters.
     pub id: String,
@@ -25,6 +25,12 @@ impl MemorySubject {
     #[must_use]
     pub fn brand(id: impl Into<String>) -> Self {
         Self { kind: SubjectKind::Brand, id: id.into() }
+    }
+
+    /// A person.
+    #[must_use]
+    pub fn person(id: impl Into<String>) -> Self {
+        Self { kind: SubjectKind::Person, id: id.into() }
     }
 
     pub(super) fn key(&self) -> Key {
@@ -43,6 +49,9 @@ pub enum SubjectKind {
     Agent,
     /// A user of the workspace. Needs a consent basis.
     User,
+    /// A person. Needs a consent basis, the rights on people beside those on content, and the person's consent to be
+    /// remembered: when it is kept and when it is read.
+    Person,
 }
 
 impl SubjectKind {
@@ -51,6 +60,7 @@ impl SubjectKind {
             Self::Brand => "brand",
             Self::Agent => "agent",
             Self::User => "user",
+            Self::Person => "person",
         }
     }
 }
@@ -176,5 +186,9 @@ impl Record for MemoryRecord {
     }
     fn keys(&self) -> Vec<Option<Key>> {
         vec![Some(self.memory.subject.key().and_time(self.memory.created_at))]
+    }
+    fn personal(&self) -> Vec<String> {
+        let subject = &self.memory.subject;
+        (subject.kind == SubjectKind::Person).then(|| subject.id.clone()).into_iter().collect()
     }
 }

@@ -5,15 +5,16 @@ use neonhub_core::{Faults, Permission, Result, Scope, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{ReadFor, Readable};
 use super::model::{Memory, MemoryKind, MemorySubject};
 use super::rules::held_at;
-use super::shelf::{Shelf, agrees, fits_purpose, is_usable};
+use super::shelf::{agrees, fits_purpose, is_usable};
 use crate::space::{Knowledge, LEXICAL_FLOOR};
 
 /// Searches what is remembered about a subject.
 ///
 /// Only what holds now is given: not what waits in quarantine, was taken back, closed or has expired, nor what may
-/// not be used for the purpose.
+/// not be used for the purpose. Nothing of a person that did not agree to be remembered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchMemory {
@@ -28,7 +29,8 @@ pub struct SearchMemory {
     /// What it is to be used for: items that name other purposes are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
-    /// The consent bases that hold now. When given, items with another basis are left out.
+    /// The consent bases that hold now. When given, items with another basis are left out. Of a person, those that the
+    /// consent ledger knows are taken from there, and items with a basis that does not hold are always left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consents: Option<Vec<String>>,
     /// Most hits, 1 to 100. Default: 10.
@@ -60,7 +62,12 @@ impl Operation for SearchMemory {
         let query = self.query.as_deref();
         faults.check(query.is_none_or(|q| !q.trim().is_empty()), "query", "expected words to search for");
         faults.into_result(Self::NAME)?;
-        let shelf = Shelf::open(cx, &self.subject).await?;
+        let read =
+            ReadFor { purpose: self.purpose.as_deref(), brand: None, consents: self.consents.as_deref() };
+        let Readable { shelf, consents, is_allowed } = Readable::open(cx, &self.subject, read).await?;
+        if !is_allowed {
+            return Ok(Vec::new());
+        }
         let (scores, floor) = match query {
             None => (vec![0.0; shelf.items.len()], -1.0),
             Some(query) => {
@@ -77,7 +84,7 @@ impl Operation for SearchMemory {
                 *score >= floor
                     && (self.kinds.is_empty() || self.kinds.contains(&item.memory.kind))
                     && is_usable(cx, &item.memory, self.purpose.as_deref())
-                    && agrees(&item.memory, self.consents.as_deref())
+                    && agrees(&item.memory, consents.as_deref())
             })
             .map(|(item, score)| MemoryHit { memory: item.memory, score, recalled: true })
             .collect();
@@ -110,7 +117,7 @@ pub struct MemoriesAsOf {
     /// What it is to be used for: items that name other purposes are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
-    /// The consent bases that hold now. When given, items with another basis are left out.
+    /// The consent bases that hold now, as in `memory.search`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consents: Option<Vec<String>>,
 }
@@ -122,12 +129,15 @@ impl Operation for MemoriesAsOf {
     const EFFECT: Effect = Effect::Read;
 
     async fn run(self, cx: &Scope) -> Result<Vec<Memory>> {
-        let shelf = Shelf::open(cx, &self.subject).await?;
+        let read =
+            ReadFor { purpose: self.purpose.as_deref(), brand: None, consents: self.consents.as_deref() };
+        let Readable { shelf, consents, is_allowed } = Readable::open(cx, &self.subject, read).await?;
         // What was known then is read now: today's purpose and consent decide.
         let may_be_read = |memory: &Memory| {
-            held_at(memory, self.at)
+            is_allowed
+                && held_at(memory, self.at)
                 && fits_purpose(memory, self.purpose.as_deref())
-                && agrees(memory, self.consents.as_deref())
+                && agrees(memory, consents.as_deref())
         };
         Ok(shelf.items.into_iter().map(|i| i.memory).filter(may_be_read).collect())
     }

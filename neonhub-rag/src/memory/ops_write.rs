@@ -10,14 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::model::{
-    Memory, MemoryId, MemoryKind, MemoryRecord, MemoryState, MemorySubject, SourceLabel, SubjectKind,
-};
+use super::access::{may_keep, may_write};
+use super::model::{Memory, MemoryId, MemoryKind, MemoryRecord, MemoryState, MemorySubject, SourceLabel};
 use super::rules::{Candidate, Verdict, contradicted, is_independent, judge, raised};
 use super::shelf::{Item, Shelf, close, embed};
 use crate::space::Knowledge;
 
-/// Remembers something about a brand, an agent or a user.
+/// Remembers something about a brand, an agent, a user or a person.
 ///
 /// What a first party says holds at once; all else waits in quarantine until an event with another id, or a first
 /// party, says the same. What is there already is reinforced, not kept twice. A slot with another value closes the
@@ -46,7 +45,7 @@ pub struct AddMemory {
     /// Purposes it may be used for; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub purposes: Vec<String>,
-    /// The consent or contract that allows to keep it. Needed about a user.
+    /// The consent or contract that allows to keep it. Needed about a user or a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent_basis: Option<String>,
     /// From when it is so. Default: now.
@@ -101,13 +100,7 @@ impl AddMemory {
         faults.check(confidence, "confidence", "expected 0 to 1");
         let purposes = self.purposes.len() <= 20 && self.purposes.iter().all(|p| fits(p, 100));
         faults.check(purposes, "purposes", "expected up to 20 words");
-        faults.into_result(Self::NAME)?;
-        let has_basis = self.consent_basis.as_deref().is_some_and(|b| !b.trim().is_empty());
-        if self.subject.kind == SubjectKind::User && !has_basis {
-            let message = "what is kept about a user needs a consent_basis: name the consent or the contract";
-            return Err(Error::new(ErrorKind::ConsentRequired, Self::NAME, message));
-        }
-        Ok(())
+        faults.into_result(Self::NAME)
     }
 
     fn to_memory(&self, cx: &Scope, state: MemoryState) -> Memory {
@@ -146,6 +139,7 @@ impl Operation for AddMemory {
 
     async fn run(self, cx: &Scope) -> Result<MemoryChange> {
         self.check()?;
+        may_keep(cx, &self.subject, self.consent_basis.as_deref()).await?;
         if self.recalled {
             return Ok(MemoryChange { outcome: RememberedAs::Ignored, memory: None, closed: Vec::new() });
         }
@@ -277,6 +271,7 @@ impl Operation for ConfirmMemory {
             return Err(Error::invalid(Self::NAME, "source_event", "expected the id of an event"));
         }
         let memory = Shelf::one(cx, self.memory.as_str()).await?.memory;
+        may_keep(cx, &memory.subject, memory.consent_basis.as_deref()).await?;
         if memory.state == MemoryState::Retracted {
             let message = "the memory was retracted: add it again";
             return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
@@ -317,6 +312,7 @@ impl Operation for RetractMemory {
 
     async fn run(self, cx: &Scope) -> Result<Memory> {
         let mut item = Shelf::one(cx, self.memory.as_str()).await?;
+        may_write(cx, &item.memory.subject, Permission::WritePeople)?;
         if item.memory.state != MemoryState::Retracted {
             item.memory.state = MemoryState::Retracted;
             item.memory.retracted_at = Some(cx.now());
@@ -361,9 +357,12 @@ impl Operation for ForgetMemory {
         let memories: Vec<MemoryId> = match (self.memory, self.subject) {
             // Forgetting twice is no fault: what is wanted is that it is gone.
             (Some(id), None) => {
-                cx.get::<MemoryRecord>(id.as_str()).await?.map(|m| m.body.memory.id).into_iter().collect()
+                let memory = cx.get::<MemoryRecord>(id.as_str()).await?.map(|m| m.body.memory);
+                memory.iter().try_for_each(|m| may_write(cx, &m.subject, Permission::DeletePeople))?;
+                memory.map(|m| m.id).into_iter().collect()
             }
             (None, Some(subject)) => {
+                may_write(cx, &subject, Permission::DeletePeople)?;
                 Shelf::open(cx, &subject).await?.items.into_iter().map(|i| i.memory.id).collect()
             }
             _ => {

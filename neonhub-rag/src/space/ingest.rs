@@ -111,9 +111,9 @@ pub(super) async fn ingest(
         .zip(vectors)
         .map(|(chunk, vector)| record(&document.id, chunk, &extracted.text, &space.embedder, &vector))
         .collect();
-    let is_said = document.given.language.is_some() || space.language.is_some();
+    // Whoever says a language says it of the whole; of a single chunk it was found out already.
+    let is_said = document.given.language.is_some() || space.language.is_some() || chunks.len() == 1;
     for chunk in &mut chunks {
-        // Whoever says a language says it of the whole.
         let own = if is_said { None } else { detect_language(&chunk.text).map(str::to_owned) };
         chunk.language = own.or_else(|| document.language.clone());
     }

@@ -5,6 +5,7 @@
 //! Vectors of two embedders never stand in one index.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use neonhub_core::bus::Event;
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::knowledge::Knowledge;
-use super::model::{ChunkRecord, Document, DocumentId, Migration, NextVector, Space, SpaceId, SpaceState};
+use super::model::{
+    ChunkRecord, Document, DocumentId, DocumentState, Migration, NextVector, Space, SpaceId, SpaceState,
+};
 use super::ops_space::need_space;
 use crate::chunk::embedded_text;
 use crate::embed::{EmbedKind, Embedder, embed_in};
@@ -28,9 +31,15 @@ const QUEUE: &str = "knowledge.migrate";
 /// Documents that are looked at, and chunks that are changed, by one try of the job: bounds its commit.
 const DOCUMENTS: usize = 200;
 const CHUNKS: usize = 500;
+/// How long a move waits for room in a quota that pauses. Our choice.
+const WAIT: Duration = Duration::from_secs(900);
 
 /// Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk has a new one;
 /// then all change at once. A dry run counts the work, says what it costs, and changes nothing.
+///
+/// A move that the quotas of models do not hold as a whole is refused before it begins. Each call then holds and settles
+/// its own share; where others used the room meanwhile, the move waits, or stops when the quota says so: asked for again,
+/// it goes on from there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MigrateSpace {
@@ -48,7 +57,7 @@ pub struct MigrateSpace {
 pub struct MigrationPlan {
     /// The space as it is now.
     pub space: Space,
-    /// Documents to embed.
+    /// Documents to embed, old versions among them.
     pub documents: u64,
     /// Chunks to embed.
     pub chunks: u64,
@@ -70,7 +79,7 @@ impl Operation for MigrateSpace {
     const NEEDS: &'static [Permission] = &[Permission::ManageOrganization];
     const EFFECT: Effect = Effect::Idempotent;
     const RERUNS: u8 = 3;
-    const ERRORS: &'static [&'static str] = &["config"];
+    const ERRORS: &'static [&'static str] = &["budget_paused", "budget_spent", "config", "unknown_price"];
 
     async fn run(self, cx: &Scope) -> Result<MigrationPlan> {
         let embedder = cx.service::<Knowledge>()?.embedder(&self.embedder)?;
@@ -96,6 +105,7 @@ impl Operation for MigrateSpace {
             let message = "the space is retired or moves to another embedder: wait until it is active";
             return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
         }
+        embedder.check_budget(cx, tokens).await.map_err(|error| error.for_operation(Self::NAME))?;
         space.body.state = SpaceState::Migrating;
         space.body.migration = Some(Migration {
             embedder: embedder.id().to_owned(),
@@ -116,7 +126,7 @@ impl Operation for MigrateSpace {
     }
 }
 
-/// Documents, chunks and characters that search answers from.
+/// Documents, chunks and characters that get another vector: old versions get theirs when the space has changed over.
 async fn count(cx: &Scope, space: &SpaceId) -> Result<(u64, u64, u64)> {
     let (mut documents, mut chunks, mut chars) = (0, 0, 0);
     let mut cursor = None;
@@ -124,7 +134,7 @@ async fn count(cx: &Scope, space: &SpaceId) -> Result<(u64, u64, u64)> {
         let page = page(cx, cursor.as_ref(), 500).await?;
         let Some(last) = page.last() else { return Ok((documents, chunks, chars)) };
         cursor = Some(last.body.id.clone());
-        for document in page.iter().filter(|d| d.space == *space && d.is_searched()) {
+        for document in page.iter().filter(|d| d.space == *space && d.state == DocumentState::Ready) {
             documents += 1;
             chunks += u64::from(document.chunks);
             chars += document.chars;
@@ -158,9 +168,11 @@ impl Handler for MigrateHandler {
         let mut out = Vec::new();
         for job in jobs {
             let space = job.payload.get("space").and_then(|s| s.as_str()).unwrap_or_default();
-            out.push(match step(cx, space).await? {
-                true => Outcome::Later(cx.now()),
-                false => Outcome::Done,
+            out.push(match step(cx, space).await {
+                Ok(true) => Outcome::Later(cx.now()),
+                Ok(false) => Outcome::Done,
+                Err(error) if error.code() == "budget_paused" => Outcome::Later(cx.now().plus(WAIT)),
+                Err(error) => return Err(error),
             });
         }
         Ok(out)
@@ -178,9 +190,16 @@ async fn step(cx: &Scope, space: &str) -> Result<bool> {
         // Old versions keep their old vectors until the space has changed over: nobody searches them.
         let is_meant = document.space == space.id && (document.is_searched() || migration.switched);
         if is_meant {
-            let (changed, made) = give_vectors(cx, document, embedder.as_ref(), &migration).await?;
-            chunks += changed;
-            migration.round += made as u64;
+            let given = give_vectors(cx, document, embedder.as_ref(), &migration).await?;
+            chunks += given.changed;
+            migration.round += given.made as u64;
+            match given.stopped {
+                Some(error) if chunks == 0 => return Err(error),
+                // What was made is kept, and was paid: the next step begins where this one ended.
+                Some(_) => break,
+                None if !given.is_whole => break,
+                None => {}
+            }
         }
         migration.cursor = Some(document.body.id.clone());
         if chunks >= CHUNKS {
@@ -212,35 +231,64 @@ async fn step(cx: &Scope, space: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Gives the chunks of a document their new vector; after the change-over it becomes their only one. Gives how many
-/// chunks were changed, and how many vectors were made.
+/// What a step did to the chunks of a document.
+#[derive(Debug)]
+struct Given {
+    /// Chunks that were changed.
+    changed: usize,
+    /// Vectors that were made.
+    made: usize,
+    /// False when more are to be made.
+    is_whole: bool,
+    /// Why no more were made.
+    stopped: Option<Error>,
+}
+
+/// Gives chunks of a document their new vector, as many as one step makes; after the change-over it becomes their only
+/// one.
 async fn give_vectors(
     cx: &Scope,
     document: &Document,
     embedder: &dyn Embedder,
     migration: &Migration,
-) -> Result<(usize, usize)> {
+) -> Result<Given> {
     let mut chunks: Vec<Stored<ChunkRecord>> = Vec::new();
     for ids in document.chunk_ids().chunks(500) {
         chunks.extend(cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten());
     }
-    let lacking: Vec<usize> = (0..chunks.len())
+    let mut lacking: Vec<usize> = (0..chunks.len())
         .filter(|n| chunks.get(*n).is_some_and(|c| c.vector_of(embedder.id()).is_none()))
         .collect();
-    let texts: Vec<String> =
-        lacking.iter().filter_map(|n| chunks.get(*n)).map(|c| text_of(&document.title, c)).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = embed_in(cx, embedder, &texts, EmbedKind::Passage).await?;
-    let made = vectors.len();
-    let mut touched: BTreeSet<usize> = lacking.iter().copied().collect();
-    for (n, vector) in lacking.into_iter().zip(vectors) {
-        if let Some(chunk) = chunks.get_mut(n) {
-            chunk.body.next =
-                Some(NextVector { embedder: embedder.id().to_owned(), vector: encode(&vector) });
+    let mut is_whole = lacking.len() <= CHUNKS;
+    lacking.truncate(CHUNKS);
+    let (mut touched, mut made, mut stopped) = (BTreeSet::new(), 0, None);
+    // Batch by batch: when one fails, those before it are kept.
+    for batch in lacking.chunks(embedder.max_batch().max(1)) {
+        let texts: Vec<String> =
+            batch.iter().filter_map(|n| chunks.get(*n)).map(|c| text_of(&document.title, c)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vectors = match embed_in(cx, embedder, &texts, EmbedKind::Passage).await {
+            Ok(vectors) => vectors,
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        };
+        made += vectors.len();
+        for (n, vector) in batch.iter().zip(vectors) {
+            if let Some(chunk) = chunks.get_mut(*n) {
+                let vector = encode(&vector);
+                chunk.body.next = Some(NextVector { embedder: embedder.id().to_owned(), vector });
+                touched.insert(*n);
+            }
         }
     }
     if migration.switched {
         for (n, chunk) in chunks.iter_mut().enumerate().filter(|(_, c)| c.embedder != embedder.id()) {
+            if touched.len() >= CHUNKS && !touched.contains(&n) {
+                is_whole = false;
+                break;
+            }
             if let Some(next) = chunk.body.next.take() {
                 (chunk.body.embedder, chunk.body.vector) = (next.embedder, next.vector);
                 touched.insert(n);
@@ -250,7 +298,7 @@ async fn give_vectors(
     for chunk in touched.iter().filter_map(|n| chunks.get(*n)) {
         cx.save(chunk)?;
     }
-    Ok((touched.len(), made))
+    Ok(Given { changed: touched.len(), made, is_whole, stopped })
 }
 
 fn text_of(title: &str, chunk: &ChunkRecord) -> String {

@@ -67,6 +67,12 @@ pub struct SearchFilters {
     /// What the text is to be used for: datasets that name other purposes are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// The consent bases that hold: documents with another basis are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consents: Option<Vec<String>>,
+    /// Slug of a brand: documents with tags of other brands (`brand:SLUG`) and none of this one are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
     /// Only what a holder of this role may read, such as when the answer is for somebody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acl: Option<Role>,
@@ -232,10 +238,13 @@ fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters:
         || filters.datasets.iter().any(|d| *d == dataset.name || d == dataset.id.as_str());
     let fits_purpose =
         filters.purpose.as_ref().is_none_or(|p| dataset.purposes.is_empty() || dataset.purposes.contains(p));
+    let rests_on = |held: &Vec<String>| document.consent_basis.as_ref().is_none_or(|b| held.contains(b));
     may_read(cx, dataset)
-        && filters.acl.is_none_or(|role| admits(dataset, role.permissions()))
+        && filters.acl.is_none_or(|role| admits(dataset, &role.permissions()))
         && is_named
         && fits_purpose
+        && filters.consents.as_ref().is_none_or(rests_on)
+        && filters.brand.as_ref().is_none_or(|brand| is_of_brand(document, brand))
         && filters.kind.is_none_or(|k| k == dataset.kind)
         && filters.tags.iter().all(|t| document.tags.contains(t))
         && filters.language.as_ref().is_none_or(|l| document.language.as_ref() == Some(l))
@@ -245,17 +254,24 @@ fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters:
         && (filters.documents.is_empty() || filters.documents.contains(&document.id))
 }
 
+/// What begins the tags that give a document to a brand.
+const BRAND_TAG: &str = "brand:";
+
+/// True for a document of a brand, and for one of none.
+fn is_of_brand(document: &Document, brand: &str) -> bool {
+    let mut brands = document.tags.iter().filter_map(|tag| tag.strip_prefix(BRAND_TAG)).peekable();
+    brands.peek().is_none() || brands.any(|of| of == brand)
+}
+
 /// True when the principal holds all rights of a role that the dataset admits.
 pub(super) fn may_read(cx: &Scope, dataset: &Dataset) -> bool {
     admits(dataset, cx.permissions())
 }
 
-fn admits(dataset: &Dataset, held: PermissionSet) -> bool {
+/// Rights of a host's own say nothing about documents: they are not asked for.
+fn admits(dataset: &Dataset, held: &PermissionSet) -> bool {
     dataset.acl.is_empty()
-        || dataset.acl.iter().any(|role| {
-            let needed = role.permissions();
-            held.intersection(needed) == needed
-        })
+        || dataset.acl.iter().any(|role| role.permissions().iter().all(|word| held.has(word)))
 }
 
 /// The embedders behind a network that the question must be sent to: those of spaces where something may be found.

@@ -1,12 +1,11 @@
 //! Text and vector index of one space.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use neonhub_core::{Error, Result, Scope};
-use serde::{Deserialize, Serialize};
 
+use super::held::{Held, HeldChange, Journal};
 use super::model::{ChunkRecord, Document, Space, chunk_ids};
 use crate::index::{
     AdaptiveIndex, FieldBoosts, IdSet, Scored, TextDoc, TextIndex, VectorIndex, VectorStorage,
@@ -15,8 +14,8 @@ use crate::vector::decode;
 
 /// Chunks of one commit of the text index: bounds its memory during a rebuild.
 const CHUNKS_PER_COMMIT: u32 = 2_000;
-/// Vectors up to which the snapshot is written after each change; larger ones wait for a tenth of change.
-const SMALL: usize = 2_000;
+/// Vectors up to which the snapshot is written after each change, some 200 KiB; larger ones wait for a tenth of change.
+const SMALL: usize = 256;
 
 /// Vectors of a graph that are linked after each commit, beside those that each change links.
 const SETTLED: usize = 64;
@@ -32,23 +31,14 @@ struct Inner {
     text: TextIndex,
     vectors: AdaptiveIndex,
     snapshot: Option<PathBuf>,
+    /// Where it is written down what the words hold; nowhere in memory.
+    journal: Option<Journal>,
     /// Documents whose vectors are in the index.
     held: Held,
     /// Vectors changed since the snapshot.
     unsaved: usize,
     /// What the vectors hold, when that is not what the words hold: the difference is read from the records.
     behind: Option<Held>,
-}
-
-/// What an index holds, as written into each of its commits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Held {
-    /// Position of the feed.
-    seq: u64,
-    /// Embedder of the vectors.
-    embedder: String,
-    /// Content hash and number of chunks by document.
-    documents: BTreeMap<String, (String, u32)>,
 }
 
 /// One chunk with all that the indexes take of it.
@@ -67,10 +57,13 @@ impl Loaded {
 }
 
 /// One commit: documents out, documents in.
+#[derive(Default)]
 struct Step {
+    /// Chunks that go.
     removed: Vec<String>,
     added: Vec<Loaded>,
-    held: Held,
+    change: HeldChange,
+    seq: u64,
 }
 
 impl SpaceIndex {
@@ -119,36 +112,46 @@ impl SpaceIndex {
     }
 
     async fn bring(&self, cx: &Scope, documents: &[&Document], seq: u64) -> Result<()> {
-        let (mut held, removed, missing) = self.difference(documents);
-        if let Some(behind) = self.behind() {
+        let (gone, missing) = self.difference(documents);
+        if let Some((held, behind)) = self.behind(&gone) {
             self.load_vectors(cx, documents, &held, &behind).await?;
         }
-        held.seq = seq;
-        if removed.is_empty() && missing.is_empty() {
+        if gone.is_empty() && missing.is_empty() {
             return Ok(());
         }
-        let mut step = Step { removed, added: Vec::new(), held };
+        let embedder = self.embedder();
+        let mut step = Step { seq, ..Step::default() };
+        for (id, chunks) in gone {
+            step.removed.extend(chunk_ids(&id, chunks));
+            step.change.out.push(id);
+        }
         let mut chunks = 0;
         for document in missing {
-            step.added.extend(load(cx, document, &step.held.embedder).await?);
+            step.added.extend(load(cx, document, &embedder).await?);
             let entry = (document.content_hash.clone(), document.chunks);
-            step.held.documents.insert(document.id.to_string(), entry);
+            step.change.put.insert(document.id.to_string(), entry);
             chunks += document.chunks;
             if chunks >= CHUNKS_PER_COMMIT {
-                let held = step.held.clone();
-                self.commit(std::mem::replace(&mut step, Step { removed: vec![], added: vec![], held }))
-                    .await?;
+                self.commit(std::mem::replace(&mut step, Step { seq, ..Step::default() })).await?;
                 chunks = 0;
             }
         }
-        if !step.removed.is_empty() || !step.added.is_empty() {
+        if step.change != HeldChange::default() {
             self.commit(step).await?;
         }
         Ok(())
     }
 
-    fn behind(&self) -> Option<Held> {
-        self.lock().behind.clone()
+    /// What the words will hold without what is gone, and what the vectors hold, when that is not the same.
+    fn behind(&self, gone: &[(String, u32)]) -> Option<(Held, Held)> {
+        let inner = self.lock();
+        let behind = inner.behind.clone()?;
+        let mut held = inner.held.clone();
+        held.apply(HeldChange {
+            out: gone.iter().map(|(id, _)| id.clone()).collect(),
+            ..HeldChange::default()
+        });
+        Some((held, behind))
     }
 
     /// Replays what the vectors lack against the words: the snapshot is not written after each commit.
@@ -180,22 +183,30 @@ impl SpaceIndex {
         Ok(())
     }
 
-    /// What stays, the chunks to remove, the documents to add.
-    fn difference<'d>(&self, documents: &[&'d Document]) -> (Held, Vec<String>, Vec<&'d Document>) {
-        let wanted: BTreeMap<&str, &Document> = documents.iter().map(|d| (d.id.as_str(), *d)).collect();
+    /// The documents to remove with the number of their chunks, and those to add. Both lists are walked once, side by
+    /// side: one document among very many must cost little.
+    fn difference<'d>(&self, documents: &[&'d Document]) -> (Vec<(String, u32)>, Vec<&'d Document>) {
+        debug_assert!(documents.is_sorted_by_key(|d| d.id.as_str()), "documents come by id");
         let inner = self.lock();
-        let mut held = inner.held.clone();
-        let mut removed = Vec::new();
-        held.documents.retain(|id, (hash, chunks)| {
-            let is_kept =
-                wanted.get(id.as_str()).is_some_and(|d| d.content_hash == *hash && d.chunks == *chunks);
-            if !is_kept {
-                removed.extend(chunk_ids(id, *chunks));
+        let mut held = inner.held.documents.iter().peekable();
+        let (mut gone, mut missing) = (Vec::new(), Vec::new());
+        for document in documents {
+            let wanted = document.id.as_str();
+            while let Some((id, (_, chunks))) = held.next_if(|(id, _)| id.as_str() < wanted) {
+                gone.push((id.clone(), *chunks));
             }
-            is_kept
-        });
-        let missing = wanted.into_values().filter(|d| !held.documents.contains_key(d.id.as_str())).collect();
-        (held, removed, missing)
+            match held.next_if(|(id, _)| id.as_str() == wanted) {
+                Some((_, (hash, chunks))) if document.content_hash == *hash && document.chunks == *chunks => {
+                }
+                Some((id, (_, chunks))) => {
+                    gone.push((id.clone(), *chunks));
+                    missing.push(*document);
+                }
+                None => missing.push(*document),
+            }
+        }
+        gone.extend(held.map(|(id, (_, chunks))| (id.clone(), *chunks)));
+        (gone, missing)
     }
 
     async fn commit(&self, step: Step) -> Result<()> {
@@ -247,6 +258,7 @@ impl Inner {
             text: TextIndex::open(None)?,
             vectors: AdaptiveIndex::new(dims, storage),
             snapshot: None,
+            journal: None,
             held: Held { embedder: embedder.to_owned(), ..Held::default() },
             unsaved: 0,
             behind: None,
@@ -263,12 +275,14 @@ impl Inner {
         let snapshot = folder.join("vectors");
         let read = |stamp: &str| serde_json::from_str::<Held>(stamp).ok().filter(|h| h.embedder == embedder);
         let empty = || Held { embedder: embedder.to_owned(), ..Held::default() };
-        let Some(held) = text.stamp().as_deref().and_then(read) else {
-            let inner = Self { text, snapshot: Some(snapshot), ..Self::in_memory(embedder, dims, storage)? };
-            if !inner.text.is_empty() {
-                inner.text.clear(&inner.stamp(&inner.held)?)?;
+        let journal = Some(Journal::new(folder));
+        let held = text.stamp().and_then(|stamp| Journal::read(folder, &stamp));
+        let Some(held) = held.filter(|held| held.embedder == embedder) else {
+            if !text.is_empty() {
+                text.clear("")?;
             }
-            return Ok(inner);
+            let snapshot = Some(snapshot);
+            return Ok(Self { text, snapshot, journal, ..Self::in_memory(embedder, dims, storage)? });
         };
         // The snapshot is written after the words, and not each time: it may lack some documents.
         let loaded = AdaptiveIndex::load(&snapshot)
@@ -276,7 +290,7 @@ impl Inner {
             .and_then(|(index, stamp)| Some((index, read(&stamp)?)));
         let (vectors, of_vectors) = loaded.unwrap_or_else(|| (AdaptiveIndex::new(dims, storage), empty()));
         let behind = (of_vectors.documents != held.documents).then_some(of_vectors);
-        Ok(Self { text, vectors, snapshot: Some(snapshot), held, unsaved: 0, behind })
+        Ok(Self { text, vectors, snapshot: Some(snapshot), journal, held, unsaved: 0, behind })
     }
 
     fn add_vector(&mut self, chunk: &Loaded) -> Result<()> {
@@ -289,17 +303,42 @@ impl Inner {
         self.vectors.compact();
         self.vectors.settle(usize::MAX);
         self.unsaved = usize::MAX / 10;
-        let stamp = self.stamp(&self.held)?;
-        self.save(&stamp);
+        self.save();
         Ok(())
     }
 
-    fn stamp(&self, held: &Held) -> Result<String> {
-        serde_json::to_string(held).map_err(|e| Error::internal("knowledge.index", e))
+    fn commit(&mut self, step: &Step) -> Result<()> {
+        let before = self.held.seq;
+        let back = self.held.apply(step.change.clone());
+        self.held.seq = step.seq;
+        if let Err(cause) = self.commit_words(step).and_then(|()| self.change_vectors(step)) {
+            self.held.apply(back);
+            self.held.seq = before;
+            self.journal.iter_mut().for_each(Journal::forget);
+            return Err(cause);
+        }
+        self.unsaved += step.removed.len() + step.added.len();
+        self.save();
+        Ok(())
     }
 
-    fn commit(&mut self, step: &Step) -> Result<()> {
-        let stamp = self.stamp(&step.held)?;
+    fn change_vectors(&mut self, step: &Step) -> Result<()> {
+        for id in &step.removed {
+            self.vectors.remove(id);
+        }
+        for chunk in &step.added {
+            self.add_vector(chunk)?;
+        }
+        self.vectors.settle(SETTLED);
+        Ok(())
+    }
+
+    /// The words of a step, in one commit that says what is held with them.
+    fn commit_words(&mut self, step: &Step) -> Result<()> {
+        let stamp = match &mut self.journal {
+            Some(journal) => journal.write(&self.held, &step.change)?,
+            None => String::new(),
+        };
         let headings: Vec<String> = step.added.iter().map(Loaded::headings).collect();
         let docs: Vec<TextDoc<'_>> = step
             .added
@@ -315,26 +354,18 @@ impl Inner {
             .collect();
         let removed: Vec<&str> = step.removed.iter().map(String::as_str).collect();
         self.text.apply(&removed, &docs, &stamp)?;
-        for id in &removed {
-            self.vectors.remove(id);
-        }
-        for chunk in &step.added {
-            self.add_vector(chunk)?;
-        }
-        self.vectors.settle(SETTLED);
-        self.held = step.held.clone();
-        self.unsaved += removed.len() + docs.len();
-        self.save(&stamp);
+        self.journal.iter().for_each(Journal::tidy);
         Ok(())
     }
 
     /// Writes the vectors when that is cheap or due. Without it the next start reads them from the records.
-    fn save(&mut self, stamp: &str) {
+    fn save(&mut self) {
         let Some(path) = &self.snapshot else { return };
         if self.vectors.len() > SMALL && self.unsaved * 10 < self.vectors.len() {
             return;
         }
-        match self.vectors.save(path, stamp) {
+        let stamp = serde_json::to_string(&self.held).map_err(|e| Error::internal("knowledge.index", e));
+        match stamp.and_then(|stamp| self.vectors.save(path, &stamp)) {
             Ok(()) => self.unsaved = 0,
             Err(cause) => tracing::warn!(error = %cause, "vector cache not written"),
         }

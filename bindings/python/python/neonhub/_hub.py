@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ._generated.models import ItemEvent, ItemProgress
     from ._host import DeliverFunction, ModelFunction, ProbeFunction
-    from ._settings import EmbedderSettings, ProviderSettings
+    from ._settings import EmbedderSettings, ProviderSettings, RunSettings
     from ._tools import ToolEffect
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
@@ -37,6 +37,7 @@ def _options(
     embedders: Sequence[EmbedderSettings],
     embedder: str | None,
     summary_tokens: int | None,
+    runs: RunSettings | None,
     web: Sequence[str],
     seed: int | None,
     now: datetime | str | None,
@@ -54,6 +55,8 @@ def _options(
         options["embedder"] = embedder
     if summary_tokens is not None:
         options["summary_tokens"] = summary_tokens
+    if runs is not None:
+        options["runs"] = dict(runs)
     if web:
         options["web"] = list(web)
     if seed is not None:
@@ -72,6 +75,7 @@ def open(
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
     summary_tokens: int | None = None,
+    runs: RunSettings | None = None,
     web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
@@ -89,13 +93,14 @@ def open(
         embedder: The embedder of messages and memories, by its name.
         summary_tokens: Tokens of the context that conversations are to fit into: a job summarises one that fills three
             quarters of it, with the model of the hub. 0: no job does. Default: 8 000.
+        runs: How many runs of agents work and wait at a time in a workspace.
         web: Hosts whose pages ``knowledge.ingest_url`` may fetch: names, ``*.name``, or ``*``.
         seed: Fixes all chance, for tests and repeatable runs. Below 2**53.
         now: Stops the clock at this instant (with time zone), for tests and repeatable runs.
 
     A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
     """
-    options = _options(url, workspace, outbox, models, embedders, embedder, summary_tokens, web, seed, now)
+    options = _options(url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, web, seed, now)
     return Hub(BlockingCore(_native.open(options)))
 
 
@@ -108,6 +113,7 @@ def aopen(
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
     summary_tokens: int | None = None,
+    runs: RunSettings | None = None,
     web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
@@ -116,7 +122,8 @@ def aopen(
 
     The arguments are those of :func:`open`.
     """
-    return Opening(_options(url, workspace, outbox, models, embedders, embedder, summary_tokens, web, seed, now))
+    settings = _options(url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, web, seed, now)
+    return Opening(settings)
 
 
 class Opening:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 if TYPE_CHECKING:
     import os
 
-__all__ = ["EmbedderSettings", "ProviderSettings"]
+__all__ = ["EmbedderSettings", "ProviderSettings", "RunSettings"]
 
 
 class _Provider(TypedDict):
@@ -18,7 +18,8 @@ class _Provider(TypedDict):
 class ProviderSettings(_Provider, total=False):
     """A model at a provider: ``openai``, ``anthropic``, ``ollama``, or a word of your own with its ``base_url``.
 
-    Other settings of the core, such as ``num_ctx`` or ``total_ms``, are taken too.
+    ``concurrency`` calls of it run at a time (16), ``queue`` more wait (1 024) for at most ``queue_ms`` (600 000). Other
+    settings of the core, such as ``num_ctx`` or ``total_ms``, are taken too.
     """
 
     api_key: str
@@ -32,6 +33,9 @@ class ProviderSettings(_Provider, total=False):
     first_byte_ms: int
     idle_ms: int
     total_ms: int
+    concurrency: int
+    queue: int
+    queue_ms: int
 
 
 class EmbedderSettings(TypedDict, total=False):
@@ -45,3 +49,12 @@ class EmbedderSettings(TypedDict, total=False):
     max_batch: int
     query_prefix: str
     passage_prefix: str
+
+
+class RunSettings(TypedDict, total=False):
+    """The room for runs of agents: ``at_once`` of a workspace work at a time (8), ``queue`` more wait (1 024) for at most
+    ``queue_ms`` (600 000)."""
+
+    at_once: int
+    queue: int
+    queue_ms: int

@@ -12,11 +12,11 @@ use neonhub_core::llm::{Reply, Scripted, ToolCall};
 use neonhub_core::prompt::Prompt;
 use neonhub_core::run::EffectClass;
 use neonhub_core::tool::{FnTool, ToolInfo};
-use neonhub_core::{Hub, ManualClock, Permission, Scope, Timestamp};
+use neonhub_core::{Hub, ManualClock, Scope, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::registry::{ActivateAgent, AgentSpec, ExecuteAgent, Executed, IntentSpec, PutAgent};
+use crate::registry::{ActivateAgent, AgentSpec, ExecuteAgent, Executed, PutAgent};
 
 /// What the tool is asked.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -59,22 +59,9 @@ pub(super) async fn open() -> (Scope, Arc<AtomicU32>) {
 
 pub(super) fn clerk() -> AgentSpec {
     AgentSpec {
-        name: "clerk".into(),
-        version: "1.0.0".into(),
-        title: "Clerk".into(),
-        purpose: "Looks things up.".into(),
-        intents: vec![IntentSpec {
-            name: "work".into(),
-            doc: "Looks something up.".into(),
-            input_schema: json!({ "type": "object", "properties": { "ask": { "type": "string" } },
-                "required": ["ask"], "additionalProperties": false }),
-            ..IntentSpec::default()
-        }],
         instructions: Some(Prompt::new("clerk", 1, "You are a clerk of the shop of Lumen.")),
         tools: vec!["shop.stock".into(), "sms.segments".into(), "brands.create".into()],
-        permissions: vec![Permission::ReadContent, Permission::WriteBrand, Permission::ExecuteAgents],
-        owner: "ada".into(),
-        ..AgentSpec::default()
+        ..crate::registry::tests::modelled()
     }
 }
 

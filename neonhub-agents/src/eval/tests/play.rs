@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
-use neonhub_core::ErrorKind;
 use neonhub_core::run::RunStatus;
+use neonhub_core::{ErrorKind, PermissionSet};
 
 use super::*;
 
@@ -44,6 +44,12 @@ async fn a_promoted_run_holds_fakes_and_replays_without_model_tool_or_network() 
     assert_eq!(asked, mail(case.expected.as_ref().unwrap()["text"].as_str().unwrap()));
     // Promoting again is the same case; another one of the name is refused.
     assert_eq!(cx.call(promote(&done.run)).await.unwrap(), case);
+    let by_run =
+        || PromoteToEval { id: done.run.clone(), set: "clerk/stock".into(), ..PromoteToEval::default() };
+    assert_eq!(cx.call(by_run()).await.unwrap(), case);
+    let auditor = PermissionSet::of(&[Permission::ReadAudit]);
+    let refused = cx.with_permissions(auditor).call(by_run()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
     let other = PromoteRun { tags: vec!["x".into()], ..promote(&done.run) };
     assert_eq!(cx.call(other).await.unwrap_err().code(), "case_taken");
     // Judged by shape and by a judge, unless the caller knows better.

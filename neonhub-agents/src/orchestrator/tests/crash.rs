@@ -4,22 +4,7 @@ use neonhub_core::run::RunStatus;
 use neonhub_core::store::SharedStore;
 
 use super::*;
-
-/// Drives `work` and drops it once the store has taken so many more commits. False when it ended before.
-async fn cut<T>(cx: &Scope, commits: u64, work: impl Future<Output = T>) -> bool {
-    let mut feed = cx.store().watch();
-    let until = cx.store().seq().await.unwrap() + commits;
-    let gone = async {
-        while cx.store().seq().await.unwrap() < until {
-            feed.changed().await.unwrap();
-        }
-    };
-    tokio::select! {
-        biased;
-        () = gone => true,
-        _ = work => false,
-    }
-}
+use crate::cut::cut;
 
 fn thirteen() -> Vec<PlanNode> {
     let mut nodes = vec![node("n00", &[])];

@@ -9,7 +9,7 @@ use super::*;
 use crate::registry::ExecuteMode;
 
 /// An agent that acts on the world, so with a person's yes only; counts how often it did.
-async fn doer(cx: &Scope) -> Arc<AtomicU32> {
+pub(super) async fn doer(cx: &Scope) -> Arc<AtomicU32> {
     let info = ToolInfo::new("test.act", "Acts").effect(EffectClass::Write);
     let count = Arc::new(AtomicU32::new(0));
     let acted = Arc::clone(&count);

@@ -3,8 +3,10 @@
 mod check;
 mod crash;
 mod mend;
+mod room;
 mod run;
 mod steps;
+mod team;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,9 @@
 //! Agents as data: what they are, how they are asked, how their runs go.
 
+mod away;
+mod injection;
 mod model;
+mod prompt;
 mod run;
 mod spec;
 
@@ -25,7 +28,7 @@ pub(super) async fn scope() -> Scope {
 }
 
 /// An agent whose one intent `work` is done by a model with two tools that read.
-pub(super) fn modelled() -> AgentSpec {
+pub(crate) fn modelled() -> AgentSpec {
     AgentSpec {
         name: "clerk".into(),
         version: "1.0.0".into(),

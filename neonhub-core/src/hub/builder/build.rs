@@ -13,7 +13,7 @@ use crate::economy::Ledgers;
 use crate::hub::{Control, Hub, HubMode, Inner};
 use crate::job::{Queue, Room};
 use crate::op::Entry;
-use crate::permission::Role;
+use crate::permission::{APP_SHAPE, AppPermission, Permission, Role};
 use crate::resilience::{Buckets, Targets};
 use crate::scope::Principal;
 use crate::store::Kind;
@@ -50,13 +50,21 @@ impl HubBuilder {
     ///
     /// # Errors
     /// `InvalidInput` for an unknown store URL; `Config` for a missing folder, a file of a newer version, a key
-    /// that cannot be read, two operations of one name, or a fixed seed on a store in production mode;
+    /// that cannot be read, two operations of one name, a word under `app:` of another shape, declared twice or needed
+    /// and not declared, or a fixed seed on a store in production mode;
     /// `Corrupted` for a file that is no store.
     pub async fn build(self) -> Result<Hub> {
         let catalogue = catalogue(&self.catalogue)?;
         self.check_mode()?;
+        let permissions = permissions(self.permissions)?;
         crate::telemetry::guard_panics();
         let queues = queues(self.queues)?;
+        for entry in catalogue.values() {
+            entry.needs.iter().try_for_each(|word| declared(&permissions, *word, "operation", entry.name))?;
+        }
+        for queue in &queues {
+            declared(&permissions, queue.needs, "queue", queue.name())?;
+        }
         check_names("subscriber", self.subscribers.iter().map(|s| s.name()).collect())?;
         check_names("agent", self.agents.iter().map(|a| a.name()).collect())?;
         let opened_at = self.clock.now();
@@ -97,6 +105,7 @@ impl HubBuilder {
             location,
             beside: home.beside(),
             catalogue,
+            permissions,
             kinds,
             family,
             services: RwLock::new(self.services),
@@ -122,6 +131,7 @@ impl HubBuilder {
             ledgers: Ledgers::default(),
             targets: Targets::default(),
             anchor,
+            audit_hold: self.audit_hold,
             chains: crate::audit::Chains::default(),
             approvals: self.approvals,
             token,
@@ -135,6 +145,7 @@ impl HubBuilder {
             subscribers: self.subscribers,
             rights: self.rights,
             checks: RwLock::new(self.checks),
+            check_sources: self.check_sources,
             recipes: self.recipes,
             opened_at,
             mode: self.mode,
@@ -230,6 +241,48 @@ fn catalogue(parts: &[&'static [Entry]]) -> Result<BTreeMap<&'static str, &'stat
         }
     }
     Ok(all)
+}
+
+/// The rights a host declared, by word.
+fn permissions(all: Vec<(String, String)>) -> Result<BTreeMap<AppPermission, String>> {
+    let refuse = |word: &str, message: String| {
+        Err(Error::new(ErrorKind::Config, "hub.open", message).with_context("permission", word))
+    };
+    let mut declared = BTreeMap::new();
+    for (word, meaning) in all {
+        let Some(parsed) = AppPermission::parse(&word) else {
+            return refuse(&word, format!("permissions: expected {APP_SHAPE}"));
+        };
+        if meaning.trim().is_empty() {
+            return refuse(
+                &word,
+                "permissions: expected a sentence on what the word lets a principal do".into(),
+            );
+        }
+        if declared.insert(parsed, meaning).is_some() {
+            return refuse(&word, "permissions: this word is declared twice".into());
+        }
+    }
+    Ok(declared)
+}
+
+/// What an operation, queue or tool of the host needs must be declared.
+fn declared(
+    permissions: &BTreeMap<AppPermission, String>,
+    word: Permission,
+    what: &'static str,
+    name: &str,
+) -> Result<()> {
+    match word {
+        Permission::App(app) if !permissions.contains_key(&app) => {
+            let message = "needs: this word is not declared: declare it with HubBuilder::permission or the setting \
+                           permissions";
+            Err(Error::new(ErrorKind::Config, "hub.open", message)
+                .with_context("permission", app.word())
+                .with_context(what, name))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The queues of this program: the declared ones, and that of built-in work.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{QUEUE, SINGLE, job, single, world, world_with};
+use super::{QUEUE, SINGLE, World, job, single, world, world_with};
 use crate::job::ops::{EnqueueMany, JobHistory, JobLogs, ListJobs, NewJob, Promote, Reprioritise};
 use crate::job::queue_ops::{DrainQueue, ObliterateQueue, PauseQueue, ResumeQueue};
 use crate::job::{JobState, Keep};
 use crate::store::SharedStore;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// In every process; what is in work ends.
 pub async fn a_paused_queue_gives_nothing_until_it_is_resumed(store: SharedStore) -> Result<()> {
@@ -127,5 +127,95 @@ pub async fn figures_of_a_queue_count_every_state(store: SharedStore) -> Result<
     let stats = w.cx.queue_stats(QUEUE).await?;
     assert_eq!((stats.waiting, stats.delayed, stats.completed, stats.dead, stats.active), (1, 1, 1, 1, 0));
     assert_eq!(stats.oldest_ms, 5_000);
+    Ok(())
+}
+
+/// The words of the jobs that a list finds, page by page of two.
+async fn listed(w: &World, list: &ListJobs) -> Result<Vec<String>> {
+    let (mut words, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = w.cx.call(ListJobs { limit: Some(2), cursor, ..list.clone() }).await?;
+        assert!(page.items.len() == 2 || page.next.is_none(), "a page is short and not the last");
+        words.extend(page.items.iter().map(|j| j.payload["word"].as_str().unwrap_or_default().to_owned()));
+        cursor = page.next;
+        if cursor.is_none() {
+            words.sort();
+            return Ok(words);
+        }
+    }
+}
+
+/// `jobs.list`: whatever is given holds.
+pub async fn lists_take_filters_in_any_combination(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    for n in 0..3 {
+        w.put(job(&format!("dead-{n}"), "blocked")).await?;
+        w.put(single(&format!("done-{n}"), "")).await?;
+    }
+    w.put(single("dead-single", "blocked")).await?;
+    w.work().await?;
+    for n in 0..3 {
+        w.put(NewJob { delay_ms: Some(60_000), ..job(&format!("later-{n}"), "") }).await?;
+    }
+    w.put(NewJob { delay_ms: Some(60_000), ..single("later-single", "") }).await?;
+    let queue = || Some(QUEUE.to_owned());
+    let all = ListJobs::default();
+    let of =
+        |queue: Option<String>, state: Option<JobState>| ListJobs { queue, state, ..ListJobs::default() };
+    assert_eq!(listed(&w, &all).await?.len(), 11);
+    assert_eq!(
+        listed(&w, &of(queue(), None)).await?,
+        ["dead-0", "dead-1", "dead-2", "later-0", "later-1", "later-2"]
+    );
+    let dead = of(None, Some(JobState::Dead));
+    assert_eq!(listed(&w, &dead).await?, ["dead-0", "dead-1", "dead-2", "dead-single"]);
+    assert_eq!(listed(&w, &of(queue(), dead.state)).await?, ["dead-0", "dead-1", "dead-2"]);
+    assert_eq!(listed(&w, &of(None, Some(JobState::Delayed))).await?.len(), 4);
+    assert_eq!(listed(&w, &of(queue(), Some(JobState::Waiting))).await?, ["later-0", "later-1", "later-2"]);
+    assert!(listed(&w, &of(queue(), Some(JobState::Active))).await?.is_empty());
+    let stranger = ListJobs { flow: Some("flow_none".into()), ..of(queue(), dead.state) };
+    assert!(listed(&w, &stranger).await?.is_empty());
+    let next = w.cx.call(ListJobs { limit: Some(1), ..dead }).await?.next;
+    let error = w.cx.call(ListJobs { cursor: next, ..all }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "a cursor serves its own list alone");
+    Ok(())
+}
+
+/// `jobs.list` of one queue: jobs of others in between leave no page short, and writes between two pages neither skip nor
+/// repeat what was there throughout.
+pub async fn no_page_of_a_list_is_short_while_jobs_come_and_go(store: SharedStore) -> Result<()> {
+    let w = world(&store).await?;
+    let delayed = |job: NewJob| NewJob { delay_ms: Some(3_600_000), ..job };
+    let mut first = None;
+    for n in 0..5 {
+        for m in 0..20 {
+            w.put(delayed(job(&format!("other-{n}-{m}"), ""))).await?;
+        }
+        let made = w.put(delayed(single(&format!("own-{n}"), ""))).await?;
+        first.get_or_insert(made);
+    }
+    let (mut seen, mut cursor, mut round) = (Vec::new(), None, 0);
+    loop {
+        let list = ListJobs { queue: Some(SINGLE.into()), limit: Some(2), cursor, ..ListJobs::default() };
+        let page = w.cx.call(list).await?;
+        assert!(page.items.len() == 2 || page.next.is_none(), "{} of a page of 2", page.items.len());
+        seen.extend(page.items.iter().map(|j| j.payload["word"].as_str().unwrap_or_default().to_owned()));
+        // The record a page ended behind, and what stands around it, changes.
+        if let Some(made) = first.take() {
+            w.cx.call(Reprioritise { id: made.id, priority: 9 }).await?;
+        }
+        for job in &page.items {
+            w.cx.call(Reprioritise { id: job.id.clone(), priority: 5 }).await?;
+        }
+        round += 1;
+        w.wait(1);
+        w.put(delayed(job(&format!("more-{round}"), ""))).await?;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, ["own-0", "own-1", "own-2", "own-3", "own-4"]);
     Ok(())
 }

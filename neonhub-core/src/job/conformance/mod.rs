@@ -279,7 +279,9 @@ macro_rules! job_conformance {
             progress_log_and_history_are_kept,
             ended_jobs_beyond_the_kept_ones_are_dropped,
             promoted_and_reprioritised_jobs_go_earlier,
-            figures_of_a_queue_count_every_state
+            figures_of_a_queue_count_every_state,
+            lists_take_filters_in_any_combination,
+            no_page_of_a_list_is_short_while_jobs_come_and_go
         );
     };
     (@each $attr:tt $open:expr; $($case:ident),+) => {

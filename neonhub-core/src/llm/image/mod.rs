@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_SEED, Origin, Usage};
+use crate::resilience::Lane;
 use crate::{Error, ErrorKind, Faults, Result, Timestamp};
 
 pub use ops::{GenerateImage, GeneratedImages, StoredImage};
@@ -227,6 +228,11 @@ pub trait ImageModel: fmt::Debug + Send + Sync + 'static {
     /// Default: unknown, which workspaces of one region refuse.
     fn region(&self) -> Option<&str> {
         None
+    }
+
+    /// How many calls of this provider run and wait at a time. Default: [`Lane::MODEL`](crate::resilience::Lane::MODEL).
+    fn lane(&self) -> Lane {
+        Lane::MODEL
     }
 
     /// Makes pictures from a prompt.

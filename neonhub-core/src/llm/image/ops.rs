@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ImageFormat, ImageRequest, OfflineCard};
+use crate::llm::table::Prices;
 use crate::llm::{ModelCost, Origin, Router, Usage, Warning};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
@@ -114,20 +115,17 @@ impl Operation for GenerateImage {
     async fn run(self, cx: &Scope) -> Result<GeneratedImages> {
         let (route, model) = (self.route.clone(), self.model.clone());
         let request = self.request(cx.with_rng(crate::Rng::next_u64) & crate::llm::MAX_SEED);
-        let named = Router::named(Self::NAME, route, model)?;
-        let router = Router::of(cx).await?;
+        let (router, named) = Router::for_call(cx, Self::NAME, route, model).await?;
         let made =
             router.images(cx, &named, request).await.map_err(|e: Error| e.for_operation(Self::NAME))?;
-        let is_offline = made.origin.is_offline();
-        let row = router.table_of().answered(&made.provider, &made.model);
-        let prices = row.and_then(|row| row.prices.as_ref()).map(super::super::table::Prices::of_pictures);
-        let cost = ModelCost::priced(is_offline, prices.as_ref(), &made.usage);
+        let who = (made.provider.as_str(), made.model.as_str());
+        let cost = router.cost_of(who, made.origin, &made.usage, Prices::of_pictures);
         Ok(GeneratedImages {
             images: made.images,
             usage: made.usage,
             cost,
             origin: made.origin,
-            is_offline,
+            is_offline: made.origin.is_offline(),
             provider: made.provider,
             model: made.model,
             warnings: made.warnings,

@@ -7,9 +7,10 @@ use serde_json::json;
 use super::*;
 use crate::economy::{GetQuotas, PutQuota, QuotaSubject, QuotaWindow, TokenUsage};
 use crate::llm::table::{ModelRow, OverrideModel};
-use crate::llm::{Provider, ProviderConfig, Route, Router};
+use crate::llm::{ModerateTexts, Provider, ProviderConfig, Route, Router};
 use crate::op::Operation as _;
 use crate::store::Query;
+use crate::testing::FaultInjector;
 use crate::testing::provider::{ProviderMock, RetryForm, WireFault};
 use crate::{Currency, Hub, ManualClock, Money, Scope, Secret, Timestamp};
 
@@ -124,6 +125,27 @@ async fn a_failed_call_is_released_and_a_broken_answer_is_paid() {
     assert!(usage.estimated && usage.output == 1_000 && usage.cost_micros == Some(2_004), "{usage:?}");
     let state = cx.call(GetQuotas::default()).await.unwrap().remove(0);
     assert_eq!((state.used_micros, state.held_micros), (2_004, 0));
+}
+
+#[tokio::test]
+async fn faults_of_tests_reach_pictures_and_verdicts() {
+    let mock = ProviderMock::start().await.unwrap();
+    let route = Route::new("image").then("openai", "m").then("near", "n");
+    let cx = scope(Router::new().image_model(openai(&mock)).image_model(near(&mock)).route(route)).await;
+    let faults = FaultInjector::new();
+    for (name, kind) in [("openai", "budget_exceeded"), ("offline", "internal")] {
+        let rule = json!({ "on": "model", "name": name, "error": { "kind": kind } });
+        faults.add(serde_json::from_value(rule).unwrap()).unwrap();
+    }
+    cx.hub().inject_faults(Some(faults.clone()));
+    assert_eq!(cx.call(ask()).await.unwrap().provider, "near");
+    assert_eq!(mock.seen().len(), 1, "the first was never asked");
+    let texts = ModerateTexts { texts: vec!["tea".into()], ..ModerateTexts::default() };
+    cx.call(texts.clone()).await.unwrap_err();
+    let names: Vec<String> = faults.seen().into_iter().map(|seen| seen.name).collect();
+    assert_eq!(names, ["openai", "near", "offline"]);
+    cx.hub().inject_faults(None);
+    cx.call(texts).await.unwrap();
 }
 
 #[tokio::test]

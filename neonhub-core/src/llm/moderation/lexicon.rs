@@ -2,7 +2,7 @@
 //! violent because they are what must be found.
 
 /// Every category of a verdict: those of OpenAI's moderation (API specification 2.3.0, 2026), and `profanity`.
-pub(super) const CATEGORIES: &[&str] = &[
+pub(crate) const CATEGORIES: &[&str] = &[
     "harassment",
     "harassment/threatening",
     "hate",

@@ -15,8 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use super::image::Picture;
 use super::{Origin, TokenCount};
+use crate::resilience::Lane;
 use crate::{Faults, Result, Timestamp};
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use lexicon::CATEGORIES;
 pub use ops::{ModerateTexts, ModeratedTexts};
 
 /// Something to be looked at.
@@ -114,6 +117,11 @@ pub trait Moderator: fmt::Debug + Send + Sync + 'static {
     /// Default: unknown, which workspaces of one region refuse.
     fn region(&self) -> Option<&str> {
         None
+    }
+
+    /// How many calls of this provider run and wait at a time. Default: [`Lane::MODEL`](crate::resilience::Lane::MODEL).
+    fn lane(&self) -> Lane {
+        Lane::MODEL
     }
 
     /// Most inputs of one call.

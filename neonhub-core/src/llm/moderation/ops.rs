@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ModerationRequest, ModerationVerdict};
+use crate::llm::table::Prices;
 use crate::llm::{ModelCost, Origin, Router, Usage};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
@@ -62,21 +63,20 @@ impl Operation for ModerateTexts {
         let fits = (1..=MAX_TEXTS).contains(&self.texts.len());
         faults.check(fits, "texts", "expected 1 to 2 048 texts: call it in batches");
         faults.into_result(Self::NAME)?;
-        let named = Router::named(Self::NAME, self.route, self.model)?;
-        let router = Router::of(cx).await?;
+        let (router, named) = Router::for_call(cx, Self::NAME, self.route, self.model).await?;
         let request = ModerationRequest::texts(self.texts);
         let input = request.tokens();
         let made = router.moderate(cx, &named, request).await;
         let made = made.map_err(|error: Error| error.for_operation(Self::NAME))?;
         let usage = Usage { input_uncached: input, ..Usage::default() };
-        let row = router.table_of().answered(&made.provider, &made.model);
-        let is_offline = made.origin.is_offline();
+        let who = (made.provider.as_str(), made.model.as_str());
+        let cost = router.cost_of(who, made.origin, &usage, Prices::clone);
         Ok(ModeratedTexts {
             verdicts: made.verdicts,
             usage,
-            cost: ModelCost::priced(is_offline, row.and_then(|row| row.prices.as_ref()), &usage),
+            cost,
             origin: made.origin,
-            is_offline,
+            is_offline: made.origin.is_offline(),
             provider: made.provider,
             model: made.model,
         })

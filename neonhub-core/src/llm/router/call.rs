@@ -34,7 +34,7 @@ pub(super) async fn call(
     request: LlmRequest,
 ) -> Result<(DeltaStream, RouteReport)> {
     let plan = router.ordered(&cx, &route, &request).await?;
-    let tries = Tries::of(&cx, &plan)?;
+    let tries = Tries::of(&cx, &plan, |provider| Some(router.models.get(provider)?.lane()))?;
     let learning = route.by_value.then(|| Learning::new(&cx, &request));
     let mut chain = Chain { router, request, tries, learning, learned: 0 };
     let begun = chain.begin().await?;
@@ -64,6 +64,7 @@ pub(super) async fn call(
                     Some((Err(error), ((head, rest), chain, may_restart, true)))
                 }
                 Ok(Delta::Done(stop)) => {
+                    chain.tries.place = None;
                     chain.learn(worth_of(&stop)).await;
                     Some((Ok(Delta::Done(stop)), ((head, rest), chain, may_restart, false)))
                 }

@@ -8,10 +8,11 @@ use super::tries::Tries;
 use super::{DEFAULT, IMAGE, MODERATION, Route, Router};
 use crate::economy::{Made, Worst, metered};
 use crate::http::truncated;
+use crate::hub::Called;
 use crate::llm::image::{ImageDelta, ImageRequest, ImageStream, StoredImage, worst_tokens};
 use crate::llm::moderation::{Moderated, ModerationRequest};
-use crate::llm::table::{ModelRow, with_own_rows};
-use crate::llm::{Origin, Usage, Warning};
+use crate::llm::table::{ModelRow, Prices, with_own_rows};
+use crate::llm::{ModelCost, Origin, Usage, Warning};
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// The router of a hub without one: what is offline.
@@ -47,20 +48,35 @@ pub struct KeptImages {
 }
 
 impl Router {
-    /// What a call names: one of both at most.
-    pub(crate) fn named(
+    /// The router of a scope, and what a call of an operation names: one of both at most.
+    pub(crate) async fn for_call(
+        cx: &Scope,
         operation: &'static str,
         route: Option<String>,
         model: Option<String>,
-    ) -> Result<Named> {
-        match (route, model) {
+    ) -> Result<(Router, Named)> {
+        let named = match (route, model) {
             (Some(_), Some(_)) => {
-                Err(Error::invalid(operation, "model", "expected either a route or a model"))
+                return Err(Error::invalid(operation, "model", "expected either a route or a model"));
             }
-            (Some(route), None) => Ok(Named::Route(route)),
-            (None, Some(model)) => Ok(Named::Model(model)),
-            (None, None) => Ok(Named::Default),
-        }
+            (Some(route), None) => Named::Route(route),
+            (None, Some(model)) => Named::Model(model),
+            (None, None) => Named::Default,
+        };
+        Ok((Router::of(cx).await?, named))
+    }
+
+    /// What an answer cost, by the prices that `of` makes of those in the table.
+    pub(crate) fn cost_of(
+        &self,
+        (provider, model): (&str, &str),
+        origin: Origin,
+        usage: &Usage,
+        of: fn(&Prices) -> Prices,
+    ) -> Option<ModelCost> {
+        let row = self.table.answered(provider, model);
+        let prices = row.and_then(|row| row.prices.as_ref()).map(of);
+        ModelCost::priced(origin.is_offline(), prices.as_ref(), usage)
     }
 
     /// The router of a scope, with the workspace's own rows in its table.
@@ -113,7 +129,8 @@ impl Router {
         let worst = |row: Option<&ModelRow>| worst_tokens(&request, row.and_then(|row| row.max_output));
         let mut plan = self.plan_kind(&route, "image", has, worst);
         plan.within(cx, |provider| self.images.get(provider)?.region().map(str::to_owned)).await?;
-        let mut tries = Tries::of(cx, &plan)?;
+        plan.pass_ill(cx).await?;
+        let mut tries = Tries::of(cx, &plan, |provider| Some(self.images.get(provider)?.lane()))?;
         let (router, cx) = (self.clone(), cx.clone());
         tries
             .until(move |one| {
@@ -125,11 +142,9 @@ impl Router {
                     let name = one.model.as_deref().unwrap_or_default();
                     let row = router.table.row(&one.provider, name);
                     let worst = worst_tokens(&request, row.and_then(|row| row.max_output));
-                    let stream = model.generate(request);
-                    metered(&cx, (&one.provider, name), "image", worst, async {
-                        kept(&cx, stream.await?, worst).await
-                    })
-                    .await
+                    let call = async { kept(&cx, model.generate(request).await?, worst).await };
+                    let call = cx.hub().faulted(Called::Model(&one.provider), "llm.image", call);
+                    metered(&cx, (&one.provider, name), "image", worst, call).await
                 }
             })
             .await
@@ -145,7 +160,8 @@ impl Router {
         let input = request.tokens();
         let mut plan = self.plan_kind(&route, "moderation", has, |_| Worst { input, ..Worst::default() });
         plan.within(cx, |provider| self.moderators.get(provider)?.region().map(str::to_owned)).await?;
-        let mut tries = Tries::of(cx, &plan)?;
+        plan.pass_ill(cx).await?;
+        let mut tries = Tries::of(cx, &plan, |provider| Some(self.moderators.get(provider)?.lane()))?;
         let (router, cx) = (self.clone(), cx.clone());
         tries
             .until(move |one| {
@@ -161,12 +177,13 @@ impl Router {
                             deadline: request.deadline.or(cx.deadline()),
                         };
                         let worst = Worst { input: batch.tokens(), ..Worst::default() };
-                        let made = metered(&cx, (&one.provider, name), "moderation", worst, async {
+                        let called = Called::Model(&one.provider);
+                        let call = cx.hub().faulted(called, "llm.moderate", async {
                             let made = model.classify(&batch).await?;
                             let usage = Usage { input_uncached: batch.tokens(), ..Usage::default() };
                             Ok(Made { usage: Some(usage), model: Some(made.model.clone()), value: made })
-                        })
-                        .await?;
+                        });
+                        let made = metered(&cx, (&one.provider, name), "moderation", worst, call).await?;
                         match &mut all {
                             Some(all) => all.verdicts.extend(made.verdicts),
                             None => all = Some(made),

@@ -302,4 +302,6 @@ impl Scope {
 }
 
 #[cfg(test)]
+mod room_tests;
+#[cfg(test)]
 mod tests;

@@ -179,6 +179,32 @@ impl RoutePlan {
     }
 }
 
+impl RoutePlan {
+    /// Leaves out models that failed their health checks three times in a row, as a provider (`model:openai`) or alone
+    /// (`model:openai/gpt`). When none would be left they are asked all the same: what a check found minutes ago must not
+    /// keep out the only one, and its breaker bounds what that costs.
+    pub(super) async fn pass_ill(&mut self, cx: &Scope) -> Result<()> {
+        let mut ill = Vec::new();
+        for (i, one) in self.considered.iter().enumerate().filter(|(_, one)| one.skipped.is_none()) {
+            let provider = format!("model:{}", one.provider);
+            if cx.hub().is_unavailable(cx, &provider).await?
+                || cx.hub().is_unavailable(cx, &one.target()).await?
+            {
+                ill.push(i);
+            }
+        }
+        let left = self.considered.iter().filter(|one| one.skipped.is_none()).count();
+        if ill.len() < left {
+            for i in ill {
+                if let Some(one) = self.considered.get_mut(i) {
+                    one.skipped = Some("it failed its health checks three times in a row".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A capability that a request needs and a model lacks.
 fn lacks(request: &LlmRequest, caps: &ModelCaps) -> Option<&'static str> {
     let holds = |is: fn(&PartBody) -> bool| request.parts().any(|part| is(&part.body));

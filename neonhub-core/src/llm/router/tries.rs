@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::AttemptNote;
 use super::plan::{Considered, RoutePlan, nobody};
 use crate::economy::RESERVE;
-use crate::resilience::{Call, Plan};
+use crate::llm::wire::SETTING;
+use crate::resilience::{Call, Lane, NO_PLACE, Place, Plan};
 use crate::{Error, ErrorKind, Result, Retry, Scope};
 
 /// A longer wait is not waited for while another model is free. Our choice.
@@ -20,26 +21,29 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// The models that are left to ask.
 pub(super) struct Tries {
     pub(super) cx: Scope,
-    left: VecDeque<Considered>,
+    left: VecDeque<(Considered, Lane)>,
     pub(super) attempts: Vec<AttemptNote>,
     route: String,
-    /// The first refusal by a quota of ours.
+    /// The first refusal by a bound of ours: a quota, or the queue before a provider.
     refused: Option<Error>,
+    /// The place of the one that answered, to be kept until its answer has ended.
+    pub(super) place: Option<Place>,
 }
 
 impl Tries {
-    /// Those of a plan that may answer.
+    /// Those of a plan that may answer. `lane` gives the room at a provider.
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn of(cx: &Scope, plan: &RoutePlan) -> Result<Self> {
+    pub(super) fn of(cx: &Scope, plan: &RoutePlan, lane: impl Fn(&str) -> Option<Lane>) -> Result<Self> {
         let may = plan.considered.iter().filter(|one| one.skipped.is_none());
-        let left: VecDeque<Considered> = may.cloned().collect();
+        let left: VecDeque<_> =
+            may.map(|one| (one.clone(), lane(&one.provider).unwrap_or(Lane::MODEL))).collect();
         if left.is_empty() {
             return Err(nobody(plan));
         }
         let (attempts, route) = (Vec::new(), plan.route.clone());
-        Ok(Tries { cx: cx.clone(), left, attempts, route, refused: None })
+        Ok(Tries { cx: cx.clone(), left, attempts, route, refused: None, place: None })
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -54,14 +58,15 @@ impl Tries {
         T: Send,
     {
         let mut last = None;
-        while let Some(one) = self.left.pop_front() {
-            let error = match self.once(&one, &ask).await {
+        while let Some((one, lane)) = self.left.pop_front() {
+            let error = match self.once(&one, lane, &ask).await {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(refused)) => {
-                    self.blame(&refused);
-                    // A model that costs less may fit. One that costs nothing would hide that the money is gone.
-                    self.left.retain(|one| one.provider != "offline");
-                    self.refused.get_or_insert(refused);
+                    self.pass_over(refused);
+                    continue;
+                }
+                Err(error) if error.code() == NO_PLACE => {
+                    self.pass_over(error);
                     continue;
                 }
                 Err(error) => error,
@@ -80,8 +85,16 @@ impl Tries {
         Err(self.give_up(last))
     }
 
+    /// Goes on after a refusal by a bound of ours. A model that costs less, or another provider, may fit; one that costs
+    /// nothing would hide that the money is gone or that too much is asked at once.
+    fn pass_over(&mut self, refused: Error) {
+        self.blame(&refused);
+        self.left.retain(|(one, _)| one.provider != "offline");
+        self.refused.get_or_insert(refused);
+    }
+
     /// One model. The inner error is a refusal by a quota of ours: the provider was not asked, and its breaker is not told.
-    async fn once<T, F, Fut>(&mut self, one: &Considered, ask: &F) -> Result<Result<T>>
+    async fn once<T, F, Fut>(&mut self, one: &Considered, lane: Lane, ask: &F) -> Result<Result<T>>
     where
         F: Fn(Considered) -> Fut + Send + Sync,
         Fut: Future<Output = Result<T>> + Send,
@@ -91,7 +104,12 @@ impl Tries {
         let tries = Arc::new(AtomicU32::new(0));
         // Generation has no effect but its price: it may be asked again, and every try is counted.
         let (first, longest) = PAUSES;
-        let plan = Plan::new(one.target()).idempotent().backoff(first, longest);
+        let plan = Plan::new(one.target())
+            .idempotent()
+            .backoff(first, longest)
+            .lane(lane)
+            .places_of(format!("model:{}", one.provider))
+            .setting(SETTING);
         let counted = Arc::clone(&tries);
         let call = Call::new(move |attempt| {
             counted.store(attempt.number(), Ordering::SeqCst);
@@ -105,14 +123,18 @@ impl Tries {
                 }
             }
         });
-        let done = call.guard(plan).run(&self.cx).await.map_err(patient);
+        // A place of an earlier answer that broke off is free for this one.
+        self.place = None;
+        let done = call.guard(plan).run_held(&self.cx).await.map_err(patient);
         self.attempts.push(AttemptNote {
             provider: one.provider.clone(),
             model: one.model.clone(),
             tries: tries.load(Ordering::SeqCst),
             failure: None,
         });
-        done
+        let (done, place) = done?;
+        self.place = Some(place);
+        Ok(done)
     }
 
     /// Notes why the last one failed.

@@ -192,6 +192,7 @@ impl Router {
         };
         let region = |provider: &str| self.models.get(provider)?.region().map(str::to_owned);
         plan.within(cx, region).await?;
+        plan.pass_ill(cx).await?;
         if route.by_value && cheaper.is_none() {
             self.by_value(cx, route, request, &left, &mut plan).await?;
         }

@@ -104,6 +104,19 @@ impl ProviderBuilder {
         self
     }
 
+    /// Calls at a time, 1 to 1 024: of all models of the provider together, for each workspace of a process. Default 16.
+    pub fn concurrency(mut self, calls: u32) -> Self {
+        self.config.concurrency = Some(calls);
+        self
+    }
+
+    /// Calls that may wait for a place, 0 to 100 000, and the longest wait, up to a day. Default 1 024 and 10 min.
+    pub fn queue(mut self, calls: u32, wait: std::time::Duration) -> Self {
+        self.config.queue = Some(calls);
+        self.config.queue_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
     /// Declares what a model can do, over the model table. A model that nobody describes is trusted with text only.
     pub fn declare(mut self, caps: ModelCaps) -> Self {
         self.caps.insert(caps.model.clone(), caps);
@@ -176,7 +189,7 @@ impl ProviderBuilder {
             Some(transport) => transport,
             None => default_transport()?,
         };
-        let limits = config.limits(api);
+        let (limits, lane) = (config.limits(api), config.lane());
         let mut slow_limits = limits.clone();
         if config.first_byte_ms.is_none() {
             slow_limits.first_byte = SLOW_FIRST_BYTE;
@@ -184,6 +197,7 @@ impl ProviderBuilder {
         let inner = Inner {
             limits,
             slow_limits,
+            lane,
             word: config.provider,
             region: config.region.or_else(|| is_here(&base_url).then(|| LOCAL.to_owned())),
             base_url,
@@ -257,6 +271,11 @@ fn check(config: &ProviderConfig, preset: Option<&Preset>) -> Result<()> {
     {
         faults.check(limit != Some(0), name, "expected at least 1");
     }
+    let within = |set: Option<u32>, least, most| set.is_none_or(|n| (least..=most).contains(&n));
+    faults.check(within(config.concurrency, 1, 1_024), "concurrency", "expected 1..1 024 calls at a time");
+    faults.check(within(config.queue, 0, 100_000), "queue", "expected 0..100 000 calls that wait");
+    let is_wait = config.queue_ms.is_none_or(|ms| (1..=86_400_000).contains(&ms));
+    faults.check(is_wait, "queue_ms", "expected 1..86 400 000 milliseconds");
     faults.check(config.num_ctx.is_none_or(|n| n >= 256), "num_ctx", "expected at least 256");
     faults.into_result(OPERATION)
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fault::{self, Who};
-use super::{Provider, lenient};
-use crate::economy::{Made, RESERVE, Worst, metered};
+use super::{Provider, SETTING, lenient};
+use crate::economy::{Made, RESERVE, Worst, affordable, metered};
 use crate::llm::{ModelCost, TokenCount, Usage, ollama};
 use crate::resilience::{Call, Plan};
 use crate::{Error, ErrorKind, Faults, Result, Scope};
@@ -246,7 +246,11 @@ impl EmbeddingModel {
     pub async fn embed_in(&self, cx: &Scope, texts: &[&str]) -> Result<Embedded> {
         cx.check_residency(&self.target(), self.provider.0.region.as_deref()).await?;
         let (first, longest) = PAUSES;
-        let plan = Plan::new(self.target()).idempotent().backoff(first, longest);
+        let plan = Plan::new(self.target())
+            .idempotent()
+            .backoff(first, longest)
+            .lane(self.provider.0.lane)
+            .setting(SETTING);
         let call = Call::new(|attempt| {
             attempt.sent();
             async {
@@ -258,6 +262,17 @@ impl EmbeddingModel {
             }
         });
         call.guard(plan).run(cx).await?
+    }
+
+    /// Checks that the quotas of a scope would hold the embedding of so many tokens now, in as many calls as it takes.
+    /// Nothing is held: each call holds and settles its own.
+    ///
+    /// # Errors
+    /// `BudgetExceeded` naming what is needed and what is left; `Config` (code `unknown_price`) when a quota limits
+    /// money and the model table has no price.
+    pub async fn check_budget(&self, cx: &Scope, tokens: u64) -> Result<()> {
+        let worst = Worst { input: tokens, ..Worst::default() };
+        affordable(cx, (self.provider(), &self.model), "embed", worst).await
     }
 
     async fn counted(&self, cx: &Scope, texts: &[&str]) -> Result<Embedded> {

@@ -1,14 +1,11 @@
 //! Recorded exchanges of embedding endpoints: the request must match, the vectors are read right however the bytes are
 //! cut, and a shorter answer is never taken for one.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::tests::{Playback, Way};
-use super::{Embedded, EmbeddingConfig, EmbeddingModel, ProviderBuilder, ProviderConfig};
+use super::recorded::{self, Playback, Way, assert_error};
+use super::{Embedded, EmbeddingConfig, EmbeddingModel, ProviderConfig};
 use crate::testing::provider::{RecordedRequest, RecordedResponse};
 use crate::{ErrorKind, Result};
 
@@ -27,24 +24,13 @@ struct Fixture {
 }
 
 fn fixtures() -> Vec<Fixture> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes/embed");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() > 10, "{files:?}");
-    let read = |file: &PathBuf| {
-        let text = std::fs::read_to_string(file).unwrap();
-        let fixture: Fixture =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        Fixture { name: file.file_stem().unwrap().to_string_lossy().into_owned(), ..fixture }
-    };
-    files.iter().map(read).collect()
+    recorded::read("embed", 10).into_iter().map(|(name, read)| Fixture { name, ..read }).collect()
 }
 
 impl Fixture {
     fn model(&self, way: Way) -> EmbeddingModel {
         let Fixture { name, request, response, .. } = self.clone();
-        let transport = Arc::new(Playback { name, request, response, way });
-        let provider = ProviderBuilder::from_config(self.provider.clone()).transport(transport).build();
+        let provider = Playback { name, request, response, way }.behind(&self.provider).build();
         provider.unwrap().embedding_model(self.embedding.clone()).unwrap()
     }
 
@@ -70,17 +56,7 @@ async fn recorded_exchanges_are_asked_and_read_as_written() {
                 assert_eq!(embedded.is_exact, expect["is_exact"], "{name}");
             }
             (Some(wanted), Err(error)) => {
-                assert_eq!(error.kind().code(), wanted["kind"], "{name} {error:?}");
-                assert_eq!(
-                    (error.code(), error.operation()),
-                    (wanted["code"].as_str().unwrap(), "llm.embed")
-                );
-                let context: Vec<(&str, &str)> = error.context().collect();
-                for (key, value) in wanted["context"].as_object().unwrap() {
-                    assert!(context.contains(&(key, value.as_str().unwrap())), "{name} {context:?}");
-                }
-                assert!(context.iter().any(|(key, _)| *key == "provider"), "{name} {context:?}");
-                assert!(!format!("{error:?}").contains("recorded-key"), "{name}");
+                assert_error(name, wanted, &error, "llm.embed");
             }
             (wanted, got) => panic!("{name}: expected {wanted:?}, got {got:?}"),
         }
@@ -113,8 +89,7 @@ fn provider(word: &str) -> super::Provider {
     };
     let fixture = fixtures().remove(0);
     let Fixture { name, request, response, .. } = fixture;
-    let transport = Arc::new(Playback { name, request, response, way: Way::Split(0) });
-    ProviderBuilder::from_config(config).transport(transport).build().unwrap()
+    Playback { name, request, response, way: Way::Split(0) }.behind(&config).build().unwrap()
 }
 
 #[test]

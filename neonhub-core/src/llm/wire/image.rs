@@ -14,6 +14,7 @@ use super::{Provider, lenient};
 use crate::http::{Body, Exchange};
 use crate::llm::image::{ImageDelta, ImageFormat, ImageModel, ImageRequest, ImageStream, Picture};
 use crate::llm::{Origin, Usage};
+use crate::resilience::Lane;
 use crate::{Error, ErrorKind, Faults, Result};
 
 const IMAGE: &str = "llm.image";
@@ -88,6 +89,10 @@ impl ImageModel for Provider {
 
     fn region(&self) -> Option<&str> {
         self.0.region.as_deref()
+    }
+
+    fn lane(&self) -> Lane {
+        self.0.lane
     }
 
     async fn generate(&self, request: ImageRequest) -> Result<ImageStream> {

@@ -1,15 +1,12 @@
 //! Recorded exchanges of image endpoints: the request must match, pictures are read right however the bytes are cut, and
 //! a shorter answer is never taken for one.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::tests::{Playback, Way};
-use super::{Provider, ProviderBuilder, ProviderConfig};
+use super::recorded::{self, Playback, Way, assert_error};
+use super::{Provider, ProviderConfig};
 use crate::llm::image::{ImageDelta, ImageFormat, ImageModel, ImageRequest, Picture};
 use crate::llm::{Origin, Usage};
 use crate::testing::provider::{ProviderMock, RecordedRequest, RecordedResponse};
@@ -29,17 +26,7 @@ struct Fixture {
 }
 
 fn fixtures() -> Vec<Fixture> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes/image");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() > 12, "{files:?}");
-    let read = |file: &PathBuf| {
-        let text = std::fs::read_to_string(file).unwrap();
-        let fixture: Fixture =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        Fixture { name: file.file_stem().unwrap().to_string_lossy().into_owned(), ..fixture }
-    };
-    files.iter().map(read).collect()
+    recorded::read("image", 12).into_iter().map(|(name, read)| Fixture { name, ..read }).collect()
 }
 
 /// What came of one answer.
@@ -75,8 +62,7 @@ async fn seen(model: &dyn ImageModel, request: ImageRequest) -> Result<Seen> {
 impl Fixture {
     async fn play(&self, way: Way) -> Result<Seen> {
         let Fixture { name, request, response, .. } = self.clone();
-        let transport = Arc::new(Playback { name, request, response, way });
-        let provider = ProviderBuilder::from_config(self.provider.clone()).transport(transport).build();
+        let provider = Playback { name, request, response, way }.behind(&self.provider).build();
         seen(&provider.unwrap(), self.image.clone()).await
     }
 }
@@ -96,17 +82,7 @@ async fn recorded_exchanges_are_asked_and_read_as_written() {
                 assert_eq!(json!(seen.warnings), expect["warnings"], "{name}");
             }
             (Some(wanted), Err(error)) => {
-                assert_eq!(error.kind().code(), wanted["kind"], "{name} {error:?}");
-                assert_eq!(
-                    (error.code(), error.operation()),
-                    (wanted["code"].as_str().unwrap(), "llm.image")
-                );
-                let context: Vec<(&str, &str)> = error.context().collect();
-                for (key, value) in wanted["context"].as_object().unwrap() {
-                    assert!(context.contains(&(key, value.as_str().unwrap())), "{name} {context:?}");
-                }
-                assert!(context.iter().any(|(key, _)| *key == "provider"), "{name} {context:?}");
-                assert!(!format!("{error:?}").contains("recorded-key"), "{name}");
+                assert_error(name, wanted, &error, "llm.image");
                 if name == "openai_rate" {
                     assert_eq!(error.retry(), Retry::After(std::time::Duration::from_secs(7)));
                 }

@@ -37,7 +37,7 @@ pub use settings::{Api, ProviderConfig};
 pub(super) use lenient::{arguments, count, list, object, text};
 pub(crate) use names::tool_out;
 pub(super) use names::{bound, call_id, tool_in};
-pub(super) use settings::Preset;
+pub(super) use settings::{Preset, SETTING};
 pub(super) use words::{said, schema_words, shown};
 
 /// How events are told apart in the bytes of an answer.
@@ -171,5 +171,7 @@ mod embed_tests;
 mod image_tests;
 #[cfg(test)]
 mod moderate_tests;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

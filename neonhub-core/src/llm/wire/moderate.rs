@@ -12,6 +12,7 @@ use crate::llm::Origin;
 use crate::llm::moderation::{
     Moderated, ModerationCategory, ModerationInput, ModerationRequest, ModerationVerdict, Moderator,
 };
+use crate::resilience::Lane;
 use crate::{Error, ErrorKind, Faults, Result};
 
 const MODERATE: &str = "llm.moderate";
@@ -28,6 +29,10 @@ impl Moderator for Provider {
 
     fn region(&self) -> Option<&str> {
         self.0.region.as_deref()
+    }
+
+    fn lane(&self) -> Lane {
+        self.0.lane
     }
 
     fn max_batch(&self) -> usize {

@@ -1,16 +1,13 @@
 //! Recorded exchanges of the moderation endpoint: the request must match, and a verdict that is missing is never taken for
 //! a clean one.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::tests::{Playback, Way};
-use super::{Provider, ProviderBuilder, ProviderConfig};
+use super::recorded::{self, Playback, Way, assert_error};
+use super::{Provider, ProviderConfig};
 use crate::llm::image::{ImageFormat, Picture};
 use crate::llm::moderation::{Moderated, ModerationInput, ModerationRequest, Moderator};
 use crate::testing::provider::{ProviderMock, RecordedRequest, RecordedResponse};
@@ -33,24 +30,13 @@ struct Fixture {
 }
 
 fn fixtures() -> Vec<Fixture> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes/moderate");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() > 7, "{files:?}");
-    let read = |file: &PathBuf| {
-        let text = std::fs::read_to_string(file).unwrap();
-        let fixture: Fixture =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        Fixture { name: file.file_stem().unwrap().to_string_lossy().into_owned(), ..fixture }
-    };
-    files.iter().map(read).collect()
+    recorded::read("moderate", 7).into_iter().map(|(name, read)| Fixture { name, ..read }).collect()
 }
 
 impl Fixture {
     async fn play(&self, way: Way) -> Result<Moderated> {
         let Fixture { name, request, response, .. } = self.clone();
-        let transport = Arc::new(Playback { name, request, response, way });
-        let provider = ProviderBuilder::from_config(self.provider.clone()).transport(transport).build();
+        let provider = Playback { name, request, response, way }.behind(&self.provider).build();
         let mut wanted = ModerationRequest::texts(self.texts.clone());
         if let Some(picture) = &self.picture {
             let picture =
@@ -85,14 +71,7 @@ async fn recorded_exchanges_are_asked_and_read_as_written() {
                 }
             }
             (Some(wanted), Err(error)) => {
-                assert_eq!(error.kind().code(), wanted["kind"], "{name} {error:?}");
-                let code = wanted["code"].as_str().unwrap();
-                assert_eq!((error.code(), error.operation()), (code, "llm.moderate"), "{name}");
-                let context: Vec<(&str, &str)> = error.context().collect();
-                for (key, value) in wanted["context"].as_object().unwrap() {
-                    assert!(context.contains(&(key, value.as_str().unwrap())), "{name} {context:?}");
-                }
-                assert!(!format!("{error:?}").contains("recorded-key"), "{name}");
+                assert_error(name, wanted, &error, "llm.moderate");
             }
             (wanted, got) => panic!("{name}: expected {wanted:?}, got {got:?}"),
         }

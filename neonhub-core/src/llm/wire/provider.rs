@@ -16,6 +16,7 @@ use crate::http::{self, Exchange, HttpLimits, HttpRequest, HttpTransport};
 use crate::llm::compatible::PRESETS;
 use crate::llm::table::ModelTable;
 use crate::llm::{DeltaStream, Llm, LlmRequest, ModelCaps};
+use crate::resilience::Lane;
 use crate::{Clock, Error, ErrorKind, Result, Secret};
 
 /// Most bytes of an error page that are read.
@@ -53,6 +54,7 @@ pub(super) struct Inner {
     pub(super) limits: HttpLimits,
     /// For what is made before the first byte comes.
     pub(super) slow_limits: HttpLimits,
+    pub(super) lane: Lane,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) caps: BTreeMap<String, ModelCaps>,
     pub(super) table: Arc<ModelTable>,
@@ -189,6 +191,10 @@ impl Llm for Provider {
 
     fn region(&self) -> Option<&str> {
         self.0.region.as_deref()
+    }
+
+    fn lane(&self) -> Lane {
+        self.0.lane
     }
 
     fn caps(&self, model: Option<&str>) -> ModelCaps {

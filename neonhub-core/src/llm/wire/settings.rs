@@ -5,7 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::llm::compatible::EndpointCaps;
+use crate::resilience::Lane;
 use crate::{Result, Secret};
+
+/// What gives more calls of a provider a place.
+pub(in crate::llm) const SETTING: &str =
+    "`queue`, `queue_ms` or `concurrency` in the settings of the provider";
 
 /// A wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +93,16 @@ pub struct ProviderConfig {
     /// A whole call, in milliseconds. Default 600 000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_ms: Option<u64>,
+    /// Calls at a time, 1 to 1 024: of all models of the provider together, for each workspace of a process. A call keeps
+    /// its place until its answer has ended. Default 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Calls that may wait for a place, 0 to 100 000; one more is refused (`Unavailable`, code `no_place`). Default 1 024.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<u32>,
+    /// Longest wait for a place, in milliseconds, 1 to 86 400 000. Default 600 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_ms: Option<u64>,
     /// Most bytes of an answer. Default 64 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<u64>,
@@ -99,6 +114,16 @@ impl ProviderConfig {
         let fields = serde_json::to_value(self).unwrap_or_default();
         let is_name = |name: &String| matches!(name.as_str(), "provider" | "model");
         fields.as_object().is_some_and(|fields| fields.keys().all(is_name))
+    }
+
+    /// The places that its calls share.
+    pub(super) fn lane(&self) -> Lane {
+        let count = |set: Option<u32>, default| set.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
+        Lane {
+            concurrency: count(self.concurrency, Lane::MODEL.concurrency),
+            queue: count(self.queue, Lane::MODEL.queue),
+            wait: self.queue_ms.map_or(Lane::MODEL.wait, Duration::from_millis),
+        }
     }
 
     /// The limits of a call.

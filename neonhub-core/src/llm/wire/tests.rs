@@ -2,18 +2,16 @@
 //! taken for an answer.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::recorded::{self, Playback, Way, assert_error};
 use super::{Provider, ProviderBuilder, ProviderConfig};
-use crate::http::{Headers, HttpRequest, HttpResponse, HttpTransport, truncated};
 use crate::llm::{Answer, Delta, Llm, LlmRequest, ModelCaps};
-use crate::testing::provider::{RecordedRequest, RecordedResponse, Seen};
-use crate::{Error, ErrorKind, Result};
+use crate::testing::provider::{RecordedRequest, RecordedResponse};
+use crate::{Error, ErrorKind};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,71 +27,14 @@ struct Fixture {
     expect: Value,
 }
 
-/// How the recorded bytes come.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
-    /// In pieces of this size.
-    Pieces(usize),
-    /// Two pieces, the first this long.
-    Split(usize),
-    /// Only this many bytes, and a clean end.
-    Ended(usize),
-    /// Only this many bytes, then the connection breaks.
-    Broken(usize),
-}
-
-/// An exchange that is played from a file instead of sent.
-#[derive(Debug)]
-pub(super) struct Playback {
-    pub(super) name: String,
-    pub(super) request: RecordedRequest,
-    pub(super) response: RecordedResponse,
-    pub(super) way: Way,
-}
-
-#[async_trait]
-impl HttpTransport for Playback {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let path = request.url.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap();
-        let seen = Seen {
-            method: request.method.to_owned(),
-            path,
-            headers: request.headers.iter().map(|(n, v)| (n.to_string(), v.clone())).collect(),
-            body: serde_json::from_slice(&request.body).unwrap(),
-        };
-        assert_eq!(self.request.differences(&seen), Vec::<String>::new(), "{}", self.name);
-        let bytes = self.response.bytes();
-        let pieces: Vec<Result<Vec<u8>>> = match self.way {
-            Way::Pieces(size) => bytes.chunks(size).map(|piece| Ok(piece.to_vec())).collect(),
-            Way::Split(at) => vec![Ok(bytes[..at].to_vec()), Ok(bytes[at..].to_vec())],
-            Way::Ended(at) => vec![Ok(bytes[..at].to_vec())],
-            Way::Broken(at) => vec![Ok(bytes[..at].to_vec()), Err(truncated("cut by the test"))],
-        };
-        let headers = Headers::new(self.response.headers.iter());
-        Ok(HttpResponse { status: self.response.status, headers, body: Box::pin(stream::iter(pieces)) })
-    }
-}
-
 fn fixtures() -> Vec<Fixture> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes/llm");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() > 20, "{files:?}");
-    files
-        .iter()
-        .map(|file| {
-            let text = std::fs::read_to_string(file).unwrap();
-            let read: Result<Fixture, _> = serde_json::from_str(&text);
-            let fixture = read.unwrap_or_else(|cause| panic!("{}: {cause}", file.display()));
-            Fixture { name: file.file_stem().unwrap().to_string_lossy().into_owned(), ..fixture }
-        })
-        .collect()
+    recorded::read("llm", 20).into_iter().map(|(name, read)| Fixture { name, ..read }).collect()
 }
 
 impl Fixture {
-    fn played(&self, way: Way) -> Arc<Playback> {
+    fn played(&self, way: Way) -> Playback {
         let Fixture { name, request, response, .. } = self.clone();
-        Arc::new(Playback { name, request, response, way })
+        Playback { name, request, response, way }
     }
 
     fn model(&self, way: Way) -> Provider {
@@ -106,11 +47,7 @@ impl Fixture {
             reasoning: has("reasoning", false),
             ..ModelCaps::unknown("m")
         };
-        ProviderBuilder::from_config(self.provider.clone())
-            .declare(caps)
-            .transport(self.played(way))
-            .build()
-            .unwrap()
+        self.played(way).behind(&self.provider).declare(caps).build().unwrap()
     }
 
     /// Every delta up to the end or the error.
@@ -171,20 +108,8 @@ async fn recorded_exchanges_are_asked_and_read_as_written() {
         match (fixture.expect.get("error"), answer) {
             (None, Ok(answer)) => assert_holds(&fixture.name, &fixture.expect, &shown(&answer)),
             (Some(wanted), Err(error)) => {
-                assert_eq!(error.kind().code(), wanted["kind"], "{} {error:?}", fixture.name);
-                assert_eq!(error.code(), wanted["code"], "{}", fixture.name);
-                let context: Vec<(&str, &str)> = error.context().collect();
-                for (key, value) in wanted["context"].as_object().unwrap() {
-                    assert!(
-                        context.contains(&(key, value.as_str().unwrap())),
-                        "{} {context:?}",
-                        fixture.name
-                    );
-                }
-                for key in ["provider", "model"] {
-                    assert!(context.iter().any(|(k, _)| *k == key), "{} {context:?}", fixture.name);
-                }
-                assert!(!format!("{error:?}").contains("recorded-key"));
+                assert_error(&fixture.name, wanted, &error, "llm.call");
+                assert!(error.context().any(|(key, _)| key == "model"), "{} {error:?}", fixture.name);
             }
             (wanted, got) => panic!("{}: expected {wanted:?}, got {got:?}", fixture.name),
         }
@@ -299,8 +224,7 @@ async fn a_request_without_a_model_or_beyond_the_model_is_refused() {
     let fixture = fixtures().into_iter().find(|f| f.name == "chat_refusal").unwrap();
     let mut config = fixture.provider.clone();
     config.model = None;
-    let transport = fixture.played(Way::Pieces(1));
-    let model = ProviderBuilder::from_config(config).transport(transport).build().unwrap();
+    let model = fixture.played(Way::Pieces(1)).behind(&config).build().unwrap();
     let none = model.complete(LlmRequest::new().user("hi")).await.unwrap_err();
     assert_eq!(none.field_faults()[0].field, "model");
     let blind = LlmRequest::new().user("hi").model("m").message(crate::llm::Message::new(

@@ -156,7 +156,7 @@ impl CreateSchedule {
             last_at: None,
             fired: 0,
             principal: cx.label().to_owned(),
-            rights: cx.permissions().iter().collect(),
+            rights: cx.permission_words(),
             anchor,
         }
     }

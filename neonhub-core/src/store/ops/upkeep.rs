@@ -15,7 +15,8 @@ use crate::{Clock as _, Error, Result, Scope, SystemClock};
 /// Age of blobs that no record names before they go: a record may still be on its way. Seconds.
 const BLOB_GRACE_S: u64 = 24 * 3600;
 
-/// Brings the store to this version. Opening does it already where the user may; this tells how it stands.
+/// Brings the store to this version and tells which migrations that took. Opening does it already where the user may: then
+/// none is left.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MigrateStore {
@@ -30,6 +31,9 @@ pub struct Migrated {
     pub version: u32,
     /// Version that this build works with.
     pub build_version: u32,
+    /// Numbers of the migrations that this call applied, in order; none in a dry run.
+    #[serde(default)]
+    pub applied: Vec<u32>,
     /// Numbers of the migrations that are still to come.
     pub pending: Vec<u32>,
 }
@@ -41,8 +45,9 @@ impl Operation for MigrateStore {
     const EFFECT: Effect = Effect::Idempotent;
     const AUDIT: Audit = Audit::Security;
     async fn run(self, cx: &Scope) -> Result<Migrated> {
+        let applied = if self.dry_run { Vec::new() } else { cx.store().migrate().await? };
         let (version, build_version) = cx.store().version().await?;
-        Ok(Migrated { version, build_version, pending: (version + 1..=build_version).collect() })
+        Ok(Migrated { version, build_version, applied, pending: (version + 1..=build_version).collect() })
     }
     fn examples() -> Vec<Self> {
         vec![MigrateStore { dry_run: true }]

@@ -315,6 +315,12 @@ impl Store for PostgresStore {
         Ok((row.get::<_, Option<i32>>(0).unwrap_or_default().cast_unsigned(), schema::VERSION))
     }
 
+    async fn migrate(&self) -> Result<Vec<u32>> {
+        self.open_pool()?;
+        let mut client = migrating(&self.options, &self.tls).await?;
+        schema::prepare(&mut client, &self.options.schema).await
+    }
+
     async fn drift(&self) -> Result<Vec<String>> {
         upkeep::drift(self.open_pool()?, &self.options.schema).await
     }

@@ -64,20 +64,21 @@ pub(super) fn session_setup(schema: &str, statement_timeout_ms: u128) -> String 
     )
 }
 
-/// Brings the tables of the engine to this version.
-pub(super) async fn prepare(client: &mut Client, schema: &str) -> Result<()> {
+/// Brings the tables of the engine to this version; the numbers of the migrations that this call applied.
+pub(super) async fn prepare(client: &mut Client, schema: &str) -> Result<Vec<u32>> {
     migrate(client, schema, MIGRATIONS).await
 }
 
-async fn migrate(client: &mut Client, schema: &str, migrations: &[&str]) -> Result<()> {
+async fn migrate(client: &mut Client, schema: &str, migrations: &[&str]) -> Result<Vec<u32>> {
     let ours = migrations.len();
+    let mut applied = Vec::new();
     loop {
         let found = version(client, schema).await?;
         if found > ours {
             return Err(newer(found, ours));
         }
         if found == ours {
-            return Ok(());
+            return Ok(applied);
         }
         if found == 0 {
             make_schema(client, schema, ours).await?;
@@ -85,8 +86,9 @@ async fn migrate(client: &mut Client, schema: &str, migrations: &[&str]) -> Resu
         let tx = client.transaction().await.map_err(|e| failed("store.migrate", &e))?;
         lock(&tx, schema).await?;
         act_as_owner(&tx).await?;
-        apply_next(&tx, schema, migrations).await?;
+        let next = apply_next(&tx, schema, migrations).await?;
         tx.commit().await.map_err(|e| failed("store.migrate", &e))?;
+        applied.extend(next);
     }
 }
 
@@ -131,15 +133,15 @@ async fn version(client: &Client, schema: &str) -> Result<usize> {
     Ok(usize::try_from(row.get::<_, i32>(0)).unwrap_or_default())
 }
 
-/// Runs the next migration, unless another process was first.
-async fn apply_next(tx: &Transaction<'_>, schema: &str, migrations: &[&str]) -> Result<()> {
+/// Runs the next migration, unless another process was first; its number.
+async fn apply_next(tx: &Transaction<'_>, schema: &str, migrations: &[&str]) -> Result<Option<u32>> {
     let fail = |e| failed("store.migrate", &e);
     let row = tx
         .query_one(&format!("SELECT coalesce(max(version), 0) FROM \"{schema}\"._migration"), &[])
         .await
         .map_err(fail)?;
     let found: i32 = row.get(0);
-    let Some(next) = migrations.get(usize::try_from(found).unwrap_or_default()) else { return Ok(()) };
+    let Some(next) = migrations.get(usize::try_from(found).unwrap_or_default()) else { return Ok(None) };
     tx.batch_execute(&next.replace("{s}", &format!("\"{schema}\""))).await.map_err(fail)?;
     if found == 0 {
         for table in ["_kind", "_shard", "_feed", "_blob", "_migration"] {
@@ -150,7 +152,7 @@ async fn apply_next(tx: &Transaction<'_>, schema: &str, migrations: &[&str]) -> 
     tx.execute(&format!("INSERT INTO \"{schema}\"._migration (version) VALUES ($1)"), &[&(found + 1)])
         .await
         .map_err(fail)?;
-    Ok(())
+    Ok(u32::try_from(found + 1).ok())
 }
 
 /// One migrating process at a time, per schema.

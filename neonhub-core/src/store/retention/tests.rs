@@ -260,3 +260,132 @@ async fn a_limit_that_is_over_goes_and_buckets_stay_longer_than_any_window() {
     assert!(ids::<crate::resilience::LimitOverride>(&cx).await.is_empty());
     assert_eq!(Kind::of::<crate::resilience::Bucket>().retention(), Keep::Age(32));
 }
+
+async fn rename(cx: &Scope, times: usize) {
+    for n in 0..times {
+        let input = json!({ "name": format!("name {n}") });
+        cx.call_by_name("workspaces.update", input, crate::op::CallOptions::new()).await.unwrap();
+    }
+}
+
+async fn entries(cx: &Scope) -> Vec<u64> {
+    let query = Query::by_id().limit(500);
+    cx.query::<crate::audit::AuditEntry>(&query).await.unwrap().iter().map(|entry| entry.seq).collect()
+}
+
+/// Says that a case is open since an instant.
+#[derive(Debug)]
+struct Case(Timestamp);
+
+#[async_trait::async_trait]
+impl crate::audit::AuditHold for Case {
+    async fn open_since(&self, _cx: &Scope) -> Result<Option<Timestamp>> {
+        Ok(Some(self.0))
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_kept_for_seven_years_and_its_rest_still_verifies() {
+    let (clock, cx) = shop().await;
+    let begin = cx.now();
+    rename(&cx, 3).await;
+    clock.advance(DAY * 2);
+    // A day is over: the checkpoint is behind the fourth.
+    rename(&cx, 2).await;
+    clock.advance(DAY * 365 * 3);
+    rename(&cx, 2).await;
+    let years = DAY * 366 * crate::audit::KEEP_YEARS;
+    let later = begin.plus(years + DAY);
+    clock.advance(later.since(cx.now()));
+    a_day(&cx).await;
+    assert_eq!(entries(&cx).await.first(), Some(&1), "the checkpoint behind them is younger");
+    clock.advance(DAY * 2);
+    a_day(&cx).await;
+    let left = entries(&cx).await;
+    assert_eq!(left.first(), Some(&5), "nothing younger goes: {left:?}");
+    let report = cx.call(crate::audit::VerifyAudit::default()).await.unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!(report.entries, left.len() as u64);
+    let seq = cx.store().seq().await.unwrap();
+    assert_eq!(crate::audit::prune_daily(&cx).await.unwrap(), 0);
+    assert_eq!(cx.store().seq().await.unwrap(), seq, "where nothing is to go, nothing is written");
+}
+
+#[tokio::test]
+async fn an_open_case_keeps_the_audit_log_of_its_time() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+    let case = Arc::new(Case(clock.now().plus(DAY)));
+    let hub = Hub::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).audit_hold(case);
+    let cx = hub.build().await.unwrap().workspace("default").await.unwrap();
+    rename(&cx, 3).await;
+    clock.advance(DAY * 2);
+    rename(&cx, 2).await;
+    clock.advance(DAY * 366 * (crate::audit::KEEP_YEARS + 1));
+    a_day(&cx).await;
+    assert_eq!(entries(&cx).await.first(), Some(&1));
+}
+
+/// Takes no event while it is told so.
+#[derive(Debug, Default)]
+struct Slow(std::sync::atomic::AtomicBool);
+
+#[async_trait::async_trait]
+impl crate::bus::Subscriber for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+    fn filter(&self) -> crate::bus::Filter {
+        crate::bus::Filter::types(["app.*"])
+    }
+    async fn handle(&self, _cx: &Scope, _event: &crate::bus::BusEvent) -> Result<()> {
+        match self.0.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Unavailable, "test", "not now")),
+            false => Ok(()),
+        }
+    }
+}
+
+async fn publish(cx: &Scope, word: &str) {
+    let input = json!({ "type": format!("app.{word}") });
+    cx.call_by_name("bus.publish", input, crate::op::CallOptions::new()).await.unwrap();
+}
+
+async fn published(cx: &Scope) -> Vec<String> {
+    let found = cx.query::<Event>(&Query::by_id().limit(500)).await.unwrap();
+    found.iter().filter(|e| e.kind.starts_with("app.")).map(|e| e.kind.clone()).collect()
+}
+
+#[tokio::test]
+async fn events_go_with_the_feed_that_tells_of_them() {
+    let slow = Arc::new(Slow::default());
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+    let hub = Hub::builder()
+        .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+        .subscriber(Arc::clone(&slow) as Arc<dyn crate::bus::Subscriber>);
+    let cx = hub.build().await.unwrap().workspace("default").await.unwrap();
+    cx.deliver_events().await.unwrap();
+    publish(&cx, "old").await;
+    clock.advance(DAY / 2);
+    publish(&cx, "mid").await;
+    assert_eq!(cx.deliver_events().await.unwrap().done, 2);
+    slow.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    clock.advance(DAY * 6);
+    publish(&cx, "young").await;
+    a_day(&cx).await;
+    assert_eq!(published(&cx).await, ["app.old", "app.mid", "app.young"], "six and a half days old");
+    clock.advance(DAY * 2);
+    a_day(&cx).await;
+    // What it has still to take holds the feed from where it stands on.
+    assert_eq!(published(&cx).await, ["app.mid", "app.young"], "eight and a half days old, and taken");
+    clock.advance(DAY * 5 + DAY / 4);
+    a_day(&cx).await;
+    assert_eq!(published(&cx).await, ["app.mid", "app.young"], "older than seven days, and not taken yet");
+    slow.0.store(false, std::sync::atomic::Ordering::SeqCst);
+    clock.advance(DAY / 24);
+    assert_eq!(cx.deliver_events().await.unwrap().done, 1, "and it is still to be had");
+    clock.advance(DAY * 2);
+    publish(&cx, "last").await;
+    cx.deliver_events().await.unwrap();
+    a_day(&cx).await;
+    assert_eq!(published(&cx).await, ["app.last"]);
+}

@@ -305,6 +305,10 @@ impl Store for SledStore {
         upkeep::check(&self.db()?)
     }
 
+    async fn version(&self) -> Result<(u32, u32)> {
+        upkeep::version(&self.db()?)
+    }
+
     async fn figures(&self) -> Result<Figures> {
         upkeep::figures(&self.db()?)
     }

@@ -37,3 +37,17 @@ async fn one_opener_at_a_time_and_what_was_committed_is_there_again() {
     assert_eq!(again.blob_get(&blob).await.unwrap().unwrap(), b"body");
     assert_eq!(again.seq().await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn the_version_is_that_of_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = SledStore::open(&path).await.unwrap();
+    let (found, ours) = store.version().await.unwrap();
+    assert!(found == ours && ours > 1, "{found} of {ours}");
+    store.db().unwrap().insert(b"m", &[1]).unwrap();
+    assert_eq!(store.version().await.unwrap(), (1, ours), "as it stands in the folder");
+    store.close().await.unwrap();
+    drop(store);
+    assert_eq!(SledStore::open(&path).await.unwrap().version().await.unwrap(), (ours, ours));
+}

@@ -34,6 +34,12 @@ pub(super) fn check_version(db: &Db) -> Result<()> {
     }
 }
 
+/// Version of the folder, and of this build.
+pub(super) fn version(db: &Db) -> Result<(u32, u32)> {
+    let found = db.get(b"m").map_err(|e| failed("store.migrate", e))?.and_then(|v| v.first().copied());
+    Ok((found.map_or(0, u32::from), u32::from(VERSION)))
+}
+
 fn entries(db: &Db, prefix: &[u8]) -> impl Iterator<Item = Result<(IVec, IVec)>> + use<> {
     db.scan_prefix(prefix).map(|found| found.map_err(|e| failed("store.scan", e)))
 }

@@ -1,6 +1,7 @@
 //! What of the life of a job waits for a sync.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::SqliteStore;
 use crate::job::ops::{Enqueue, NewJob};
 use crate::job::{Handler, Job, Outcome};
 use crate::store::SharedStore;
-use crate::{Error, ErrorKind, Hub, Result, Scope};
+use crate::{Error, ErrorKind, Hub, Result, Retry, Scope};
 
 /// Does what the name of a job says.
 #[derive(Debug)]
@@ -26,6 +27,10 @@ impl Handler for Told {
     async fn work(&self, cx: &Scope, jobs: &[Job]) -> Result<Vec<Outcome>> {
         let outcome = |job: &Job| match job.name.as_str() {
             "fails" => Ok(Outcome::Failed(Error::new(ErrorKind::InvalidInput, "suite", "no"))),
+            "again" => {
+                let wait = Retry::After(Duration::from_secs(60));
+                Ok(Outcome::Failed(Error::new(ErrorKind::RateLimited, "suite", "later").with_retry(wait)))
+            }
             "tells" => {
                 cx.emit(crate::bus::Event::new(cx, "suite.told", "job", &job.id, json!({})))?;
                 Ok(Outcome::Done)
@@ -49,8 +54,9 @@ async fn leases_and_plain_ends_leave_their_sync_to_the_log_and_nothing_else_does
         .unwrap();
     let cx = hub.workspace("default").await.unwrap();
     let mut unsynced = store.committer.unsynced().await.unwrap();
-    // Taking is one; a plain end is another; an end that carries an event or counts a try is synced.
-    for (name, more) in [("plain", 2), ("tells", 1), ("fails", 1)] {
+    // Taking is one; a plain end is another; an end that carries an event or counts a try is synced. One that fails for good
+    // has an audit row, one that comes again has nothing but its count.
+    for (name, more) in [("plain", 2), ("tells", 1), ("fails", 1), ("again", 1)] {
         let job = NewJob { queue: "suite.told".into(), name: name.into(), ..NewJob::default() };
         cx.call(Enqueue { job }).await.unwrap();
         assert_eq!(store.committer.unsynced().await.unwrap(), unsynced, "{name} was enqueued");

@@ -277,6 +277,10 @@ impl Store for SqliteStore {
         self.reading(schema::version)
     }
 
+    async fn migrate(&self) -> Result<Vec<u32>> {
+        self.committer.run(|c| schema::apply(c)).await
+    }
+
     async fn drift(&self) -> Result<Vec<String>> {
         self.reading(upkeep::drift)
     }

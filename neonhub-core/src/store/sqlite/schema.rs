@@ -49,6 +49,11 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
              PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;",
         )
         .map_err(sql)?;
+    apply(connection).map(drop)
+}
+
+/// Applies the migrations that the file lacks; their numbers.
+pub(super) fn apply(connection: &mut Connection) -> Result<Vec<u32>> {
     migrate(connection, MIGRATIONS)
 }
 
@@ -59,9 +64,10 @@ pub(super) fn version(connection: &Connection) -> Result<(u32, u32)> {
     Ok((found.map_err(|e| failed("store.migrate", e))?, ours))
 }
 
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<Vec<u32>> {
     let sql = |e| failed("store.migrate", e);
     let ours = migrations.len();
+    let mut applied = Vec::new();
     loop {
         // Taken before the version is read, so that two processes never run one migration twice.
         let tx =
@@ -79,11 +85,12 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
             .with_context("file_version", found)
             .with_context("build_version", ours));
         }
-        let Some(next) = migrations.get(found) else { return Ok(()) };
+        let Some(next) = migrations.get(found) else { return Ok(applied) };
         tx.execute_batch(next).map_err(sql)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
         tx.pragma_update(None, "user_version", i64::try_from(found + 1).unwrap_or(i64::MAX)).map_err(sql)?;
         tx.commit().map_err(sql)?;
+        applied.push(u32::try_from(found + 1).unwrap_or(u32::MAX));
     }
 }
 
@@ -270,8 +277,11 @@ mod tests {
     #[test]
     fn an_older_file_is_brought_to_this_version() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, MIGRATIONS.get(..1).unwrap()).unwrap();
+        assert_eq!(migrate(&mut connection, MIGRATIONS.get(..1).unwrap()).unwrap(), [1]);
         connection.execute("INSERT INTO _blob (hash, bytes) VALUES ('00', x'01')", []).unwrap();
+        let rest: Vec<u32> = (2..).take(MIGRATIONS.len() - 1).collect();
+        assert_eq!(apply(&mut connection).unwrap(), rest, "what this call applied, and no more");
+        assert!(apply(&mut connection).unwrap().is_empty());
         prepare(&mut connection).unwrap();
         let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
         assert_eq!(version as usize, MIGRATIONS.len());

@@ -321,3 +321,25 @@ async fn a_lost_end_of_the_log_loses_the_newest_commits_and_never_one_before_ano
     assert_eq!((lengths.first(), lengths.last()), (Some(&1), Some(&12)));
     assert!(lengths.is_sorted());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_migrates_tells_what_it_applied() {
+    use crate::op::CallOptions;
+    use serde_json::json;
+    let (_dir, path) = temp();
+    let hub = crate::Hub::builder().store(path.to_str().unwrap()).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let call = async |dry_run: bool| {
+        let input = json!({ "dry_run": dry_run });
+        let told = cx.call_by_name("store.migrate", input, CallOptions::new()).await.unwrap();
+        (told["applied"].clone(), told["pending"].clone())
+    };
+    let none = || json!([]);
+    assert_eq!(call(false).await, (none(), none()), "opening did it");
+    let last = schema::BUILD_VERSION;
+    let behind = format!("PRAGMA user_version = {};", last - 1);
+    Connection::open(&path).unwrap().execute_batch(&behind).unwrap();
+    assert_eq!(call(true).await, (none(), json!([last])), "a dry run only tells");
+    assert_eq!(call(false).await, (json!([last]), none()));
+    assert_eq!(call(false).await, (none(), none()));
+}

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{Reaction, Speech};
 use crate::{Clock as _, SystemClock};
 
@@ -51,7 +49,7 @@ impl WireFault {
             WireFault::CutAt(at) => reaction.cut_at = Some(*at),
             WireFault::ErrorAfter(events) => {
                 reaction.pieces.truncate(*events);
-                reaction.pieces.push(speech.error_event());
+                reaction.pieces.push(speech.error_event(reaction.pieces.len()));
             }
             // Written with the answer.
             WireFault::UnknownEnums => {}
@@ -60,29 +58,29 @@ impl WireFault {
                 return Reaction::text(*status, "text/html; charset=utf-8", page);
             }
             WireFault::Status(status) => {
-                let (word, message) = match status {
-                    401 => ("authentication_error", "the key is not valid"),
-                    404 => ("not_found_error", "no such model"),
-                    _ => ("api_error", "something broke"),
+                let message = match status {
+                    401 => "the key is not valid",
+                    404 => "no such model",
+                    _ => "something broke",
                 };
-                return Reaction::json(*status, &speech.error(word, None, message));
+                return speech.failed(*status, message);
             }
             WireFault::RateLimited(form) => {
                 let body = speech.error("rate_limit_error", Some("rate_limit_exceeded"), "too many requests");
-                let mut limited = Reaction::json(429, &body);
+                let mut limited = speech.json(429, &body);
                 limited.headers.extend(form.headers(speech));
                 return limited;
             }
             WireFault::OutOfMoney => {
-                let code = match speech {
-                    Speech::Messages => "enforced_spend_limit_reached",
-                    _ => "insufficient_quota",
+                let message = "you are out of credit";
+                let body = match speech {
+                    Speech::Messages => {
+                        speech.error("rate_limit_error", Some("enforced_spend_limit_reached"), message)
+                    }
+                    // Ollama has no code for it: as the formats of others say it.
+                    _ => Speech::Chat.error("insufficient_quota", Some("insufficient_quota"), message),
                 };
-                let mut body = speech.error("rate_limit_error", Some(code), "you are out of credit");
-                if speech == Speech::Ollama {
-                    body = json!({ "error": { "code": code, "message": "you are out of credit" } });
-                }
-                return Reaction::json(429, &body);
+                return speech.json(429, &body);
             }
         }
         reaction

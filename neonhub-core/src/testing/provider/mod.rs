@@ -5,7 +5,12 @@
 //! or played from a recorded exchange ([`ProviderMock::play`]), which must match the request as well. A fault
 //! ([`ProviderMock::fault`]) befalls the next answer.
 //! Requests for vectors need no line: the same text gets the same vector, and texts that share words get near ones. Nor do
-//! requests for pictures and for verdicts, which finds violence where a text says `kill`.
+//! requests for pictures, for a list of the models, for a count of tokens, and for verdicts, which find violence where a
+//! text says `kill`.
+//!
+//! What the providers refuse is refused as they do it, and takes no line: wrong fields with status 400, the model
+//! `no-such-model` with 404, and with [`ProviderMock::expect_key`] every other key with 401. The official SDKs of the
+//! three are tested against it.
 //!
 //! ```
 //! use neonhub_core::testing::provider::ProviderMock;
@@ -24,9 +29,12 @@ mod embed;
 mod exchange;
 mod fault;
 mod form;
+mod list;
 mod picture;
+mod refuse;
 mod render;
 mod server;
+mod speech;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -36,12 +44,12 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::llm::Reply;
-use crate::{Error, Result};
+use crate::{Error, Result, Secret};
 
 pub use exchange::{Recorded, RecordedRequest, RecordedResponse};
 pub use fault::{RetryForm, WireFault};
-pub(crate) use render::Speech;
 pub(crate) use server::Reaction;
+pub(crate) use speech::Speech;
 
 /// A request that came in.
 #[derive(Clone, Debug)]
@@ -62,6 +70,11 @@ impl Seen {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
+
+    /// The path without the query.
+    fn route(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -75,8 +88,11 @@ struct State {
     lines: VecDeque<Line>,
     always: Option<Reply>,
     faults: VecDeque<WireFault>,
+    key: Option<Secret>,
     seen: Vec<Seen>,
     mismatches: Vec<String>,
+    /// Requests that are being answered, and the most there ever were.
+    at_once: (usize, usize),
 }
 
 /// The server. It stops when this is dropped.
@@ -113,7 +129,8 @@ impl ProviderMock {
         format!("http://{}", self.at)
     }
 
-    /// What to give a provider's adapter or SDK as its base address.
+    /// What to give a provider's adapter as its base address. The SDKs of `OpenAI` and Ollama take the same; that of
+    /// Anthropic takes [`url`](Self::url), since it adds `/v1` itself.
     #[must_use]
     pub fn base_url(&self, provider: &str) -> String {
         if provider == "ollama" { self.url() } else { format!("{}/v1", self.url()) }
@@ -134,6 +151,11 @@ impl ProviderMock {
         self.state().lines.push_back(Line::Play(Box::new(recorded)));
     }
 
+    /// From now on requests without this key get status 401. Before, any key will do, and none.
+    pub fn expect_key(&self, key: impl Into<String>) {
+        self.state().key = Some(Secret::new(key));
+    }
+
     /// Befalls the next answer.
     pub fn fault(&self, fault: WireFault) {
         self.state().faults.push_back(fault);
@@ -143,6 +165,12 @@ impl ProviderMock {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
+    }
+
+    /// The most requests that were being answered at a time: from the end of a request to the end of its answer.
+    #[must_use]
+    pub fn most_at_once(&self) -> usize {
+        self.state().at_once.1
     }
 
     /// Where requests differed from recorded ones, and requests without a line.
@@ -156,14 +184,25 @@ impl ProviderMock {
     }
 }
 
+/// The answer that needs no line.
+fn ready(speech: Option<Speech>, seen: &Seen, key: Option<&str>) -> Option<Reaction> {
+    refuse::answer(speech?, seen, key)
+        .or_else(|| list::answer(seen))
+        .or_else(|| embed::answer(seen))
+        .or_else(|| picture::answer(seen))
+}
+
 /// What to answer a request.
 fn react(state: &Mutex<State>, seen: Seen) -> Reaction {
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = state.faults.pop_front();
-    let speech = Speech::of(&seen.path);
-    // These need no line, and take none that is for text.
-    let made = embed::answer(&seen).or_else(|| picture::answer(&seen));
-    let next = state.lines.pop_front_if(|line| made.is_none() || matches!(line, Line::Play(_)));
+    let speech = Speech::of(seen.route());
+    // Neither what is refused nor what needs no line takes one that is for text.
+    let made = match state.lines.front() {
+        Some(Line::Play(_)) => None,
+        _ => ready(speech, &seen, state.key.as_ref().map(Secret::expose)),
+    };
+    let next = if made.is_none() { state.lines.pop_front() } else { None };
     let line = match (next, &state.always) {
         (Some(line), _) => Some(line),
         (None, Some(Reply::Text(text))) if made.is_none() => Some(Line::Say(Reply::Text(text.clone()))),

@@ -5,74 +5,29 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::render::MISSING;
 use super::{Reaction, Seen, Speech};
-use crate::llm::TokenCount;
+use crate::llm::{CATEGORIES, TokenCount};
 
 /// A picture of one pixel.
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 /// Tokens of one picture.
 const TOKENS: u64 = 100;
-/// Categories of verdicts. OpenAI API specification 2.3.0, 2026.
-const CATEGORIES: &[&str] = &[
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/instructions",
-    "self-harm/intent",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-];
 
 /// The answer to a request for pictures or verdicts; `None` for any other request.
 pub(super) fn answer(seen: &Seen) -> Option<Reaction> {
-    let model = seen.body.get("model").and_then(Value::as_str);
-    let is_missing = model == Some(MISSING);
-    match seen.path.as_str() {
-        "/v1/images/generations" | "/v1/images/edits" | "/v1/moderations" if is_missing => {
-            let message = format!("the model `{MISSING}` does not exist");
-            let body = Speech::Chat.error("not_found_error", Some("model_not_found"), &message);
-            Some(Reaction::json(404, &body))
-        }
-        "/v1/images/generations" | "/v1/images/edits" => Some(pictures(seen)),
+    match seen.route() {
+        "/v1/images/generations" | "/v1/images/edits" => Some(pictures(&seen.body)),
         "/v1/moderations" => Some(verdicts(&seen.body)),
         _ => None,
     }
 }
 
-fn refused(parameter: &str, message: &str) -> Reaction {
-    let mut body = Speech::Chat.error("invalid_request_error", Some("invalid_value"), message);
-    if let Some(error) = body.get_mut("error").and_then(Value::as_object_mut) {
-        error.insert("param".into(), parameter.into());
-    }
-    Reaction::json(400, &body)
-}
-
-fn pictures(seen: &Seen) -> Reaction {
-    let body = &seen.body;
+fn pictures(body: &Value) -> Reaction {
     let word = |name: &str| body.get(name).and_then(Value::as_str);
-    let Some(prompt) = word("prompt").filter(|prompt| !prompt.is_empty()) else {
-        return refused("prompt", "Missing required parameter: 'prompt'.");
-    };
+    let prompt = word("prompt").unwrap_or_default();
     // In a form every value is text.
-    let n = body.get("n").map_or(Some(1), |n| n.as_u64().or_else(|| n.as_str()?.parse().ok()));
-    let Some(n) = n.filter(|n| (1..=10).contains(n)) else {
-        return refused("n", "Invalid 'n': expected 1 to 10.");
-    };
-    if word("model").is_some_and(|model| model.starts_with("gpt-image")) && word("response_format").is_some()
-    {
-        return refused("response_format", "Unknown parameter: 'response_format'.");
-    }
-    if seen.path.ends_with("/edits") && body.get("image").or(body.get("image[]")).is_none() {
-        return refused("image", "Missing required parameter: 'image'.");
-    }
+    let n = body.get("n").and_then(|n| n.as_u64().or_else(|| n.as_str()?.parse().ok())).unwrap_or(1);
     let pixel = BASE64_STANDARD.decode(PNG).unwrap_or_default();
     let row = |i: u64| {
         // Readers stop at the end mark of a PNG; what stands behind it tells pictures apart.
@@ -81,7 +36,7 @@ fn pictures(seen: &Seen) -> Reaction {
         json!({ "b64_json": BASE64_STANDARD.encode(bytes) })
     };
     let input = TokenCount::of_text(prompt);
-    Reaction::json(
+    Speech::Chat.json(
         200,
         &json!({
             "created": 1_790_000_000, "data": (0..n).map(row).collect::<Vec<_>>(),
@@ -97,35 +52,40 @@ fn pictures(seen: &Seen) -> Reaction {
 
 /// Finds violence where somebody is to be killed.
 fn verdicts(body: &Value) -> Reaction {
-    let texts: Vec<String> = match body.get("input") {
-        Some(Value::String(text)) => vec![text.clone()],
+    let results: Vec<Value> = match body.get("input") {
         // Parts are one input together.
         Some(Value::Array(items)) if items.iter().any(Value::is_object) => {
-            vec![items.iter().filter_map(|item| item.get("text")?.as_str()).collect::<Vec<_>>().join("\n")]
+            let texts: Vec<&str> = items.iter().filter_map(|item| item.get("text")?.as_str()).collect();
+            let mut kinds = vec!["text"; usize::from(!texts.is_empty())];
+            kinds.extend(items.iter().any(|item| item.get("image_url").is_some()).then_some("image"));
+            vec![verdict(&texts.join("\n"), &kinds)]
         }
         Some(Value::Array(items)) => {
-            items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+            items.iter().filter_map(Value::as_str).map(|text| verdict(text, &["text"])).collect()
         }
-        _ => Vec::new(),
+        input => vec![verdict(input.and_then(Value::as_str).unwrap_or_default(), &["text"])],
     };
-    if texts.is_empty() {
-        return refused("input", "Missing required parameter: 'input'.");
-    }
-    let results: Vec<Value> = texts.iter().map(|text| verdict(text)).collect();
     let model = body.get("model").and_then(Value::as_str).unwrap_or("omni-moderation-latest");
-    Reaction::json(200, &json!({ "id": "modr-mock", "model": model, "results": results }))
+    Speech::Chat.json(200, &json!({ "id": "modr-mock", "model": model, "results": results }))
 }
 
-fn verdict(text: &str) -> Value {
+/// The verdict on what is made of these kinds.
+fn verdict(text: &str, kinds: &[&str]) -> Value {
     let is_found = text.to_lowercase().contains("kill");
-    let each = |value: fn(bool) -> Value| {
-        let one = |name: &&str| ((*name).to_owned(), value(is_found && *name == "violence"));
-        Value::Object(CATEGORIES.iter().map(one).collect::<Map<_, _>>())
+    let each = |value: &dyn Fn(&str) -> Value| {
+        let theirs = CATEGORIES.iter().filter(|name| **name != "profanity");
+        Value::Object(theirs.map(|name| ((*name).to_owned(), value(name))).collect::<Map<_, _>>())
     };
+    let is = |name: &str| is_found && name == "violence";
     json!({
         "flagged": is_found,
-        "categories": each(Value::Bool),
-        "category_scores": each(|is| json!(if is { 0.97 } else { 0.000_1 })),
-        "category_applied_input_types": each(|_| json!(["text"])),
+        "categories": each(&|name| is(name).into()),
+        "category_scores": each(&|name| json!(if is(name) { 0.97 } else { 0.000_1 })),
+        "category_applied_input_types": each(&|name| {
+            // Pictures are looked at for these only.
+            let sees = ["self-harm", "sexual", "violence"].contains(&name.split('/').next().unwrap_or_default());
+            let is_used = |kind: &&&str| **kind == "text" || (sees && name != "sexual/minors");
+            json!(kinds.iter().filter(is_used).collect::<Vec<_>>())
+        }),
     })
 }

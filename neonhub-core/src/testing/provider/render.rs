@@ -4,21 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::fault::WireFault;
 use super::server::Reaction;
+use super::speech::Speech;
 use crate::llm::{Reply, TokenCount, ToolCall};
 
-/// The model that nobody has.
-pub(super) const MISSING: &str = "no-such-model";
 /// Instants of answers; nobody reads them.
 const CREATED: u64 = 1_790_000_000;
-
-/// A wire format, by the address it is spoken at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speech {
-    Chat,
-    Responses,
-    Messages,
-    Ollama,
-}
 
 /// A reply, in pieces.
 #[derive(Debug, Default)]
@@ -33,60 +23,9 @@ struct Said {
 }
 
 impl Speech {
-    /// By the path of a request.
-    pub(crate) fn of(path: &str) -> Option<Self> {
-        match path.split('?').next().unwrap_or(path) {
-            "/v1/chat/completions"
-            | "/v1/embeddings"
-            | "/v1/images/generations"
-            | "/v1/images/edits"
-            | "/v1/moderations" => Some(Speech::Chat),
-            "/v1/responses" => Some(Speech::Responses),
-            "/v1/messages" => Some(Speech::Messages),
-            "/api/chat" | "/api/embed" => Some(Speech::Ollama),
-            _ => None,
-        }
-    }
-
-    /// The body of an error.
-    pub(crate) fn error(self, kind: &str, code: Option<&str>, message: &str) -> Value {
-        match self {
-            Speech::Chat | Speech::Responses => {
-                json!({ "error": { "message": message, "type": kind, "param": null, "code": code } })
-            }
-            Speech::Messages => {
-                let mut error = json!({ "type": kind, "message": message });
-                if let (Some(code), Some(map)) =
-                    (code.filter(|c| *c != "rate_limit_exceeded"), error.as_object_mut())
-                {
-                    map.insert("details".into(), json!({ "error_code": code }));
-                }
-                json!({ "type": "error", "error": error, "request_id": "req_mock" })
-            }
-            Speech::Ollama => json!({ "error": message }),
-        }
-    }
-
-    /// An error in the middle of a stream: the provider is overloaded.
-    pub(crate) fn error_event(self) -> Vec<u8> {
-        match self {
-            Speech::Chat => data(&self.error("server_error", Some("server_error"), "the server broke")),
-            Speech::Responses => named(&json!({
-                "type": "error", "code": "server_error", "message": "the server broke", "param": null,
-                "sequence_number": 9,
-            })),
-            Speech::Messages => named(&self.error("overloaded_error", None, "Overloaded")),
-            Speech::Ollama => line(&self.error("", None, "the runner stopped")),
-        }
-    }
-
     /// A neutral reply in this format.
     pub(crate) fn answer(self, reply: Reply, request: &Value, fault: Option<&WireFault>) -> Reaction {
         let model = request.get("model").and_then(Value::as_str).unwrap_or_default();
-        if model == MISSING {
-            let message = format!("the model `{model}` does not exist");
-            return Reaction::json(404, &self.error("not_found_error", Some("model_not_found"), &message));
-        }
         let mut delay = std::time::Duration::ZERO;
         let mut reply = reply;
         while let Reply::After(wait, inner) = reply {
@@ -127,25 +66,23 @@ impl Speech {
             (_, true) => "text/event-stream; charset=utf-8",
             (_, false) => "application/json",
         };
-        let headers = vec![
-            ("content-type".to_owned(), kind.to_owned()),
-            ("x-request-id".to_owned(), "req_mock".to_owned()),
-        ];
+        let kind = ("content-type".to_owned(), kind.to_owned());
+        let headers = std::iter::once(kind).chain(self.request_id()).collect();
         Reaction { status: 200, headers, pieces, delay, cut_at: None }
     }
 }
 
-fn data(value: &Value) -> Vec<u8> {
+pub(super) fn data(value: &Value) -> Vec<u8> {
     format!("data: {value}\n\n").into_bytes()
 }
 
 /// An event that carries its type as its name.
-fn named(value: &Value) -> Vec<u8> {
+pub(super) fn named(value: &Value) -> Vec<u8> {
     let name = value.get("type").and_then(Value::as_str).unwrap_or_default();
     format!("event: {name}\ndata: {value}\n\n").into_bytes()
 }
 
-fn line(value: &Value) -> Vec<u8> {
+pub(super) fn line(value: &Value) -> Vec<u8> {
     format!("{value}\n").into_bytes()
 }
 
@@ -277,7 +214,7 @@ impl Said {
     fn response(&self, status: &str, items: &[Value]) -> Value {
         let usage = (status == "completed").then(|| {
             json!({
-                "input_tokens": self.input, "input_tokens_details": { "cached_tokens": 0 },
+                "input_tokens": self.input, "input_tokens_details": { "cached_tokens": 0, "cache_write_tokens": 0 },
                 "output_tokens": self.output, "output_tokens_details": { "reasoning_tokens": 0 },
                 "total_tokens": self.input + self.output,
             })
@@ -379,15 +316,19 @@ impl Said {
     fn message_usage(&self, output: u64) -> Value {
         json!({
             "input_tokens": self.input, "output_tokens": output, "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0, "service_tier": "standard",
+            "cache_read_input_tokens": 0,
         })
     }
 
     fn message(&self, content: &[Value], stop: Option<&str>, output: u64) -> Value {
+        let mut usage = self.message_usage(output);
+        if let Some(map) = usage.as_object_mut() {
+            map.insert("service_tier".into(), "standard".into());
+        }
         json!({
             "id": "msg_mock", "type": "message", "role": "assistant", "model": self.model, "content": content,
             "stop_reason": stop, "stop_sequence": null, "stop_details": self.details(stop),
-            "usage": self.message_usage(output),
+            "usage": usage,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The HTTP side of the mock: just enough of HTTP/1.1, with full power over what goes wrong.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -68,12 +68,31 @@ async fn connection(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(seen) = request(&mut stream).await? {
+        let _answering = Answering::begin(state);
         let reaction = react(state, seen);
         if !answer(&mut stream, &reaction).await? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// A request that is being answered.
+struct Answering<'a>(&'a Mutex<State>);
+
+impl<'a> Answering<'a> {
+    fn begin(state: &'a Mutex<State>) -> Self {
+        let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, most) = held.at_once;
+        held.at_once = (now + 1, most.max(now + 1));
+        Answering(state)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at_once.0 -= 1;
+    }
 }
 
 fn bad(message: &str) -> io::Error {

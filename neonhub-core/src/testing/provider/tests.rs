@@ -131,6 +131,18 @@ async fn the_key_is_sent_and_stands_in_no_error() {
 }
 
 #[tokio::test]
+async fn another_key_is_refused_and_takes_no_line() {
+    for (provider, api) in ALL {
+        let mocked = Mocked::new(provider, *api).await;
+        mocked.mock.reply("for the owner");
+        mocked.mock.expect_key("another");
+        assert_eq!(mocked.ask().await.unwrap_err().kind(), ErrorKind::Unauthenticated, "{provider}");
+        mocked.mock.expect_key(KEY);
+        assert_eq!(mocked.ask().await.unwrap().text, "for the owner", "{provider}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_the_provider_repeats_is_cut_out() {
     let mocked = Mocked::new("openai", Api::Chat).await;
     let body = json!({ "error": { "message": format!("Incorrect API key provided: {KEY} of bob@example.com"),

@@ -11,6 +11,8 @@ use crate::embed::{EmbedKind, Embedder, embed_all};
 use crate::space::{CreateDataset, CreateSpace, SearchKnowledge, SearchMode, UploadDocument};
 use crate::{Knowledge, install_with};
 
+mod moves;
+
 const DIMS: u32 = 64;
 
 fn endpoint(mock: &ProviderMock, provider: &str, max_batch: u32) -> EndpointModel {

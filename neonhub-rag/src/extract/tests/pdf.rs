@@ -1,9 +1,9 @@
 use lopdf::content::Operation;
-use lopdf::{EncryptionState, EncryptionVersion, Object, Permissions, Stream, StringFormat, dictionary};
+use lopdf::{EncryptionState, EncryptionVersion, Object, Permissions};
 use neonhub_core::ErrorKind;
 
 use super::super::{BlockKind, HiddenReason, WarningCode, extract};
-use super::samples::{op, pdf, pdf_document, show};
+use super::samples::{composite, op, pdf, pdf_document, show, warm};
 use super::{check, headings, hidden, items, tables, texts};
 
 fn read(pages: &[Vec<Operation>]) -> super::Extracted {
@@ -189,39 +189,8 @@ fn a_scan_needs_recognition_unless_it_has_an_invisible_layer() {
 
 #[test]
 fn composite_fonts_read_through_their_map_and_forms_are_followed() {
-    let mut doc = pdf_document(&[vec![Operation::new("Do", vec!["Fm".into()])]]);
-    let map = b"1 begincodespacerange <0000> <FFFF> endcodespacerange 1 beginbfrange <0001> <001A> <0061> endbfrange".to_vec();
-    let map = doc.add_object(Stream::new(dictionary! {}, map));
-    let descendant =
-        doc.add_object(dictionary! { "Type" => "Font", "Subtype" => "CIDFontType2", "DW" => 500 });
-    let font = doc.add_object(dictionary! { "Type" => "Font", "Subtype" => "Type0", "BaseFont" => "X",
-    "Encoding" => "Identity-H", "DescendantFonts" => vec![descendant.into()], "ToUnicode" => map });
-    let codes: Vec<u8> = "warm".bytes().flat_map(|b| [0, b - b'a' + 1]).collect();
-    let content = lopdf::content::Content {
-        operations: vec![
-            Operation::new("BT", vec![]),
-            Operation::new("Tf", vec!["G".into(), 12.into()]),
-            Operation::new("Td", vec![72.into(), 700.into()]),
-            Operation::new("Tj", vec![Object::String(codes, StringFormat::Hexadecimal)]),
-            Operation::new("ET", vec![]),
-        ],
-    }
-    .encode()
-    .unwrap();
-    let form = doc.add_object(Stream::new(
-        dictionary! { "Type" => "XObject", "Subtype" => "Form",
-        "Resources" => dictionary! { "Font" => dictionary! { "G" => font } } },
-        content,
-    ));
-    for object in doc.objects.values_mut() {
-        if let Ok(dict) = object.as_dict_mut()
-            && dict.has(b"XObject")
-        {
-            dict.set("XObject", dictionary! { "Fm" => form });
-        }
-    }
-    let mut bytes = Vec::new();
-    doc.save_to(&mut bytes).unwrap();
+    let (map, content) = warm();
+    let bytes = composite(&map, &content);
     assert_eq!(extract(&bytes, "x.pdf").unwrap().text, "warm");
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write};
 
 use lopdf::content::{Content, Operation};
-use lopdf::{Document, Object, Stream, dictionary};
+use lopdf::{Document, Object, Stream, StringFormat, dictionary};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -53,6 +53,45 @@ pub(crate) fn pdf_document(pages: &[Vec<Operation>]) -> Document {
     doc
 }
 
+/// A PDF that shows a form with a composite font. `map` says what its codes mean, `content` is what the form shows.
+pub(crate) fn composite(map: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut doc = pdf_document(&[vec![Operation::new("Do", vec!["Fm".into()])]]);
+    let map = doc.add_object(Stream::new(dictionary! {}, map.to_vec()));
+    let descendant =
+        doc.add_object(dictionary! { "Type" => "Font", "Subtype" => "CIDFontType2", "DW" => 500 });
+    let font = doc.add_object(dictionary! { "Type" => "Font", "Subtype" => "Type0", "BaseFont" => "X",
+    "Encoding" => "Identity-H", "DescendantFonts" => vec![descendant.into()], "ToUnicode" => map });
+    let form = doc.add_object(Stream::new(
+        dictionary! { "Type" => "XObject", "Subtype" => "Form",
+        "Resources" => dictionary! { "Font" => dictionary! { "G" => font } } },
+        content.to_vec(),
+    ));
+    for object in doc.objects.values_mut() {
+        if let Ok(dict) = object.as_dict_mut()
+            && dict.has(b"XObject")
+        {
+            dict.set("XObject", dictionary! { "Fm" => form });
+        }
+    }
+    let mut bytes = Vec::new();
+    doc.save_to(&mut bytes).unwrap();
+    bytes
+}
+
+/// Map and content by which [`composite`] shows the word "warm".
+pub(crate) fn warm() -> (Vec<u8>, Vec<u8>) {
+    let map = b"1 begincodespacerange <0000> <FFFF> endcodespacerange 1 beginbfrange <0001> <001A> <0061> endbfrange";
+    let codes: Vec<u8> = "warm".bytes().flat_map(|b| [0, b - b'a' + 1]).collect();
+    let operations = vec![
+        Operation::new("BT", vec![]),
+        Operation::new("Tf", vec!["G".into(), 12.into()]),
+        Operation::new("Td", vec![72.into(), 700.into()]),
+        Operation::new("Tj", vec![Object::String(codes, StringFormat::Hexadecimal)]),
+        Operation::new("ET", vec![]),
+    ];
+    (map.to_vec(), Content { operations }.encode().unwrap())
+}
+
 /// Text at a place, in a font and size.
 pub(crate) fn show(font: &str, size: i64, x: i64, y: i64, text: &str) -> Vec<Operation> {
     let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c as u32).unwrap_or(b'?')).collect();
@@ -70,11 +109,11 @@ pub(crate) fn op(name: &str, numbers: &[f32]) -> Vec<Operation> {
 }
 
 /// A zip file of these parts.
-pub(crate) fn zip_of(parts: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn zip_of<T: AsRef<[u8]>>(parts: &[(&str, T)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in parts {
         zip.start_file(*name, SimpleFileOptions::default()).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
+        zip.write_all(text.as_ref()).unwrap();
     }
     zip.finish().unwrap().into_inner()
 }
@@ -87,15 +126,20 @@ pub(crate) const STYLES: &str = r#"<w:styles xmlns:w="w">
   <w:style w:type="character" w:styleId="Ghost"><w:name w:val="Ghost"/><w:rPr><w:vanish/></w:rPr></w:style>
 </w:styles>"#;
 
+/// The part of a Word document that holds its body.
+pub(crate) fn document_xml(body: &str) -> String {
+    format!(
+        r#"<?xml version="1.0"?><w:document xmlns:w="w" xmlns:r="r"><w:body>{body}</w:body></w:document>"#
+    )
+}
+
 /// A Word document with this body.
 pub(crate) fn docx(body: &str) -> Vec<u8> {
     docx_with(body, &[])
 }
 
 pub(crate) fn docx_with(body: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    let document = format!(
-        r#"<?xml version="1.0"?><w:document xmlns:w="w" xmlns:r="r"><w:body>{body}</w:body></w:document>"#
-    );
+    let document = document_xml(body);
     let mut parts = vec![
         ("[Content_Types].xml", "<Types/>"),
         ("word/document.xml", document.as_str()),

@@ -38,6 +38,17 @@ async fn fill(place: &Place, seq: u64, vectors: &[Vec<f32>], documents: &Wanted)
     assert_eq!(progress, Progress::There);
 }
 
+/// What queries find together each finds alone.
+async fn check_together(place: &Place, kept: &Kept) {
+    let mut queries = clustered(20, DIMS, 7);
+    queries.insert(3, vec![0.0; DIMS]);
+    let together = place.search_vectors(&queries, 10, kept).await.unwrap();
+    assert_eq!((together.len(), together[3].len()), (queries.len(), 0));
+    for (query, found) in queries.iter().zip(together) {
+        assert_eq!(found, place.search_vector(query, 10, kept).await.unwrap());
+    }
+}
+
 async fn check(place: &Place, vectors: &[Vec<f32>], when: &str, keep: impl Fn(usize) -> bool) {
     let live = (0..N).filter(|n| keep(*n)).count();
     let found = recall(place, vectors, &all(live), &keep).await;
@@ -68,8 +79,13 @@ async fn recall_holds_with_filters_and_after_a_third_was_deleted() {
     place.grow(N).await;
     place.settle().await;
     assert!(place.graph.is_ready.load(std::sync::atomic::Ordering::Acquire));
-    assert!(plan(&place, &vectors[0]).await.contains("_graph_"), "{}", plan(&place, &vectors[0]).await);
+    for together in [false, true] {
+        let plan = plan(&place, &vectors[0], together).await;
+        assert!(plan.contains("_graph_"), "{plan}");
+    }
     check(&place, &vectors, "fresh", |_| true).await;
+    check_together(&place, &all(N)).await;
+    check_together(&place, &one_in(100, |_| true)).await;
 
     for n in (0..N).filter(|n| (n / 100) % 10 < 3) {
         documents.remove(&name(n));
@@ -94,16 +110,19 @@ async fn recall_holds_with_filters_and_after_a_third_was_deleted() {
     assert_eq!(admin(&url).await.query_one(graphs, &[]).await.unwrap().get::<_, i64>(0), 1);
 }
 
-/// How the server answers the query that a walk sends.
-async fn plan(place: &Place, query: &[f32]) -> String {
+/// How the server answers the query that a walk sends, alone or together with others.
+async fn plan(place: &Place, query: &[f32], together: bool) -> String {
     let mut client = place.client().await.unwrap();
     let tx = begin(&mut client, "w").await.unwrap();
     tx.batch_execute("SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan")
         .await
         .unwrap();
-    let text = format!("EXPLAIN {}", place.nearest_text(true));
+    let text = if together { place.each_text(true) } else { place.nearest_text(true) };
+    let text = format!("EXPLAIN {text}");
     let statement = tx.prepare(&text).await.unwrap();
     let (query, none, limit) = (wire::HalfVec::of(query), None::<Vec<String>>, 26_i64);
-    let rows = tx.query(&statement, &[&"w", &"s", &"e", &query, &none, &none, &limit]).await.unwrap();
+    let queries = vec![query.clone(), query.clone()];
+    let query: &(dyn tokio_postgres::types::ToSql + Sync) = if together { &queries } else { &query };
+    let rows = tx.query(&statement, &[&"w", &"s", &"e", query, &none, &none, &limit]).await.unwrap();
     rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n")
 }

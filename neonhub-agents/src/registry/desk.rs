@@ -1,0 +1,43 @@
+//! What a run of an agent works with.
+
+use neonhub_core::llm::{OfflinePlan, Taint, ToolSpec};
+use neonhub_core::run::EffectClass;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::fence::Fence;
+use super::instruct::PromptMark;
+use super::model::{Guardrails, OutputCheck};
+
+/// What a run of an agent works with: fixed when it begins, and in its log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Desk {
+    /// The operation that does it all, with its input.
+    pub(super) act: Option<(String, Value)>,
+    /// True when that operation may be called again after it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) may_act_again: bool,
+    pub(super) system: String,
+    /// The prompt behind `system`, for the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prompt: Option<PromptMark>,
+    pub(super) tools: Vec<DeskTool>,
+    /// The schema of the output; none: words.
+    pub(super) wanted: Option<Value>,
+    pub(super) offline: Option<OfflinePlan>,
+    pub(super) route: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<f64>,
+    pub(super) guardrails: Option<Guardrails>,
+    pub(super) checks: Vec<OutputCheck>,
+    pub(super) fence: Fence,
+}
+
+/// A tool on the desk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct DeskTool {
+    pub(super) spec: ToolSpec,
+    pub(super) class: EffectClass,
+    /// The label of its answers.
+    pub(super) taint: Taint,
+}

@@ -1,0 +1,79 @@
+//! Whom talk is about: what an export of a person gathers, and what an erasure leaves.
+
+use std::collections::BTreeSet;
+
+use neonhub_core::store::{Batch, Expected, Item, Kind, Write};
+
+use super::*;
+use crate::{AddMemory, MemorySubject, SourceLabel};
+
+const JANE: &str = "per_01kaf3w0000000000000000000";
+
+/// All stored bodies, and the records that are about a person.
+async fn stored(cx: &Scope, person: &str) -> (Vec<String>, Vec<(Kind, String)>) {
+    let (mut snapshot, mut bodies, mut own) = (cx.store().snapshot().await.unwrap(), Vec::new(), Vec::new());
+    loop {
+        let page = snapshot.next().await.unwrap();
+        if page.is_empty() {
+            return (bodies, own);
+        }
+        for item in page {
+            let Item::Record(record) = item else { continue };
+            bodies.push(record.body.clone());
+            let kind = *cx.hub().kinds().iter().find(|kind| kind.name == record.kind).unwrap();
+            let row = record.into_row().unwrap();
+            if kind.personal(&row).unwrap().iter().any(|id| id == person) {
+                own.push((kind, row.id));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_has_the_talk_of_a_person_and_an_erasure_leaves_none_of_it() {
+    let (cx, clock) = open().await;
+    let with = StartConversation { title: "Order".into(), person: Some(JANE.into()), ..Default::default() };
+    let with = cx.call(with).await.unwrap().id;
+    let open = start(&cx, "Open talk").await;
+    for n in 0..30 {
+        say(&cx, &clock, &with, &format!("{n}: my vermilion parcel is late, {}", "so very late ".repeat(8)))
+            .await;
+    }
+    say(&cx, &clock, &open, "Where is my blue parcel?").await;
+    clock.advance(Duration::from_millis(10));
+    cx.call(AppendMessage::of(open.clone(), JANE, "Mine was vermilion.")).await.unwrap();
+    let ask = SummarizeConversation { conversation: with.clone(), thread: None, budget_tokens: Some(400) };
+    assert!(cx.call(ask).await.unwrap().folded > 0);
+    let memory = AddMemory {
+        subject: MemorySubject::person(JANE),
+        text: "Waits for a vermilion parcel.".into(),
+        source_label: SourceLabel::FirstParty,
+        source_event: "order".into(),
+        consent_basis: Some("contract".into()),
+        ..Default::default()
+    };
+    cx.call(memory).await.unwrap();
+    cx.work_until_idle().await.unwrap();
+    assert_eq!(found(&cx, "parcel").await.len(), 10);
+
+    let (bodies, own) = stored(&cx, JANE).await;
+    let kinds: BTreeSet<&str> = own.iter().map(|(kind, _)| kind.name).collect();
+    let all = ["conversation", "conversation_summary", "memory", "message", "message_embedding"];
+    assert_eq!(Vec::from_iter(kinds), all);
+    assert_eq!(own.iter().filter(|(kind, _)| kind.name == "message").count(), 31);
+    assert!(bodies.iter().any(|body| body.contains("vermilion")));
+
+    let mut batch = Batch::new(cx.workspace().clone(), cx.now());
+    batch.writes.extend(own.into_iter().map(|(kind, id)| Write::Delete {
+        kind,
+        id,
+        expected: Expected::Any,
+    }));
+    cx.store().commit(batch).await.unwrap();
+    let (bodies, own) = stored(&cx, JANE).await;
+    assert!(own.is_empty());
+    assert!(bodies.iter().all(|body| !body.contains("vermilion")), "a text outlived its person");
+    assert_eq!(found(&cx, "vermilion parcel").await, ["Where is my blue parcel?"]);
+    let like = SimilarConversations { text: Some("a late parcel".into()), ..Default::default() };
+    assert_eq!(cx.call(like).await.unwrap().len(), 1);
+}
