@@ -10,7 +10,6 @@ use neonhub_core::prompt::Prompt;
 use neonhub_core::run::{
     Command, Driver, GetRun, Machine, NewRun, Program, RunDetails, RunEvent, RunStatus, WaitOn,
 };
-use neonhub_core::store::{MemoryStore, SharedStore};
 use neonhub_core::tool::{FnTool, ToolInfo};
 use neonhub_core::{Error, ErrorKind, Hub, ManualClock, Permission, PermissionSet, Scope, Timestamp};
 use serde_json::{Value, json};
@@ -132,7 +131,7 @@ async fn hire(cx: &Scope, spec: AgentSpec) {
     // A tool during which a message comes for the run that calls it.
     let is_done = Arc::new(AtomicBool::new(false));
     let info = ToolInfo::new("test.poke", "Pokes").effect(neonhub_core::run::EffectClass::Read);
-    let poke = FnTool::new(info, move |cx: Scope, _: Value| {
+    let poke = FnTool::new(info, move |cx: Scope, _: Nothing| {
         let is_done = Arc::clone(&is_done);
         async move {
             let neonhub_core::Principal::Agent { run, .. } = cx.principal().clone() else {
@@ -152,6 +151,9 @@ async fn hire(cx: &Scope, spec: AgentSpec) {
     cx.call(PutAgent { spec }).await.unwrap();
     cx.call(ActivateAgent { name, version }).await.unwrap();
 }
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Nothing {}
 
 fn call(tool: &str, args: Value) -> Reply {
     Reply::Tools(vec![ToolCall { id: "c".into(), name: tool.into(), args }])
@@ -361,10 +363,12 @@ async fn a_request_that_nobody_answers_times_out_with_a_typed_error() {
 #[tokio::test]
 async fn a_run_that_is_killed_anywhere_has_sent_its_request_once() {
     for commits in 1.. {
-        let store: SharedStore = Arc::new(MemoryStore::new());
+        // A store that answers later: work is cut between its commits.
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("test.neon").display());
         let time = clock();
         let open = async || {
-            let hub = builder(&time).store_backend(Arc::clone(&store)).build().await.unwrap();
+            let hub = builder(&time).store(url.as_str()).build().await.unwrap();
             hub.workspace("default").await.unwrap()
         };
         let cx = open().await;

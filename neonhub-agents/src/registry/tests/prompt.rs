@@ -9,7 +9,6 @@ use neonhub_core::prompt::{
     StartPromptExperiment, VarKind,
 };
 use neonhub_core::run::{GetRun, RunStatus};
-use neonhub_core::store::{MemoryStore, SharedStore};
 
 use super::*;
 use crate::cut::cut;
@@ -161,10 +160,12 @@ async fn a_test_of_prompts_chooses_by_the_person_and_counts_each_once() {
 #[tokio::test]
 async fn a_run_that_goes_on_after_a_kill_keeps_its_version_and_counts_once() {
     for commits in 1.. {
-        let store: SharedStore = Arc::new(MemoryStore::new());
+        // A store that answers later: work is cut between its commits.
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("test.neon").display());
         let time = clock();
         let open = async || {
-            let hub = builder(&time).store_backend(Arc::clone(&store)).build().await.unwrap();
+            let hub = builder(&time).store(url.as_str()).build().await.unwrap();
             hub.add_model(Arc::new(Scripted::new().reply("done").reply("done").lenient()));
             hub.workspace("default").await.unwrap()
         };
