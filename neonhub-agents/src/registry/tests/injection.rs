@@ -37,9 +37,8 @@ async fn open() -> (Scope, Arc<AtomicU32>) {
     });
     cx.hub().add_tool(pay).unwrap();
     let info = ToolInfo::new("test.page", "Reads").effect(EffectClass::Read);
-    let page = FnTool::new(info, |_: Scope, _: Nothing| async {
-        Ok(json!({ "title": "Offer", "text": POISON }))
-    });
+    let page =
+        FnTool::new(info, |_: Scope, _: Nothing| async { Ok(json!({ "title": "Offer", "text": POISON })) });
     cx.hub().add_tool(page).unwrap();
     for (name, input) in [
         ("spaces.create", json!({ "name": "support" })),
