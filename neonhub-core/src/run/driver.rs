@@ -226,6 +226,8 @@ impl<P: Program> Driver<P> {
             seed,
             limits: self.program.limits(),
         };
+        let may = self.program.permissions();
+        let rights = cx.permission_words().into_iter().filter(|word| may.has(*word)).collect();
         let run = AgentRun {
             id,
             agent: agent.to_owned(),
@@ -234,7 +236,7 @@ impl<P: Program> Driver<P> {
             wait_reason: None,
             wake_at: None,
             principal: cx.label().to_owned(),
-            rights: cx.permissions().intersection(self.program.permissions()).iter().collect(),
+            rights,
             campaign_id: new.campaign,
             person_id: new.person,
             idempotency_key: new.key,
