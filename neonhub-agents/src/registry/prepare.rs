@@ -73,6 +73,7 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     let Told { system, mark, config } = instruct::told(cx, PrepareRun::NAME, asked, unit.as_deref()).await?;
     Ok(Desk {
         act: None,
+        may_act_again: false,
         system,
         prompt: mark,
         tools,

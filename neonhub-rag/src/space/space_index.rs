@@ -299,6 +299,11 @@ impl Inner {
     }
 
     fn compact(&mut self) -> Result<()> {
+        if let Some(journal) = &mut self.journal {
+            // Its lines name documents that are gone: a file of what is there takes its place.
+            journal.forget();
+            self.commit_words(&Step::default())?;
+        }
         self.text.compact()?;
         self.vectors.compact();
         self.vectors.settle(usize::MAX);

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use neonhub_core::run::RunStatus;
-use neonhub_core::{ErrorKind, PermissionSet};
+use neonhub_core::{ErrorKind, Permission, PermissionSet};
 
 use super::*;
 

@@ -204,7 +204,7 @@ async fn what_failed_before_anything_was_changed_is_tried_three_times_in_one_run
     let tools: Vec<_> =
         log.iter().filter(|l| l.kind == "tool_planned").map(|l| l.data["tool"].clone()).collect();
     assert_eq!(tools, ["agents.prepare", "agents.pause", "agents.pause"]);
-    let script = model(&cx, (0..4).map(|_| down(Retry::Backoff)).collect());
+    let script = model(&cx, (0..3).map(|_| down(Retry::Backoff)).collect());
     let failed = cx.call(work()).await.unwrap();
     assert_eq!((failed.status, script.requests().len()), (RunStatus::Failed, 3));
     // One that says that another try is of no use is not tried again.

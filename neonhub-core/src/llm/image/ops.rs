@@ -116,8 +116,8 @@ impl Operation for GenerateImage {
         let (route, model) = (self.route.clone(), self.model.clone());
         let request = self.request(cx.with_rng(crate::Rng::next_u64) & crate::llm::MAX_SEED);
         let (router, named) = Router::for_call(cx, Self::NAME, route, model).await?;
-        let made =
-            router.images(cx, &named, request).await.map_err(|e: Error| e.for_operation(Self::NAME))?;
+        let made = Box::pin(router.images(cx, &named, request)).await;
+        let made = made.map_err(|e: Error| e.for_operation(Self::NAME))?;
         let who = (made.provider.as_str(), made.model.as_str());
         let cost = router.cost_of(who, made.origin, &made.usage, Prices::of_pictures);
         Ok(GeneratedImages {

@@ -66,7 +66,7 @@ impl Operation for ModerateTexts {
         let (router, named) = Router::for_call(cx, Self::NAME, self.route, self.model).await?;
         let request = ModerationRequest::texts(self.texts);
         let input = request.tokens();
-        let made = router.moderate(cx, &named, request).await;
+        let made = Box::pin(router.moderate(cx, &named, request)).await;
         let made = made.map_err(|error: Error| error.for_operation(Self::NAME))?;
         let usage = Usage { input_uncached: input, ..Usage::default() };
         let who = (made.provider.as_str(), made.model.as_str());

@@ -143,7 +143,8 @@ impl Router {
                     let row = router.table.row(&one.provider, name);
                     let worst = worst_tokens(&request, row.and_then(|row| row.max_output));
                     let call = async { kept(&cx, model.generate(request).await?, worst).await };
-                    let call = cx.hub().faulted(Called::Model(&one.provider), "llm.image", call);
+                    // Boxed: by value the call would stand on the stack once more in each layer.
+                    let call = Box::pin(cx.hub().faulted(Called::Model(&one.provider), "llm.image", call));
                     metered(&cx, (&one.provider, name), "image", worst, call).await
                 }
             })
@@ -178,11 +179,11 @@ impl Router {
                         };
                         let worst = Worst { input: batch.tokens(), ..Worst::default() };
                         let called = Called::Model(&one.provider);
-                        let call = cx.hub().faulted(called, "llm.moderate", async {
+                        let call = Box::pin(cx.hub().faulted(called, "llm.moderate", async {
                             let made = model.classify(&batch).await?;
                             let usage = Usage { input_uncached: batch.tokens(), ..Usage::default() };
                             Ok(Made { usage: Some(usage), model: Some(made.model.clone()), value: made })
-                        });
+                        }));
                         let made = metered(&cx, (&one.provider, name), "moderation", worst, call).await?;
                         match &mut all {
                             Some(all) => all.verdicts.extend(made.verdicts),
