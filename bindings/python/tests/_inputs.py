@@ -469,6 +469,19 @@ def bus_publish(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def bus_receive(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "for" in v:
+        given["for_"] = (None if (t1 := v["for"]) is None else c.message_to(t1))
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    if "reply_to" in v:
+        given["reply_to"] = v["reply_to"]
+    return given
+
+
 def bus_replay(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "from" in v:
@@ -477,6 +490,27 @@ def bus_replay(v: dict[str, Any]) -> dict[str, Any]:
         given["subscriber"] = v["subscriber"]
     if "to" in v:
         given["to"] = v["to"]
+    return given
+
+
+def bus_send(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "body" in v:
+        given["body"] = v["body"]
+    if "correlation" in v:
+        given["correlation"] = v["correlation"]
+    if "deadline_ms" in v:
+        given["deadline_ms"] = v["deadline_ms"]
+    if "for" in v:
+        given["for_"] = (None if (t1 := v["for"]) is None else c.message_to(t1))
+    if "in_reply_to" in v:
+        given["in_reply_to"] = v["in_reply_to"]
+    if "kind" in v:
+        given["kind"] = v["kind"]
+    if "schema" in v:
+        given["schema"] = v["schema"]
+    if "topic" in v:
+        given["topic"] = v["topic"]
     return given
 
 
@@ -1432,6 +1466,8 @@ def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:
         given["purpose"] = v["purpose"]
     if "query" in v:
         given["query"] = v["query"]
+    if "brand" in v:
+        given["brand"] = v["brand"]
     if "consents" in v:
         given["consents"] = v["consents"]
     if "conversation" in v:
@@ -1442,6 +1478,8 @@ def knowledge_context(v: dict[str, Any]) -> dict[str, Any]:
         given["k"] = v["k"]
     if "limits" in v:
         given["limits"] = (None if (t3 := v["limits"]) is None else [c.part_limits(t4) for t4 in t3])
+    if "person" in v:
+        given["person"] = v["person"]
     if "spaces" in v:
         given["spaces"] = v["spaces"]
     if "subjects" in v:
@@ -1782,6 +1820,27 @@ def orchestrator_cancel(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def orchestrator_debate(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "budget" in v:
+        given["budget"] = (None if (t1 := v["budget"]) is None else c.money(t1))
+    if "drafters" in v:
+        given["drafters"] = v["drafters"]
+    if "input" in v:
+        given["input"] = v["input"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    if "n" in v:
+        given["n"] = v["n"]
+    if "question" in v:
+        given["question"] = v["question"]
+    if "route" in v:
+        given["route"] = v["route"]
+    return given
+
+
 def orchestrator_plan(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "brief" in v:
@@ -1850,6 +1909,29 @@ def orchestrator_status(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "run" in v:
         given["run"] = v["run"]
+    return given
+
+
+def orchestrator_supervise(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "budget" in v:
+        given["budget"] = (None if (t1 := v["budget"]) is None else c.money(t1))
+    if "effect_max" in v:
+        given["effect_max"] = v["effect_max"]
+    if "goal" in v:
+        given["goal"] = v["goal"]
+    if "input" in v:
+        given["input"] = v["input"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "max_steps" in v:
+        given["max_steps"] = v["max_steps"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    if "route" in v:
+        given["route"] = v["route"]
+    if "team" in v:
+        given["team"] = v["team"]
     return given
 
 
@@ -2265,6 +2347,8 @@ def prompts_record(v: dict[str, Any]) -> dict[str, Any]:
         given["score"] = v["score"]
     if "unit" in v:
         given["unit"] = v["unit"]
+    if "version" in v:
+        given["version"] = v["version"]
     return given
 
 
@@ -2369,6 +2453,19 @@ def runs_cancel(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
         given["id"] = v["id"]
+    return given
+
+
+def runs_promote(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "names" in v:
+        given["names"] = v["names"]
+    if "set" in v:
+        given["set"] = v["set"]
+    if "tags" in v:
+        given["tags"] = v["tags"]
     return given
 
 
@@ -3123,8 +3220,12 @@ def workspaces_get(v: dict[str, Any]) -> dict[str, Any]:
 
 
 def workspaces_list(v: dict[str, Any]) -> dict[str, Any]:
-    assert not v
-    return {}
+    given: dict[str, Any] = {}
+    if "cursor" in v:
+        given["cursor"] = v["cursor"]
+    if "limit" in v:
+        given["limit"] = v["limit"]
+    return given
 
 
 def workspaces_restore(v: dict[str, Any]) -> dict[str, Any]:
@@ -3202,7 +3303,9 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "breakers.list": breakers_list,
     "breakers.reset": breakers_reset,
     "bus.publish": bus_publish,
+    "bus.receive": bus_receive,
     "bus.replay": bus_replay,
+    "bus.send": bus_send,
     "bus.subscribe": bus_subscribe,
     "campaign.approve": campaign_approve,
     "campaign.cancel": campaign_cancel,
@@ -3315,6 +3418,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "models.override": models_override,
     "models.shadow": models_shadow,
     "orchestrator.cancel": orchestrator_cancel,
+    "orchestrator.debate": orchestrator_debate,
     "orchestrator.plan": orchestrator_plan,
     "orchestrator.retry_node": orchestrator_retry_node,
     "orchestrator.route": orchestrator_route,
@@ -3322,6 +3426,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "orchestrator.simulate": orchestrator_simulate,
     "orchestrator.skip_node": orchestrator_skip_node,
     "orchestrator.status": orchestrator_status,
+    "orchestrator.supervise": orchestrator_supervise,
     "people.candidates.accept": people_candidates_accept,
     "people.candidates.list": people_candidates_list,
     "people.candidates.reject": people_candidates_reject,
@@ -3371,6 +3476,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "queues.stats": queues_stats,
     "roles.put": roles_put,
     "runs.cancel": runs_cancel,
+    "runs.promote": runs_promote,
     "runs.signal": runs_signal,
     "schedules.backfill": schedules_backfill,
     "schedules.create": schedules_create,

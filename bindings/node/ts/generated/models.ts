@@ -15,7 +15,7 @@ export type AgentCheck =
 export interface AgentCheckDegraded {
   /** Its name. */
   agent: string;
-  /** True when it failed three checks in a row: schedules start no run of it until it is well. */
+  /** True while nothing starts it: it failed three checks in a row, or its circuit breaker is open. */
   isUnavailable: boolean;
   status: 'degraded';
   /** The version in use. */
@@ -28,7 +28,7 @@ export interface AgentCheckDegraded {
 export interface AgentCheckHealthy {
   /** Its name. */
   agent: string;
-  /** True when it failed three checks in a row: schedules start no run of it until it is well. */
+  /** True while nothing starts it: it failed three checks in a row, or its circuit breaker is open. */
   isUnavailable: boolean;
   status: 'healthy';
   /** The version in use. */
@@ -39,7 +39,7 @@ export interface AgentCheckHealthy {
 export interface AgentCheckUnhealthy {
   /** Its name. */
   agent: string;
-  /** True when it failed three checks in a row: schedules start no run of it until it is well. */
+  /** True while nothing starts it: it failed three checks in a row, or its circuit breaker is open. */
   isUnavailable: boolean;
   status: 'unhealthy';
   /** The version in use. */
@@ -50,12 +50,23 @@ export interface AgentCheckUnhealthy {
 
 /** One version of an agent in a list. */
 export interface AgentLine {
+  /** Where its circuit breaker stands. */
+  breaker: BreakerState;
+  /** The agent that stands in while it is away. */
+  fallback: string | null;
+  /** What its last check found: `healthy`, `degraded` or `unhealthy`. Absent before the first. */
+  health: string | null;
   /** What it can be asked for. */
   intents: IntentLine[];
   /** True for the one that came with this release. */
   isBuiltin: boolean;
   /** True for the version that new runs take. */
   isCurrent: boolean;
+  /**
+   * True while nothing starts it: it failed its checks three times in a row, or its circuit breaker is
+   * open.
+   */
+  isUnavailable: boolean;
   /** Its name. */
   name: string;
   /** What it is for. */
@@ -66,6 +77,38 @@ export interface AgentLine {
   title: string;
   /** The version. */
   version: string;
+}
+
+/** A message between agents. */
+export interface AgentMessage {
+  /** When it was sent. */
+  at: Date;
+  /** What it says. Null for readers whom it is not for and who may not see personal data. */
+  body: unknown;
+  /** Joins a request with all that follows from it. */
+  correlation: string;
+  /** Until when an answer is due; of requests. */
+  deadline: Date | null;
+  /** Messages before it that it follows from, up to 8. */
+  depth: number;
+  /** What became of a request that nobody answered in time. */
+  failure: AgentsFailure | null;
+  /** Whom it is for. */
+  for: MessageTo;
+  /** Who sent it. */
+  from: MessageFrom;
+  /** Its id. */
+  id: string;
+  /** The message that it answers or contradicts. */
+  inReplyTo: string | null;
+  /** What it is. */
+  kind: MessageKind;
+  /** JSON Schema of the body; null: anything. */
+  schema: unknown;
+  /** The run that has taken it with `bus.receive`. */
+  takenBy: string | null;
+  /** What it is about: 1 to 80 of `a-z 0-9 _ - .` */
+  topic: string;
 }
 
 /** Figures of one intent of one version of an agent on one day. */
@@ -168,6 +211,11 @@ export interface AgentRun {
   personId: string | null;
   /** Who it acts for. */
   principal: string;
+  /**
+   * The rights it began with: those of the principal that its program may use. With these it is taken
+   * up when its process is gone.
+   */
+  rights: string[];
   /** Answers to waits that the run has not taken yet, by name of the wait. */
   signals: Record<string, unknown>;
   /** The description of the agent, for a program that is made from one. */
@@ -243,6 +291,12 @@ export interface AgentSpec {
   budget: Money | null;
   /** Words that say what it can do. */
   capabilities: string[];
+  /**
+   * The agent that stands in while this one is away: its intent of the same name is run instead, when
+   * the input fits it and it does no more to the world. One step: who stands in has nobody stand in
+   * for it.
+   */
+  fallback: string | null;
   /** Checks of the texts it writes; none: they are not looked at here. */
   guardrails: Guardrails | null;
   /** Intents of other agents that the model may have done, as `agent.intent`. */
@@ -272,7 +326,13 @@ export interface AgentSpec {
   /** Who answers for it. */
   owner: string;
   /** The rights it may use of those the caller has. */
-  permissions: Permission[];
+  permissions: string[];
+  /**
+   * A prompt of the registry in the place of `instructions`: `name`, `name@label` or `name@3`. A run
+   * takes the version that is meant when it begins, and counts for that version when it ends; a test
+   * that runs on the label chooses by the person of the run, else by the run.
+   */
+  prompt: string | null;
   /** What it is for, in a sentence. */
   purpose: string;
   /** How much of it may be used. */
@@ -297,6 +357,12 @@ export interface AgentSpecInput {
   budget?: Money | null | undefined;
   /** Words that say what it can do. Default: `[]`. */
   capabilities?: string[] | undefined;
+  /**
+   * The agent that stands in while this one is away: its intent of the same name is run instead, when
+   * the input fits it and it does no more to the world. One step: who stands in has nobody stand in
+   * for it.
+   */
+  fallback?: string | null | undefined;
   /** Checks of the texts it writes; none: they are not looked at here. */
   guardrails?: GuardrailsInput | null | undefined;
   /** Intents of other agents that the model may have done, as `agent.intent`. Default: `[]`. */
@@ -326,7 +392,13 @@ export interface AgentSpecInput {
   /** Who answers for it. Default: `""`. */
   owner?: string | undefined;
   /** The rights it may use of those the caller has. Default: `[]`. */
-  permissions?: Permission[] | undefined;
+  permissions?: string[] | undefined;
+  /**
+   * A prompt of the registry in the place of `instructions`: `name`, `name@label` or `name@3`. A run
+   * takes the version that is meant when it begins, and counts for that version when it ends; a test
+   * that runs on the label chooses by the person of the run, else by the run.
+   */
+  prompt?: string | null | undefined;
   /** What it is for, in a sentence. Default: `""`. */
   purpose?: string | undefined;
   /** How much of it may be used. */
@@ -480,7 +552,7 @@ export interface Allowed {
   /** True when the call would pass rights, tenant and policies. */
   allowed: boolean;
   /** The rights that are missing. */
-  missing: Permission[];
+  missing: string[];
   /** The policies that decided, `name@version`. */
   policies: string[];
   /** What policies say. */
@@ -595,6 +667,8 @@ export interface ApprovalsApproval {
   stickyRule: string | null;
   /** Why a person is asked. */
   summary: string;
+  /** What of the input came from outside, and what else from outside the run had read before it asked. */
+  taintedSpans: TaintedSpan[];
   /** When the call was made that the yes was for. */
   usedAt: Date | null;
 }
@@ -1267,7 +1341,7 @@ export interface Caller {
   /** How many calls are admitted now; absent when nothing is counted. */
   callsLeft: number | null;
   /** What it may do. */
-  permissions: Permission[];
+  permissions: string[];
   /** The principal. */
   principal: Principal;
   /** Its roles. */
@@ -2195,6 +2269,8 @@ export interface ConversationSummary {
   origin: AgentsOrigin;
   /** The person the conversation is with. */
   person: string | null;
+  /** The persons that the messages it stands for are about. */
+  persons: string[];
   /**
    * How far it can be trusted: as far as the least trusted of its messages, and no further than a
    * model.
@@ -2307,7 +2383,7 @@ export interface CustomRole {
   /** Name. */
   name: string;
   /** What it holds. */
-  permissions: Permission[];
+  permissions: string[];
 }
 
 /** What a rotation of the data key did. */
@@ -4240,7 +4316,7 @@ export interface KeyView {
   /** The principal that made it. */
   owner: string;
   /** What it may do. */
-  permissions: Permission[];
+  permissions: string[];
   /** The first characters of the secret. */
   prefix: string;
   /** A rate of its own. */
@@ -4787,7 +4863,7 @@ export type MemoryState =
 export interface MemorySubject {
   /** Its id or name, 1 to 200 characters. */
   id: string;
-  /** Brand, agent or user. */
+  /** Brand, agent, user or person. */
   kind: SubjectKind;
 }
 
@@ -4887,6 +4963,8 @@ export interface Message {
   mergedFrom: string | null;
   /** What it holds. */
   parts: MessagePart[];
+  /** The person its conversation is with. */
+  person: string | null;
   /** When each user read it. */
   readAt: Record<string, Date>;
   /** The message it answers. */
@@ -4901,6 +4979,16 @@ export interface Message {
   threadId: string | null;
 }
 
+/** Who sent a message. */
+export interface MessageFrom {
+  /** The agent, when one sent it. */
+  agent: string | null;
+  /** The principal in short: `agent:campaign`, `user:ada`. */
+  by: string;
+  /** Its run. */
+  run: string | null;
+}
+
 /** One message that was found. */
 export interface MessageHit {
   /** The message. Quoted material, never an instruction. */
@@ -4910,6 +4998,20 @@ export interface MessageHit {
   /** Title of its conversation. */
   title: string;
 }
+
+/**
+ * What a message is.
+ *
+ * - `request`: An answer is wanted by its deadline.
+ * - `reply`: The answer to a request; each has one.
+ * - `inform`: News.
+ * - `objection`: A contradiction to another message, which is kept beside it.
+ */
+export type MessageKind =
+  | 'request'
+  | 'reply'
+  | 'inform'
+  | 'objection';
 
 /**
  * One part of a message.
@@ -4952,8 +5054,41 @@ export type MessageRole =
   | 'assistant'
   | 'tool';
 
+/**
+ * Whom a message is for.
+ *
+ * One of these; `to` tells which.
+ */
+export type MessageTo =
+  | MessageToAgent
+  | MessageToRun
+  | MessageToTopic;
+
+/** The run of an agent that takes it first. */
+export interface MessageToAgent {
+  /** The agent. */
+  name: string;
+  to: 'agent';
+}
+
+/** One run. */
+export interface MessageToRun {
+  /** The run. */
+  id: string;
+  to: 'run';
+}
+
+/** Whoever reads the topic. */
+export interface MessageToTopic {
+  /** The topic: 1 to 80 of `a-z 0-9 _ - .` */
+  name: string;
+  to: 'topic';
+}
+
 /** The answer of `store.migrate`. */
 export interface Migrated {
+  /** Numbers of the migrations that this call applied, in order; none in a dry run. */
+  applied: number[];
   /** Version that this build works with. */
   buildVersion: number;
   /** Numbers of the migrations that are still to come. */
@@ -4992,7 +5127,7 @@ export interface MigrationPlan {
    * free.
    */
   cost: ModelCost | null;
-  /** Documents to embed. */
+  /** Documents to embed, old versions among them. */
   documents: number;
   /** The job that does it; absent in a dry run and when there is nothing to do. */
   job: string | null;
@@ -5504,7 +5639,7 @@ export interface OperationLine {
   /** Dotted name. */
   name: string;
   /** Rights it needs. */
-  needs: Permission[];
+  needs: string[];
   /** `stable` or `preview`. */
   stability: string;
   /** The operation that takes it back. */
@@ -5689,64 +5824,6 @@ export type PeopleOrder =
   | 'created_at'
   | 'last_seen_at';
 
-/**
- * A right that an operation needs. The words are stable and the same in every language.
- *
- * - `read:content`: Read campaigns, content, knowledge, sends.
- * - `write:content`: Write campaigns, content, knowledge.
- * - `delete:content`: Delete content.
- * - `manage:team`: Manage members, roles and keys.
- * - `manage:billing`: Manage wallets and billing.
- * - `manage:organization`: Manage workspaces and their settings.
- * - `execute:agents`: Run agents and models.
- * - `read:people`: Read people; contact values are masked without `read:pii`.
- * - `read:pii`: See contact values unmasked.
- * - `write:people`: Write people.
- * - `delete:people`: Erase people.
- * - `export:people`: Export people.
- * - `write:consent`: Write the consent ledger and suppression.
- * - `send:messages`: Send to the outside, through the gate.
- * - `approve:content`: Approve content.
- * - `write:brand`: Write brands and their voice.
- * - `read:analytics`: Read analytics, runs and jobs.
- * - `manage:connections`: Manage connections to services.
- * - `manage:budget`: Manage budgets.
- * - `spend:budget`: Spend budgets.
- * - `approve:effects`: Approve effects of agents.
- * - `manage:secrets`: Manage secrets.
- * - `manage:policies`: Manage policies and limits.
- * - `manage:jobs`: Manage jobs and queues.
- * - `read:audit`: Read the audit log.
- * - `own:organization`: Close, transfer or restore a workspace.
- */
-export type Permission =
-  | 'read:content'
-  | 'write:content'
-  | 'delete:content'
-  | 'manage:team'
-  | 'manage:billing'
-  | 'manage:organization'
-  | 'execute:agents'
-  | 'read:people'
-  | 'read:pii'
-  | 'write:people'
-  | 'delete:people'
-  | 'export:people'
-  | 'write:consent'
-  | 'send:messages'
-  | 'approve:content'
-  | 'write:brand'
-  | 'read:analytics'
-  | 'manage:connections'
-  | 'manage:budget'
-  | 'spend:budget'
-  | 'approve:effects'
-  | 'manage:secrets'
-  | 'manage:policies'
-  | 'manage:jobs'
-  | 'read:audit'
-  | 'own:organization';
-
 /** One word. */
 export interface PermissionLine {
   /** What it lets a principal do. */
@@ -5756,7 +5833,7 @@ export interface PermissionLine {
   /** Built-in roles that hold it. */
   roles: DatasetsRole[];
   /** The word. */
-  word: Permission;
+  word: string;
 }
 
 /**
@@ -6081,7 +6158,7 @@ export interface PoliciesRule {
   fault: string | null;
   /** True when it counted. */
   fired: boolean;
-  /** Which. */
+  /** Which. Shared with the set, as are the effect and the reason: a call is judged by many. */
   policy: PolicyRef;
   /** Why, in its author's words. */
   reason: string;
@@ -6824,7 +6901,7 @@ export interface QueueView {
   /** Its name. */
   name: string;
   /** The right that enqueueing needs. */
-  needs: Permission;
+  needs: string;
   /** True while nothing is taken from it in this workspace. */
   paused: boolean;
   /** Milliseconds for one try. */
@@ -6983,6 +7060,14 @@ export interface ReasonLine {
   meaning: string;
   /** The rule, such as `G05.consent`. */
   rule: string;
+}
+
+/** Messages that were read. */
+export interface ReceivedMessages {
+  /** The messages. */
+  items: AgentMessage[];
+  /** Where the next page begins; absent on the last one. */
+  next: string | null;
 }
 
 /** What was recorded. */
@@ -7191,6 +7276,8 @@ export interface Routed {
   alternatives: RouteChoice[];
   /** How sure that is, 0 to 1; 1 when it was named. */
   confidence: number;
+  /** The agent that is meant, when it is away and `agent` stands in for it. */
+  insteadOf: string | null;
   /** The intent. */
   intent: string;
 }
@@ -7400,7 +7487,7 @@ export interface Schedule {
   /** Further tries of a failed firing. */
   retries: number;
   /** The rights that they had: its work has these at most. */
-  rights: Permission[];
+  rights: string[];
   /** Not before this instant. */
   startsAt: Date | null;
   /** What it starts. */
@@ -7449,6 +7536,13 @@ export interface SchedulePage {
 export interface SearchFilters {
   /** Only what a holder of this role may read, such as when the answer is for somebody else. */
   acl?: DatasetsRole | null | undefined;
+  /**
+   * Slug of a brand: documents with tags of other brands (`brand:SLUG`) and none of this one are left
+   * out.
+   */
+  brand?: string | null | undefined;
+  /** The consent bases that hold: documents with another basis are left out. */
+  consents?: string[] | null | undefined;
   /** Ids or names of datasets; one of them. Default: `[]`. */
   datasets?: string[] | undefined;
   /** Ids of documents; one of them. Default: `[]`. */
@@ -7709,6 +7803,18 @@ export interface SenderProfile {
   replyTo: string | null;
   /** Where recipients leave the list: an https link; the recipient's token is put behind it. */
   unsubscribeUrl: string | null;
+}
+
+/** A message that was sent. */
+export interface SentMessage {
+  /** Joins it with what follows. */
+  correlation: string;
+  /** Until when the answer to a request is due. */
+  deadline: Date | null;
+  /** Messages before it that it follows from. */
+  depth: number;
+  /** Its id; the answer to a request wakes the signal `message/<id>`. */
+  id: string;
 }
 
 /** A sum of money that models cost a session. */
@@ -8173,11 +8279,14 @@ export interface SubjectHealth {
  * - `brand`: A brand.
  * - `agent`: An agent.
  * - `user`: A user of the workspace. Needs a consent basis.
+ * - `person`: A person. Needs a consent basis, the rights on people beside those on content, and
+ *   the person's consent to be remembered: when it is kept and when it is read.
  */
 export type SubjectKind =
   | 'brand'
   | 'agent'
-  | 'user';
+  | 'user'
+  | 'person';
 
 /** A text that reads the same and travels in the cheaper alphabet. Never applied by itself. */
 export interface Suggestion {
@@ -8319,6 +8428,23 @@ export type Taint =
   | 'retrieved'
   | 'web'
   | 'third_party_tool';
+
+/** Words that came from outside. */
+export interface TaintedSpan {
+  /**
+   * Where they stand in the input, such as `to[0].address`. Empty: nothing of them stands in the input
+   * word by word, but the run had read them before it asked.
+   */
+  path: string;
+  /** The run that had read them. */
+  run: string;
+  /** The document, page or tool. */
+  source: string | null;
+  /** Where they came from. */
+  taint: Taint;
+  /** The words, up to 500 characters. Hidden without `read:pii`. */
+  text: string | null;
+}
 
 /**
  * What a schedule starts.
@@ -8570,7 +8696,7 @@ export interface ToolInfo {
   /** `[a-z0-9_.]`, 1 to 64 characters. */
   name: string;
   /** Rights a caller needs, all of them. */
-  needs: Permission[];
+  needs: string[];
   /** JSON Schema of its answer; `true` for any. */
   outputSchema: unknown;
   /**
@@ -9509,6 +9635,14 @@ export interface WorkspaceLine {
   status: WorkspaceStatus;
 }
 
+/** A page of a list. */
+export interface WorkspaceLinePage {
+  /** The items in the stated order. */
+  items: WorkspaceLine[];
+  /** Where the next page starts; absent on the last one. Opaque, bound to this list. */
+  next: string | null;
+}
+
 /**
  * State of a workspace.
  *
@@ -9728,8 +9862,11 @@ export interface AiModerateInput {
 export interface ApiKeysCreateInput {
   /** Name, 1..100 characters. */
   name: string;
-  /** What it may do; nothing beyond the caller's own rights. `own:organization` makes a root key. */
-  permissions: Permission[];
+  /**
+   * What it may do; nothing beyond the caller's own rights, and of words under `app:` those the host
+   * declared. `own:organization` makes a root key.
+   */
+  permissions: string[];
   /** Until when it is valid; left out: until it is revoked. */
   expiresAt?: Date | null | undefined;
   /** A rate of its own, in place of the profile's. */
@@ -9952,6 +10089,21 @@ export interface BusPublishInput {
   subjectKind?: string | null | undefined;
 }
 
+/** Input of `bus.receive`. */
+export interface BusReceiveInput {
+  /** `next` of the page before; for messages that are not taken. */
+  cursor?: string | null | undefined;
+  /**
+   * Messages of this topic, or for this run or agent, without taking them. Default: those for the run
+   * that calls.
+   */
+  for?: MessageTo | null | undefined;
+  /** Most messages, 1..=100. Default 20. */
+  limit?: number | null | undefined;
+  /** Only the answer to this request; none is there yet while the list is empty. */
+  replyTo?: string | null | undefined;
+}
+
 /** Input of `bus.replay`. */
 export interface BusReplayInput {
   /** First commit. */
@@ -9960,6 +10112,29 @@ export interface BusReplayInput {
   subscriber: string;
   /** Last commit. */
   to: number;
+}
+
+/** Input of `bus.send`. */
+export interface BusSendInput {
+  /** What it says, up to 64 KiB of JSON. */
+  body?: unknown | undefined;
+  /** Joins it with other messages, 1 to 100 bytes. Default: that of the message before, else a new one. */
+  correlation?: string | null | undefined;
+  /** Time for the answer to a request, in milliseconds, up to 72 hours. Default: ten minutes. */
+  deadlineMs?: number | null | undefined;
+  /** Whom it is for. May be left out for a reply or an objection: whoever sent the message before. */
+  for?: MessageTo | null | undefined;
+  /** The message that it answers or contradicts. */
+  inReplyTo?: string | null | undefined;
+  /** What it is. Default: `inform`. */
+  kind?: MessageKind | undefined;
+  /** JSON Schema that the body has to fit. Null: any. */
+  schema?: unknown | undefined;
+  /**
+   * What it is about: 1 to 80 of `a-z 0-9 _ - .` Default for a reply or an objection: the topic of the
+   * message before.
+   */
+  topic?: string | null | undefined;
 }
 
 /** Input of `bus.subscribe`. */
@@ -10788,12 +10963,9 @@ export interface JobsListInput {
   limit?: number | null | undefined;
   /** Only children of this job. */
   parent?: string | null | undefined;
-  /** Only of this queue; needs a state. */
+  /** Only of this queue. */
   queue?: string | null | undefined;
-  /**
-   * Only in this state; needs a queue. `waiting` and `delayed` both list what is queued, in the order
-   * it is taken.
-   */
+  /** Only in this state. `waiting` and `delayed` both list what is queued. */
   state?: JobState | null | undefined;
 }
 
@@ -10866,7 +11038,16 @@ export interface KnowledgeContextInput {
   purpose: string;
   /** What to look for in knowledge and memory. */
   query: string;
-  /** The consent bases that hold now. When given, memories and passages with another basis are dropped. */
+  /**
+   * Slug of the brand that speaks. What is remembered about it is taken, documents of other brands
+   * (tag `brand:SLUG`) are not, and consent to other brands does not count.
+   */
+  brand?: string | null | undefined;
+  /**
+   * The consent bases that hold now. When given, memories and passages with another basis are dropped.
+   * With a `person` those that the consent ledger knows are taken from there, and a basis that nobody
+   * names does not hold.
+   */
   consents?: string[] | null | undefined;
   /**
    * The conversation to take the newest messages of. When they fill three quarters of what their part
@@ -10879,9 +11060,15 @@ export interface KnowledgeContextInput {
   k?: number | null | undefined;
   /** Limits of the parts, each part at most once. Default: `[]`. */
   limits?: PartLimits[] | undefined;
+  /**
+   * The person it is about or for. What is remembered about the person is taken, as far as the person
+   * agreed; all else that rests on a consent is taken as far as that of the person holds. Needs
+   * `read:people`.
+   */
+  person?: string | null | undefined;
   /** Ids or names of the spaces to look in; empty: all. Default: `[]`. */
   spaces?: string[] | undefined;
-  /** Whose memories to take. Default: `[]`. */
+  /** Whose memories to take, beside those of `person` and `brand`. Default: `[]`. */
   subjects?: MemorySubject[] | undefined;
   /** Only the thread of it that this message began. */
   thread?: string | null | undefined;
@@ -11093,7 +11280,7 @@ export interface MemoryAddInput {
   text: string;
   /** How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5. */
   confidence?: number | null | undefined;
-  /** The consent or contract that allows to keep it. Needed about a user. */
+  /** The consent or contract that allows to keep it. Needed about a user or a person. */
   consentBasis?: string | null | undefined;
   /** When it may no longer be used. Default: never. */
   expiresAt?: Date | null | undefined;
@@ -11120,7 +11307,7 @@ export interface MemoryAsOfInput {
   at: Date;
   /** Who or what it is about. */
   subject: MemorySubject;
-  /** The consent bases that hold now. When given, items with another basis are left out. */
+  /** The consent bases that hold now, as in `memory.search`. */
   consents?: string[] | null | undefined;
   /** What it is to be used for: items that name other purposes are left out. */
   purpose?: string | null | undefined;
@@ -11154,7 +11341,11 @@ export interface MemoryRetractInput {
 export interface MemorySearchInput {
   /** Who or what it is about. */
   subject: MemorySubject;
-  /** The consent bases that hold now. When given, items with another basis are left out. */
+  /**
+   * The consent bases that hold now. When given, items with another basis are left out. Of a person,
+   * those that the consent ledger knows are taken from there, and items with a basis that does not
+   * hold are always left out.
+   */
   consents?: string[] | null | undefined;
   /** Most hits, 1 to 100. Default: 10. */
   k?: number | null | undefined;
@@ -11210,6 +11401,29 @@ export interface ModelsShadowInput {
 export interface OrchestratorCancelInput {
   /** The run of the plan. */
   run: string;
+}
+
+/** Input of `orchestrator.debate`. */
+export interface OrchestratorDebateInput {
+  /** Most money for models of the whole. */
+  budget?: Money | null | undefined;
+  /**
+   * Who drafts, as `agent.intent`, 1 to 8; they take turns until there are enough drafts. Default:
+   * `[]`.
+   */
+  drafters?: string[] | undefined;
+  /** The input of those intents, an object. Default: `{}`. */
+  input?: Record<string, unknown> | undefined;
+  /** The same key is the same run, 1 to 255 bytes. */
+  key?: string | null | undefined;
+  /** Whether to wait for it. Default: `sync`. */
+  mode?: ExecuteMode | undefined;
+  /** How many drafts, 2 to 8. Default 3. */
+  n?: number | null | undefined;
+  /** What the drafts are to answer, 1 to 4 000 characters. Default: `""`. */
+  question?: string | undefined;
+  /** The route that chooses the model of critic and judge. Default: that of the hub. */
+  route?: string | null | undefined;
 }
 
 /** Input of `orchestrator.plan`. */
@@ -11274,6 +11488,28 @@ export interface OrchestratorSkipNodeInput {
 export interface OrchestratorStatusInput {
   /** The run of the plan. */
   run: string;
+}
+
+/** Input of `orchestrator.supervise`. */
+export interface OrchestratorSuperviseInput {
+  /** Most money for models of the whole. */
+  budget?: Money | null | undefined;
+  /** The most that one of the team may do to the world. Default: `idempotent`. */
+  effectMax?: EffectClass | null | undefined;
+  /** What is to be reached, 1 to 4 000 characters. Default: `""`. */
+  goal?: string | undefined;
+  /** What is known, an object; its fields fill inputs of the same name. Default: `{}`. */
+  input?: Record<string, unknown> | undefined;
+  /** The same key is the same run, 1 to 255 bytes. */
+  key?: string | null | undefined;
+  /** Most errands, 1 to 50. Default 10. */
+  maxSteps?: number | null | undefined;
+  /** Whether to wait for it. Default: `sync`. */
+  mode?: ExecuteMode | undefined;
+  /** The route that chooses the supervisor's model. Default: that of the hub. */
+  route?: string | null | undefined;
+  /** Whom the supervisor may ask, as `agent.intent`, 1 to 20. Default: `[]`. */
+  team?: string[] | undefined;
 }
 
 /** Input of `people.candidates.accept`. */
@@ -11670,6 +11906,11 @@ export interface PromptsRecordInput {
   score?: number | null | undefined;
   /** Who or what it was for. */
   unit?: string | null | undefined;
+  /**
+   * The version that was used, when the label may have moved since. Default: what the reference means
+   * now, and for a unit of a running test its variant.
+   */
+  version?: number | null | undefined;
 }
 
 /** Input of `prompts.render`. */
@@ -11753,14 +11994,29 @@ export interface QueuesStatsInput {
 export interface RolesPutInput {
   /** Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in role. */
   name: string;
-  /** What it holds: words such as `read:content`, none beyond the caller's own rights. */
-  permissions: Permission[];
+  /**
+   * What it holds: words such as `read:content`, or those the host declared under `app:`, none beyond
+   * the caller's own rights.
+   */
+  permissions: string[];
 }
 
 /** Input of `runs.cancel`. */
 export interface RunsCancelInput {
   /** Id of the run. */
   id: string;
+}
+
+/** Input of `runs.promote`. */
+export interface RunsPromoteInput {
+  /** The run. Default: `""`. */
+  id?: string | undefined;
+  /** Further names of people that are to be replaced by fakes, at most 200. Default: `[]`. */
+  names?: string[] | undefined;
+  /** The set it is added to; a new one is made for the run's agent. Default: `""`. */
+  set?: string | undefined;
+  /** Words to choose the case by. Default: `[]`. */
+  tags?: string[] | undefined;
 }
 
 /** Input of `runs.signal`. */
@@ -11990,7 +12246,7 @@ export interface SessionsListInput {
   limit?: number | null | undefined;
   /** Only of this schedule, by instant. */
   schedule?: string | null | undefined;
-  /** Only in this state; needs a schedule. */
+  /** Only in this state. */
   state?: SessionState | null | undefined;
 }
 
@@ -12461,7 +12717,12 @@ export interface WorkspacesCreateInput {
 export type WorkspacesGetInput = Record<string, never>;
 
 /** Input of `workspaces.list`. */
-export type WorkspacesListInput = Record<string, never>;
+export interface WorkspacesListInput {
+  /** `next` of the page before. */
+  cursor?: string | null | undefined;
+  /** Most workspaces of the page, 1..500. Default 50. */
+  limit?: number | null | undefined;
+}
 
 /** Input of `workspaces.restore`. */
 export type WorkspacesRestoreInput = Record<string, never>;

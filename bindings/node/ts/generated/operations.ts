@@ -64,7 +64,9 @@ import type {
   BreakersResetInput,
   BuiltContext,
   BusPublishInput,
+  BusReceiveInput,
   BusReplayInput,
+  BusSendInput,
   BusSubscribeInput,
   CallEnd,
   Caller,
@@ -264,6 +266,7 @@ import type {
   OperationDetails,
   OperationLine,
   OrchestratorCancelInput,
+  OrchestratorDebateInput,
   OrchestratorPlanInput,
   OrchestratorRetryNodeInput,
   OrchestratorRouteInput,
@@ -271,6 +274,7 @@ import type {
   OrchestratorSimulateInput,
   OrchestratorSkipNodeInput,
   OrchestratorStatusInput,
+  OrchestratorSuperviseInput,
   PeopleCandidatesAcceptInput,
   PeopleCandidatesListInput,
   PeopleCandidatesRejectInput,
@@ -337,6 +341,7 @@ import type {
   QueuesResumeInput,
   QueuesStatsInput,
   QuotaState,
+  ReceivedMessages,
   Recorded,
   Rendered,
   Repaired,
@@ -350,6 +355,7 @@ import type {
   RowFaultPage,
   RunDetails,
   RunsCancelInput,
+  RunsPromoteInput,
   RunsSignalInput,
   Schedule,
   SchedulePage,
@@ -381,6 +387,7 @@ import type {
   SendsResolveUnknownInput,
   SendsStatusInput,
   SendsTotalsInput,
+  SentMessage,
   SessionsCancelInput,
   SessionsGetInput,
   SessionsListInput,
@@ -464,7 +471,7 @@ import type {
   VoiceView,
   Worked,
   Workspace,
-  WorkspaceLine,
+  WorkspaceLinePage,
   WorkspacesCloseInput,
   WorkspacesCreateInput,
   WorkspacesGetInput,
@@ -521,12 +528,15 @@ export class AgentsOperations {
    * bare intent will do when one agent has it.
    *
    * The input is checked against the schema of the intent first; what does not fit makes no run. The
-   * agent acts with the rights that both it and the caller have. A run that waits for a person goes on
-   * by itself once workers run. A failure of the run is no error: it stands in the answer.
+   * agent acts with the rights that both it and the caller have. At most eight runs of a workspace
+   * work at a time, others wait. What fails before it has changed anything is tried three times. While
+   * an agent is away, by its checks or because its runs failed three times in a row, the agent it
+   * names in `fallback` stands in; the answer says which agent it was. A run that waits for a person
+   * goes on by itself once workers run. A failure of the run is no error: it stands in the answer.
    *
    * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`, `unknown_intent`,
-   * `ambiguous_intent`, `agent_disabled`, `agent_quota`, `idempotency_mismatch`, `too_deep`,
-   * `loop_detected`.
+   * `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`, `breaker_open`,
+   * `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
    */
   execute(input: AgentsExecuteInput = {}, options?: CallOptions): Promise<Executed> {
     return this.#core.call('agents.execute', input, 'AgentsExecuteInput', 'Executed', options);
@@ -560,8 +570,8 @@ export class AgentsOperations {
   }
 
   /**
-   * Lists the agents of the workspace by name: the version in use of each, with what it can be asked
-   * for.
+   * Lists the agents of the workspace by name: the version in use of each, how it is, and what it can
+   * be asked for.
    *
    * Effect: read.
    */
@@ -589,7 +599,8 @@ export class AgentsOperations {
 
   /**
    * Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
-   * built-in one. A draft may be put again; a version that was activated never changes.
+   * built-in one. A draft may be put again; a version that was activated never changes. A prompt of
+   * the registry that it names must be there.
    *
    * Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
    */
@@ -944,6 +955,20 @@ export class BusOperations {
   }
 
   /**
+   * Reads messages, oldest first: the answer to a request, those of a topic, or what is there for the
+   * run that calls and for its agent, which is taken by that: each message for an agent goes to one
+   * run.
+   *
+   * A request that nobody answered by its deadline is an error of kind `timeout`, code
+   * `reply_timeout`. Who is not meant by a message sees what it says only with `read:pii`.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `reply_timeout`, `not_addressable`.
+   */
+  receive(input: BusReceiveInput = {}, options?: CallOptions): Promise<ReceivedMessages> {
+    return this.#core.call('bus.receive', input, 'BusReceiveInput', 'ReceivedMessages', options);
+  }
+
+  /**
    * Gives a subscriber the events of a range of commits again, beside its cursor, which stays where it
    * is.
    *
@@ -951,6 +976,23 @@ export class BusOperations {
    */
   replay(input: BusReplayInput, options?: CallOptions): Promise<Replayed> {
     return this.#core.call('bus.replay', input, 'BusReplayInput', 'Replayed', options);
+  }
+
+  /**
+   * Sends a message to an agent, to a run or to a topic: a request, its reply, news, or an objection.
+   * It is written in this commit with the event `agent.message.sent`, and stands in the logs of both
+   * runs.
+   *
+   * People write to every run and agent. The run of an agent writes to the runs of its own work, to
+   * agents that its description hands work to, to topics, and to whom it answers. Messages that follow
+   * from each other go eight deep. A request that nobody answers by its deadline fails with
+   * `reply_timeout`: the run that waits for it is told so.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`, `agent_disabled`,
+   * `not_addressable`, `run_finished`, `too_deep`, `reply_late`, `already_answered`.
+   */
+  send(input: BusSendInput = {}, options?: CallOptions): Promise<SentMessage> {
+    return this.#core.call('bus.send', input, 'BusSendInput', 'SentMessage', options);
   }
 
   /**
@@ -1826,8 +1868,11 @@ export class JobsOperations {
   }
 
   /**
-   * Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order they
-   * were made.
+   * Lists the jobs that everything given holds for: of a queue, in a state, of a flow, the children of
+   * a job. They come in the order they were made; those of a queue that wait in the order they are
+   * taken, so that one which is moved between two pages may come twice or not at all; those that ended
+   * by when they did. Without a flow, a parent, or a queue and a state together, every job of the
+   * workspace is read to fill a page.
    *
    * Needs `read:analytics`. Effect: read.
    */
@@ -2142,7 +2187,7 @@ export class MemoryOperations {
   }
 
   /**
-   * Remembers something about a brand, an agent or a user.
+   * Remembers something about a brand, an agent, a user or a person.
    *
    * What a first party says holds at once; all else waits in quarantine until an event with another
    * id, or a first party, says the same. What is there already is reinforced, not kept twice. A slot
@@ -2198,7 +2243,7 @@ export class MemoryOperations {
    * Searches what is remembered about a subject.
    *
    * Only what holds now is given: not what waits in quarantine, was taken back, closed or has expired,
-   * nor what may not be used for the purpose.
+   * nor what may not be used for the purpose. Nothing of a person that did not agree to be remembered.
    *
    * Needs `read:content`. Effect: read.
    */
@@ -2277,6 +2322,23 @@ export class OrchestratorOperations {
   }
 
   /**
+   * Has several drafts made for a question, a critic look at each, and a judge choose one. What was
+   * not chosen is kept, whole, with what speaks for and against it.
+   *
+   * Models criticise and judge; offline, or when they fail, rules do: figures that the input does not
+   * have, gaps, orders to a reader and copies count against a draft, and of equal ones that wins which
+   * shares most with the others. The output says who did what (`critic` and `judge`: `model` or
+   * `rules`), and has `output` of the winner as it was, `drafts`, `dissent` and `is_unanimous`.
+   * Drafters do no more than change records here.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`, `too_deep`,
+   * `loop_detected`.
+   */
+  debate(input: OrchestratorDebateInput = {}, options?: CallOptions): Promise<Executed> {
+    return this.#core.call('orchestrator.debate', input, 'OrchestratorDebateInput', 'Executed', options);
+  }
+
+  /**
    * Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and checks it.
    * Nothing runs.
    *
@@ -2301,8 +2363,8 @@ export class OrchestratorOperations {
    * Finds the agent and the intent for words of a person, or for the name of an intent.
    *
    * Words are compared with what each intent says it does and with its examples, rarer words counting
-   * more; no model is asked. What is told of confidence is the share of the request's known words that
-   * the intent knows.
+   * more; no model is asked. For an agent that is away the one it names to stand in is given. What is
+   * told of confidence is the share of the request's known words that the intent knows.
    *
    * Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
    * `ambiguous_intent`.
@@ -2352,6 +2414,23 @@ export class OrchestratorOperations {
    */
   status(input: OrchestratorStatusInput, options?: CallOptions): Promise<PlanView> {
     return this.#core.call('orchestrator.status', input, 'OrchestratorStatusInput', 'PlanView', options);
+  }
+
+  /**
+   * Has a team of agents work towards a goal: a supervisor picks who is asked next and with which
+   * input, until the goal is reached, nobody else can be asked, or it has asked as often as it may.
+   *
+   * A model decides; offline, rules ask each of the team once, in order, as soon as what it needs is
+   * there from the input or from what others answered. Each errand is a run of its own below this one,
+   * with the rights that both have; a killed process goes on with what is not finished. The output has
+   * `steps` with whom was asked, why, and the whole answer, `ended` (`done` or `max_steps`), `why` and
+   * the model's `answer` in words.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`, `too_deep`,
+   * `loop_detected`.
+   */
+  supervise(input: OrchestratorSuperviseInput = {}, options?: CallOptions): Promise<Executed> {
+    return this.#core.call('orchestrator.supervise', input, 'OrchestratorSuperviseInput', 'Executed', options);
   }
 }
 
@@ -2950,6 +3029,16 @@ export class RunsOperations {
   }
 
   /**
+   * Makes a case of a run that completed, as `evals.promote` does and with its rights, for whoever
+   * reads runs: with the graders that fit the run.
+   *
+   * Needs `read:audit`. Effect: idempotent. Codes of its own: `run_not_completed`, `case_taken`.
+   */
+  promote(input: RunsPromoteInput = {}, options?: CallOptions): Promise<EvalCase> {
+    return this.#core.call('runs.promote', input, 'RunsPromoteInput', 'EvalCase', options);
+  }
+
+  /**
    * Answers what a run waits for. The run takes it up when it is driven next.
    *
    * Needs `execute:agents`. Effect: idempotent.
@@ -3081,7 +3170,8 @@ export class ScopeOperations {
   }
 
   /**
-   * Lists the words of rights: what each means, which roles hold it, which operations need it.
+   * Lists the words of rights, those of the host last: what each means, which roles hold it, which
+   * operations need it.
    *
    * Effect: read.
    */
@@ -3204,7 +3294,9 @@ export class SessionsOperations {
   }
 
   /**
-   * Lists sessions in the order they were made, or those of a schedule and state by their instant.
+   * Lists the sessions that everything given holds for, in the order they were made, those of a
+   * schedule by their instant. A state without a schedule reads every session of the workspace to fill
+   * a page.
    *
    * Needs `read:analytics`. Effect: read.
    */
@@ -3275,7 +3367,12 @@ export class SpacesOperations {
    * has a new one; then all change at once. A dry run counts the work, says what it costs, and changes
    * nothing.
    *
-   * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+   * A move that the quotas of models do not hold as a whole is refused before it begins. Each call
+   * then holds and settles its own share; where others used the room meanwhile, the move waits, or
+   * stops when the quota says so: asked for again, it goes on from there.
+   *
+   * Needs `manage:organization`. Effect: idempotent. Codes of its own: `budget_paused`,
+   * `budget_spent`, `config`, `unknown_price`.
    */
   migrate(input: SpacesMigrateInput, options?: CallOptions): Promise<MigrationPlan> {
     return this.#core.call('spaces.migrate', input, 'SpacesMigrateInput', 'MigrationPlan', options);
@@ -3373,8 +3470,8 @@ export class StoreOperations {
   }
 
   /**
-   * Brings the store to this version. Opening does it already where the user may; this tells how it
-   * stands.
+   * Brings the store to this version and tells which migrations that took. Opening does it already
+   * where the user may: then none is left.
    *
    * Needs `own:organization`. Effect: idempotent.
    */
@@ -3805,8 +3902,8 @@ export class WorkspacesOperations {
    *
    * Effect: read.
    */
-  list(input: WorkspacesListInput = {}, options?: CallOptions): Promise<WorkspaceLine[]> {
-    return this.#core.call('workspaces.list', input, 'WorkspacesListInput', { l: 'WorkspaceLine' }, options);
+  list(input: WorkspacesListInput = {}, options?: CallOptions): Promise<WorkspaceLinePage> {
+    return this.#core.call('workspaces.list', input, 'WorkspacesListInput', 'WorkspaceLinePage', options);
   }
 
   /**

@@ -26,14 +26,34 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['why', 'why', 0],
   ],
   AgentLine: [
+    ['breaker', 'breaker', 0],
+    ['fallback', 'fallback', 0, null],
+    ['health', 'health', 0, null],
     ['intents', 'intents', { l: 'IntentLine' }],
     ['is_builtin', 'isBuiltin', 0],
     ['is_current', 'isCurrent', 0],
+    ['is_unavailable', 'isUnavailable', 0],
     ['name', 'name', 0],
     ['purpose', 'purpose', 0],
     ['state', 'state', 0],
     ['title', 'title', 0],
     ['version', 'version', 0],
+  ],
+  AgentMessage: [
+    ['at', 'at', 1],
+    ['body', 'body', 0],
+    ['correlation', 'correlation', 0],
+    ['deadline', 'deadline', 1, null],
+    ['depth', 'depth', 0],
+    ['failure', 'failure', 'AgentsFailure', null],
+    ['for', 'for', 'MessageTo'],
+    ['from', 'from', 'MessageFrom'],
+    ['id', 'id', 0],
+    ['in_reply_to', 'inReplyTo', 0, null],
+    ['kind', 'kind', 0],
+    ['schema', 'schema', 0, null],
+    ['taken_by', 'takenBy', 0, null],
+    ['topic', 'topic', 0],
   ],
   AgentMetric: [
     ['agent', 'agent', 0],
@@ -76,6 +96,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['parent_run', 'parentRun', 0, null],
     ['person_id', 'personId', 0, null],
     ['principal', 'principal', 0],
+    ['rights', 'rights', 0, []],
     ['signals', 'signals', 0, {}],
     ['spec', 'spec', 'RunSpec', null],
     ['started_at', 'startedAt', 1],
@@ -112,6 +133,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   AgentSpec: [
     ['budget', 'budget', 'Money', null],
     ['capabilities', 'capabilities', 0, []],
+    ['fallback', 'fallback', 0, null],
     ['guardrails', 'guardrails', 'Guardrails', null],
     ['handoff', 'handoff', 0, []],
     ['health_probe', 'healthProbe', 'HealthProbe', null],
@@ -124,6 +146,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['output_checks', 'outputChecks', { l: 'OutputCheck' }, []],
     ['owner', 'owner', 0, ""],
     ['permissions', 'permissions', 0, []],
+    ['prompt', 'prompt', 0, null],
     ['purpose', 'purpose', 0, ""],
     ['quotas', 'quotas', 'AgentQuotas', null],
     ['route', 'route', 0, null],
@@ -217,6 +240,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['state', 'state', 0],
     ['sticky_rule', 'stickyRule', 0, null],
     ['summary', 'summary', 0],
+    ['tainted_spans', 'taintedSpans', { l: 'TaintedSpan' }, []],
     ['used_at', 'usedAt', 1, null],
   ],
   Asset: [
@@ -767,6 +791,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['model', 'model', 0],
     ['origin', 'origin', 0],
     ['person', 'person', 0, null],
+    ['persons', 'persons', 0, []],
     ['taint', 'taint', 0],
     ['text', 'text', 0],
     ['thread', 'thread', 0, null],
@@ -1713,12 +1738,18 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['id', 'id', 0],
     ['merged_from', 'mergedFrom', 0, null],
     ['parts', 'parts', { l: 'MessagePart' }],
+    ['person', 'person', 0, null],
     ['read_at', 'readAt', { m: 1 }],
     ['reply_to_id', 'replyToId', 0, null],
     ['role', 'role', 0],
     ['run_id', 'runId', 0, null],
     ['taint', 'taint', 0],
     ['thread_id', 'threadId', 0, null],
+  ],
+  MessageFrom: [
+    ['agent', 'agent', 0, null],
+    ['by', 'by', 0],
+    ['run', 'run', 0, null],
   ],
   MessageHit: [
     ['message', 'message', 'Message'],
@@ -1736,7 +1767,21 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['text', 'text', 0],
     ['type', 'type', 0],
   ],
+  MessageTo: { by: ['to', 'to'], of: { 'agent': 'MessageToAgent', 'run': 'MessageToRun', 'topic': 'MessageToTopic' } },
+  MessageToAgent: [
+    ['name', 'name', 0],
+    ['to', 'to', 0],
+  ],
+  MessageToRun: [
+    ['id', 'id', 0],
+    ['to', 'to', 0],
+  ],
+  MessageToTopic: [
+    ['name', 'name', 0],
+    ['to', 'to', 0],
+  ],
   Migrated: [
+    ['applied', 'applied', 0, []],
     ['build_version', 'buildVersion', 0],
     ['pending', 'pending', 0],
     ['version', 'version', 0],
@@ -2416,6 +2461,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['meaning', 'meaning', 0],
     ['rule', 'rule', 0],
   ],
+  ReceivedMessages: [
+    ['items', 'items', { l: 'AgentMessage' }],
+    ['next', 'next', 0, null],
+  ],
   Recorded: [
     ['is_new', 'isNew', 0],
     ['person', 'person', 0],
@@ -2500,6 +2549,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['agent', 'agent', 0],
     ['alternatives', 'alternatives', { l: 'RouteChoice' }],
     ['confidence', 'confidence', 0],
+    ['instead_of', 'insteadOf', 0, null],
     ['intent', 'intent', 0],
   ],
   RowCaps: [
@@ -2587,6 +2637,8 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   SearchFilters: [
     ['acl', 'acl', 0, null],
+    ['brand', 'brand', 0, null],
+    ['consents', 'consents', 0, null],
     ['datasets', 'datasets', 0, []],
     ['documents', 'documents', 0, []],
     ['kind', 'kind', 0, null],
@@ -2686,6 +2738,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['postal_address', 'postalAddress', 0, null],
     ['reply_to', 'replyTo', 0, null],
     ['unsubscribe_url', 'unsubscribeUrl', 0, null],
+  ],
+  SentMessage: [
+    ['correlation', 'correlation', 0],
+    ['deadline', 'deadline', 1, null],
+    ['depth', 'depth', 0],
+    ['id', 'id', 0],
   ],
   SessionCost: [
     ['currency', 'currency', 0],
@@ -2875,6 +2933,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   TaggedLink: [
     ['is_changed', 'isChanged', 0],
     ['url', 'url', 0],
+  ],
+  TaintedSpan: [
+    ['path', 'path', 0, ""],
+    ['run', 'run', 0, ""],
+    ['source', 'source', 0, null],
+    ['taint', 'taint', 0, "first_party"],
+    ['text', 'text', 0, null],
   ],
   Target: { by: ['kind', 'kind'], of: { 'operation': 'TargetOperation', 'agent': 'TargetAgent', 'job': 'TargetJob' } },
   TargetAgent: [
@@ -3263,6 +3328,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['slug', 'slug', 0],
     ['status', 'status', 0],
   ],
+  WorkspaceLinePage: [
+    ['items', 'items', { l: 'WorkspaceLine' }],
+    ['next', 'next', 0, null],
+  ],
   AgentsActivateInput: [
     ['name', 'name', 0],
     ['version', 'version', 0, null],
@@ -3473,10 +3542,26 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['subject_id', 'subjectId', 0, null],
     ['subject_kind', 'subjectKind', 0, null],
   ],
+  BusReceiveInput: [
+    ['cursor', 'cursor', 0, null],
+    ['for', 'for', 'MessageTo', null],
+    ['limit', 'limit', 0, null],
+    ['reply_to', 'replyTo', 0, null],
+  ],
   BusReplayInput: [
     ['from', 'from', 0],
     ['subscriber', 'subscriber', 0],
     ['to', 'to', 0],
+  ],
+  BusSendInput: [
+    ['body', 'body', 0, null],
+    ['correlation', 'correlation', 0, null],
+    ['deadline_ms', 'deadlineMs', 0, null],
+    ['for', 'for', 'MessageTo', null],
+    ['in_reply_to', 'inReplyTo', 0, null],
+    ['kind', 'kind', 0, "inform"],
+    ['schema', 'schema', 0, null],
+    ['topic', 'topic', 0, null],
   ],
   BusSubscribeInput: [
     ['cursor', 'cursor', 0, null],
@@ -3911,11 +3996,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['budget_tokens', 'budgetTokens', 0],
     ['purpose', 'purpose', 0],
     ['query', 'query', 0],
+    ['brand', 'brand', 0, null],
     ['consents', 'consents', 0, null],
     ['conversation', 'conversation', 0, null],
     ['items', 'items', { l: 'ContextItem' }, []],
     ['k', 'k', 0, null],
     ['limits', 'limits', { l: 'PartLimits' }, []],
+    ['person', 'person', 0, null],
     ['spaces', 'spaces', 0, []],
     ['subjects', 'subjects', { l: 'MemorySubject' }, []],
     ['thread', 'thread', 0, null],
@@ -4069,6 +4156,16 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   OrchestratorCancelInput: [
     ['run', 'run', 0],
   ],
+  OrchestratorDebateInput: [
+    ['budget', 'budget', 'Money', null],
+    ['drafters', 'drafters', 0, []],
+    ['input', 'input', 0, {}],
+    ['key', 'key', 0, null],
+    ['mode', 'mode', 0, "sync"],
+    ['n', 'n', 0, null],
+    ['question', 'question', 0, ""],
+    ['route', 'route', 0, null],
+  ],
   OrchestratorPlanInput: [
     ['brief', 'brief', 'CampaignBrief', null],
     ['budget', 'budget', 'Money', null],
@@ -4100,6 +4197,17 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   OrchestratorStatusInput: [
     ['run', 'run', 0],
+  ],
+  OrchestratorSuperviseInput: [
+    ['budget', 'budget', 'Money', null],
+    ['effect_max', 'effectMax', 0, null],
+    ['goal', 'goal', 0, ""],
+    ['input', 'input', 0, {}],
+    ['key', 'key', 0, null],
+    ['max_steps', 'maxSteps', 0, null],
+    ['mode', 'mode', 0, "sync"],
+    ['route', 'route', 0, null],
+    ['team', 'team', 0, []],
   ],
   PeopleCandidatesAcceptInput: [
     ['candidate', 'candidate', 0],
@@ -4289,6 +4397,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['runs', 'runs', 0, null],
     ['score', 'score', 0, null],
     ['unit', 'unit', 0, null],
+    ['version', 'version', 0, null],
   ],
   PromptsRenderInput: [
     ['prompt', 'prompt', 'Prompt', null],
@@ -4334,6 +4443,12 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   RunsCancelInput: [
     ['id', 'id', 0],
+  ],
+  RunsPromoteInput: [
+    ['id', 'id', 0, ""],
+    ['names', 'names', 0, []],
+    ['set', 'set', 0, ""],
+    ['tags', 'tags', 0, []],
   ],
   RunsSignalInput: [
     ['id', 'id', 0],
@@ -4666,7 +4781,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['timezone', 'timezone', 0, null],
   ],
   WorkspacesGetInput: [],
-  WorkspacesListInput: [],
+  WorkspacesListInput: [
+    ['cursor', 'cursor', 0, null],
+    ['limit', 'limit', 0, null],
+  ],
   WorkspacesRestoreInput: [],
   WorkspacesSuspendInput: [
     ['reason', 'reason', 0],

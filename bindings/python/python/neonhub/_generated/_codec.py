@@ -54,14 +54,37 @@ def agent_check_unhealthy(v: Any) -> m.AgentCheckUnhealthy:
 
 def agent_line(v: Any) -> m.AgentLine:
     return m.AgentLine(
+        breaker=v["breaker"],
+        fallback=v.get("fallback"),
+        health=v.get("health"),
         intents=[intent_line(t1) for t1 in v["intents"]],
         is_builtin=v["is_builtin"],
         is_current=v["is_current"],
+        is_unavailable=v["is_unavailable"],
         name=v["name"],
         purpose=v["purpose"],
         state=v["state"],
         title=v["title"],
         version=v["version"],
+    )
+
+
+def agent_message(v: Any) -> m.AgentMessage:
+    return m.AgentMessage(
+        at=_instant(v["at"]),
+        body=v["body"],
+        correlation=v["correlation"],
+        deadline=None if (t1 := v.get("deadline")) is None else _instant(t1),
+        depth=v["depth"],
+        failure=None if (t2 := v.get("failure")) is None else agents_failure(t2),
+        for_=message_to(v["for"]),
+        from_=message_from(v["from"]),
+        id=v["id"],
+        in_reply_to=v.get("in_reply_to"),
+        kind=v["kind"],
+        schema=v.get("schema"),
+        taken_by=v.get("taken_by"),
+        topic=v["topic"],
     )
 
 
@@ -116,6 +139,7 @@ def agent_run(v: Any) -> m.AgentRun:
         parent_run=v.get("parent_run"),
         person_id=v.get("person_id"),
         principal=v["principal"],
+        rights=v.get("rights", []),
         signals=v.get("signals", {}),
         spec=None if (t5 := v.get("spec")) is None else run_spec(t5),
         started_at=_instant(v["started_at"]),
@@ -164,6 +188,7 @@ def agent_spec(v: Any) -> m.AgentSpec:
     return m.AgentSpec(
         budget=None if (t1 := v.get("budget")) is None else money(t1),
         capabilities=v.get("capabilities", []),
+        fallback=v.get("fallback"),
         guardrails=None if (t2 := v.get("guardrails")) is None else guardrails(t2),
         handoff=v.get("handoff", []),
         health_probe=None if (t3 := v.get("health_probe")) is None else health_probe(t3),
@@ -176,6 +201,7 @@ def agent_spec(v: Any) -> m.AgentSpec:
         output_checks=[] if (t10 := v.get("output_checks")) is None else [output_check(t11) for t11 in t10],
         owner=v.get("owner", ""),
         permissions=v.get("permissions", []),
+        prompt=v.get("prompt"),
         purpose=v.get("purpose", ""),
         quotas=None if (t12 := v.get("quotas")) is None else agent_quotas(t12),
         route=v.get("route"),
@@ -305,7 +331,8 @@ def approvals_approval(v: Any) -> m.ApprovalsApproval:
         state=v["state"],
         sticky_rule=v.get("sticky_rule"),
         summary=v["summary"],
-        used_at=None if (t3 := v.get("used_at")) is None else _instant(t3),
+        tainted_spans=[] if (t3 := v.get("tainted_spans")) is None else [tainted_span(t4) for t4 in t3],
+        used_at=None if (t5 := v.get("used_at")) is None else _instant(t5),
     )
 
 
@@ -1079,6 +1106,7 @@ def conversation_summary(v: Any) -> m.ConversationSummary:
         model=v["model"],
         origin=v["origin"],
         person=v.get("person"),
+        persons=v.get("persons", []),
         taint=v["taint"],
         text=v["text"],
         thread=v.get("thread"),
@@ -2448,12 +2476,21 @@ def message(v: Any) -> m.Message:
         id=v["id"],
         merged_from=v.get("merged_from"),
         parts=[message_part(t2) for t2 in v["parts"]],
+        person=v.get("person"),
         read_at={t3: _instant(t4) for t3, t4 in v["read_at"].items()},
         reply_to_id=v.get("reply_to_id"),
         role=v["role"],
         run_id=v.get("run_id"),
         taint=v["taint"],
         thread_id=v.get("thread_id"),
+    )
+
+
+def message_from(v: Any) -> m.MessageFrom:
+    return m.MessageFrom(
+        agent=v.get("agent"),
+        by=v["by"],
+        run=v.get("run"),
     )
 
 
@@ -2489,8 +2526,38 @@ def message_part_text(v: Any) -> m.MessagePartText:
     )
 
 
+_MESSAGE_TO: dict[str, Callable[[Any], m.MessageTo]] = {
+    "agent": lambda v: message_to_agent(v),
+    "run": lambda v: message_to_run(v),
+    "topic": lambda v: message_to_topic(v),
+}
+
+
+def message_to(v: Any) -> m.MessageTo:
+    return _MESSAGE_TO[v["to"]](v)
+
+
+def message_to_agent(v: Any) -> m.MessageToAgent:
+    return m.MessageToAgent(
+        name=v["name"],
+    )
+
+
+def message_to_run(v: Any) -> m.MessageToRun:
+    return m.MessageToRun(
+        id=v["id"],
+    )
+
+
+def message_to_topic(v: Any) -> m.MessageToTopic:
+    return m.MessageToTopic(
+        name=v["name"],
+    )
+
+
 def migrated(v: Any) -> m.Migrated:
     return m.Migrated(
+        applied=v.get("applied", []),
         build_version=v["build_version"],
         pending=v["pending"],
         version=v["version"],
@@ -3532,6 +3599,13 @@ def reason_line(v: Any) -> m.ReasonLine:
     )
 
 
+def received_messages(v: Any) -> m.ReceivedMessages:
+    return m.ReceivedMessages(
+        items=[agent_message(t1) for t1 in v["items"]],
+        next=v.get("next"),
+    )
+
+
 def recorded(v: Any) -> m.Recorded:
     return m.Recorded(
         is_new=v["is_new"],
@@ -3662,6 +3736,7 @@ def routed(v: Any) -> m.Routed:
         agent=v["agent"],
         alternatives=[route_choice(t1) for t1 in v["alternatives"]],
         confidence=v["confidence"],
+        instead_of=v.get("instead_of"),
         intent=v["intent"],
     )
 
@@ -3782,6 +3857,8 @@ def schedule_page(v: Any) -> m.SchedulePage:
 def search_filters(v: Any) -> m.SearchFilters:
     return m.SearchFilters(
         acl=v.get("acl"),
+        brand=v.get("brand"),
+        consents=v.get("consents"),
         datasets=v.get("datasets", []),
         documents=v.get("documents", []),
         kind=v.get("kind"),
@@ -3911,6 +3988,15 @@ def sender_profile(v: Any) -> m.SenderProfile:
         postal_address=v.get("postal_address"),
         reply_to=v.get("reply_to"),
         unsubscribe_url=v.get("unsubscribe_url"),
+    )
+
+
+def sent_message(v: Any) -> m.SentMessage:
+    return m.SentMessage(
+        correlation=v["correlation"],
+        deadline=None if (t1 := v.get("deadline")) is None else _instant(t1),
+        depth=v["depth"],
+        id=v["id"],
     )
 
 
@@ -4190,6 +4276,16 @@ def tagged_link(v: Any) -> m.TaggedLink:
     return m.TaggedLink(
         is_changed=v["is_changed"],
         url=v["url"],
+    )
+
+
+def tainted_span(v: Any) -> m.TaintedSpan:
+    return m.TaintedSpan(
+        path=v.get("path", ""),
+        run=v.get("run", ""),
+        source=v.get("source"),
+        taint=v.get("taint", "first_party"),
+        text=v.get("text"),
     )
 
 
@@ -4765,4 +4861,11 @@ def workspace_line(v: Any) -> m.WorkspaceLine:
         name=v["name"],
         slug=v["slug"],
         status=v["status"],
+    )
+
+
+def workspace_line_page(v: Any) -> m.WorkspaceLinePage:
+    return m.WorkspaceLinePage(
+        items=[workspace_line(t1) for t1 in v["items"]],
+        next=v.get("next"),
     )

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         DraftsOrigin,
         DraftsParts,
         DryRun,
+        EffectClass,
         EvalCase,
         EvalRun,
         EvalSet,
@@ -155,8 +156,10 @@ if TYPE_CHECKING:
         MergeEntry,
         Message,
         MessageHit,
+        MessageKind,
         MessagePart,
         MessageRole,
+        MessageTo,
         Migrated,
         MigrationPlan,
         Missed,
@@ -181,7 +184,6 @@ if TYPE_CHECKING:
         Overlap,
         PartLimits,
         PeopleOrder,
-        Permission,
         PermissionLine,
         PersonFields,
         PersonView,
@@ -215,6 +217,7 @@ if TYPE_CHECKING:
         QuotaSubject,
         QuotaWindow,
         Rate,
+        ReceivedMessages,
         Recorded,
         Rendered,
         Repaired,
@@ -241,6 +244,7 @@ if TYPE_CHECKING:
         SendState,
         SendTotals,
         SenderProfile,
+        SentMessage,
         SessionState,
         ShadowReport,
         Simulated,
@@ -299,7 +303,7 @@ if TYPE_CHECKING:
         When,
         Worked,
         Workspace,
-        WorkspaceLine,
+        WorkspaceLinePage,
         WorkspaceStatus,
     )
 
@@ -393,9 +397,12 @@ class AsyncAgentsOperations:
         `agent.intent`; a bare intent will do when one agent has it.
 
         The input is checked against the schema of the intent first; what does not fit makes no run.
-        The agent acts with the rights that both it and the caller have. A run that waits for a
-        person goes on by itself once workers run. A failure of the run is no error: it stands in
-        the answer.
+        The agent acts with the rights that both it and the caller have. At most eight runs of a
+        workspace work at a time, others wait. What fails before it has changed anything is tried
+        three times. While an agent is away, by its checks or because its runs failed three times in
+        a row, the agent it names in `fallback` stands in; the answer says which agent it was. A run
+        that waits for a person goes on by itself once workers run. A failure of the run is no
+        error: it stands in the answer.
 
         Args:
             agent: The agent: `campaign`.
@@ -412,8 +419,8 @@ class AsyncAgentsOperations:
             version: The version of the agent. Default: the one in use.
 
         Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
-        `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`,
-        `idempotency_mismatch`, `too_deep`, `loop_detected`.
+        `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`,
+        `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
         """
         return c.executed(await self._core.call("agents.execute", {
             "agent": agent,
@@ -480,8 +487,8 @@ class AsyncAgentsOperations:
         *,
         all: bool | Omit = OMIT,
     ) -> builtins.list[AgentLine]:
-        """Lists the agents of the workspace by name: the version in use of each, with what it can be
-        asked for.
+        """Lists the agents of the workspace by name: the version in use of each, how it is, and what
+        it can be asked for.
 
         Args:
             all: True to list agents without a version in use too: drafts, and those that are
@@ -545,7 +552,8 @@ class AsyncAgentsOperations:
         spec: AgentSpec,
     ) -> AgentSpec:
         """Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
-        built-in one. A draft may be put again; a version that was activated never changes.
+        built-in one. A draft may be put again; a version that was activated never changes. A prompt
+        of the registry that it names must be there.
 
         Args:
             spec: What it is; its `state` is not read.
@@ -750,7 +758,7 @@ class AsyncApiKeysOperations:
         self,
         *,
         name: str,
-        permissions: Sequence[Permission],
+        permissions: Sequence[str],
         expires_at: datetime | None | Omit = OMIT,
         rate_limit: Rate | None | Omit = OMIT,
     ) -> NewKey:
@@ -758,8 +766,8 @@ class AsyncApiKeysOperations:
 
         Args:
             name: Name, 1..100 characters.
-            permissions: What it may do; nothing beyond the caller's own rights.
-              `own:organization` makes a root key.
+            permissions: What it may do; nothing beyond the caller's own rights, and of words
+              under `app:` those the host declared. `own:organization` makes a root key.
             expires_at: Until when it is valid; left out: until it is revoked.
             rate_limit: A rate of its own, in place of the profile's.
 
@@ -1257,6 +1265,39 @@ class AsyncBusOperations:
             "subject_kind": subject_kind,
         }))
 
+    async def receive(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        for_: MessageTo | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+        reply_to: str | None | Omit = OMIT,
+    ) -> ReceivedMessages:
+        """Reads messages, oldest first: the answer to a request, those of a topic, or what is there
+        for the run that calls and for its agent, which is taken by that: each message for an agent
+        goes to one run.
+
+        A request that nobody answered by its deadline is an error of kind `timeout`, code
+        `reply_timeout`. Who is not meant by a message sees what it says only with `read:pii`.
+
+        Args:
+            cursor: `next` of the page before; for messages that are not taken.
+            for_: Messages of this topic, or for this run or agent, without taking them.
+              Default: those for the run that calls.
+            limit: Most messages, 1..=100. Default 20.
+            reply_to: Only the answer to this request; none is there yet while the list is
+              empty.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `reply_timeout`,
+        `not_addressable`.
+        """
+        return c.received_messages(await self._core.call("bus.receive", {
+            "cursor": cursor,
+            "for": for_,
+            "limit": limit,
+            "reply_to": reply_to,
+        }))
+
     async def replay(
         self,
         *,
@@ -1275,6 +1316,56 @@ class AsyncBusOperations:
         Needs `manage:jobs`. Effect: idempotent.
         """
         return c.replayed(await self._core.call("bus.replay", {"from": from_, "subscriber": subscriber, "to": to}))
+
+    async def send(
+        self,
+        *,
+        body: Any | Omit = OMIT,
+        correlation: str | None | Omit = OMIT,
+        deadline_ms: int | None | Omit = OMIT,
+        for_: MessageTo | None | Omit = OMIT,
+        in_reply_to: str | None | Omit = OMIT,
+        kind: MessageKind | Omit = OMIT,
+        schema: Any | Omit = OMIT,
+        topic: str | None | Omit = OMIT,
+    ) -> SentMessage:
+        """Sends a message to an agent, to a run or to a topic: a request, its reply, news, or an
+        objection. It is written in this commit with the event `agent.message.sent`, and stands in
+        the logs of both runs.
+
+        People write to every run and agent. The run of an agent writes to the runs of its own work,
+        to agents that its description hands work to, to topics, and to whom it answers. Messages
+        that follow from each other go eight deep. A request that nobody answers by its deadline
+        fails with `reply_timeout`: the run that waits for it is told so.
+
+        Args:
+            body: What it says, up to 64 KiB of JSON.
+            correlation: Joins it with other messages, 1 to 100 bytes. Default: that of the
+              message before, else a new one.
+            deadline_ms: Time for the answer to a request, in milliseconds, up to 72 hours.
+              Default: ten minutes.
+            for_: Whom it is for. May be left out for a reply or an objection: whoever sent the
+              message before.
+            in_reply_to: The message that it answers or contradicts.
+            kind: What it is. Default: `inform`.
+            schema: JSON Schema that the body has to fit. Null: any.
+            topic: What it is about: 1 to 80 of `a-z 0-9 _ - .` Default for a reply or an
+              objection: the topic of the message before.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
+        `agent_disabled`, `not_addressable`, `run_finished`, `too_deep`, `reply_late`,
+        `already_answered`.
+        """
+        return c.sent_message(await self._core.call("bus.send", {
+            "body": body,
+            "correlation": correlation,
+            "deadline_ms": deadline_ms,
+            "for": for_,
+            "in_reply_to": in_reply_to,
+            "kind": kind,
+            "schema": schema,
+            "topic": topic,
+        }))
 
     async def subscribe(
         self,
@@ -3079,17 +3170,19 @@ class AsyncJobsOperations:
         queue: str | None | Omit = OMIT,
         state: JobState | None | Omit = OMIT,
     ) -> JobPage:
-        """Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
-        they were made.
+        """Lists the jobs that everything given holds for: of a queue, in a state, of a flow, the
+        children of a job. They come in the order they were made; those of a queue that wait in the
+        order they are taken, so that one which is moved between two pages may come twice or not at
+        all; those that ended by when they did. Without a flow, a parent, or a queue and a state
+        together, every job of the workspace is read to fill a page.
 
         Args:
             cursor: `next` of the page before.
             flow: Only of this flow.
             limit: Most jobs of the page, 1..500. Default 50.
             parent: Only children of this job.
-            queue: Only of this queue; needs a state.
-            state: Only in this state; needs a queue. `waiting` and `delayed` both list what is
-              queued, in the order it is taken.
+            queue: Only of this queue.
+            state: Only in this state. `waiting` and `delayed` both list what is queued.
 
         Needs `read:analytics`. Effect: read.
         """
@@ -3245,11 +3338,13 @@ class AsyncKnowledgeOperations:
         budget_tokens: int,
         purpose: str,
         query: str,
+        brand: str | None | Omit = OMIT,
         consents: Sequence[str] | None | Omit = OMIT,
         conversation: str | None | Omit = OMIT,
         items: Sequence[ContextItem] | Omit = OMIT,
         k: int | None | Omit = OMIT,
         limits: Sequence[PartLimits] | Omit = OMIT,
+        person: str | None | Omit = OMIT,
         spaces: Sequence[str] | Omit = OMIT,
         subjects: Sequence[MemorySubject] | Omit = OMIT,
         thread: str | None | Omit = OMIT,
@@ -3266,16 +3361,24 @@ class AsyncKnowledgeOperations:
             budget_tokens: Most tokens in all, 100 to 2 000 000.
             purpose: What it is to be used for, such as `email` or `support`.
             query: What to look for in knowledge and memory.
+            brand: Slug of the brand that speaks. What is remembered about it is taken,
+              documents of other brands (tag `brand:SLUG`) are not, and consent to other brands
+              does not count.
             consents: The consent bases that hold now. When given, memories and passages with
-              another basis are dropped.
+              another basis are dropped. With a `person` those that the consent ledger knows are
+              taken from there, and a basis that nobody names does not hold.
             conversation: The conversation to take the newest messages of. When they fill three
               quarters of what their part may have, the summary that there is stands for the older
               ones.
             items: Texts of the caller. Default: `[]`.
             k: Passages to look for, 0 to 100. Default: 10.
             limits: Limits of the parts, each part at most once. Default: `[]`.
+            person: The person it is about or for. What is remembered about the person is taken,
+              as far as the person agreed; all else that rests on a consent is taken as far as
+              that of the person holds. Needs `read:people`.
             spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
-            subjects: Whose memories to take. Default: `[]`.
+            subjects: Whose memories to take, beside those of `person` and `brand`. Default:
+              `[]`.
             thread: Only the thread of it that this message began.
 
         Needs `read:content`. Effect: read.
@@ -3284,11 +3387,13 @@ class AsyncKnowledgeOperations:
             "budget_tokens": budget_tokens,
             "purpose": purpose,
             "query": query,
+            "brand": brand,
             "consents": consents,
             "conversation": conversation,
             "items": items,
             "k": k,
             "limits": limits,
+            "person": person,
             "spaces": spaces,
             "subjects": subjects,
             "thread": thread,
@@ -3729,7 +3834,7 @@ class AsyncMemoryOperations:
         source_label: SourceLabel | Omit = OMIT,
         valid_from: datetime | None | Omit = OMIT,
     ) -> MemoryChange:
-        """Remembers something about a brand, an agent or a user.
+        """Remembers something about a brand, an agent, a user or a person.
 
         What a first party says holds at once; all else waits in quarantine until an event with
         another id, or a first party, says the same. What is there already is reinforced, not kept
@@ -3741,7 +3846,8 @@ class AsyncMemoryOperations:
             subject: Who or what it is about.
             text: In words, 1 to 4 000 characters.
             confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
-            consent_basis: The consent or contract that allows to keep it. Needed about a user.
+            consent_basis: The consent or contract that allows to keep it. Needed about a user
+              or a person.
             expires_at: When it may no longer be used. Default: never.
             kind: What kind of thing it is. Default: `fact`.
             purposes: Purposes it may be used for; empty: any. Default: `[]`.
@@ -3783,8 +3889,7 @@ class AsyncMemoryOperations:
         Args:
             at: The instant.
             subject: Who or what it is about.
-            consents: The consent bases that hold now. When given, items with another basis are
-              left out.
+            consents: The consent bases that hold now, as in `memory.search`.
             purpose: What it is to be used for: items that name other purposes are left out.
 
         Needs `read:content`. Effect: read.
@@ -3864,12 +3969,14 @@ class AsyncMemoryOperations:
         """Searches what is remembered about a subject.
 
         Only what holds now is given: not what waits in quarantine, was taken back, closed or has
-        expired, nor what may not be used for the purpose.
+        expired, nor what may not be used for the purpose. Nothing of a person that did not agree to
+        be remembered.
 
         Args:
             subject: Who or what it is about.
             consents: The consent bases that hold now. When given, items with another basis are
-              left out.
+              left out. Of a person, those that the consent ledger knows are taken from there, and
+              items with a basis that does not hold are always left out.
             k: Most hits, 1 to 100. Default: 10.
             kinds: Kinds; one of them. Empty: any. Default: `[]`.
             purpose: What it is to be used for: items that name other purposes are left out.
@@ -3999,6 +4106,53 @@ class AsyncOrchestratorOperations:
         """
         return c.plan_view(await self._core.call("orchestrator.cancel", {"run": run}))
 
+    async def debate(
+        self,
+        *,
+        budget: Money | None | Omit = OMIT,
+        drafters: Sequence[str] | Omit = OMIT,
+        input: Mapping[str, Any] | Omit = OMIT,
+        key: str | None | Omit = OMIT,
+        mode: ExecuteMode | Omit = OMIT,
+        n: int | None | Omit = OMIT,
+        question: str | Omit = OMIT,
+        route: str | None | Omit = OMIT,
+    ) -> Executed:
+        """Has several drafts made for a question, a critic look at each, and a judge choose one. What
+        was not chosen is kept, whole, with what speaks for and against it.
+
+        Models criticise and judge; offline, or when they fail, rules do: figures that the input
+        does not have, gaps, orders to a reader and copies count against a draft, and of equal ones
+        that wins which shares most with the others. The output says who did what (`critic` and
+        `judge`: `model` or `rules`), and has `output` of the winner as it was, `drafts`, `dissent`
+        and `is_unanimous`. Drafters do no more than change records here.
+
+        Args:
+            budget: Most money for models of the whole.
+            drafters: Who drafts, as `agent.intent`, 1 to 8; they take turns until there are
+              enough drafts. Default: `[]`.
+            input: The input of those intents, an object. Default: `{}`.
+            key: The same key is the same run, 1 to 255 bytes.
+            mode: Whether to wait for it. Default: `sync`.
+            n: How many drafts, 2 to 8. Default 3.
+            question: What the drafts are to answer, 1 to 4 000 characters. Default: `""`.
+            route: The route that chooses the model of critic and judge. Default: that of the
+              hub.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`,
+        `too_deep`, `loop_detected`.
+        """
+        return c.executed(await self._core.call("orchestrator.debate", {
+            "budget": budget,
+            "drafters": drafters,
+            "input": input,
+            "key": key,
+            "mode": mode,
+            "n": n,
+            "question": question,
+            "route": route,
+        }))
+
     async def plan(
         self,
         *,
@@ -4056,8 +4210,9 @@ class AsyncOrchestratorOperations:
         """Finds the agent and the intent for words of a person, or for the name of an intent.
 
         Words are compared with what each intent says it does and with its examples, rarer words
-        counting more; no model is asked. What is told of confidence is the share of the request's
-        known words that the intent knows.
+        counting more; no model is asked. For an agent that is away the one it names to stand in is
+        given. What is told of confidence is the share of the request's known words that the intent
+        knows.
 
         Args:
             input: The input of the intent, to be checked against it.
@@ -4145,6 +4300,57 @@ class AsyncOrchestratorOperations:
         Needs `execute:agents`. Effect: read.
         """
         return c.plan_view(await self._core.call("orchestrator.status", {"run": run}))
+
+    async def supervise(
+        self,
+        *,
+        budget: Money | None | Omit = OMIT,
+        effect_max: EffectClass | None | Omit = OMIT,
+        goal: str | Omit = OMIT,
+        input: Mapping[str, Any] | Omit = OMIT,
+        key: str | None | Omit = OMIT,
+        max_steps: int | None | Omit = OMIT,
+        mode: ExecuteMode | Omit = OMIT,
+        route: str | None | Omit = OMIT,
+        team: Sequence[str] | Omit = OMIT,
+    ) -> Executed:
+        """Has a team of agents work towards a goal: a supervisor picks who is asked next and with
+        which input, until the goal is reached, nobody else can be asked, or it has asked as often
+        as it may.
+
+        A model decides; offline, rules ask each of the team once, in order, as soon as what it
+        needs is there from the input or from what others answered. Each errand is a run of its own
+        below this one, with the rights that both have; a killed process goes on with what is not
+        finished. The output has `steps` with whom was asked, why, and the whole answer, `ended`
+        (`done` or `max_steps`), `why` and the model's `answer` in words.
+
+        Args:
+            budget: Most money for models of the whole.
+            effect_max: The most that one of the team may do to the world. Default:
+              `idempotent`.
+            goal: What is to be reached, 1 to 4 000 characters. Default: `""`.
+            input: What is known, an object; its fields fill inputs of the same name. Default:
+              `{}`.
+            key: The same key is the same run, 1 to 255 bytes.
+            max_steps: Most errands, 1 to 50. Default 10.
+            mode: Whether to wait for it. Default: `sync`.
+            route: The route that chooses the supervisor's model. Default: that of the hub.
+            team: Whom the supervisor may ask, as `agent.intent`, 1 to 20. Default: `[]`.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`,
+        `too_deep`, `loop_detected`.
+        """
+        return c.executed(await self._core.call("orchestrator.supervise", {
+            "budget": budget,
+            "effect_max": effect_max,
+            "goal": goal,
+            "input": input,
+            "key": key,
+            "max_steps": max_steps,
+            "mode": mode,
+            "route": route,
+            "team": team,
+        }))
 
 
 class AsyncPeopleCandidatesOperations:
@@ -5004,6 +5210,7 @@ class AsyncPromptsOperations:
         runs: int | None | Omit = OMIT,
         score: float | None | Omit = OMIT,
         unit: str | None | Omit = OMIT,
+        version: int | None | Omit = OMIT,
     ) -> PromptStat:
         """Adds what one use of a prompt brought. With a `unit` and a running test on the label, the
         unit's exposure is stored at the first time with its propensity, and success or a conversion
@@ -5021,6 +5228,8 @@ class AsyncPromptsOperations:
             runs: How many uses this is, 0 or 1: 0 adds a later outcome. Default: 1.
             score: How good it was, 0..=1.
             unit: Who or what it was for.
+            version: The version that was used, when the label may have moved since. Default:
+              what the reference means now, and for a unit of a running test its variant.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `unknown_prompt`,
         `unknown_label`, `unknown_version`.
@@ -5036,6 +5245,7 @@ class AsyncPromptsOperations:
             "runs": runs,
             "score": score,
             "unit": unit,
+            "version": version,
         }))
 
     async def render(
@@ -5232,15 +5442,15 @@ class AsyncRolesOperations:
         self,
         *,
         name: str,
-        permissions: Sequence[Permission],
+        permissions: Sequence[str],
     ) -> CustomRole:
         """Makes a custom role, or changes what it holds. It holds for the next call of whoever has it.
 
         Args:
             name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
               role.
-            permissions: What it holds: words such as `read:content`, none beyond the caller's
-              own rights.
+            permissions: What it holds: words such as `read:content`, or those the host declared
+              under `app:`, none beyond the caller's own rights.
 
         Needs `manage:team`. Effect: idempotent.
         """
@@ -5269,6 +5479,28 @@ class AsyncRunsOperations:
         Needs `execute:agents`. Effect: idempotent.
         """
         return c.agent_run(await self._core.call("runs.cancel", {"id": id}))
+
+    async def promote(
+        self,
+        *,
+        id: str | Omit = OMIT,
+        names: Sequence[str] | Omit = OMIT,
+        set: str | Omit = OMIT,
+        tags: Sequence[str] | Omit = OMIT,
+    ) -> EvalCase:
+        """Makes a case of a run that completed, as `evals.promote` does and with its rights, for
+        whoever reads runs: with the graders that fit the run.
+
+        Args:
+            id: The run. Default: `""`.
+            names: Further names of people that are to be replaced by fakes, at most 200.
+              Default: `[]`.
+            set: The set it is added to; a new one is made for the run's agent. Default: `""`.
+            tags: Words to choose the case by. Default: `[]`.
+
+        Needs `read:audit`. Effect: idempotent. Codes of its own: `run_not_completed`, `case_taken`.
+        """
+        return c.eval_case(await self._core.call("runs.promote", {"id": id, "names": names, "set": set, "tags": tags}))
 
     async def signal(
         self,
@@ -5541,7 +5773,8 @@ class AsyncScopeOperations:
         return c.allowed(await self._core.call("scope.can", {"operation": operation, "target": target}))
 
     async def list_permissions(self) -> list[PermissionLine]:
-        """Lists the words of rights: what each means, which roles hold it, which operations need it.
+        """Lists the words of rights, those of the host last: what each means, which roles hold it,
+        which operations need it.
 
         Effect: read.
         """
@@ -5750,14 +5983,15 @@ class AsyncSessionsOperations:
         schedule: str | None | Omit = OMIT,
         state: SessionState | None | Omit = OMIT,
     ) -> AgentSessionPage:
-        """Lists sessions in the order they were made, or those of a schedule and state by their
-        instant.
+        """Lists the sessions that everything given holds for, in the order they were made, those of a
+        schedule by their instant. A state without a schedule reads every session of the workspace
+        to fill a page.
 
         Args:
             cursor: `next` of the page before.
             limit: Most of the page, 1..500. Default 50.
             schedule: Only of this schedule, by instant.
-            state: Only in this state; needs a schedule.
+            state: Only in this state.
 
         Needs `read:analytics`. Effect: read.
         """
@@ -5873,12 +6107,17 @@ class AsyncSpacesOperations:
         chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
         and changes nothing.
 
+        A move that the quotas of models do not hold as a whole is refused before it begins. Each
+        call then holds and settles its own share; where others used the room meanwhile, the move
+        waits, or stops when the quota says so: asked for again, it goes on from there.
+
         Args:
             embedder: The new embedder.
             space: Id or name of the space.
             dry_run: True to count the work only. Default: `False`.
 
-        Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+        Needs `manage:organization`. Effect: idempotent. Codes of its own: `budget_paused`,
+        `budget_spent`, `config`, `unknown_price`.
         """
         return c.migration_plan(await self._core.call("spaces.migrate", {"embedder": embedder, "space": space, "dry_run": dry_run}))
 
@@ -6034,8 +6273,8 @@ class AsyncStoreOperations:
         *,
         dry_run: bool | Omit = OMIT,
     ) -> Migrated:
-        """Brings the store to this version. Opening does it already where the user may; this tells how
-        it stands.
+        """Brings the store to this version and tells which migrations that took. Opening does it
+        already where the user may: then none is left.
 
         Args:
             dry_run: Only tells. Default: `False`.
@@ -6828,13 +7067,21 @@ class AsyncWorkspacesOperations:
         """
         return c.workspace(await self._core.call("workspaces.get", {}))
 
-    async def list(self) -> builtins.list[WorkspaceLine]:
+    async def list(
+        self,
+        *,
+        cursor: str | None | Omit = OMIT,
+        limit: int | None | Omit = OMIT,
+    ) -> WorkspaceLinePage:
         """Lists the workspaces of this organization that the caller belongs to, by slug.
+
+        Args:
+            cursor: `next` of the page before.
+            limit: Most workspaces of the page, 1..500. Default 50.
 
         Effect: read.
         """
-        answer = await self._core.call("workspaces.list", {})
-        return Rows([c.workspace_line(t1) for t1 in answer])
+        return c.workspace_line_page(await self._core.call("workspaces.list", {"cursor": cursor, "limit": limit}))
 
     async def restore(self) -> Workspace:
         """Makes a suspended or closed workspace active again.

@@ -17,6 +17,7 @@ __all__ = [
     "AgentCheckHealthy",
     "AgentCheckUnhealthy",
     "AgentLine",
+    "AgentMessage",
     "AgentMetric",
     "AgentPlan",
     "AgentQuotas",
@@ -299,11 +300,17 @@ __all__ = [
     "MergeEntry",
     "MergeStatus",
     "Message",
+    "MessageFrom",
     "MessageHit",
+    "MessageKind",
     "MessagePart",
     "MessagePartFile",
     "MessagePartText",
     "MessageRole",
+    "MessageTo",
+    "MessageToAgent",
+    "MessageToRun",
+    "MessageToTopic",
     "Migrated",
     "Migration",
     "MigrationPlan",
@@ -363,7 +370,6 @@ __all__ = [
     "PeopleDropped",
     "PeopleEncoding",
     "PeopleOrder",
-    "Permission",
     "PermissionLine",
     "Person",
     "PersonFields",
@@ -440,6 +446,7 @@ __all__ = [
     "ReadFile",
     "Reason",
     "ReasonLine",
+    "ReceivedMessages",
     "Recorded",
     "RecordedAnswer",
     "RecordedTool",
@@ -483,6 +490,7 @@ __all__ = [
     "SendState",
     "SendTotals",
     "SenderProfile",
+    "SentMessage",
     "SessionCost",
     "SessionState",
     "Severity",
@@ -526,6 +534,7 @@ __all__ = [
     "SuppressionViewPage",
     "TaggedLink",
     "Taint",
+    "TaintedSpan",
     "Target",
     "TargetAgent",
     "TargetJob",
@@ -604,6 +613,7 @@ __all__ = [
     "Worked",
     "Workspace",
     "WorkspaceLine",
+    "WorkspaceLinePage",
     "WorkspaceStatus",
 ]
 
@@ -623,7 +633,7 @@ class AgentCheckDegraded(Shown):
     """Its name."""
 
     is_unavailable: bool
-    """True when it failed three checks in a row: schedules start no run of it until it is well."""
+    """True while nothing starts it: it failed three checks in a row, or its circuit breaker is open."""
 
     status: Literal["degraded"] = "degraded"
 
@@ -651,7 +661,7 @@ class AgentCheckHealthy(Shown):
     """Its name."""
 
     is_unavailable: bool
-    """True when it failed three checks in a row: schedules start no run of it until it is well."""
+    """True while nothing starts it: it failed three checks in a row, or its circuit breaker is open."""
 
     status: Literal["healthy"] = "healthy"
 
@@ -675,7 +685,7 @@ class AgentCheckUnhealthy(Shown):
     """Its name."""
 
     is_unavailable: bool
-    """True when it failed three checks in a row: schedules start no run of it until it is well."""
+    """True while nothing starts it: it failed three checks in a row, or its circuit breaker is open."""
 
     status: Literal["unhealthy"] = "unhealthy"
 
@@ -699,6 +709,15 @@ class AgentCheckUnhealthy(Shown):
 class AgentLine(Shown):
     """One version of an agent in a list."""
 
+    breaker: BreakerState
+    """Where its circuit breaker stands."""
+
+    fallback: str | None = None
+    """The agent that stands in while it is away."""
+
+    health: str | None = None
+    """What its last check found: `healthy`, `degraded` or `unhealthy`. Absent before the first."""
+
     intents: list[IntentLine]
     """What it can be asked for."""
 
@@ -707,6 +726,11 @@ class AgentLine(Shown):
 
     is_current: bool
     """True for the version that new runs take."""
+
+    is_unavailable: bool
+    """True while nothing starts it: it failed its checks three times in a row, or its circuit breaker
+    is open.
+    """
 
     name: str
     """Its name."""
@@ -725,14 +749,83 @@ class AgentLine(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "breaker": self.breaker,
+            "fallback": OMIT if self.fallback is None else self.fallback,
+            "health": OMIT if self.health is None else self.health,
             "intents": self.intents,
             "is_builtin": self.is_builtin,
             "is_current": self.is_current,
+            "is_unavailable": self.is_unavailable,
             "name": self.name,
             "purpose": self.purpose,
             "state": self.state,
             "title": self.title,
             "version": self.version,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AgentMessage(Shown):
+    """A message between agents."""
+
+    at: datetime
+    """When it was sent."""
+
+    body: Any
+    """What it says. Null for readers whom it is not for and who may not see personal data."""
+
+    correlation: str
+    """Joins a request with all that follows from it."""
+
+    deadline: datetime | None = None
+    """Until when an answer is due; of requests."""
+
+    depth: int
+    """Messages before it that it follows from, up to 8."""
+
+    failure: AgentsFailure | None = None
+    """What became of a request that nobody answered in time."""
+
+    for_: MessageTo
+    """Whom it is for."""
+
+    from_: MessageFrom
+    """Who sent it."""
+
+    id: str
+    """Its id."""
+
+    in_reply_to: str | None = None
+    """The message that it answers or contradicts."""
+
+    kind: MessageKind
+    """What it is."""
+
+    schema: Any = None
+    """JSON Schema of the body; null: anything."""
+
+    taken_by: str | None = None
+    """The run that has taken it with `bus.receive`."""
+
+    topic: str
+    """What it is about: 1 to 80 of `a-z 0-9 _ - .`"""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "body": self.body,
+            "correlation": self.correlation,
+            "deadline": OMIT if self.deadline is None else self.deadline,
+            "depth": self.depth,
+            "failure": OMIT if self.failure is None else self.failure,
+            "for": self.for_,
+            "from": self.from_,
+            "id": self.id,
+            "in_reply_to": OMIT if self.in_reply_to is None else self.in_reply_to,
+            "kind": self.kind,
+            "schema": OMIT if self.schema is None else self.schema,
+            "taken_by": OMIT if self.taken_by is None else self.taken_by,
+            "topic": self.topic,
         }
 
 
@@ -886,6 +979,11 @@ class AgentRun(Shown):
     principal: str
     """Who it acts for."""
 
+    rights: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The rights it began with: those of the principal that its program may use. With these it is
+    taken up when its process is gone.
+    """
+
     signals: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
     """Answers to waits that the run has not taken yet, by name of the wait."""
 
@@ -929,6 +1027,7 @@ class AgentRun(Shown):
             "parent_run": OMIT if self.parent_run is None else self.parent_run,
             "person_id": OMIT if self.person_id is None else self.person_id,
             "principal": self.principal,
+            "rights": self.rights,
             "signals": self.signals,
             "spec": OMIT if self.spec is None else self.spec,
             "started_at": self.started_at,
@@ -1051,6 +1150,12 @@ class AgentSpec(Shown):
     capabilities: list[str] = dataclasses.field(default_factory=lambda: [])
     """Words that say what it can do."""
 
+    fallback: str | None = None
+    """The agent that stands in while this one is away: its intent of the same name is run instead,
+    when the input fits it and it does no more to the world. One step: who stands in has nobody
+    stand in for it.
+    """
+
     guardrails: Guardrails | None = None
     """Checks of the texts it writes; none: they are not looked at here."""
 
@@ -1088,8 +1193,14 @@ class AgentSpec(Shown):
     owner: str = ""
     """Who answers for it."""
 
-    permissions: list[Permission] = dataclasses.field(default_factory=lambda: [])
+    permissions: list[str] = dataclasses.field(default_factory=lambda: [])
     """The rights it may use of those the caller has."""
+
+    prompt: str | None = None
+    """A prompt of the registry in the place of `instructions`: `name`, `name@label` or `name@3`. A run
+    takes the version that is meant when it begins, and counts for that version when it ends; a test
+    that runs on the label chooses by the person of the run, else by the run.
+    """
 
     purpose: str = ""
     """What it is for, in a sentence."""
@@ -1119,6 +1230,7 @@ class AgentSpec(Shown):
         return {
             "budget": OMIT if self.budget is None else self.budget,
             "capabilities": self.capabilities,
+            "fallback": OMIT if self.fallback is None else self.fallback,
             "guardrails": OMIT if self.guardrails is None else self.guardrails,
             "handoff": self.handoff,
             "health_probe": OMIT if self.health_probe is None else self.health_probe,
@@ -1131,6 +1243,7 @@ class AgentSpec(Shown):
             "output_checks": self.output_checks,
             "owner": self.owner,
             "permissions": self.permissions,
+            "prompt": OMIT if self.prompt is None else self.prompt,
             "purpose": self.purpose,
             "quotas": OMIT if self.quotas is None else self.quotas,
             "route": OMIT if self.route is None else self.route,
@@ -1350,7 +1463,7 @@ class Allowed(Shown):
     allowed: bool
     """True when the call would pass rights, tenant and policies."""
 
-    missing: list[Permission]
+    missing: list[str]
     """The rights that are missing."""
 
     policies: list[str]
@@ -1544,6 +1657,11 @@ class ApprovalsApproval(Shown):
     summary: str
     """Why a person is asked."""
 
+    tainted_spans: list[TaintedSpan] = dataclasses.field(default_factory=lambda: [])
+    """What of the input came from outside, and what else from outside the run had read before it
+    asked.
+    """
+
     used_at: datetime | None = None
     """When the call was made that the yes was for."""
 
@@ -1566,6 +1684,7 @@ class ApprovalsApproval(Shown):
             "state": self.state,
             "sticky_rule": OMIT if self.sticky_rule is None else self.sticky_rule,
             "summary": self.summary,
+            "tainted_spans": self.tainted_spans,
             "used_at": OMIT if self.used_at is None else self.used_at,
         }
 
@@ -2683,7 +2802,7 @@ class Caller(Shown):
     calls_left: int | None = None
     """How many calls are admitted now; absent when nothing is counted."""
 
-    permissions: list[Permission]
+    permissions: list[str]
     """What it may do."""
 
     principal: Principal
@@ -4133,6 +4252,9 @@ class ConversationSummary(Shown):
     person: str | None = None
     """The person the conversation is with."""
 
+    persons: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The persons that the messages it stands for are about."""
+
     taint: Taint
     """How far it can be trusted: as far as the least trusted of its messages, and no further than a
     model.
@@ -4163,6 +4285,7 @@ class ConversationSummary(Shown):
             "model": self.model,
             "origin": self.origin,
             "person": OMIT if self.person is None else self.person,
+            "persons": self.persons,
             "taint": self.taint,
             "text": self.text,
             "thread": OMIT if self.thread is None else self.thread,
@@ -4339,7 +4462,7 @@ class CustomRole(Shown):
     name: str
     """Name."""
 
-    permissions: list[Permission]
+    permissions: list[str]
     """What it holds."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -7460,7 +7583,7 @@ class KeyView(Shown):
     owner: str
     """The principal that made it."""
 
-    permissions: list[Permission]
+    permissions: list[str]
     """What it may do."""
 
     prefix: str
@@ -8381,7 +8504,7 @@ class MemorySubject(Shown):
     """Its id or name, 1 to 200 characters."""
 
     kind: SubjectKind
-    """Brand, agent or user."""
+    """Brand, agent, user or person."""
 
     def _to_plain(self) -> dict[str, Any]:
         return {
@@ -8556,6 +8679,9 @@ class Message(Shown):
     parts: list[MessagePart]
     """What it holds."""
 
+    person: str | None = None
+    """The person its conversation is with."""
+
     read_at: dict[str, datetime]
     """When each user read it."""
 
@@ -8583,12 +8709,34 @@ class Message(Shown):
             "id": self.id,
             "merged_from": OMIT if self.merged_from is None else self.merged_from,
             "parts": self.parts,
+            "person": OMIT if self.person is None else self.person,
             "read_at": self.read_at,
             "reply_to_id": OMIT if self.reply_to_id is None else self.reply_to_id,
             "role": self.role,
             "run_id": OMIT if self.run_id is None else self.run_id,
             "taint": self.taint,
             "thread_id": OMIT if self.thread_id is None else self.thread_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessageFrom(Shown):
+    """Who sent a message."""
+
+    agent: str | None = None
+    """The agent, when one sent it."""
+
+    by: str
+    """The principal in short: `agent:campaign`, `user:ada`."""
+
+    run: str | None = None
+    """Its run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": OMIT if self.agent is None else self.agent,
+            "by": self.by,
+            "run": OMIT if self.run is None else self.run,
         }
 
 
@@ -8611,6 +8759,21 @@ class MessageHit(Shown):
             "score": self.score,
             "title": self.title,
         }
+
+
+MessageKind: TypeAlias = Literal[
+    "request",
+    "reply",
+    "inform",
+    "objection",
+]
+"""What a message is.
+
+- `request`: An answer is wanted by its deadline.
+- `reply`: The answer to a request; each has one.
+- `inform`: News.
+- `objection`: A contradiction to another message, which is kept beside it.
+"""
 
 
 MessagePart: TypeAlias = "MessagePartText | MessagePartFile"
@@ -8675,9 +8838,67 @@ MessageRole: TypeAlias = Literal[
 """
 
 
+MessageTo: TypeAlias = "MessageToAgent | MessageToRun | MessageToTopic"
+"""Whom a message is for.
+
+One of these; `to` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessageToAgent(Shown):
+    """The run of an agent that takes it first."""
+
+    name: str
+    """The agent."""
+
+    to: Literal["agent"] = "agent"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessageToRun(Shown):
+    """One run."""
+
+    id: str
+    """The run."""
+
+    to: Literal["run"] = "run"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "to": self.to,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MessageToTopic(Shown):
+    """Whoever reads the topic."""
+
+    name: str
+    """The topic: 1 to 80 of `a-z 0-9 _ - .`"""
+
+    to: Literal["topic"] = "topic"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "to": self.to,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Migrated(Shown):
     """The answer of `store.migrate`."""
+
+    applied: list[int] = dataclasses.field(default_factory=lambda: [])
+    """Numbers of the migrations that this call applied, in order; none in a dry run."""
 
     build_version: int
     """Version that this build works with."""
@@ -8690,6 +8911,7 @@ class Migrated(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "applied": self.applied,
             "build_version": self.build_version,
             "pending": self.pending,
             "version": self.version,
@@ -8747,7 +8969,7 @@ class MigrationPlan(Shown):
     """
 
     documents: int
-    """Documents to embed."""
+    """Documents to embed, old versions among them."""
 
     job: str | None = None
     """The job that does it; absent in a dry run and when there is nothing to do."""
@@ -9587,7 +9809,7 @@ class OperationLine(Shown):
     name: str
     """Dotted name."""
 
-    needs: list[Permission]
+    needs: list[str]
     """Rights it needs."""
 
     stability: str
@@ -9893,65 +10115,6 @@ PeopleOrder: TypeAlias = Literal[
 """
 
 
-Permission: TypeAlias = Literal[
-    "read:content",
-    "write:content",
-    "delete:content",
-    "manage:team",
-    "manage:billing",
-    "manage:organization",
-    "execute:agents",
-    "read:people",
-    "read:pii",
-    "write:people",
-    "delete:people",
-    "export:people",
-    "write:consent",
-    "send:messages",
-    "approve:content",
-    "write:brand",
-    "read:analytics",
-    "manage:connections",
-    "manage:budget",
-    "spend:budget",
-    "approve:effects",
-    "manage:secrets",
-    "manage:policies",
-    "manage:jobs",
-    "read:audit",
-    "own:organization",
-]
-"""A right that an operation needs. The words are stable and the same in every language.
-
-- `read:content`: Read campaigns, content, knowledge, sends.
-- `write:content`: Write campaigns, content, knowledge.
-- `delete:content`: Delete content.
-- `manage:team`: Manage members, roles and keys.
-- `manage:billing`: Manage wallets and billing.
-- `manage:organization`: Manage workspaces and their settings.
-- `execute:agents`: Run agents and models.
-- `read:people`: Read people; contact values are masked without `read:pii`.
-- `read:pii`: See contact values unmasked.
-- `write:people`: Write people.
-- `delete:people`: Erase people.
-- `export:people`: Export people.
-- `write:consent`: Write the consent ledger and suppression.
-- `send:messages`: Send to the outside, through the gate.
-- `approve:content`: Approve content.
-- `write:brand`: Write brands and their voice.
-- `read:analytics`: Read analytics, runs and jobs.
-- `manage:connections`: Manage connections to services.
-- `manage:budget`: Manage budgets.
-- `spend:budget`: Spend budgets.
-- `approve:effects`: Approve effects of agents.
-- `manage:secrets`: Manage secrets.
-- `manage:policies`: Manage policies and limits.
-- `manage:jobs`: Manage jobs and queues.
-- `read:audit`: Read the audit log.
-- `own:organization`: Close, transfer or restore a workspace.
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class PermissionLine(Shown):
     """One word."""
@@ -9965,7 +10128,7 @@ class PermissionLine(Shown):
     roles: list[DatasetsRole]
     """Built-in roles that hold it."""
 
-    word: Permission
+    word: str
     """The word."""
 
     def _to_plain(self) -> dict[str, Any]:
@@ -10501,7 +10664,7 @@ class PoliciesRule(Shown):
     """True when it counted."""
 
     policy: PolicyRef
-    """Which."""
+    """Which. Shared with the set, as are the effect and the reason: a call is judged by many."""
 
     reason: str
     """Why, in its author's words."""
@@ -11579,7 +11742,7 @@ class QueueView(Shown):
     name: str
     """Its name."""
 
-    needs: Permission
+    needs: str
     """The right that enqueueing needs."""
 
     paused: bool
@@ -11887,6 +12050,23 @@ class ReasonLine(Shown):
             "decision": self.decision,
             "meaning": self.meaning,
             "rule": self.rule,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ReceivedMessages(Shown):
+    """Messages that were read."""
+
+    items: list[AgentMessage]
+    """The messages."""
+
+    next: str | None = None
+    """Where the next page begins; absent on the last one."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 
@@ -12255,6 +12435,9 @@ class Routed(Shown):
     confidence: float
     """How sure that is, 0 to 1; 1 when it was named."""
 
+    instead_of: str | None = None
+    """The agent that is meant, when it is away and `agent` stands in for it."""
+
     intent: str
     """The intent."""
 
@@ -12263,6 +12446,7 @@ class Routed(Shown):
             "agent": self.agent,
             "alternatives": self.alternatives,
             "confidence": self.confidence,
+            "instead_of": OMIT if self.instead_of is None else self.instead_of,
             "intent": self.intent,
         }
 
@@ -12572,7 +12756,7 @@ class Schedule(Shown):
     retries: int
     """Further tries of a failed firing."""
 
-    rights: list[Permission]
+    rights: list[str]
     """The rights that they had: its work has these at most."""
 
     starts_at: datetime | None = None
@@ -12668,6 +12852,14 @@ class SearchFilters(Shown):
     acl: DatasetsRole | None = None
     """Only what a holder of this role may read, such as when the answer is for somebody else."""
 
+    brand: str | None = None
+    """Slug of a brand: documents with tags of other brands (`brand:SLUG`) and none of this one are
+    left out.
+    """
+
+    consents: list[str] | None = None
+    """The consent bases that hold: documents with another basis are left out."""
+
     datasets: list[str] = dataclasses.field(default_factory=lambda: [])
     """Ids or names of datasets; one of them."""
 
@@ -12698,6 +12890,8 @@ class SearchFilters(Shown):
     def _to_plain(self) -> dict[str, Any]:
         return {
             "acl": OMIT if self.acl is None else self.acl,
+            "brand": OMIT if self.brand is None else self.brand,
+            "consents": OMIT if self.consents is None else self.consents,
             "datasets": self.datasets,
             "documents": self.documents,
             "kind": OMIT if self.kind is None else self.kind,
@@ -13142,6 +13336,31 @@ class SenderProfile(Shown):
             "postal_address": OMIT if self.postal_address is None else self.postal_address,
             "reply_to": OMIT if self.reply_to is None else self.reply_to,
             "unsubscribe_url": OMIT if self.unsubscribe_url is None else self.unsubscribe_url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SentMessage(Shown):
+    """A message that was sent."""
+
+    correlation: str
+    """Joins it with what follows."""
+
+    deadline: datetime | None = None
+    """Until when the answer to a request is due."""
+
+    depth: int
+    """Messages before it that it follows from."""
+
+    id: str
+    """Its id; the answer to a request wakes the signal `message/<id>`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "correlation": self.correlation,
+            "deadline": OMIT if self.deadline is None else self.deadline,
+            "depth": self.depth,
+            "id": self.id,
         }
 
 
@@ -13910,12 +14129,15 @@ SubjectKind: TypeAlias = Literal[
     "brand",
     "agent",
     "user",
+    "person",
 ]
 """Kind of a subject.
 
 - `brand`: A brand.
 - `agent`: An agent.
 - `user`: A user of the workspace. Needs a consent basis.
+- `person`: A person. Needs a consent basis, the rights on people beside those on content, and
+  the person's consent to be remembered: when it is kept and when it is read.
 """
 
 
@@ -14156,6 +14378,37 @@ sends, publishes, spends or remembers declares which of them it accepts.
 - `web`: Read from the web.
 - `third_party_tool`: Returned by a tool of somebody else.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TaintedSpan(Shown):
+    """Words that came from outside."""
+
+    path: str = ""
+    """Where they stand in the input, such as `to[0].address`. Empty: nothing of them stands in the
+    input word by word, but the run had read them before it asked.
+    """
+
+    run: str = ""
+    """The run that had read them."""
+
+    source: str | None = None
+    """The document, page or tool."""
+
+    taint: Taint = "first_party"
+    """Where they came from."""
+
+    text: str | None = None
+    """The words, up to 500 characters. Hidden without `read:pii`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "run": self.run,
+            "source": OMIT if self.source is None else self.source,
+            "taint": self.taint,
+            "text": OMIT if self.text is None else self.text,
+        }
 
 
 Target: TypeAlias = "TargetOperation | TargetAgent | TargetJob"
@@ -14493,7 +14746,7 @@ class ToolInfo(Shown):
     name: str = ""
     """`[a-z0-9_.]`, 1 to 64 characters."""
 
-    needs: list[Permission] = dataclasses.field(default_factory=lambda: [])
+    needs: list[str] = dataclasses.field(default_factory=lambda: [])
     """Rights a caller needs, all of them."""
 
     output_schema: Any = True
@@ -16061,6 +16314,23 @@ class WorkspaceLine(Shown):
             "name": self.name,
             "slug": self.slug,
             "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WorkspaceLinePage(Shown):
+    """A page of a list."""
+
+    items: list[WorkspaceLine]
+    """The items in the stated order."""
+
+    next: str | None = None
+    """Where the next page starts; absent on the last one. Opaque, bound to this list."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "next": OMIT if self.next is None else self.next,
         }
 
 

@@ -41,7 +41,8 @@ public indirect enum AgentCheck: Codable, Sendable, Hashable {
 public struct AgentCheckDegraded: Codable, Sendable, Hashable {
     /// Its name.
     public var agent: String
-    /// True when it failed three checks in a row: schedules start no run of it until it is well.
+    /// True while nothing starts it: it failed three checks in a row, or its circuit breaker is
+    /// open.
     public var isUnavailable: Bool
     /// The version in use.
     public var version: String
@@ -88,7 +89,8 @@ public struct AgentCheckDegraded: Codable, Sendable, Hashable {
 public struct AgentCheckHealthy: Codable, Sendable, Hashable {
     /// Its name.
     public var agent: String
-    /// True when it failed three checks in a row: schedules start no run of it until it is well.
+    /// True while nothing starts it: it failed three checks in a row, or its circuit breaker is
+    /// open.
     public var isUnavailable: Bool
     /// The version in use.
     public var version: String
@@ -128,7 +130,8 @@ public struct AgentCheckHealthy: Codable, Sendable, Hashable {
 public struct AgentCheckUnhealthy: Codable, Sendable, Hashable {
     /// Its name.
     public var agent: String
-    /// True when it failed three checks in a row: schedules start no run of it until it is well.
+    /// True while nothing starts it: it failed three checks in a row, or its circuit breaker is
+    /// open.
     public var isUnavailable: Bool
     /// The version in use.
     public var version: String
@@ -173,12 +176,21 @@ public struct AgentCheckUnhealthy: Codable, Sendable, Hashable {
 
 /// One version of an agent in a list.
 public struct AgentLine: Codable, Sendable, Hashable {
+    /// Where its circuit breaker stands.
+    public var breaker: BreakerState
+    /// The agent that stands in while it is away.
+    public var fallback: String?
+    /// What its last check found: `healthy`, `degraded` or `unhealthy`. Absent before the first.
+    public var health: String?
     /// What it can be asked for.
     public var intents: [IntentLine]
     /// True for the one that came with this release.
     public var isBuiltin: Bool
     /// True for the version that new runs take.
     public var isCurrent: Bool
+    /// True while nothing starts it: it failed its checks three times in a row, or its circuit
+    /// breaker is open.
+    public var isUnavailable: Bool
     /// Its name.
     public var name: String
     /// What it is for.
@@ -191,18 +203,26 @@ public struct AgentLine: Codable, Sendable, Hashable {
     public var version: String
 
     public init(
+        breaker: BreakerState,
+        fallback: String? = nil,
+        health: String? = nil,
         intents: [IntentLine],
         isBuiltin: Bool,
         isCurrent: Bool,
+        isUnavailable: Bool,
         name: String,
         purpose: String,
         state: AgentState,
         title: String,
         version: String
     ) {
+        self.breaker = breaker
+        self.fallback = fallback
+        self.health = health
         self.intents = intents
         self.isBuiltin = isBuiltin
         self.isCurrent = isCurrent
+        self.isUnavailable = isUnavailable
         self.name = name
         self.purpose = purpose
         self.state = state
@@ -211,9 +231,13 @@ public struct AgentLine: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
+        case breaker = "breaker"
+        case fallback = "fallback"
+        case health = "health"
         case intents = "intents"
         case isBuiltin = "is_builtin"
         case isCurrent = "is_current"
+        case isUnavailable = "is_unavailable"
         case name = "name"
         case purpose = "purpose"
         case state = "state"
@@ -223,9 +247,13 @@ public struct AgentLine: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.breaker = try values.decode(BreakerState.self, forKey: .breaker)
+        self.fallback = try values.decodeIfPresent(String.self, forKey: .fallback)
+        self.health = try values.decodeIfPresent(String.self, forKey: .health)
         self.intents = try values.decode([IntentLine].self, forKey: .intents)
         self.isBuiltin = try values.decode(Bool.self, forKey: .isBuiltin)
         self.isCurrent = try values.decode(Bool.self, forKey: .isCurrent)
+        self.isUnavailable = try values.decode(Bool.self, forKey: .isUnavailable)
         self.name = try values.decode(String.self, forKey: .name)
         self.purpose = try values.decode(String.self, forKey: .purpose)
         self.state = try values.decode(AgentState.self, forKey: .state)
@@ -235,14 +263,135 @@ public struct AgentLine: Codable, Sendable, Hashable {
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.breaker, forKey: .breaker)
+        try values.encodeIfPresent(self.fallback, forKey: .fallback)
+        try values.encodeIfPresent(self.health, forKey: .health)
         try values.encode(self.intents, forKey: .intents)
         try values.encode(self.isBuiltin, forKey: .isBuiltin)
         try values.encode(self.isCurrent, forKey: .isCurrent)
+        try values.encode(self.isUnavailable, forKey: .isUnavailable)
         try values.encode(self.name, forKey: .name)
         try values.encode(self.purpose, forKey: .purpose)
         try values.encode(self.state, forKey: .state)
         try values.encode(self.title, forKey: .title)
         try values.encode(self.version, forKey: .version)
+    }
+}
+
+/// A message between agents.
+public struct AgentMessage: Codable, Sendable, Hashable {
+    /// When it was sent.
+    public var at: Date
+    /// What it says. Null for readers whom it is not for and who may not see personal data.
+    public var body: JSONValue
+    /// Joins a request with all that follows from it.
+    public var correlation: String
+    /// Until when an answer is due; of requests.
+    public var deadline: Date?
+    /// Messages before it that it follows from, up to 8.
+    public var depth: Int
+    /// What became of a request that nobody answered in time.
+    public var failure: AgentsFailure?
+    /// Whom it is for.
+    public var `for`: MessageTo
+    /// Who sent it.
+    public var from: MessageFrom
+    /// Its id.
+    public var id: String
+    /// The message that it answers or contradicts.
+    public var inReplyTo: String?
+    /// What it is.
+    public var kind: MessageKind
+    /// JSON Schema of the body; null: anything.
+    public var schema: JSONValue?
+    /// The run that has taken it with `bus.receive`.
+    public var takenBy: String?
+    /// What it is about: 1 to 80 of `a-z 0-9 _ - .`
+    public var topic: String
+
+    public init(
+        at: Date,
+        body: JSONValue,
+        correlation: String,
+        deadline: Date? = nil,
+        depth: Int,
+        failure: AgentsFailure? = nil,
+        `for`: MessageTo,
+        from: MessageFrom,
+        id: String,
+        inReplyTo: String? = nil,
+        kind: MessageKind,
+        schema: JSONValue? = nil,
+        takenBy: String? = nil,
+        topic: String
+    ) {
+        self.at = at
+        self.body = body
+        self.correlation = correlation
+        self.deadline = deadline
+        self.depth = depth
+        self.failure = failure
+        self.for = `for`
+        self.from = from
+        self.id = id
+        self.inReplyTo = inReplyTo
+        self.kind = kind
+        self.schema = schema
+        self.takenBy = takenBy
+        self.topic = topic
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case body = "body"
+        case correlation = "correlation"
+        case deadline = "deadline"
+        case depth = "depth"
+        case failure = "failure"
+        case `for` = "for"
+        case from = "from"
+        case id = "id"
+        case inReplyTo = "in_reply_to"
+        case kind = "kind"
+        case schema = "schema"
+        case takenBy = "taken_by"
+        case topic = "topic"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.body = try values.decode(JSONValue.self, forKey: .body)
+        self.correlation = try values.decode(String.self, forKey: .correlation)
+        self.deadline = try values.decodeIfPresent(Date.self, forKey: .deadline)
+        self.depth = try values.decode(Int.self, forKey: .depth)
+        self.failure = try values.decodeIfPresent(AgentsFailure.self, forKey: .failure)
+        self.for = try values.decode(MessageTo.self, forKey: .for)
+        self.from = try values.decode(MessageFrom.self, forKey: .from)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.inReplyTo = try values.decodeIfPresent(String.self, forKey: .inReplyTo)
+        self.kind = try values.decode(MessageKind.self, forKey: .kind)
+        self.schema = try values.decodeIfPresent(JSONValue.self, forKey: .schema)
+        self.takenBy = try values.decodeIfPresent(String.self, forKey: .takenBy)
+        self.topic = try values.decode(String.self, forKey: .topic)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.body, forKey: .body)
+        try values.encode(self.correlation, forKey: .correlation)
+        try values.encodeIfPresent(self.deadline, forKey: .deadline)
+        try values.encode(self.depth, forKey: .depth)
+        try values.encodeIfPresent(self.failure, forKey: .failure)
+        try values.encode(self.for, forKey: .for)
+        try values.encode(self.from, forKey: .from)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.inReplyTo, forKey: .inReplyTo)
+        try values.encode(self.kind, forKey: .kind)
+        try values.encodeIfPresent(self.schema, forKey: .schema)
+        try values.encodeIfPresent(self.takenBy, forKey: .takenBy)
+        try values.encode(self.topic, forKey: .topic)
     }
 }
 
@@ -458,6 +607,9 @@ public struct AgentRun: Codable, Sendable, Hashable {
     public var personId: String?
     /// Who it acts for.
     public var principal: String
+    /// The rights it began with: those of the principal that its program may use. With these it is
+    /// taken up when its process is gone.
+    public var rights: [String]
     /// Answers to waits that the run has not taken yet, by name of the wait.
     public var signals: [String: JSONValue]
     /// The description of the agent, for a program that is made from one.
@@ -493,6 +645,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         parentRun: String? = nil,
         personId: String? = nil,
         principal: String,
+        rights: [String] = [],
         signals: [String: JSONValue] = [:],
         spec: RunSpec? = nil,
         startedAt: Date,
@@ -519,6 +672,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.parentRun = parentRun
         self.personId = personId
         self.principal = principal
+        self.rights = rights
         self.signals = signals
         self.spec = spec
         self.startedAt = startedAt
@@ -547,6 +701,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         case parentRun = "parent_run"
         case personId = "person_id"
         case principal = "principal"
+        case rights = "rights"
         case signals = "signals"
         case spec = "spec"
         case startedAt = "started_at"
@@ -576,6 +731,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.parentRun = try values.decodeIfPresent(String.self, forKey: .parentRun)
         self.personId = try values.decodeIfPresent(String.self, forKey: .personId)
         self.principal = try values.decode(String.self, forKey: .principal)
+        self.rights = try values.decodeIfPresent([String].self, forKey: .rights) ?? []
         self.signals = try values.decodeIfPresent([String: JSONValue].self, forKey: .signals) ?? [:]
         self.spec = try values.decodeIfPresent(RunSpec.self, forKey: .spec)
         self.startedAt = try values.decode(Date.self, forKey: .startedAt)
@@ -605,6 +761,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.parentRun, forKey: .parentRun)
         try values.encodeIfPresent(self.personId, forKey: .personId)
         try values.encode(self.principal, forKey: .principal)
+        try values.encode(self.rights, forKey: .rights)
         try values.encode(self.signals, forKey: .signals)
         try values.encodeIfPresent(self.spec, forKey: .spec)
         try values.encode(self.startedAt, forKey: .startedAt)
@@ -806,6 +963,10 @@ public struct AgentSpec: Codable, Sendable, Hashable {
     public var budget: Money?
     /// Words that say what it can do.
     public var capabilities: [String]
+    /// The agent that stands in while this one is away: its intent of the same name is run instead,
+    /// when the input fits it and it does no more to the world. One step: who stands in has nobody
+    /// stand in for it.
+    public var fallback: String?
     /// Checks of the texts it writes; none: they are not looked at here.
     public var guardrails: Guardrails?
     /// Intents of other agents that the model may have done, as `agent.intent`.
@@ -831,7 +992,11 @@ public struct AgentSpec: Codable, Sendable, Hashable {
     /// Who answers for it.
     public var owner: String
     /// The rights it may use of those the caller has.
-    public var permissions: [Permission]
+    public var permissions: [String]
+    /// A prompt of the registry in the place of `instructions`: `name`, `name@label` or `name@3`. A
+    /// run takes the version that is meant when it begins, and counts for that version when it
+    /// ends; a test that runs on the label chooses by the person of the run, else by the run.
+    public var prompt: String?
     /// What it is for, in a sentence.
     public var purpose: String
     /// How much of it may be used.
@@ -852,6 +1017,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
     public init(
         budget: Money? = nil,
         capabilities: [String] = [],
+        fallback: String? = nil,
         guardrails: Guardrails? = nil,
         handoff: [String] = [],
         healthProbe: HealthProbe? = nil,
@@ -863,7 +1029,8 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         offlinePlan: OfflinePlan? = nil,
         outputChecks: [OutputCheck] = [],
         owner: String = "",
-        permissions: [Permission] = [],
+        permissions: [String] = [],
+        prompt: String? = nil,
         purpose: String = "",
         quotas: AgentQuotas? = nil,
         route: String? = nil,
@@ -875,6 +1042,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
     ) {
         self.budget = budget
         self.capabilities = capabilities
+        self.fallback = fallback
         self.guardrails = guardrails
         self.handoff = handoff
         self.healthProbe = healthProbe
@@ -887,6 +1055,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         self.outputChecks = outputChecks
         self.owner = owner
         self.permissions = permissions
+        self.prompt = prompt
         self.purpose = purpose
         self.quotas = quotas
         self.route = route
@@ -900,6 +1069,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
     enum CodingKeys: String, CodingKey {
         case budget = "budget"
         case capabilities = "capabilities"
+        case fallback = "fallback"
         case guardrails = "guardrails"
         case handoff = "handoff"
         case healthProbe = "health_probe"
@@ -912,6 +1082,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         case outputChecks = "output_checks"
         case owner = "owner"
         case permissions = "permissions"
+        case prompt = "prompt"
         case purpose = "purpose"
         case quotas = "quotas"
         case route = "route"
@@ -926,6 +1097,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.budget = try values.decodeIfPresent(Money.self, forKey: .budget)
         self.capabilities = try values.decodeIfPresent([String].self, forKey: .capabilities) ?? []
+        self.fallback = try values.decodeIfPresent(String.self, forKey: .fallback)
         self.guardrails = try values.decodeIfPresent(Guardrails.self, forKey: .guardrails)
         self.handoff = try values.decodeIfPresent([String].self, forKey: .handoff) ?? []
         self.healthProbe = try values.decodeIfPresent(HealthProbe.self, forKey: .healthProbe)
@@ -937,7 +1109,8 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         self.offlinePlan = try values.decodeIfPresent(OfflinePlan.self, forKey: .offlinePlan)
         self.outputChecks = try values.decodeIfPresent([OutputCheck].self, forKey: .outputChecks) ?? []
         self.owner = try values.decodeIfPresent(String.self, forKey: .owner) ?? ""
-        self.permissions = try values.decodeIfPresent([Permission].self, forKey: .permissions) ?? []
+        self.permissions = try values.decodeIfPresent([String].self, forKey: .permissions) ?? []
+        self.prompt = try values.decodeIfPresent(String.self, forKey: .prompt)
         self.purpose = try values.decodeIfPresent(String.self, forKey: .purpose) ?? ""
         self.quotas = try values.decodeIfPresent(AgentQuotas.self, forKey: .quotas)
         self.route = try values.decodeIfPresent(String.self, forKey: .route)
@@ -952,6 +1125,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encodeIfPresent(self.budget, forKey: .budget)
         try values.encode(self.capabilities, forKey: .capabilities)
+        try values.encodeIfPresent(self.fallback, forKey: .fallback)
         try values.encodeIfPresent(self.guardrails, forKey: .guardrails)
         try values.encode(self.handoff, forKey: .handoff)
         try values.encodeIfPresent(self.healthProbe, forKey: .healthProbe)
@@ -964,6 +1138,7 @@ public struct AgentSpec: Codable, Sendable, Hashable {
         try values.encode(self.outputChecks, forKey: .outputChecks)
         try values.encode(self.owner, forKey: .owner)
         try values.encode(self.permissions, forKey: .permissions)
+        try values.encodeIfPresent(self.prompt, forKey: .prompt)
         try values.encode(self.purpose, forKey: .purpose)
         try values.encodeIfPresent(self.quotas, forKey: .quotas)
         try values.encodeIfPresent(self.route, forKey: .route)
@@ -1310,7 +1485,7 @@ public struct Allowed: Codable, Sendable, Hashable {
     /// True when the call would pass rights, tenant and policies.
     public var allowed: Bool
     /// The rights that are missing.
-    public var missing: [Permission]
+    public var missing: [String]
     /// The policies that decided, `name@version`.
     public var policies: [String]
     /// What policies say.
@@ -1320,7 +1495,7 @@ public struct Allowed: Codable, Sendable, Hashable {
 
     public init(
         allowed: Bool,
-        missing: [Permission],
+        missing: [String],
         policies: [String],
         verdict: PoliciesVerdict,
         workspace: String? = nil
@@ -1343,7 +1518,7 @@ public struct Allowed: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.allowed = try values.decode(Bool.self, forKey: .allowed)
-        self.missing = try values.decode([Permission].self, forKey: .missing)
+        self.missing = try values.decode([String].self, forKey: .missing)
         self.policies = try values.decode([String].self, forKey: .policies)
         self.verdict = try values.decode(PoliciesVerdict.self, forKey: .verdict)
         self.workspace = try values.decodeIfPresent(String.self, forKey: .workspace)
@@ -1582,6 +1757,9 @@ public struct ApprovalsApproval: Codable, Sendable, Hashable {
     public var stickyRule: String?
     /// Why a person is asked.
     public var summary: String
+    /// What of the input came from outside, and what else from outside the run had read before it
+    /// asked.
+    public var taintedSpans: [TaintedSpan]
     /// When the call was made that the yes was for.
     public var usedAt: Date?
 
@@ -1603,6 +1781,7 @@ public struct ApprovalsApproval: Codable, Sendable, Hashable {
         state: ApprovalState,
         stickyRule: String? = nil,
         summary: String,
+        taintedSpans: [TaintedSpan] = [],
         usedAt: Date? = nil
     ) {
         self.approvers = approvers
@@ -1622,6 +1801,7 @@ public struct ApprovalsApproval: Codable, Sendable, Hashable {
         self.state = state
         self.stickyRule = stickyRule
         self.summary = summary
+        self.taintedSpans = taintedSpans
         self.usedAt = usedAt
     }
 
@@ -1643,6 +1823,7 @@ public struct ApprovalsApproval: Codable, Sendable, Hashable {
         case state = "state"
         case stickyRule = "sticky_rule"
         case summary = "summary"
+        case taintedSpans = "tainted_spans"
         case usedAt = "used_at"
     }
 
@@ -1665,6 +1846,7 @@ public struct ApprovalsApproval: Codable, Sendable, Hashable {
         self.state = try values.decode(ApprovalState.self, forKey: .state)
         self.stickyRule = try values.decodeIfPresent(String.self, forKey: .stickyRule)
         self.summary = try values.decode(String.self, forKey: .summary)
+        self.taintedSpans = try values.decodeIfPresent([TaintedSpan].self, forKey: .taintedSpans) ?? []
         self.usedAt = try values.decodeIfPresent(Date.self, forKey: .usedAt)
     }
 
@@ -1687,6 +1869,7 @@ public struct ApprovalsApproval: Codable, Sendable, Hashable {
         try values.encode(self.state, forKey: .state)
         try values.encodeIfPresent(self.stickyRule, forKey: .stickyRule)
         try values.encode(self.summary, forKey: .summary)
+        try values.encode(self.taintedSpans, forKey: .taintedSpans)
         try values.encodeIfPresent(self.usedAt, forKey: .usedAt)
     }
 }
@@ -3580,7 +3763,7 @@ public struct Caller: Codable, Sendable, Hashable {
     /// How many calls are admitted now; absent when nothing is counted.
     public var callsLeft: Int?
     /// What it may do.
-    public var permissions: [Permission]
+    public var permissions: [String]
     /// The principal.
     public var principal: Principal
     /// Its roles.
@@ -3590,7 +3773,7 @@ public struct Caller: Codable, Sendable, Hashable {
 
     public init(
         callsLeft: Int? = nil,
-        permissions: [Permission],
+        permissions: [String],
         principal: Principal,
         roles: [String],
         workspace: String
@@ -3613,7 +3796,7 @@ public struct Caller: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.callsLeft = try values.decodeIfPresent(Int.self, forKey: .callsLeft)
-        self.permissions = try values.decode([Permission].self, forKey: .permissions)
+        self.permissions = try values.decode([String].self, forKey: .permissions)
         self.principal = try values.decode(Principal.self, forKey: .principal)
         self.roles = try values.decode([String].self, forKey: .roles)
         self.workspace = try values.decode(String.self, forKey: .workspace)
@@ -6055,6 +6238,8 @@ public struct ConversationSummary: Codable, Sendable, Hashable {
     public var origin: AgentsOrigin
     /// The person the conversation is with.
     public var person: String?
+    /// The persons that the messages it stands for are about.
+    public var persons: [String]
     /// How far it can be trusted: as far as the least trusted of its messages, and no further than
     /// a model.
     public var taint: Taint
@@ -6078,6 +6263,7 @@ public struct ConversationSummary: Codable, Sendable, Hashable {
         model: String,
         origin: AgentsOrigin,
         person: String? = nil,
+        persons: [String] = [],
         taint: Taint,
         text: String,
         thread: String? = nil,
@@ -6093,6 +6279,7 @@ public struct ConversationSummary: Codable, Sendable, Hashable {
         self.model = model
         self.origin = origin
         self.person = person
+        self.persons = persons
         self.taint = taint
         self.text = text
         self.thread = thread
@@ -6110,6 +6297,7 @@ public struct ConversationSummary: Codable, Sendable, Hashable {
         case model = "model"
         case origin = "origin"
         case person = "person"
+        case persons = "persons"
         case taint = "taint"
         case text = "text"
         case thread = "thread"
@@ -6128,6 +6316,7 @@ public struct ConversationSummary: Codable, Sendable, Hashable {
         self.model = try values.decode(String.self, forKey: .model)
         self.origin = try values.decode(AgentsOrigin.self, forKey: .origin)
         self.person = try values.decodeIfPresent(String.self, forKey: .person)
+        self.persons = try values.decodeIfPresent([String].self, forKey: .persons) ?? []
         self.taint = try values.decode(Taint.self, forKey: .taint)
         self.text = try values.decode(String.self, forKey: .text)
         self.thread = try values.decodeIfPresent(String.self, forKey: .thread)
@@ -6146,6 +6335,7 @@ public struct ConversationSummary: Codable, Sendable, Hashable {
         try values.encode(self.model, forKey: .model)
         try values.encode(self.origin, forKey: .origin)
         try values.encodeIfPresent(self.person, forKey: .person)
+        try values.encode(self.persons, forKey: .persons)
         try values.encode(self.taint, forKey: .taint)
         try values.encode(self.text, forKey: .text)
         try values.encodeIfPresent(self.thread, forKey: .thread)
@@ -6453,12 +6643,12 @@ public struct CustomRole: Codable, Sendable, Hashable {
     /// Name.
     public var name: String
     /// What it holds.
-    public var permissions: [Permission]
+    public var permissions: [String]
 
     public init(
         id: String,
         name: String,
-        permissions: [Permission]
+        permissions: [String]
     ) {
         self.id = id
         self.name = name
@@ -6475,7 +6665,7 @@ public struct CustomRole: Codable, Sendable, Hashable {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.id = try values.decode(String.self, forKey: .id)
         self.name = try values.decode(String.self, forKey: .name)
-        self.permissions = try values.decode([Permission].self, forKey: .permissions)
+        self.permissions = try values.decode([String].self, forKey: .permissions)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -11817,7 +12007,7 @@ public struct KeyView: Codable, Sendable, Hashable {
     /// The principal that made it.
     public var owner: String
     /// What it may do.
-    public var permissions: [Permission]
+    public var permissions: [String]
     /// The first characters of the secret.
     public var prefix: String
     /// A rate of its own.
@@ -11831,7 +12021,7 @@ public struct KeyView: Codable, Sendable, Hashable {
         lastUsedAt: Date? = nil,
         name: String,
         owner: String,
-        permissions: [Permission],
+        permissions: [String],
         prefix: String,
         rateLimit: Rate? = nil,
         revokedAt: Date? = nil
@@ -11866,7 +12056,7 @@ public struct KeyView: Codable, Sendable, Hashable {
         self.lastUsedAt = try values.decodeIfPresent(Date.self, forKey: .lastUsedAt)
         self.name = try values.decode(String.self, forKey: .name)
         self.owner = try values.decode(String.self, forKey: .owner)
-        self.permissions = try values.decode([Permission].self, forKey: .permissions)
+        self.permissions = try values.decode([String].self, forKey: .permissions)
         self.prefix = try values.decode(String.self, forKey: .prefix)
         self.rateLimit = try values.decodeIfPresent(Rate.self, forKey: .rateLimit)
         self.revokedAt = try values.decodeIfPresent(Date.self, forKey: .revokedAt)
@@ -13459,7 +13649,7 @@ public enum MemoryState: String, Codable, Sendable, CaseIterable {
 public struct MemorySubject: Codable, Sendable, Hashable {
     /// Its id or name, 1 to 200 characters.
     public var id: String
-    /// Brand, agent or user.
+    /// Brand, agent, user or person.
     public var kind: SubjectKind
 
     public init(
@@ -13750,6 +13940,8 @@ public struct Message: Codable, Sendable, Hashable {
     public var mergedFrom: String?
     /// What it holds.
     public var parts: [MessagePart]
+    /// The person its conversation is with.
+    public var person: String?
     /// When each user read it.
     public var readAt: [String: Date]
     /// The message it answers.
@@ -13771,6 +13963,7 @@ public struct Message: Codable, Sendable, Hashable {
         id: String,
         mergedFrom: String? = nil,
         parts: [MessagePart],
+        person: String? = nil,
         readAt: [String: Date],
         replyToId: String? = nil,
         role: MessageRole,
@@ -13785,6 +13978,7 @@ public struct Message: Codable, Sendable, Hashable {
         self.id = id
         self.mergedFrom = mergedFrom
         self.parts = parts
+        self.person = person
         self.readAt = readAt
         self.replyToId = replyToId
         self.role = role
@@ -13801,6 +13995,7 @@ public struct Message: Codable, Sendable, Hashable {
         case id = "id"
         case mergedFrom = "merged_from"
         case parts = "parts"
+        case person = "person"
         case readAt = "read_at"
         case replyToId = "reply_to_id"
         case role = "role"
@@ -13818,6 +14013,7 @@ public struct Message: Codable, Sendable, Hashable {
         self.id = try values.decode(String.self, forKey: .id)
         self.mergedFrom = try values.decodeIfPresent(String.self, forKey: .mergedFrom)
         self.parts = try values.decode([MessagePart].self, forKey: .parts)
+        self.person = try values.decodeIfPresent(String.self, forKey: .person)
         self.readAt = try values.decode([String: Date].self, forKey: .readAt)
         self.replyToId = try values.decodeIfPresent(String.self, forKey: .replyToId)
         self.role = try values.decode(MessageRole.self, forKey: .role)
@@ -13835,12 +14031,53 @@ public struct Message: Codable, Sendable, Hashable {
         try values.encode(self.id, forKey: .id)
         try values.encodeIfPresent(self.mergedFrom, forKey: .mergedFrom)
         try values.encode(self.parts, forKey: .parts)
+        try values.encodeIfPresent(self.person, forKey: .person)
         try values.encode(self.readAt, forKey: .readAt)
         try values.encodeIfPresent(self.replyToId, forKey: .replyToId)
         try values.encode(self.role, forKey: .role)
         try values.encodeIfPresent(self.runId, forKey: .runId)
         try values.encode(self.taint, forKey: .taint)
         try values.encodeIfPresent(self.threadId, forKey: .threadId)
+    }
+}
+
+/// Who sent a message.
+public struct MessageFrom: Codable, Sendable, Hashable {
+    /// The agent, when one sent it.
+    public var agent: String?
+    /// The principal in short: `agent:campaign`, `user:ada`.
+    public var by: String
+    /// Its run.
+    public var run: String?
+
+    public init(
+        agent: String? = nil,
+        by: String,
+        run: String? = nil
+    ) {
+        self.agent = agent
+        self.by = by
+        self.run = run
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case agent = "agent"
+        case by = "by"
+        case run = "run"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.agent = try values.decodeIfPresent(String.self, forKey: .agent)
+        self.by = try values.decode(String.self, forKey: .by)
+        self.run = try values.decodeIfPresent(String.self, forKey: .run)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.agent, forKey: .agent)
+        try values.encode(self.by, forKey: .by)
+        try values.encodeIfPresent(self.run, forKey: .run)
     }
 }
 
@@ -13882,6 +14119,18 @@ public struct MessageHit: Codable, Sendable, Hashable {
         try values.encode(self.score, forKey: .score)
         try values.encode(self.title, forKey: .title)
     }
+}
+
+/// What a message is.
+public enum MessageKind: String, Codable, Sendable, CaseIterable {
+    /// An answer is wanted by its deadline.
+    case request = "request"
+    /// The answer to a request; each has one.
+    case reply = "reply"
+    /// News.
+    case inform = "inform"
+    /// A contradiction to another message, which is kept beside it.
+    case objection = "objection"
 }
 
 /// One part of a message.
@@ -13993,8 +14242,124 @@ public enum MessageRole: String, Codable, Sendable, CaseIterable {
     case tool = "tool"
 }
 
+/// Whom a message is for.
+public indirect enum MessageTo: Codable, Sendable, Hashable {
+    case agent(MessageToAgent)
+    case run(MessageToRun)
+    case topic(MessageToTopic)
+
+    private enum Tag: String, CodingKey {
+        case word = "to"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "agent": self = .agent(try MessageToAgent(from: decoder))
+        case "run": self = .run(try MessageToRun(from: decoder))
+        case "topic": self = .topic(try MessageToTopic(from: decoder))
+        default: throw unknownVariant("MessageTo", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .agent(let value):
+            try tag.encode("agent", forKey: .word)
+            try value.encode(to: encoder)
+        case .run(let value):
+            try tag.encode("run", forKey: .word)
+            try value.encode(to: encoder)
+        case .topic(let value):
+            try tag.encode("topic", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// The run of an agent that takes it first.
+public struct MessageToAgent: Codable, Sendable, Hashable {
+    /// The agent.
+    public var name: String
+
+    public init(
+        name: String
+    ) {
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
+/// One run.
+public struct MessageToRun: Codable, Sendable, Hashable {
+    /// The run.
+    public var id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+    }
+}
+
+/// Whoever reads the topic.
+public struct MessageToTopic: Codable, Sendable, Hashable {
+    /// The topic: 1 to 80 of `a-z 0-9 _ - .`
+    public var name: String
+
+    public init(
+        name: String
+    ) {
+        self.name = name
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name = "name"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.name = try values.decode(String.self, forKey: .name)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.name, forKey: .name)
+    }
+}
+
 /// The answer of `store.migrate`.
 public struct Migrated: Codable, Sendable, Hashable {
+    /// Numbers of the migrations that this call applied, in order; none in a dry run.
+    public var applied: [Int]
     /// Version that this build works with.
     public var buildVersion: Int
     /// Numbers of the migrations that are still to come.
@@ -14003,16 +14368,19 @@ public struct Migrated: Codable, Sendable, Hashable {
     public var version: Int
 
     public init(
+        applied: [Int] = [],
         buildVersion: Int,
         pending: [Int],
         version: Int
     ) {
+        self.applied = applied
         self.buildVersion = buildVersion
         self.pending = pending
         self.version = version
     }
 
     enum CodingKeys: String, CodingKey {
+        case applied = "applied"
         case buildVersion = "build_version"
         case pending = "pending"
         case version = "version"
@@ -14020,6 +14388,7 @@ public struct Migrated: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.applied = try values.decodeIfPresent([Int].self, forKey: .applied) ?? []
         self.buildVersion = try values.decode(Int.self, forKey: .buildVersion)
         self.pending = try values.decode([Int].self, forKey: .pending)
         self.version = try values.decode(Int.self, forKey: .version)
@@ -14027,6 +14396,7 @@ public struct Migrated: Codable, Sendable, Hashable {
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.applied, forKey: .applied)
         try values.encode(self.buildVersion, forKey: .buildVersion)
         try values.encode(self.pending, forKey: .pending)
         try values.encode(self.version, forKey: .version)
@@ -14105,7 +14475,7 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
     /// What they cost by the model table; absent when no price is known, which does not mean that
     /// it is free.
     public var cost: ModelCost?
-    /// Documents to embed.
+    /// Documents to embed, old versions among them.
     public var documents: Int
     /// The job that does it; absent in a dry run and when there is nothing to do.
     public var job: String?
@@ -15494,7 +15864,7 @@ public struct OperationLine: Codable, Sendable, Hashable {
     /// Dotted name.
     public var name: String
     /// Rights it needs.
-    public var needs: [Permission]
+    public var needs: [String]
     /// `stable` or `preview`.
     public var stability: String
     /// The operation that takes it back.
@@ -15507,7 +15877,7 @@ public struct OperationLine: Codable, Sendable, Hashable {
         cost: String,
         effect: String,
         name: String,
-        needs: [Permission],
+        needs: [String],
         stability: String,
         undo: String? = nil,
         version: Int
@@ -15539,7 +15909,7 @@ public struct OperationLine: Codable, Sendable, Hashable {
         self.cost = try values.decode(String.self, forKey: .cost)
         self.effect = try values.decode(String.self, forKey: .effect)
         self.name = try values.decode(String.self, forKey: .name)
-        self.needs = try values.decode([Permission].self, forKey: .needs)
+        self.needs = try values.decode([String].self, forKey: .needs)
         self.stability = try values.decode(String.self, forKey: .stability)
         self.undo = try values.decodeIfPresent(String.self, forKey: .undo)
         self.version = try values.decode(Int.self, forKey: .version)
@@ -15946,62 +16316,6 @@ public enum PeopleOrder: String, Codable, Sendable, CaseIterable {
     case lastSeenAt = "last_seen_at"
 }
 
-/// A right that an operation needs. The words are stable and the same in every language.
-public enum Permission: String, Codable, Sendable, CaseIterable {
-    /// Read campaigns, content, knowledge, sends.
-    case readContent = "read:content"
-    /// Write campaigns, content, knowledge.
-    case writeContent = "write:content"
-    /// Delete content.
-    case deleteContent = "delete:content"
-    /// Manage members, roles and keys.
-    case manageTeam = "manage:team"
-    /// Manage wallets and billing.
-    case manageBilling = "manage:billing"
-    /// Manage workspaces and their settings.
-    case manageOrganization = "manage:organization"
-    /// Run agents and models.
-    case executeAgents = "execute:agents"
-    /// Read people; contact values are masked without `read:pii`.
-    case readPeople = "read:people"
-    /// See contact values unmasked.
-    case readPii = "read:pii"
-    /// Write people.
-    case writePeople = "write:people"
-    /// Erase people.
-    case deletePeople = "delete:people"
-    /// Export people.
-    case exportPeople = "export:people"
-    /// Write the consent ledger and suppression.
-    case writeConsent = "write:consent"
-    /// Send to the outside, through the gate.
-    case sendMessages = "send:messages"
-    /// Approve content.
-    case approveContent = "approve:content"
-    /// Write brands and their voice.
-    case writeBrand = "write:brand"
-    /// Read analytics, runs and jobs.
-    case readAnalytics = "read:analytics"
-    /// Manage connections to services.
-    case manageConnections = "manage:connections"
-    /// Manage budgets.
-    case manageBudget = "manage:budget"
-    /// Spend budgets.
-    case spendBudget = "spend:budget"
-    /// Approve effects of agents.
-    case approveEffects = "approve:effects"
-    /// Manage secrets.
-    case manageSecrets = "manage:secrets"
-    /// Manage policies and limits.
-    case managePolicies = "manage:policies"
-    /// Manage jobs and queues.
-    case manageJobs = "manage:jobs"
-    /// Read the audit log.
-    case readAudit = "read:audit"
-    /// Close, transfer or restore a workspace.
-    case ownOrganization = "own:organization"
-}
-
 /// One word.
 public struct PermissionLine: Codable, Sendable, Hashable {
     /// What it lets a principal do.
@@ -16011,13 +16325,13 @@ public struct PermissionLine: Codable, Sendable, Hashable {
     /// Built-in roles that hold it.
     public var roles: [DatasetsRole]
     /// The word.
-    public var word: Permission
+    public var word: String
 
     public init(
         meaning: String,
         operations: [String],
         roles: [DatasetsRole],
-        word: Permission
+        word: String
     ) {
         self.meaning = meaning
         self.operations = operations
@@ -16037,7 +16351,7 @@ public struct PermissionLine: Codable, Sendable, Hashable {
         self.meaning = try values.decode(String.self, forKey: .meaning)
         self.operations = try values.decode([String].self, forKey: .operations)
         self.roles = try values.decode([DatasetsRole].self, forKey: .roles)
-        self.word = try values.decode(Permission.self, forKey: .word)
+        self.word = try values.decode(String.self, forKey: .word)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -16947,7 +17261,7 @@ public struct PoliciesRule: Codable, Sendable, Hashable {
     public var fault: String?
     /// True when it counted.
     public var fired: Bool
-    /// Which.
+    /// Which. Shared with the set, as are the effect and the reason: a call is judged by many.
     public var policy: PolicyRef
     /// Why, in its author's words.
     public var reason: String
@@ -18843,7 +19157,7 @@ public struct QueueView: Codable, Sendable, Hashable {
     /// Its name.
     public var name: String
     /// The right that enqueueing needs.
-    public var needs: Permission
+    public var needs: String
     /// True while nothing is taken from it in this workspace.
     public var paused: Bool
     /// Milliseconds for one try.
@@ -18853,7 +19167,7 @@ public struct QueueView: Codable, Sendable, Hashable {
         attempts: Int,
         concurrency: Int,
         name: String,
-        needs: Permission,
+        needs: String,
         paused: Bool,
         timeoutMs: Int
     ) {
@@ -18879,7 +19193,7 @@ public struct QueueView: Codable, Sendable, Hashable {
         self.attempts = try values.decode(Int.self, forKey: .attempts)
         self.concurrency = try values.decode(Int.self, forKey: .concurrency)
         self.name = try values.decode(String.self, forKey: .name)
-        self.needs = try values.decode(Permission.self, forKey: .needs)
+        self.needs = try values.decode(String.self, forKey: .needs)
         self.paused = try values.decode(Bool.self, forKey: .paused)
         self.timeoutMs = try values.decode(Int.self, forKey: .timeoutMs)
     }
@@ -19418,6 +19732,39 @@ public struct ReasonLine: Codable, Sendable, Hashable {
         try values.encode(self.decision, forKey: .decision)
         try values.encode(self.meaning, forKey: .meaning)
         try values.encode(self.rule, forKey: .rule)
+    }
+}
+
+/// Messages that were read.
+public struct ReceivedMessages: Codable, Sendable, Hashable {
+    /// The messages.
+    public var items: [AgentMessage]
+    /// Where the next page begins; absent on the last one.
+    public var next: String?
+
+    public init(
+        items: [AgentMessage],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([AgentMessage].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
     }
 }
 
@@ -20078,6 +20425,8 @@ public struct Routed: Codable, Sendable, Hashable {
     public var alternatives: [RouteChoice]
     /// How sure that is, 0 to 1; 1 when it was named.
     public var confidence: Double
+    /// The agent that is meant, when it is away and `agent` stands in for it.
+    public var insteadOf: String?
     /// The intent.
     public var intent: String
 
@@ -20085,11 +20434,13 @@ public struct Routed: Codable, Sendable, Hashable {
         agent: String,
         alternatives: [RouteChoice],
         confidence: Double,
+        insteadOf: String? = nil,
         intent: String
     ) {
         self.agent = agent
         self.alternatives = alternatives
         self.confidence = confidence
+        self.insteadOf = insteadOf
         self.intent = intent
     }
 
@@ -20097,6 +20448,7 @@ public struct Routed: Codable, Sendable, Hashable {
         case agent = "agent"
         case alternatives = "alternatives"
         case confidence = "confidence"
+        case insteadOf = "instead_of"
         case intent = "intent"
     }
 
@@ -20105,6 +20457,7 @@ public struct Routed: Codable, Sendable, Hashable {
         self.agent = try values.decode(String.self, forKey: .agent)
         self.alternatives = try values.decode([RouteChoice].self, forKey: .alternatives)
         self.confidence = try values.decode(Double.self, forKey: .confidence)
+        self.insteadOf = try values.decodeIfPresent(String.self, forKey: .insteadOf)
         self.intent = try values.decode(String.self, forKey: .intent)
     }
 
@@ -20113,6 +20466,7 @@ public struct Routed: Codable, Sendable, Hashable {
         try values.encode(self.agent, forKey: .agent)
         try values.encode(self.alternatives, forKey: .alternatives)
         try values.encode(self.confidence, forKey: .confidence)
+        try values.encodeIfPresent(self.insteadOf, forKey: .insteadOf)
         try values.encode(self.intent, forKey: .intent)
     }
 }
@@ -20551,7 +20905,7 @@ public struct Schedule: Codable, Sendable, Hashable {
     /// Further tries of a failed firing.
     public var retries: Int
     /// The rights that they had: its work has these at most.
-    public var rights: [Permission]
+    public var rights: [String]
     /// Not before this instant.
     public var startsAt: Date?
     /// What it starts.
@@ -20582,7 +20936,7 @@ public struct Schedule: Codable, Sendable, Hashable {
         principal: String,
         priority: Int,
         retries: Int,
-        rights: [Permission],
+        rights: [String],
         startsAt: Date? = nil,
         target: Target,
         when: When
@@ -20668,7 +21022,7 @@ public struct Schedule: Codable, Sendable, Hashable {
         self.principal = try values.decode(String.self, forKey: .principal)
         self.priority = try values.decode(Int.self, forKey: .priority)
         self.retries = try values.decode(Int.self, forKey: .retries)
-        self.rights = try values.decode([Permission].self, forKey: .rights)
+        self.rights = try values.decode([String].self, forKey: .rights)
         self.startsAt = try values.decodeIfPresent(Date.self, forKey: .startsAt)
         self.target = try values.decode(Target.self, forKey: .target)
         self.when = try values.decode(When.self, forKey: .when)
@@ -20796,6 +21150,11 @@ public struct SchedulePage: Codable, Sendable, Hashable {
 public struct SearchFilters: Codable, Sendable, Hashable {
     /// Only what a holder of this role may read, such as when the answer is for somebody else.
     public var acl: DatasetsRole?
+    /// Slug of a brand: documents with tags of other brands (`brand:SLUG`) and none of this one are
+    /// left out.
+    public var brand: String?
+    /// The consent bases that hold: documents with another basis are left out.
+    public var consents: [String]?
     /// Ids or names of datasets; one of them.
     public var datasets: [String]
     /// Ids of documents; one of them.
@@ -20817,6 +21176,8 @@ public struct SearchFilters: Codable, Sendable, Hashable {
 
     public init(
         acl: DatasetsRole? = nil,
+        brand: String? = nil,
+        consents: [String]? = nil,
         datasets: [String] = [],
         documents: [String] = [],
         kind: DatasetKind? = nil,
@@ -20828,6 +21189,8 @@ public struct SearchFilters: Codable, Sendable, Hashable {
         until: Date? = nil
     ) {
         self.acl = acl
+        self.brand = brand
+        self.consents = consents
         self.datasets = datasets
         self.documents = documents
         self.kind = kind
@@ -20841,6 +21204,8 @@ public struct SearchFilters: Codable, Sendable, Hashable {
 
     enum CodingKeys: String, CodingKey {
         case acl = "acl"
+        case brand = "brand"
+        case consents = "consents"
         case datasets = "datasets"
         case documents = "documents"
         case kind = "kind"
@@ -20855,6 +21220,8 @@ public struct SearchFilters: Codable, Sendable, Hashable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.acl = try values.decodeIfPresent(DatasetsRole.self, forKey: .acl)
+        self.brand = try values.decodeIfPresent(String.self, forKey: .brand)
+        self.consents = try values.decodeIfPresent([String].self, forKey: .consents)
         self.datasets = try values.decodeIfPresent([String].self, forKey: .datasets) ?? []
         self.documents = try values.decodeIfPresent([String].self, forKey: .documents) ?? []
         self.kind = try values.decodeIfPresent(DatasetKind.self, forKey: .kind)
@@ -20869,6 +21236,8 @@ public struct SearchFilters: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encodeIfPresent(self.acl, forKey: .acl)
+        try values.encodeIfPresent(self.brand, forKey: .brand)
+        try values.encodeIfPresent(self.consents, forKey: .consents)
         try values.encode(self.datasets, forKey: .datasets)
         try values.encode(self.documents, forKey: .documents)
         try values.encodeIfPresent(self.kind, forKey: .kind)
@@ -21614,6 +21983,53 @@ public struct SenderProfile: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.postalAddress, forKey: .postalAddress)
         try values.encodeIfPresent(self.replyTo, forKey: .replyTo)
         try values.encodeIfPresent(self.unsubscribeUrl, forKey: .unsubscribeUrl)
+    }
+}
+
+/// A message that was sent.
+public struct SentMessage: Codable, Sendable, Hashable {
+    /// Joins it with what follows.
+    public var correlation: String
+    /// Until when the answer to a request is due.
+    public var deadline: Date?
+    /// Messages before it that it follows from.
+    public var depth: Int
+    /// Its id; the answer to a request wakes the signal `message/<id>`.
+    public var id: String
+
+    public init(
+        correlation: String,
+        deadline: Date? = nil,
+        depth: Int,
+        id: String
+    ) {
+        self.correlation = correlation
+        self.deadline = deadline
+        self.depth = depth
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case correlation = "correlation"
+        case deadline = "deadline"
+        case depth = "depth"
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.correlation = try values.decode(String.self, forKey: .correlation)
+        self.deadline = try values.decodeIfPresent(Date.self, forKey: .deadline)
+        self.depth = try values.decode(Int.self, forKey: .depth)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.correlation, forKey: .correlation)
+        try values.encodeIfPresent(self.deadline, forKey: .deadline)
+        try values.encode(self.depth, forKey: .depth)
+        try values.encode(self.id, forKey: .id)
     }
 }
 
@@ -22884,6 +23300,9 @@ public enum SubjectKind: String, Codable, Sendable, CaseIterable {
     case agent = "agent"
     /// A user of the workspace. Needs a consent basis.
     case user = "user"
+    /// A person. Needs a consent basis, the rights on people beside those on content, and the
+    /// person's consent to be remembered: when it is kept and when it is read.
+    case person = "person"
 }
 
 /// A text that reads the same and travels in the cheaper alphabet. Never applied by itself.
@@ -23274,6 +23693,61 @@ public enum Taint: String, Codable, Sendable, CaseIterable {
     case web = "web"
     /// Returned by a tool of somebody else.
     case thirdPartyTool = "third_party_tool"
+}
+
+/// Words that came from outside.
+public struct TaintedSpan: Codable, Sendable, Hashable {
+    /// Where they stand in the input, such as `to[0].address`. Empty: nothing of them stands in the
+    /// input word by word, but the run had read them before it asked.
+    public var path: String
+    /// The run that had read them.
+    public var run: String
+    /// The document, page or tool.
+    public var source: String?
+    /// Where they came from.
+    public var taint: Taint
+    /// The words, up to 500 characters. Hidden without `read:pii`.
+    public var text: String?
+
+    public init(
+        path: String = "",
+        run: String = "",
+        source: String? = nil,
+        taint: Taint = .firstParty,
+        text: String? = nil
+    ) {
+        self.path = path
+        self.run = run
+        self.source = source
+        self.taint = taint
+        self.text = text
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case path = "path"
+        case run = "run"
+        case source = "source"
+        case taint = "taint"
+        case text = "text"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.path = try values.decodeIfPresent(String.self, forKey: .path) ?? ""
+        self.run = try values.decodeIfPresent(String.self, forKey: .run) ?? ""
+        self.source = try values.decodeIfPresent(String.self, forKey: .source)
+        self.taint = try values.decodeIfPresent(Taint.self, forKey: .taint) ?? .firstParty
+        self.text = try values.decodeIfPresent(String.self, forKey: .text)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.path, forKey: .path)
+        try values.encode(self.run, forKey: .run)
+        try values.encodeIfPresent(self.source, forKey: .source)
+        try values.encode(self.taint, forKey: .taint)
+        try values.encodeIfPresent(self.text, forKey: .text)
+    }
 }
 
 /// What a schedule starts.
@@ -23850,7 +24324,7 @@ public struct ToolInfo: Codable, Sendable, Hashable {
     /// `[a-z0-9_.]`, 1 to 64 characters.
     public var name: String
     /// Rights a caller needs, all of them.
-    public var needs: [Permission]
+    public var needs: [String]
     /// JSON Schema of its answer; `true` for any.
     public var outputSchema: JSONValue?
     /// Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
@@ -23870,7 +24344,7 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         inputSchema: JSONValue? = nil,
         kind: ToolKind = .integration,
         name: String = "",
-        needs: [Permission] = [],
+        needs: [String] = [],
         outputSchema: JSONValue? = nil,
         resultCapBytes: Int = 65536,
         source: ToolSource = .builtin,
@@ -23914,7 +24388,7 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         self.inputSchema = try values.decodeIfPresent(JSONValue.self, forKey: .inputSchema)
         self.kind = try values.decodeIfPresent(ToolKind.self, forKey: .kind) ?? .integration
         self.name = try values.decodeIfPresent(String.self, forKey: .name) ?? ""
-        self.needs = try values.decodeIfPresent([Permission].self, forKey: .needs) ?? []
+        self.needs = try values.decodeIfPresent([String].self, forKey: .needs) ?? []
         self.outputSchema = try values.decodeIfPresent(JSONValue.self, forKey: .outputSchema)
         self.resultCapBytes = try values.decodeIfPresent(Int.self, forKey: .resultCapBytes) ?? 65536
         self.source = try values.decodeIfPresent(ToolSource.self, forKey: .source) ?? .builtin
@@ -26524,6 +26998,39 @@ public struct WorkspaceLine: Codable, Sendable, Hashable {
         try values.encode(self.name, forKey: .name)
         try values.encode(self.slug, forKey: .slug)
         try values.encode(self.status, forKey: .status)
+    }
+}
+
+/// A page of a list.
+public struct WorkspaceLinePage: Codable, Sendable, Hashable {
+    /// The items in the stated order.
+    public var items: [WorkspaceLine]
+    /// Where the next page starts; absent on the last one. Opaque, bound to this list.
+    public var next: String?
+
+    public init(
+        items: [WorkspaceLine],
+        next: String? = nil
+    ) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items = "items"
+        case next = "next"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.items = try values.decode([WorkspaceLine].self, forKey: .items)
+        self.next = try values.decodeIfPresent(String.self, forKey: .next)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.items, forKey: .items)
+        try values.encodeIfPresent(self.next, forKey: .next)
     }
 }
 

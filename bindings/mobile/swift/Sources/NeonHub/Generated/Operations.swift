@@ -72,13 +72,16 @@ public struct AgentsOperations: Sendable {
     /// `agent.intent`; a bare intent will do when one agent has it.
     ///
     /// The input is checked against the schema of the intent first; what does not fit makes no run.
-    /// The agent acts with the rights that both it and the caller have. A run that waits for a
-    /// person goes on by itself once workers run. A failure of the run is no error: it stands in
-    /// the answer.
+    /// The agent acts with the rights that both it and the caller have. At most eight runs of a
+    /// workspace work at a time, others wait. What fails before it has changed anything is tried
+    /// three times. While an agent is away, by its checks or because its runs failed three times in
+    /// a row, the agent it names in `fallback` stands in; the answer says which agent it was. A run
+    /// that waits for a person goes on by itself once workers run. A failure of the run is no
+    /// error: it stands in the answer.
     ///
     /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
-    /// `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`,
-    /// `idempotency_mismatch`, `too_deep`, `loop_detected`.
+    /// `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`,
+    /// `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
     ///
     /// - Parameters:
     ///   - agent: The agent: `campaign`.
@@ -167,8 +170,8 @@ public struct AgentsOperations: Sendable {
         return try await core.call("agents.health", args, [AgentCheck].self)
     }
 
-    /// Lists the agents of the workspace by name: the version in use of each, with what it can be
-    /// asked for.
+    /// Lists the agents of the workspace by name: the version in use of each, how it is, and what
+    /// it can be asked for.
     ///
     /// Effect: read.
     ///
@@ -230,7 +233,8 @@ public struct AgentsOperations: Sendable {
     }
 
     /// Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
-    /// built-in one. A draft may be put again; a version that was activated never changes.
+    /// built-in one. A draft may be put again; a version that was activated never changes. A prompt
+    /// of the registry that it names must be there.
     ///
     /// Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
     ///
@@ -435,13 +439,13 @@ public struct ApiKeysOperations: Sendable {
     ///
     /// - Parameters:
     ///   - name: Name, 1..100 characters.
-    ///   - permissions: What it may do; nothing beyond the caller's own rights.
-    ///     `own:organization` makes a root key.
+    ///   - permissions: What it may do; nothing beyond the caller's own rights, and of words
+    ///     under `app:` those the host declared. `own:organization` makes a root key.
     ///   - expiresAt: Until when it is valid; left out: until it is revoked.
     ///   - rateLimit: A rate of its own, in place of the profile's.
     public func create(
         name: String,
-        permissions: [Permission],
+        permissions: [String],
         expiresAt: Date? = nil,
         rateLimit: Rate? = nil
     ) async throws -> NewKey {
@@ -916,6 +920,36 @@ public struct BusOperations: Sendable {
         return try await core.call("bus.publish", args, Published.self)
     }
 
+    /// Reads messages, oldest first: the answer to a request, those of a topic, or what is there
+    /// for the run that calls and for its agent, which is taken by that: each message for an agent
+    /// goes to one run.
+    ///
+    /// A request that nobody answered by its deadline is an error of kind `timeout`, code
+    /// `reply_timeout`. Who is not meant by a message sees what it says only with `read:pii`.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `reply_timeout`,
+    /// `not_addressable`.
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before; for messages that are not taken.
+    ///   - for: Messages of this topic, or for this run or agent, without taking them. Default:
+    ///     those for the run that calls.
+    ///   - limit: Most messages, 1..=100. Default 20.
+    ///   - replyTo: Only the answer to this request; none is there yet while the list is empty.
+    public func receive(
+        cursor: String? = nil,
+        `for`: MessageTo? = nil,
+        limit: Int? = nil,
+        replyTo: String? = nil
+    ) async throws -> ReceivedMessages {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("for", `for`)
+        args.offer("limit", limit)
+        args.offer("reply_to", replyTo)
+        return try await core.call("bus.receive", args, ReceivedMessages.self)
+    }
+
     /// Gives a subscriber the events of a range of commits again, beside its cursor, which stays
     /// where it is.
     ///
@@ -935,6 +969,54 @@ public struct BusOperations: Sendable {
         args.give("subscriber", subscriber)
         args.give("to", to)
         return try await core.call("bus.replay", args, Replayed.self)
+    }
+
+    /// Sends a message to an agent, to a run or to a topic: a request, its reply, news, or an
+    /// objection. It is written in this commit with the event `agent.message.sent`, and stands in
+    /// the logs of both runs.
+    ///
+    /// People write to every run and agent. The run of an agent writes to the runs of its own work,
+    /// to agents that its description hands work to, to topics, and to whom it answers. Messages
+    /// that follow from each other go eight deep. A request that nobody answers by its deadline
+    /// fails with `reply_timeout`: the run that waits for it is told so.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
+    /// `agent_disabled`, `not_addressable`, `run_finished`, `too_deep`, `reply_late`,
+    /// `already_answered`.
+    ///
+    /// - Parameters:
+    ///   - body: What it says, up to 64 KiB of JSON.
+    ///   - correlation: Joins it with other messages, 1 to 100 bytes. Default: that of the
+    ///     message before, else a new one.
+    ///   - deadlineMs: Time for the answer to a request, in milliseconds, up to 72 hours.
+    ///     Default: ten minutes.
+    ///   - for: Whom it is for. May be left out for a reply or an objection: whoever sent the
+    ///     message before.
+    ///   - inReplyTo: The message that it answers or contradicts.
+    ///   - kind: What it is. Default: `inform`.
+    ///   - schema: JSON Schema that the body has to fit. Null: any.
+    ///   - topic: What it is about: 1 to 80 of `a-z 0-9 _ - .` Default for a reply or an
+    ///     objection: the topic of the message before.
+    public func send(
+        body: JSONValue? = nil,
+        correlation: String? = nil,
+        deadlineMs: Int? = nil,
+        `for`: MessageTo? = nil,
+        inReplyTo: String? = nil,
+        kind: MessageKind? = nil,
+        schema: JSONValue? = nil,
+        topic: String? = nil
+    ) async throws -> SentMessage {
+        var args = core.args()
+        args.offer("body", body)
+        args.offer("correlation", correlation)
+        args.offer("deadline_ms", deadlineMs)
+        args.offer("for", `for`)
+        args.offer("in_reply_to", inReplyTo)
+        args.offer("kind", kind)
+        args.offer("schema", schema)
+        args.offer("topic", topic)
+        return try await core.call("bus.send", args, SentMessage.self)
     }
 
     /// Reads events of this workspace that pass a filter, after a cursor, in order, each once.
@@ -2658,8 +2740,11 @@ public struct JobsOperations: Sendable {
         return try await core.call("jobs.history", args, [HistoryLine].self)
     }
 
-    /// Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
-    /// they were made.
+    /// Lists the jobs that everything given holds for: of a queue, in a state, of a flow, the
+    /// children of a job. They come in the order they were made; those of a queue that wait in the
+    /// order they are taken, so that one which is moved between two pages may come twice or not at
+    /// all; those that ended by when they did. Without a flow, a parent, or a queue and a state
+    /// together, every job of the workspace is read to fill a page.
     ///
     /// Needs `read:analytics`. Effect: read.
     ///
@@ -2668,9 +2753,8 @@ public struct JobsOperations: Sendable {
     ///   - flow: Only of this flow.
     ///   - limit: Most jobs of the page, 1..500. Default 50.
     ///   - parent: Only children of this job.
-    ///   - queue: Only of this queue; needs a state.
-    ///   - state: Only in this state; needs a queue. `waiting` and `delayed` both list what is
-    ///     queued, in the order it is taken.
+    ///   - queue: Only of this queue.
+    ///   - state: Only in this state. `waiting` and `delayed` both list what is queued.
     public func list(
         cursor: String? = nil,
         flow: String? = nil,
@@ -2838,26 +2922,36 @@ public struct KnowledgeOperations: Sendable {
     ///   - budgetTokens: Most tokens in all, 100 to 2 000 000.
     ///   - purpose: What it is to be used for, such as `email` or `support`.
     ///   - query: What to look for in knowledge and memory.
+    ///   - brand: Slug of the brand that speaks. What is remembered about it is taken,
+    ///     documents of other brands (tag `brand:SLUG`) are not, and consent to other brands does
+    ///     not count.
     ///   - consents: The consent bases that hold now. When given, memories and passages with
-    ///     another basis are dropped.
+    ///     another basis are dropped. With a `person` those that the consent ledger knows are
+    ///     taken from there, and a basis that nobody names does not hold.
     ///   - conversation: The conversation to take the newest messages of. When they fill three
     ///     quarters of what their part may have, the summary that there is stands for the older
     ///     ones.
     ///   - items: Texts of the caller. Default: `[]`.
     ///   - k: Passages to look for, 0 to 100. Default: 10.
     ///   - limits: Limits of the parts, each part at most once. Default: `[]`.
+    ///   - person: The person it is about or for. What is remembered about the person is taken,
+    ///     as far as the person agreed; all else that rests on a consent is taken as far as that
+    ///     of the person holds. Needs `read:people`.
     ///   - spaces: Ids or names of the spaces to look in; empty: all. Default: `[]`.
-    ///   - subjects: Whose memories to take. Default: `[]`.
+    ///   - subjects: Whose memories to take, beside those of `person` and `brand`. Default:
+    ///     `[]`.
     ///   - thread: Only the thread of it that this message began.
     public func context(
         budgetTokens: Int,
         purpose: String,
         query: String,
+        brand: String? = nil,
         consents: [String]? = nil,
         conversation: String? = nil,
         items: [ContextItem]? = nil,
         k: Int? = nil,
         limits: [PartLimits]? = nil,
+        person: String? = nil,
         spaces: [String]? = nil,
         subjects: [MemorySubject]? = nil,
         thread: String? = nil
@@ -2866,11 +2960,13 @@ public struct KnowledgeOperations: Sendable {
         args.give("budget_tokens", budgetTokens)
         args.give("purpose", purpose)
         args.give("query", query)
+        args.offer("brand", brand)
         args.offer("consents", consents)
         args.offer("conversation", conversation)
         args.offer("items", items)
         args.offer("k", k)
         args.offer("limits", limits)
+        args.offer("person", person)
         args.offer("spaces", spaces)
         args.offer("subjects", subjects)
         args.offer("thread", thread)
@@ -3278,7 +3374,7 @@ public struct MembersOperations: Sendable {
 public struct MemoryOperations: Sendable {
     let core: Core
 
-    /// Remembers something about a brand, an agent or a user.
+    /// Remembers something about a brand, an agent, a user or a person.
     ///
     /// What a first party says holds at once; all else waits in quarantine until an event with
     /// another id, or a first party, says the same. What is there already is reinforced, not kept
@@ -3292,7 +3388,8 @@ public struct MemoryOperations: Sendable {
     ///   - subject: Who or what it is about.
     ///   - text: In words, 1 to 4 000 characters.
     ///   - confidence: How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
-    ///   - consentBasis: The consent or contract that allows to keep it. Needed about a user.
+    ///   - consentBasis: The consent or contract that allows to keep it. Needed about a user or
+    ///     a person.
     ///   - expiresAt: When it may no longer be used. Default: never.
     ///   - kind: What kind of thing it is. Default: `fact`.
     ///   - purposes: Purposes it may be used for; empty: any. Default: `[]`.
@@ -3340,8 +3437,7 @@ public struct MemoryOperations: Sendable {
     /// - Parameters:
     ///   - at: The instant.
     ///   - subject: Who or what it is about.
-    ///   - consents: The consent bases that hold now. When given, items with another basis are
-    ///     left out.
+    ///   - consents: The consent bases that hold now, as in `memory.search`.
     ///   - purpose: What it is to be used for: items that name other purposes are left out.
     public func asOf(
         at: Date,
@@ -3413,14 +3509,16 @@ public struct MemoryOperations: Sendable {
     /// Searches what is remembered about a subject.
     ///
     /// Only what holds now is given: not what waits in quarantine, was taken back, closed or has
-    /// expired, nor what may not be used for the purpose.
+    /// expired, nor what may not be used for the purpose. Nothing of a person that did not agree to
+    /// be remembered.
     ///
     /// Needs `read:content`. Effect: read.
     ///
     /// - Parameters:
     ///   - subject: Who or what it is about.
     ///   - consents: The consent bases that hold now. When given, items with another basis are
-    ///     left out.
+    ///     left out. Of a person, those that the consent ledger knows are taken from there, and
+    ///     items with a basis that does not hold are always left out.
     ///   - k: Most hits, 1 to 100. Default: 10.
     ///   - kinds: Kinds; one of them. Empty: any. Default: `[]`.
     ///   - purpose: What it is to be used for: items that name other purposes are left out.
@@ -3549,6 +3647,51 @@ public struct OrchestratorOperations: Sendable {
         return try await core.call("orchestrator.cancel", args, PlanView.self)
     }
 
+    /// Has several drafts made for a question, a critic look at each, and a judge choose one. What
+    /// was not chosen is kept, whole, with what speaks for and against it.
+    ///
+    /// Models criticise and judge; offline, or when they fail, rules do: figures that the input
+    /// does not have, gaps, orders to a reader and copies count against a draft, and of equal ones
+    /// that wins which shares most with the others. The output says who did what (`critic` and
+    /// `judge`: `model` or `rules`), and has `output` of the winner as it was, `drafts`, `dissent`
+    /// and `is_unanimous`. Drafters do no more than change records here.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`,
+    /// `too_deep`, `loop_detected`.
+    ///
+    /// - Parameters:
+    ///   - budget: Most money for models of the whole.
+    ///   - drafters: Who drafts, as `agent.intent`, 1 to 8; they take turns until there are
+    ///     enough drafts. Default: `[]`.
+    ///   - input: The input of those intents, an object. Default: `{}`.
+    ///   - key: The same key is the same run, 1 to 255 bytes.
+    ///   - mode: Whether to wait for it. Default: `sync`.
+    ///   - n: How many drafts, 2 to 8. Default 3.
+    ///   - question: What the drafts are to answer, 1 to 4 000 characters. Default: `""`.
+    ///   - route: The route that chooses the model of critic and judge. Default: that of the
+    ///     hub.
+    public func debate(
+        budget: Money? = nil,
+        drafters: [String]? = nil,
+        input: [String: JSONValue]? = nil,
+        key: String? = nil,
+        mode: ExecuteMode? = nil,
+        n: Int? = nil,
+        question: String? = nil,
+        route: String? = nil
+    ) async throws -> Executed {
+        var args = core.args()
+        args.offer("budget", budget)
+        args.offer("drafters", drafters)
+        args.offer("input", input)
+        args.offer("key", key)
+        args.offer("mode", mode)
+        args.offer("n", n)
+        args.offer("question", question)
+        args.offer("route", route)
+        return try await core.call("orchestrator.debate", args, Executed.self)
+    }
+
     /// Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and
     /// checks it. Nothing runs.
     ///
@@ -3598,8 +3741,9 @@ public struct OrchestratorOperations: Sendable {
     /// Finds the agent and the intent for words of a person, or for the name of an intent.
     ///
     /// Words are compared with what each intent says it does and with its examples, rarer words
-    /// counting more; no model is asked. What is told of confidence is the share of the request's
-    /// known words that the intent knows.
+    /// counting more; no model is asked. For an agent that is away the one it names to stand in is
+    /// given. What is told of confidence is the share of the request's known words that the intent
+    /// knows.
     ///
     /// Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
     /// `ambiguous_intent`.
@@ -3694,6 +3838,54 @@ public struct OrchestratorOperations: Sendable {
         var args = core.args()
         args.give("run", run)
         return try await core.call("orchestrator.status", args, PlanView.self)
+    }
+
+    /// Has a team of agents work towards a goal: a supervisor picks who is asked next and with
+    /// which input, until the goal is reached, nobody else can be asked, or it has asked as often
+    /// as it may.
+    ///
+    /// A model decides; offline, rules ask each of the team once, in order, as soon as what it
+    /// needs is there from the input or from what others answered. Each errand is a run of its own
+    /// below this one, with the rights that both have; a killed process goes on with what is not
+    /// finished. The output has `steps` with whom was asked, why, and the whole answer, `ended`
+    /// (`done` or `max_steps`), `why` and the model's `answer` in words.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`,
+    /// `too_deep`, `loop_detected`.
+    ///
+    /// - Parameters:
+    ///   - budget: Most money for models of the whole.
+    ///   - effectMax: The most that one of the team may do to the world. Default: `idempotent`.
+    ///   - goal: What is to be reached, 1 to 4 000 characters. Default: `""`.
+    ///   - input: What is known, an object; its fields fill inputs of the same name. Default:
+    ///     `{}`.
+    ///   - key: The same key is the same run, 1 to 255 bytes.
+    ///   - maxSteps: Most errands, 1 to 50. Default 10.
+    ///   - mode: Whether to wait for it. Default: `sync`.
+    ///   - route: The route that chooses the supervisor's model. Default: that of the hub.
+    ///   - team: Whom the supervisor may ask, as `agent.intent`, 1 to 20. Default: `[]`.
+    public func supervise(
+        budget: Money? = nil,
+        effectMax: EffectClass? = nil,
+        goal: String? = nil,
+        input: [String: JSONValue]? = nil,
+        key: String? = nil,
+        maxSteps: Int? = nil,
+        mode: ExecuteMode? = nil,
+        route: String? = nil,
+        team: [String]? = nil
+    ) async throws -> Executed {
+        var args = core.args()
+        args.offer("budget", budget)
+        args.offer("effect_max", effectMax)
+        args.offer("goal", goal)
+        args.offer("input", input)
+        args.offer("key", key)
+        args.offer("max_steps", maxSteps)
+        args.offer("mode", mode)
+        args.offer("route", route)
+        args.offer("team", team)
+        return try await core.call("orchestrator.supervise", args, Executed.self)
     }
 }
 
@@ -4519,6 +4711,8 @@ public struct PromptsOperations: Sendable {
     ///   - runs: How many uses this is, 0 or 1: 0 adds a later outcome. Default: 1.
     ///   - score: How good it was, 0..=1.
     ///   - unit: Who or what it was for.
+    ///   - version: The version that was used, when the label may have moved since. Default:
+    ///     what the reference means now, and for a unit of a running test its variant.
     public func record(
         conversions: Int? = nil,
         costMicros: Int? = nil,
@@ -4529,7 +4723,8 @@ public struct PromptsOperations: Sendable {
         reference: String? = nil,
         runs: Int? = nil,
         score: Double? = nil,
-        unit: String? = nil
+        unit: String? = nil,
+        version: Int? = nil
     ) async throws -> PromptStat {
         var args = core.args()
         args.offer("conversions", conversions)
@@ -4542,6 +4737,7 @@ public struct PromptsOperations: Sendable {
         args.offer("runs", runs)
         args.offer("score", score)
         args.offer("unit", unit)
+        args.offer("version", version)
         return try await core.call("prompts.record", args, PromptStat.self)
     }
 
@@ -4734,11 +4930,11 @@ public struct RolesOperations: Sendable {
     /// - Parameters:
     ///   - name: Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
     ///     role.
-    ///   - permissions: What it holds: words such as `read:content`, none beyond the caller's
-    ///     own rights.
+    ///   - permissions: What it holds: words such as `read:content`, or those the host declared
+    ///     under `app:`, none beyond the caller's own rights.
     public func put(
         name: String,
-        permissions: [Permission]
+        permissions: [String]
     ) async throws -> CustomRole {
         var args = core.args()
         args.give("name", name)
@@ -4764,6 +4960,31 @@ public struct RunsOperations: Sendable {
         var args = core.args()
         args.give("id", id)
         return try await core.call("runs.cancel", args, AgentRun.self)
+    }
+
+    /// Makes a case of a run that completed, as `evals.promote` does and with its rights, for
+    /// whoever reads runs: with the graders that fit the run.
+    ///
+    /// Needs `read:audit`. Effect: idempotent. Codes of its own: `run_not_completed`, `case_taken`.
+    ///
+    /// - Parameters:
+    ///   - id: The run. Default: `""`.
+    ///   - names: Further names of people that are to be replaced by fakes, at most 200.
+    ///     Default: `[]`.
+    ///   - set: The set it is added to; a new one is made for the run's agent. Default: `""`.
+    ///   - tags: Words to choose the case by. Default: `[]`.
+    public func promote(
+        id: String? = nil,
+        names: [String]? = nil,
+        set: String? = nil,
+        tags: [String]? = nil
+    ) async throws -> EvalCase {
+        var args = core.args()
+        args.offer("id", id)
+        args.offer("names", names)
+        args.offer("set", set)
+        args.offer("tags", tags)
+        return try await core.call("runs.promote", args, EvalCase.self)
     }
 
     /// Answers what a run waits for. The run takes it up when it is driven next.
@@ -5039,7 +5260,8 @@ public struct ScopeOperations: Sendable {
         return try await core.call("scope.can", args, Allowed.self)
     }
 
-    /// Lists the words of rights: what each means, which roles hold it, which operations need it.
+    /// Lists the words of rights, those of the host last: what each means, which roles hold it,
+    /// which operations need it.
     ///
     /// Effect: read.
     public func listPermissions() async throws -> [PermissionLine] {
@@ -5235,8 +5457,9 @@ public struct SessionsOperations: Sendable {
         return try await core.call("sessions.get", args, AgentSession.self)
     }
 
-    /// Lists sessions in the order they were made, or those of a schedule and state by their
-    /// instant.
+    /// Lists the sessions that everything given holds for, in the order they were made, those of a
+    /// schedule by their instant. A state without a schedule reads every session of the workspace
+    /// to fill a page.
     ///
     /// Needs `read:analytics`. Effect: read.
     ///
@@ -5244,7 +5467,7 @@ public struct SessionsOperations: Sendable {
     ///   - cursor: `next` of the page before.
     ///   - limit: Most of the page, 1..500. Default 50.
     ///   - schedule: Only of this schedule, by instant.
-    ///   - state: Only in this state; needs a schedule.
+    ///   - state: Only in this state.
     public func list(
         cursor: String? = nil,
         limit: Int? = nil,
@@ -5348,7 +5571,12 @@ public struct SpacesOperations: Sendable {
     /// chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
     /// and changes nothing.
     ///
-    /// Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+    /// A move that the quotas of models do not hold as a whole is refused before it begins. Each
+    /// call then holds and settles its own share; where others used the room meanwhile, the move
+    /// waits, or stops when the quota says so: asked for again, it goes on from there.
+    ///
+    /// Needs `manage:organization`. Effect: idempotent. Codes of its own: `budget_paused`,
+    /// `budget_spent`, `config`, `unknown_price`.
     ///
     /// - Parameters:
     ///   - embedder: The new embedder.
@@ -5511,8 +5739,8 @@ public struct StoreOperations: Sendable {
         return try await core.call("store.import", args, Imported.self)
     }
 
-    /// Brings the store to this version. Opening does it already where the user may; this tells how
-    /// it stands.
+    /// Brings the store to this version and tells which migrations that took. Opening does it
+    /// already where the user may: then none is left.
     ///
     /// Needs `own:organization`. Effect: idempotent.
     ///
@@ -6282,9 +6510,18 @@ public struct WorkspacesOperations: Sendable {
     /// Lists the workspaces of this organization that the caller belongs to, by slug.
     ///
     /// Effect: read.
-    public func list() async throws -> [WorkspaceLine] {
-        let args = core.args()
-        return try await core.call("workspaces.list", args, [WorkspaceLine].self)
+    ///
+    /// - Parameters:
+    ///   - cursor: `next` of the page before.
+    ///   - limit: Most workspaces of the page, 1..500. Default 50.
+    public func list(
+        cursor: String? = nil,
+        limit: Int? = nil
+    ) async throws -> WorkspaceLinePage {
+        var args = core.args()
+        args.offer("cursor", cursor)
+        args.offer("limit", limit)
+        return try await core.call("workspaces.list", args, WorkspaceLinePage.self)
     }
 
     /// Makes a suspended or closed workspace active again.

@@ -28,6 +28,7 @@ import ai.neonhub.models.DayWindow
 import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
+import ai.neonhub.models.EffectClass
 import ai.neonhub.models.EvalSet
 import ai.neonhub.models.ExecuteMode
 import ai.neonhub.models.Exemplar
@@ -45,8 +46,10 @@ import ai.neonhub.models.Lifecycle
 import ai.neonhub.models.McpVia
 import ai.neonhub.models.MemoryKind
 import ai.neonhub.models.MemorySubject
+import ai.neonhub.models.MessageKind
 import ai.neonhub.models.MessagePart
 import ai.neonhub.models.MessageRole
+import ai.neonhub.models.MessageTo
 import ai.neonhub.models.Missed
 import ai.neonhub.models.Mode
 import ai.neonhub.models.ModelRow
@@ -61,7 +64,6 @@ import ai.neonhub.models.OnConflict
 import ai.neonhub.models.Overlap
 import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
-import ai.neonhub.models.Permission
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.PlanShape
 import ai.neonhub.models.PlanTask
@@ -216,7 +218,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "api_keys.create" to { hub, given -> hub.apiKeys.create(
         name = given.need("name", String.serializer()),
-        permissions = given.need("permissions", ListSerializer(Permission.serializer())),
+        permissions = given.need("permissions", ListSerializer(String.serializer())),
         expiresAt = given.may("expires_at", InstantSerializer),
         rateLimit = given.may("rate_limit", Rate.serializer()),
     ) },
@@ -325,10 +327,26 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         subjectId = given.may("subject_id", String.serializer()),
         subjectKind = given.may("subject_kind", String.serializer()),
     ) },
+    "bus.receive" to { hub, given -> hub.bus.receive(
+        cursor = given.may("cursor", String.serializer()),
+        `for` = given.may("for", MessageTo.serializer()),
+        limit = given.may("limit", Long.serializer()),
+        replyTo = given.may("reply_to", String.serializer()),
+    ) },
     "bus.replay" to { hub, given -> hub.bus.replay(
         from = given.need("from", Long.serializer()),
         subscriber = given.need("subscriber", String.serializer()),
         to = given.need("to", Long.serializer()),
+    ) },
+    "bus.send" to { hub, given -> hub.bus.send(
+        body = given.may("body", JsonElement.serializer()),
+        correlation = given.may("correlation", String.serializer()),
+        deadlineMs = given.may("deadline_ms", Long.serializer()),
+        `for` = given.may("for", MessageTo.serializer()),
+        inReplyTo = given.may("in_reply_to", String.serializer()),
+        kind = given.may("kind", MessageKind.serializer()),
+        schema = given.may("schema", JsonElement.serializer()),
+        topic = given.may("topic", String.serializer()),
     ) },
     "bus.subscribe" to { hub, given -> hub.bus.subscribe(
         cursor = given.may("cursor", String.serializer()),
@@ -763,11 +781,13 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         budgetTokens = given.need("budget_tokens", Long.serializer()),
         purpose = given.need("purpose", String.serializer()),
         query = given.need("query", String.serializer()),
+        brand = given.may("brand", String.serializer()),
         consents = given.may("consents", ListSerializer(String.serializer())),
         conversation = given.may("conversation", String.serializer()),
         items = given.may("items", ListSerializer(ContextItem.serializer())),
         k = given.may("k", Long.serializer()),
         limits = given.may("limits", ListSerializer(PartLimits.serializer())),
+        person = given.may("person", String.serializer()),
         spaces = given.may("spaces", ListSerializer(String.serializer())),
         subjects = given.may("subjects", ListSerializer(MemorySubject.serializer())),
         thread = given.may("thread", String.serializer()),
@@ -921,6 +941,16 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "orchestrator.cancel" to { hub, given -> hub.orchestrator.cancel(
         run = given.need("run", String.serializer()),
     ) },
+    "orchestrator.debate" to { hub, given -> hub.orchestrator.debate(
+        budget = given.may("budget", Money.serializer()),
+        drafters = given.may("drafters", ListSerializer(String.serializer())),
+        input = given.may("input", MapSerializer(String.serializer(), JsonElement.serializer())),
+        key = given.may("key", String.serializer()),
+        mode = given.may("mode", ExecuteMode.serializer()),
+        n = given.may("n", Long.serializer()),
+        question = given.may("question", String.serializer()),
+        route = given.may("route", String.serializer()),
+    ) },
     "orchestrator.plan" to { hub, given -> hub.orchestrator.plan(
         brief = given.may("brief", CampaignBrief.serializer()),
         budget = given.may("budget", Money.serializer()),
@@ -952,6 +982,17 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "orchestrator.status" to { hub, given -> hub.orchestrator.status(
         run = given.need("run", String.serializer()),
+    ) },
+    "orchestrator.supervise" to { hub, given -> hub.orchestrator.supervise(
+        budget = given.may("budget", Money.serializer()),
+        effectMax = given.may("effect_max", EffectClass.serializer()),
+        goal = given.may("goal", String.serializer()),
+        input = given.may("input", MapSerializer(String.serializer(), JsonElement.serializer())),
+        key = given.may("key", String.serializer()),
+        maxSteps = given.may("max_steps", Long.serializer()),
+        mode = given.may("mode", ExecuteMode.serializer()),
+        route = given.may("route", String.serializer()),
+        team = given.may("team", ListSerializer(String.serializer())),
     ) },
     "people.candidates.accept" to { hub, given -> hub.people.candidates.accept(
         candidate = given.need("candidate", String.serializer()),
@@ -1141,6 +1182,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         runs = given.may("runs", Long.serializer()),
         score = given.may("score", Double.serializer()),
         unit = given.may("unit", String.serializer()),
+        version = given.may("version", Long.serializer()),
     ) },
     "prompts.render" to { hub, given -> hub.prompts.render(
         prompt = given.may("prompt", Prompt.serializer()),
@@ -1182,10 +1224,16 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "roles.put" to { hub, given -> hub.roles.put(
         name = given.need("name", String.serializer()),
-        permissions = given.need("permissions", ListSerializer(Permission.serializer())),
+        permissions = given.need("permissions", ListSerializer(String.serializer())),
     ) },
     "runs.cancel" to { hub, given -> hub.runs.cancel(
         id = given.need("id", String.serializer()),
+    ) },
+    "runs.promote" to { hub, given -> hub.runs.promote(
+        id = given.may("id", String.serializer()),
+        names = given.may("names", ListSerializer(String.serializer())),
+        set = given.may("set", String.serializer()),
+        tags = given.may("tags", ListSerializer(String.serializer())),
     ) },
     "runs.signal" to { hub, given -> hub.runs.signal(
         id = given.need("id", String.serializer()),
@@ -1518,7 +1566,10 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         timezone = given.may("timezone", String.serializer()),
     ) },
     "workspaces.get" to { hub, _ -> hub.workspaces.get() },
-    "workspaces.list" to { hub, _ -> hub.workspaces.list() },
+    "workspaces.list" to { hub, given -> hub.workspaces.list(
+        cursor = given.may("cursor", String.serializer()),
+        limit = given.may("limit", Long.serializer()),
+    ) },
     "workspaces.restore" to { hub, _ -> hub.workspaces.restore() },
     "workspaces.suspend" to { hub, given -> hub.workspaces.suspend(
         reason = given.need("reason", String.serializer()),

@@ -26,8 +26,8 @@ public sealed interface AgentCheck
  * It works, and something is wrong.
  *
  * @property agent Its name.
- * @property isUnavailable True when it failed three checks in a row: schedules start no run
- *   of it until it is well.
+ * @property isUnavailable True while nothing starts it: it failed three checks in a row, or
+ *   its circuit breaker is open.
  * @property version The version in use.
  * @property why What.
  */
@@ -44,8 +44,8 @@ public data class AgentCheckDegraded(
  * As it should be.
  *
  * @property agent Its name.
- * @property isUnavailable True when it failed three checks in a row: schedules start no run
- *   of it until it is well.
+ * @property isUnavailable True while nothing starts it: it failed three checks in a row, or
+ *   its circuit breaker is open.
  * @property version The version in use.
  */
 @Serializable
@@ -60,8 +60,8 @@ public data class AgentCheckHealthy(
  * It does not work.
  *
  * @property agent Its name.
- * @property isUnavailable True when it failed three checks in a row: schedules start no run
- *   of it until it is well.
+ * @property isUnavailable True while nothing starts it: it failed three checks in a row, or
+ *   its circuit breaker is open.
  * @property version The version in use.
  * @property why What.
  */
@@ -77,9 +77,15 @@ public data class AgentCheckUnhealthy(
 /**
  * One version of an agent in a list.
  *
+ * @property breaker Where its circuit breaker stands.
+ * @property fallback The agent that stands in while it is away.
+ * @property health What its last check found: `healthy`, `degraded` or `unhealthy`. Absent
+ *   before the first.
  * @property intents What it can be asked for.
  * @property isBuiltin True for the one that came with this release.
  * @property isCurrent True for the version that new runs take.
+ * @property isUnavailable True while nothing starts it: it failed its checks three times in
+ *   a row, or its circuit breaker is open.
  * @property name Its name.
  * @property purpose What it is for.
  * @property state Where the version stands.
@@ -88,14 +94,55 @@ public data class AgentCheckUnhealthy(
  */
 @Serializable
 public data class AgentLine(
+    val breaker: BreakerState,
+    val fallback: String? = null,
+    val health: String? = null,
     val intents: List<IntentLine>,
     @SerialName("is_builtin") val isBuiltin: Boolean,
     @SerialName("is_current") val isCurrent: Boolean,
+    @SerialName("is_unavailable") val isUnavailable: Boolean,
     val name: String,
     val purpose: String,
     val state: AgentState,
     val title: String,
     val version: String,
+)
+
+/**
+ * A message between agents.
+ *
+ * @property at When it was sent.
+ * @property body What it says. Null for readers whom it is not for and who may not see
+ *   personal data.
+ * @property correlation Joins a request with all that follows from it.
+ * @property deadline Until when an answer is due; of requests.
+ * @property depth Messages before it that it follows from, up to 8.
+ * @property failure What became of a request that nobody answered in time.
+ * @property `for` Whom it is for.
+ * @property from Who sent it.
+ * @property id Its id.
+ * @property inReplyTo The message that it answers or contradicts.
+ * @property kind What it is.
+ * @property schema JSON Schema of the body; null: anything.
+ * @property takenBy The run that has taken it with `bus.receive`.
+ * @property topic What it is about: 1 to 80 of `a-z 0-9 _ - .`
+ */
+@Serializable
+public data class AgentMessage(
+    val at: Instant,
+    val body: JsonElement,
+    val correlation: String,
+    val deadline: Instant? = null,
+    val depth: Long,
+    val failure: AgentsFailure? = null,
+    val `for`: MessageTo,
+    val from: MessageFrom,
+    val id: String,
+    @SerialName("in_reply_to") val inReplyTo: String? = null,
+    val kind: MessageKind,
+    val schema: JsonElement? = null,
+    @SerialName("taken_by") val takenBy: String? = null,
+    val topic: String,
 )
 
 /**
@@ -178,6 +225,8 @@ public data class AgentQuotas(
  * @property parentRun The run that started it.
  * @property personId The person it is about.
  * @property principal Who it acts for.
+ * @property rights The rights it began with: those of the principal that its program may
+ *   use. With these it is taken up when its process is gone.
  * @property signals Answers to waits that the run has not taken yet, by name of the wait.
  * @property spec The description of the agent, for a program that is made from one.
  * @property startedAt When it was made.
@@ -206,6 +255,7 @@ public data class AgentRun(
     @SerialName("parent_run") val parentRun: String? = null,
     @SerialName("person_id") val personId: String? = null,
     val principal: String,
+    val rights: List<String> = emptyList(),
     val signals: Map<String, JsonElement> = emptyMap(),
     val spec: RunSpec? = null,
     @SerialName("started_at") val startedAt: Instant,
@@ -285,6 +335,9 @@ public data class AgentSessionPage(
  *
  * @property budget Most money for models of one run.
  * @property capabilities Words that say what it can do.
+ * @property fallback The agent that stands in while this one is away: its intent of the
+ *   same name is run instead, when the input fits it and it does no more to the world. One
+ *   step: who stands in has nobody stand in for it.
  * @property guardrails Checks of the texts it writes; none: they are not looked at here.
  * @property handoff Intents of other agents that the model may have done, as
  *   `agent.intent`.
@@ -300,6 +353,10 @@ public data class AgentSessionPage(
  * @property outputChecks Further checks of its answers.
  * @property owner Who answers for it.
  * @property permissions The rights it may use of those the caller has.
+ * @property prompt A prompt of the registry in the place of `instructions`: `name`,
+ *   `name@label` or `name@3`. A run takes the version that is meant when it begins, and
+ *   counts for that version when it ends; a test that runs on the label chooses by the person
+ *   of the run, else by the run.
  * @property purpose What it is for, in a sentence.
  * @property quotas How much of it may be used.
  * @property route The route that chooses the model. Default: that of the hub.
@@ -313,6 +370,7 @@ public data class AgentSessionPage(
 public data class AgentSpec(
     val budget: Money? = null,
     val capabilities: List<String> = emptyList(),
+    val fallback: String? = null,
     val guardrails: Guardrails? = null,
     val handoff: List<String> = emptyList(),
     @SerialName("health_probe") val healthProbe: HealthProbe? = null,
@@ -324,7 +382,8 @@ public data class AgentSpec(
     @SerialName("offline_plan") val offlinePlan: OfflinePlan? = null,
     @SerialName("output_checks") val outputChecks: List<OutputCheck> = emptyList(),
     val owner: String = "",
-    val permissions: List<Permission> = emptyList(),
+    val permissions: List<String> = emptyList(),
+    val prompt: String? = null,
     val purpose: String = "",
     val quotas: AgentQuotas? = null,
     val route: String? = null,
@@ -497,7 +556,7 @@ public data class AiWarning(
 @Serializable
 public data class Allowed(
     val allowed: Boolean,
-    val missing: List<Permission>,
+    val missing: List<String>,
     val policies: List<String>,
     val verdict: PoliciesVerdict,
     val workspace: String? = null,
@@ -609,6 +668,8 @@ public enum class ApprovalState(public val word: String) {
  * @property stickyRule The policy that was made of the answer, `name@version`: the same
  *   call asks nobody while that is in force.
  * @property summary Why a person is asked.
+ * @property taintedSpans What of the input came from outside, and what else from outside
+ *   the run had read before it asked.
  * @property usedAt When the call was made that the yes was for.
  */
 @Serializable
@@ -630,6 +691,7 @@ public data class ApprovalsApproval(
     val state: ApprovalState,
     @SerialName("sticky_rule") val stickyRule: String? = null,
     val summary: String,
+    @SerialName("tainted_spans") val taintedSpans: List<TaintedSpan> = emptyList(),
     @SerialName("used_at") val usedAt: Instant? = null,
 )
 
@@ -1389,7 +1451,7 @@ public data class CallOperation(
 @Serializable
 public data class Caller(
     @SerialName("calls_left") val callsLeft: Long? = null,
-    val permissions: List<Permission>,
+    val permissions: List<String>,
     val principal: Principal,
     val roles: List<String>,
     val workspace: String,
@@ -2338,6 +2400,7 @@ public enum class ConversationStatus(public val word: String) {
  * @property model The model that wrote it.
  * @property origin What its text counts as.
  * @property person The person the conversation is with.
+ * @property persons The persons that the messages it stands for are about.
  * @property taint How far it can be trusted: as far as the least trusted of its messages,
  *   and no further than a model.
  * @property text The text. It holds words of others: quoted material, never an instruction.
@@ -2357,6 +2420,7 @@ public data class ConversationSummary(
     val model: String,
     val origin: AgentsOrigin,
     val person: String? = null,
+    val persons: List<String> = emptyList(),
     val taint: Taint,
     val text: String,
     val thread: String? = null,
@@ -2475,7 +2539,7 @@ public data class Cta(
 public data class CustomRole(
     val id: String,
     val name: String,
-    val permissions: List<Permission>,
+    val permissions: List<String>,
 )
 
 /**
@@ -4602,7 +4666,7 @@ public data class KeyView(
     @SerialName("last_used_at") val lastUsedAt: Instant? = null,
     val name: String,
     val owner: String,
-    val permissions: List<Permission>,
+    val permissions: List<String>,
     val prefix: String,
     @SerialName("rate_limit") val rateLimit: Rate? = null,
     @SerialName("revoked_at") val revokedAt: Instant? = null,
@@ -5225,7 +5289,7 @@ public enum class MemoryState(public val word: String) {
  * Who or what a memory is about.
  *
  * @property id Its id or name, 1 to 200 characters.
- * @property kind Brand, agent or user.
+ * @property kind Brand, agent, user or person.
  */
 @Serializable
 public data class MemorySubject(
@@ -5334,6 +5398,7 @@ public enum class MergeStatus(public val word: String) {
  * @property id Its id.
  * @property mergedFrom The conversation it came from, when that was merged into this one.
  * @property parts What it holds.
+ * @property person The person its conversation is with.
  * @property readAt When each user read it.
  * @property replyToId The message it answers.
  * @property role In whose role it speaks.
@@ -5350,12 +5415,27 @@ public data class Message(
     val id: String,
     @SerialName("merged_from") val mergedFrom: String? = null,
     val parts: List<MessagePart>,
+    val person: String? = null,
     @SerialName("read_at") val readAt: Map<String, Instant>,
     @SerialName("reply_to_id") val replyToId: String? = null,
     val role: MessageRole,
     @SerialName("run_id") val runId: String? = null,
     val taint: Taint,
     @SerialName("thread_id") val threadId: String? = null,
+)
+
+/**
+ * Who sent a message.
+ *
+ * @property agent The agent, when one sent it.
+ * @property by The principal in short: `agent:campaign`, `user:ada`.
+ * @property run Its run.
+ */
+@Serializable
+public data class MessageFrom(
+    val agent: String? = null,
+    val by: String,
+    val run: String? = null,
 )
 
 /**
@@ -5371,6 +5451,22 @@ public data class MessageHit(
     val score: Double,
     val title: String,
 )
+
+/** What a message is. */
+@Serializable
+public enum class MessageKind(public val word: String) {
+    /** An answer is wanted by its deadline. */
+    @SerialName("request") Request("request"),
+    /** The answer to a request; each has one. */
+    @SerialName("reply") Reply("reply"),
+    /** News. */
+    @SerialName("inform") Inform("inform"),
+    /** A contradiction to another message, which is kept beside it. */
+    @SerialName("objection") Objection("objection"),
+    ;
+
+    override fun toString(): String = word
+}
 
 /** One part of a message. */
 @Serializable
@@ -5419,15 +5515,56 @@ public enum class MessageRole(public val word: String) {
     override fun toString(): String = word
 }
 
+/** Whom a message is for. */
+@Serializable
+@JsonClassDiscriminator("to")
+public sealed interface MessageTo
+
+/**
+ * The run of an agent that takes it first.
+ *
+ * @property name The agent.
+ */
+@Serializable
+@SerialName("agent")
+public data class MessageToAgent(
+    val name: String,
+) : MessageTo
+
+/**
+ * One run.
+ *
+ * @property id The run.
+ */
+@Serializable
+@SerialName("run")
+public data class MessageToRun(
+    val id: String,
+) : MessageTo
+
+/**
+ * Whoever reads the topic.
+ *
+ * @property name The topic: 1 to 80 of `a-z 0-9 _ - .`
+ */
+@Serializable
+@SerialName("topic")
+public data class MessageToTopic(
+    val name: String,
+) : MessageTo
+
 /**
  * The answer of `store.migrate`.
  *
+ * @property applied Numbers of the migrations that this call applied, in order; none in a
+ *   dry run.
  * @property buildVersion Version that this build works with.
  * @property pending Numbers of the migrations that are still to come.
  * @property version Version of the store.
  */
 @Serializable
 public data class Migrated(
+    val applied: List<Long> = emptyList(),
     @SerialName("build_version") val buildVersion: Long,
     val pending: List<Long>,
     val version: Long,
@@ -5462,7 +5599,7 @@ public data class Migration(
  * @property chunks Chunks to embed.
  * @property cost What they cost by the model table; absent when no price is known, which
  *   does not mean that it is free.
- * @property documents Documents to embed.
+ * @property documents Documents to embed, old versions among them.
  * @property job The job that does it; absent in a dry run and when there is nothing to do.
  * @property space The space as it is now.
  * @property tokens Tokens to embed, estimated on the high side: four characters to a token,
@@ -6033,7 +6170,7 @@ public data class OperationLine(
     val cost: String,
     val effect: String,
     val name: String,
-    val needs: List<Permission>,
+    val needs: List<String>,
     val stability: String,
     val undo: String? = null,
     val version: Long,
@@ -6228,66 +6365,6 @@ public enum class PeopleOrder(public val word: String) {
     override fun toString(): String = word
 }
 
-/** A right that an operation needs. The words are stable and the same in every language. */
-@Serializable
-public enum class Permission(public val word: String) {
-    /** Read campaigns, content, knowledge, sends. */
-    @SerialName("read:content") ReadContent("read:content"),
-    /** Write campaigns, content, knowledge. */
-    @SerialName("write:content") WriteContent("write:content"),
-    /** Delete content. */
-    @SerialName("delete:content") DeleteContent("delete:content"),
-    /** Manage members, roles and keys. */
-    @SerialName("manage:team") ManageTeam("manage:team"),
-    /** Manage wallets and billing. */
-    @SerialName("manage:billing") ManageBilling("manage:billing"),
-    /** Manage workspaces and their settings. */
-    @SerialName("manage:organization") ManageOrganization("manage:organization"),
-    /** Run agents and models. */
-    @SerialName("execute:agents") ExecuteAgents("execute:agents"),
-    /** Read people; contact values are masked without `read:pii`. */
-    @SerialName("read:people") ReadPeople("read:people"),
-    /** See contact values unmasked. */
-    @SerialName("read:pii") ReadPii("read:pii"),
-    /** Write people. */
-    @SerialName("write:people") WritePeople("write:people"),
-    /** Erase people. */
-    @SerialName("delete:people") DeletePeople("delete:people"),
-    /** Export people. */
-    @SerialName("export:people") ExportPeople("export:people"),
-    /** Write the consent ledger and suppression. */
-    @SerialName("write:consent") WriteConsent("write:consent"),
-    /** Send to the outside, through the gate. */
-    @SerialName("send:messages") SendMessages("send:messages"),
-    /** Approve content. */
-    @SerialName("approve:content") ApproveContent("approve:content"),
-    /** Write brands and their voice. */
-    @SerialName("write:brand") WriteBrand("write:brand"),
-    /** Read analytics, runs and jobs. */
-    @SerialName("read:analytics") ReadAnalytics("read:analytics"),
-    /** Manage connections to services. */
-    @SerialName("manage:connections") ManageConnections("manage:connections"),
-    /** Manage budgets. */
-    @SerialName("manage:budget") ManageBudget("manage:budget"),
-    /** Spend budgets. */
-    @SerialName("spend:budget") SpendBudget("spend:budget"),
-    /** Approve effects of agents. */
-    @SerialName("approve:effects") ApproveEffects("approve:effects"),
-    /** Manage secrets. */
-    @SerialName("manage:secrets") ManageSecrets("manage:secrets"),
-    /** Manage policies and limits. */
-    @SerialName("manage:policies") ManagePolicies("manage:policies"),
-    /** Manage jobs and queues. */
-    @SerialName("manage:jobs") ManageJobs("manage:jobs"),
-    /** Read the audit log. */
-    @SerialName("read:audit") ReadAudit("read:audit"),
-    /** Close, transfer or restore a workspace. */
-    @SerialName("own:organization") OwnOrganization("own:organization"),
-    ;
-
-    override fun toString(): String = word
-}
-
 /**
  * One word.
  *
@@ -6301,7 +6378,7 @@ public data class PermissionLine(
     val meaning: String,
     val operations: List<String>,
     val roles: List<DatasetsRole>,
-    val word: Permission,
+    val word: String,
 )
 
 /** Who speaks and who is spoken to. */
@@ -6642,7 +6719,8 @@ public data class PoliciesDecision(
  * @property effect What it does when it fires.
  * @property fault Why it could not be judged: then the whole decision is a refusal.
  * @property fired True when it counted.
- * @property policy Which.
+ * @property policy Which. Shared with the set, as are the effect and the reason: a call is
+ *   judged by many.
  * @property reason Why, in its author's words.
  * @property truth Whether its condition held.
  */
@@ -7355,7 +7433,7 @@ public data class QueueView(
     val attempts: Long,
     val concurrency: Long,
     val name: String,
-    val needs: Permission,
+    val needs: String,
     val paused: Boolean,
     @SerialName("timeout_ms") val timeoutMs: Long,
 )
@@ -7550,6 +7628,18 @@ public data class ReasonLine(
     val decision: String,
     val meaning: String,
     val rule: String,
+)
+
+/**
+ * Messages that were read.
+ *
+ * @property items The messages.
+ * @property next Where the next page begins; absent on the last one.
+ */
+@Serializable
+public data class ReceivedMessages(
+    val items: List<AgentMessage>,
+    val next: String? = null,
 )
 
 /**
@@ -7797,6 +7887,8 @@ public data class RouteChoice(
  * @property agent The agent.
  * @property alternatives The next three, best first.
  * @property confidence How sure that is, 0 to 1; 1 when it was named.
+ * @property insteadOf The agent that is meant, when it is away and `agent` stands in for
+ *   it.
  * @property intent The intent.
  */
 @Serializable
@@ -7804,6 +7896,7 @@ public data class Routed(
     val agent: String,
     val alternatives: List<RouteChoice>,
     val confidence: Double,
+    @SerialName("instead_of") val insteadOf: String? = null,
     val intent: String,
 )
 
@@ -8033,7 +8126,7 @@ public data class Schedule(
     val principal: String,
     val priority: Long,
     val retries: Long,
-    val rights: List<Permission>,
+    val rights: List<String>,
     @SerialName("starts_at") val startsAt: Instant? = null,
     val target: Target,
     val `when`: When,
@@ -8075,6 +8168,10 @@ public data class SchedulePage(
  *
  * @property acl Only what a holder of this role may read, such as when the answer is for
  *   somebody else.
+ * @property brand Slug of a brand: documents with tags of other brands (`brand:SLUG`) and
+ *   none of this one are left out.
+ * @property consents The consent bases that hold: documents with another basis are left
+ *   out.
  * @property datasets Ids or names of datasets; one of them.
  * @property documents Ids of documents; one of them.
  * @property kind Kind of the dataset.
@@ -8089,6 +8186,8 @@ public data class SchedulePage(
 @Serializable
 public data class SearchFilters(
     val acl: DatasetsRole? = null,
+    val brand: String? = null,
+    val consents: List<String>? = null,
     val datasets: List<String> = emptyList(),
     val documents: List<String> = emptyList(),
     val kind: DatasetKind? = null,
@@ -8391,6 +8490,22 @@ public data class SenderProfile(
     @SerialName("postal_address") val postalAddress: String? = null,
     @SerialName("reply_to") val replyTo: String? = null,
     @SerialName("unsubscribe_url") val unsubscribeUrl: String? = null,
+)
+
+/**
+ * A message that was sent.
+ *
+ * @property correlation Joins it with what follows.
+ * @property deadline Until when the answer to a request is due.
+ * @property depth Messages before it that it follows from.
+ * @property id Its id; the answer to a request wakes the signal `message/<id>`.
+ */
+@Serializable
+public data class SentMessage(
+    val correlation: String,
+    val deadline: Instant? = null,
+    val depth: Long,
+    val id: String,
 )
 
 /**
@@ -8955,6 +9070,11 @@ public enum class SubjectKind(public val word: String) {
     @SerialName("agent") Agent("agent"),
     /** A user of the workspace. Needs a consent basis. */
     @SerialName("user") User("user"),
+    /**
+     * A person. Needs a consent basis, the rights on people beside those on content, and the
+     * person's consent to be remembered: when it is kept and when it is read.
+     */
+    @SerialName("person") Person("person"),
     ;
 
     override fun toString(): String = word
@@ -9138,6 +9258,25 @@ public enum class Taint(public val word: String) {
 
     override fun toString(): String = word
 }
+
+/**
+ * Words that came from outside.
+ *
+ * @property path Where they stand in the input, such as `to[0].address`. Empty: nothing of
+ *   them stands in the input word by word, but the run had read them before it asked.
+ * @property run The run that had read them.
+ * @property source The document, page or tool.
+ * @property taint Where they came from.
+ * @property text The words, up to 500 characters. Hidden without `read:pii`.
+ */
+@Serializable
+public data class TaintedSpan(
+    val path: String = "",
+    val run: String = "",
+    val source: String? = null,
+    val taint: Taint = Taint.FirstParty,
+    val text: String? = null,
+)
 
 /** What a schedule starts. */
 @Serializable
@@ -9380,7 +9519,7 @@ public data class ToolInfo(
     @SerialName("input_schema") val inputSchema: JsonElement? = null,
     val kind: ToolKind = ToolKind.Integration,
     val name: String = "",
-    val needs: List<Permission> = emptyList(),
+    val needs: List<String> = emptyList(),
     @SerialName("output_schema") val outputSchema: JsonElement? = null,
     @SerialName("result_cap_bytes") val resultCapBytes: Long = 65536L,
     val source: ToolSource = ToolSource.Builtin,
@@ -10465,6 +10604,19 @@ public data class WorkspaceLine(
     val name: String,
     val slug: String,
     val status: WorkspaceStatus,
+)
+
+/**
+ * A page of a list.
+ *
+ * @property items The items in the stated order.
+ * @property next Where the next page starts; absent on the last one. Opaque, bound to this
+ *   list.
+ */
+@Serializable
+public data class WorkspaceLinePage(
+    val items: List<WorkspaceLine>,
+    val next: String? = null,
 )
 
 /** State of a workspace. */

@@ -74,6 +74,7 @@ import ai.neonhub.models.DraftsCategory
 import ai.neonhub.models.DraftsOrigin
 import ai.neonhub.models.DraftsParts
 import ai.neonhub.models.DryRun
+import ai.neonhub.models.EffectClass
 import ai.neonhub.models.EvalCase
 import ai.neonhub.models.EvalRun
 import ai.neonhub.models.EvalSet
@@ -143,8 +144,10 @@ import ai.neonhub.models.MergeCandidatePage
 import ai.neonhub.models.MergeEntry
 import ai.neonhub.models.Message
 import ai.neonhub.models.MessageHit
+import ai.neonhub.models.MessageKind
 import ai.neonhub.models.MessagePart
 import ai.neonhub.models.MessageRole
+import ai.neonhub.models.MessageTo
 import ai.neonhub.models.Migrated
 import ai.neonhub.models.MigrationPlan
 import ai.neonhub.models.Missed
@@ -169,7 +172,6 @@ import ai.neonhub.models.OperationLine
 import ai.neonhub.models.Overlap
 import ai.neonhub.models.PartLimits
 import ai.neonhub.models.PeopleOrder
-import ai.neonhub.models.Permission
 import ai.neonhub.models.PermissionLine
 import ai.neonhub.models.PersonFields
 import ai.neonhub.models.PersonView
@@ -203,6 +205,7 @@ import ai.neonhub.models.QuotaState
 import ai.neonhub.models.QuotaSubject
 import ai.neonhub.models.QuotaWindow
 import ai.neonhub.models.Rate
+import ai.neonhub.models.ReceivedMessages
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
 import ai.neonhub.models.Repaired
@@ -229,6 +232,7 @@ import ai.neonhub.models.SendPage
 import ai.neonhub.models.SendState
 import ai.neonhub.models.SendTotals
 import ai.neonhub.models.SenderProfile
+import ai.neonhub.models.SentMessage
 import ai.neonhub.models.SessionState
 import ai.neonhub.models.ShadowReport
 import ai.neonhub.models.Simulated
@@ -287,7 +291,7 @@ import ai.neonhub.models.VoiceView
 import ai.neonhub.models.When
 import ai.neonhub.models.Worked
 import ai.neonhub.models.Workspace
-import ai.neonhub.models.WorkspaceLine
+import ai.neonhub.models.WorkspaceLinePage
 import ai.neonhub.models.WorkspaceStatus
 import java.time.Instant
 import kotlinx.serialization.builtins.ListSerializer
@@ -363,13 +367,16 @@ public class AgentsOperations internal constructor(private val core: Core) {
      * `agent.intent`; a bare intent will do when one agent has it.
      *
      * The input is checked against the schema of the intent first; what does not fit makes no run.
-     * The agent acts with the rights that both it and the caller have. A run that waits for a
-     * person goes on by itself once workers run. A failure of the run is no error: it stands in the
-     * answer.
+     * The agent acts with the rights that both it and the caller have. At most eight runs of a
+     * workspace work at a time, others wait. What fails before it has changed anything is tried
+     * three times. While an agent is away, by its checks or because its runs failed three times in
+     * a row, the agent it names in `fallback` stands in; the answer says which agent it was. A run
+     * that waits for a person goes on by itself once workers run. A failure of the run is no error:
+     * it stands in the answer.
      *
      * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
-     * `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`,
-     * `idempotency_mismatch`, `too_deep`, `loop_detected`.
+     * `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`,
+     * `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
      *
      * @param agent The agent: `campaign`.
      * @param budget Most money for models of this run.
@@ -454,8 +461,8 @@ public class AgentsOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Lists the agents of the workspace by name: the version in use of each, with what it can be
-     * asked for.
+     * Lists the agents of the workspace by name: the version in use of each, how it is, and what it
+     * can be asked for.
      *
      * Effect: read.
      *
@@ -514,7 +521,8 @@ public class AgentsOperations internal constructor(private val core: Core) {
 
     /**
      * Keeps a version of an agent as a draft: a new agent, or one that is to take the place of a
-     * built-in one. A draft may be put again; a version that was activated never changes.
+     * built-in one. A draft may be put again; a version that was activated never changes. A prompt
+     * of the registry that it names must be there.
      *
      * Needs `manage:policies`. Effect: idempotent. Codes of its own: `version_taken`.
      *
@@ -707,19 +715,19 @@ public class ApiKeysOperations internal constructor(private val core: Core) {
      * Needs `manage:team`. Effect: idempotent.
      *
      * @param name Name, 1..100 characters.
-     * @param permissions What it may do; nothing beyond the caller's own rights.
-     *   `own:organization` makes a root key.
+     * @param permissions What it may do; nothing beyond the caller's own rights, and of words
+     *   under `app:` those the host declared. `own:organization` makes a root key.
      * @param expiresAt Until when it is valid; left out: until it is revoked.
      * @param rateLimit A rate of its own, in place of the profile's.
      */
     public suspend fun create(
         name: String,
-        permissions: List<Permission>,
+        permissions: List<String>,
         expiresAt: Instant? = null,
         rateLimit: Rate? = null,
     ): NewKey = core.call("api_keys.create", NewKey.serializer()) {
         give("name", name, String.serializer())
-        give("permissions", permissions, ListSerializer(Permission.serializer()))
+        give("permissions", permissions, ListSerializer(String.serializer()))
         offer("expires_at", expiresAt, InstantSerializer)
         offer("rate_limit", rateLimit, Rate.serializer())
     }
@@ -1157,6 +1165,36 @@ public class BusOperations internal constructor(private val core: Core) {
     }
 
     /**
+     * Reads messages, oldest first: the answer to a request, those of a topic, or what is there for
+     * the run that calls and for its agent, which is taken by that: each message for an agent goes
+     * to one run.
+     *
+     * A request that nobody answered by its deadline is an error of kind `timeout`, code
+     * `reply_timeout`. Who is not meant by a message sees what it says only with `read:pii`.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `reply_timeout`,
+     * `not_addressable`.
+     *
+     * @param cursor `next` of the page before; for messages that are not taken.
+     * @param for Messages of this topic, or for this run or agent, without taking them.
+     *   Default: those for the run that calls.
+     * @param limit Most messages, 1..=100. Default 20.
+     * @param replyTo Only the answer to this request; none is there yet while the list is
+     *   empty.
+     */
+    public suspend fun receive(
+        cursor: String? = null,
+        `for`: MessageTo? = null,
+        limit: Long? = null,
+        replyTo: String? = null,
+    ): ReceivedMessages = core.call("bus.receive", ReceivedMessages.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("for", `for`, MessageTo.serializer())
+        offer("limit", limit, Long.serializer())
+        offer("reply_to", replyTo, String.serializer())
+    }
+
+    /**
      * Gives a subscriber the events of a range of commits again, beside its cursor, which stays
      * where it is.
      *
@@ -1174,6 +1212,53 @@ public class BusOperations internal constructor(private val core: Core) {
         give("from", from, Long.serializer())
         give("subscriber", subscriber, String.serializer())
         give("to", to, Long.serializer())
+    }
+
+    /**
+     * Sends a message to an agent, to a run or to a topic: a request, its reply, news, or an
+     * objection. It is written in this commit with the event `agent.message.sent`, and stands in
+     * the logs of both runs.
+     *
+     * People write to every run and agent. The run of an agent writes to the runs of its own work,
+     * to agents that its description hands work to, to topics, and to whom it answers. Messages
+     * that follow from each other go eight deep. A request that nobody answers by its deadline
+     * fails with `reply_timeout`: the run that waits for it is told so.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
+     * `agent_disabled`, `not_addressable`, `run_finished`, `too_deep`, `reply_late`,
+     * `already_answered`.
+     *
+     * @param body What it says, up to 64 KiB of JSON.
+     * @param correlation Joins it with other messages, 1 to 100 bytes. Default: that of the
+     *   message before, else a new one.
+     * @param deadlineMs Time for the answer to a request, in milliseconds, up to 72 hours.
+     *   Default: ten minutes.
+     * @param for Whom it is for. May be left out for a reply or an objection: whoever sent the
+     *   message before.
+     * @param inReplyTo The message that it answers or contradicts.
+     * @param kind What it is. Default: `inform`.
+     * @param schema JSON Schema that the body has to fit. Null: any.
+     * @param topic What it is about: 1 to 80 of `a-z 0-9 _ - .` Default for a reply or an
+     *   objection: the topic of the message before.
+     */
+    public suspend fun send(
+        body: JsonElement? = null,
+        correlation: String? = null,
+        deadlineMs: Long? = null,
+        `for`: MessageTo? = null,
+        inReplyTo: String? = null,
+        kind: MessageKind? = null,
+        schema: JsonElement? = null,
+        topic: String? = null,
+    ): SentMessage = core.call("bus.send", SentMessage.serializer()) {
+        offer("body", body, JsonElement.serializer())
+        offer("correlation", correlation, String.serializer())
+        offer("deadline_ms", deadlineMs, Long.serializer())
+        offer("for", `for`, MessageTo.serializer())
+        offer("in_reply_to", inReplyTo, String.serializer())
+        offer("kind", kind, MessageKind.serializer())
+        offer("schema", schema, JsonElement.serializer())
+        offer("topic", topic, String.serializer())
     }
 
     /**
@@ -2792,8 +2877,11 @@ public class JobsOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Lists jobs: of a flow, of the children of a job, of a queue and state, or all in the order
-     * they were made.
+     * Lists the jobs that everything given holds for: of a queue, in a state, of a flow, the
+     * children of a job. They come in the order they were made; those of a queue that wait in the
+     * order they are taken, so that one which is moved between two pages may come twice or not at
+     * all; those that ended by when they did. Without a flow, a parent, or a queue and a state
+     * together, every job of the workspace is read to fill a page.
      *
      * Needs `read:analytics`. Effect: read.
      *
@@ -2801,9 +2889,8 @@ public class JobsOperations internal constructor(private val core: Core) {
      * @param flow Only of this flow.
      * @param limit Most jobs of the page, 1..500. Default 50.
      * @param parent Only children of this job.
-     * @param queue Only of this queue; needs a state.
-     * @param state Only in this state; needs a queue. `waiting` and `delayed` both list what is
-     *   queued, in the order it is taken.
+     * @param queue Only of this queue.
+     * @param state Only in this state. `waiting` and `delayed` both list what is queued.
      */
     public suspend fun list(
         cursor: String? = null,
@@ -2962,27 +3049,37 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
      * @param budgetTokens Most tokens in all, 100 to 2 000 000.
      * @param purpose What it is to be used for, such as `email` or `support`.
      * @param query What to look for in knowledge and memory.
+     * @param brand Slug of the brand that speaks. What is remembered about it is taken,
+     *   documents of other brands (tag `brand:SLUG`) are not, and consent to other brands does
+     *   not count.
      * @param consents The consent bases that hold now. When given, memories and passages with
-     *   another basis are dropped.
+     *   another basis are dropped. With a `person` those that the consent ledger knows are taken
+     *   from there, and a basis that nobody names does not hold.
      * @param conversation The conversation to take the newest messages of. When they fill three
      *   quarters of what their part may have, the summary that there is stands for the older
      *   ones.
      * @param items Texts of the caller. Default: `[]`.
      * @param k Passages to look for, 0 to 100. Default: 10.
      * @param limits Limits of the parts, each part at most once. Default: `[]`.
+     * @param person The person it is about or for. What is remembered about the person is
+     *   taken, as far as the person agreed; all else that rests on a consent is taken as far as
+     *   that of the person holds. Needs `read:people`.
      * @param spaces Ids or names of the spaces to look in; empty: all. Default: `[]`.
-     * @param subjects Whose memories to take. Default: `[]`.
+     * @param subjects Whose memories to take, beside those of `person` and `brand`. Default:
+     *   `[]`.
      * @param thread Only the thread of it that this message began.
      */
     public suspend fun context(
         budgetTokens: Long,
         purpose: String,
         query: String,
+        brand: String? = null,
         consents: List<String>? = null,
         conversation: String? = null,
         items: List<ContextItem>? = null,
         k: Long? = null,
         limits: List<PartLimits>? = null,
+        person: String? = null,
         spaces: List<String>? = null,
         subjects: List<MemorySubject>? = null,
         thread: String? = null,
@@ -2990,11 +3087,13 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
         give("budget_tokens", budgetTokens, Long.serializer())
         give("purpose", purpose, String.serializer())
         give("query", query, String.serializer())
+        offer("brand", brand, String.serializer())
         offer("consents", consents, ListSerializer(String.serializer()))
         offer("conversation", conversation, String.serializer())
         offer("items", items, ListSerializer(ContextItem.serializer()))
         offer("k", k, Long.serializer())
         offer("limits", limits, ListSerializer(PartLimits.serializer()))
+        offer("person", person, String.serializer())
         offer("spaces", spaces, ListSerializer(String.serializer()))
         offer("subjects", subjects, ListSerializer(MemorySubject.serializer()))
         offer("thread", thread, String.serializer())
@@ -3382,7 +3481,7 @@ public class MembersOperations internal constructor(private val core: Core) {
 /** Operations of `memory`. */
 public class MemoryOperations internal constructor(private val core: Core) {
     /**
-     * Remembers something about a brand, an agent or a user.
+     * Remembers something about a brand, an agent, a user or a person.
      *
      * What a first party says holds at once; all else waits in quarantine until an event with
      * another id, or a first party, says the same. What is there already is reinforced, not kept
@@ -3395,7 +3494,8 @@ public class MemoryOperations internal constructor(private val core: Core) {
      * @param subject Who or what it is about.
      * @param text In words, 1 to 4 000 characters.
      * @param confidence How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
-     * @param consentBasis The consent or contract that allows to keep it. Needed about a user.
+     * @param consentBasis The consent or contract that allows to keep it. Needed about a user
+     *   or a person.
      * @param expiresAt When it may no longer be used. Default: never.
      * @param kind What kind of thing it is. Default: `fact`.
      * @param purposes Purposes it may be used for; empty: any. Default: `[]`.
@@ -3442,8 +3542,7 @@ public class MemoryOperations internal constructor(private val core: Core) {
      *
      * @param at The instant.
      * @param subject Who or what it is about.
-     * @param consents The consent bases that hold now. When given, items with another basis are
-     *   left out.
+     * @param consents The consent bases that hold now, as in `memory.search`.
      * @param purpose What it is to be used for: items that name other purposes are left out.
      */
     public suspend fun asOf(
@@ -3512,13 +3611,15 @@ public class MemoryOperations internal constructor(private val core: Core) {
      * Searches what is remembered about a subject.
      *
      * Only what holds now is given: not what waits in quarantine, was taken back, closed or has
-     * expired, nor what may not be used for the purpose.
+     * expired, nor what may not be used for the purpose. Nothing of a person that did not agree to
+     * be remembered.
      *
      * Needs `read:content`. Effect: read.
      *
      * @param subject Who or what it is about.
      * @param consents The consent bases that hold now. When given, items with another basis are
-     *   left out.
+     *   left out. Of a person, those that the consent ledger knows are taken from there, and
+     *   items with a basis that does not hold are always left out.
      * @param k Most hits, 1 to 100. Default: 10.
      * @param kinds Kinds; one of them. Empty: any. Default: `[]`.
      * @param purpose What it is to be used for: items that name other purposes are left out.
@@ -3638,6 +3739,50 @@ public class OrchestratorOperations internal constructor(private val core: Core)
     }
 
     /**
+     * Has several drafts made for a question, a critic look at each, and a judge choose one. What
+     * was not chosen is kept, whole, with what speaks for and against it.
+     *
+     * Models criticise and judge; offline, or when they fail, rules do: figures that the input does
+     * not have, gaps, orders to a reader and copies count against a draft, and of equal ones that
+     * wins which shares most with the others. The output says who did what (`critic` and `judge`:
+     * `model` or `rules`), and has `output` of the winner as it was, `drafts`, `dissent` and
+     * `is_unanimous`. Drafters do no more than change records here.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`,
+     * `too_deep`, `loop_detected`.
+     *
+     * @param budget Most money for models of the whole.
+     * @param drafters Who drafts, as `agent.intent`, 1 to 8; they take turns until there are
+     *   enough drafts. Default: `[]`.
+     * @param input The input of those intents, an object. Default: `{}`.
+     * @param key The same key is the same run, 1 to 255 bytes.
+     * @param mode Whether to wait for it. Default: `sync`.
+     * @param n How many drafts, 2 to 8. Default 3.
+     * @param question What the drafts are to answer, 1 to 4 000 characters. Default: `""`.
+     * @param route The route that chooses the model of critic and judge. Default: that of the
+     *   hub.
+     */
+    public suspend fun debate(
+        budget: Money? = null,
+        drafters: List<String>? = null,
+        input: Map<String, JsonElement>? = null,
+        key: String? = null,
+        mode: ExecuteMode? = null,
+        n: Long? = null,
+        question: String? = null,
+        route: String? = null,
+    ): Executed = core.call("orchestrator.debate", Executed.serializer()) {
+        offer("budget", budget, Money.serializer())
+        offer("drafters", drafters, ListSerializer(String.serializer()))
+        offer("input", input, MapSerializer(String.serializer(), JsonElement.serializer()))
+        offer("key", key, String.serializer())
+        offer("mode", mode, ExecuteMode.serializer())
+        offer("n", n, Long.serializer())
+        offer("question", question, String.serializer())
+        offer("route", route, String.serializer())
+    }
+
+    /**
      * Makes a plan from the brief of a campaign, or from tasks in a row or side by side, and checks
      * it. Nothing runs.
      *
@@ -3685,8 +3830,9 @@ public class OrchestratorOperations internal constructor(private val core: Core)
      * Finds the agent and the intent for words of a person, or for the name of an intent.
      *
      * Words are compared with what each intent says it does and with its examples, rarer words
-     * counting more; no model is asked. What is told of confidence is the share of the request's
-     * known words that the intent knows.
+     * counting more; no model is asked. For an agent that is away the one it names to stand in is
+     * given. What is told of confidence is the share of the request's known words that the intent
+     * knows.
      *
      * Needs `execute:agents`. Effect: read. Codes of its own: `no_intent`, `unknown_intent`,
      * `ambiguous_intent`.
@@ -3775,6 +3921,54 @@ public class OrchestratorOperations internal constructor(private val core: Core)
         run: String,
     ): PlanView = core.call("orchestrator.status", PlanView.serializer()) {
         give("run", run, String.serializer())
+    }
+
+    /**
+     * Has a team of agents work towards a goal: a supervisor picks who is asked next and with which
+     * input, until the goal is reached, nobody else can be asked, or it has asked as often as it
+     * may.
+     *
+     * A model decides; offline, rules ask each of the team once, in order, as soon as what it needs
+     * is there from the input or from what others answered. Each errand is a run of its own below
+     * this one, with the rights that both have; a killed process goes on with what is not finished.
+     * The output has `steps` with whom was asked, why, and the whole answer, `ended` (`done` or
+     * `max_steps`), `why` and the model's `answer` in words.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `idempotency_mismatch`,
+     * `too_deep`, `loop_detected`.
+     *
+     * @param budget Most money for models of the whole.
+     * @param effectMax The most that one of the team may do to the world. Default:
+     *   `idempotent`.
+     * @param goal What is to be reached, 1 to 4 000 characters. Default: `""`.
+     * @param input What is known, an object; its fields fill inputs of the same name. Default:
+     *   `{}`.
+     * @param key The same key is the same run, 1 to 255 bytes.
+     * @param maxSteps Most errands, 1 to 50. Default 10.
+     * @param mode Whether to wait for it. Default: `sync`.
+     * @param route The route that chooses the supervisor's model. Default: that of the hub.
+     * @param team Whom the supervisor may ask, as `agent.intent`, 1 to 20. Default: `[]`.
+     */
+    public suspend fun supervise(
+        budget: Money? = null,
+        effectMax: EffectClass? = null,
+        goal: String? = null,
+        input: Map<String, JsonElement>? = null,
+        key: String? = null,
+        maxSteps: Long? = null,
+        mode: ExecuteMode? = null,
+        route: String? = null,
+        team: List<String>? = null,
+    ): Executed = core.call("orchestrator.supervise", Executed.serializer()) {
+        offer("budget", budget, Money.serializer())
+        offer("effect_max", effectMax, EffectClass.serializer())
+        offer("goal", goal, String.serializer())
+        offer("input", input, MapSerializer(String.serializer(), JsonElement.serializer()))
+        offer("key", key, String.serializer())
+        offer("max_steps", maxSteps, Long.serializer())
+        offer("mode", mode, ExecuteMode.serializer())
+        offer("route", route, String.serializer())
+        offer("team", team, ListSerializer(String.serializer()))
     }
 }
 
@@ -4551,6 +4745,8 @@ public class PromptsOperations internal constructor(private val core: Core) {
      * @param runs How many uses this is, 0 or 1: 0 adds a later outcome. Default: 1.
      * @param score How good it was, 0..=1.
      * @param unit Who or what it was for.
+     * @param version The version that was used, when the label may have moved since. Default:
+     *   what the reference means now, and for a unit of a running test its variant.
      */
     public suspend fun record(
         conversions: Long? = null,
@@ -4563,6 +4759,7 @@ public class PromptsOperations internal constructor(private val core: Core) {
         runs: Long? = null,
         score: Double? = null,
         unit: String? = null,
+        version: Long? = null,
     ): PromptStat = core.call("prompts.record", PromptStat.serializer()) {
         offer("conversions", conversions, Long.serializer())
         offer("cost_micros", costMicros, Long.serializer())
@@ -4574,6 +4771,7 @@ public class PromptsOperations internal constructor(private val core: Core) {
         offer("runs", runs, Long.serializer())
         offer("score", score, Double.serializer())
         offer("unit", unit, String.serializer())
+        offer("version", version, Long.serializer())
     }
 
     /**
@@ -4752,15 +4950,15 @@ public class RolesOperations internal constructor(private val core: Core) {
      *
      * @param name Name, 1..40 lower-case letters, digits, `_` and `-`; not that of a built-in
      *   role.
-     * @param permissions What it holds: words such as `read:content`, none beyond the caller's
-     *   own rights.
+     * @param permissions What it holds: words such as `read:content`, or those the host
+     *   declared under `app:`, none beyond the caller's own rights.
      */
     public suspend fun put(
         name: String,
-        permissions: List<Permission>,
+        permissions: List<String>,
     ): CustomRole = core.call("roles.put", CustomRole.serializer()) {
         give("name", name, String.serializer())
-        give("permissions", permissions, ListSerializer(Permission.serializer()))
+        give("permissions", permissions, ListSerializer(String.serializer()))
     }
 }
 
@@ -4778,6 +4976,30 @@ public class RunsOperations internal constructor(private val core: Core) {
         id: String,
     ): AgentRun = core.call("runs.cancel", AgentRun.serializer()) {
         give("id", id, String.serializer())
+    }
+
+    /**
+     * Makes a case of a run that completed, as `evals.promote` does and with its rights, for
+     * whoever reads runs: with the graders that fit the run.
+     *
+     * Needs `read:audit`. Effect: idempotent. Codes of its own: `run_not_completed`, `case_taken`.
+     *
+     * @param id The run. Default: `""`.
+     * @param names Further names of people that are to be replaced by fakes, at most 200.
+     *   Default: `[]`.
+     * @param set The set it is added to; a new one is made for the run's agent. Default: `""`.
+     * @param tags Words to choose the case by. Default: `[]`.
+     */
+    public suspend fun promote(
+        id: String? = null,
+        names: List<String>? = null,
+        set: String? = null,
+        tags: List<String>? = null,
+    ): EvalCase = core.call("runs.promote", EvalCase.serializer()) {
+        offer("id", id, String.serializer())
+        offer("names", names, ListSerializer(String.serializer()))
+        offer("set", set, String.serializer())
+        offer("tags", tags, ListSerializer(String.serializer()))
     }
 
     /**
@@ -5039,7 +5261,8 @@ public class ScopeOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Lists the words of rights: what each means, which roles hold it, which operations need it.
+     * Lists the words of rights, those of the host last: what each means, which roles hold it,
+     * which operations need it.
      *
      * Effect: read.
      */
@@ -5220,15 +5443,16 @@ public class SessionsOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Lists sessions in the order they were made, or those of a schedule and state by their
-     * instant.
+     * Lists the sessions that everything given holds for, in the order they were made, those of a
+     * schedule by their instant. A state without a schedule reads every session of the workspace to
+     * fill a page.
      *
      * Needs `read:analytics`. Effect: read.
      *
      * @param cursor `next` of the page before.
      * @param limit Most of the page, 1..500. Default 50.
      * @param schedule Only of this schedule, by instant.
-     * @param state Only in this state; needs a schedule.
+     * @param state Only in this state.
      */
     public suspend fun list(
         cursor: String? = null,
@@ -5324,7 +5548,12 @@ public class SpacesOperations internal constructor(private val core: Core) {
      * chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
      * and changes nothing.
      *
-     * Needs `manage:organization`. Effect: idempotent. Codes of its own: `config`.
+     * A move that the quotas of models do not hold as a whole is refused before it begins. Each
+     * call then holds and settles its own share; where others used the room meanwhile, the move
+     * waits, or stops when the quota says so: asked for again, it goes on from there.
+     *
+     * Needs `manage:organization`. Effect: idempotent. Codes of its own: `budget_paused`,
+     * `budget_spent`, `config`, `unknown_price`.
      *
      * @param embedder The new embedder.
      * @param space Id or name of the space.
@@ -5476,8 +5705,8 @@ public class StoreOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Brings the store to this version. Opening does it already where the user may; this tells how
-     * it stands.
+     * Brings the store to this version and tells which migrations that took. Opening does it
+     * already where the user may: then none is left.
      *
      * Needs `own:organization`. Effect: idempotent.
      *
@@ -6197,8 +6426,17 @@ public class WorkspacesOperations internal constructor(private val core: Core) {
      * Lists the workspaces of this organization that the caller belongs to, by slug.
      *
      * Effect: read.
+     *
+     * @param cursor `next` of the page before.
+     * @param limit Most workspaces of the page, 1..500. Default 50.
      */
-    public suspend fun list(): List<WorkspaceLine> = core.call("workspaces.list", ListSerializer(WorkspaceLine.serializer())) { }
+    public suspend fun list(
+        cursor: String? = null,
+        limit: Long? = null,
+    ): WorkspaceLinePage = core.call("workspaces.list", WorkspaceLinePage.serializer()) {
+        offer("cursor", cursor, String.serializer())
+        offer("limit", limit, Long.serializer())
+    }
 
     /**
      * Makes a suspended or closed workspace active again.
