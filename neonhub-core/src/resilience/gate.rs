@@ -33,7 +33,7 @@ impl Scope {
     pub async fn note_breaker(&self, target: &str, failure: Option<ErrorKind>) -> Result<()> {
         let plan = Plan::new(target);
         // It may have begun in another process, which moved the breaker.
-        self.look_at_breaker(&plan).await?;
+        self.look_again_at_breaker(&plan).await?;
         self.tell_breaker(&plan, failure).await
     }
 

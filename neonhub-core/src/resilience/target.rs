@@ -221,6 +221,12 @@ impl Scope {
         Ok(())
     }
 
+    /// The same whatever is known of it: news of another process's commit may still be on its way.
+    pub(super) async fn look_again_at_breaker(&self, plan: &Plan) -> Result<()> {
+        self.hub().targets().with(self, plan, |t| t.epoch = None);
+        self.look_at_breaker(plan).await
+    }
+
     /// Stores a move; false when another process was first, and then its breaker is read again.
     async fn keep_breaker(&self, plan: &Plan, breaker: &Breaker, rev: u64) -> Result<bool> {
         let row = Row::of(breaker, self.now(), "system:breakers")?;

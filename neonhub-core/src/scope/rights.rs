@@ -13,6 +13,7 @@ const AGENT_ROLE: &str = "agent";
 impl Scope {
     /// A scope for an agent: the rights both it and this principal hold, and never the rights no agent has.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "callers make the set for this call")]
     pub fn for_agent(&self, name: &str, run: &str, allowed: PermissionSet) -> Scope {
         self.with(|inner| {
             // An agent that another one asked acts for the same user or key.
@@ -40,6 +41,7 @@ impl Scope {
 
     /// A scope of the same workspace and principal with these rights at most.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "callers make the set for this call")]
     pub fn with_permissions(&self, rights: PermissionSet) -> Scope {
         self.with(|inner| {
             inner.permissions = inner.permissions.intersection(&rights);

@@ -278,7 +278,7 @@ impl Store for SqliteStore {
     }
 
     async fn migrate(&self) -> Result<Vec<u32>> {
-        self.committer.run(|c| schema::apply(c)).await
+        self.committer.run(schema::apply).await
     }
 
     async fn drift(&self) -> Result<Vec<String>> {
