@@ -17,7 +17,7 @@ async fn scope() -> Scope {
     Hub::builder().seed(1).build().await.unwrap().workspace("default").await.unwrap()
 }
 
-fn near(mock: &ProviderMock, more: serde_json::Value) -> ProviderConfig {
+fn near(mock: &ProviderMock, more: &serde_json::Value) -> ProviderConfig {
     let mut config = json!({ "provider": "near", "base_url": mock.base_url("near"), "model": "m" });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(config).unwrap()
@@ -35,7 +35,7 @@ fn ask() -> LlmRequest {
 async fn two_hundred_calls_at_once_wait_for_four_places_and_all_are_answered() {
     let mock = ProviderMock::start().await.unwrap();
     (0..200).for_each(|_| mock.reply(slow(2)));
-    let router = Router::from_configs(vec![near(&mock, json!({ "concurrency": 4 }))]).unwrap();
+    let router = Router::from_configs(vec![near(&mock, &json!({ "concurrency": 4 }))]).unwrap();
     let cx = scope().await;
     let all = join_all((0..200).map(|_| router.complete(&cx, ask()))).await;
     assert!(all.iter().all(|done| done.as_ref().is_ok_and(|(answer, _)| answer.text == "slow")));
@@ -46,7 +46,7 @@ async fn two_hundred_calls_at_once_wait_for_four_places_and_all_are_answered() {
 async fn a_hundred_calls_at_once_fit_the_settings_that_nobody_made() {
     let mock = ProviderMock::start().await.unwrap();
     (0..100).for_each(|_| mock.reply(slow(2)));
-    let router = Router::from_configs(vec![near(&mock, json!({}))]).unwrap();
+    let router = Router::from_configs(vec![near(&mock, &json!({}))]).unwrap();
     let cx = scope().await;
     let all = join_all((0..100).map(|_| router.complete(&cx, ask()))).await;
     assert!(all.iter().all(Result::is_ok));
@@ -58,7 +58,7 @@ async fn all_models_of_a_provider_share_its_places_until_their_answers_have_ende
     let mock = ProviderMock::start().await.unwrap();
     (0..3).for_each(|_| mock.reply("words"));
     let other = serde_json::from_value(json!({ "provider": "near", "model": "other" })).unwrap();
-    let one = near(&mock, json!({ "concurrency": 1, "queue": 0 }));
+    let one = near(&mock, &json!({ "concurrency": 1, "queue": 0 }));
     let router = Router::from_configs(vec![one, other]).unwrap();
     let cx = scope().await;
     let (mut stream, _) = router.call(&cx, ask()).await.unwrap();
@@ -77,7 +77,7 @@ async fn all_models_of_a_provider_share_its_places_until_their_answers_have_ende
 async fn the_third_of_one_place_and_one_chair_is_refused_and_told_the_setting() {
     let mock = ProviderMock::start().await.unwrap();
     (0..2).for_each(|_| mock.reply(slow(50)));
-    let router = Router::from_configs(vec![near(&mock, json!({ "concurrency": 1, "queue": 1 }))]).unwrap();
+    let router = Router::from_configs(vec![near(&mock, &json!({ "concurrency": 1, "queue": 1 }))]).unwrap();
     let cx = scope().await;
     let template = OfflineTask::Template(OfflineTemplate::new("made offline", json!({})));
     // Over the default route: an offline answer would hide that too much is asked at once.
