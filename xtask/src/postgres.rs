@@ -15,14 +15,15 @@ pub(crate) const URL: &str = "NEONHUB_TEST_DATABASE_URL";
 const STORE: &str = "NEONHUB_TEST_STORE";
 /// Stops the server as a crash would (`stop`) and starts it again (`start`): a script.
 const CONTROL: &str = "NEONHUB_TEST_DATABASE_CONTROL";
-/// Starts a standby of the server (`start`, prints its port) and stops it (`stop`): a script.
+/// Starts a server of a test's own with a standby (`start`, prints both ports) and stops one of them (`stop primary`,
+/// `stop standby`): a script.
 const STANDBY: &str = "NEONHUB_TEST_DATABASE_STANDBY";
 /// Speed over safety: the data is thrown away with the server.
-/// What a standby has not read yet is kept for it: other tests write while it is made.
-const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300 \
-                    -c wal_keep_size=1GB";
+const FAST: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300";
 /// As a server is run where the data matters.
 const SAFE: &str = "-c max_connections=300";
+/// A server whose only user needs no password.
+const INITDB: [&str; 6] = ["-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync"];
 /// A key for stores of tests; a store on a server has no key file beside it.
 pub(crate) const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
@@ -51,18 +52,11 @@ impl Server {
         let binaries = binaries(workspace, &tools)?;
         let folder = std::env::temp_dir().join(format!("nhpg-{}", std::process::id()));
         std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
-        // Bound and let go again: the port is free a moment later, and nothing else here takes ports.
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port();
-        let server = Self { binaries, folder, port, settings };
+        let server = Self { binaries, folder, port: free_port()?, settings };
         if is_root() {
             Process::new("chown", &workspace.root).arg("nobody").arg(&server.folder).run()?;
         }
-        server
-            .program("initdb")
-            .args(["-U", "postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync", "-D"])
-            .arg(server.data())
-            .read()?;
+        server.program("initdb").args(INITDB).arg("-D").arg(server.data()).read()?;
         let started = server
             .program("pg_ctl")
             .args(["-w", "-D"])
@@ -100,29 +94,29 @@ impl Server {
         Ok(self.serve(process).env(CONTROL, script))
     }
 
-    /// Lets a process have a standby of the server, and take it away again.
+    /// Lets a process start a small server with a standby. Not a standby of this one: it would copy what every other test
+    /// left here, and follow what they write.
     fn serve_standby(&self, process: Process) -> Result<Process> {
-        let script = self.folder.join("standby");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port();
+        let script = self.folder.join("pair");
+        let (port, copy_port) = (free_port()?, free_port()?);
         let user = if is_root() { "setpriv --reuid=nobody --regid=nogroup --clear-groups " } else { "" };
         let program = |name: &str| format!("{user}'{}'", self.binaries.join(name).display());
-        let (data, folder) = (self.standby(), self.folder.display());
-        let (data, copy, control) = (data.display(), program("pg_basebackup"), program("pg_ctl"));
+        let (make, copy, control) = (program("initdb"), program("pg_basebackup"), program("pg_ctl"));
+        let options = format!("-h 127.0.0.1 -k {} {}", self.folder.display(), self.settings);
         let text = format!(
-            "set -e\ncd '{folder}'\ncase \"$1\" in\n\
-             start) {copy} -D '{data}' -R --checkpoint=fast --no-sync -h 127.0.0.1 -p {} -U postgres\n\
-             {control} -D '{data}' -w -l '{folder}/standby.log' -o '-h 127.0.0.1 -p {port} -k {folder} {}' start >&2\n\
-             echo {port} ;;\n\
-             stop) {control} -D '{data}' -m immediate stop >&2 ;;\n*) exit 2 ;;\nesac\n",
-            self.port, self.settings
+            "set -e\ncd '{}'\ncase \"$1\" in\n\
+             start) rm -rf primary standby\n\
+             {make} {} -D primary >&2\n\
+             {control} -D primary -w -l primary.log -o '{options} -p {port}' start >&2\n\
+             {copy} -D standby -R --checkpoint=fast --no-sync -h 127.0.0.1 -p {port} -U postgres >&2\n\
+             {control} -D standby -w -l standby.log -o '{options} -p {copy_port}' start >&2\n\
+             echo {port} {copy_port} ;;\n\
+             stop) {control} -D \"$2\" -m immediate stop >&2 ;;\n*) exit 2 ;;\nesac\n",
+            self.folder.display(),
+            INITDB.join(" "),
         );
         std::fs::write(&script, text).doing(format!("write {}", script.display()))?;
         Ok(process.env(STANDBY, script))
-    }
-
-    fn standby(&self) -> PathBuf {
-        self.folder.join("standby-data")
     }
 
     /// Tells a process where the server is.
@@ -158,18 +152,25 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.standby().join("postmaster.pid").exists() {
-            // A test that failed left it.
-            let _ =
-                self.program("pg_ctl").arg("-D").arg(self.standby()).args(["-m", "immediate", "stop"]).read();
+        let stop =
+            |data: &Path| self.program("pg_ctl").arg("-D").arg(data).args(["-m", "immediate", "stop"]).read();
+        for left in ["standby", "primary"].map(|name| self.folder.join(name)) {
+            if left.join("postmaster.pid").exists() {
+                // A test that failed left it.
+                let _ = stop(&left);
+            }
         }
-        let stopped =
-            self.program("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "stop"]).read();
+        let stopped = stop(&self.data());
         if let Err(failure) = stopped {
             println!("the PostgreSQL server does not stop: {failure}");
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Bound and let go again: it is free a moment later, and nothing else here asks for ports by number.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port())
 }
 
 fn is_root() -> bool {

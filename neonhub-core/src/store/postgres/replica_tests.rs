@@ -13,41 +13,38 @@ use crate::{ErrorKind, Hub};
 const KIND: Kind = Kind::of::<Note>();
 const NEEDS: &str = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`";
 
-/// A standby of the server of the tests; it stops when this is dropped.
-struct Standby {
+/// A server of this test's own with a standby; both stop when this is dropped.
+struct Pair {
     script: String,
     port: String,
+    standby: String,
 }
 
-impl Standby {
+impl Pair {
     fn start() -> Self {
         let script = std::env::var("NEONHUB_TEST_DATABASE_STANDBY").expect(NEEDS);
         let started = Command::new("sh").args([&script, "start"]).output().unwrap();
         let told = String::from_utf8_lossy(&started.stderr);
         assert!(started.status.success(), "{told}");
         let said = String::from_utf8(started.stdout).unwrap();
-        Standby { port: said.lines().last().unwrap().to_owned(), script }
+        let (port, standby) = said.trim().split_once(' ').unwrap();
+        Pair { port: port.to_owned(), standby: standby.to_owned(), script }
     }
 
-    /// The same database there.
-    fn url(&self, url: &str) -> String {
-        let (server, database) = url.rsplit_once('/').unwrap();
-        let (base, _) = server.rsplit_once(':').unwrap();
-        format!("{base}:{}/{database}", self.port)
-    }
-
-    fn stop(&self) {
-        assert!(Command::new("sh").args([&self.script, "stop"]).status().unwrap().success());
+    fn stop(&self, which: &str) -> bool {
+        Command::new("sh").args([&self.script, "stop", which]).status().is_ok_and(|status| status.success())
     }
 }
 
-impl Drop for Standby {
+impl Drop for Pair {
     fn drop(&mut self) {
-        let _ = Command::new("sh").args([&self.script, "stop"]).status();
+        // A test may have stopped the standby.
+        self.stop("standby");
+        self.stop("primary");
     }
 }
 
-/// Waits until `is_so` says yes; other tests keep the server and its standby busy.
+/// Waits until `is_so` says yes; other tests keep the machine busy.
 async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     for _ in 0..3_000 {
         if is_so().await {
@@ -65,12 +62,13 @@ async fn seen(store: &PostgresStore, consistency: Consistency) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a PostgreSQL server: run it with `cargo xtask postgres cargo test`"]
 async fn reads_go_to_a_standby_as_far_as_they_may() {
-    let url = database("replica").await;
-    let standby = Standby::start();
-    let store = PostgresStore::open(&format!("{url}?replica=127.0.0.1:{}", standby.port)).await.unwrap();
+    let pair = Pair::start();
+    let url = |port: &str| format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    let store = format!("{}?replica=127.0.0.1:{}", url(&pair.port), pair.standby);
+    let store = PostgresStore::open(&store).await.unwrap();
     store.declare(&[KIND]).await.unwrap();
     let first = put(&store, 1, "a").await.unwrap().seq;
-    let copy = plain(&standby.url(&url)).await;
+    let copy = plain(&url(&pair.standby)).await;
     until("the first record stands in the standby", || async {
         let rows = copy.query("SELECT 1 FROM neonhub.conformance_note", &[]).await;
         rows.is_ok_and(|rows| rows.len() == 1)
@@ -101,7 +99,7 @@ async fn reads_go_to_a_standby_as_far_as_they_may() {
     assert!(Consistency::Eventual.within(store.get(KIND, &ws(1), "c")).await.unwrap().is_none());
     copy.batch_execute("SELECT pg_wal_replay_resume()").await.unwrap();
     until("the standby follows", || async { seen(&store, Consistency::Eventual).await == all }).await;
-    standby.stop();
+    assert!(pair.stop("standby"));
     assert_eq!(seen(&store, Consistency::Eventual).await, all, "the primary answers for one that is gone");
     put(&store, 1, "d").await.unwrap();
     assert_eq!(seen(&store, Consistency::ReadYourWrites(last + 1)).await, all + 1);
