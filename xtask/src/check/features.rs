@@ -1,29 +1,51 @@
 //! Each library crate alone, without features and with each of them: a build of the whole workspace hides a missing
 //! feature, because features unify over one command.
 
-use crate::failure::Result;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::failure::{Failure, Result};
 use crate::workspace::{Package, Workspace};
 
-/// Lints each library crate in every reduced shape, warnings denied.
+/// A library crate in a reduced shape.
+type Shape<'a> = (&'a str, Option<&'a str>);
+
+/// Checks each library crate in every reduced shape, warnings denied: two at a time, because the compiler checks a crate
+/// on one core. Each of the two has a target folder of its own, or cargo would let one wait for the other.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    for package in workspace.libraries() {
-        for feature in shapes(package) {
-            let mut process = workspace.cargo("clippy").args(["-p", &package.name, "--no-default-features"]);
-            if let Some(feature) = feature {
-                process = process.args(["--features", feature]);
-            }
-            process.args(["--", "-D", "warnings"]).run()?;
+    let all =
+        workspace.libraries().flat_map(|package| shapes(package).map(|feature| (&*package.name, feature)));
+    let queue = Mutex::new(all);
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = |target: PathBuf| -> Result<()> {
+        while let Some(shape) = next() {
+            check_one(workspace, shape, &target)?;
         }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| work(workspace.target.join("features")));
+        let first = work(workspace.target.clone());
+        let second =
+            second.join().unwrap_or_else(|_| Err(Failure::new("the check of the features panicked")));
+        first.and(second)
+    })
+}
+
+fn check_one(workspace: &Workspace, (package, feature): Shape<'_>, target: &Path) -> Result<()> {
+    let mut process = workspace.cargo("rustc").args(["-p", package, "--lib", "--no-default-features"]);
+    if let Some(feature) = feature {
+        process = process.args(["--features", feature]);
     }
-    Ok(())
+    process.args(["--profile", "check", "--target-dir"]).arg(target).args(["--", "-D", "warnings"]).run()
 }
 
 /// No feature, then each that selects something in its own crate. One that only passes its name on to one crate below
 /// is proven there. Optional dependencies are not features of their own here.
-fn shapes(package: &Package) -> Vec<Option<&str>> {
+fn shapes(package: &Package) -> impl Iterator<Item = Option<&str>> {
     let own =
         package.features.iter().filter(|(name, selects)| *name != "default" && !passes_on(name, selects));
-    std::iter::once(None).chain(own.map(|(name, _)| Some(name.as_str()))).collect()
+    std::iter::once(None).chain(own.map(|(name, _)| Some(name.as_str())))
 }
 
 fn passes_on(name: &str, selects: &[String]) -> bool {
@@ -54,6 +76,6 @@ mod tests {
                 .map(|(name, selects)| ((*name).to_owned(), text(selects)))
                 .collect::<BTreeMap<_, _>>(),
         };
-        assert_eq!(shapes(&package), [None, Some("smtp"), Some("testing")]);
+        assert_eq!(shapes(&package).collect::<Vec<_>>(), [None, Some("smtp"), Some("testing")]);
     }
 }
