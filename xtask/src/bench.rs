@@ -20,8 +20,11 @@ const SEARCH_PEERS: &str = "benches/python/knowledge.txt";
 /// Queues of Node that ours is measured against, and the programs that measure them.
 const QUEUE_PEERS: &str = "benches/node";
 
+/// A queue of Rust that ours is measured against: a workspace of its own.
+const APALIS: &str = "apalis";
+
 /// What agents are measured against: libraries of Python, of Node, and a workspace of Rust.
-const AGENT_PEERS: [&str; 3] = ["benches/python/agents.txt", "benches/node/agents", "benches/rig/Cargo.toml"];
+const AGENT_PEERS: [&str; 3] = ["benches/python/agents.txt", "benches/node/agents", "rig"];
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,10 +77,13 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
         }
         let (has_queue, has_server) = (request.has("runtime", "queue"), request.has("runtime", "server"));
         if has_queue || has_server {
-            steps.run("queues of Python and Node, and Redis", 300, || {
+            steps.run("queues of Rust, Python and Node, and Redis", 600, || {
                 found.push(("NEONHUB_BENCH_PYTHON", Tools::install(&workspace)?.python()));
                 found.push(("NEONHUB_BENCH_NODE", node_peers(&workspace, QUEUE_PEERS, "bench-node")?));
                 found.push(("NEONHUB_BENCH_REDIS", system::redis(&workspace.root)?));
+                if has_queue {
+                    found.push(("NEONHUB_BENCH_APALIS", rust_peer(&workspace, APALIS)?));
+                }
                 Ok(())
             })?;
         }
@@ -142,14 +148,19 @@ fn agent_peers(workspace: &Workspace, request: &Request<'_>) -> Result<Found> {
         found.push(("NEONHUB_BENCH_AGENTS_NODE", node_peers(workspace, node, "bench-node-agents")?));
     }
     if has("rust") {
-        // A workspace and a folder of its own: its features are not those of ours.
-        let folder = workspace.target.join("bench-rig");
-        let build = workspace.cargo("build").args(["--release", "--locked", "--manifest-path", rig]);
-        build.arg("--target-dir").arg(&folder).run()?;
-        let program = format!("neonhub-bench-rig{}", std::env::consts::EXE_SUFFIX);
-        found.push(("NEONHUB_BENCH_RIG", folder.join("release").join(program)));
+        found.push(("NEONHUB_BENCH_RIG", rust_peer(workspace, rig)?));
     }
     Ok(found)
+}
+
+/// Builds `benches/NAME`, a workspace that builds into a folder of its own: its features are not those of ours. Gives the
+/// program.
+fn rust_peer(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let folder = workspace.target.join(format!("bench-{name}"));
+    let manifest = format!("benches/{name}/Cargo.toml");
+    let build = workspace.cargo("build").args(["--release", "--locked", "--manifest-path", &manifest]);
+    build.arg("--target-dir").arg(&folder).run()?;
+    Ok(folder.join("release").join(format!("neonhub-bench-{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Installs libraries of Node into the target folder, beside the programs that measure them. Gives the folder.

@@ -16,6 +16,12 @@ const NODE: &str = "NEONHUB_BENCH_NODE";
 /// URL of a PostgreSQL server.
 pub(super) const SERVER: &str = "NEONHUB_TEST_DATABASE_URL";
 
+/// Program that measures a queue of Rust.
+const RUST: &str = "NEONHUB_BENCH_APALIS";
+
+/// Its settings, and how it is called with them: as we sync, and as its own setup leaves it.
+pub(super) const APALIS: [(&str, &str); 2] =
+    [("full", "apalis-sqlite, synchronous=FULL"), ("off", "apalis-sqlite as set up, synchronous=OFF")];
 pub(super) const PERSIST: &str = "persist-queue";
 pub(super) const HUEY: &str = "huey-SQLite";
 pub(super) const GRAPHILE: &str = "graphile-worker";
@@ -36,6 +42,19 @@ pub(super) fn python(part: &str, jobs: usize) -> Result<Vec<(String, f64)>> {
     let mut command = Command::new(python);
     command.args(["-c", QUEUES, part, &jobs.to_string()]).arg(folder.path());
     values(command)
+}
+
+/// Jobs per second that the queue of Rust works.
+pub(super) fn rust(jobs: usize) -> Result<Vec<(String, f64)>> {
+    let Some(program) = found(RUST, "the queue of Rust") else { return Ok(Vec::new()) };
+    let mut rates = Vec::new();
+    for (sync, name) in APALIS {
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new(&program);
+        command.arg(folder.path()).arg(jobs.to_string()).args([sync, name]);
+        rates.extend(values(command)?);
+    }
+    Ok(rates)
 }
 
 /// Jobs per second of the queues of Node on the PostgreSQL server that `part` (`enqueue`, `batches` or `work`) measures.

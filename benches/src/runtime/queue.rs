@@ -41,10 +41,6 @@ pub(super) const CONCURRENCY: usize = 10;
 const APPEND_BYTES: usize = 512;
 const QUEUE: &str = "bench.noop";
 
-// apalis-sqlite links a SQLite of its own, and a program can hold only one: what it works on 2 cores at a disk that
-// appends and syncs 6 500 times a second (2026).
-const APALIS_WORKED: f64 = 19_606.0;
-
 const FLOOR: &str = "append + fdatasync";
 const SINGLE: &str = "our own, one by one";
 const TASKS_RATE: &str = "from 64 tasks";
@@ -110,13 +106,15 @@ fn working(runs: Runs, runtime: &Runtime) -> Result<Vec<Row>> {
     let mut taken = Medians::default();
     for _ in 0..runs.count() {
         taken.add(OURS, runtime.block_on(work(jobs))?);
+        taken.add_all(peers::rust(jobs)?);
         taken.add_all(peers::python("work", jobs / SLOWER)?);
         peers::add_bullmq(&mut taken, "work", jobs / SLOWER, Fsync::Always)?;
         peers::add_bullmq(&mut taken, "work", jobs, Fsync::EverySecond)?;
     }
-    let name = "queue: process no-op, 10 at once (bound: apalis-sqlite, measured elsewhere)";
-    let mut rows = vec![Row::new(name, taken.of(OURS)?, "jobs/s", Goal::AtLeast(APALIS_WORKED))];
+    let mut rows = Vec::new();
     for (bound, peer) in [
+        (1.0, peers::APALIS[0].1),
+        (1.0, peers::APALIS[1].1),
         (4.0, peers::bullmq_name(Fsync::EverySecond)),
         (4.0, peers::bullmq_name(Fsync::Always)),
         (1.0, peers::PERSIST),
