@@ -14,7 +14,7 @@ use futures_util::stream;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const CONCURRENCY: usize = 10;
-/// What one look at the store takes: tried from 10 (its default) to 1 000, no other was faster.
+/// What one look at the store takes: of 10 (its default), 100, 1 000 and 5 000 the fastest.
 const BATCH: usize = 100;
 /// How often the count of what is done is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -56,7 +56,10 @@ async fn work(pool: &SqlitePool, jobs: usize) -> Result<f64> {
     let start = Instant::now();
     let running = tokio::spawn(worker.run());
     while done(pool).await? < jobs {
-        if start.elapsed() > LIMIT || running.is_finished() {
+        if running.is_finished() {
+            return Err(format!("the worker left its jobs: {:?}", running.await?).into());
+        }
+        if start.elapsed() > LIMIT {
             return Err("the worker does not end its jobs".into());
         }
         tokio::time::sleep(LOOK).await;
