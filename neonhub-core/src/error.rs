@@ -279,6 +279,11 @@ impl Error {
         self.0.retry
     }
 
+    /// True when another writer changed or made the same record first.
+    pub(crate) fn is_lost_race(&self) -> bool {
+        matches!(self.code(), "stale_revision" | "unique_taken")
+    }
+
     /// True when the same call may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

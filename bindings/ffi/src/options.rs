@@ -1,5 +1,6 @@
 //! How to open a hub and how to make one call, as a binding passes it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct OpenOptions {
     pub summary_tokens: Option<u32>,
     /// How many runs of agents work and wait at a time in a workspace. Default: 8 and 1 024, for at most 10 min.
     pub runs: Option<RunRoom>,
+    /// Rights of the host's own: words such as `app:orders.refund`, each with a sentence on what it lets a principal do.
+    pub permissions: BTreeMap<String, String>,
     /// Fixes all chance, for tests and repeatable runs. Below 2^53.
     pub seed: Option<u64>,
     /// Stops the clock at this RFC 3339 instant, for tests and repeatable runs.
@@ -118,6 +121,9 @@ impl OpenOptions {
             room.check("hub.open")?;
             builder = builder.service(Arc::new(room));
         }
+        for (word, meaning) in &self.permissions {
+            builder = builder.permission(word, meaning);
+        }
         if !self.web.is_empty() {
             builder = self.with_web(builder)?;
         }
@@ -190,6 +196,18 @@ mod tests {
         if cfg!(feature = "http") {
             apply(model(json!({ "concurrency": 4, "queue": 100, "queue_ms": 5_000 }))).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn rights_of_the_host_are_a_setting() {
+        let open = |map| async {
+            let options = OpenOptions::parse(json!({ "permissions": map })).unwrap();
+            options.apply(neonhub_core::Hub::builder()).unwrap().build().await
+        };
+        let hub = open(json!({ "app:orders.refund": "Pay an order back." })).await.unwrap();
+        hub.close().await.unwrap();
+        let error = open(json!({ "orders.refund": "Pay an order back." })).await.unwrap_err();
+        assert!(error.message().contains("app:"), "{error}");
     }
 
     #[test]

@@ -35,6 +35,19 @@ test('a plain function and an async one answer', () =>
     assert.equal(answer.usage.outputVisible, 4);
   }));
 
+test('rights of the host are declared at open and carried by keys', async () => {
+  const refund = 'app:orders.refund';
+  const hub = await neonhub.open('memory:', { permissions: { [refund]: 'Pay an order back.' } });
+  hub.addTool({ name: 'refund', doc: 'Pays an order back.', needs: [refund], call: () => 1 });
+  assert.deepEqual((await hub.tools.describe({ name: 'refund' })).needs, [refund]);
+  const made = await hub.apiKeys.create({ name: 'desk', permissions: [refund] });
+  assert.deepEqual(made.key.permissions, [refund]);
+  await assert.rejects(hub.apiKeys.create({ name: 'till', permissions: ['app:orders.ship'] }), neonhub.InvalidInputError);
+  await hub.close();
+  const upper = neonhub.open('memory:', { permissions: { 'app:orders.refundAll': 'Pay all back.' } });
+  await assert.rejects(upper, { code: 'config', message: /app:/ });
+});
+
 test('what a model throws is the cause, and its words are not in the message', () =>
   withHub(async (hub) => {
     const broken = new RangeError('secret words');

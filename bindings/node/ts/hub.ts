@@ -36,6 +36,11 @@ export interface OpenOptions {
   summaryTokens?: number | undefined;
   /** How many runs of agents work and wait at a time in a workspace. */
   runs?: RunSettings | undefined;
+  /**
+   * Rights of your own: words such as `app:orders.refund`, each with a sentence on what it lets a principal do. Roles and
+   * keys may carry them, and tools may need them.
+   */
+  permissions?: Record<string, string> | undefined;
   /** Hosts whose pages `knowledge.ingestUrl` may fetch: names, `*.name`, or `*`. */
   web?: string[] | undefined;
   /** Fixes all chance, for tests and repeatable runs. Below 2^53. */
@@ -89,11 +94,12 @@ export interface EmbedderSettings {
   passagePrefix?: string | undefined;
 }
 
-/** Names of settings as the core has them: `baseUrl` is `base_url`. */
+/** Names of settings as the core has them: `baseUrl` is `base_url`. Words of the caller's own, such as rights, stay. */
 function inCore(settings: unknown): unknown {
   if (Array.isArray(settings)) return settings.map(inCore);
   if (typeof settings !== 'object' || settings === null || settings instanceof Date) return settings;
-  const name = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const name = (key: string) =>
+    /^\w+$/.test(key) ? key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) : key;
   return Object.fromEntries(Object.entries(settings).map(([key, value]) => [name(key), inCore(value)]));
 }
 

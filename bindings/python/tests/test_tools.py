@@ -13,6 +13,7 @@ from neonhub import ToolCall
 from neonhub._tools import schema_of
 from neonhub.errors import (
     AlreadyExistsError,
+    ConfigError,
     CorruptedError,
     InternalError,
     InvalidInputError,
@@ -199,6 +200,19 @@ def test_rights_count(hub: neonhub.Hub) -> None:
     with pytest.raises(InvalidInputError) as caught:
         hub.add_tool(stock, name="other", needs=["read:everything"])
     assert caught.value.faults[0].field == "needs[0]"
+
+
+def test_rights_of_the_host_are_declared_at_open_and_carried_by_keys() -> None:
+    refund = "app:orders.refund"
+    with neonhub.open(permissions={refund: "Pay an order back."}) as hub:
+        hub.add_tool(stock, needs=[refund])
+        assert hub.tools.describe(name="stock").needs == [refund]
+        assert hub.api_keys.create(name="desk", permissions=[refund]).key.permissions == [refund]
+        with pytest.raises(InvalidInputError) as caught:
+            hub.api_keys.create(name="till", permissions=["app:orders.ship"])
+        assert caught.value.faults[0].field.startswith("permissions")
+    with pytest.raises(ConfigError, match="app:"):
+        neonhub.open(permissions={"orders.refund": "Pay an order back."})
 
 
 async def test_a_tool_that_hangs_is_cancelled_at_its_time(ahub: neonhub.AsyncHub) -> None:

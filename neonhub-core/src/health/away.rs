@@ -92,7 +92,7 @@ impl Scope {
             }
             match cx.flush().await {
                 // Another process moved it in this moment.
-                Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => {}
+                Err(error) if error.is_lost_race() => {}
                 other => return other.map(drop),
             }
         }

@@ -81,13 +81,13 @@ impl Scope {
         let kept = match self.keep_looks(&looks, "all").await {
             Ok(kept) => kept,
             // Another process looked at one of them at the same time: the others are kept without it.
-            Err(error) if is_first_elsewhere(&error) => {
+            Err(error) if error.is_lost_race() => {
                 let mut kept = Vec::new();
                 for look in looks {
                     match self.keep_looks(&[look], &look.subject).await {
                         Ok(records) => kept.extend(records),
                         // Its look is as good.
-                        Err(error) if is_first_elsewhere(&error) => {}
+                        Err(error) if error.is_lost_race() => {}
                         Err(error) => return Err(error),
                     }
                 }
@@ -156,11 +156,6 @@ impl Scope {
         }
         cx.flush().await.map(drop)
     }
-}
-
-/// Another process kept the same record in this moment.
-fn is_first_elsewhere(error: &Error) -> bool {
-    matches!(error.code(), "stale_revision" | "unique_taken")
 }
 
 async fn look(cx: &Scope, check: &Arc<dyn Health>) -> Found {

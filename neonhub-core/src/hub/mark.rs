@@ -71,7 +71,7 @@ impl Hub {
         }
         match cx.flush().await {
             // Another process opened it at the same time.
-            Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => Ok(()),
+            Err(error) if error.is_lost_race() => Ok(()),
             other => other.map(drop),
         }
     }

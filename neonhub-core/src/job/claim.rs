@@ -42,7 +42,7 @@ pub(super) async fn claim(cx: &Scope, queue: &Queue, want: usize) -> Result<Clai
     for nth in 0..TRIES {
         match attempt(cx, queue, want, nth == 0).await {
             // Another process took one of them first: look again.
-            Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => {}
+            Err(error) if error.is_lost_race() => {}
             other => return other,
         }
     }

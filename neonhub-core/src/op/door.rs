@@ -188,11 +188,11 @@ async fn through<O: Operation>(
                 }
                 return Ok((output, json));
             }
-            Err(error) if run < O::RERUNS && lost_a_race(&error) => {}
+            Err(error) if run < O::RERUNS && error.is_lost_race() => {}
             Err(error) => {
                 // Another process may have made this very call: what it answered is the answer.
                 if let Some(slot) = &slot
-                    && lost_a_race(&error)
+                    && error.is_lost_race()
                     && let Kept::Answer(stored) = slot.look(&admitted.scope, line.name).await?
                 {
                     return again::<O>(line, &admitted, stored);
@@ -212,10 +212,6 @@ fn again<O: Operation>(
 ) -> Result<(O::Output, Option<Value>)> {
     let output = serde_json::from_value(stored).map_err(|cause| Error::internal(line.name, cause))?;
     shown::<O>(line, &admitted.scope, &admitted.ruling, output, true)
-}
-
-fn lost_a_race(error: &Error) -> bool {
-    matches!(error.code(), "stale_revision" | "unique_taken")
 }
 
 /// A unit of work for the body: its own, or that of the operation it is called in.

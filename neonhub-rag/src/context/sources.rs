@@ -1,6 +1,7 @@
 //! What the workspace itself puts into a context: passages, memories, messages.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use neonhub_core::llm::Taint;
 use neonhub_core::{Result, Scope};
@@ -10,7 +11,7 @@ use crate::conversation::{
     ConversationId, Message, MessageId, message_size, summary_limit, summary_of, tail,
 };
 use crate::memory::{Memory, MemorySubject, ReadFor, Readable, is_usable};
-use crate::space::{Dataset, Hit, Knowledge, SearchFilters, SearchKnowledge, Trust};
+use crate::space::{Dataset, DatasetKind, Hit, Knowledge, SearchFilters, SearchKnowledge, Trust};
 
 /// Newest messages of a conversation that are looked at.
 const MESSAGES: usize = 200;
@@ -62,33 +63,50 @@ pub(super) async fn passages(
     let hits = crate::space::search_request(cx, search.clone()).await?;
     let before = dropped.len();
     let mut items = Vec::new();
-    let mut allowed: BTreeSet<String> = BTreeSet::new();
-    let mut refused: BTreeSet<String> = BTreeSet::new();
+    let mut sets = Sets::default();
     for hit in hits.hits {
-        let dataset = hit.dataset.as_str();
-        if !allowed.contains(dataset) && !refused.contains(dataset) {
-            let purposes = cx.need::<Dataset>(dataset).await?.body.purposes;
-            let list = if asked.allows(&purposes) { &mut allowed } else { &mut refused };
-            list.insert(dataset.to_owned());
-        }
-        if refused.contains(dataset) {
+        let set = sets.of(cx, &hit).await?;
+        if !asked.allows(&set.purposes) {
             drop_for(dropped, PartKind::Retrieved, &hit.chunk, "purpose");
         } else if !asked.agrees(hit.consent_basis.as_deref()) {
             drop_for(dropped, PartKind::Retrieved, &hit.chunk, "consent");
         } else {
-            items.push(passage(hit));
+            items.push(passage(hit, set.kind));
         }
     }
     if dropped.len() > before {
         search.filters.purpose = Some(asked.purpose.to_owned());
         search.filters.consents = asked.consents.map(<[String]>::to_vec);
-        items = crate::space::search_request(cx, search).await?.hits.into_iter().map(passage).collect();
+        items.clear();
+        for hit in crate::space::search_request(cx, search).await?.hits {
+            let kind = sets.of(cx, &hit).await?.kind;
+            items.push(passage(hit, kind));
+        }
     }
     Ok(items)
 }
 
-fn passage(hit: Hit) -> Item {
-    let lead = if hit.trust == Trust::FirstParty { "Brand guidelines" } else { "Document" };
+/// The datasets of hits, each read once.
+#[derive(Default)]
+struct Sets(BTreeMap<String, Dataset>);
+
+impl Sets {
+    async fn of(&mut self, cx: &Scope, hit: &Hit) -> Result<&Dataset> {
+        Ok(match self.0.entry(hit.dataset.as_str().to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(cx.need::<Dataset>(hit.dataset.as_str()).await?.body),
+        })
+    }
+}
+
+/// A hit as a model reads it: what speaks for the brand is named as that, by what its dataset holds.
+fn passage(hit: Hit, kind: DatasetKind) -> Item {
+    let lead = match (hit.trust, kind) {
+        (Trust::FirstParty, DatasetKind::Documents) => "Brand guidelines",
+        (Trust::FirstParty, DatasetKind::Faq) => "Answers of the brand",
+        (Trust::FirstParty, DatasetKind::Analytics) => "Figures of the brand",
+        (Trust::User | Trust::Web, _) => "Document",
+    };
     let context = if hit.context.is_empty() { String::new() } else { format!("{}\n", hit.context) };
     Item {
         text: format!("{lead}, {} [{}]:\n{context}{}", hit.citation, hit.chunk, hit.text),

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::build::{Item, LEAST_CUT, choose, tokens};
 use super::*;
 use crate::{
-    AddMemory, AppendMessage, CreateDataset, CreateSpace, MemorySubject, SourceLabel, StartConversation,
-    SubjectKind, UploadDocument,
+    AddMemory, AppendMessage, CreateDataset, CreateSpace, DatasetKind, MemorySubject, SourceLabel,
+    StartConversation, SubjectKind, Trust, UploadDocument,
 };
 
 fn item(id: &str, words: usize, score: f32) -> Item {
@@ -127,6 +127,38 @@ async fn ready() -> Scope {
         cx.call(set).await.unwrap();
     }
     cx
+}
+
+#[tokio::test]
+async fn a_passage_is_introduced_as_what_its_dataset_holds() {
+    let cx = ready().await;
+    for (name, kind) in [("answers", DatasetKind::Faq), ("figures", DatasetKind::Analytics)] {
+        let set = CreateDataset { space: "s".into(), name: name.into(), kind, ..Default::default() };
+        cx.call(set).await.unwrap();
+    }
+    for (dataset, trust) in [
+        ("open", Trust::FirstParty),
+        ("answers", Trust::FirstParty),
+        ("figures", Trust::FirstParty),
+        ("open", Trust::User),
+    ] {
+        let key = format!("{dataset} {trust:?}.md");
+        let text = format!("Tea is sold out, says {key}.");
+        cx.call(UploadDocument { trust, ..UploadDocument::of(dataset, &key, text.as_bytes()) })
+            .await
+            .unwrap();
+    }
+    let ask = BuildContext { query: "tea".into(), budget_tokens: 2_000, ..Default::default() };
+    let built = cx.call(ask).await.unwrap();
+    for (said, lead) in [
+        ("open FirstParty", "Brand guidelines"),
+        ("answers FirstParty", "Answers of the brand"),
+        ("figures FirstParty", "Figures of the brand"),
+        ("open User", "Document"),
+    ] {
+        let block = built.blocks.iter().find(|block| block.text.contains(&format!("says {said}"))).unwrap();
+        assert!(block.text.contains(&format!("\n{lead}, ")), "{}", block.text);
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ def _options(
     embedder: str | None,
     summary_tokens: int | None,
     runs: RunSettings | None,
+    permissions: Mapping[str, str] | None,
     web: Sequence[str],
     seed: int | None,
     now: datetime | str | None,
@@ -57,6 +58,8 @@ def _options(
         options["summary_tokens"] = summary_tokens
     if runs is not None:
         options["runs"] = dict(runs)
+    if permissions:
+        options["permissions"] = dict(permissions)
     if web:
         options["web"] = list(web)
     if seed is not None:
@@ -76,6 +79,7 @@ def open(
     embedder: str | None = None,
     summary_tokens: int | None = None,
     runs: RunSettings | None = None,
+    permissions: Mapping[str, str] | None = None,
     web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
@@ -94,13 +98,17 @@ def open(
         summary_tokens: Tokens of the context that conversations are to fit into: a job summarises one that fills three
             quarters of it, with the model of the hub. 0: no job does. Default: 8 000.
         runs: How many runs of agents work and wait at a time in a workspace.
+        permissions: Rights of your own: words such as ``app:orders.refund``, each with a sentence on what it lets a
+            principal do. Roles and keys may carry them, and tools may need them.
         web: Hosts whose pages ``knowledge.ingest_url`` may fetch: names, ``*.name``, or ``*``.
         seed: Fixes all chance, for tests and repeatable runs. Below 2**53.
         now: Stops the clock at this instant (with time zone), for tests and repeatable runs.
 
     A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
     """
-    options = _options(url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, web, seed, now)
+    options = _options(
+        url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, permissions, web, seed, now
+    )
     return Hub(BlockingCore(_native.open(options)))
 
 
@@ -114,6 +122,7 @@ def aopen(
     embedder: str | None = None,
     summary_tokens: int | None = None,
     runs: RunSettings | None = None,
+    permissions: Mapping[str, str] | None = None,
     web: Sequence[str] = (),
     seed: int | None = None,
     now: datetime | str | None = None,
@@ -122,7 +131,9 @@ def aopen(
 
     The arguments are those of :func:`open`.
     """
-    settings = _options(url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, web, seed, now)
+    settings = _options(
+        url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, permissions, web, seed, now
+    )
     return Opening(settings)
 
 
