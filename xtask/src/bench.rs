@@ -7,10 +7,10 @@ use crate::kotlin::Kotlin;
 use crate::node;
 use crate::postgres::{Server, URL};
 use crate::process::Process;
-use crate::python::{SHIPPED, Tools};
+use crate::python::Tools;
 use crate::steps::with_table;
 use crate::system;
-use crate::workspace::Workspace;
+use crate::workspace::{SHIPPED, Workspace};
 
 const USAGE: &str = "say what to measure: `cargo xtask bench GROUP [--quick] [--only PART]` (groups: spine, knowledge, runtime, languages, agents)";
 
@@ -102,15 +102,15 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
             })?;
         }
         if request.has("languages", "node") || request.has("agents", "node") {
-            steps.run("node package, release", 1_200, || {
+            steps.run("node package, as shipped", 1_200, || {
                 node::tools(&workspace)?;
                 node::build(&workspace, &[])
             })?;
         }
         if request.has("languages", "kotlin") {
-            steps.run("kotlin artifact, release", 1_200, || {
-                workspace.cargo("build").args(["--release", "-p", "neonhub-mobile"]).run()?;
-                found.push(("NEONHUB_BENCH_KOTLIN", Kotlin::prepare_release(&workspace)?.bench()?));
+            steps.run("kotlin artifact, as shipped", 1_200, || {
+                workspace.cargo("build").args(["--profile", SHIPPED, "-p", "neonhub-mobile"]).run()?;
+                found.push(("NEONHUB_BENCH_KOTLIN", Kotlin::prepare_shipped(&workspace)?.bench()?));
                 Ok(())
             })?;
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Doing, Failure, Result};
 use crate::process::Process;
 use crate::sources;
-use crate::workspace::Workspace;
+use crate::workspace::{SHIPPED, Workspace};
 
 /// Folder of the Kotlin artifact.
 const BINDING: &str = "bindings/mobile/kotlin";
@@ -32,9 +32,9 @@ impl<'a> Kotlin<'a> {
         Self::of(workspace, "debug", "")
     }
 
-    /// The same with the native library of the release build, beside the other.
-    pub(crate) fn prepare_release(workspace: &'a Workspace) -> Result<Self> {
-        Self::of(workspace, "release", "-release")
+    /// The same with the native library as it is shipped, beside the other.
+    pub(crate) fn prepare_shipped(workspace: &'a Workspace) -> Result<Self> {
+        Self::of(workspace, SHIPPED, "-shipped")
     }
 
     fn of(workspace: &'a Workspace, profile: &str, suffix: &str) -> Result<Self> {

@@ -20,6 +20,13 @@ impl Process {
         let mut command = Command::new(program);
         // No task asks a question, so a tool that would must fail instead of waiting.
         command.current_dir(folder).stdin(Stdio::null());
+        // `cargo xtask` tells of this package. Build scripts look at such words (`ring` does): a cargo of ours would build
+        // again what one from a shell has built, and the other way round.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(is_of_this_package) {
+                command.env_remove(name);
+            }
+        }
         Self { command, line: name }
     }
 
@@ -80,9 +87,24 @@ impl Process {
     }
 }
 
+/// What cargo sets for a program that it runs, and not for itself.
+fn is_of_this_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "OUT_DIR"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_is_not_told_of_this_package() {
+        // `cargo test` sets them as `cargo run` does.
+        assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+        let told = Process::new("env", Path::new(".")).read().unwrap();
+        assert!(
+            told.contains("PATH=") && !told.contains("CARGO_MANIFEST_DIR=") && !told.contains("CARGO_PKG_")
+        );
+    }
 
     #[test]
     fn output_is_read() {

