@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn rights_of_the_host_are_a_setting() {
-        let open = |map| async {
+        let open = |map| async move {
             let options = OpenOptions::parse(json!({ "permissions": map })).unwrap();
             options.apply(neonhub_core::Hub::builder()).unwrap().build().await
         };

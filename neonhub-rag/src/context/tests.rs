@@ -148,7 +148,12 @@ async fn a_passage_is_introduced_as_what_its_dataset_holds() {
             .await
             .unwrap();
     }
-    let ask = BuildContext { query: "tea".into(), budget_tokens: 2_000, ..Default::default() };
+    let ask = BuildContext {
+        purpose: "email".into(),
+        query: "tea".into(),
+        budget_tokens: 2_000,
+        ..Default::default()
+    };
     let built = cx.call(ask).await.unwrap();
     for (said, lead) in [
         ("open FirstParty", "Brand guidelines"),
