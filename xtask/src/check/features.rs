@@ -19,7 +19,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = |target: PathBuf| -> Result<()> {
         while let Some(shape) = next() {
-            check_one(workspace, shape, &target)?;
+            if let Err(failure) = check_one(workspace, shape, &target) {
+                // The other has nothing to take up after this.
+                while next().is_some() {}
+                return Err(failure);
+            }
         }
         Ok(())
     };
