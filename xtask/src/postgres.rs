@@ -94,9 +94,9 @@ impl Server {
         Ok(self.serve(process).env(CONTROL, script))
     }
 
-    /// Lets a process start a small server with a standby. Not a standby of this one: it would copy what every other test
-    /// left here, and follow what they write.
-    fn serve_standby(&self, process: Process) -> Result<Process> {
+    /// Tells the tests where the server is, and lets one start a small server with a standby. Not a standby of this one: it
+    /// would copy what every other test left here, and follow what they write.
+    pub(crate) fn serve_tests(&self, process: Process) -> Result<Process> {
         let script = self.folder.join("pair");
         let (port, copy_port) = (free_port()?, free_port()?);
         let user = if is_root() { "setpriv --reuid=nobody --regid=nogroup --clear-groups " } else { "" };
@@ -116,7 +116,7 @@ impl Server {
             INITDB.join(" "),
         );
         std::fs::write(&script, text).doing(format!("write {}", script.display()))?;
-        Ok(process.env(STANDBY, script))
+        Ok(self.serve(process).env(STANDBY, script))
     }
 
     /// Tells a process where the server is.
@@ -230,11 +230,7 @@ pub(crate) fn tests(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.run("postgres: all suites", 420, || {
         let tools = Tools::install(workspace)?;
         let suites = workspace.cargo_shared("test").args(["--lib", "--tests", "--", "--include-ignored"]);
-        server
-            .serve_standby(server.serve(suites))?
-            .env(STORE, "postgres")
-            .env("NEONHUB_TEST_PYTHON", tools.python())
-            .run()
+        server.serve_tests(suites)?.env(STORE, "postgres").env("NEONHUB_TEST_PYTHON", tools.python()).run()
     })?;
     steps.run("postgres: example", 60, || example(workspace, &server))
 }
@@ -261,5 +257,5 @@ pub(crate) fn main(command: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     let server = Server::start(&workspace)?;
     println!("{URL}={}", server.url());
-    server.serve_standby(server.serve(Process::new(program, &workspace.root).args(arguments)))?.run()
+    server.serve_tests(Process::new(program, &workspace.root).args(arguments))?.run()
 }

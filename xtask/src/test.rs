@@ -146,5 +146,5 @@ fn rust_tests(workspace: &Workspace) -> Result<()> {
         .cargo_shared("test")
         .args(["--lib", "--bins", "--tests", "--examples", "--", "--include-ignored"])
         .env("NEONHUB_TEST_PYTHON", tools.python());
-    server.serve(tests).run()
+    server.serve_tests(tests)?.run()
 }
