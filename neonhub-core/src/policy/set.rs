@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::expr::{Expr, Truth};
-use super::model::{Policy, PolicyEffect, PolicyRef, PolicyState, Verdict};
+use super::expr::{Expr, Facts, Named, Truth};
+use super::model::{Policy, PolicyEffect, PolicyRef, PolicyScope, PolicyState, Verdict};
 use crate::Timestamp;
 
 /// What one policy said.
@@ -98,6 +98,8 @@ impl Said {
 #[derive(Debug, Default)]
 pub struct PolicySet {
     rules: Vec<Compiled>,
+    /// The facts that the conditions name.
+    named: Named,
     by_operation: RwLock<HashMap<String, Arc<[usize]>>>,
 }
 
@@ -119,7 +121,9 @@ impl PolicySet {
             })
             .collect();
         rules.sort_by(|a, b| a.place().cmp(&b.place()));
-        PolicySet { rules, by_operation: RwLock::default() }
+        let mut named = Named::default();
+        rules.iter_mut().filter_map(|r| r.when.as_mut().ok()).for_each(|when| when.join(&mut named));
+        PolicySet { rules, named, by_operation: RwLock::default() }
     }
 
     /// True when nothing is in force or in dry run.
@@ -188,11 +192,13 @@ impl PolicySet {
         counts: impl Fn(&Policy) -> bool,
     ) -> Decision {
         let candidates = self.candidates(operation);
+        let (caller, facts) = (Caller::of(facts), self.named.facts(facts));
         let in_scope = candidates
             .iter()
             .filter_map(|n| self.rules.get(*n))
-            .filter(|r| counts(&r.policy) && r.is_valid(at) && r.fits(facts));
-        let rules: Vec<Rule> = in_scope.map(|r| r.hear(facts)).collect();
+            .filter(|r| counts(&r.policy) && r.is_valid(at) && caller.fits(&r.policy.scope));
+        let mut rules = Vec::with_capacity(candidates.len());
+        rules.extend(in_scope.map(|r| r.hear(&facts)));
         let failed = rules.iter().any(|r| r.fault.is_some());
         let spoken = rules.iter().filter(|r| r.fired).map(|r| r.effect.verdict()).max();
         // Notes, limits and redactions say how, not whether: the default still has its say.
@@ -209,6 +215,37 @@ impl PolicySet {
     }
 }
 
+/// What the scopes of policies ask of a call.
+struct Caller<'a> {
+    roles: Vec<&'a str>,
+    agent: Option<&'a str>,
+    channel: Option<&'a str>,
+    region: Option<&'a str>,
+}
+
+impl<'a> Caller<'a> {
+    fn of(facts: &'a Value) -> Self {
+        let word = |fact: &str| facts.get(fact).and_then(Value::as_str);
+        let roles = facts.get("roles").and_then(Value::as_array).into_iter().flatten();
+        Caller {
+            roles: roles.filter_map(Value::as_str).collect(),
+            agent: word("agent"),
+            channel: word("channel"),
+            region: word("region"),
+        }
+    }
+
+    fn fits(&self, scope: &PolicyScope) -> bool {
+        let one = |list: &[String], fact: Option<&str>| {
+            list.is_empty() || fact.is_some_and(|word| listed(list, word))
+        };
+        (scope.roles.is_empty() || scope.roles.iter().any(|role| self.roles.contains(&role.as_str())))
+            && one(&scope.agents, self.agent)
+            && one(&scope.channels, self.channel)
+            && one(&scope.regions, self.region)
+    }
+}
+
 impl Compiled {
     /// Deny before approval before redact before limit before allow; then priority, name, version.
     fn place(&self) -> (std::cmp::Reverse<Verdict>, std::cmp::Reverse<i32>, &str, u32, &str) {
@@ -221,25 +258,11 @@ impl Compiled {
         self.policy.valid_from.is_none_or(|from| from <= at) && self.policy.valid_to.is_none_or(|to| at < to)
     }
 
-    fn fits(&self, facts: &Value) -> bool {
-        let scope = &self.policy.scope;
-        let one = |list: &[String], fact: &str| {
-            list.is_empty() || facts.get(fact).and_then(Value::as_str).is_some_and(|word| listed(list, word))
-        };
-        let roles = || facts.get("roles").and_then(Value::as_array).into_iter().flatten();
-        let has_role = scope.roles.is_empty()
-            || roles().filter_map(Value::as_str).any(|role| scope.roles.iter().any(|r| r == role));
-        has_role
-            && one(&scope.agents, "agent")
-            && one(&scope.channels, "channel")
-            && one(&scope.regions, "region")
-    }
-
-    fn hear(&self, facts: &Value) -> Rule {
+    fn hear(&self, facts: &Facts<'_>) -> Rule {
         #[cfg(test)]
         work::heard();
         let judged = match &self.when {
-            Ok(when) => when.judge(facts).map_err(|fault| fault.to_string()),
+            Ok(when) => when.judge_among(facts).map_err(|fault| fault.to_string()),
             Err(fault) => Err(fault.clone()),
         };
         let (truth, fault) = match judged {

@@ -70,6 +70,33 @@ fn unknown_denies_and_never_allows() {
 }
 
 #[test]
+fn conditions_that_share_facts_judge_as_each_alone() {
+    let conditions = [
+        "input.a > 1 and input.b in [1, 2]",
+        "input.b > 1 or input.a == 2",
+        "not has(input.c) and input.a.x == 1",
+        "input.c == 1",
+        r#""owner" in roles and input.b == 1"#,
+    ];
+    let named = |(n, when): (usize, &&str)| {
+        policy(&format!("c{n}"), json!({ "do": "annotate" }), json!({ "when": when }))
+    };
+    let set = PolicySet::new(conditions.iter().enumerate().map(named));
+    for facts in [
+        json!({ "input": { "a": 2, "b": 1 }, "roles": ["owner"] }),
+        json!({ "input": { "a": 1, "b": 2, "c": 1 }, "roles": [] }),
+        json!({ "input": { "a": { "x": 1 } } }),
+    ] {
+        let together = set.decide("x", &facts, at(), Verdict::Allow);
+        for (rule, condition) in together.rules.iter().zip(conditions) {
+            let alone = expr::Expr::compile(condition).unwrap().judge(&facts);
+            assert_eq!(rule.fault.is_some(), alone.is_err(), "{condition} of {facts}");
+            assert_eq!(rule.truth, alone.unwrap_or(Truth::Unknown), "{condition} of {facts}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_judged_refuses() {
     let allow = policy("a1", json!({ "do": "allow" }), json!({ "when": "input.n > 5" }));
     let decision = decide(vec![allow.clone()], "x", &json!({ "input": { "n": "six" } }));

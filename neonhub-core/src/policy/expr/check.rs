@@ -51,8 +51,8 @@ pub(super) fn condition(node: &Node) -> Result<(), Fault> {
 fn infer(node: &Node) -> Result<Type, Fault> {
     Ok(match &node.what {
         What::Literal(literal) => of_literal(literal),
-        What::Fact(path) => fact(node.at, path)?,
-        What::Has(path) => fact(node.at, path).map(|_| Type::Bool)?,
+        What::Fact(path) => fact(node.at, &path.names)?,
+        What::Has(path) => fact(node.at, &path.names).map(|_| Type::Bool)?,
         What::Not(inner) => condition(inner).map(|()| Type::Bool)?,
         What::And(parts) | What::Or(parts) => {
             parts.iter().try_for_each(condition)?;

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
+use super::facts::Facts;
 use super::node::{Join, Literal, Local, Node, Relation, What};
 use super::token::Fault;
 use crate::{Money, Timestamp};
@@ -56,13 +57,13 @@ fn fault<T>(at: usize, message: &str) -> Judged<T> {
 }
 
 /// Judges a condition.
-pub(super) fn truth(node: &Node, facts: &Json) -> Judged<Truth> {
+pub(super) fn truth(node: &Node, facts: &Facts<'_>) -> Judged<Truth> {
     Ok(match &node.what {
         What::Not(inner) => truth(inner, facts)?.not(),
         // Every part is judged, so that a fault shows whatever the order of the parts is.
         What::And(parts) => fold(parts, facts, Truth::False, Truth::True)?,
         What::Or(parts) => fold(parts, facts, Truth::True, Truth::False)?,
-        What::Has(path) => Truth::of(find(path, facts).is_some()),
+        What::Has(path) => Truth::of(facts.find(path).is_some()),
         What::Compare(Relation::In, item, set) => is_member(node.at, item, set, facts)?,
         What::Compare(Relation::NotIn, item, set) => is_member(node.at, item, set, facts)?.not(),
         What::Compare(relation, left, right) => {
@@ -77,7 +78,7 @@ pub(super) fn truth(node: &Node, facts: &Json) -> Judged<Truth> {
 }
 
 /// `decisive` wins; else unknown if any part is; else `rest`.
-fn fold(parts: &[Node], facts: &Json, decisive: Truth, rest: Truth) -> Judged<Truth> {
+fn fold(parts: &[Node], facts: &Facts<'_>, decisive: Truth, rest: Truth) -> Judged<Truth> {
     let mut whole = rest;
     for part in parts {
         match truth(part, facts)? {
@@ -89,20 +90,13 @@ fn fold(parts: &[Node], facts: &Json, decisive: Truth, rest: Truth) -> Judged<Tr
     Ok(whole)
 }
 
-fn find<'a>(path: &[String], facts: &'a Json) -> Option<&'a Json> {
-    let found = path.iter().try_fold(facts, |at, name| at.get(name))?;
-    (!found.is_null()).then_some(found)
-}
-
-fn value<'a>(node: &'a Node, facts: &'a Json) -> Judged<Val<'a>> {
+fn value<'v, 'f: 'v>(node: &'v Node, facts: &Facts<'f>) -> Judged<Val<'v>> {
     Ok(match &node.what {
         What::Literal(literal) => of_literal(literal),
-        What::Fact(path) => match find(path, facts) {
+        What::Fact(path) => match facts.find(path) {
             None => Val::Missing,
             // The one fact that is an instant by its type; others become one when compared with one.
-            Some(Json::Number(ms)) if path.len() == 1 && path.first().is_some_and(|p| p == "now") => {
-                Val::Instant(ms.as_i64().unwrap_or_default())
-            }
+            Some(Json::Number(ms)) if path.names == ["now"] => Val::Instant(ms.as_i64().unwrap_or_default()),
             Some(found) => of_json(node.at, found)?,
         },
         What::Lower(inner) => match value(inner, facts)? {
@@ -243,11 +237,11 @@ fn compare(at: usize, relation: Relation, left: &Val<'_>, right: &Val<'_>) -> Ju
 }
 
 /// Whether an item is in a set. The sets that policies name, written out or a fact, are looked through where they lie.
-fn is_member(at: usize, item: &Node, set: &Node, facts: &Json) -> Judged<Truth> {
+fn is_member(at: usize, item: &Node, set: &Node, facts: &Facts<'_>) -> Judged<Truth> {
     let item = value(item, facts)?;
     let held = match &set.what {
         What::Literal(Literal::Set(items)) => among(at, &item, items.iter().map(|i| Ok(of_literal(i))))?,
-        What::Fact(path) => match find(path, facts) {
+        What::Fact(path) => match facts.find(path) {
             None => return Ok(Truth::Unknown),
             Some(Json::Array(items)) => among(at, &item, items.iter().map(|i| of_json(set.at, i)))?,
             Some(_) if item == Val::Missing => return Ok(Truth::Unknown),

@@ -18,6 +18,7 @@
 
 mod check;
 mod eval;
+mod facts;
 mod node;
 mod parse;
 mod token;
@@ -28,6 +29,7 @@ pub use check::VOCABULARY;
 pub use eval::Truth;
 pub use token::Fault;
 
+pub(crate) use facts::{Facts, Named};
 use node::Node;
 
 /// Longest source, in bytes.
@@ -61,6 +63,16 @@ impl Expr {
     /// # Errors
     /// A fault when facts of the open part (`input`, `app`) have a type that the expression cannot use.
     pub fn judge(&self, facts: &Value) -> Result<Truth, Fault> {
+        self.judge_among(&Named::default().facts(facts))
+    }
+
+    /// Gives the facts of this condition their places among those of others.
+    pub(crate) fn join(&mut self, named: &mut Named) {
+        self.0.each_path(&mut |path| named.place(path));
+    }
+
+    /// As [`judge`](Self::judge), with the facts that the conditions of a set share.
+    pub(crate) fn judge_among(&self, facts: &Facts<'_>) -> Result<Truth, Fault> {
         eval::truth(&self.0, facts)
     }
 }

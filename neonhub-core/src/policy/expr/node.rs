@@ -79,6 +79,13 @@ pub(super) enum Join {
     Minus,
 }
 
+/// A fact by its names, such as `input` and `budget`, and its place among the facts of a set of conditions.
+#[derive(Clone, Debug)]
+pub(super) struct Path {
+    pub(super) names: Vec<String>,
+    pub(super) place: Option<usize>,
+}
+
 /// One part of an expression, with where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -90,8 +97,8 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Literal(Literal),
-    Fact(Vec<String>),
-    Has(Vec<String>),
+    Fact(Path),
+    Has(Path),
     Not(Box<Node>),
     And(Vec<Node>),
     Or(Vec<Node>),
@@ -106,5 +113,21 @@ pub(super) enum What {
 impl Node {
     pub(super) fn always() -> Self {
         Node { at: 1, what: What::Literal(Literal::Bool(true)) }
+    }
+
+    /// Every fact that is named here and below.
+    pub(super) fn each_path(&mut self, see: &mut impl FnMut(&mut Path)) {
+        match &mut self.what {
+            What::Literal(_) => {}
+            What::Fact(path) | What::Has(path) => see(path),
+            What::Not(inner) | What::Lower(inner) | What::Length(inner) | What::Local(_, inner, _) => {
+                inner.each_path(see);
+            }
+            What::And(parts) | What::Or(parts) => parts.iter_mut().for_each(|part| part.each_path(see)),
+            What::Compare(_, a, b) | What::Join(_, a, b) | What::DaysBetween(a, b) => {
+                a.each_path(see);
+                b.each_path(see);
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! From words to a tree. Recursive descent; depth is bounded, so no source can exhaust the stack.
 
-use super::node::{Join, Literal, Local, Node, Relation, What};
+use super::node::{Join, Literal, Local, Node, Path, Relation, What};
 use super::token::{Fault, Token, split};
 use crate::{Currency, Money, Timestamp};
 
@@ -149,18 +149,18 @@ impl Parser {
     }
 
     /// The rest of `input.budget.amount` after its first name.
-    fn path(&mut self, first: String) -> Result<Vec<String>, Fault> {
-        let mut path = vec![first];
+    fn path(&mut self, first: String) -> Result<Path, Fault> {
+        let mut names = vec![first];
         while self.takes_sign(".") {
             match self.take() {
-                Token::Name(name) => path.push(name),
+                Token::Name(name) => names.push(name),
                 _ => {
                     self.next -= 1;
                     return Err(self.wrong("expected a name after the dot"));
                 }
             }
         }
-        Ok(path)
+        Ok(Path { names, place: None })
     }
 
     fn set(&mut self) -> Result<Vec<Literal>, Fault> {
