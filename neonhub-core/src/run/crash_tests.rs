@@ -1,98 +1,13 @@
 //! A process that dies at any commit of a run, before or after the store took it.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::*;
 use crate::connector::EffectId;
-use crate::store::{Batch, Committed, Damage, FeedEntry, Kind, MemoryStore, Row, Store, StoreCaps};
-use crate::tenancy::WorkspaceId;
-
-/// A store whose process dies at its n-th commit: nothing after it reaches the records.
-#[derive(Debug)]
-struct Dying {
-    inner: Arc<MemoryStore>,
-    left: AtomicI64,
-    /// True: the last commit is taken and its answer is lost.
-    after: bool,
-    dead: AtomicBool,
-}
-
-fn died() -> Error {
-    Error::new(ErrorKind::Unavailable, "store.commit", "the process died")
-}
-
-#[async_trait]
-impl Store for Dying {
-    fn caps(&self) -> StoreCaps {
-        self.inner.caps()
-    }
-    async fn declare(&self, kinds: &[Kind]) -> Result<()> {
-        self.inner.declare(kinds).await
-    }
-    async fn get(&self, kind: Kind, workspace: &WorkspaceId, id: &str) -> Result<Option<Row>> {
-        self.inner.get(kind, workspace, id).await
-    }
-    async fn get_many(
-        &self,
-        kind: Kind,
-        workspace: &WorkspaceId,
-        ids: &[String],
-    ) -> Result<Vec<Option<Row>>> {
-        self.inner.get_many(kind, workspace, ids).await
-    }
-    async fn find_many(
-        &self,
-        kind: Kind,
-        workspace: &WorkspaceId,
-        index: &str,
-        keys: &[Key],
-    ) -> Result<Vec<Option<Row>>> {
-        self.inner.find_many(kind, workspace, index, keys).await
-    }
-    async fn query(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Row>> {
-        self.inner.query(kind, workspace, query).await
-    }
-    async fn count(&self, kind: Kind, workspace: &WorkspaceId, query: &Query) -> Result<u64> {
-        self.inner.count(kind, workspace, query).await
-    }
-    async fn commit(&self, batch: Batch) -> Result<Committed> {
-        if self.dead.load(Ordering::SeqCst) {
-            return Err(died());
-        }
-        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
-            return self.inner.commit(batch).await;
-        }
-        self.dead.store(true, Ordering::SeqCst);
-        if self.after {
-            self.inner.commit(batch).await?;
-        }
-        Err(died())
-    }
-    async fn changes(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
-        self.inner.changes(after, limit).await
-    }
-    async fn seq(&self) -> Result<u64> {
-        self.inner.seq().await
-    }
-    async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
-        self.inner.blob_put(bytes).await
-    }
-    async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.blob_get(hash).await
-    }
-    fn watch(&self) -> watch::Receiver<u64> {
-        self.inner.watch()
-    }
-    async fn check(&self) -> Result<Vec<Damage>> {
-        self.inner.check().await
-    }
-    async fn close(&self) -> Result<()> {
-        Ok(())
-    }
-}
+use crate::store::MemoryStore;
+use crate::testing::DyingStore;
 
 /// Knows what the world did by counting it.
 #[derive(Debug)]
@@ -116,7 +31,7 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let place = Place { store: Arc::default(), clock: clock(), world: Arc::default() };
-        let cx = place.open(i64::MAX, false).await;
+        let cx = place.open(u64::MAX, false).await;
         // Agents act on the world with a person's yes only, or by a rule like this one.
         let rule = json!({ "policy": { "name": "let-act", "scope": { "operations": ["world.act"] },
             "effect": { "do": "allow" }, "reason": "this world is a number" } });
@@ -126,18 +41,12 @@ impl Place {
         place
     }
 
-    async fn open(&self, commits: i64, after: bool) -> Scope {
-        let dying = Dying {
-            inner: Arc::clone(&self.store),
-            left: AtomicI64::new(i64::MAX),
-            after,
-            dead: AtomicBool::new(false),
-        };
-        let dying = Arc::new(dying);
+    async fn open(&self, commits: u64, after: bool) -> Scope {
+        let dying = Arc::new(DyingStore::new(Arc::clone(&self.store)));
         let hub =
             hub(Arc::clone(&dying) as SharedStore, Arc::clone(&self.clock), Arc::clone(&self.world)).await;
         let cx = hub.workspace("default").await.unwrap();
-        dying.left.store(commits, Ordering::SeqCst);
+        dying.die_after(commits, after);
         cx
     }
 }
@@ -152,7 +61,7 @@ async fn whatever_the_moment_of_death_each_step_happens_once() {
             let cx = place.open(commits, after).await;
             let first = driver.execute(&cx, new(&commands).key("k")).await;
             place.clock.advance(Duration::from_secs(31));
-            let cx = place.open(i64::MAX, false).await;
+            let cx = place.open(u64::MAX, false).await;
             let view = driver.execute(&cx, new(&commands).key("k")).await.unwrap();
             assert_eq!(view.run.status, RunStatus::Completed, "{commits} {after} {first:?}");
             assert_eq!(notes(&cx).await, ["one", "three", "two"], "{commits} {after}");
@@ -175,7 +84,7 @@ async fn a_probe_keeps_the_world_from_being_acted_on_twice() {
             let driver = Driver::new(Steps::default());
             let first = driver.execute(&cx, new(&acts).key("k")).await;
             place.clock.advance(Duration::from_secs(31));
-            let cx = place.open(i64::MAX, false).await;
+            let cx = place.open(u64::MAX, false).await;
             // How often the finished calls acted: what the log knows.
             let run = driver.start(&cx, new(&acts).key("k")).await.unwrap();
             let log = cx.call(GetRun { id: run.id.clone(), with_log: true }).await.unwrap().log;
@@ -200,7 +109,7 @@ async fn without_a_probe_a_person_is_asked() {
         assert!(driver.execute(&cx, new(&act).key("k")).await.is_err());
         assert_eq!(place.world.0.load(Ordering::SeqCst), 1);
         place.clock.advance(Duration::from_secs(31));
-        let cx = place.open(i64::MAX, false).await;
+        let cx = place.open(u64::MAX, false).await;
         let view = driver.execute(&cx, new(&act).key("k")).await.unwrap();
         assert_eq!(view.run.wait_reason.as_deref(), Some("approval"));
         assert_eq!(place.world.0.load(Ordering::SeqCst), 1);
@@ -216,10 +125,10 @@ async fn a_living_process_keeps_its_hold_and_a_stale_one_writes_nothing() {
     let place = Place::new().await;
     let wait = [Command::tool("slow", "world.wait", json!({})), note("n", "late")];
     let driver = Driver::new(Steps::default());
-    let one = place.open(i64::MAX, false).await;
+    let one = place.open(u64::MAX, false).await;
     let run = driver.start(&one, new(&wait)).await.unwrap();
     tokio::time::pause();
-    let two = place.open(i64::MAX, false).await;
+    let two = place.open(u64::MAX, false).await;
     let late = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let held = driver.drive(&two, &run.id).await.unwrap_err();
@@ -246,7 +155,7 @@ async fn a_model_call_that_lost_its_answer_is_asked_again_and_counted() {
     cx.hub().add_model(Arc::new(Scripted::new().reply("lost")));
     assert!(driver.execute(&cx, new(&ask).key("k")).await.is_err());
     place.clock.advance(Duration::from_secs(31));
-    let cx = place.open(i64::MAX, false).await;
+    let cx = place.open(u64::MAX, false).await;
     cx.hub().add_model(Arc::new(Scripted::new().reply("kept")));
     let view = driver.execute(&cx, new(&ask).key("k")).await.unwrap();
     assert_eq!(view.output, json!(["kept"]));

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::driver::ProbeAnswer;
 use super::entry::{EffectClass, ToolState, What};
-use super::lease;
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
 use super::session::Session;
 use super::state::{APPROVED, LANDED, Open};
+use super::{fork, lease};
 use crate::llm::{Answer, Delta, LlmRequest};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
@@ -42,6 +42,11 @@ impl<P: Program> Session<'_, P> {
         }
         match open {
             Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,
+            Open::Tool { tool, args, class, .. } if fork::is_held_back(&self.row, class) => {
+                let first = self.row.forked_from.as_ref().map_or("", |fork| fork.run.as_str());
+                let output = fork::simulated(&self.cx, first, &tool, &args).await?;
+                self.record_anyway(landed(call, output)).await
+            }
             Open::Tool { tool, args, effect, class } => {
                 let planned = Planned { tool, args, effect, class };
                 if planned.class.is_ours() {
@@ -55,12 +60,21 @@ impl<P: Program> Session<'_, P> {
         }
     }
 
-    async fn ask(&mut self, call: &str, request: LlmRequest, attempts: u32, is_fresh: bool) -> Result<()> {
+    async fn ask(
+        &mut self,
+        call: &str,
+        mut request: LlmRequest,
+        attempts: u32,
+        is_fresh: bool,
+    ) -> Result<()> {
         let model = self.model();
         if !is_fresh {
             let provider = model.provider().to_owned();
             let again = What::ModelCalled { call: call.to_owned(), provider, attempt: attempts + 1 };
             return self.record_anyway(again).await;
+        }
+        if let Some(other) = self.row.forked_from.as_ref().and_then(|fork| fork.model.clone()) {
+            (request.model, request.route) = (Some(other), None);
         }
         let (cx, topic) = (self.cx.clone(), format!("run:{}", self.row.id));
         let answer = async move {

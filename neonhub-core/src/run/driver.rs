@@ -16,7 +16,7 @@ use crate::llm::hex;
 use crate::op::Unit;
 use crate::resilience::Counted;
 use crate::store::{Key, Stored, canonical_json};
-use crate::{Error, ErrorKind, Money, Result, Scope};
+use crate::{Error, ErrorKind, Money, Permission, Result, Scope};
 
 /// How often a start is counted anew when other processes start runs of the same agent at the same time.
 const COUNT_TRIES: u32 = 16;
@@ -226,8 +226,7 @@ impl<P: Program> Driver<P> {
             seed,
             limits: self.program.limits(),
         };
-        let may = self.program.permissions();
-        let rights = cx.permission_words().into_iter().filter(|word| may.has(*word)).collect();
+        let rights = self.rights(&cx);
         let run = AgentRun {
             id,
             agent: agent.to_owned(),
@@ -253,6 +252,7 @@ impl<P: Program> Driver<P> {
             depth: new.parent.as_ref().map_or(0, |(_, depth)| *depth),
             parent_run: new.parent.map(|(run, _)| run),
             trace: cx.0.trace.as_ref().map(ToString::to_string),
+            forked_from: None,
             started_at: cx.now(),
             ended_at: None,
         };
@@ -320,7 +320,13 @@ impl<P: Program> Driver<P> {
         fold(&self.program, run, &journal::load(cx, run).await?)
     }
 
-    fn check_version(&self, run: &AgentRun) -> Result<()> {
+    /// The rights a run of the program may use of those that its caller has.
+    pub(super) fn rights(&self, cx: &Scope) -> Vec<Permission> {
+        let may = self.program.permissions();
+        cx.permission_words().into_iter().filter(|word| may.has(*word)).collect()
+    }
+
+    pub(super) fn check_version(&self, run: &AgentRun) -> Result<()> {
         if run.agent_version == P::VERSION || self.program.takes_over(run.agent_version) {
             return Ok(());
         }
@@ -350,7 +356,7 @@ async fn counted<P: Program>(session: &mut Session<'_, P>, started: What, most: 
 }
 
 /// SHA-256 over the RFC 8785 form of an input, in hex.
-fn hash(input: &Value) -> Result<String> {
+pub(super) fn hash(input: &Value) -> Result<String> {
     use sha2::{Digest, Sha256};
     Ok(hex(&Sha256::digest(canonical_json(input)?.as_bytes())))
 }
@@ -365,13 +371,7 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// The run that has this key.
     async fn find(&self, cx: &Scope, key: Option<&str>) -> Result<Option<AgentRun>> {
-        let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.len() > 255 {
-            return Err(Error::invalid("runs.start", "key", "expected 1..255 bytes"));
-        }
-        let Some(found) = cx.find::<AgentRun>("key", Key::text(self.agent).and_text(key)).await? else {
-            return Ok(None);
-        };
+        let Some(found) = by_key(cx, self.agent, key).await? else { return Ok(None) };
         // Runs of older releases do not say what was asked.
         let is_asked = found.intent.as_deref().is_none_or(|intent| intent == self.intent);
         if found.input_hash != self.input_hash || !is_asked {
@@ -383,6 +383,16 @@ impl Asked<'_> {
             .with_code("idempotency_mismatch")
             .with_context("run", &found.id));
         }
-        Ok(Some(found.body))
+        Ok(Some(found))
     }
+}
+
+/// The run of an agent that has a key.
+pub(super) async fn by_key(cx: &Scope, agent: &str, key: Option<&str>) -> Result<Option<AgentRun>> {
+    let Some(key) = key else { return Ok(None) };
+    if key.is_empty() || key.len() > 255 {
+        return Err(Error::invalid("runs.start", "key", "expected 1..255 bytes"));
+    }
+    let found = cx.find::<AgentRun>("key", Key::text(agent).and_text(key)).await?;
+    Ok(found.map(|row| row.body))
 }

@@ -18,6 +18,12 @@ const PAGE: usize = 500;
 /// Stages entries with the events and audit rows that belong to them. Texts go to the blob store before the
 /// commit; a crash in between leaves a blob nobody names, which is harmless.
 pub(super) async fn stage(cx: &Scope, run: &AgentRun, entries: &[Entry]) -> Result<()> {
+    keep(cx, &run.id, entries).await?;
+    entries.iter().try_for_each(|entry| announce(cx, run, entry))
+}
+
+/// Stages entries alone.
+pub(super) async fn keep(cx: &Scope, run: &str, entries: &[Entry]) -> Result<()> {
     for entry in entries {
         let value = serde_json::to_value(entry).map_err(|cause| Error::internal("runs.append", cause))?;
         let packed = pack::pack(value);
@@ -25,20 +31,19 @@ pub(super) async fn stage(cx: &Scope, run: &AgentRun, entries: &[Entry]) -> Resu
             cx.store().blob_put(text.as_bytes()).await?;
         }
         cx.create(&LogEntry {
-            id: LogEntry::id_of(&run.id, entry.seq),
-            run: run.id.clone(),
+            id: LogEntry::id_of(run, entry.seq),
+            run: run.to_owned(),
             seq: entry.seq,
             version: LOG_VERSION,
             kind: entry.what.word().to_owned(),
             hashes: packed.blobs.into_keys().collect(),
             data: packed.value,
         })?;
-        announce(cx, run, entry)?;
     }
     Ok(())
 }
 
-fn announce(cx: &Scope, run: &AgentRun, entry: &Entry) -> Result<()> {
+pub(super) fn announce(cx: &Scope, run: &AgentRun, entry: &Entry) -> Result<()> {
     let cx = &cx.fork(&["entry", &entry.seq.to_string()]);
     let event = |word: &str, data| Event::new(cx, word, AgentRun::KIND, &run.id, data);
     let row = |word: &str, how| AuditDraft::of(cx, word, how).on(AgentRun::KIND, &run.id);
@@ -66,7 +71,10 @@ fn announce(cx: &Scope, run: &AgentRun, entry: &Entry) -> Result<()> {
 }
 
 /// The whole log of a run, in order.
-pub(crate) async fn load(cx: &Scope, run: &str) -> Result<Vec<Entry>> {
+///
+/// # Errors
+/// `Corrupted` when a text of it is missing or damaged; `Config` when a newer version wrote it.
+pub async fn load(cx: &Scope, run: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut texts = BTreeMap::new();
     let mut query = Query::index("run").prefix(Key::text(run)).limit(PAGE);

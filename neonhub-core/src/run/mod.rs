@@ -59,6 +59,7 @@ mod day;
 mod dispatch;
 mod driver;
 mod entry;
+mod fork;
 mod journal;
 mod lease;
 mod machine;
@@ -66,6 +67,7 @@ mod message;
 mod ops;
 mod pack;
 mod record;
+mod retell;
 mod session;
 mod state;
 
@@ -77,10 +79,12 @@ pub(crate) use agent::intent_of;
 pub use day::RunCount;
 pub use driver::{Driver, NewRun, Probe, ProbeAnswer, RunView};
 pub use entry::{EffectClass, Entry, LOG_VERSION, RunStatus, ToolState, What, effect_of};
+pub use fork::{Fork, ForkEffects, ForkedFrom};
 pub use machine::{Command, Failure, Limits, Machine, Program, RunEvent, WaitOn};
 pub use message::message_signal;
 pub use ops::{CancelRun, GetRun, ListRuns, LogLine, RunDetails, SignalRun};
 pub use record::{AgentRun, LogEntry, RunLease, RunSpec};
+pub use retell::{Edits, Replay, RunDivergence};
 pub use state::{Moment, Next, Open, RunState, Used, advance, fold};
 
 /// Operations on runs.
@@ -90,7 +94,7 @@ pub static CATALOGUE: &[Operation] =
 /// Records of runs.
 pub static KINDS: &[Kind] = &[Kind::of::<AgentRun>(), Kind::of::<LogEntry>(), Kind::of::<RunCount>()];
 
-pub(crate) use journal::load as load_log;
+pub use journal::load as load_log;
 
 #[cfg(test)]
 mod tests;

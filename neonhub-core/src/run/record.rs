@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::RunStatus;
+use super::fork::ForkedFrom;
 use super::machine::Failure;
 use super::state::Used;
 use crate::llm::Origin;
@@ -101,6 +102,9 @@ pub struct AgentRun {
     /// The caller's W3C `traceparent`, when it was started in a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// The run whose first steps it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
     /// When it was made.
     pub started_at: Timestamp,
     /// When it ended.

@@ -230,7 +230,7 @@ fn cancelled<S: Default + Clone>(state: &RunState<S>) -> What {
 }
 
 /// Brings the row in line with the state.
-fn settle<S>(row: &mut AgentRun, state: &RunState<S>, at: crate::Timestamp) {
+pub(super) fn settle<S>(row: &mut AgentRun, state: &RunState<S>, at: crate::Timestamp) {
     if row.lease.is_some() || state.status.is_final() {
         row.status = state.status;
     }
