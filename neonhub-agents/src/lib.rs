@@ -13,6 +13,7 @@ pub mod message;
 pub mod orchestrator;
 pub mod people;
 pub mod registry;
+pub mod runs;
 pub mod send;
 pub mod sms;
 pub mod template;
@@ -28,5 +29,5 @@ pub fn install(builder: HubBuilder) -> HubBuilder {
     let builder = people::install(consent::install(brand::install(builder)));
     let builder = send::install(gate::install(link::install(sms::install(builder))));
     let builder = registry::install(campaign::install(voice::install(builder)));
-    eval::install(message::install(orchestrator::install(builder)))
+    runs::install(eval::install(message::install(orchestrator::install(builder))))
 }

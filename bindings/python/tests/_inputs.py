@@ -2456,6 +2456,67 @@ def runs_cancel(v: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def runs_diff(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "a" in v:
+        given["a"] = v["a"]
+    if "b" in v:
+        given["b"] = v["b"]
+    return given
+
+
+def runs_explain(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def runs_export(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def runs_feedback(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "category" in v:
+        given["category"] = v["category"]
+    if "corrected_text" in v:
+        given["corrected_text"] = v["corrected_text"]
+    if "id" in v:
+        given["id"] = v["id"]
+    if "span" in v:
+        given["span"] = (None if (t1 := v["span"]) is None else c.feedback_span(t1))
+    if "step" in v:
+        given["step"] = v["step"]
+    if "text" in v:
+        given["text"] = v["text"]
+    if "type" in v:
+        given["type"] = v["type"]
+    if "value" in v:
+        given["value"] = v["value"]
+    return given
+
+
+def runs_fork(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "at" in v:
+        given["at"] = v["at"]
+    if "changes" in v:
+        given["changes"] = (None if (t1 := v["changes"]) is None else c.fork_changes(t1))
+    if "effects" in v:
+        given["effects"] = v["effects"]
+    if "id" in v:
+        given["id"] = v["id"]
+    if "key" in v:
+        given["key"] = v["key"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    return given
+
+
 def runs_promote(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "id" in v:
@@ -2466,6 +2527,24 @@ def runs_promote(v: dict[str, Any]) -> dict[str, Any]:
         given["set"] = v["set"]
     if "tags" in v:
         given["tags"] = v["tags"]
+    return given
+
+
+def runs_replay(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    return given
+
+
+def runs_resume(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "id" in v:
+        given["id"] = v["id"]
+    if "mode" in v:
+        given["mode"] = v["mode"]
+    if "payload" in v:
+        given["payload"] = v["payload"]
     return given
 
 
@@ -3476,7 +3555,14 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "queues.stats": queues_stats,
     "roles.put": roles_put,
     "runs.cancel": runs_cancel,
+    "runs.diff": runs_diff,
+    "runs.explain": runs_explain,
+    "runs.export": runs_export,
+    "runs.feedback": runs_feedback,
+    "runs.fork": runs_fork,
     "runs.promote": runs_promote,
+    "runs.replay": runs_replay,
+    "runs.resume": runs_resume,
     "runs.signal": runs_signal,
     "schedules.backfill": schedules_backfill,
     "schedules.create": schedules_create,

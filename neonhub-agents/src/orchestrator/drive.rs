@@ -1,7 +1,7 @@
 //! Driving plans, with the runs of their nodes that wait.
 
 use futures_util::future::BoxFuture;
-use neonhub_core::run::{AgentRun, Driver, RunStatus, RunView};
+use neonhub_core::run::{AgentRun, Driver, Replay, RunStatus, RunView};
 use neonhub_core::{ErrorKind, PermissionSet, Result, Scope};
 
 use super::child::{cancel_below, is_held};
@@ -22,6 +22,16 @@ pub(crate) fn drive_any<'a>(cx: &'a Scope, run: &'a str) -> BoxFuture<'a, Result
         }
         crate::registry::drive_run(cx, run).await
     })
+}
+
+/// Tells the log of a run again with the program that it belongs to.
+pub(crate) async fn replay_any(cx: &Scope, run: &AgentRun) -> Result<Replay> {
+    match run.agent.as_str() {
+        AGENT if run.spec.is_none() => Driver::new(Conductor).replay(cx, &run.id).await,
+        team::SUPERVISE => Driver::new(team::Supervisor).replay(cx, &run.id).await,
+        team::DEBATE => Driver::new(team::Debater).replay(cx, &run.id).await,
+        _ => Driver::new(crate::registry::worker_of(cx, run).await?).replay(cx, &run.id).await,
+    }
 }
 
 /// Goes on with a plan until it ends, or waits for somebody.

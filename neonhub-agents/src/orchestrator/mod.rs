@@ -34,7 +34,7 @@ use neonhub_core::op::{Entry, entry};
 
 pub use build::{PlanShape, PlanTask};
 pub use delegate::HandOff;
-pub(crate) use drive::drive_any;
+pub(crate) use drive::{drive_any, replay_any};
 pub use model::{AgentPlan, NodeFailure, NodeJoin, PlanNode, PlanTotals, Undo};
 pub use ops_mend::{CancelPlan, RetryNode, SkipNode};
 pub use ops_plan::{MadePlan, MakePlan, PlanEffect, PlanFault, SimulatePlan, Simulated};

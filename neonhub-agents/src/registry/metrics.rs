@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use neonhub_core::economy::TokenUsage;
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::run::{AgentRun, RunStatus};
 use neonhub_core::store::{Key, Query, Record as _};
@@ -47,6 +46,12 @@ pub struct AgentMetric {
     pub cost_micros: BTreeMap<String, u64>,
     /// Calls of models whose price is not known.
     pub unpriced: u64,
+    /// Thumbs up, and ratings of 4 and 5, that the runs were given.
+    #[serde(default)]
+    pub feedback_up: u64,
+    /// Thumbs down, and ratings of 1 and 2.
+    #[serde(default)]
+    pub feedback_down: u64,
 }
 
 /// Figures of an agent by version, intent and day, oldest day first.
@@ -143,19 +148,18 @@ async fn take(cx: &Scope, rows: &mut BTreeMap<(String, String, String), Row>, ru
     if let Some(end) = run.ended_at {
         row.times.push(u64::try_from(end.since(run.started_at).as_millis()).unwrap_or(u64::MAX));
     }
+    for said in crate::runs::feedback_of(cx, &run.id).await? {
+        row.metric.feedback_up += u64::from(said.is_up());
+        row.metric.feedback_down += u64::from(said.is_down());
+    }
     if run.used.model_calls == 0 {
         return Ok(());
     }
-    // A run makes at most 500 calls of models.
-    let usage = Query::index("run").prefix(Key::text(&run.id)).limit(PAGE);
-    for used in cx.query::<TokenUsage>(&usage).await? {
-        match (used.cost_micros, &used.currency) {
-            (Some(micros), Some(currency)) => {
-                *metric.cost_micros.entry(currency.clone()).or_default() += micros
-            }
-            _ => metric.unpriced += 1,
-        }
+    let (cost, unpriced) = crate::runs::spent(cx, &run.id).await?;
+    for (currency, micros) in cost {
+        *row.metric.cost_micros.entry(currency).or_default() += micros;
     }
+    row.metric.unpriced += unpriced;
     Ok(())
 }
 

@@ -66,8 +66,8 @@ pub use outcome::{NoteOutcome, PromptUse};
 pub use prepare::PrepareRun;
 pub use resume::AdoptRun;
 pub use room::RunRoom;
-pub(crate) use start::{Rest, Terms, by_key, check_path, drive as drive_run, start as start_run};
-pub(crate) use worker::Worker;
+pub(crate) use start::{Rest, Terms, by_key, check_path, drive as drive_run, start as start_run, worker_of};
+pub(crate) use worker::{PREPARE, Worker};
 
 /// The operations of agents.
 pub static CATALOGUE: &[Entry] = &[

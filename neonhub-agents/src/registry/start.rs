@@ -12,7 +12,7 @@ use super::address::Addressed;
 use super::again::NODE_KEY;
 use super::directory::pinned;
 use super::instruct;
-use super::model::hash_of;
+use super::model::{AgentSpec, hash_of};
 use super::outcome::NoteOutcome;
 use super::worker::Worker;
 use super::{guard, room};
@@ -165,17 +165,7 @@ pub(crate) async fn drive(cx: &Scope, run: &str) -> Result<RunView> {
 /// [`drive`] in a place that was taken before.
 pub(super) async fn drive_in(cx: &Scope, run: &str, place: Option<Place>) -> Result<RunView> {
     let row = cx.need::<AgentRun>(run).await?.body;
-    let Some((pin, intent)) = row.spec.as_ref().zip(row.intent.as_deref()) else {
-        let why = "this run belongs to an operation: call that operation again";
-        return Err(Error::new(ErrorKind::Conflict, "agents.drive", why).with_context("agent", &row.agent));
-    };
-    let spec = pinned(cx, &row.agent, &pin.version).await?;
-    if !row.status.is_final() && spec.pin()? != *pin {
-        let why = "this version of the agent is not the one that began the run: cancel the run";
-        return Err(Error::new(ErrorKind::Conflict, "agents.drive", why)
-            .with_code("spec_changed")
-            .with_context("version", &pin.version));
-    }
+    let (spec, worker) = begun_with(cx, &row).await?;
     // What only has to end needs no room.
     let _place = match place {
         None if !row.status.is_final() && !row.cancel_asked => {
@@ -183,9 +173,6 @@ pub(super) async fn drive_in(cx: &Scope, run: &str, place: Option<Place>) -> Res
         }
         place => place,
     };
-    // A plan tries its nodes again by itself.
-    let is_node = row.idempotency_key.as_deref().is_some_and(|key| key.starts_with(NODE_KEY));
-    let worker = Worker::new(&spec, intent, spec.limits).retrying(!is_node);
     let view = Driver::new(worker).drive(cx, run).await?;
     if !row.status.is_final() && view.run.status.is_final() {
         guard::ended(cx, &view.run).await;
@@ -197,6 +184,33 @@ pub(super) async fn drive_in(cx: &Scope, run: &str, place: Option<Place>) -> Res
         }
     }
     Ok(view)
+}
+
+/// The program of a run, with the description of the agent that began it.
+async fn begun_with(cx: &Scope, row: &AgentRun) -> Result<(AgentSpec, Worker)> {
+    let Some((pin, intent)) = row.spec.as_ref().zip(row.intent.as_deref()) else {
+        let why = "this run belongs to an operation: call that operation again";
+        return Err(Error::new(ErrorKind::Conflict, "agents.drive", why).with_context("agent", &row.agent));
+    };
+    let spec = pinned(cx, &row.agent, &pin.version).await?;
+    if !row.status.is_final() && spec.pin()? != *pin {
+        let why = "this version of the agent is not the one that began the run: cancel the run, or fork it with another version";
+        return Err(Error::new(ErrorKind::Conflict, "agents.drive", why)
+            .with_code("spec_changed")
+            .with_context("version", &pin.version));
+    }
+    // A plan tries its nodes again by itself.
+    let is_node = row.idempotency_key.as_deref().is_some_and(|key| key.starts_with(NODE_KEY));
+    let worker = Worker::new(&spec, intent, spec.limits).retrying(!is_node);
+    Ok((spec, worker))
+}
+
+/// The program of a run of an agent.
+///
+/// # Errors
+/// `Conflict` for a run of an operation, and, code `spec_changed`, when the version that began it is gone.
+pub(crate) async fn worker_of(cx: &Scope, run: &AgentRun) -> Result<Worker> {
+    Ok(begun_with(cx, run).await?.1)
 }
 
 /// The runs above a new one: not too many, and none of them the same.

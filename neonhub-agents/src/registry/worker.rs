@@ -19,7 +19,7 @@ use super::prepare::PrepareRun;
 use super::{judge, turn};
 
 /// Names of the calls that are not a model's.
-pub(super) const PREPARE: &str = "prepare";
+pub(crate) const PREPARE: &str = "prepare";
 const ACT: &str = "act";
 /// Bad calls in a row after which the run fails.
 // Rule of agents, section 3: three.

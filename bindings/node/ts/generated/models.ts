@@ -123,6 +123,10 @@ export interface AgentMetric {
   day: string;
   /** Of these, failed. */
   failed: number;
+  /** Thumbs down, and ratings of 1 and 2. */
+  feedbackDown: number;
+  /** Thumbs up, and ratings of 4 and 5, that the runs were given. */
+  feedbackUp: number;
   /** The intent. */
   intent: string;
   /** Of these, completed. */
@@ -193,6 +197,8 @@ export interface AgentRun {
   endedAt: Date | null;
   /** Why it failed. */
   failure: AgentsFailure | null;
+  /** The run whose first steps it began with. */
+  forkedFrom: ForkedFrom | null;
   /** Its id. */
   id: string;
   /** The same key is the same run. */
@@ -3161,12 +3167,102 @@ export interface ExportedPromptInput {
   versions?: PromptVersionInput[] | undefined;
 }
 
+/** A run in a bundle. */
+export interface ExportedRun {
+  /**
+   * The description of the agent that began it; absent for runs of plans, and when that version is
+   * gone.
+   */
+  agent: AgentSpec | null;
+  /** What it asked people, and what they decided. */
+  approvals: ApprovalsApproval[];
+  /** The run with its input, output and whole log. */
+  details: RunDetails;
+  /** What people said about it. */
+  feedback: Feedback[];
+}
+
 /** A brand file that could not be read. */
 export interface FailedFile {
   /** Name inside the brand folder. */
   file: string;
   /** Why, and what to do. */
   reason: string;
+}
+
+/** What somebody said about a run. */
+export interface Feedback {
+  /** When. */
+  at: Date;
+  /** Who. */
+  by: string;
+  /** A word of the host's own, such as `tone`. */
+  category: string | null;
+  /** How it should have been. Hidden without `read:pii`. */
+  correctedText: string | null;
+  /** Its id. */
+  id: string;
+  /** The person that the run is about. */
+  personId: string | null;
+  /** The part of the text that is meant. */
+  span: FeedbackSpan | null;
+  /** What it is about. */
+  target: FeedbackTarget;
+  /** In their words. Hidden without `read:pii`. */
+  text: string | null;
+  /** How it judges. */
+  type: FeedbackKind;
+  /** The figure of thumbs and ratings. */
+  value: number | null;
+}
+
+/**
+ * How something is judged.
+ *
+ * - `thumbs`: Up or down: `value` is 1 or -1.
+ * - `rating`: Stars: `value` is 1 to 5.
+ * - `correction`: How it should have been: `corrected_text`.
+ * - `preference`: What one likes better, in `text`.
+ * - `report`: Something is wrong: in `text` or `category`.
+ */
+export type FeedbackKind =
+  | 'thumbs'
+  | 'rating'
+  | 'correction'
+  | 'preference'
+  | 'report';
+
+/** A part of a text, in characters. */
+export interface FeedbackSpan {
+  /** The first character, from 0. */
+  from: number;
+  /** The one after its last. */
+  to: number;
+}
+
+/**
+ * What feedback is about.
+ *
+ * One of these; `kind` tells which.
+ */
+export type FeedbackTarget =
+  | FeedbackTargetRun
+  | FeedbackTargetStep;
+
+/** A run. */
+export interface FeedbackTargetRun {
+  /** The run. */
+  id: string;
+  kind: 'run';
+}
+
+/** One entry of its log. */
+export interface FeedbackTargetStep {
+  /** The run. */
+  id: string;
+  kind: 'step';
+  /** Number of the entry. */
+  seq: number;
 }
 
 /** What a word counts by the place it stands in. Each 0 to 10. */
@@ -3252,6 +3348,43 @@ export interface FolderReport {
 export interface Forgotten {
   /** Ids of the memories that are gone. */
   memories: string[];
+}
+
+/** What is to be otherwise in a fork. */
+export interface ForkChanges {
+  /** The input of the intent, an object. */
+  input?: Record<string, unknown> | null | undefined;
+  /** The model that answers from there on: `provider/model`. */
+  model?: string | null | undefined;
+  /** Answers of tools, by the name of the call as the log has it: `turn/1/0`. Default: `{}`. */
+  outputs?: Record<string, unknown> | undefined;
+  /** The instructions of the agent, in place of its prompt. */
+  prompt?: string | null | undefined;
+  /** Another version of the agent; the run then begins anew with the same input. */
+  version?: string | null | undefined;
+}
+
+/**
+ * What a forked run does with tools that change something.
+ *
+ * - `simulate`: They are not called: the answer is the one that the first run got for the same
+ *   call, or `{"simulated": true}`.
+ * - `allow`: They are called.
+ */
+export type ForkEffects =
+  | 'simulate'
+  | 'allow';
+
+/** Where a run was forked from. */
+export interface ForkedFrom {
+  /** How many entries of its log were looked at. */
+  at: number;
+  /** What happens to tools that change something. */
+  effects: ForkEffects;
+  /** The model that answers from there on; absent: as in the first run. */
+  model: string | null;
+  /** The run. */
+  run: string;
 }
 
 /** A prompt as it was asked for. */
@@ -7188,6 +7321,20 @@ export interface Replacement {
   to: string;
 }
 
+/** A log told again. */
+export interface Replay {
+  /** Where it is not. */
+  divergence: RunDivergence | null;
+  /** True when every entry and so every byte of the output is the same. */
+  isSame: boolean;
+  /** The output that it came to; null for a run that is not at its end. */
+  output: unknown;
+  /** The run. */
+  run: string;
+  /** Entries that came out the same, from the first on. */
+  steps: number;
+}
+
 /** What a replay did. */
 export interface Replayed {
   /** Events taken. */
@@ -7388,6 +7535,14 @@ export interface RuleSource {
   span: VoiceSpan;
 }
 
+/** A run with everything that belongs to it. */
+export interface RunBundle {
+  /** Version of this shape: 1. */
+  format: number;
+  /** The run that was asked for, then those below it; each names the one above in `parent_run`. */
+  runs: ExportedRun[];
+}
+
 /** A run with what went in and came out. */
 export interface RunDetails {
   /** Its input. */
@@ -7402,6 +7557,60 @@ export interface RunDetails {
   summary: string;
 }
 
+/** How two runs differ. */
+export interface RunDiff {
+  /** The first run. */
+  a: RunSide;
+  /** The second run. */
+  b: RunSide;
+  /** Where they part; absent for two that do the same. */
+  firstDifference: RunDifference | null;
+  /** True when both came to the same output. */
+  sameOutput: boolean;
+  /** Steps that are the same, from the first on. */
+  sameSteps: number;
+}
+
+/** The first step at which two runs differ. */
+export interface RunDifference {
+  /** What the first run did there; null when it had ended before. */
+  a: unknown;
+  /** What the second one did. */
+  b: unknown;
+  /** Number of the entry. */
+  seq: number;
+}
+
+/** The first place where a log told again is another one. */
+export interface RunDivergence {
+  /** What the log says there; null after its end. */
+  logged: unknown;
+  /** Number of the entry. */
+  seq: number;
+  /** What the program does there; null when it does nothing. */
+  told: unknown;
+}
+
+/** Why a run did what it did. */
+export interface RunExplanation {
+  /** What it asked people, and what they decided. */
+  approvals: ApprovalsApproval[];
+  /** The runs that it began. */
+  children: string[];
+  /** What its models cost, in micros by currency. */
+  costMicros: Record<string, number>;
+  /** What people said about it. */
+  feedback: Feedback[];
+  /** The run as it stands. */
+  run: AgentRun;
+  /** Its steps in order. */
+  steps: RunReason[];
+  /** One line for a reader. */
+  summary: string;
+  /** Calls of models whose price is not known. */
+  unpriced: number;
+}
+
 /** A process's hold on a run. Each append checks the row it stands in, so a stale owner writes nothing. */
 export interface RunLease {
   /** The worker. */
@@ -7410,6 +7619,43 @@ export interface RunLease {
   token: number;
   /** When it ends unless renewed. */
   until: Date;
+}
+
+/** One step of a run and its reasons. */
+export interface RunReason {
+  /** When. */
+  at: Date;
+  /** Why it could happen or had to: who asked, what was read before, which policies, who decided. */
+  because: string[];
+  /** Number of the entry in the log. */
+  seq: number;
+  /** What happened, in one sentence without personal data. */
+  what: string;
+  /**
+   * The words themselves: an answer, an input, an output. Cut after 400 characters; hidden without
+   * `read:pii`.
+   */
+  words: string | null;
+}
+
+/** One of two runs. */
+export interface RunSide {
+  /** Its agent. */
+  agent: string;
+  /** What its own calls of models cost, in micros by currency. */
+  costMicros: Record<string, number>;
+  /** The run. */
+  run: string;
+  /** Mean of what people said, by type: thumbs from -1 to 1, ratings from 1 to 5. */
+  score: Record<string, number>;
+  /** Where it stands. */
+  status: RunStatus;
+  /** Calls of models whose price is not known. */
+  unpriced: number;
+  /** What it has used. A fork counts the steps that it took over. */
+  used: Used;
+  /** The version of the agent. */
+  version: string | null;
 }
 
 /** The description of an agent that a run was begun with, and goes on with. */
@@ -12007,6 +12253,62 @@ export interface RunsCancelInput {
   id: string;
 }
 
+/** Input of `runs.diff`. */
+export interface RunsDiffInput {
+  /** The first run. */
+  a: string;
+  /** The second run. */
+  b: string;
+}
+
+/** Input of `runs.explain`. */
+export interface RunsExplainInput {
+  /** The run. */
+  id: string;
+}
+
+/** Input of `runs.export`. */
+export interface RunsExportInput {
+  /** The run. */
+  id: string;
+}
+
+/** Input of `runs.feedback`. */
+export interface RunsFeedbackInput {
+  /** A word of the host's own, at most 100 characters. */
+  category?: string | null | undefined;
+  /** How the text should have been, at most 10 000 characters; needed for a correction. */
+  correctedText?: string | null | undefined;
+  /** The run. Default: `""`. */
+  id?: string | undefined;
+  /** The part of the text that is meant. */
+  span?: FeedbackSpan | null | undefined;
+  /** One entry of its log, by its number. */
+  step?: number | null | undefined;
+  /** In one's own words, at most 10 000 characters. */
+  text?: string | null | undefined;
+  /** How it is judged. Default: `thumbs`. */
+  type?: FeedbackKind | undefined;
+  /** For thumbs 1 or -1, for a rating 1 to 5. */
+  value?: number | null | undefined;
+}
+
+/** Input of `runs.fork`. */
+export interface RunsForkInput {
+  /** So many entries of its log are looked at. Default: all but the end. */
+  at?: number | null | undefined;
+  /** What is to be otherwise. */
+  changes?: ForkChanges | null | undefined;
+  /** Whether tools that change something are called. Default: `simulate`. */
+  effects?: ForkEffects | undefined;
+  /** The run. Default: `""`. */
+  id?: string | undefined;
+  /** The same key is the same run of the agent, 1 to 255 bytes. */
+  key?: string | null | undefined;
+  /** Whether to wait until it ends or waits. Default: `sync`. */
+  mode?: ExecuteMode | undefined;
+}
+
 /** Input of `runs.promote`. */
 export interface RunsPromoteInput {
   /** The run. Default: `""`. */
@@ -12017,6 +12319,22 @@ export interface RunsPromoteInput {
   set?: string | undefined;
   /** Words to choose the case by. Default: `[]`. */
   tags?: string[] | undefined;
+}
+
+/** Input of `runs.replay`. */
+export interface RunsReplayInput {
+  /** The run. */
+  id: string;
+}
+
+/** Input of `runs.resume`. */
+export interface RunsResumeInput {
+  /** The run. Default: `""`. */
+  id?: string | undefined;
+  /** Whether to wait until it ends or waits again. Default: `sync`. */
+  mode?: ExecuteMode | undefined;
+  /** The answer to what it waits for, such as `{"approved": true}`. */
+  payload?: unknown | undefined;
 }
 
 /** Input of `runs.signal`. */

@@ -163,6 +163,7 @@ import type {
   Executed,
   Explanation,
   ExportReport,
+  Feedback,
   Flow,
   FolderReport,
   Forgotten,
@@ -345,6 +346,7 @@ import type {
   Recorded,
   Rendered,
   Repaired,
+  Replay,
   Replayed,
   ReportPage,
   Resolved,
@@ -353,9 +355,19 @@ import type {
   RotatedBackup,
   Routed,
   RowFaultPage,
+  RunBundle,
   RunDetails,
+  RunDiff,
+  RunExplanation,
   RunsCancelInput,
+  RunsDiffInput,
+  RunsExplainInput,
+  RunsExportInput,
+  RunsFeedbackInput,
+  RunsForkInput,
   RunsPromoteInput,
+  RunsReplayInput,
+  RunsResumeInput,
   RunsSignalInput,
   Schedule,
   SchedulePage,
@@ -3029,6 +3041,62 @@ export class RunsOperations {
   }
 
   /**
+   * Compares two runs: the first step at which they part, what they cost, and what people said about
+   * them. What every run has for itself is left out: ids, instants, chance, tokens.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+   */
+  diff(input: RunsDiffInput, options?: CallOptions): Promise<RunDiff> {
+    return this.#core.call('runs.diff', input, 'RunsDiffInput', 'RunDiff', options);
+  }
+
+  /**
+   * Explains a run step by step: what it did and why, what the model had read before, which policies
+   * asked whom, what each answer cost. Made from the log alone; no model is asked.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+   */
+  explain(input: RunsExplainInput, options?: CallOptions): Promise<RunExplanation> {
+    return this.#core.call('runs.explain', input, 'RunsExplainInput', 'RunExplanation', options);
+  }
+
+  /**
+   * Gives a run with all that belongs to it in one piece: its whole log, the description of its agent,
+   * the questions it asked, what people said about it, and the runs below it. For audits, support and
+   * archives outside of the store.
+   *
+   * Needs `read:audit`. Effect: read. Codes of its own: `too_many_runs`, `log_broken`.
+   */
+  export(input: RunsExportInput, options?: CallOptions): Promise<RunBundle> {
+    return this.#core.call('runs.export', input, 'RunsExportInput', 'RunBundle', options);
+  }
+
+  /**
+   * Says what one thinks of a run, or of one step of it. What was said stays; several people may say
+   * something.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  feedback(input: RunsFeedbackInput = {}, options?: CallOptions): Promise<Feedback> {
+    return this.#core.call('runs.feedback', input, 'RunsFeedbackInput', 'Feedback', options);
+  }
+
+  /**
+   * Begins a run with the first steps of another one and goes on from there with what is changed; the
+   * first run stays as it is. Steps are taken over as far as they still fit: where a change lets the
+   * agent ask for something else, it goes on from there. Unless `effects` is `allow`, tools that
+   * change records or act on the world are not called: they answer what they answered in the first
+   * run, or `{"simulated": true}`. The new run names the first in `forked_from`. Compare the two with
+   * `runs.diff`.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`, `spec_changed`,
+   * `unknown_intent`, `idempotency_mismatch`, `no_place`.
+   */
+  fork(input: RunsForkInput = {}, options?: CallOptions): Promise<Executed> {
+    return this.#core.call('runs.fork', input, 'RunsForkInput', 'Executed', options);
+  }
+
+  /**
    * Makes a case of a run that completed, as `evals.promote` does and with its rights, for whoever
    * reads runs: with the graders that fit the run.
    *
@@ -3036,6 +3104,31 @@ export class RunsOperations {
    */
   promote(input: RunsPromoteInput = {}, options?: CallOptions): Promise<EvalCase> {
     return this.#core.call('runs.promote', input, 'RunsPromoteInput', 'EvalCase', options);
+  }
+
+  /**
+   * Tells the log of a run again without asking a model or calling a tool: the program takes every
+   * step anew, and what came from outside is taken from the log. The output is the same, byte by byte;
+   * where this build does something else, the answer says at which entry. For evals that ask models
+   * anew see `evals.run`.
+   *
+   * Needs `execute:agents`. Effect: read. Codes of its own: `spec_changed`, `log_broken`.
+   */
+  replay(input: RunsReplayInput, options?: CallOptions): Promise<Replay> {
+    return this.#core.call('runs.replay', input, 'RunsReplayInput', 'Replay', options);
+  }
+
+  /**
+   * Goes on with a run that waits, or whose process is gone, with the rights of the caller: also one
+   * that another process or another language began. With a payload it first answers what the run waits
+   * for, as `runs.signal` does. A run goes on with the version of the agent that began it; where that
+   * is gone, fork it with another version.
+   *
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`, `not_waiting`,
+   * `leased`, `fenced`, `spec_changed`, `no_place`.
+   */
+  resume(input: RunsResumeInput = {}, options?: CallOptions): Promise<Executed> {
+    return this.#core.call('runs.resume', input, 'RunsResumeInput', 'Executed', options);
   }
 
   /**

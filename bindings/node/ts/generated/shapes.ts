@@ -61,6 +61,8 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['cost_micros', 'costMicros', 0],
     ['day', 'day', 0],
     ['failed', 'failed', 0],
+    ['feedback_down', 'feedbackDown', 0, 0],
+    ['feedback_up', 'feedbackUp', 0, 0],
     ['intent', 'intent', 0],
     ['ok', 'ok', 0],
     ['p50_ms', 'p50Ms', 0, null],
@@ -87,6 +89,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['depth', 'depth', 0, null],
     ['ended_at', 'endedAt', 1, null],
     ['failure', 'failure', 'AgentsFailure', null],
+    ['forked_from', 'forkedFrom', 'ForkedFrom', null],
     ['id', 'id', 0],
     ['idempotency_key', 'idempotencyKey', 0, null],
     ['input_hash', 'inputHash', 0],
@@ -1103,9 +1106,42 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['name', 'name', 0, ""],
     ['versions', 'versions', { l: 'PromptVersion' }, []],
   ],
+  ExportedRun: [
+    ['agent', 'agent', 'AgentSpec', null],
+    ['approvals', 'approvals', { l: 'ApprovalsApproval' }, []],
+    ['details', 'details', 'RunDetails'],
+    ['feedback', 'feedback', { l: 'Feedback' }, []],
+  ],
   FailedFile: [
     ['file', 'file', 0],
     ['reason', 'reason', 0],
+  ],
+  Feedback: [
+    ['at', 'at', 1],
+    ['by', 'by', 0],
+    ['category', 'category', 0, null],
+    ['corrected_text', 'correctedText', 0, null],
+    ['id', 'id', 0],
+    ['person_id', 'personId', 0, null],
+    ['span', 'span', 'FeedbackSpan', null],
+    ['target', 'target', 'FeedbackTarget'],
+    ['text', 'text', 0, null],
+    ['type', 'type', 0],
+    ['value', 'value', 0, null],
+  ],
+  FeedbackSpan: [
+    ['from', 'from', 0],
+    ['to', 'to', 0],
+  ],
+  FeedbackTarget: { by: ['kind', 'kind'], of: { 'run': 'FeedbackTargetRun', 'step': 'FeedbackTargetStep' } },
+  FeedbackTargetRun: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+  ],
+  FeedbackTargetStep: [
+    ['id', 'id', 0],
+    ['kind', 'kind', 0],
+    ['seq', 'seq', 0],
   ],
   FieldBoosts: [
     ['body', 'body', 0, 1.0],
@@ -1137,6 +1173,19 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   Forgotten: [
     ['memories', 'memories', 0],
+  ],
+  ForkChanges: [
+    ['input', 'input', 0, null],
+    ['model', 'model', 0, null],
+    ['outputs', 'outputs', 0, {}],
+    ['prompt', 'prompt', 0, null],
+    ['version', 'version', 0, null],
+  ],
+  ForkedFrom: [
+    ['at', 'at', 0],
+    ['effects', 'effects', 0, "simulate"],
+    ['model', 'model', 0, null],
+    ['run', 'run', 0],
   ],
   FoundPrompt: [
     ['assigned', 'assigned', 'Assigned', null],
@@ -2505,6 +2554,13 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['from', 'from', 0],
     ['to', 'to', 0],
   ],
+  Replay: [
+    ['divergence', 'divergence', 'RunDivergence', null],
+    ['is_same', 'isSame', 0],
+    ['output', 'output', 0],
+    ['run', 'run', 0],
+    ['steps', 'steps', 0],
+  ],
   Replayed: [
     ['done', 'done', 0],
     ['failed', 'failed', 0],
@@ -2580,6 +2636,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['document', 'document', 0],
     ['span', 'span', 'VoiceSpan'],
   ],
+  RunBundle: [
+    ['format', 'format', 0],
+    ['runs', 'runs', { l: 'ExportedRun' }],
+  ],
   RunDetails: [
     ['input', 'input', 0],
     ['log', 'log', { l: 'AgentsLogLine' }, []],
@@ -2587,10 +2647,54 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['run', 'run', 'AgentRun'],
     ['summary', 'summary', 0],
   ],
+  RunDiff: [
+    ['a', 'a', 'RunSide'],
+    ['b', 'b', 'RunSide'],
+    ['first_difference', 'firstDifference', 'RunDifference', null],
+    ['same_output', 'sameOutput', 0],
+    ['same_steps', 'sameSteps', 0],
+  ],
+  RunDifference: [
+    ['a', 'a', 0],
+    ['b', 'b', 0],
+    ['seq', 'seq', 0],
+  ],
+  RunDivergence: [
+    ['logged', 'logged', 0],
+    ['seq', 'seq', 0],
+    ['told', 'told', 0],
+  ],
+  RunExplanation: [
+    ['approvals', 'approvals', { l: 'ApprovalsApproval' }, []],
+    ['children', 'children', 0, []],
+    ['cost_micros', 'costMicros', 0],
+    ['feedback', 'feedback', { l: 'Feedback' }, []],
+    ['run', 'run', 'AgentRun'],
+    ['steps', 'steps', { l: 'RunReason' }],
+    ['summary', 'summary', 0],
+    ['unpriced', 'unpriced', 0],
+  ],
   RunLease: [
     ['owner', 'owner', 0],
     ['token', 'token', 0],
     ['until', 'until', 1],
+  ],
+  RunReason: [
+    ['at', 'at', 1],
+    ['because', 'because', 0, []],
+    ['seq', 'seq', 0],
+    ['what', 'what', 0],
+    ['words', 'words', 0, null],
+  ],
+  RunSide: [
+    ['agent', 'agent', 0],
+    ['cost_micros', 'costMicros', 0],
+    ['run', 'run', 0],
+    ['score', 'score', 0],
+    ['status', 'status', 0],
+    ['unpriced', 'unpriced', 0],
+    ['used', 'used', 'Used'],
+    ['version', 'version', 0, null],
   ],
   RunSpec: [
     ['hash', 'hash', 0],
@@ -4444,11 +4548,47 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   RunsCancelInput: [
     ['id', 'id', 0],
   ],
+  RunsDiffInput: [
+    ['a', 'a', 0],
+    ['b', 'b', 0],
+  ],
+  RunsExplainInput: [
+    ['id', 'id', 0],
+  ],
+  RunsExportInput: [
+    ['id', 'id', 0],
+  ],
+  RunsFeedbackInput: [
+    ['category', 'category', 0, null],
+    ['corrected_text', 'correctedText', 0, null],
+    ['id', 'id', 0, ""],
+    ['span', 'span', 'FeedbackSpan', null],
+    ['step', 'step', 0, null],
+    ['text', 'text', 0, null],
+    ['type', 'type', 0, "thumbs"],
+    ['value', 'value', 0, null],
+  ],
+  RunsForkInput: [
+    ['at', 'at', 0, null],
+    ['changes', 'changes', 'ForkChanges', null],
+    ['effects', 'effects', 0, "simulate"],
+    ['id', 'id', 0, ""],
+    ['key', 'key', 0, null],
+    ['mode', 'mode', 0, "sync"],
+  ],
   RunsPromoteInput: [
     ['id', 'id', 0, ""],
     ['names', 'names', 0, []],
     ['set', 'set', 0, ""],
     ['tags', 'tags', 0, []],
+  ],
+  RunsReplayInput: [
+    ['id', 'id', 0],
+  ],
+  RunsResumeInput: [
+    ['id', 'id', 0, ""],
+    ['mode', 'mode', 0, "sync"],
+    ['payload', 'payload', 0, null],
   ],
   RunsSignalInput: [
     ['id', 'id', 0],

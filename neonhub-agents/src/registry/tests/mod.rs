@@ -23,7 +23,7 @@ pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(Timestamp::parse("now", "2026-11-24T15:00:00Z").unwrap()))
 }
 
-pub(super) async fn scope() -> Scope {
+pub(crate) async fn scope() -> Scope {
     builder(&clock()).build().await.unwrap().workspace("default").await.unwrap()
 }
 
@@ -49,12 +49,12 @@ pub(crate) fn modelled() -> AgentSpec {
     }
 }
 
-pub(super) async fn activate(cx: &Scope, spec: AgentSpec) -> AgentSpec {
+pub(crate) async fn activate(cx: &Scope, spec: AgentSpec) -> AgentSpec {
     let (name, version) = (spec.name.clone(), Some(spec.version.clone()));
     cx.call(PutAgent { spec }).await.unwrap();
     cx.call(ActivateAgent { name, version }).await.unwrap()
 }
 
-pub(super) fn ask(intent: &str, input: serde_json::Value) -> ExecuteAgent {
+pub(crate) fn ask(intent: &str, input: serde_json::Value) -> ExecuteAgent {
     ExecuteAgent::new(intent, input)
 }

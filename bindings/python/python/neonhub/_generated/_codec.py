@@ -95,6 +95,8 @@ def agent_metric(v: Any) -> m.AgentMetric:
         cost_micros=v["cost_micros"],
         day=v["day"],
         failed=v["failed"],
+        feedback_down=v.get("feedback_down", 0),
+        feedback_up=v.get("feedback_up", 0),
         intent=v["intent"],
         ok=v["ok"],
         p50_ms=v.get("p50_ms"),
@@ -130,24 +132,25 @@ def agent_run(v: Any) -> m.AgentRun:
         depth=v.get("depth"),
         ended_at=None if (t2 := v.get("ended_at")) is None else _instant(t2),
         failure=None if (t3 := v.get("failure")) is None else agents_failure(t3),
+        forked_from=None if (t4 := v.get("forked_from")) is None else forked_from(t4),
         id=v["id"],
         idempotency_key=v.get("idempotency_key"),
         input_hash=v["input_hash"],
         intent=v.get("intent"),
-        lease=None if (t4 := v.get("lease")) is None else run_lease(t4),
+        lease=None if (t5 := v.get("lease")) is None else run_lease(t5),
         origin=v.get("origin"),
         parent_run=v.get("parent_run"),
         person_id=v.get("person_id"),
         principal=v["principal"],
         rights=v.get("rights", []),
         signals=v.get("signals", {}),
-        spec=None if (t5 := v.get("spec")) is None else run_spec(t5),
+        spec=None if (t6 := v.get("spec")) is None else run_spec(t6),
         started_at=_instant(v["started_at"]),
         status=v["status"],
         trace=v.get("trace"),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
-        wake_at=None if (t6 := v.get("wake_at")) is None else _instant(t6),
+        wake_at=None if (t7 := v.get("wake_at")) is None else _instant(t7),
     )
 
 
@@ -1537,10 +1540,65 @@ def exported_prompt(v: Any) -> m.ExportedPrompt:
     )
 
 
+def exported_run(v: Any) -> m.ExportedRun:
+    return m.ExportedRun(
+        agent=None if (t1 := v.get("agent")) is None else agent_spec(t1),
+        approvals=[] if (t2 := v.get("approvals")) is None else [approvals_approval(t3) for t3 in t2],
+        details=run_details(v["details"]),
+        feedback=[] if (t4 := v.get("feedback")) is None else [feedback(t5) for t5 in t4],
+    )
+
+
 def failed_file(v: Any) -> m.FailedFile:
     return m.FailedFile(
         file=v["file"],
         reason=v["reason"],
+    )
+
+
+def feedback(v: Any) -> m.Feedback:
+    return m.Feedback(
+        at=_instant(v["at"]),
+        by=v["by"],
+        category=v.get("category"),
+        corrected_text=v.get("corrected_text"),
+        id=v["id"],
+        person_id=v.get("person_id"),
+        span=None if (t1 := v.get("span")) is None else feedback_span(t1),
+        target=feedback_target(v["target"]),
+        text=v.get("text"),
+        type=v["type"],
+        value=v.get("value"),
+    )
+
+
+def feedback_span(v: Any) -> m.FeedbackSpan:
+    return m.FeedbackSpan(
+        from_=v["from"],
+        to=v["to"],
+    )
+
+
+_FEEDBACK_TARGET: dict[str, Callable[[Any], m.FeedbackTarget]] = {
+    "run": lambda v: feedback_target_run(v),
+    "step": lambda v: feedback_target_step(v),
+}
+
+
+def feedback_target(v: Any) -> m.FeedbackTarget:
+    return _FEEDBACK_TARGET[v["kind"]](v)
+
+
+def feedback_target_run(v: Any) -> m.FeedbackTargetRun:
+    return m.FeedbackTargetRun(
+        id=v["id"],
+    )
+
+
+def feedback_target_step(v: Any) -> m.FeedbackTargetStep:
+    return m.FeedbackTargetStep(
+        id=v["id"],
+        seq=v["seq"],
     )
 
 
@@ -1590,6 +1648,25 @@ def folder_report(v: Any) -> m.FolderReport:
 def forgotten(v: Any) -> m.Forgotten:
     return m.Forgotten(
         memories=v["memories"],
+    )
+
+
+def fork_changes(v: Any) -> m.ForkChanges:
+    return m.ForkChanges(
+        input=v.get("input"),
+        model=v.get("model"),
+        outputs=v.get("outputs", {}),
+        prompt=v.get("prompt"),
+        version=v.get("version"),
+    )
+
+
+def forked_from(v: Any) -> m.ForkedFrom:
+    return m.ForkedFrom(
+        at=v["at"],
+        effects=v.get("effects", "simulate"),
+        model=v.get("model"),
+        run=v["run"],
     )
 
 
@@ -3667,6 +3744,16 @@ def replacement(v: Any) -> m.Replacement:
     )
 
 
+def replay(v: Any) -> m.Replay:
+    return m.Replay(
+        divergence=None if (t1 := v.get("divergence")) is None else run_divergence(t1),
+        is_same=v["is_same"],
+        output=v["output"],
+        run=v["run"],
+        steps=v["steps"],
+    )
+
+
 def replayed(v: Any) -> m.Replayed:
     return m.Replayed(
         done=v["done"],
@@ -3781,6 +3868,13 @@ def rule_source(v: Any) -> m.RuleSource:
     )
 
 
+def run_bundle(v: Any) -> m.RunBundle:
+    return m.RunBundle(
+        format=v["format"],
+        runs=[exported_run(t1) for t1 in v["runs"]],
+    )
+
+
 def run_details(v: Any) -> m.RunDetails:
     return m.RunDetails(
         input=v["input"],
@@ -3791,11 +3885,73 @@ def run_details(v: Any) -> m.RunDetails:
     )
 
 
+def run_diff(v: Any) -> m.RunDiff:
+    return m.RunDiff(
+        a=run_side(v["a"]),
+        b=run_side(v["b"]),
+        first_difference=None if (t1 := v.get("first_difference")) is None else run_difference(t1),
+        same_output=v["same_output"],
+        same_steps=v["same_steps"],
+    )
+
+
+def run_difference(v: Any) -> m.RunDifference:
+    return m.RunDifference(
+        a=v["a"],
+        b=v["b"],
+        seq=v["seq"],
+    )
+
+
+def run_divergence(v: Any) -> m.RunDivergence:
+    return m.RunDivergence(
+        logged=v["logged"],
+        seq=v["seq"],
+        told=v["told"],
+    )
+
+
+def run_explanation(v: Any) -> m.RunExplanation:
+    return m.RunExplanation(
+        approvals=[] if (t1 := v.get("approvals")) is None else [approvals_approval(t2) for t2 in t1],
+        children=v.get("children", []),
+        cost_micros=v["cost_micros"],
+        feedback=[] if (t3 := v.get("feedback")) is None else [feedback(t4) for t4 in t3],
+        run=agent_run(v["run"]),
+        steps=[run_reason(t5) for t5 in v["steps"]],
+        summary=v["summary"],
+        unpriced=v["unpriced"],
+    )
+
+
 def run_lease(v: Any) -> m.RunLease:
     return m.RunLease(
         owner=v["owner"],
         token=v["token"],
         until=_instant(v["until"]),
+    )
+
+
+def run_reason(v: Any) -> m.RunReason:
+    return m.RunReason(
+        at=_instant(v["at"]),
+        because=v.get("because", []),
+        seq=v["seq"],
+        what=v["what"],
+        words=v.get("words"),
+    )
+
+
+def run_side(v: Any) -> m.RunSide:
+    return m.RunSide(
+        agent=v["agent"],
+        cost_micros=v["cost_micros"],
+        run=v["run"],
+        score=v["score"],
+        status=v["status"],
+        unpriced=v["unpriced"],
+        used=used(v["used"]),
+        version=v.get("version"),
     )
 
 

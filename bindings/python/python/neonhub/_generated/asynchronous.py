@@ -99,11 +99,16 @@ if TYPE_CHECKING:
         Explanation,
         ExportFormat,
         ExportReport,
+        Feedback,
+        FeedbackKind,
+        FeedbackSpan,
         FieldBoosts,
         Filter,
         Flow,
         FolderReport,
         Forgotten,
+        ForkChanges,
+        ForkEffects,
         FoundPrompt,
         Frequency,
         Fusion,
@@ -221,6 +226,7 @@ if TYPE_CHECKING:
         Recorded,
         Rendered,
         Repaired,
+        Replay,
         Replayed,
         ReportPage,
         Resolved,
@@ -228,7 +234,10 @@ if TYPE_CHECKING:
         RotatedBackup,
         Routed,
         RowFaultPage,
+        RunBundle,
         RunDetails,
+        RunDiff,
+        RunExplanation,
         RunStatus,
         Schedule,
         SchedulePage,
@@ -5480,6 +5489,130 @@ class AsyncRunsOperations:
         """
         return c.agent_run(await self._core.call("runs.cancel", {"id": id}))
 
+    async def diff(
+        self,
+        *,
+        a: str,
+        b: str,
+    ) -> RunDiff:
+        """Compares two runs: the first step at which they part, what they cost, and what people said
+        about them. What every run has for itself is left out: ids, instants, chance, tokens.
+
+        Args:
+            a: The first run.
+            b: The second run.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+        """
+        return c.run_diff(await self._core.call("runs.diff", {"a": a, "b": b}))
+
+    async def explain(
+        self,
+        *,
+        id: str,
+    ) -> RunExplanation:
+        """Explains a run step by step: what it did and why, what the model had read before, which
+        policies asked whom, what each answer cost. Made from the log alone; no model is asked.
+
+        Args:
+            id: The run.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+        """
+        return c.run_explanation(await self._core.call("runs.explain", {"id": id}))
+
+    async def export(
+        self,
+        *,
+        id: str,
+    ) -> RunBundle:
+        """Gives a run with all that belongs to it in one piece: its whole log, the description of its
+        agent, the questions it asked, what people said about it, and the runs below it. For audits,
+        support and archives outside of the store.
+
+        Args:
+            id: The run.
+
+        Needs `read:audit`. Effect: read. Codes of its own: `too_many_runs`, `log_broken`.
+        """
+        return c.run_bundle(await self._core.call("runs.export", {"id": id}))
+
+    async def feedback(
+        self,
+        *,
+        category: str | None | Omit = OMIT,
+        corrected_text: str | None | Omit = OMIT,
+        id: str | Omit = OMIT,
+        span: FeedbackSpan | None | Omit = OMIT,
+        step: int | None | Omit = OMIT,
+        text: str | None | Omit = OMIT,
+        type: FeedbackKind | Omit = OMIT,
+        value: float | None | Omit = OMIT,
+    ) -> Feedback:
+        """Says what one thinks of a run, or of one step of it. What was said stays; several people may
+        say something.
+
+        Args:
+            category: A word of the host's own, at most 100 characters.
+            corrected_text: How the text should have been, at most 10 000 characters; needed for
+              a correction.
+            id: The run. Default: `""`.
+            span: The part of the text that is meant.
+            step: One entry of its log, by its number.
+            text: In one's own words, at most 10 000 characters.
+            type: How it is judged. Default: `thumbs`.
+            value: For thumbs 1 or -1, for a rating 1 to 5.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.feedback(await self._core.call("runs.feedback", {
+            "category": category,
+            "corrected_text": corrected_text,
+            "id": id,
+            "span": span,
+            "step": step,
+            "text": text,
+            "type": type,
+            "value": value,
+        }))
+
+    async def fork(
+        self,
+        *,
+        at: int | None | Omit = OMIT,
+        changes: ForkChanges | None | Omit = OMIT,
+        effects: ForkEffects | Omit = OMIT,
+        id: str | Omit = OMIT,
+        key: str | None | Omit = OMIT,
+        mode: ExecuteMode | Omit = OMIT,
+    ) -> Executed:
+        """Begins a run with the first steps of another one and goes on from there with what is
+        changed; the first run stays as it is. Steps are taken over as far as they still fit: where
+        a change lets the agent ask for something else, it goes on from there. Unless `effects` is
+        `allow`, tools that change records or act on the world are not called: they answer what they
+        answered in the first run, or `{"simulated": true}`. The new run names the first in
+        `forked_from`. Compare the two with `runs.diff`.
+
+        Args:
+            at: So many entries of its log are looked at. Default: all but the end.
+            changes: What is to be otherwise.
+            effects: Whether tools that change something are called. Default: `simulate`.
+            id: The run. Default: `""`.
+            key: The same key is the same run of the agent, 1 to 255 bytes.
+            mode: Whether to wait until it ends or waits. Default: `sync`.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`,
+        `spec_changed`, `unknown_intent`, `idempotency_mismatch`, `no_place`.
+        """
+        return c.executed(await self._core.call("runs.fork", {
+            "at": at,
+            "changes": changes,
+            "effects": effects,
+            "id": id,
+            "key": key,
+            "mode": mode,
+        }))
+
     async def promote(
         self,
         *,
@@ -5501,6 +5634,45 @@ class AsyncRunsOperations:
         Needs `read:audit`. Effect: idempotent. Codes of its own: `run_not_completed`, `case_taken`.
         """
         return c.eval_case(await self._core.call("runs.promote", {"id": id, "names": names, "set": set, "tags": tags}))
+
+    async def replay(
+        self,
+        *,
+        id: str,
+    ) -> Replay:
+        """Tells the log of a run again without asking a model or calling a tool: the program takes
+        every step anew, and what came from outside is taken from the log. The output is the same,
+        byte by byte; where this build does something else, the answer says at which entry. For
+        evals that ask models anew see `evals.run`.
+
+        Args:
+            id: The run.
+
+        Needs `execute:agents`. Effect: read. Codes of its own: `spec_changed`, `log_broken`.
+        """
+        return c.replay(await self._core.call("runs.replay", {"id": id}))
+
+    async def resume(
+        self,
+        *,
+        id: str | Omit = OMIT,
+        mode: ExecuteMode | Omit = OMIT,
+        payload: Any | Omit = OMIT,
+    ) -> Executed:
+        """Goes on with a run that waits, or whose process is gone, with the rights of the caller: also
+        one that another process or another language began. With a payload it first answers what the
+        run waits for, as `runs.signal` does. A run goes on with the version of the agent that began
+        it; where that is gone, fork it with another version.
+
+        Args:
+            id: The run. Default: `""`.
+            mode: Whether to wait until it ends or waits again. Default: `sync`.
+            payload: The answer to what it waits for, such as `{"approved": true}`.
+
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`, `not_waiting`,
+        `leased`, `fenced`, `spec_changed`, `no_place`.
+        """
+        return c.executed(await self._core.call("runs.resume", {"id": id, "mode": mode, "payload": payload}))
 
     async def signal(
         self,

@@ -186,7 +186,14 @@ __all__ = [
     "ExportFormat",
     "ExportReport",
     "ExportedPrompt",
+    "ExportedRun",
     "FailedFile",
+    "Feedback",
+    "FeedbackKind",
+    "FeedbackSpan",
+    "FeedbackTarget",
+    "FeedbackTargetRun",
+    "FeedbackTargetStep",
     "FieldBoosts",
     "Filter",
     "FindingKind",
@@ -194,6 +201,9 @@ __all__ = [
     "FolderFault",
     "FolderReport",
     "Forgotten",
+    "ForkChanges",
+    "ForkEffects",
+    "ForkedFrom",
     "FoundPrompt",
     "Frequency",
     "Fusion",
@@ -455,6 +465,7 @@ __all__ = [
     "RenderedMessage",
     "Repaired",
     "Replacement",
+    "Replay",
     "Replayed",
     "ReportPage",
     "Residency",
@@ -469,8 +480,15 @@ __all__ = [
     "RowFaultPage",
     "RuleKind",
     "RuleSource",
+    "RunBundle",
     "RunDetails",
+    "RunDiff",
+    "RunDifference",
+    "RunDivergence",
+    "RunExplanation",
     "RunLease",
+    "RunReason",
+    "RunSide",
     "RunSpec",
     "RunStatus",
     "Schedule",
@@ -848,6 +866,12 @@ class AgentMetric(Shown):
     failed: int
     """Of these, failed."""
 
+    feedback_down: int = 0
+    """Thumbs down, and ratings of 1 and 2."""
+
+    feedback_up: int = 0
+    """Thumbs up, and ratings of 4 and 5, that the runs were given."""
+
     intent: str
     """The intent."""
 
@@ -876,6 +900,8 @@ class AgentMetric(Shown):
             "cost_micros": self.cost_micros,
             "day": self.day,
             "failed": self.failed,
+            "feedback_down": self.feedback_down,
+            "feedback_up": self.feedback_up,
             "intent": self.intent,
             "ok": self.ok,
             "p50_ms": OMIT if self.p50_ms is None else self.p50_ms,
@@ -952,6 +978,9 @@ class AgentRun(Shown):
     failure: AgentsFailure | None = None
     """Why it failed."""
 
+    forked_from: ForkedFrom | None = None
+    """The run whose first steps it began with."""
+
     id: str
     """Its id."""
 
@@ -1018,6 +1047,7 @@ class AgentRun(Shown):
             "depth": OMIT if self.depth is None else self.depth,
             "ended_at": OMIT if self.ended_at is None else self.ended_at,
             "failure": OMIT if self.failure is None else self.failure,
+            "forked_from": OMIT if self.forked_from is None else self.forked_from,
             "id": self.id,
             "idempotency_key": OMIT if self.idempotency_key is None else self.idempotency_key,
             "input_hash": self.input_hash,
@@ -5762,6 +5792,33 @@ class ExportedPrompt(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ExportedRun(Shown):
+    """A run in a bundle."""
+
+    agent: AgentSpec | None = None
+    """The description of the agent that began it; absent for runs of plans, and when that version is
+    gone.
+    """
+
+    approvals: list[ApprovalsApproval] = dataclasses.field(default_factory=lambda: [])
+    """What it asked people, and what they decided."""
+
+    details: RunDetails
+    """The run with its input, output and whole log."""
+
+    feedback: list[Feedback] = dataclasses.field(default_factory=lambda: [])
+    """What people said about it."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": OMIT if self.agent is None else self.agent,
+            "approvals": self.approvals,
+            "details": self.details,
+            "feedback": self.feedback,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FailedFile(Shown):
     """A brand file that could not be read."""
 
@@ -5775,6 +5832,136 @@ class FailedFile(Shown):
         return {
             "file": self.file,
             "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Feedback(Shown):
+    """What somebody said about a run."""
+
+    at: datetime
+    """When."""
+
+    by: str
+    """Who."""
+
+    category: str | None = None
+    """A word of the host's own, such as `tone`."""
+
+    corrected_text: str | None = None
+    """How it should have been. Hidden without `read:pii`."""
+
+    id: str
+    """Its id."""
+
+    person_id: str | None = None
+    """The person that the run is about."""
+
+    span: FeedbackSpan | None = None
+    """The part of the text that is meant."""
+
+    target: FeedbackTarget
+    """What it is about."""
+
+    text: str | None = None
+    """In their words. Hidden without `read:pii`."""
+
+    type: FeedbackKind
+    """How it judges."""
+
+    value: float | None = None
+    """The figure of thumbs and ratings."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "by": self.by,
+            "category": OMIT if self.category is None else self.category,
+            "corrected_text": OMIT if self.corrected_text is None else self.corrected_text,
+            "id": self.id,
+            "person_id": OMIT if self.person_id is None else self.person_id,
+            "span": OMIT if self.span is None else self.span,
+            "target": self.target,
+            "text": OMIT if self.text is None else self.text,
+            "type": self.type,
+            "value": OMIT if self.value is None else self.value,
+        }
+
+
+FeedbackKind: TypeAlias = Literal[
+    "thumbs",
+    "rating",
+    "correction",
+    "preference",
+    "report",
+]
+"""How something is judged.
+
+- `thumbs`: Up or down: `value` is 1 or -1.
+- `rating`: Stars: `value` is 1 to 5.
+- `correction`: How it should have been: `corrected_text`.
+- `preference`: What one likes better, in `text`.
+- `report`: Something is wrong: in `text` or `category`.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FeedbackSpan(Shown):
+    """A part of a text, in characters."""
+
+    from_: int
+    """The first character, from 0."""
+
+    to: int
+    """The one after its last."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "from": self.from_,
+            "to": self.to,
+        }
+
+
+FeedbackTarget: TypeAlias = "FeedbackTargetRun | FeedbackTargetStep"
+"""What feedback is about.
+
+One of these; `kind` tells which.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FeedbackTargetRun(Shown):
+    """A run."""
+
+    id: str
+    """The run."""
+
+    kind: Literal["run"] = "run"
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FeedbackTargetStep(Shown):
+    """One entry of its log."""
+
+    id: str
+    """The run."""
+
+    kind: Literal["step"] = "step"
+
+    seq: int
+    """Number of the entry."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "seq": self.seq,
         }
 
 
@@ -5929,6 +6116,72 @@ class Forgotten(Shown):
     def _to_plain(self) -> dict[str, Any]:
         return {
             "memories": self.memories,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ForkChanges(Shown):
+    """What is to be otherwise in a fork."""
+
+    input: dict[str, Any] | None = None
+    """The input of the intent, an object."""
+
+    model: str | None = None
+    """The model that answers from there on: `provider/model`."""
+
+    outputs: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
+    """Answers of tools, by the name of the call as the log has it: `turn/1/0`."""
+
+    prompt: str | None = None
+    """The instructions of the agent, in place of its prompt."""
+
+    version: str | None = None
+    """Another version of the agent; the run then begins anew with the same input."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "input": OMIT if self.input is None else self.input,
+            "model": OMIT if self.model is None else self.model,
+            "outputs": self.outputs,
+            "prompt": OMIT if self.prompt is None else self.prompt,
+            "version": OMIT if self.version is None else self.version,
+        }
+
+
+ForkEffects: TypeAlias = Literal[
+    "simulate",
+    "allow",
+]
+"""What a forked run does with tools that change something.
+
+- `simulate`: They are not called: the answer is the one that the first run got for the same
+  call, or `{"simulated": true}`.
+- `allow`: They are called.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ForkedFrom(Shown):
+    """Where a run was forked from."""
+
+    at: int
+    """How many entries of its log were looked at."""
+
+    effects: ForkEffects = "simulate"
+    """What happens to tools that change something."""
+
+    model: str | None = None
+    """The model that answers from there on; absent: as in the first run."""
+
+    run: str
+    """The run."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "effects": self.effects,
+            "model": OMIT if self.model is None else self.model,
+            "run": self.run,
         }
 
 
@@ -12255,6 +12508,35 @@ class Replacement(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Replay(Shown):
+    """A log told again."""
+
+    divergence: RunDivergence | None = None
+    """Where it is not."""
+
+    is_same: bool
+    """True when every entry and so every byte of the output is the same."""
+
+    output: Any
+    """The output that it came to; null for a run that is not at its end."""
+
+    run: str
+    """The run."""
+
+    steps: int
+    """Entries that came out the same, from the first on."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "divergence": OMIT if self.divergence is None else self.divergence,
+            "is_same": self.is_same,
+            "output": self.output,
+            "run": self.run,
+            "steps": self.steps,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Replayed(Shown):
     """What a replay did."""
 
@@ -12595,6 +12877,23 @@ class RuleSource(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunBundle(Shown):
+    """A run with everything that belongs to it."""
+
+    format: int
+    """Version of this shape: 1."""
+
+    runs: list[ExportedRun]
+    """The run that was asked for, then those below it; each names the one above in `parent_run`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "format": self.format,
+            "runs": self.runs,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RunDetails(Shown):
     """A run with what went in and came out."""
 
@@ -12624,6 +12923,118 @@ class RunDetails(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunDiff(Shown):
+    """How two runs differ."""
+
+    a: RunSide
+    """The first run."""
+
+    b: RunSide
+    """The second run."""
+
+    first_difference: RunDifference | None = None
+    """Where they part; absent for two that do the same."""
+
+    same_output: bool
+    """True when both came to the same output."""
+
+    same_steps: int
+    """Steps that are the same, from the first on."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "a": self.a,
+            "b": self.b,
+            "first_difference": OMIT if self.first_difference is None else self.first_difference,
+            "same_output": self.same_output,
+            "same_steps": self.same_steps,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunDifference(Shown):
+    """The first step at which two runs differ."""
+
+    a: Any
+    """What the first run did there; null when it had ended before."""
+
+    b: Any
+    """What the second one did."""
+
+    seq: int
+    """Number of the entry."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "a": self.a,
+            "b": self.b,
+            "seq": self.seq,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunDivergence(Shown):
+    """The first place where a log told again is another one."""
+
+    logged: Any
+    """What the log says there; null after its end."""
+
+    seq: int
+    """Number of the entry."""
+
+    told: Any
+    """What the program does there; null when it does nothing."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "logged": self.logged,
+            "seq": self.seq,
+            "told": self.told,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunExplanation(Shown):
+    """Why a run did what it did."""
+
+    approvals: list[ApprovalsApproval] = dataclasses.field(default_factory=lambda: [])
+    """What it asked people, and what they decided."""
+
+    children: list[str] = dataclasses.field(default_factory=lambda: [])
+    """The runs that it began."""
+
+    cost_micros: dict[str, int]
+    """What its models cost, in micros by currency."""
+
+    feedback: list[Feedback] = dataclasses.field(default_factory=lambda: [])
+    """What people said about it."""
+
+    run: AgentRun
+    """The run as it stands."""
+
+    steps: list[RunReason]
+    """Its steps in order."""
+
+    summary: str
+    """One line for a reader."""
+
+    unpriced: int
+    """Calls of models whose price is not known."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "approvals": self.approvals,
+            "children": self.children,
+            "cost_micros": self.cost_micros,
+            "feedback": self.feedback,
+            "run": self.run,
+            "steps": self.steps,
+            "summary": self.summary,
+            "unpriced": self.unpriced,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RunLease(Shown):
     """A process's hold on a run. Each append checks the row it stands in, so a stale owner writes
     nothing.
@@ -12643,6 +13054,78 @@ class RunLease(Shown):
             "owner": self.owner,
             "token": self.token,
             "until": self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunReason(Shown):
+    """One step of a run and its reasons."""
+
+    at: datetime
+    """When."""
+
+    because: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Why it could happen or had to: who asked, what was read before, which policies, who decided."""
+
+    seq: int
+    """Number of the entry in the log."""
+
+    what: str
+    """What happened, in one sentence without personal data."""
+
+    words: str | None = None
+    """The words themselves: an answer, an input, an output. Cut after 400 characters; hidden without
+    `read:pii`.
+    """
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "because": self.because,
+            "seq": self.seq,
+            "what": self.what,
+            "words": OMIT if self.words is None else self.words,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RunSide(Shown):
+    """One of two runs."""
+
+    agent: str
+    """Its agent."""
+
+    cost_micros: dict[str, int]
+    """What its own calls of models cost, in micros by currency."""
+
+    run: str
+    """The run."""
+
+    score: dict[str, float]
+    """Mean of what people said, by type: thumbs from -1 to 1, ratings from 1 to 5."""
+
+    status: RunStatus
+    """Where it stands."""
+
+    unpriced: int
+    """Calls of models whose price is not known."""
+
+    used: Used
+    """What it has used. A fork counts the steps that it took over."""
+
+    version: str | None = None
+    """The version of the agent."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "cost_micros": self.cost_micros,
+            "run": self.run,
+            "score": self.score,
+            "status": self.status,
+            "unpriced": self.unpriced,
+            "used": self.used,
+            "version": OMIT if self.version is None else self.version,
         }
 
 

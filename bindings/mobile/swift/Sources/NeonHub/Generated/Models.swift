@@ -407,6 +407,10 @@ public struct AgentMetric: Codable, Sendable, Hashable {
     public var day: String
     /// Of these, failed.
     public var failed: Int
+    /// Thumbs down, and ratings of 1 and 2.
+    public var feedbackDown: Int
+    /// Thumbs up, and ratings of 4 and 5, that the runs were given.
+    public var feedbackUp: Int
     /// The intent.
     public var intent: String
     /// Of these, completed.
@@ -428,6 +432,8 @@ public struct AgentMetric: Codable, Sendable, Hashable {
         costMicros: [String: Int],
         day: String,
         failed: Int,
+        feedbackDown: Int = 0,
+        feedbackUp: Int = 0,
         intent: String,
         ok: Int,
         p50Ms: Int? = nil,
@@ -441,6 +447,8 @@ public struct AgentMetric: Codable, Sendable, Hashable {
         self.costMicros = costMicros
         self.day = day
         self.failed = failed
+        self.feedbackDown = feedbackDown
+        self.feedbackUp = feedbackUp
         self.intent = intent
         self.ok = ok
         self.p50Ms = p50Ms
@@ -456,6 +464,8 @@ public struct AgentMetric: Codable, Sendable, Hashable {
         case costMicros = "cost_micros"
         case day = "day"
         case failed = "failed"
+        case feedbackDown = "feedback_down"
+        case feedbackUp = "feedback_up"
         case intent = "intent"
         case ok = "ok"
         case p50Ms = "p50_ms"
@@ -472,6 +482,8 @@ public struct AgentMetric: Codable, Sendable, Hashable {
         self.costMicros = try values.decode([String: Int].self, forKey: .costMicros)
         self.day = try values.decode(String.self, forKey: .day)
         self.failed = try values.decode(Int.self, forKey: .failed)
+        self.feedbackDown = try values.decodeIfPresent(Int.self, forKey: .feedbackDown) ?? 0
+        self.feedbackUp = try values.decodeIfPresent(Int.self, forKey: .feedbackUp) ?? 0
         self.intent = try values.decode(String.self, forKey: .intent)
         self.ok = try values.decode(Int.self, forKey: .ok)
         self.p50Ms = try values.decodeIfPresent(Int.self, forKey: .p50Ms)
@@ -488,6 +500,8 @@ public struct AgentMetric: Codable, Sendable, Hashable {
         try values.encode(self.costMicros, forKey: .costMicros)
         try values.encode(self.day, forKey: .day)
         try values.encode(self.failed, forKey: .failed)
+        try values.encode(self.feedbackDown, forKey: .feedbackDown)
+        try values.encode(self.feedbackUp, forKey: .feedbackUp)
         try values.encode(self.intent, forKey: .intent)
         try values.encode(self.ok, forKey: .ok)
         try values.encodeIfPresent(self.p50Ms, forKey: .p50Ms)
@@ -589,6 +603,8 @@ public struct AgentRun: Codable, Sendable, Hashable {
     public var endedAt: Date?
     /// Why it failed.
     public var failure: AgentsFailure?
+    /// The run whose first steps it began with.
+    public var forkedFrom: ForkedFrom?
     /// Its id.
     public var id: String
     /// The same key is the same run.
@@ -636,6 +652,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         depth: Int? = nil,
         endedAt: Date? = nil,
         failure: AgentsFailure? = nil,
+        forkedFrom: ForkedFrom? = nil,
         id: String,
         idempotencyKey: String? = nil,
         inputHash: String,
@@ -663,6 +680,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.depth = depth
         self.endedAt = endedAt
         self.failure = failure
+        self.forkedFrom = forkedFrom
         self.id = id
         self.idempotencyKey = idempotencyKey
         self.inputHash = inputHash
@@ -692,6 +710,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         case depth = "depth"
         case endedAt = "ended_at"
         case failure = "failure"
+        case forkedFrom = "forked_from"
         case id = "id"
         case idempotencyKey = "idempotency_key"
         case inputHash = "input_hash"
@@ -722,6 +741,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.depth = try values.decodeIfPresent(Int.self, forKey: .depth)
         self.endedAt = try values.decodeIfPresent(Date.self, forKey: .endedAt)
         self.failure = try values.decodeIfPresent(AgentsFailure.self, forKey: .failure)
+        self.forkedFrom = try values.decodeIfPresent(ForkedFrom.self, forKey: .forkedFrom)
         self.id = try values.decode(String.self, forKey: .id)
         self.idempotencyKey = try values.decodeIfPresent(String.self, forKey: .idempotencyKey)
         self.inputHash = try values.decode(String.self, forKey: .inputHash)
@@ -752,6 +772,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.depth, forKey: .depth)
         try values.encodeIfPresent(self.endedAt, forKey: .endedAt)
         try values.encodeIfPresent(self.failure, forKey: .failure)
+        try values.encodeIfPresent(self.forkedFrom, forKey: .forkedFrom)
         try values.encode(self.id, forKey: .id)
         try values.encodeIfPresent(self.idempotencyKey, forKey: .idempotencyKey)
         try values.encode(self.inputHash, forKey: .inputHash)
@@ -8833,6 +8854,54 @@ public struct ExportedPrompt: Codable, Sendable, Hashable {
     }
 }
 
+/// A run in a bundle.
+public struct ExportedRun: Codable, Sendable, Hashable {
+    /// The description of the agent that began it; absent for runs of plans, and when that version
+    /// is gone.
+    public var agent: AgentSpec?
+    /// What it asked people, and what they decided.
+    public var approvals: [ApprovalsApproval]
+    /// The run with its input, output and whole log.
+    public var details: RunDetails
+    /// What people said about it.
+    public var feedback: [Feedback]
+
+    public init(
+        agent: AgentSpec? = nil,
+        approvals: [ApprovalsApproval] = [],
+        details: RunDetails,
+        feedback: [Feedback] = []
+    ) {
+        self.agent = agent
+        self.approvals = approvals
+        self.details = details
+        self.feedback = feedback
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case agent = "agent"
+        case approvals = "approvals"
+        case details = "details"
+        case feedback = "feedback"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.agent = try values.decodeIfPresent(AgentSpec.self, forKey: .agent)
+        self.approvals = try values.decodeIfPresent([ApprovalsApproval].self, forKey: .approvals) ?? []
+        self.details = try values.decode(RunDetails.self, forKey: .details)
+        self.feedback = try values.decodeIfPresent([Feedback].self, forKey: .feedback) ?? []
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.agent, forKey: .agent)
+        try values.encode(self.approvals, forKey: .approvals)
+        try values.encode(self.details, forKey: .details)
+        try values.encode(self.feedback, forKey: .feedback)
+    }
+}
+
 /// A brand file that could not be read.
 public struct FailedFile: Codable, Sendable, Hashable {
     /// Name inside the brand folder.
@@ -8863,6 +8932,239 @@ public struct FailedFile: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.file, forKey: .file)
         try values.encode(self.reason, forKey: .reason)
+    }
+}
+
+/// What somebody said about a run.
+public struct Feedback: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// Who.
+    public var by: String
+    /// A word of the host's own, such as `tone`.
+    public var category: String?
+    /// How it should have been. Hidden without `read:pii`.
+    public var correctedText: String?
+    /// Its id.
+    public var id: String
+    /// The person that the run is about.
+    public var personId: String?
+    /// The part of the text that is meant.
+    public var span: FeedbackSpan?
+    /// What it is about.
+    public var target: FeedbackTarget
+    /// In their words. Hidden without `read:pii`.
+    public var text: String?
+    /// How it judges.
+    public var type: FeedbackKind
+    /// The figure of thumbs and ratings.
+    public var value: Double?
+
+    public init(
+        at: Date,
+        by: String,
+        category: String? = nil,
+        correctedText: String? = nil,
+        id: String,
+        personId: String? = nil,
+        span: FeedbackSpan? = nil,
+        target: FeedbackTarget,
+        text: String? = nil,
+        type: FeedbackKind,
+        value: Double? = nil
+    ) {
+        self.at = at
+        self.by = by
+        self.category = category
+        self.correctedText = correctedText
+        self.id = id
+        self.personId = personId
+        self.span = span
+        self.target = target
+        self.text = text
+        self.type = type
+        self.value = value
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case by = "by"
+        case category = "category"
+        case correctedText = "corrected_text"
+        case id = "id"
+        case personId = "person_id"
+        case span = "span"
+        case target = "target"
+        case text = "text"
+        case type = "type"
+        case value = "value"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.by = try values.decode(String.self, forKey: .by)
+        self.category = try values.decodeIfPresent(String.self, forKey: .category)
+        self.correctedText = try values.decodeIfPresent(String.self, forKey: .correctedText)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.personId = try values.decodeIfPresent(String.self, forKey: .personId)
+        self.span = try values.decodeIfPresent(FeedbackSpan.self, forKey: .span)
+        self.target = try values.decode(FeedbackTarget.self, forKey: .target)
+        self.text = try values.decodeIfPresent(String.self, forKey: .text)
+        self.type = try values.decode(FeedbackKind.self, forKey: .type)
+        self.value = try values.decodeIfPresent(Double.self, forKey: .value)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.by, forKey: .by)
+        try values.encodeIfPresent(self.category, forKey: .category)
+        try values.encodeIfPresent(self.correctedText, forKey: .correctedText)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.personId, forKey: .personId)
+        try values.encodeIfPresent(self.span, forKey: .span)
+        try values.encode(self.target, forKey: .target)
+        try values.encodeIfPresent(self.text, forKey: .text)
+        try values.encode(self.type, forKey: .type)
+        try values.encodeIfPresent(self.value, forKey: .value)
+    }
+}
+
+/// How something is judged.
+public enum FeedbackKind: String, Codable, Sendable, CaseIterable {
+    /// Up or down: `value` is 1 or -1.
+    case thumbs = "thumbs"
+    /// Stars: `value` is 1 to 5.
+    case rating = "rating"
+    /// How it should have been: `corrected_text`.
+    case correction = "correction"
+    /// What one likes better, in `text`.
+    case preference = "preference"
+    /// Something is wrong: in `text` or `category`.
+    case report = "report"
+}
+
+/// A part of a text, in characters.
+public struct FeedbackSpan: Codable, Sendable, Hashable {
+    /// The first character, from 0.
+    public var from: Int
+    /// The one after its last.
+    public var to: Int
+
+    public init(
+        from: Int,
+        to: Int
+    ) {
+        self.from = from
+        self.to = to
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case from = "from"
+        case to = "to"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.from = try values.decode(Int.self, forKey: .from)
+        self.to = try values.decode(Int.self, forKey: .to)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.from, forKey: .from)
+        try values.encode(self.to, forKey: .to)
+    }
+}
+
+/// What feedback is about.
+public indirect enum FeedbackTarget: Codable, Sendable, Hashable {
+    case run(FeedbackTargetRun)
+    case step(FeedbackTargetStep)
+
+    private enum Tag: String, CodingKey {
+        case word = "kind"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let tag = try decoder.container(keyedBy: Tag.self).decode(String.self, forKey: .word)
+        switch tag {
+        case "run": self = .run(try FeedbackTargetRun(from: decoder))
+        case "step": self = .step(try FeedbackTargetStep(from: decoder))
+        default: throw unknownVariant("FeedbackTarget", decoder)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var tag = encoder.container(keyedBy: Tag.self)
+        switch self {
+        case .run(let value):
+            try tag.encode("run", forKey: .word)
+            try value.encode(to: encoder)
+        case .step(let value):
+            try tag.encode("step", forKey: .word)
+            try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A run.
+public struct FeedbackTargetRun: Codable, Sendable, Hashable {
+    /// The run.
+    public var id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+    }
+}
+
+/// One entry of its log.
+public struct FeedbackTargetStep: Codable, Sendable, Hashable {
+    /// The run.
+    public var id: String
+    /// Number of the entry.
+    public var seq: Int
+
+    public init(
+        id: String,
+        seq: Int
+    ) {
+        self.id = id
+        self.seq = seq
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case id = "id"
+        case seq = "seq"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.id, forKey: .id)
+        try values.encode(self.seq, forKey: .seq)
     }
 }
 
@@ -9130,6 +9432,116 @@ public struct Forgotten: Codable, Sendable, Hashable {
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.memories, forKey: .memories)
+    }
+}
+
+/// What is to be otherwise in a fork.
+public struct ForkChanges: Codable, Sendable, Hashable {
+    /// The input of the intent, an object.
+    public var input: [String: JSONValue]?
+    /// The model that answers from there on: `provider/model`.
+    public var model: String?
+    /// Answers of tools, by the name of the call as the log has it: `turn/1/0`.
+    public var outputs: [String: JSONValue]
+    /// The instructions of the agent, in place of its prompt.
+    public var prompt: String?
+    /// Another version of the agent; the run then begins anew with the same input.
+    public var version: String?
+
+    public init(
+        input: [String: JSONValue]? = nil,
+        model: String? = nil,
+        outputs: [String: JSONValue] = [:],
+        prompt: String? = nil,
+        version: String? = nil
+    ) {
+        self.input = input
+        self.model = model
+        self.outputs = outputs
+        self.prompt = prompt
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case input = "input"
+        case model = "model"
+        case outputs = "outputs"
+        case prompt = "prompt"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.input = try values.decodeIfPresent([String: JSONValue].self, forKey: .input)
+        self.model = try values.decodeIfPresent(String.self, forKey: .model)
+        self.outputs = try values.decodeIfPresent([String: JSONValue].self, forKey: .outputs) ?? [:]
+        self.prompt = try values.decodeIfPresent(String.self, forKey: .prompt)
+        self.version = try values.decodeIfPresent(String.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.input, forKey: .input)
+        try values.encodeIfPresent(self.model, forKey: .model)
+        try values.encode(self.outputs, forKey: .outputs)
+        try values.encodeIfPresent(self.prompt, forKey: .prompt)
+        try values.encodeIfPresent(self.version, forKey: .version)
+    }
+}
+
+/// What a forked run does with tools that change something.
+public enum ForkEffects: String, Codable, Sendable, CaseIterable {
+    /// They are not called: the answer is the one that the first run got for the same call, or
+    /// `{"simulated": true}`.
+    case simulate = "simulate"
+    /// They are called.
+    case allow = "allow"
+}
+
+/// Where a run was forked from.
+public struct ForkedFrom: Codable, Sendable, Hashable {
+    /// How many entries of its log were looked at.
+    public var at: Int
+    /// What happens to tools that change something.
+    public var effects: ForkEffects
+    /// The model that answers from there on; absent: as in the first run.
+    public var model: String?
+    /// The run.
+    public var run: String
+
+    public init(
+        at: Int,
+        effects: ForkEffects = .simulate,
+        model: String? = nil,
+        run: String
+    ) {
+        self.at = at
+        self.effects = effects
+        self.model = model
+        self.run = run
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case effects = "effects"
+        case model = "model"
+        case run = "run"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Int.self, forKey: .at)
+        self.effects = try values.decodeIfPresent(ForkEffects.self, forKey: .effects) ?? .simulate
+        self.model = try values.decodeIfPresent(String.self, forKey: .model)
+        self.run = try values.decode(String.self, forKey: .run)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.effects, forKey: .effects)
+        try values.encodeIfPresent(self.model, forKey: .model)
+        try values.encode(self.run, forKey: .run)
     }
 }
 
@@ -20097,6 +20509,60 @@ public struct Replacement: Codable, Sendable, Hashable {
     }
 }
 
+/// A log told again.
+public struct Replay: Codable, Sendable, Hashable {
+    /// Where it is not.
+    public var divergence: RunDivergence?
+    /// True when every entry and so every byte of the output is the same.
+    public var isSame: Bool
+    /// The output that it came to; null for a run that is not at its end.
+    public var output: JSONValue
+    /// The run.
+    public var run: String
+    /// Entries that came out the same, from the first on.
+    public var steps: Int
+
+    public init(
+        divergence: RunDivergence? = nil,
+        isSame: Bool,
+        output: JSONValue,
+        run: String,
+        steps: Int
+    ) {
+        self.divergence = divergence
+        self.isSame = isSame
+        self.output = output
+        self.run = run
+        self.steps = steps
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case divergence = "divergence"
+        case isSame = "is_same"
+        case output = "output"
+        case run = "run"
+        case steps = "steps"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.divergence = try values.decodeIfPresent(RunDivergence.self, forKey: .divergence)
+        self.isSame = try values.decode(Bool.self, forKey: .isSame)
+        self.output = try values.decode(JSONValue.self, forKey: .output)
+        self.run = try values.decode(String.self, forKey: .run)
+        self.steps = try values.decode(Int.self, forKey: .steps)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.divergence, forKey: .divergence)
+        try values.encode(self.isSame, forKey: .isSame)
+        try values.encode(self.output, forKey: .output)
+        try values.encode(self.run, forKey: .run)
+        try values.encode(self.steps, forKey: .steps)
+    }
+}
+
 /// What a replay did.
 public struct Replayed: Codable, Sendable, Hashable {
     /// Events taken.
@@ -20711,6 +21177,39 @@ public struct RuleSource: Codable, Sendable, Hashable {
     }
 }
 
+/// A run with everything that belongs to it.
+public struct RunBundle: Codable, Sendable, Hashable {
+    /// Version of this shape: 1.
+    public var format: Int
+    /// The run that was asked for, then those below it; each names the one above in `parent_run`.
+    public var runs: [ExportedRun]
+
+    public init(
+        format: Int,
+        runs: [ExportedRun]
+    ) {
+        self.format = format
+        self.runs = runs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case format = "format"
+        case runs = "runs"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.format = try values.decode(Int.self, forKey: .format)
+        self.runs = try values.decode([ExportedRun].self, forKey: .runs)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.format, forKey: .format)
+        try values.encode(self.runs, forKey: .runs)
+    }
+}
+
 /// A run with what went in and came out.
 public struct RunDetails: Codable, Sendable, Hashable {
     /// Its input.
@@ -20765,6 +21264,215 @@ public struct RunDetails: Codable, Sendable, Hashable {
     }
 }
 
+/// How two runs differ.
+public struct RunDiff: Codable, Sendable, Hashable {
+    /// The first run.
+    public var a: RunSide
+    /// The second run.
+    public var b: RunSide
+    /// Where they part; absent for two that do the same.
+    public var firstDifference: RunDifference?
+    /// True when both came to the same output.
+    public var sameOutput: Bool
+    /// Steps that are the same, from the first on.
+    public var sameSteps: Int
+
+    public init(
+        a: RunSide,
+        b: RunSide,
+        firstDifference: RunDifference? = nil,
+        sameOutput: Bool,
+        sameSteps: Int
+    ) {
+        self.a = a
+        self.b = b
+        self.firstDifference = firstDifference
+        self.sameOutput = sameOutput
+        self.sameSteps = sameSteps
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case a = "a"
+        case b = "b"
+        case firstDifference = "first_difference"
+        case sameOutput = "same_output"
+        case sameSteps = "same_steps"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.a = try values.decode(RunSide.self, forKey: .a)
+        self.b = try values.decode(RunSide.self, forKey: .b)
+        self.firstDifference = try values.decodeIfPresent(RunDifference.self, forKey: .firstDifference)
+        self.sameOutput = try values.decode(Bool.self, forKey: .sameOutput)
+        self.sameSteps = try values.decode(Int.self, forKey: .sameSteps)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.a, forKey: .a)
+        try values.encode(self.b, forKey: .b)
+        try values.encodeIfPresent(self.firstDifference, forKey: .firstDifference)
+        try values.encode(self.sameOutput, forKey: .sameOutput)
+        try values.encode(self.sameSteps, forKey: .sameSteps)
+    }
+}
+
+/// The first step at which two runs differ.
+public struct RunDifference: Codable, Sendable, Hashable {
+    /// What the first run did there; null when it had ended before.
+    public var a: JSONValue
+    /// What the second one did.
+    public var b: JSONValue
+    /// Number of the entry.
+    public var seq: Int
+
+    public init(
+        a: JSONValue,
+        b: JSONValue,
+        seq: Int
+    ) {
+        self.a = a
+        self.b = b
+        self.seq = seq
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case a = "a"
+        case b = "b"
+        case seq = "seq"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.a = try values.decode(JSONValue.self, forKey: .a)
+        self.b = try values.decode(JSONValue.self, forKey: .b)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.a, forKey: .a)
+        try values.encode(self.b, forKey: .b)
+        try values.encode(self.seq, forKey: .seq)
+    }
+}
+
+/// The first place where a log told again is another one.
+public struct RunDivergence: Codable, Sendable, Hashable {
+    /// What the log says there; null after its end.
+    public var logged: JSONValue
+    /// Number of the entry.
+    public var seq: Int
+    /// What the program does there; null when it does nothing.
+    public var told: JSONValue
+
+    public init(
+        logged: JSONValue,
+        seq: Int,
+        told: JSONValue
+    ) {
+        self.logged = logged
+        self.seq = seq
+        self.told = told
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case logged = "logged"
+        case seq = "seq"
+        case told = "told"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.logged = try values.decode(JSONValue.self, forKey: .logged)
+        self.seq = try values.decode(Int.self, forKey: .seq)
+        self.told = try values.decode(JSONValue.self, forKey: .told)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.logged, forKey: .logged)
+        try values.encode(self.seq, forKey: .seq)
+        try values.encode(self.told, forKey: .told)
+    }
+}
+
+/// Why a run did what it did.
+public struct RunExplanation: Codable, Sendable, Hashable {
+    /// What it asked people, and what they decided.
+    public var approvals: [ApprovalsApproval]
+    /// The runs that it began.
+    public var children: [String]
+    /// What its models cost, in micros by currency.
+    public var costMicros: [String: Int]
+    /// What people said about it.
+    public var feedback: [Feedback]
+    /// The run as it stands.
+    public var run: AgentRun
+    /// Its steps in order.
+    public var steps: [RunReason]
+    /// One line for a reader.
+    public var summary: String
+    /// Calls of models whose price is not known.
+    public var unpriced: Int
+
+    public init(
+        approvals: [ApprovalsApproval] = [],
+        children: [String] = [],
+        costMicros: [String: Int],
+        feedback: [Feedback] = [],
+        run: AgentRun,
+        steps: [RunReason],
+        summary: String,
+        unpriced: Int
+    ) {
+        self.approvals = approvals
+        self.children = children
+        self.costMicros = costMicros
+        self.feedback = feedback
+        self.run = run
+        self.steps = steps
+        self.summary = summary
+        self.unpriced = unpriced
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case approvals = "approvals"
+        case children = "children"
+        case costMicros = "cost_micros"
+        case feedback = "feedback"
+        case run = "run"
+        case steps = "steps"
+        case summary = "summary"
+        case unpriced = "unpriced"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.approvals = try values.decodeIfPresent([ApprovalsApproval].self, forKey: .approvals) ?? []
+        self.children = try values.decodeIfPresent([String].self, forKey: .children) ?? []
+        self.costMicros = try values.decode([String: Int].self, forKey: .costMicros)
+        self.feedback = try values.decodeIfPresent([Feedback].self, forKey: .feedback) ?? []
+        self.run = try values.decode(AgentRun.self, forKey: .run)
+        self.steps = try values.decode([RunReason].self, forKey: .steps)
+        self.summary = try values.decode(String.self, forKey: .summary)
+        self.unpriced = try values.decode(Int.self, forKey: .unpriced)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.approvals, forKey: .approvals)
+        try values.encode(self.children, forKey: .children)
+        try values.encode(self.costMicros, forKey: .costMicros)
+        try values.encode(self.feedback, forKey: .feedback)
+        try values.encode(self.run, forKey: .run)
+        try values.encode(self.steps, forKey: .steps)
+        try values.encode(self.summary, forKey: .summary)
+        try values.encode(self.unpriced, forKey: .unpriced)
+    }
+}
+
 /// A process's hold on a run. Each append checks the row it stands in, so a stale owner writes
 /// nothing.
 public struct RunLease: Codable, Sendable, Hashable {
@@ -20803,6 +21511,136 @@ public struct RunLease: Codable, Sendable, Hashable {
         try values.encode(self.owner, forKey: .owner)
         try values.encode(self.token, forKey: .token)
         try values.encode(self.until, forKey: .until)
+    }
+}
+
+/// One step of a run and its reasons.
+public struct RunReason: Codable, Sendable, Hashable {
+    /// When.
+    public var at: Date
+    /// Why it could happen or had to: who asked, what was read before, which policies, who decided.
+    public var because: [String]
+    /// Number of the entry in the log.
+    public var seq: Int
+    /// What happened, in one sentence without personal data.
+    public var what: String
+    /// The words themselves: an answer, an input, an output. Cut after 400 characters; hidden
+    /// without `read:pii`.
+    public var words: String?
+
+    public init(
+        at: Date,
+        because: [String] = [],
+        seq: Int,
+        what: String,
+        words: String? = nil
+    ) {
+        self.at = at
+        self.because = because
+        self.seq = seq
+        self.what = what
+        self.words = words
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case at = "at"
+        case because = "because"
+        case seq = "seq"
+        case what = "what"
+        case words = "words"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.at = try values.decode(Date.self, forKey: .at)
+        self.because = try values.decodeIfPresent([String].self, forKey: .because) ?? []
+        self.seq = try values.decode(Int.self, forKey: .seq)
+        self.what = try values.decode(String.self, forKey: .what)
+        self.words = try values.decodeIfPresent(String.self, forKey: .words)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.at, forKey: .at)
+        try values.encode(self.because, forKey: .because)
+        try values.encode(self.seq, forKey: .seq)
+        try values.encode(self.what, forKey: .what)
+        try values.encodeIfPresent(self.words, forKey: .words)
+    }
+}
+
+/// One of two runs.
+public struct RunSide: Codable, Sendable, Hashable {
+    /// Its agent.
+    public var agent: String
+    /// What its own calls of models cost, in micros by currency.
+    public var costMicros: [String: Int]
+    /// The run.
+    public var run: String
+    /// Mean of what people said, by type: thumbs from -1 to 1, ratings from 1 to 5.
+    public var score: [String: Double]
+    /// Where it stands.
+    public var status: RunStatus
+    /// Calls of models whose price is not known.
+    public var unpriced: Int
+    /// What it has used. A fork counts the steps that it took over.
+    public var used: Used
+    /// The version of the agent.
+    public var version: String?
+
+    public init(
+        agent: String,
+        costMicros: [String: Int],
+        run: String,
+        score: [String: Double],
+        status: RunStatus,
+        unpriced: Int,
+        used: Used,
+        version: String? = nil
+    ) {
+        self.agent = agent
+        self.costMicros = costMicros
+        self.run = run
+        self.score = score
+        self.status = status
+        self.unpriced = unpriced
+        self.used = used
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case agent = "agent"
+        case costMicros = "cost_micros"
+        case run = "run"
+        case score = "score"
+        case status = "status"
+        case unpriced = "unpriced"
+        case used = "used"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.agent = try values.decode(String.self, forKey: .agent)
+        self.costMicros = try values.decode([String: Int].self, forKey: .costMicros)
+        self.run = try values.decode(String.self, forKey: .run)
+        self.score = try values.decode([String: Double].self, forKey: .score)
+        self.status = try values.decode(RunStatus.self, forKey: .status)
+        self.unpriced = try values.decode(Int.self, forKey: .unpriced)
+        self.used = try values.decode(Used.self, forKey: .used)
+        self.version = try values.decodeIfPresent(String.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.agent, forKey: .agent)
+        try values.encode(self.costMicros, forKey: .costMicros)
+        try values.encode(self.run, forKey: .run)
+        try values.encode(self.score, forKey: .score)
+        try values.encode(self.status, forKey: .status)
+        try values.encode(self.unpriced, forKey: .unpriced)
+        try values.encode(self.used, forKey: .used)
+        try values.encodeIfPresent(self.version, forKey: .version)
     }
 }
 

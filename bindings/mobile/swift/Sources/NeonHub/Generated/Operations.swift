@@ -4962,6 +4962,127 @@ public struct RunsOperations: Sendable {
         return try await core.call("runs.cancel", args, AgentRun.self)
     }
 
+    /// Compares two runs: the first step at which they part, what they cost, and what people said
+    /// about them. What every run has for itself is left out: ids, instants, chance, tokens.
+    ///
+    /// Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+    ///
+    /// - Parameters:
+    ///   - a: The first run.
+    ///   - b: The second run.
+    public func diff(
+        a: String,
+        b: String
+    ) async throws -> RunDiff {
+        var args = core.args()
+        args.give("a", a)
+        args.give("b", b)
+        return try await core.call("runs.diff", args, RunDiff.self)
+    }
+
+    /// Explains a run step by step: what it did and why, what the model had read before, which
+    /// policies asked whom, what each answer cost. Made from the log alone; no model is asked.
+    ///
+    /// Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+    ///
+    /// - Parameters:
+    ///   - id: The run.
+    public func explain(
+        id: String
+    ) async throws -> RunExplanation {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("runs.explain", args, RunExplanation.self)
+    }
+
+    /// Gives a run with all that belongs to it in one piece: its whole log, the description of its
+    /// agent, the questions it asked, what people said about it, and the runs below it. For audits,
+    /// support and archives outside of the store.
+    ///
+    /// Needs `read:audit`. Effect: read. Codes of its own: `too_many_runs`, `log_broken`.
+    ///
+    /// - Parameters:
+    ///   - id: The run.
+    public func export(
+        id: String
+    ) async throws -> RunBundle {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("runs.export", args, RunBundle.self)
+    }
+
+    /// Says what one thinks of a run, or of one step of it. What was said stays; several people may
+    /// say something.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - category: A word of the host's own, at most 100 characters.
+    ///   - correctedText: How the text should have been, at most 10 000 characters; needed for
+    ///     a correction.
+    ///   - id: The run. Default: `""`.
+    ///   - span: The part of the text that is meant.
+    ///   - step: One entry of its log, by its number.
+    ///   - text: In one's own words, at most 10 000 characters.
+    ///   - type: How it is judged. Default: `thumbs`.
+    ///   - value: For thumbs 1 or -1, for a rating 1 to 5.
+    public func feedback(
+        category: String? = nil,
+        correctedText: String? = nil,
+        id: String? = nil,
+        span: FeedbackSpan? = nil,
+        step: Int? = nil,
+        text: String? = nil,
+        type: FeedbackKind? = nil,
+        value: Double? = nil
+    ) async throws -> Feedback {
+        var args = core.args()
+        args.offer("category", category)
+        args.offer("corrected_text", correctedText)
+        args.offer("id", id)
+        args.offer("span", span)
+        args.offer("step", step)
+        args.offer("text", text)
+        args.offer("type", type)
+        args.offer("value", value)
+        return try await core.call("runs.feedback", args, Feedback.self)
+    }
+
+    /// Begins a run with the first steps of another one and goes on from there with what is
+    /// changed; the first run stays as it is. Steps are taken over as far as they still fit: where
+    /// a change lets the agent ask for something else, it goes on from there. Unless `effects` is
+    /// `allow`, tools that change records or act on the world are not called: they answer what they
+    /// answered in the first run, or `{"simulated": true}`. The new run names the first in
+    /// `forked_from`. Compare the two with `runs.diff`.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`,
+    /// `spec_changed`, `unknown_intent`, `idempotency_mismatch`, `no_place`.
+    ///
+    /// - Parameters:
+    ///   - at: So many entries of its log are looked at. Default: all but the end.
+    ///   - changes: What is to be otherwise.
+    ///   - effects: Whether tools that change something are called. Default: `simulate`.
+    ///   - id: The run. Default: `""`.
+    ///   - key: The same key is the same run of the agent, 1 to 255 bytes.
+    ///   - mode: Whether to wait until it ends or waits. Default: `sync`.
+    public func fork(
+        at: Int? = nil,
+        changes: ForkChanges? = nil,
+        effects: ForkEffects? = nil,
+        id: String? = nil,
+        key: String? = nil,
+        mode: ExecuteMode? = nil
+    ) async throws -> Executed {
+        var args = core.args()
+        args.offer("at", at)
+        args.offer("changes", changes)
+        args.offer("effects", effects)
+        args.offer("id", id)
+        args.offer("key", key)
+        args.offer("mode", mode)
+        return try await core.call("runs.fork", args, Executed.self)
+    }
+
     /// Makes a case of a run that completed, as `evals.promote` does and with its rights, for
     /// whoever reads runs: with the graders that fit the run.
     ///
@@ -4985,6 +5106,47 @@ public struct RunsOperations: Sendable {
         args.offer("set", set)
         args.offer("tags", tags)
         return try await core.call("runs.promote", args, EvalCase.self)
+    }
+
+    /// Tells the log of a run again without asking a model or calling a tool: the program takes
+    /// every step anew, and what came from outside is taken from the log. The output is the same,
+    /// byte by byte; where this build does something else, the answer says at which entry. For
+    /// evals that ask models anew see `evals.run`.
+    ///
+    /// Needs `execute:agents`. Effect: read. Codes of its own: `spec_changed`, `log_broken`.
+    ///
+    /// - Parameters:
+    ///   - id: The run.
+    public func replay(
+        id: String
+    ) async throws -> Replay {
+        var args = core.args()
+        args.give("id", id)
+        return try await core.call("runs.replay", args, Replay.self)
+    }
+
+    /// Goes on with a run that waits, or whose process is gone, with the rights of the caller: also
+    /// one that another process or another language began. With a payload it first answers what the
+    /// run waits for, as `runs.signal` does. A run goes on with the version of the agent that began
+    /// it; where that is gone, fork it with another version.
+    ///
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`, `not_waiting`,
+    /// `leased`, `fenced`, `spec_changed`, `no_place`.
+    ///
+    /// - Parameters:
+    ///   - id: The run. Default: `""`.
+    ///   - mode: Whether to wait until it ends or waits again. Default: `sync`.
+    ///   - payload: The answer to what it waits for, such as `{"approved": true}`.
+    public func resume(
+        id: String? = nil,
+        mode: ExecuteMode? = nil,
+        payload: JSONValue? = nil
+    ) async throws -> Executed {
+        var args = core.args()
+        args.offer("id", id)
+        args.offer("mode", mode)
+        args.offer("payload", payload)
+        return try await core.call("runs.resume", args, Executed.self)
     }
 
     /// Answers what a run waits for. The run takes it up when it is driven next.

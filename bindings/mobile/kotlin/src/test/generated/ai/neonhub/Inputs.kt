@@ -33,8 +33,12 @@ import ai.neonhub.models.EvalSet
 import ai.neonhub.models.ExecuteMode
 import ai.neonhub.models.Exemplar
 import ai.neonhub.models.ExportFormat
+import ai.neonhub.models.FeedbackKind
+import ai.neonhub.models.FeedbackSpan
 import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
+import ai.neonhub.models.ForkChanges
+import ai.neonhub.models.ForkEffects
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
 import ai.neonhub.models.Grader
@@ -1229,11 +1233,47 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     "runs.cancel" to { hub, given -> hub.runs.cancel(
         id = given.need("id", String.serializer()),
     ) },
+    "runs.diff" to { hub, given -> hub.runs.diff(
+        a = given.need("a", String.serializer()),
+        b = given.need("b", String.serializer()),
+    ) },
+    "runs.explain" to { hub, given -> hub.runs.explain(
+        id = given.need("id", String.serializer()),
+    ) },
+    "runs.export" to { hub, given -> hub.runs.export(
+        id = given.need("id", String.serializer()),
+    ) },
+    "runs.feedback" to { hub, given -> hub.runs.feedback(
+        category = given.may("category", String.serializer()),
+        correctedText = given.may("corrected_text", String.serializer()),
+        id = given.may("id", String.serializer()),
+        span = given.may("span", FeedbackSpan.serializer()),
+        step = given.may("step", Long.serializer()),
+        text = given.may("text", String.serializer()),
+        type = given.may("type", FeedbackKind.serializer()),
+        value = given.may("value", Double.serializer()),
+    ) },
+    "runs.fork" to { hub, given -> hub.runs.fork(
+        at = given.may("at", Long.serializer()),
+        changes = given.may("changes", ForkChanges.serializer()),
+        effects = given.may("effects", ForkEffects.serializer()),
+        id = given.may("id", String.serializer()),
+        key = given.may("key", String.serializer()),
+        mode = given.may("mode", ExecuteMode.serializer()),
+    ) },
     "runs.promote" to { hub, given -> hub.runs.promote(
         id = given.may("id", String.serializer()),
         names = given.may("names", ListSerializer(String.serializer())),
         set = given.may("set", String.serializer()),
         tags = given.may("tags", ListSerializer(String.serializer())),
+    ) },
+    "runs.replay" to { hub, given -> hub.runs.replay(
+        id = given.need("id", String.serializer()),
+    ) },
+    "runs.resume" to { hub, given -> hub.runs.resume(
+        id = given.may("id", String.serializer()),
+        mode = given.may("mode", ExecuteMode.serializer()),
+        payload = given.may("payload", JsonElement.serializer()),
     ) },
     "runs.signal" to { hub, given -> hub.runs.signal(
         id = given.need("id", String.serializer()),

@@ -154,6 +154,8 @@ public data class AgentMessage(
  *   not in it.
  * @property day The day by UTC on which the runs began: `2026-11-21`.
  * @property failed Of these, failed.
+ * @property feedbackDown Thumbs down, and ratings of 1 and 2.
+ * @property feedbackUp Thumbs up, and ratings of 4 and 5, that the runs were given.
  * @property intent The intent.
  * @property ok Of these, completed.
  * @property p50Ms Median time from begin to end, in milliseconds; absent while none has
@@ -170,6 +172,8 @@ public data class AgentMetric(
     @SerialName("cost_micros") val costMicros: Map<String, Long>,
     val day: String,
     val failed: Long,
+    @SerialName("feedback_down") val feedbackDown: Long = 0L,
+    @SerialName("feedback_up") val feedbackUp: Long = 0L,
     val intent: String,
     val ok: Long,
     @SerialName("p50_ms") val p50Ms: Long? = null,
@@ -216,6 +220,7 @@ public data class AgentQuotas(
  * @property depth How many runs are above it.
  * @property endedAt When it ended.
  * @property failure Why it failed.
+ * @property forkedFrom The run whose first steps it began with.
  * @property id Its id.
  * @property idempotencyKey The same key is the same run.
  * @property inputHash SHA-256 over the RFC 8785 form of the input, in hex.
@@ -246,6 +251,7 @@ public data class AgentRun(
     val depth: Long? = null,
     @SerialName("ended_at") val endedAt: Instant? = null,
     val failure: AgentsFailure? = null,
+    @SerialName("forked_from") val forkedFrom: ForkedFrom? = null,
     val id: String,
     @SerialName("idempotency_key") val idempotencyKey: String? = null,
     @SerialName("input_hash") val inputHash: String,
@@ -3445,6 +3451,23 @@ public data class ExportedPrompt(
 )
 
 /**
+ * A run in a bundle.
+ *
+ * @property agent The description of the agent that began it; absent for runs of plans, and
+ *   when that version is gone.
+ * @property approvals What it asked people, and what they decided.
+ * @property details The run with its input, output and whole log.
+ * @property feedback What people said about it.
+ */
+@Serializable
+public data class ExportedRun(
+    val agent: AgentSpec? = null,
+    val approvals: List<ApprovalsApproval> = emptyList(),
+    val details: RunDetails,
+    val feedback: List<Feedback> = emptyList(),
+)
+
+/**
  * A brand file that could not be read.
  *
  * @property file Name inside the brand folder.
@@ -3455,6 +3478,95 @@ public data class FailedFile(
     val file: String,
     val reason: String,
 )
+
+/**
+ * What somebody said about a run.
+ *
+ * @property at When.
+ * @property by Who.
+ * @property category A word of the host's own, such as `tone`.
+ * @property correctedText How it should have been. Hidden without `read:pii`.
+ * @property id Its id.
+ * @property personId The person that the run is about.
+ * @property span The part of the text that is meant.
+ * @property target What it is about.
+ * @property text In their words. Hidden without `read:pii`.
+ * @property type How it judges.
+ * @property value The figure of thumbs and ratings.
+ */
+@Serializable
+public data class Feedback(
+    val at: Instant,
+    val by: String,
+    val category: String? = null,
+    @SerialName("corrected_text") val correctedText: String? = null,
+    val id: String,
+    @SerialName("person_id") val personId: String? = null,
+    val span: FeedbackSpan? = null,
+    val target: FeedbackTarget,
+    val text: String? = null,
+    val type: FeedbackKind,
+    val value: Double? = null,
+)
+
+/** How something is judged. */
+@Serializable
+public enum class FeedbackKind(public val word: String) {
+    /** Up or down: `value` is 1 or -1. */
+    @SerialName("thumbs") Thumbs("thumbs"),
+    /** Stars: `value` is 1 to 5. */
+    @SerialName("rating") Rating("rating"),
+    /** How it should have been: `corrected_text`. */
+    @SerialName("correction") Correction("correction"),
+    /** What one likes better, in `text`. */
+    @SerialName("preference") Preference("preference"),
+    /** Something is wrong: in `text` or `category`. */
+    @SerialName("report") Report("report"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * A part of a text, in characters.
+ *
+ * @property from The first character, from 0.
+ * @property to The one after its last.
+ */
+@Serializable
+public data class FeedbackSpan(
+    val from: Long,
+    val to: Long,
+)
+
+/** What feedback is about. */
+@Serializable
+@JsonClassDiscriminator("kind")
+public sealed interface FeedbackTarget
+
+/**
+ * A run.
+ *
+ * @property id The run.
+ */
+@Serializable
+@SerialName("run")
+public data class FeedbackTargetRun(
+    val id: String,
+) : FeedbackTarget
+
+/**
+ * One entry of its log.
+ *
+ * @property id The run.
+ * @property seq Number of the entry.
+ */
+@Serializable
+@SerialName("step")
+public data class FeedbackTargetStep(
+    val id: String,
+    val seq: Long,
+) : FeedbackTarget
 
 /**
  * What a word counts by the place it stands in. Each 0 to 10.
@@ -3567,6 +3679,57 @@ public data class FolderReport(
 @Serializable
 public data class Forgotten(
     val memories: List<String>,
+)
+
+/**
+ * What is to be otherwise in a fork.
+ *
+ * @property input The input of the intent, an object.
+ * @property model The model that answers from there on: `provider/model`.
+ * @property outputs Answers of tools, by the name of the call as the log has it:
+ *   `turn/1/0`.
+ * @property prompt The instructions of the agent, in place of its prompt.
+ * @property version Another version of the agent; the run then begins anew with the same
+ *   input.
+ */
+@Serializable
+public data class ForkChanges(
+    val input: Map<String, JsonElement>? = null,
+    val model: String? = null,
+    val outputs: Map<String, JsonElement> = emptyMap(),
+    val prompt: String? = null,
+    val version: String? = null,
+)
+
+/** What a forked run does with tools that change something. */
+@Serializable
+public enum class ForkEffects(public val word: String) {
+    /**
+     * They are not called: the answer is the one that the first run got for the same call, or
+     * `{"simulated": true}`.
+     */
+    @SerialName("simulate") Simulate("simulate"),
+    /** They are called. */
+    @SerialName("allow") Allow("allow"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
+ * Where a run was forked from.
+ *
+ * @property at How many entries of its log were looked at.
+ * @property effects What happens to tools that change something.
+ * @property model The model that answers from there on; absent: as in the first run.
+ * @property run The run.
+ */
+@Serializable
+public data class ForkedFrom(
+    val at: Long,
+    val effects: ForkEffects = ForkEffects.Simulate,
+    val model: String? = null,
+    val run: String,
 )
 
 /**
@@ -7769,6 +7932,24 @@ public data class Replacement(
 )
 
 /**
+ * A log told again.
+ *
+ * @property divergence Where it is not.
+ * @property isSame True when every entry and so every byte of the output is the same.
+ * @property output The output that it came to; null for a run that is not at its end.
+ * @property run The run.
+ * @property steps Entries that came out the same, from the first on.
+ */
+@Serializable
+public data class Replay(
+    val divergence: RunDivergence? = null,
+    @SerialName("is_same") val isSame: Boolean,
+    val output: JsonElement,
+    val run: String,
+    val steps: Long,
+)
+
+/**
  * What a replay did.
  *
  * @property done Events taken.
@@ -8002,6 +8183,19 @@ public data class RuleSource(
 )
 
 /**
+ * A run with everything that belongs to it.
+ *
+ * @property format Version of this shape: 1.
+ * @property runs The run that was asked for, then those below it; each names the one above
+ *   in `parent_run`.
+ */
+@Serializable
+public data class RunBundle(
+    val format: Long,
+    val runs: List<ExportedRun>,
+)
+
+/**
  * A run with what went in and came out.
  *
  * @property input Its input.
@@ -8020,6 +8214,76 @@ public data class RunDetails(
 )
 
 /**
+ * How two runs differ.
+ *
+ * @property a The first run.
+ * @property b The second run.
+ * @property firstDifference Where they part; absent for two that do the same.
+ * @property sameOutput True when both came to the same output.
+ * @property sameSteps Steps that are the same, from the first on.
+ */
+@Serializable
+public data class RunDiff(
+    val a: RunSide,
+    val b: RunSide,
+    @SerialName("first_difference") val firstDifference: RunDifference? = null,
+    @SerialName("same_output") val sameOutput: Boolean,
+    @SerialName("same_steps") val sameSteps: Long,
+)
+
+/**
+ * The first step at which two runs differ.
+ *
+ * @property a What the first run did there; null when it had ended before.
+ * @property b What the second one did.
+ * @property seq Number of the entry.
+ */
+@Serializable
+public data class RunDifference(
+    val a: JsonElement,
+    val b: JsonElement,
+    val seq: Long,
+)
+
+/**
+ * The first place where a log told again is another one.
+ *
+ * @property logged What the log says there; null after its end.
+ * @property seq Number of the entry.
+ * @property told What the program does there; null when it does nothing.
+ */
+@Serializable
+public data class RunDivergence(
+    val logged: JsonElement,
+    val seq: Long,
+    val told: JsonElement,
+)
+
+/**
+ * Why a run did what it did.
+ *
+ * @property approvals What it asked people, and what they decided.
+ * @property children The runs that it began.
+ * @property costMicros What its models cost, in micros by currency.
+ * @property feedback What people said about it.
+ * @property run The run as it stands.
+ * @property steps Its steps in order.
+ * @property summary One line for a reader.
+ * @property unpriced Calls of models whose price is not known.
+ */
+@Serializable
+public data class RunExplanation(
+    val approvals: List<ApprovalsApproval> = emptyList(),
+    val children: List<String> = emptyList(),
+    @SerialName("cost_micros") val costMicros: Map<String, Long>,
+    val feedback: List<Feedback> = emptyList(),
+    val run: AgentRun,
+    val steps: List<RunReason>,
+    val summary: String,
+    val unpriced: Long,
+)
+
+/**
  * A process's hold on a run. Each append checks the row it stands in, so a stale owner writes
  * nothing.
  *
@@ -8032,6 +8296,51 @@ public data class RunLease(
     val owner: String,
     val token: Long,
     val until: Instant,
+)
+
+/**
+ * One step of a run and its reasons.
+ *
+ * @property at When.
+ * @property because Why it could happen or had to: who asked, what was read before, which
+ *   policies, who decided.
+ * @property seq Number of the entry in the log.
+ * @property what What happened, in one sentence without personal data.
+ * @property words The words themselves: an answer, an input, an output. Cut after 400
+ *   characters; hidden without `read:pii`.
+ */
+@Serializable
+public data class RunReason(
+    val at: Instant,
+    val because: List<String> = emptyList(),
+    val seq: Long,
+    val what: String,
+    val words: String? = null,
+)
+
+/**
+ * One of two runs.
+ *
+ * @property agent Its agent.
+ * @property costMicros What its own calls of models cost, in micros by currency.
+ * @property run The run.
+ * @property score Mean of what people said, by type: thumbs from -1 to 1, ratings from 1 to
+ *   5.
+ * @property status Where it stands.
+ * @property unpriced Calls of models whose price is not known.
+ * @property used What it has used. A fork counts the steps that it took over.
+ * @property version The version of the agent.
+ */
+@Serializable
+public data class RunSide(
+    val agent: String,
+    @SerialName("cost_micros") val costMicros: Map<String, Long>,
+    val run: String,
+    val score: Map<String, Double>,
+    val status: RunStatus,
+    val unpriced: Long,
+    val used: Used,
+    val version: String? = null,
 )
 
 /**

@@ -87,11 +87,16 @@ import ai.neonhub.models.Exemplar
 import ai.neonhub.models.Explanation
 import ai.neonhub.models.ExportFormat
 import ai.neonhub.models.ExportReport
+import ai.neonhub.models.Feedback
+import ai.neonhub.models.FeedbackKind
+import ai.neonhub.models.FeedbackSpan
 import ai.neonhub.models.FieldBoosts
 import ai.neonhub.models.Filter
 import ai.neonhub.models.Flow
 import ai.neonhub.models.FolderReport
 import ai.neonhub.models.Forgotten
+import ai.neonhub.models.ForkChanges
+import ai.neonhub.models.ForkEffects
 import ai.neonhub.models.FoundPrompt
 import ai.neonhub.models.Frequency
 import ai.neonhub.models.Fusion
@@ -209,6 +214,7 @@ import ai.neonhub.models.ReceivedMessages
 import ai.neonhub.models.Recorded
 import ai.neonhub.models.Rendered
 import ai.neonhub.models.Repaired
+import ai.neonhub.models.Replay
 import ai.neonhub.models.Replayed
 import ai.neonhub.models.ReportPage
 import ai.neonhub.models.Resolved
@@ -216,7 +222,10 @@ import ai.neonhub.models.RootRotated
 import ai.neonhub.models.RotatedBackup
 import ai.neonhub.models.Routed
 import ai.neonhub.models.RowFaultPage
+import ai.neonhub.models.RunBundle
 import ai.neonhub.models.RunDetails
+import ai.neonhub.models.RunDiff
+import ai.neonhub.models.RunExplanation
 import ai.neonhub.models.RunStatus
 import ai.neonhub.models.Schedule
 import ai.neonhub.models.SchedulePage
@@ -4979,6 +4988,122 @@ public class RunsOperations internal constructor(private val core: Core) {
     }
 
     /**
+     * Compares two runs: the first step at which they part, what they cost, and what people said
+     * about them. What every run has for itself is left out: ids, instants, chance, tokens.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+     *
+     * @param a The first run.
+     * @param b The second run.
+     */
+    public suspend fun diff(
+        a: String,
+        b: String,
+    ): RunDiff = core.call("runs.diff", RunDiff.serializer()) {
+        give("a", a, String.serializer())
+        give("b", b, String.serializer())
+    }
+
+    /**
+     * Explains a run step by step: what it did and why, what the model had read before, which
+     * policies asked whom, what each answer cost. Made from the log alone; no model is asked.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `log_broken`.
+     *
+     * @param id The run.
+     */
+    public suspend fun explain(
+        id: String,
+    ): RunExplanation = core.call("runs.explain", RunExplanation.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Gives a run with all that belongs to it in one piece: its whole log, the description of its
+     * agent, the questions it asked, what people said about it, and the runs below it. For audits,
+     * support and archives outside of the store.
+     *
+     * Needs `read:audit`. Effect: read. Codes of its own: `too_many_runs`, `log_broken`.
+     *
+     * @param id The run.
+     */
+    public suspend fun export(
+        id: String,
+    ): RunBundle = core.call("runs.export", RunBundle.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Says what one thinks of a run, or of one step of it. What was said stays; several people may
+     * say something.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param category A word of the host's own, at most 100 characters.
+     * @param correctedText How the text should have been, at most 10 000 characters; needed for
+     *   a correction.
+     * @param id The run. Default: `""`.
+     * @param span The part of the text that is meant.
+     * @param step One entry of its log, by its number.
+     * @param text In one's own words, at most 10 000 characters.
+     * @param type How it is judged. Default: `thumbs`.
+     * @param value For thumbs 1 or -1, for a rating 1 to 5.
+     */
+    public suspend fun feedback(
+        category: String? = null,
+        correctedText: String? = null,
+        id: String? = null,
+        span: FeedbackSpan? = null,
+        step: Long? = null,
+        text: String? = null,
+        type: FeedbackKind? = null,
+        value: Double? = null,
+    ): Feedback = core.call("runs.feedback", Feedback.serializer()) {
+        offer("category", category, String.serializer())
+        offer("corrected_text", correctedText, String.serializer())
+        offer("id", id, String.serializer())
+        offer("span", span, FeedbackSpan.serializer())
+        offer("step", step, Long.serializer())
+        offer("text", text, String.serializer())
+        offer("type", type, FeedbackKind.serializer())
+        offer("value", value, Double.serializer())
+    }
+
+    /**
+     * Begins a run with the first steps of another one and goes on from there with what is changed;
+     * the first run stays as it is. Steps are taken over as far as they still fit: where a change
+     * lets the agent ask for something else, it goes on from there. Unless `effects` is `allow`,
+     * tools that change records or act on the world are not called: they answer what they answered
+     * in the first run, or `{"simulated": true}`. The new run names the first in `forked_from`.
+     * Compare the two with `runs.diff`.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`, `spec_changed`,
+     * `unknown_intent`, `idempotency_mismatch`, `no_place`.
+     *
+     * @param at So many entries of its log are looked at. Default: all but the end.
+     * @param changes What is to be otherwise.
+     * @param effects Whether tools that change something are called. Default: `simulate`.
+     * @param id The run. Default: `""`.
+     * @param key The same key is the same run of the agent, 1 to 255 bytes.
+     * @param mode Whether to wait until it ends or waits. Default: `sync`.
+     */
+    public suspend fun fork(
+        at: Long? = null,
+        changes: ForkChanges? = null,
+        effects: ForkEffects? = null,
+        id: String? = null,
+        key: String? = null,
+        mode: ExecuteMode? = null,
+    ): Executed = core.call("runs.fork", Executed.serializer()) {
+        offer("at", at, Long.serializer())
+        offer("changes", changes, ForkChanges.serializer())
+        offer("effects", effects, ForkEffects.serializer())
+        offer("id", id, String.serializer())
+        offer("key", key, String.serializer())
+        offer("mode", mode, ExecuteMode.serializer())
+    }
+
+    /**
      * Makes a case of a run that completed, as `evals.promote` does and with its rights, for
      * whoever reads runs: with the graders that fit the run.
      *
@@ -5000,6 +5125,45 @@ public class RunsOperations internal constructor(private val core: Core) {
         offer("names", names, ListSerializer(String.serializer()))
         offer("set", set, String.serializer())
         offer("tags", tags, ListSerializer(String.serializer()))
+    }
+
+    /**
+     * Tells the log of a run again without asking a model or calling a tool: the program takes
+     * every step anew, and what came from outside is taken from the log. The output is the same,
+     * byte by byte; where this build does something else, the answer says at which entry. For evals
+     * that ask models anew see `evals.run`.
+     *
+     * Needs `execute:agents`. Effect: read. Codes of its own: `spec_changed`, `log_broken`.
+     *
+     * @param id The run.
+     */
+    public suspend fun replay(
+        id: String,
+    ): Replay = core.call("runs.replay", Replay.serializer()) {
+        give("id", id, String.serializer())
+    }
+
+    /**
+     * Goes on with a run that waits, or whose process is gone, with the rights of the caller: also
+     * one that another process or another language began. With a payload it first answers what the
+     * run waits for, as `runs.signal` does. A run goes on with the version of the agent that began
+     * it; where that is gone, fork it with another version.
+     *
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`, `not_waiting`,
+     * `leased`, `fenced`, `spec_changed`, `no_place`.
+     *
+     * @param id The run. Default: `""`.
+     * @param mode Whether to wait until it ends or waits again. Default: `sync`.
+     * @param payload The answer to what it waits for, such as `{"approved": true}`.
+     */
+    public suspend fun resume(
+        id: String? = null,
+        mode: ExecuteMode? = null,
+        payload: JsonElement? = null,
+    ): Executed = core.call("runs.resume", Executed.serializer()) {
+        offer("id", id, String.serializer())
+        offer("mode", mode, ExecuteMode.serializer())
+        offer("payload", payload, JsonElement.serializer())
     }
 
     /**

@@ -1,0 +1,46 @@
+//! Runs looked at afterwards: gone on with, told again, forked, compared, explained, judged and taken along.
+
+mod compare;
+mod explain;
+mod export;
+mod feedback;
+mod fork;
+mod replay;
+mod resume;
+mod spent;
+
+#[cfg(test)]
+mod tests;
+
+use neonhub_core::HubBuilder;
+use neonhub_core::op::{Entry, entry};
+use neonhub_core::store::Kind;
+
+pub use compare::{DiffRuns, RunDiff, RunDifference, RunSide};
+pub use explain::{ExplainRun, RunExplanation, RunReason};
+pub use export::{ExportRun, ExportedRun, RunBundle};
+pub(crate) use feedback::of_run as feedback_of;
+pub use feedback::{Feedback, FeedbackId, FeedbackKind, FeedbackSpan, FeedbackTarget, JudgeRun};
+pub use fork::{ForkChanges, ForkRun};
+pub use replay::ReplayRun;
+pub use resume::ResumeRun;
+pub(crate) use spent::of as spent;
+
+/// Operations on runs of agents and plans.
+pub static CATALOGUE: &[Entry] = &[
+    entry::<ResumeRun>(),
+    entry::<ReplayRun>(),
+    entry::<ForkRun>(),
+    entry::<DiffRuns>(),
+    entry::<ExplainRun>(),
+    entry::<JudgeRun>(),
+    entry::<ExportRun>(),
+];
+
+/// What people said about runs.
+pub static KINDS: &[Kind] = &[Kind::of::<Feedback>()];
+
+/// Adds the operations to a hub.
+pub fn install(builder: HubBuilder) -> HubBuilder {
+    builder.operations(CATALOGUE).kinds(KINDS)
+}
