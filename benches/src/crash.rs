@@ -3,12 +3,14 @@
 //! A check never trusts a pause: the points follow from the seed, so that a failure can be run again.
 
 mod campaign;
+mod finisher;
 mod fleet;
 mod jobber;
 mod knowledge;
 mod librarian;
 mod options;
 mod postgres;
+mod runs;
 mod runtime;
 mod server;
 mod settled;
@@ -40,6 +42,7 @@ pub const GROUPS: &[(&str, u64, Check)] = &[
     ("runtime", 200, runtime::check),
     ("postgres", 200, postgres::check),
     ("fleet", 2, fleet::check),
+    ("runs", 10_000, runs::check),
 ];
 
 /// A child's part: the rest of its arguments.
@@ -51,4 +54,5 @@ pub const CHILDREN: &[(&str, Child)] = &[
     ("librarian", librarian::play),
     ("runtime-jobber", jobber::play),
     (WORKER, jobber::play_worker),
+    ("finisher", finisher::play),
 ];

@@ -13,7 +13,7 @@ const PROGRAM: &str = "neonhub-crash";
 pub(crate) fn main(options: &[String]) -> Result<()> {
     let Some((group, options)) = options.split_first().filter(|(group, _)| !group.starts_with('-')) else {
         return Err(Failure::new(
-            "say what to crash: `cargo xtask crash GROUP` (groups: store, knowledge, campaign, runtime, postgres, fleet)",
+            "say what to crash: `cargo xtask crash GROUP` (groups: store, knowledge, campaign, runtime, postgres, fleet, runs)",
         ));
     };
     let workspace = Workspace::load()?;

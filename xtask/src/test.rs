@@ -100,6 +100,7 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
             let kills = |count: u32| ["--kills".to_owned(), count.to_string()];
             steps.run("crash: knowledge", 60, || crash::run(workspace, "knowledge", &kills(20)))?;
             steps.run("crash: campaign", 300, || crash::run(workspace, "campaign", &[]))?;
+            steps.run("crash: runs", 60, || crash::run(workspace, "runs", &kills(500)))?;
             steps.run("crash: runtime", 300, || crash::run(workspace, "runtime", &kills(60)))?;
             steps.run("crash: postgres", 300, || crash::run(workspace, "postgres", &kills(30)))?;
             let jobs = ["--jobs".to_owned(), "2000".to_owned()];

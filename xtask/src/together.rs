@@ -1,5 +1,6 @@
-//! One store, several languages at the same time: a process of each writes people, and no write may be lost. Once with a
-//! file, once with a PostgreSQL server.
+//! One store, several languages. At the same time: a process of each writes people, and no write may be lost. One after
+//! the other: a run that Python begins asks a question, Node says yes, and Rust or Kotlin goes on with it. Once with a file,
+//! once with a PostgreSQL server.
 //!
 //! A side is a program `STORE PREFIX COUNT` that resolves `PREFIX-0@shared.example` to `PREFIX-(COUNT-1)@shared.example`
 //! and prints `done COUNT`. All bindings must have been built.
@@ -30,10 +31,48 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
         std::fs::remove_dir_all(&folder).doing(format!("empty {}", folder.display()))?;
     }
     std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
-    write_and_count(workspace, tools, folder.join("shared.neon").as_os_str(), None)?;
+    let file = folder.join("shared.neon");
+    write_and_count(workspace, tools, file.as_os_str(), None)?;
+    pass_runs_on(workspace, tools, file.as_os_str(), None)?;
     let server = Server::start(workspace)?;
     let store = format!("{}?schema=together&pool=3&folder={}", server.url(), folder.display());
-    write_and_count(workspace, tools, store.as_ref(), Some(KEY))
+    write_and_count(workspace, tools, store.as_ref(), Some(KEY))?;
+    pass_runs_on(workspace, tools, store.as_ref(), Some(KEY))
+}
+
+/// A run from language to language, twice.
+fn pass_runs_on(workspace: &Workspace, tools: &Tools, store: &OsStr, key: Option<&str>) -> Result<()> {
+    let shared = workspace.root.join("tests/shared");
+    let ask = |process: Process, words: &[&str]| {
+        let process = words.iter().fold(process, |process, word| process.arg(word));
+        match key {
+            Some(key) => process.env("NEONHUB_KEY", key),
+            None => process,
+        }
+        .read()
+    };
+    let python =
+        || Process::new(tools.python(), &workspace.root).arg(shared.join("python_run.py")).arg(store);
+    let finishers: [(&str, Process); 2] = [
+        (
+            "Rust",
+            Process::new(workspace.program("neonhub-crash"), &workspace.root).args(["--child", "finisher"]),
+        ),
+        ("Kotlin", Kotlin::prepare(workspace)?.java("ai.neonhub.FinishKt")?),
+    ];
+    for (language, finisher) in finishers {
+        let begun = ask(python(), &["begin", language])?;
+        let run =
+            begun.trim().strip_prefix("run ").ok_or_else(|| Failure::new(format!("no run: {begun}")))?;
+        let node = Process::new("node", &workspace.root).arg(shared.join("node_approve.mjs")).arg(store);
+        print!("{begun}{}", ask(node, &[run])?);
+        let finished = ask(finisher.arg(store), &[run])?;
+        print!("{finished}{}", ask(python(), &["look", language, run])?);
+        if !finished.contains(&format!("finished {run}: completed")) {
+            return Err(Failure::new(format!("{language} did not finish the run: {finished}")));
+        }
+    }
+    Ok(())
 }
 
 fn write_and_count(workspace: &Workspace, tools: &Tools, store: &OsStr, key: Option<&str>) -> Result<()> {

@@ -10,7 +10,7 @@ const JOBS: u64 = 20_000;
 /// Options of a crash check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How many children are killed.
+    /// How many children are killed; of the group `runs`, how many runs.
     pub kills: u64,
     /// Seed of the points at which they are killed.
     pub seed: u64,
