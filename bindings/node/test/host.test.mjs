@@ -152,6 +152,9 @@ test('a tool with JSON Schema', () =>
     assert.ok(error instanceof neonhub.InvalidInputError);
     assert.equal(error.faults[0].field, 'sku');
     assert.throws(() => hub.addTool(stock()), neonhub.AlreadyExistsError);
+    const misspelt = () => hub.addTool(stock({ name: 'shop.other', parameters: {} }));
+    assert.throws(misspelt, (e) => e instanceof neonhub.InvalidInputError && e.faults[0].field === 'parameters');
+    hub.addTool(Object.assign(new (class Shelf { doc = 'On the shelf.'; call = () => 1; rows = []; })(), { name: 'shop.shelf' }));
     hub.addTool(stock({ call: () => 'new' }), { replace: true });
     assert.equal((await use(hub, { sku: 'T-1' })).output, 'new');
     assert.deepEqual([hub.removeTool('shop.stock'), hub.removeTool('shop.stock')], [true, false]);

@@ -66,7 +66,15 @@ function jsonSchema(schema: unknown): unknown {
 
 /** The settings of a tool as the core reads them. */
 export function toolSettings<Args>(tool: Tool<Args>): string {
-  const { name, doc, version, kind, effect, needs, concurrency } = tool;
+  const { name, doc, version, kind, effect, needs, concurrency, input, output, timeout, resultCapBytes, call, ...more } =
+    tool;
+  // An instance of a class may hold what it likes; in a plain object it is a slip, and a schema would be lost by it.
+  const unknown = Object.getPrototypeOf(tool) === Object.prototype ? Object.keys(more) : [];
+  if (unknown.length > 0) {
+    const known = 'name, doc, input, output, version, kind, effect, needs, timeout, concurrency, resultCapBytes, call';
+    const faults = unknown.map((field) => ({ field, message: `a tool has no such field: expected one of ${known}` }));
+    throw new InvalidInputError(`unknown fields of a tool: ${unknown.join(', ')}`, { faults });
+  }
   const settings = {
     name,
     doc,
@@ -75,10 +83,10 @@ export function toolSettings<Args>(tool: Tool<Args>): string {
     effect,
     needs,
     concurrency,
-    input_schema: jsonSchema(tool.input),
-    output_schema: tool.output,
-    timeout_ms: tool.timeout,
-    result_cap_bytes: tool.resultCapBytes,
+    input_schema: jsonSchema(input),
+    output_schema: output,
+    timeout_ms: timeout,
+    result_cap_bytes: resultCapBytes,
   };
   return JSON.stringify(encode(settings, 0));
 }

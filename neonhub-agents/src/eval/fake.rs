@@ -114,12 +114,10 @@ impl<'s> Fakes<'s> {
                     }
                     (key, Value::String(text)) if BIRTHS.contains(&key) && !text.is_empty() => {
                         let day = self.draw("birth", text);
-                        Value::from(format!(
-                            "{}-{:02}-{:02}",
-                            1950 + day % 50,
-                            1 + day / 50 % 12,
-                            1 + day / 600 % 28
-                        ))
+                        let year = 1950 + day % 50;
+                        // Never the real one, not even by chance.
+                        let year = if text.contains(&year.to_string()) { year - 50 } else { year };
+                        Value::from(format!("{year}-{:02}-{:02}", 1 + day / 50 % 12, 1 + day / 600 % 28))
                     }
                     _ => self.value(value),
                 };
@@ -156,9 +154,12 @@ impl<'s> Fakes<'s> {
         names.replace_all(&text, fake).into_owned()
     }
 
+    /// A name that is not this one.
     fn name_of(&self, part: &str) -> &'static str {
-        let at = self.draw("name", &part.to_lowercase()) % FAKE_NAMES.len() as u64;
-        FAKE_NAMES.get(usize::try_from(at).unwrap_or(0)).copied().unwrap_or("Alva")
+        let others: Vec<&str> =
+            FAKE_NAMES.iter().copied().filter(|name| !name.eq_ignore_ascii_case(part)).collect();
+        let at = self.draw("name", &part.to_lowercase()) % others.len().max(1) as u64;
+        usize::try_from(at).ok().and_then(|at| others.get(at).copied()).unwrap_or("Alva")
     }
 
     fn draw(&self, label: &str, value: &str) -> u64 {
@@ -248,11 +249,20 @@ mod tests {
         let fakes = Fakes::new(&cx, &["O'Neil".to_owned()], None, &[&real]).unwrap();
         let fake = fakes.value(&real);
         let shown = fake.to_string();
-        for gone in
-            ["Zelda", "ZELDA", "Neil", "oneil", "901820", "3704", "4111", "01kaf3w", "Lindenallee", "1961"]
-        {
+        for gone in [
+            "Zelda",
+            "ZELDA",
+            "Neil",
+            "oneil",
+            "30 901820",
+            "3704 0044",
+            "4111 1111",
+            "01kaf3w",
+            "Lindenallee",
+        ] {
             assert!(!shown.contains(gone), "{gone} in {shown}");
         }
+        assert!(!fake["birthday"].as_str().unwrap().contains("1961"), "{shown}");
         assert_eq!(fake["by"].as_object().unwrap().values().next(), Some(&json!(30)));
         // The same value is the same fake, also when it is written otherwise, and in another case.
         let mail = pii::detect(fake["text"].as_str().unwrap(), None);
@@ -266,6 +276,18 @@ mod tests {
         assert_eq!(Fakes::new(&cx, &["O'Neil".to_owned()], None, &[&real]).unwrap().value(&real), fake);
         let other = Fakes::new(&cx, &[], None, &[]).unwrap().text("zelda.oneil@mail.test");
         assert_eq!(other, *mails.first().unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_name_and_no_year_of_birth_stays_by_chance() {
+        let cx = scope().await;
+        let fakes = Fakes::new(&cx, &[], None, &[]).unwrap();
+        for day in 0..2_000 {
+            let real = format!("{}-{:02}-{:02}", 1950 + day % 50, 1 + day / 50 % 12, 1 + day / 600);
+            let fake = fakes.value(&json!({ "birthday": real }));
+            assert_ne!(fake["birthday"].as_str().unwrap().get(..4), real.get(..4));
+        }
+        assert!(FAKE_NAMES.iter().all(|name| fakes.name_of(name) != *name));
     }
 
     #[tokio::test]

@@ -32,6 +32,14 @@ impl Agent {
         }
     }
 
+    /// The version to use when none is named: the one in use, else the only one there is.
+    pub(super) fn obvious(&self) -> Option<&AgentSpec> {
+        self.current().or(match self.versions.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        })
+    }
+
     pub(super) fn at(&self, version: &str) -> Option<&AgentSpec> {
         self.versions.iter().find(|spec| spec.version == version)
     }

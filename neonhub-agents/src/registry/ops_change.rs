@@ -66,7 +66,7 @@ impl Operation for PutAgent {
 pub struct ActivateAgent {
     /// Its name.
     pub name: String,
-    /// The version: a draft, one that was used before, or the built-in one.
+    /// The version: a draft, one that was used before, or the built-in one. Default: the one in use, or the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -88,11 +88,13 @@ impl Operation for ActivateAgent {
         let before = on.current().cloned();
         let chosen = match &self.version {
             Some(version) => on.at(version).cloned(),
-            None => before.clone(),
+            None => on.obvious().cloned(),
         };
         let mut spec = chosen.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, Self::NAME, "the agent has no such version: name one it has")
+            let known: Vec<&str> = agent.versions.iter().map(|spec| spec.version.as_str()).collect();
+            Error::new(ErrorKind::NotFound, Self::NAME, "expected `version` to be one that the agent has")
                 .with_context("agent", &self.name)
+                .with_context("versions", known.join(", "))
         })?;
         let mut faults = Faults::new();
         check::shape(&spec, &mut faults);

@@ -19,8 +19,6 @@ use crate::registry::PREPARE;
 /// Longest words of a step, in characters.
 // Our choice: a paragraph; the log has the rest.
 const WORDS: usize = 400;
-/// Most runs below, and most questions.
-const MOST: usize = 200;
 
 /// One step of a run and its reasons.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,8 +91,8 @@ impl Operation for ExplainRun {
         let log = load_log(cx, &self.id).await?;
         let approvals = approvals(cx, &self.id).await?;
         let (cost_micros, unpriced) = spent::of(cx, &self.id).await?;
-        let below = Query::index("parent").prefix(Key::text(&self.id)).limit(MOST);
-        let children = cx.query::<AgentRun>(&below).await?.into_iter().map(|row| row.body.id).collect();
+        let below = super::all::<AgentRun>(cx, Query::index("parent").prefix(Key::text(&self.id))).await?;
+        let children = below.into_iter().map(|run| run.id).collect();
         let feedback = feedback::of_run(cx, &self.id).await?;
         let mut teller =
             Teller { run: &run, approvals: &approvals, read: BTreeSet::new(), asked: BTreeMap::new() };
@@ -126,9 +124,16 @@ impl Operation for ExplainRun {
 
 /// What a run asked people.
 pub(super) async fn approvals(cx: &Scope, run: &str) -> Result<Vec<Approval>> {
-    let of_run =
-        ListApprovals { run: Some(run.to_owned()), limit: Some(MOST as u32), ..ListApprovals::default() };
-    Ok(of_run.run(cx).await?.items)
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = ListApprovals { run: Some(run.to_owned()), cursor, limit: Some(500), state: None };
+        let page = page.run(cx).await?;
+        found.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// Takes out of questions what may speak of people.

@@ -14,8 +14,6 @@ id_type!(FeedbackId, "fbk", "What somebody said about a run or a text.");
 /// Longest text, in characters.
 // Our choice: what a form takes.
 const MAX_TEXT: usize = 10_000;
-/// Most feedback of one run that is looked at.
-const MOST: usize = 500;
 
 /// How something is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -284,6 +282,5 @@ pub(super) fn hide(said: &mut Feedback) {
 
 /// What was said about a run and its steps, oldest first.
 pub(crate) async fn of_run(cx: &Scope, run: &str) -> Result<Vec<Feedback>> {
-    let query = Query::index("target").prefix(Key::text(run)).limit(MOST);
-    Ok(cx.query::<Feedback>(&query).await?.into_iter().map(|row| row.body).collect())
+    super::all(cx, Query::index("target").prefix(Key::text(run))).await
 }

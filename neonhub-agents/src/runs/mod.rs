@@ -12,9 +12,9 @@ mod spent;
 #[cfg(test)]
 mod tests;
 
-use neonhub_core::HubBuilder;
 use neonhub_core::op::{Entry, entry};
-use neonhub_core::store::Kind;
+use neonhub_core::store::{Kind, Query, Record};
+use neonhub_core::{HubBuilder, Result, Scope};
 
 pub use compare::{DiffRuns, RunDiff, RunDifference, RunSide};
 pub use explain::{ExplainRun, RunExplanation, RunReason};
@@ -43,4 +43,18 @@ pub static KINDS: &[Kind] = &[Kind::of::<Feedback>()];
 /// Adds the operations to a hub.
 pub fn install(builder: HubBuilder) -> HubBuilder {
     builder.operations(CATALOGUE).kinds(KINDS)
+}
+
+/// Everything that a query finds, however much that is.
+async fn all<R: Record>(cx: &Scope, query: Query) -> Result<Vec<R>> {
+    let query = query.limit(500);
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = cx.page::<R>(query.clone(), cursor.as_deref()).await?;
+        found.extend(page.items.into_iter().map(|row| row.body));
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(found);
+        }
+    }
 }

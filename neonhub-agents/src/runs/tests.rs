@@ -125,6 +125,35 @@ async fn tools_of_a_fork_are_called_only_when_it_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_call_that_a_fork_holds_back_answers_what_it_did_in_the_first_run() {
+    let (cx, done) = made().await;
+    let answer = async |run: String| {
+        let log = cx.call(GetRun { id: run, with_log: true }).await.unwrap().log;
+        log.iter().find(|l| l.kind == "tool_done" && l.data["call"] == "turn/1/0").unwrap().data["output"]
+            .clone()
+    };
+    cx.hub().add_model(Arc::new(Scripted::new().reply(make("Tea")).reply("Tea, again.")));
+    let other = ForkRun { at: Some(3), ..fork(&done.run, ForkChanges::default()) };
+    let other = cx.call(other).await.unwrap();
+    assert_eq!(other.output, json!({ "text": "Tea, again." }), "{other:?}");
+    assert_eq!(answer(other.run).await, answer(done.run).await);
+    assert_eq!(brands(&cx).await, 1);
+}
+
+#[tokio::test]
+async fn a_fork_waits_for_no_answer_to_the_question_of_another_run() {
+    let cx = scope().await;
+    activate(&cx, modelled()).await;
+    policy(&cx, json!({ "do": "require_approval", "quorum": 1 })).await;
+    cx.hub().add_model(Arc::new(Scripted::new().reply(make("Tea")).reply("As if it were there.")));
+    let waits = cx.call(ask("clerk.work", json!({ "ask": "make Tea" }))).await.unwrap();
+    assert_eq!(waits.status, RunStatus::Waiting);
+    let other = cx.call(fork(&waits.run, ForkChanges::default())).await.unwrap();
+    assert_eq!(other.output, json!({ "text": "As if it were there." }), "{other:?}");
+    assert_eq!(brands(&cx).await, 0);
+}
+
+#[tokio::test]
 async fn a_fork_is_refused_with_the_cure() {
     let (cx, done) = made().await;
     let refused = async |fork: ForkRun| cx.call(fork).await.unwrap_err();
@@ -243,4 +272,17 @@ async fn what_people_say_of_a_run_is_checked_kept_and_counted() {
     assert_eq!((metric.feedback_up, metric.feedback_down), (2, 1));
     let diff = cx.call(DiffRuns { a: done.run.clone(), b: done.run }).await.unwrap();
     assert_eq!((diff.a.score["thumbs"], diff.b.score["rating"]), (0.0, 5.0));
+}
+
+#[tokio::test]
+async fn remarks_beyond_one_page_count_too() {
+    let (cx, done) = made().await;
+    let up = || cx.call(JudgeRun { id: done.run.clone(), value: Some(1.0), ..JudgeRun::default() });
+    for said in futures_util::future::join_all((0..501).map(|_| up())).await {
+        said.unwrap();
+    }
+    let told = cx.call(ExplainRun { id: done.run.clone() }).await.unwrap();
+    assert_eq!(told.feedback.len(), 501);
+    let metrics = cx.call(AgentMetrics { agent: "clerk".into(), ..AgentMetrics::default() }).await.unwrap();
+    assert_eq!(metrics[0].feedback_up, 501);
 }

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::answer::{Delta, Origin, StopKind, ToolCall, Usage};
 use super::caps::{ModelCaps, TokenCount};
@@ -34,9 +37,33 @@ pub enum Reply {
     Break(Vec<String>, Error),
     /// Another reply after this time of the tokio clock.
     After(Duration, Box<Reply>),
+    /// Another reply, held back until the semaphore has a permit for it, which it uses up, or is closed. So a test says
+    /// what happens while a model is being asked, however fast the machine is.
+    Held(Arc<Semaphore>, Box<Reply>),
 }
 
 impl Reply {
+    /// What it waits for, and what it is then.
+    pub(crate) fn parted(self) -> (BoxFuture<'static, ()>, Self) {
+        match self {
+            Reply::After(time, inner) => {
+                let (rest, reply) = inner.parted();
+                (tokio::time::sleep(time).then(|()| rest).boxed(), reply)
+            }
+            Reply::Held(permits, inner) => {
+                let (rest, reply) = inner.parted();
+                let wait = async move {
+                    if let Ok(permit) = permits.acquire().await {
+                        permit.forget();
+                    }
+                    rest.await;
+                };
+                (wait.boxed(), reply)
+            }
+            reply => (std::future::ready(()).boxed(), reply),
+        }
+    }
+
     /// A value as JSON text.
     #[must_use]
     pub fn json(value: &Value) -> Self {
@@ -263,18 +290,10 @@ impl Llm for Scripted {
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
         request.check()?;
         let input = self.count(&request)?.tokens;
-        let mut reply = self.take(&request)?;
-        let mut pause = Duration::ZERO;
-        while let Reply::After(wait, inner) = reply {
-            pause += wait;
-            reply = *inner;
-        }
+        let (wait, reply) = self.take(&request)?.parted();
         let items = items(reply, input, request.model.as_deref())?;
-        if pause.is_zero() {
-            return Ok(Box::pin(stream::iter(items)));
-        }
-        let sleep = stream::once(tokio::time::sleep(pause)).filter_map(|()| async { None });
-        Ok(Box::pin(sleep.chain(stream::iter(items))))
+        let wait = stream::once(wait).filter_map(|()| async { None });
+        Ok(Box::pin(wait.chain(stream::iter(items))))
     }
 }
 
@@ -301,7 +320,7 @@ fn items(reply: Reply, input: u64, model: Option<&str>) -> Result<Vec<Result<Del
         Reply::Refuse(why) => stop = StopKind::Refused { why },
         Reply::Fail(error) => return Err(error),
         Reply::Break(chunks, error) => (texts, broken) = (chunks, Some(error)),
-        Reply::After(_, inner) => return items(*inner, input, model),
+        Reply::After(_, inner) | Reply::Held(_, inner) => return items(*inner, input, model),
     }
     let output = texts.iter().map(|t| TokenCount::of_text(t)).sum();
     out.extend(texts.into_iter().map(|t| Ok(Delta::text(t))));
@@ -398,5 +417,20 @@ mod tests {
         let before = tokio::time::Instant::now();
         assert_eq!(model.complete(LlmRequest::new().user("x")).await.unwrap().text, "late");
         assert_eq!(before.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_held_until_the_test_lets_it_go() {
+        let permits = Arc::new(Semaphore::new(0));
+        let held = || Reply::Held(Arc::clone(&permits), Box::new("well".into()));
+        let model = Scripted::new().reply(held()).reply(held());
+        let ask = || model.complete(LlmRequest::new().user("x"));
+        let mut both = Box::pin(futures_util::future::join(ask(), ask()));
+        assert!(futures_util::poll!(&mut both).is_pending());
+        permits.add_permits(1);
+        assert!(futures_util::poll!(&mut both).is_pending(), "one permit is for one reply");
+        permits.close();
+        let (one, two) = both.await;
+        assert_eq!((one.unwrap().text, two.unwrap().text), ("well".to_owned(), "well".to_owned()));
     }
 }

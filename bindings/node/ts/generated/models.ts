@@ -9907,7 +9907,10 @@ export type WorkspaceStatus =
 export interface AgentsActivateInput {
   /** Its name. */
   name: string;
-  /** The version: a draft, one that was used before, or the built-in one. */
+  /**
+   * The version: a draft, one that was used before, or the built-in one. Default: the one in use, or
+   * the only one.
+   */
   version?: string | null | undefined;
 }
 

@@ -1,9 +1,10 @@
 use neonhub_core::llm::table::{ModelRow, OverrideModel};
-use neonhub_core::llm::{Reply, Scripted};
+use neonhub_core::llm::{Llm, Reply, Scripted};
 use neonhub_core::op::CallOptions;
 use neonhub_core::resilience::{Counted, LimitProfile, Rate};
 use neonhub_core::run::{GetRun, ListRuns, RunStatus};
 use neonhub_core::{Currency, Money};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::registry::ExecuteMode;
@@ -214,21 +215,36 @@ async fn the_nodes_of_a_plan_live_from_one_budget() {
     let price = OverrideModel { provider: "scripted".into(), model: "scripted-1".into(), row: Some(row) };
     cx.call(price).await.unwrap();
     let cents = |minor| Money::new(minor, Currency::parse("c", "USD").unwrap()).unwrap();
-    // A call may take 100 000 tokens, ten cents; each answer comes late, so that both are under way at once.
+    // A call may take 100 000 tokens, ten cents; no answer comes before both calls were let through or refused.
     for (budget, ends) in [(15, 1), (20, 2), (9, 0)] {
+        let answers = Arc::new(Semaphore::new(0));
         let answer = || {
             let text = Reply::json(&json!({ "name": "n", "length": 1 }));
-            Reply::After(std::time::Duration::from_millis(30), Box::new(text))
+            Reply::Held(Arc::clone(&answers), Box::new(text))
         };
-        cx.hub().add_model(Arc::new(Scripted::new().reply(answer()).reply(answer()).lenient()));
+        let model = Arc::new(Scripted::new().reply(answer()).reply(answer()).lenient());
+        cx.hub().add_model(Arc::clone(&model) as Arc<dyn Llm>);
         let skip = |id: &str| PlanNode { failure: NodeFailure::Skip, ..node(id, &[]) };
         let plan = AgentPlan { budget: Some(cents(budget)), ..plan(vec![skip("a"), skip("b")]) };
-        let view = cx.call(RunPlan { plan, ..RunPlan::default() }).await.unwrap();
+        let before = failed_runs(&cx).await;
+        let let_go = async {
+            while model.requests().len() + failed_runs(&cx).await - before < 2 {
+                tokio::task::yield_now().await;
+            }
+            answers.add_permits(2);
+        };
+        let (view, ()) = tokio::join!(cx.call(RunPlan { plan, ..RunPlan::default() }), let_go);
+        let view = view.unwrap();
         let done = view.nodes.iter().filter(|n| n.state == NodeState::Done).count();
         assert_eq!(done, ends, "{budget}: {view:?}");
         let codes = view.nodes.iter().filter_map(|n| n.failure.as_ref()).map(|f| f.code.as_str());
         assert!(codes.clone().count() == 2 - ends && codes.clone().all(|c| c == "budget_spent"), "{view:?}");
     }
+}
+
+/// How many runs of the plans' agent have failed.
+async fn failed_runs(cx: &Scope) -> usize {
+    runs_of(cx, "ann").await.iter().filter(|run| run.status == RunStatus::Failed).count()
 }
 
 #[tokio::test]

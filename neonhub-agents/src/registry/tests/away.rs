@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use neonhub_core::bus::Event;
 use neonhub_core::llm::{Reply, Scripted, ToolCall};
 use neonhub_core::resilience::BreakerState;
@@ -10,6 +12,7 @@ use neonhub_core::run::{EffectClass, GetRun, ListRuns, RunStatus};
 use neonhub_core::store::{MemoryStore, Query, SharedStore};
 use neonhub_core::tool::{FnTool, ToolInfo};
 use neonhub_core::{Error, ErrorKind, Retry};
+use tokio::sync::Semaphore;
 
 use super::*;
 
@@ -180,14 +183,16 @@ async fn who_finds_no_room_is_told_the_setting_and_leaves_no_run() {
     let hub = builder(&clock()).service(Arc::new(room)).build().await.unwrap();
     let cx = hub.workspace("default").await.unwrap();
     activate(&cx, modelled()).await;
-    model(&cx, (0..3).map(|_| Reply::After(Duration::from_millis(40), Box::new("late".into()))).collect());
-    let all = join_all((0..5).map(|_| cx.call(work()))).await;
-    let refused: Vec<_> = all.iter().filter_map(|done| done.as_ref().err()).collect();
-    assert_eq!(refused.len(), 2);
-    for error in refused {
+    let answers = Arc::new(Semaphore::new(0));
+    model(&cx, (0..3).map(|_| Reply::Held(Arc::clone(&answers), Box::new("late".into()))).collect());
+    let mut all: FuturesUnordered<_> = (0..5).map(|_| cx.call(work())).collect();
+    for _ in 0..2 {
+        let error = all.next().await.unwrap().unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "no_place"));
         assert!(error.message().contains("`at_once`") && error.is_retryable(), "{error}");
     }
+    answers.add_permits(3);
+    while all.next().await.is_some() {}
     let runs = cx.call(ListRuns { agent: Some("clerk".into()), ..ListRuns::default() }).await.unwrap().items;
     assert!(runs.len() == 3 && runs.iter().all(|run| run.status == RunStatus::Completed), "{runs:?}");
     assert!(!line_of(&cx, "clerk").await.is_unavailable);

@@ -129,6 +129,18 @@ async fn versions_take_each_others_place_and_never_change() {
 }
 
 #[tokio::test]
+async fn the_only_version_of_an_agent_needs_no_name() {
+    let cx = scope().await;
+    cx.call(PutAgent { spec: modelled() }).await.unwrap();
+    let activate = || cx.call(ActivateAgent { name: "clerk".into(), version: None });
+    assert_eq!(activate().await.unwrap().version, "1.0.0");
+    cx.call(DisableAgent { name: "clerk".into(), version: Some("1.0.0".into()) }).await.unwrap();
+    cx.call(PutAgent { spec: AgentSpec { version: "1.1.0".into(), ..modelled() } }).await.unwrap();
+    let error = activate().await.unwrap_err();
+    assert_eq!(error.context().find(|(name, _)| *name == "versions").unwrap().1, "1.0.0, 1.1.0");
+}
+
+#[tokio::test]
 async fn a_workspace_overrides_a_built_in_agent_and_takes_it_back() {
     let cx = scope().await;
     let mut own = cx.call(GetAgent { name: "support".into(), version: None }).await.unwrap();

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::Hub;
@@ -76,22 +79,27 @@ async fn all_models_of_a_provider_share_its_places_until_their_answers_have_ende
 #[tokio::test]
 async fn the_third_of_one_place_and_one_chair_is_refused_and_told_the_setting() {
     let mock = ProviderMock::start().await.unwrap();
-    (0..2).for_each(|_| mock.reply(slow(50)));
+    let answers = Arc::new(Semaphore::new(0));
+    (0..2).for_each(|_| mock.reply(Reply::Held(Arc::clone(&answers), Box::new("slow".into()))));
     let router = Router::from_configs(vec![near(&mock, &json!({ "concurrency": 1, "queue": 1 }))]).unwrap();
     let cx = scope().await;
     let template = OfflineTask::Template(OfflineTemplate::new("made offline", json!({})));
     // Over the default route: an offline answer would hide that too much is asked at once.
     let route = || LlmRequest { offline: Some(template.clone()), ..LlmRequest::new().user("hi") };
-    let all = join_all((0..5).map(|_| router.complete(&cx, route()))).await;
-    let refused: Vec<_> = all.iter().filter_map(|done| done.as_ref().err()).collect();
-    assert_eq!((mock.seen().len(), refused.len()), (2, 3));
-    for error in refused {
+    let mut all: FuturesUnordered<_> = (0..5).map(|_| router.complete(&cx, route())).collect();
+    for _ in 0..3 {
+        let error = all.next().await.unwrap().unwrap_err();
         assert_eq!(
             (error.kind(), error.code(), error.is_retryable()),
             (ErrorKind::Unavailable, NO_PLACE, true)
         );
         assert!(error.message().contains("`queue`") && error.message().contains("`concurrency`"), "{error}");
     }
+    answers.add_permits(2);
+    while let Some(done) = all.next().await {
+        assert_eq!(done.unwrap().0.text, "slow");
+    }
+    assert_eq!(mock.seen().len(), 2);
     // Nothing of it counts as a failure of the provider.
     assert!(!cx.breaker_at("model:near/m").await.unwrap().refuses(cx.now()));
 }

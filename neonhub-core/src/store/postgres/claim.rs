@@ -3,7 +3,6 @@
 use deadpool_postgres::{Object, Pool};
 
 use super::committer::place;
-use super::error::failed;
 use super::fate::{Settled, settle};
 use super::read;
 use super::session::take;
@@ -60,10 +59,5 @@ async fn lock(
     queries: &[Query],
     make: Claim<'_>,
 ) -> Result<Batch> {
-    client.batch_execute("BEGIN").await.map_err(|e| failed(OPERATION, &e))?;
-    let mut rows = Vec::new();
-    for query in queries {
-        rows.extend(read::unlocked(client, kind, workspace, query).await?);
-    }
-    make(rows)
+    make(read::unlocked(client, kind, workspace, queries).await?)
 }

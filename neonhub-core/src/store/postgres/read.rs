@@ -3,11 +3,12 @@
 use std::ops::Bound;
 
 use deadpool_postgres::{Object, Pool};
+use futures_util::FutureExt as _;
 use tokio_postgres::types::ToSql;
 
 use super::error::failed;
 use super::escape::{body_out, escape, unescape};
-use super::session::{prepare, reading, take};
+use super::session::{pipeline, prepare, reading, take};
 use crate::store::refs::Ask;
 use crate::store::{Damage, FeedEntry, Key, Kind, Order, Query, Row, compact, cursor_expired};
 use crate::tenancy::WorkspaceId;
@@ -193,17 +194,36 @@ pub(super) async fn query(
     found.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
 }
 
-/// The rows of a query that no other transaction holds, held by this one from now on.
+/// Begins a transaction and takes the rows of these queries that no other holds, which this one holds from then on: one
+/// exchange, however many queries there are.
 pub(super) async fn unlocked(
     client: &Object,
     kind: Kind,
     workspace: &WorkspaceId,
-    query: &Query,
+    queries: &[Query],
 ) -> Result<Vec<Row>> {
-    let (text, keys, id) = ordered(kind, query, " FOR UPDATE SKIP LOCKED")?;
+    const OPERATION: &str = "store.claim";
     let ws = workspace.as_str();
-    let found = fenced(client, ws, &text, &params(&ws, &keys, &id), "store.query").await?;
-    found.iter().map(|r| Ok(row(kind.indexes.len(), r)?.0)).collect()
+    let name: [&(dyn ToSql + Sync); 1] = [&ws];
+    let fence = prepare(client, FENCE, OPERATION).await?;
+    let mut asked = Vec::with_capacity(queries.len());
+    for query in queries {
+        let (text, keys, id) = ordered(kind, query, " FOR UPDATE SKIP LOCKED")?;
+        asked.push((prepare(client, &text, OPERATION).await?, keys, id));
+    }
+    let params: Vec<_> = asked.iter().map(|(_, keys, id)| params(&ws, keys, id)).collect();
+    let begin = async { client.batch_execute("BEGIN").await.map(|()| Vec::new()) };
+    let mut requests = vec![begin.boxed(), client.query(&fence, &name).boxed()];
+    requests.extend(asked.iter().zip(&params).map(|((text, ..), params)| client.query(text, params).boxed()));
+    let mut rows = Vec::new();
+    for (n, answer) in pipeline(requests).await.into_iter().enumerate() {
+        let found = answer.map_err(|e| failed(OPERATION, &e))?;
+        // The first two only begin.
+        for found in found.iter().filter(|_| n > 1) {
+            rows.push(row(kind.indexes.len(), found)?.0);
+        }
+    }
+    Ok(rows)
 }
 
 /// The rows that refer to some of the records of a question, held by this transaction from now on; waits for those that

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::{Reaction, Speech};
 use crate::{Clock as _, SystemClock};
 
@@ -45,7 +47,7 @@ pub enum WireFault {
 impl WireFault {
     pub(super) fn befall(&self, mut reaction: Reaction, speech: Speech) -> Reaction {
         match self {
-            WireFault::SlowFirstByte(wait) => reaction.delay = *wait,
+            WireFault::SlowFirstByte(wait) => reaction.wait = tokio::time::sleep(*wait).boxed().shared(),
             WireFault::CutAt(at) => reaction.cut_at = Some(*at),
             WireFault::ErrorAfter(events) => {
                 reaction.pieces.truncate(*events);

@@ -1,5 +1,6 @@
 //! Neutral replies in the four formats, streamed or whole.
 
+use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
 use super::fault::WireFault;
@@ -26,12 +27,7 @@ impl Speech {
     /// A neutral reply in this format.
     pub(crate) fn answer(self, reply: Reply, request: &Value, fault: Option<&WireFault>) -> Reaction {
         let model = request.get("model").and_then(Value::as_str).unwrap_or_default();
-        let mut delay = std::time::Duration::ZERO;
-        let mut reply = reply;
-        while let Reply::After(wait, inner) = reply {
-            delay += wait;
-            reply = *inner;
-        }
+        let (wait, reply) = reply.parted();
         let mut said = Said {
             input: TokenCount::of_text(&request.to_string()),
             model: model.to_owned(),
@@ -43,7 +39,7 @@ impl Speech {
             Reply::Chunks(texts) => said.texts = texts,
             Reply::Tools(calls) => said.calls = calls,
             Reply::Refuse(why) => said.refusal = Some(why),
-            Reply::Fail(_) | Reply::Break(..) | Reply::After(..) => {
+            Reply::Fail(_) | Reply::Break(..) | Reply::After(..) | Reply::Held(..) => {
                 return Reaction::text(599, "text/plain", "put a fault on the answer instead");
             }
         }
@@ -68,7 +64,7 @@ impl Speech {
         };
         let kind = ("content-type".to_owned(), kind.to_owned());
         let headers = std::iter::once(kind).chain(self.request_id()).collect();
-        Reaction { status: 200, headers, pieces, delay, cut_at: None }
+        Reaction { status: 200, headers, pieces, wait: wait.shared(), cut_at: None }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, ready};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,15 +23,21 @@ pub(crate) struct Reaction {
     pub headers: Vec<(String, String)>,
     /// The body in the pieces that go out one by one.
     pub pieces: Vec<Vec<u8>>,
-    /// Before the first byte.
-    pub delay: Duration,
+    /// What the first byte waits for.
+    pub wait: Shared<BoxFuture<'static, ()>>,
     /// Close the connection after this many bytes of the body.
     pub cut_at: Option<usize>,
 }
 
 impl Default for Reaction {
     fn default() -> Self {
-        Reaction { status: 599, headers: Vec::new(), pieces: Vec::new(), delay: Duration::ZERO, cut_at: None }
+        Reaction {
+            status: 599,
+            headers: Vec::new(),
+            pieces: Vec::new(),
+            wait: ready(()).boxed().shared(),
+            cut_at: None,
+        }
     }
 }
 
@@ -166,7 +173,7 @@ async fn chunked(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
 
 /// Sends the answer; false when the connection was cut.
 async fn answer(stream: &mut BufReader<TcpStream>, reaction: &Reaction) -> io::Result<bool> {
-    tokio::time::sleep(reaction.delay).await;
+    reaction.wait.clone().await;
     let mut head = format!("HTTP/1.1 {} mock\r\ntransfer-encoding: chunked\r\n", reaction.status);
     for (name, value) in &reaction.headers {
         head.push_str(&format!("{name}: {value}\r\n"));

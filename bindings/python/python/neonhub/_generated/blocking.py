@@ -339,6 +339,7 @@ class AgentsOperations:
         Args:
             name: Its name.
             version: The version: a draft, one that was used before, or the built-in one.
+              Default: the one in use, or the only one.
 
         Needs `manage:policies`. Effect: idempotent. Codes of its own: `unknown_agent`.
         """

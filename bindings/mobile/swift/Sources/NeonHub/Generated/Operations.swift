@@ -15,6 +15,7 @@ public struct AgentsOperations: Sendable {
     /// - Parameters:
     ///   - name: Its name.
     ///   - version: The version: a draft, one that was used before, or the built-in one.
+    ///     Default: the one in use, or the only one.
     public func activate(
         name: String,
         version: String? = nil

@@ -321,6 +321,7 @@ public class AgentsOperations internal constructor(private val core: Core) {
      *
      * @param name Its name.
      * @param version The version: a draft, one that was used before, or the built-in one.
+     *   Default: the one in use, or the only one.
      */
     public suspend fun activate(
         name: String,
