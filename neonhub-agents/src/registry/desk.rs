@@ -1,6 +1,6 @@
 //! What a run of an agent works with.
 
-use neonhub_core::llm::{OfflinePlan, Taint, ToolSpec};
+use neonhub_core::llm::{OfflinePlan, OfflineTemplate, Taint, ToolSpec};
 use neonhub_core::run::EffectClass;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +24,11 @@ pub(super) struct Desk {
     pub(super) tools: Vec<DeskTool>,
     /// The schema of the output; none: words.
     pub(super) wanted: Option<Value>,
+    /// What the offline model does in the place of a real one.
     pub(super) offline: Option<OfflinePlan>,
+    /// What it says, where it has no plan and words are wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) template: Option<OfflineTemplate>,
     pub(super) route: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) temperature: Option<f64>,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use neonhub_core::llm::{OfflineTask, OfflineTemplate};
 use neonhub_core::op::Operation as _;
 use neonhub_core::prompt::{Assigned, FoundPrompt, GetPrompt, Prompt, PromptConfig, PromptValue};
 use neonhub_core::{Error, ErrorKind, Faults, Result, Scope};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::address::Addressed;
 use super::model::AgentSpec;
@@ -40,6 +42,8 @@ pub(super) struct Told {
     pub(super) mark: Option<PromptMark>,
     /// How the prompt of the registry wants the model to be asked.
     pub(super) config: PromptConfig,
+    /// What the offline model says in the place of a real one.
+    pub(super) template: Option<OfflineTemplate>,
 }
 
 /// Faults of the shape of what an agent tells its model.
@@ -116,6 +120,7 @@ pub(super) async fn told(
     cx: &Scope,
     operation: &'static str,
     asked: &Addressed,
+    input: &Value,
     unit: Option<&str>,
 ) -> Result<Told> {
     let Addressed { spec, intent, .. } = asked;
@@ -126,7 +131,18 @@ pub(super) async fn told(
         (None, None) => return Ok(Told::default()),
     };
     let texts = [&spec.title, &spec.purpose, &intent.name, &intent.doc].map(String::as_str);
-    let rendered = prompt.render(&values(texts))?;
+    let values = values(texts);
+    let rendered = prompt.render(&values)?;
+    let template = match prompt.request(&values)?.offline {
+        Some(OfflineTask::Template(mut task)) => {
+            // What a model reads as its task, this reads as a variable.
+            if let Value::Object(vars) = &mut task.vars {
+                vars.insert("input".to_owned(), input.clone());
+            }
+            Some(task)
+        }
+        _ => None,
+    };
     let is_named = spec.prompt.is_some();
     let mark = PromptMark {
         name: rendered.name,
@@ -138,5 +154,5 @@ pub(super) async fn told(
         assigned,
     };
     let config = if is_named { prompt.config } else { PromptConfig::default() };
-    Ok(Told { system: rendered.text, mark: Some(mark), config })
+    Ok(Told { system: rendered.text, mark: Some(mark), config, template })
 }

@@ -190,7 +190,8 @@ pub struct AgentSpec {
     /// Further checks of its answers.
     pub output_checks: Vec<OutputCheck>,
     /// What the offline model does in the place of a real one. An argument `$input` or `$input.field` is taken from the
-    /// input, `$step.field` from an earlier result.
+    /// input, `$step.field` from an earlier result. Without a plan an answer with a schema is filled from the input, and
+    /// one in words comes from the `offline_template` of the instructions, which may read `input`, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline_plan: Option<OfflinePlan>,
     /// How its health is looked at, beside its tools being there.

@@ -70,7 +70,8 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     // Tools in the order of their names make a prefix that a provider can cache.
     tools.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
     let unit = if spec.prompt.is_some() { unit(cx).await? } else { None };
-    let Told { system, mark, config } = instruct::told(cx, PrepareRun::NAME, asked, unit.as_deref()).await?;
+    let Told { system, mark, config, template } =
+        instruct::told(cx, PrepareRun::NAME, asked, input, unit.as_deref()).await?;
     Ok(Desk {
         act: None,
         may_act_again: false,
@@ -79,6 +80,7 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
         tools,
         wanted: (!intent.output_schema.is_null()).then(|| intent.output_schema.clone()),
         offline: spec.offline_plan.as_ref().map(|plan| filled(plan, input)),
+        template,
         route: spec.route.clone().or(config.route),
         temperature: config.temperature,
         guardrails: spec.guardrails.clone(),

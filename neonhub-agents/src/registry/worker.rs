@@ -188,10 +188,10 @@ impl WorkerState {
         request.temperature = self.desk.temperature;
         request.tools = self.desk.tools.iter().map(|tool| tool.spec.clone()).collect();
         request.output_schema.clone_from(&self.desk.wanted);
-        request.offline = match &self.desk.offline {
-            Some(plan) => Some(OfflineTask::Plan(plan.clone())),
-            None if self.desk.wanted.is_some() => Some(OfflineTask::Fill { facts: self.input.clone() }),
-            None => None,
+        request.offline = match (&self.desk.offline, &self.desk.wanted) {
+            (Some(plan), _) => Some(OfflineTask::Plan(plan.clone())),
+            (None, Some(_)) => Some(OfflineTask::Fill { facts: self.input.clone() }),
+            (None, None) => self.desk.template.clone().map(OfflineTask::Template),
         };
         self.turns += 1;
         Command::model(format!("turn/{}", self.turns), request)

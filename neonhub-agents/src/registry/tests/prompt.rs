@@ -191,3 +191,23 @@ async fn a_run_that_goes_on_after_a_kill_keeps_its_version_and_counts_once() {
         }
     }
 }
+
+#[tokio::test]
+async fn instructions_with_an_offline_template_answer_without_a_model() {
+    let cx = scope().await;
+    let words = Prompt::new("clerk", 1, "You are {{ agent }}.")
+        .var(PromptVar::required("agent", VarKind::Text))
+        .offline_template("{{ agent }} has noted: {{ input.ask }}");
+    activate(&cx, AgentSpec { instructions: Some(words), ..modelled() }).await;
+    let done = cx.call(ask("clerk.work", json!({ "ask": "two teas" }))).await.unwrap();
+    assert_eq!(done.output, json!({ "text": "Clerk has noted: two teas" }), "{done:?}");
+    assert!(done.is_offline);
+    // An answer with a schema is filled, not said.
+    let mut spec = cx.call(GetAgent { name: "clerk".into(), version: None }).await.unwrap();
+    spec.version = "1.1.0".into();
+    spec.intents[0].output_schema =
+        json!({ "type": "object", "properties": { "ask": { "type": "string" } }, "required": ["ask"] });
+    activate(&cx, spec).await;
+    let done = cx.call(ask("clerk.work", json!({ "ask": "two teas" }))).await.unwrap();
+    assert_eq!(done.output, json!({ "ask": "two teas" }), "{done:?}");
+}

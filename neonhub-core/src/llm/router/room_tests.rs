@@ -1,7 +1,5 @@
 //! The room at a provider, and providers that failed their checks.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -26,8 +24,18 @@ fn near(mock: &ProviderMock, more: &serde_json::Value) -> ProviderConfig {
     serde_json::from_value(config).unwrap()
 }
 
-fn slow(ms: u64) -> Reply {
-    Reply::After(Duration::from_millis(ms), Box::new("slow".into()))
+/// Answers that wait until so many calls are under way; gives what lets them go.
+fn held(mock: &ProviderMock, count: usize) -> Arc<Semaphore> {
+    let answers = Arc::new(Semaphore::new(0));
+    (0..count).for_each(|_| mock.reply(Reply::Held(Arc::clone(&answers), Box::new("slow".into()))));
+    answers
+}
+
+async fn let_go(mock: &ProviderMock, answers: &Semaphore, at_once: usize) {
+    while mock.most_at_once() < at_once {
+        tokio::task::yield_now().await;
+    }
+    answers.close();
 }
 
 fn ask() -> LlmRequest {
@@ -37,10 +45,11 @@ fn ask() -> LlmRequest {
 #[tokio::test]
 async fn two_hundred_calls_at_once_wait_for_four_places_and_all_are_answered() {
     let mock = ProviderMock::start().await.unwrap();
-    (0..200).for_each(|_| mock.reply(slow(2)));
+    let answers = held(&mock, 200);
     let router = Router::from_configs(vec![near(&mock, &json!({ "concurrency": 4 }))]).unwrap();
     let cx = scope().await;
-    let all = join_all((0..200).map(|_| router.complete(&cx, ask()))).await;
+    let all = join_all((0..200).map(|_| router.complete(&cx, ask())));
+    let (all, ()) = tokio::join!(all, let_go(&mock, &answers, 4));
     assert!(all.iter().all(|done| done.as_ref().is_ok_and(|(answer, _)| answer.text == "slow")));
     assert_eq!((mock.seen().len(), mock.most_at_once()), (200, 4));
 }
@@ -48,10 +57,11 @@ async fn two_hundred_calls_at_once_wait_for_four_places_and_all_are_answered() {
 #[tokio::test]
 async fn a_hundred_calls_at_once_fit_the_settings_that_nobody_made() {
     let mock = ProviderMock::start().await.unwrap();
-    (0..100).for_each(|_| mock.reply(slow(2)));
+    let answers = held(&mock, 100);
     let router = Router::from_configs(vec![near(&mock, &json!({}))]).unwrap();
     let cx = scope().await;
-    let all = join_all((0..100).map(|_| router.complete(&cx, ask()))).await;
+    let all = join_all((0..100).map(|_| router.complete(&cx, ask())));
+    let (all, ()) = tokio::join!(all, let_go(&mock, &answers, 16));
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(mock.most_at_once(), 16);
 }
@@ -79,8 +89,7 @@ async fn all_models_of_a_provider_share_its_places_until_their_answers_have_ende
 #[tokio::test]
 async fn the_third_of_one_place_and_one_chair_is_refused_and_told_the_setting() {
     let mock = ProviderMock::start().await.unwrap();
-    let answers = Arc::new(Semaphore::new(0));
-    (0..2).for_each(|_| mock.reply(Reply::Held(Arc::clone(&answers), Box::new("slow".into()))));
+    let answers = held(&mock, 2);
     let router = Router::from_configs(vec![near(&mock, &json!({ "concurrency": 1, "queue": 1 }))]).unwrap();
     let cx = scope().await;
     let template = OfflineTask::Template(OfflineTemplate::new("made offline", json!({})));
