@@ -64,20 +64,24 @@ impl Format {
     pub fn detect(bytes: &[u8], name_or_mime: &str) -> Result<Self> {
         let head = bytes.get(..bytes.len().min(1024)).unwrap_or_default();
         let is_pdf = head.windows(5).any(|w| w == b"%PDF-");
-        let is_zip = bytes.starts_with(b"PK");
+        // Records that a zip file begins with (APPNOTE 4.3): words may begin with the two letters, too.
+        let is_zip =
+            [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"].iter().any(|mark| bytes.starts_with(*mark));
         refuse_compound_file(bytes)?;
         match Self::from_name(name_or_mime) {
             Some(Format::Pdf) if !is_pdf => Err(broken("not a PDF: the header %PDF- is missing")),
             Some(Format::Docx) if !is_zip => {
                 Err(broken("not a Word document: it does not start like a zip file"))
             }
-            Some(Format::Text | Format::Markdown | Format::Csv | Format::Html) if is_pdf || is_zip => {
+            Some(Format::Text | Format::Markdown | Format::Csv | Format::Html)
+                if is_zip || begins_as_pdf(bytes) =>
+            {
                 Err(broken("the content is a PDF or zip file: name it by its real type"))
             }
             Some(format) => Ok(format),
+            None if looks_like_html(head) => Ok(Format::Html),
             None if is_pdf => Ok(Format::Pdf),
             None if is_zip && contains(bytes, b"word/document.xml") => Ok(Format::Docx),
-            None if looks_like_html(head) => Ok(Format::Html),
             None => Err(Error::new(
                 ErrorKind::Unsupported,
                 OP,
@@ -131,6 +135,12 @@ fn refuse_compound_file(bytes: &[u8]) -> Result<()> {
         "old binary Office format: save it as docx and upload it again"
     };
     Err(Error::new(ErrorKind::Unsupported, OP, message))
+}
+
+/// The header of a PDF at the very beginning; a text about PDF files may name it further on.
+fn begins_as_pdf(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start();
+    bytes.strip_prefix(b"%PDF-").and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
 }
 
 fn looks_like_html(head: &[u8]) -> bool {

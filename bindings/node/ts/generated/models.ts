@@ -324,7 +324,9 @@ export interface AgentSpec {
   name: string;
   /**
    * What the offline model does in the place of a real one. An argument `$input` or `$input.field` is
-   * taken from the input, `$step.field` from an earlier result.
+   * taken from the input, `$step.field` from an earlier result. Without a plan an answer with a schema
+   * is filled from the input, and one in words comes from the `offline_template` of the instructions,
+   * which may read `input`, too.
    */
   offlinePlan: OfflinePlan | null;
   /** Further checks of its answers. */
@@ -390,7 +392,9 @@ export interface AgentSpecInput {
   name?: string | undefined;
   /**
    * What the offline model does in the place of a real one. An argument `$input` or `$input.field` is
-   * taken from the input, `$step.field` from an earlier result.
+   * taken from the input, `$step.field` from an earlier result. Without a plan an answer with a schema
+   * is filled from the input, and one in words comes from the `offline_template` of the instructions,
+   * which may read `input`, too.
    */
   offlinePlan?: OfflinePlanInput | null | undefined;
   /** Further checks of its answers. Default: `[]`. */

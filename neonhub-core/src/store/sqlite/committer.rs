@@ -22,11 +22,6 @@ const POLL: Duration = Duration::from_millis(250);
 /// How often a busy committer does.
 const BUSY_LOOK: Duration = Duration::from_millis(10);
 
-/// How long the thread stays awake after a commit.
-// Measured: a caller that answers a commit with the next one sends it 5 to 20 microseconds later; waking the thread
-// takes longer than that.
-const LINGER: Duration = Duration::from_micros(40);
-
 type Answer<T> = oneshot::Sender<Result<T>>;
 
 type Upkeep = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -161,16 +156,10 @@ struct Desk {
 
 impl Desk {
     fn run(mut self, inbox: &mpsc::Receiver<Order>) {
-        let mut last = None;
         loop {
-            let first = match linger(inbox, last) {
-                Some(order) => Ok(order),
-                None => inbox.recv_timeout(self.log.rest(Instant::now()).min(POLL)),
-            };
-            let first = match first {
+            let first = match inbox.recv_timeout(self.log.rest(Instant::now()).min(POLL)) {
                 Ok(order) => order,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    last = None;
                     self.log.sync_if_due(Instant::now());
                     self.look_around();
                     continue;
@@ -194,7 +183,6 @@ impl Desk {
                 }
             }
             self.commit(group);
-            last = Some(Instant::now());
             self.log.sync_if_due(Instant::now());
             if self.looked.elapsed() >= BUSY_LOOK {
                 self.look_around();
@@ -348,21 +336,6 @@ impl Desk {
             self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
             self.others.send_replace(seq);
         }
-    }
-}
-
-/// The next order, when it comes soon after the last commit: who commits one after the other then meets a thread that
-/// is awake.
-fn linger(inbox: &mpsc::Receiver<Order>, last: Option<Instant>) -> Option<Order> {
-    let last = last?;
-    loop {
-        if let Ok(order) = inbox.try_recv() {
-            return Some(order);
-        }
-        if last.elapsed() >= LINGER {
-            return None;
-        }
-        std::thread::yield_now();
     }
 }
 

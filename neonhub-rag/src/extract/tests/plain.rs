@@ -110,9 +110,20 @@ fn what_cannot_be_read_says_why() {
     assert!(fault(b"%PDF-1.7 cut", "a.pdf").1.contains("truncated"));
     assert_eq!(fault(b"a\0b", "a.txt").0, ErrorKind::Corrupted);
     assert_eq!(fault(b"%PDF-1.7", "a.txt").0, ErrorKind::Corrupted);
+    assert_eq!(fault(b"\xef\xbb\xbf %PDF-1.7", "a.md").0, ErrorKind::Corrupted);
+    assert_eq!(fault(b"PK\x03\x04 and so on", "a.csv").0, ErrorKind::Corrupted);
     let mut compound = vec![0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1];
     assert!(fault(&compound, "a.docx").1.contains("old binary"));
     compound.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
     assert!(fault(&compound, "a.docx").1.contains("encrypted"));
     assert_eq!(Format::detect(b"<!DOCTYPE html><p>x", "noname").unwrap(), Format::Html);
+}
+
+#[test]
+fn words_about_zip_and_pdf_files_are_words() {
+    for words in ["PKCS #11 is an interface to tokens.", "A file that begins with %PDF-1.7 is a PDF.", "PK"] {
+        assert_eq!(extract(words.as_bytes(), "a.txt").unwrap().text.trim(), words);
+    }
+    let page = b"<!doctype html><p>The header is %PDF-1.7.</p>";
+    assert_eq!(Format::detect(page, "").unwrap(), Format::Html);
 }

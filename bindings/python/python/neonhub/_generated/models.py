@@ -1214,7 +1214,9 @@ class AgentSpec(Shown):
 
     offline_plan: OfflinePlan | None = None
     """What the offline model does in the place of a real one. An argument `$input` or `$input.field`
-    is taken from the input, `$step.field` from an earlier result.
+    is taken from the input, `$step.field` from an earlier result. Without a plan an answer with a
+    schema is filled from the input, and one in words comes from the `offline_template` of the
+    instructions, which may read `input`, too.
     """
 
     output_checks: list[OutputCheck] = dataclasses.field(default_factory=lambda: [])

@@ -1006,7 +1006,9 @@ public struct AgentSpec: Codable, Sendable, Hashable {
     /// `[a-z][a-z0-9_]*`, 1 to 40 characters: `brand_voice`.
     public var name: String
     /// What the offline model does in the place of a real one. An argument `$input` or
-    /// `$input.field` is taken from the input, `$step.field` from an earlier result.
+    /// `$input.field` is taken from the input, `$step.field` from an earlier result. Without a plan
+    /// an answer with a schema is filled from the input, and one in words comes from the
+    /// `offline_template` of the instructions, which may read `input`, too.
     public var offlinePlan: OfflinePlan?
     /// Further checks of its answers.
     public var outputChecks: [OutputCheck]

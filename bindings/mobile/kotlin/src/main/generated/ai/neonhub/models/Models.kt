@@ -356,6 +356,8 @@ public data class AgentSessionPage(
  * @property name `[a-z][a-z0-9_]*`, 1 to 40 characters: `brand_voice`.
  * @property offlinePlan What the offline model does in the place of a real one. An argument
  *   `$input` or `$input.field` is taken from the input, `$step.field` from an earlier result.
+ *   Without a plan an answer with a schema is filled from the input, and one in words comes
+ *   from the `offline_template` of the instructions, which may read `input`, too.
  * @property outputChecks Further checks of its answers.
  * @property owner Who answers for it.
  * @property permissions The rights it may use of those the caller has.
