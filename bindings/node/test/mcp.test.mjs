@@ -8,9 +8,9 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { memory } from 'neonhub/testing';
 
-import { overHttp } from './crm.mjs';
+import { overHttp } from './peers/crm.mjs';
 
-const program = fileURLToPath(new URL('crm.mjs', import.meta.url));
+const program = fileURLToPath(new URL('peers/crm.mjs', import.meta.url));
 const saying = (doc) => ({ kind: 'stdio', command: process.execPath, args: [program, doc] });
 
 async function withHub(work) {
