@@ -9,7 +9,6 @@ mod spelling;
 
 use crate::failure::{Failure, Result};
 use crate::generate;
-use crate::process::Process;
 use crate::python::Tools;
 use crate::steps::{Steps, with_table};
 use crate::workspace::{BINDINGS, Workspace};
@@ -47,8 +46,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     })?;
     let tools = tools.ok_or_else(|| Failure::new("the Python tools are missing"))?;
     steps.run("spelling", 10, || spelling::check(root, &tools))?;
-    steps.run("lints", 300, || lints(workspace))?;
-    steps.run("lints of the bindings", 120, || lints_of_bindings(workspace, &tools))?;
+    steps.run("lints", 400, || lints(workspace, &tools))?;
     steps.run("documentation", 120, || documentation(workspace))?;
     steps.run("each feature alone", 300, || features::check(workspace))?;
     steps.run("programs and examples", 300, || workspace.build_programs())?;
@@ -66,21 +64,15 @@ fn formatting(workspace: &Workspace) -> Result<()> {
     workspace.cargo("fmt").arg("--check").args(members).run()
 }
 
-fn lints(workspace: &Workspace) -> Result<()> {
-    workspace.cargo_shared("clippy").args(["--all-targets", "--", "-D", "warnings"]).run()
-}
-
-fn lints_of_bindings(workspace: &Workspace, tools: &Tools) -> Result<()> {
-    for name in BINDINGS {
-        let clippy = workspace.cargo("clippy").args(["-p", name, "--all-targets"]);
-        python_build(clippy, tools).args(["--", "-D", "warnings"]).run()?;
-    }
-    Ok(())
-}
-
-/// The same interpreter for every build of the Python module: another one makes cargo build pyo3 again.
-fn python_build(process: Process, tools: &Tools) -> Process {
-    process.env("PYO3_PYTHON", tools.python())
+/// The native modules of Python and Node among the others: nothing is linked, so that they take no host along.
+fn lints(workspace: &Workspace, tools: &Tools) -> Result<()> {
+    workspace
+        .cargo_shared("clippy")
+        .args(BINDINGS.iter().flat_map(|name| ["-p", name]))
+        .args(["--all-targets", "--", "-D", "warnings"])
+        // The interpreter of every build of the Python module: another one makes cargo build pyo3 again.
+        .env("PYO3_PYTHON", tools.python())
+        .run()
 }
 
 /// Builds the documentation with every rustdoc warning an error, broken links among them. The examples are part of

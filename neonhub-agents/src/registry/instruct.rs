@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use neonhub_core::llm::{OfflineTask, OfflineTemplate};
+use neonhub_core::llm::OfflineTemplate;
 use neonhub_core::op::Operation as _;
 use neonhub_core::prompt::{Assigned, FoundPrompt, GetPrompt, Prompt, PromptConfig, PromptValue};
 use neonhub_core::{Error, ErrorKind, Faults, Result, Scope};
@@ -133,16 +133,11 @@ pub(super) async fn told(
     let texts = [&spec.title, &spec.purpose, &intent.name, &intent.doc].map(String::as_str);
     let values = values(texts);
     let rendered = prompt.render(&values)?;
-    let template = match prompt.request(&values)?.offline {
-        Some(OfflineTask::Template(mut task)) => {
-            // What a model reads as its task, this reads as a variable.
-            if let Value::Object(vars) = &mut task.vars {
-                vars.insert("input".to_owned(), input.clone());
-            }
-            Some(task)
-        }
-        _ => None,
-    };
+    let mut template = prompt.offline_task(&values)?;
+    // What a model reads as its task, this reads as a variable.
+    if let Some(Value::Object(vars)) = template.as_mut().map(|task| &mut task.vars) {
+        vars.insert("input".to_owned(), input.clone());
+    }
     let is_named = spec.prompt.is_some();
     let mark = PromptMark {
         name: rendered.name,

@@ -268,11 +268,20 @@ impl Prompt {
         request.route.clone_from(&self.config.route);
         request.temperature = self.config.temperature;
         request.output_schema.clone_from(&self.output_schema);
-        if let Some(template) = &self.offline_template {
-            let vars = Value::Object(self.bind(values, false)?);
-            request = request.offline(OfflineTemplate::new(template.as_str(), vars));
+        if let Some(task) = self.offline_task(values)? {
+            request = request.offline(task);
         }
         Ok(request)
+    }
+
+    /// What answers without a model: the offline template, where the prompt has one, with the values as they are.
+    ///
+    /// # Errors
+    /// `InvalidInput` with every value that is missing, of another type, or of a label that is not allowed.
+    pub fn offline_task(&self, values: &BTreeMap<String, PromptValue>) -> Result<Option<OfflineTemplate>> {
+        let Some(template) = &self.offline_template else { return Ok(None) };
+        let vars = Value::Object(self.bind(values, false)?);
+        Ok(Some(OfflineTemplate::new(template.as_str(), vars)))
     }
 
     fn bind(

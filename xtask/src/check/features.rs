@@ -44,16 +44,19 @@ fn check_one(workspace: &Workspace, (package, feature): Shape<'_>, target: &Path
     process.args(["--profile", "check", "--target-dir"]).arg(target).args(["--", "-D", "warnings"]).run()
 }
 
-/// No feature, then each that selects something in its own crate. One that only passes its name on to one crate below
-/// is proven there. Optional dependencies are not features of their own here.
+/// No feature, then each that selects something in its own crate. One that only passes its name on to crates below, or
+/// takes another feature along, is proven there. Optional dependencies are not features of their own here.
 fn shapes(package: &Package) -> impl Iterator<Item = Option<&str>> {
-    let own =
-        package.features.iter().filter(|(name, selects)| *name != "default" && !passes_on(name, selects));
+    let is_own = |name: &String, selects: &[String]| name != "default" && !passes_on(package, name, selects);
+    let own = package.features.iter().filter(move |(name, selects)| is_own(name, selects));
     std::iter::once(None).chain(own.map(|(name, _)| Some(name.as_str())))
 }
 
-fn passes_on(name: &str, selects: &[String]) -> bool {
-    matches!(selects, [only] if only.split_once('/').is_some_and(|(_, below)| below == name))
+fn passes_on(package: &Package, name: &str, selects: &[String]) -> bool {
+    let is_elsewhere = |selected: &String| {
+        selected.split_once('/').is_some_and(|(_, below)| below == name) || package.features.contains_key(selected)
+    };
+    !selects.is_empty() && selects.iter().all(is_elsewhere)
 }
 
 #[cfg(test)]
@@ -64,8 +67,10 @@ mod tests {
 
     #[test]
     fn what_only_passes_on_is_no_shape() {
-        let features: [(&str, &[&str]); 4] = [
+        let features: [(&str, &[&str]); 6] = [
             ("default", &["smtp"]),
+            ("http", &["core/http", "rag/http"]),
+            ("marker", &[]),
             ("smtp", &["dep:lettre"]),
             ("sqlite", &["core/sqlite"]),
             ("testing", &["smtp", "core/testing"]),
@@ -80,6 +85,6 @@ mod tests {
                 .map(|(name, selects)| ((*name).to_owned(), text(selects)))
                 .collect::<BTreeMap<_, _>>(),
         };
-        assert_eq!(shapes(&package).collect::<Vec<_>>(), [None, Some("smtp"), Some("testing")]);
+        assert_eq!(shapes(&package).collect::<Vec<_>>(), [None, Some("marker"), Some("smtp")]);
     }
 }
