@@ -27,11 +27,13 @@ pub(crate) fn main(options: &[String]) -> Result<()> {
             steps.keeping_going();
         }
         run(&workspace, steps)?;
+        steps.run("each feature alone", 600, || features::alone(&workspace))?;
         steps.run("doc tests", 120, || doc_tests(&workspace))
     })
 }
 
-/// The steps of the check, cheapest first, without the tests in the documentation: `test` runs those with the others.
+/// The steps of the check, cheapest first, without the tests in the documentation, which `test` runs with the others, and
+/// without each feature alone, which takes a build of its own for each.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     let root = &workspace.root;
     steps.run("formatting", 20, || formatting(workspace))?;
@@ -48,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.run("spelling", 10, || spelling::check(root, &tools))?;
     steps.run("lints", 400, || lints(workspace, &tools))?;
     steps.run("documentation", 120, || documentation(workspace))?;
-    steps.run("each feature alone", 300, || features::check(workspace))?;
+    steps.run("without features", 200, || features::none(workspace))?;
     steps.run("programs and examples", 300, || workspace.build_programs())?;
     steps.run("generated files", 10, || generate::run(workspace, generate::Mode::Check))
 }

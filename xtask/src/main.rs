@@ -35,8 +35,8 @@ Usage: cargo xtask TASK [OPTIONS]
   check [--keep-going]       formatting, lints, docs, each feature alone, generated files, licences, spelling,
                              rules of the repository, and the report of file lengths;
                              --keep-going runs every step and fails at the end
-  test [--only PART]         everything above once, then Rust tests, doc tests, the example run twice and compared,
-                             the example without network and with its sockets watched,
+  test [--only PART]         everything above once (of the features only none at all), then Rust tests, doc tests,
+                             the example run twice and compared, and without network and with its sockets watched,
                              the suites on a PostgreSQL server, the crash groups, the suites of Python, Node and Kotlin
                              (with the parse of Swift), and all languages on one store
                              (PART: check, rust, postgres, example, offline, crash, python, node, kotlin or together)

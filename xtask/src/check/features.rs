@@ -10,12 +10,24 @@ use crate::workspace::{Package, Workspace};
 /// A library crate in a reduced shape.
 type Shape<'a> = (&'a str, Option<&'a str>);
 
-/// Checks each library crate in every reduced shape, warnings denied: two at a time, because the compiler checks a crate
-/// on one core. Each of the two has a target folder of its own, or cargo would let one wait for the other.
-pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    let all =
-        workspace.libraries().flat_map(|package| shapes(package).map(|feature| (&*package.name, feature)));
-    let queue = Mutex::new(all);
+/// Checks each library crate in every reduced shape.
+pub(crate) fn alone(workspace: &Workspace) -> Result<()> {
+    check(workspace, |package| shapes(package).collect())
+}
+
+/// Checks each library crate without any feature.
+pub(crate) fn none(workspace: &Workspace) -> Result<()> {
+    check(workspace, |_| vec![None])
+}
+
+/// Warnings are denied. Two shapes at a time, because the compiler checks a crate on one core. Each of the two has a target
+/// folder of its own, or cargo would let one wait for the other.
+fn check<'a>(workspace: &'a Workspace, shapes: impl Fn(&'a Package) -> Vec<Option<&'a str>>) -> Result<()> {
+    let each = workspace.libraries().map(|package| (package, shapes(package)));
+    let all: Vec<Shape<'_>> = each
+        .flat_map(|(package, features)| features.into_iter().map(|feature| (&*package.name, feature)))
+        .collect();
+    let queue = Mutex::new(all.into_iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = |target: PathBuf| -> Result<()> {
         while let Some(shape) = next() {
@@ -54,7 +66,8 @@ fn shapes(package: &Package) -> impl Iterator<Item = Option<&str>> {
 
 fn passes_on(package: &Package, name: &str, selects: &[String]) -> bool {
     let is_elsewhere = |selected: &String| {
-        selected.split_once('/').is_some_and(|(_, below)| below == name) || package.features.contains_key(selected)
+        selected.split_once('/').is_some_and(|(_, below)| below == name)
+            || package.features.contains_key(selected)
     };
     !selects.is_empty() && selects.iter().all(is_elsewhere)
 }
