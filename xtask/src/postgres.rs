@@ -68,7 +68,8 @@ impl Server {
         let binaries = binaries(workspace, &tools)?;
         let folder = std::env::temp_dir().join(format!("nhpg-{}", std::process::id()));
         std::fs::create_dir_all(&folder).doing(format!("make {}", folder.display()))?;
-        let server = Self { binaries, folder, port: free_port()?, settings };
+        let [port] = free_ports()?;
+        let server = Self { binaries, folder, port, settings };
         if is_root() {
             Process::new("chown", &workspace.root).arg("nobody").arg(&server.folder).run()?;
         }
@@ -114,7 +115,7 @@ impl Server {
     /// would copy what every other test left here, and follow what they write.
     pub(crate) fn serve_tests(&self, process: Process) -> Result<Process> {
         let script = self.folder.join("pair");
-        let (port, copy_port) = (free_port()?, free_port()?);
+        let [port, copy_port] = free_ports()?;
         let user = if is_root() { "setpriv --reuid=nobody --regid=nogroup --clear-groups " } else { "" };
         let program = |name: &str| format!("{user}'{}'", self.binaries.join(name).display());
         let (make, copy, control) = (program("initdb"), program("pg_basebackup"), program("pg_ctl"));
@@ -184,9 +185,17 @@ impl Drop for Server {
     }
 }
 
-/// Bound and let go again: it is free a moment later, and nothing else here asks for ports by number.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).doing("find a free port")?.port())
+/// Bound together and let go again, so that no two are the same: they are free a moment later, and nothing else here asks
+/// for ports by number.
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut held = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0").doing("find a free port")?;
+        *port = listener.local_addr().doing("find a free port")?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 fn is_root() -> bool {
