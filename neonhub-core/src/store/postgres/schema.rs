@@ -1,5 +1,6 @@
 //! Schema, roles and tables: numbered migrations of the engine, and one table per record kind.
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::error::failed;
@@ -217,7 +218,7 @@ async fn make_schema(client: &mut Client, schema: &str, ours: usize) -> Result<(
         ))
         .await;
     match made {
-        Err(cause) if cause.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
+        Err(cause) if cause.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             Err(pending(0, ours).with_source(failed("store.migrate", &cause)))
         }
         Err(cause) => Err(fail(cause)),
@@ -234,29 +235,40 @@ pub(super) async fn declare(client: &mut Client, schema: &str, kinds: &[Kind]) -
     let tx = client.transaction().await.map_err(fail)?;
     lock(&tx, schema).await?;
     act_as_owner(&tx).await?;
+    let mut absent = Vec::new();
     // Again under the lock: another process may have made them.
     for (kind, found) in missing(&tx, schema, kinds).await? {
         check_name(&kind)?;
-        if let Some(found) = found {
-            super::grow::add_indexes(&tx, schema, &kind, &found).await?;
-            continue;
+        match found {
+            Some(found) => super::grow::add_indexes(&tx, schema, &kind, &found).await?,
+            None => absent.push(kind),
         }
-        let insert = format!("INSERT INTO \"{schema}\"._kind (name, schema, indexes) VALUES ($1, $2, $3)");
-        let made = match tx.batch_execute(&ddl(schema, &kind)).await {
-            Ok(()) => tx
-                .execute(&insert, &[&kind.name, &i32::from(kind.schema), &index_list(&kind)])
-                .await
-                .map(|_| ()),
-            Err(cause) => Err(cause),
-        };
-        made.map_err(|cause| refused(kind.name, &cause))?;
     }
+    make(&tx, schema, &absent).await?;
     tx.commit().await.map_err(fail)
+}
+
+/// Makes tables, all in flight at once: one by one each would wait for the server twice.
+async fn make(tx: &Transaction<'_>, schema: &str, kinds: &[Kind]) -> Result<()> {
+    let note = format!("INSERT INTO \"{schema}\"._kind (name, schema, indexes) VALUES ($1, $2, $3)");
+    let note = tx.prepare(&note).await.map_err(|e| failed("store.declare", &e))?;
+    let note = &note;
+    let made = kinds.iter().map(|kind| async move {
+        tx.batch_execute(&ddl(schema, kind)).await?;
+        tx.execute(note, &[&kind.name, &i32::from(kind.schema), &index_list(kind)]).await
+    });
+    let made = futures_util::future::join_all(made).await;
+    let faults = kinds.iter().zip(&made).filter_map(|(kind, made)| made.as_ref().err().map(|e| (kind, e)));
+    // After the one that failed the server refuses all others.
+    match faults.min_by_key(|(_, e)| e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)) {
+        Some((kind, cause)) => Err(refused(kind.name, cause)),
+        None => Ok(()),
+    }
 }
 
 /// Says what a user without the rights to change tables can do.
 pub(super) fn refused(kind: &str, cause: &tokio_postgres::Error) -> Error {
-    if cause.code() != Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) {
+    if cause.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
         return failed("store.declare", cause);
     }
     Error::new(
