@@ -30,7 +30,7 @@ pub(crate) const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a
 
 /// Tests that open no store of the hub's choosing, by a part of their names: they name their engine or need none, and
 /// have run among the Rust tests, where they have a server too.
-const RAN_BEFORE: [&str; 10] = [
+const RAN_BEFORE: [&str; 13] = [
     "::memory::",
     "::sqlite::",
     "::sled::",
@@ -40,7 +40,10 @@ const RAN_BEFORE: [&str; 10] = [
     "testing::provider::",
     "a_kill_at_any_commit",
     "voice::compose::",
-    "voice::extract::",
+    "extract::",
+    "chunk::",
+    "embed::local::",
+    "index::",
 ];
 
 /// A running server; it stops and its data go when this is dropped.
