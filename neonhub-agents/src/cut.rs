@@ -1,4 +1,4 @@
-//! For tests: work whose driver goes away between two commits.
+//! For tests: work whose driver goes away between two commits, and how often chance is tried.
 
 use neonhub_core::Scope;
 
@@ -16,4 +16,9 @@ pub(crate) async fn cut<T>(cx: &Scope, commits: u64, work: impl Future<Output = 
         () = gone => true,
         _ = work => false,
     }
+}
+
+/// So many random cases, a fourth of them where each has a new store on a server.
+pub(crate) fn cases(embedded: u32) -> u32 {
+    if std::env::var_os("NEONHUB_TEST_STORE").is_some() { embedded / 4 } else { embedded }
 }

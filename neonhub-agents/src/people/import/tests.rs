@@ -437,7 +437,7 @@ async fn the_embedded_store_keeps_an_import_and_counts_it_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cut::cases(24), ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_of_consent_rows_ends_in_the_same_states(

@@ -278,7 +278,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cut::cases(48), ..ProptestConfig::default() })]
 
     #[test]
     fn rule_2_merge_then_unmerge_restores_both_byte_for_byte(
