@@ -96,7 +96,7 @@ fn run(part: Part, workspace: &Workspace, steps: &mut Steps) -> Result<()> {
             steps.run("offline: no socket", 60, || offline::check(workspace))
         }
         Part::Crash => {
-            // Fewer kills than `cargo xtask crash` makes: every kind of place is still met.
+            // Fewer kills than `cargo xtask crash` makes, which is for who changes what they look at.
             let kills = |count: u32| ["--kills".to_owned(), count.to_string()];
             steps.run("crash: store", 60, || crash::run(workspace, "store", &[]))?;
             steps.run("crash: knowledge", 60, || crash::run(workspace, "knowledge", &kills(20)))?;

@@ -18,7 +18,9 @@ async fn errors_come_in_pages_of_the_size_asked_for() {
         assert_eq!(walk(&cx, &job, limit).await, all, "{limit}");
     }
     let few = cx.call(file(&(0..30).map(bad).collect::<String>())).await.unwrap();
-    assert_eq!(walk(&cx, &few, 1).await, walk(&cx, &few, 500).await);
+    let one_by_one = walk(&cx, &few, 1).await;
+    assert_eq!((few.rejected, one_by_one.len() as u64), (30, few.faults));
+    assert_eq!(one_by_one, walk(&cx, &few, 500).await);
 }
 
 #[tokio::test]
