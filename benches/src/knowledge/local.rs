@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use neonhub::knowledge::{EmbedKind, LocalModel, embed_all};
+use neonhub::knowledge::{EmbedKind, Embedder as _, LocalModel, embed_all};
 
 use super::packages::{items, write};
 use super::peers;
@@ -10,17 +10,17 @@ use crate::{Goal, Result, Row, Runs, median, seconds};
 
 const TEXTS: usize = 1_000;
 const PEERS: [&str; 2] = ["torch", "onnxruntime"];
+/// Tokens that stand before and behind a text.
+const MARKS: usize = 2;
 /// Least cosine to a vector of torch.
 const SAME: f64 = 0.999;
 
 /// The rows.
 pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let (Some(path), Some(items)) = (peers::model(folder.path())?, items(runs.size(TEXTS))?) else {
+    let (Some(path), Some(mut items)) = (peers::model(folder.path())?, items(runs.size(TEXTS))?) else {
         return Ok(Vec::new());
     };
-    write(&items, folder.path())?;
-    let peers = peers::embed(folder.path())?;
     let (mut loads, mut model) = (Vec::new(), None);
     for _ in 0..3 {
         let (opened, took) = seconds(|| LocalModel::open(&path));
@@ -28,6 +28,16 @@ pub(super) fn rows(runs: Runs) -> Result<Vec<Row>> {
         model = Some(opened?);
     }
     let (model, load) = (model.ok_or("no model was loaded")?, median(&loads).ok_or("nothing was measured")?);
+    // Of a longer text ours reads all, and the others its beginning.
+    let fits = |text: &str| -> Result<bool> {
+        let tokens = model.token_spans(text)?.map_or(0, |spans| spans.len());
+        Ok(tokens + MARKS <= model.max_tokens())
+    };
+    let fitting: Vec<bool> = items.iter().map(|item| fits(&item.text)).collect::<Result<_>>()?;
+    let mut fitting = fitting.into_iter();
+    items.retain(|_| fitting.next().unwrap_or_default());
+    write(&items, folder.path())?;
+    let peers = peers::embed(folder.path())?;
     let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let embed = |texts: &[&str]| runtime.block_on(embed_all(&model, texts, EmbedKind::Passage));

@@ -1,7 +1,6 @@
 //! The messages of a workspace, ready to be searched.
 
-use std::collections::BTreeMap;
-#[cfg(feature = "postgres")]
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use neonhub_core::store::{Query, Record, Stored};
@@ -30,7 +29,7 @@ pub(crate) struct MessageIndex {
     lists: Lists,
     pub(super) conversations: BTreeMap<String, Conversation>,
     /// Messages by conversation.
-    messages: BTreeMap<ConversationId, IdSet>,
+    messages: BTreeMap<ConversationId, BTreeSet<Arc<str>>>,
     /// Conversation by message.
     home: BTreeMap<String, ConversationId>,
 }

@@ -7,13 +7,13 @@ mod dot;
 mod flat;
 mod graph;
 mod half;
+mod ids;
 mod rows;
 #[cfg(feature = "postgres")]
 pub(crate) mod server;
 mod snapshot;
 mod text;
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -23,12 +23,10 @@ pub use adaptive::{AdaptiveIndex, FLAT_LIMIT};
 pub use flat::FlatIndex;
 pub use graph::{GraphIndex, GraphOptions};
 pub(crate) use half::{from_half, to_half};
+pub use ids::IdSet;
 pub use rows::VectorStorage;
 pub(crate) use text::has_phrase;
 pub use text::{FieldBoosts, TextDoc, TextIndex};
-
-/// Ids of chunks.
-pub type IdSet = BTreeSet<Arc<str>>;
 
 /// A chunk with its score in one list.
 #[derive(Clone, Debug, PartialEq)]

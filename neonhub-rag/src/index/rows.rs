@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dot::{dot_f32, dot_half, dot_i8};
 use super::half::{from_half, to_half};
+use super::ids::key;
 use super::{IdSet, Scored};
 use crate::embed::check_dims;
 
@@ -49,6 +50,8 @@ pub(super) struct Prepared {
 pub(super) struct Rows {
     dims: usize,
     pub(super) ids: Vec<Option<Arc<str>>>,
+    /// The short form of each id, for filters.
+    keys: Vec<u64>,
     slots: HashMap<Arc<str>, u32>,
     pub(super) codes: Vec<i8>,
     pub(super) scales: Vec<f32>,
@@ -62,7 +65,15 @@ impl Rows {
             VectorStorage::F16 => Exact::Half(Vec::new()),
             VectorStorage::F32 => Exact::Full(Vec::new()),
         };
-        Self { dims, ids: Vec::new(), slots: HashMap::new(), codes: Vec::new(), scales: Vec::new(), exact }
+        Self {
+            dims,
+            ids: Vec::new(),
+            keys: Vec::new(),
+            slots: HashMap::new(),
+            codes: Vec::new(),
+            scales: Vec::new(),
+            exact,
+        }
     }
 
     pub(super) fn dims(&self) -> usize {
@@ -136,6 +147,7 @@ impl Rows {
     fn push_codes(&mut self, id: Arc<str>, (codes, scale): (Vec<i8>, f32)) -> u32 {
         let slot = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
         self.slots.insert(Arc::clone(&id), slot);
+        self.keys.push(key(&id));
         self.ids.push(Some(id));
         self.codes.extend(codes);
         self.scales.push(scale);
@@ -156,6 +168,7 @@ impl Rows {
         let Some(slot) = self.kill(id) else { return false };
         let (slot, last) = (slot as usize, self.ids.len() - 1);
         self.ids.swap_remove(slot);
+        self.keys.swap_remove(slot);
         self.scales.swap_remove(slot);
         let dims = self.dims;
         move_row(&mut self.codes, dims, last, slot);
@@ -180,6 +193,7 @@ impl Rows {
                 continue;
             }
             self.ids.swap(next, old);
+            self.keys.swap(next, old);
             self.scales.swap(next, old);
             copy_row(&mut self.codes, dims, old, next);
             match &mut self.exact {
@@ -191,6 +205,7 @@ impl Rows {
             next += 1;
         }
         self.ids.truncate(next);
+        self.keys.truncate(next);
         self.scales.truncate(next);
         self.codes.truncate(next * dims);
         match &mut self.exact {
@@ -202,8 +217,9 @@ impl Rows {
         moved
     }
 
-    /// Makes the map of ids from the list of ids.
+    /// Makes what finds ids from the list of ids.
     pub(super) fn relist(&mut self) {
+        self.keys = self.ids.iter().map(|id| id.as_deref().map_or(0, key)).collect();
         self.slots = (0_u32..)
             .zip(&self.ids)
             .filter_map(|(slot, id)| id.as_ref().map(|id| (Arc::clone(id), slot)))
@@ -253,23 +269,34 @@ impl Rows {
         })
     }
 
-    /// Approximate scores of the live slots in a range.
-    pub(super) fn scan(&self, query: &Prepared, slots: std::ops::Range<u32>) -> Vec<(f32, u32)> {
-        slots.filter(|slot| self.is_live(*slot)).map(|slot| (self.near(query, slot), slot)).collect()
-    }
-
-    /// Approximate scores of the slots of these ids.
-    pub(super) fn scan_within(&self, query: &Prepared, ids: &IdSet) -> Vec<(f32, u32)> {
-        ids.iter().filter_map(|id| self.slots.get(id)).map(|slot| (self.near(query, *slot), *slot)).collect()
+    /// The live slots of a range, and of a filter, that may be among the best `k`, with approximate scores.
+    pub(super) fn scan(
+        &self,
+        query: &Prepared,
+        slots: std::ops::Range<u32>,
+        within: Option<&IdSet>,
+        k: usize,
+    ) -> Vec<(f32, u32)> {
+        let range = slots.start as usize..slots.end as usize;
+        let keys = self.keys.get(range.clone()).unwrap_or_default();
+        let scales = self.scales.get(range.clone()).unwrap_or_default();
+        let codes = self.codes.get(range.start * self.dims..range.end * self.dims).unwrap_or_default();
+        let mut nearest = Nearest::new(candidates(k));
+        for (((slot, codes), scale), key) in slots.zip(codes.chunks_exact(self.dims)).zip(scales).zip(keys) {
+            if within.is_some_and(|ids| !ids.holds(*key)) {
+                continue;
+            }
+            let score = dot_i8(&query.codes, codes) as f32 * scale;
+            if nearest.takes(score) && self.is_live(slot) {
+                nearest.push(score, slot);
+            }
+        }
+        nearest.found
     }
 
     /// The best `k` of the candidates by exact score, best first, equal ones by id.
     pub(super) fn rescore(&self, query: &Prepared, mut found: Vec<(f32, u32)>, k: usize) -> Vec<Scored> {
-        let keep = k.saturating_mul(CANDIDATES_PER_HIT).max(LEAST_CANDIDATES);
-        if found.len() > keep {
-            found.select_nth_unstable_by(keep, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            found.truncate(keep);
-        }
+        cut(&mut found, candidates(k));
         let mut hits: Vec<Scored> = found
             .into_iter()
             .filter(|(_, slot)| !self.is_zero(*slot))
@@ -281,6 +308,45 @@ impl Rows {
         Scored::sort(&mut hits);
         hits.truncate(k);
         hits
+    }
+}
+
+/// Rows of the int8 search that are compared exactly for `k` hits.
+fn candidates(k: usize) -> usize {
+    k.saturating_mul(CANDIDATES_PER_HIT).max(LEAST_CANDIDATES)
+}
+
+/// Keeps the best, of equal ones those with the lower slots.
+fn cut(found: &mut Vec<(f32, u32)>, keep: usize) {
+    if found.len() > keep {
+        found.select_nth_unstable_by(keep, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        found.truncate(keep);
+    }
+}
+
+/// The best of a scan: little more is held than is wanted, and most rows cost one comparison.
+struct Nearest {
+    found: Vec<(f32, u32)>,
+    keep: usize,
+    /// What a row must exceed, once enough are found.
+    least: f32,
+}
+
+impl Nearest {
+    fn new(keep: usize) -> Self {
+        Self { found: Vec::new(), keep, least: f32::NEG_INFINITY }
+    }
+
+    fn takes(&self, score: f32) -> bool {
+        score > self.least
+    }
+
+    fn push(&mut self, score: f32, slot: u32) {
+        self.found.push((score, slot));
+        if self.found.len() >= self.keep.saturating_mul(2) {
+            cut(&mut self.found, self.keep);
+            self.least = self.found.iter().map(|(score, _)| *score).fold(f32::INFINITY, f32::min);
+        }
     }
 }
 

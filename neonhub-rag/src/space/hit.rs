@@ -76,11 +76,13 @@ pub(super) async fn hits(
 ) -> Result<Vec<Hit>> {
     let ids: Vec<String> = chosen.iter().take(k + 8).map(|f| f.id.to_string()).collect();
     let records = cx.get_many::<ChunkRecord>(&ids).await?;
+    let there: Vec<_> = chosen.into_iter().zip(records).filter_map(|(f, r)| Some((f, r?.body))).collect();
+    let ids: Vec<String> = there.iter().map(|(_, record)| record.document.to_string()).collect();
+    let documents = projection.documents(cx, &ids).await?;
     let mut hits = Vec::new();
-    for (fused, record) in chosen.into_iter().zip(records) {
-        let Some(record) = record else { continue };
-        let Some(document) = projection.documents.get(record.document.as_str()) else { continue };
-        hits.push(hit(&fused, record.body, document));
+    for ((fused, record), document) in there.into_iter().zip(documents) {
+        let Some(document) = document else { continue };
+        hits.push(hit(&fused, record, &document));
         if hits.len() == k {
             break;
         }

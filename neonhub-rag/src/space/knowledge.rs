@@ -2,10 +2,11 @@
 //!
 //! The records are the truth. The indexes are caches in a folder beside the store (or in memory): each commit of
 //! the text index carries the list of documents it holds, so after a crash the difference to the records is
-//! found and applied, whatever was lost. While it runs, the service follows the change feed; when it is far
-//! behind it compares the documents instead of reading the feed. On a PostgreSQL store the indexes are tables that
+//! found and applied, whatever was lost. The service follows the change feed, also from where an earlier process left it;
+//! when it is far behind it compares the documents instead of reading the feed. On a PostgreSQL store the indexes are tables that
 //! all processes share; the list of documents stands in a table beside them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Result, Retry, Scope, WorkspaceId};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
+use super::documents::Documents;
+use super::feed::{Changed, Place};
 use super::model::{Dataset, Document, Space, SpaceState};
 use super::passages::{Passages, Places};
 use super::rerank::Reranker;
@@ -21,8 +24,6 @@ use crate::conversation::{DEFAULT_BUDGET, MessageIndex};
 use crate::embed::{Embedder, OfflineHash};
 use crate::extract::Ocr;
 
-/// Commits behind which the feed is read; above, comparing the documents is cheaper.
-const FEED_COMMITS: u64 = 64;
 /// Times that the records are read anew because another process is ahead.
 const MOST_ROUNDS: usize = 20;
 /// Records read at once.
@@ -157,20 +158,30 @@ impl Knowledge {
 
     /// The indexes of the scope's workspace, in step with every commit acknowledged before the call.
     pub(super) async fn in_step(&self, cx: &Scope) -> Result<OwnedRwLockReadGuard<Projection>> {
+        self.caught_up(cx, false).await
+    }
+
+    /// The same with all documents in memory, for what looks at them one by one.
+    pub(super) async fn with_documents(&self, cx: &Scope) -> Result<OwnedRwLockReadGuard<Projection>> {
+        self.caught_up(cx, true).await
+    }
+
+    async fn caught_up(&self, cx: &Scope, loads: bool) -> Result<OwnedRwLockReadGuard<Projection>> {
         let projection = {
             let mut workspaces = self.workspaces.lock().await;
             Arc::clone(workspaces.entry(cx.workspace().clone()).or_default())
         };
         let seq = cx.store().seq().await?;
         let read = Arc::clone(&projection).read_owned().await;
-        if read.cursor == Some(seq) {
+        let is_loaded = !loads || read.documents.is_some();
+        if is_loaded && read.at.is_some_and(|at| at.seq == seq) {
             return Ok(read);
         }
         drop(read);
         // Only what is committed may enter an index: what the caller has staged may still be rolled back.
         let cx = &cx.outside();
         let mut write = projection.write_owned().await;
-        write.catch_up(cx, &self.places).await?;
+        write.catch_up(cx, &self.places, loads).await?;
         Ok(write.downgrade())
     }
 }
@@ -208,99 +219,110 @@ impl Knowledge {
 /// What the service knows of one workspace.
 #[derive(Debug, Default)]
 pub(super) struct Projection {
-    /// Position of the feed that everything below reflects.
-    cursor: Option<u64>,
+    /// The commit that everything below reflects.
+    at: Option<Place>,
     pub(super) spaces: BTreeMap<String, Space>,
     pub(super) datasets: BTreeMap<String, Dataset>,
-    /// Documents that search answers from.
-    pub(super) documents: BTreeMap<String, Document>,
+    /// Documents that search answers from, once something looked at them one by one.
+    pub(super) documents: Option<Documents>,
     pub(super) indexes: BTreeMap<String, Arc<Passages>>,
 }
 
-/// What may have changed since the cursor.
-enum Changed {
-    Nothing,
-    Documents(Vec<String>),
-    All,
-}
-
 impl Projection {
-    async fn catch_up(&mut self, cx: &Scope, places: &Places) -> Result<()> {
+    async fn catch_up(&mut self, cx: &Scope, places: &Places, loads: bool) -> Result<()> {
         for _ in 0..MOST_ROUNDS {
             // Read first: what is committed while we read is seen again next time, and applying it twice is nothing.
             let seq = cx.store().seq().await?;
-            let is_there = match self.changed(cx, seq).await? {
-                Changed::Nothing => true,
-                Changed::Documents(ids) => {
-                    self.read_documents(cx, &ids).await?;
-                    self.apply(cx, places, seq).await?
-                }
-                Changed::All => {
-                    self.read_all(cx).await?;
-                    self.apply(cx, places, seq).await?
-                }
+            // Until all is there, nothing is said about where it is.
+            let at = self.at.take();
+            let told = match at {
+                Some(at) => at.until(cx, seq).await?,
+                None => None,
             };
-            if is_there {
-                self.cursor = Some(seq);
+            if told.as_ref().is_none_or(|(changed, _)| changed.is_about_spaces) {
+                self.read_spaces(cx, places).await?;
+            }
+            let loads = loads || self.indexes.values().any(|index| index.takes_all());
+            self.at = match self.by_feed(cx, at, told, seq, loads).await? {
+                Some(place) => Some(place),
+                None => self.by_documents(cx, seq).await?,
+            };
+            if !loads {
+                self.documents = None;
+            }
+            if self.at.is_some() {
                 return Ok(());
             }
-            // Another process brings a shared index to a later position.
-            self.cursor = None;
+            // Another process brings a shared index to a later position, or the feed was cut.
         }
         let message = "others change the documents faster than they can be indexed: try again";
         Err(Error::new(ErrorKind::Unavailable, "knowledge.index", message).with_retry(Retry::Backoff))
     }
 
-    async fn changed(&self, cx: &Scope, seq: u64) -> Result<Changed> {
-        let Some(cursor) = self.cursor.filter(|c| *c <= seq && seq - c <= FEED_COMMITS) else {
-            return Ok(Changed::All);
+    /// Follows the feed from the earliest place that an index, or the list of documents, is at. `None` when one of them has
+    /// none, or the feed does not tell.
+    async fn by_feed(
+        &mut self,
+        cx: &Scope,
+        at: Option<Place>,
+        told: Option<(Changed, Place)>,
+        seq: u64,
+        loads: bool,
+    ) -> Result<Option<Place>> {
+        if loads && self.documents.is_none() {
+            return Ok(None);
+        }
+        let places = self.indexes.values().map(|index| index.at(at)).chain(loads.then_some(at));
+        let places: Option<Vec<Place>> = places.collect();
+        let Some(first) = places.and_then(|places| places.into_iter().min_by_key(|place| place.seq)) else {
+            return Ok(None);
         };
-        let mut ids = Vec::new();
-        let limit = usize::try_from(FEED_COMMITS).unwrap_or(usize::MAX);
-        let entries = match cx.store().changes(cursor, limit).await {
-            // The feed no longer holds what followed: everything is read anew.
-            Err(error) if error.code() == "cursor_expired" => return Ok(Changed::All),
-            other => other?,
-        };
-        for entry in entries {
-            if entry.workspace != *cx.workspace() {
-                continue;
-            }
-            for change in entry.changes {
-                match change.kind.as_str() {
-                    Document::KIND => ids.push(change.id),
-                    Space::KIND | Dataset::KIND => return Ok(Changed::All),
-                    _ => {}
+        let told = if at == Some(first) { told } else { first.until(cx, seq).await? };
+        let Some((changed, last)) = told else { return Ok(None) };
+        let mut documents = Vec::with_capacity(changed.documents.len());
+        for ids in changed.documents.chunks(PAGE) {
+            let found = cx.get_many::<Document>(ids).await?.into_iter();
+            let searched = found.map(|found| found.map(|found| found.body).filter(Document::is_searched));
+            documents.extend(ids.iter().cloned().zip(searched));
+        }
+        if let Some(all) = &mut self.documents {
+            for (id, document) in &documents {
+                match document {
+                    Some(document) => all.insert(document.clone()),
+                    None => all.remove(id),
                 }
             }
         }
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(if ids.is_empty() { Changed::Nothing } else { Changed::Documents(ids) })
-    }
-
-    async fn read_documents(&mut self, cx: &Scope, ids: &[String]) -> Result<()> {
-        for ids in ids.chunks(PAGE) {
-            for (id, stored) in ids.iter().zip(cx.get_many::<Document>(ids).await?) {
-                match stored.filter(|d| d.is_searched()) {
-                    Some(stored) => self.documents.insert(id.clone(), stored.body),
-                    None => self.documents.remove(id),
-                };
+        for (id, index) in &self.indexes {
+            let all = self.documents.as_ref().filter(|_| index.takes_all());
+            let is_there = match all {
+                Some(all) => index.bring_to(cx, all.of_space(id).collect(), last).await?,
+                None => index.bring_changes(cx, id, &documents, last).await?,
+            };
+            if !is_there {
+                return Ok(None);
             }
         }
-        Ok(())
+        Ok(Some(last))
     }
 
-    async fn read_all(&mut self, cx: &Scope) -> Result<()> {
+    /// Reads all documents and compares them with what the indexes hold.
+    async fn by_documents(&mut self, cx: &Scope, seq: u64) -> Result<Option<Place>> {
+        let Some(last) = Place::at(cx, seq).await? else { return Ok(None) };
+        let all = all::<Document>(cx).await?.into_values().filter(Document::is_searched).collect();
+        let documents: &Documents = self.documents.insert(all);
+        for (id, index) in &self.indexes {
+            if !index.bring_to(cx, documents.of_space(id).collect(), last).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(last))
+    }
+
+    /// Reads spaces and datasets, and opens the indexes of the spaces that answer.
+    async fn read_spaces(&mut self, cx: &Scope, places: &Places) -> Result<()> {
         self.spaces = all::<Space>(cx).await?;
         self.datasets = all::<Dataset>(cx).await?;
-        self.documents = all::<Document>(cx).await?;
-        self.documents.retain(|_, d| d.is_searched());
-        Ok(())
-    }
-
-    /// Brings the index of each space to what the documents say; false when one is ahead of that.
-    async fn apply(&mut self, cx: &Scope, places: &Places, seq: u64) -> Result<bool> {
         for (id, space) in &self.spaces {
             // After a move to another embedder the vectors are read anew.
             if self.indexes.get(id).is_none_or(|index| index.embedder() != space.embedder) {
@@ -310,13 +332,21 @@ impl Projection {
         }
         let is_open = |id: &str| self.spaces.get(id).is_some_and(|s| s.state != SpaceState::Retired);
         self.indexes.retain(|id, _| is_open(id));
-        for (id, index) in &self.indexes {
-            let documents = self.documents.values().filter(|d| d.space.as_str() == id);
-            if !index.bring_to(cx, documents.collect(), seq).await? {
-                return Ok(false);
-            }
+        Ok(())
+    }
+
+    /// The documents with these ids, as far as search answers from them.
+    pub(super) async fn documents(
+        &self,
+        cx: &Scope,
+        ids: &[String],
+    ) -> Result<Vec<Option<Cow<'_, Document>>>> {
+        if let Some(all) = &self.documents {
+            return Ok(ids.iter().map(|id| all.get(id).map(Cow::Borrowed)).collect());
         }
-        Ok(true)
+        let found = cx.get_many::<Document>(ids).await?.into_iter();
+        let searched = found.map(|found| found.map(|found| found.body).filter(Document::is_searched));
+        Ok(searched.map(|found| found.map(Cow::Owned)).collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Spaces, datasets, documents and search: the records of knowledge and the operations on them.
 
+mod documents;
+mod feed;
 mod held;
 mod hit;
 mod ingest;

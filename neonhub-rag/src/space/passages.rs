@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use neonhub_core::{Result, Scope};
 
+use super::feed::Place;
 use super::model::{Document, Space, chunk_ids};
 #[cfg(feature = "postgres")]
 use super::server_index::{ServerIndex, Servers};
@@ -84,13 +85,56 @@ impl Places {
 }
 
 impl Passages {
-    /// Makes the index hold exactly these documents, as of a position of the feed. False when it is on its way to a
-    /// later one: the records must be read again.
-    pub(super) async fn bring_to(&self, cx: &Scope, documents: Vec<&Document>, seq: u64) -> Result<bool> {
+    /// The place of the feed that it reflects. Tables of a server say so themselves: what counts is the place of the
+    /// documents that they were last compared with.
+    pub(super) fn at(&self, compared: Option<Place>) -> Option<Place> {
         match self {
-            Self::Caches(index) => index.bring_to(cx, documents, seq).await.map(|()| true),
+            Self::Caches(index) => index.at(),
             #[cfg(feature = "postgres")]
-            Self::Server(index) => boxed(index.bring_to(cx, &documents, seq)).await,
+            Self::Server(_) => compared,
+        }
+    }
+
+    /// True when it must be told all documents, and not only those that changed.
+    pub(super) fn takes_all(&self) -> bool {
+        match self {
+            Self::Caches(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Server(_) => true,
+        }
+    }
+
+    /// Makes the index hold exactly these documents, as of a place of the feed. False when it is on its way to a
+    /// later one: the records must be read again.
+    pub(super) async fn bring_to(&self, cx: &Scope, documents: Vec<&Document>, at: Place) -> Result<bool> {
+        match self {
+            Self::Caches(index) => index.bring_to(cx, &documents, at).await.map(|()| true),
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => boxed(index.bring_to(cx, &documents, at.seq)).await,
+        }
+    }
+
+    /// Takes what became of some documents, by id, of any space, as of a place of the feed. False when it must be told all.
+    pub(super) async fn bring_changes(
+        &self,
+        cx: &Scope,
+        space: &str,
+        changed: &[(String, Option<Document>)],
+        at: Place,
+    ) -> Result<bool> {
+        match self {
+            Self::Caches(index) => index.bring_changes(cx, space, changed, at).await,
+            #[cfg(feature = "postgres")]
+            Self::Server(_) => Ok(false),
+        }
+    }
+
+    /// True when no document is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Caches(index) => index.is_empty(),
+            #[cfg(feature = "postgres")]
+            Self::Server(index) => index.is_empty(),
         }
     }
 

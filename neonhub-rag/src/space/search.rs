@@ -7,10 +7,11 @@ use std::sync::Arc;
 use neonhub_core::{Error, ErrorKind, Faults, PermissionSet, Result, Role, Scope, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedRwLockReadGuard;
 
 use super::hit::{Hit, hits};
 use super::knowledge::{Knowledge, Projection};
-use super::model::{Dataset, DatasetKind, Document, DocumentId, Space, SpaceState, Trust};
+use super::model::{Dataset, DatasetId, DatasetKind, Document, DocumentId, Space, SpaceState, Trust};
 use super::passages::{Passages, Within};
 use super::rerank::Reranker;
 use crate::embed::{EmbedKind, Embedder, embed_one};
@@ -139,14 +140,14 @@ struct Found {
 /// Runs a search.
 pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request) -> Result<SearchResult> {
     request.check()?;
-    let mut projection = knowledge.in_step(cx).await?;
+    let mut projection = in_step(cx, knowledge, request).await?;
     let questions = match remote(cx, knowledge, &projection, request)? {
         remote if remote.is_empty() => BTreeMap::new(),
         remote => {
             // Nobody who writes waits for a network.
             drop(projection);
             let questions = ask(cx, remote, &request.query).await?;
-            projection = knowledge.in_step(cx).await?;
+            projection = in_step(cx, knowledge, request).await?;
             questions
         }
     };
@@ -154,15 +155,13 @@ pub(super) async fn search(cx: &Scope, knowledge: &Knowledge, request: &Request)
     let mut has_documents = false;
     for space in spaces(&projection, &request.spaces)? {
         let Some(index) = projection.indexes.get(space.id.as_str()) else { continue };
-        let all: Vec<&Document> = projection.documents.values().filter(|d| d.space == space.id).collect();
-        let allowed: Vec<&&Document> =
-            all.iter().filter(|d| is_allowed(cx, &projection, d, &request.filters)).collect();
-        if allowed.is_empty() {
-            continue;
-        }
+        let within = match seen(cx, &projection, space, &request.filters) {
+            Seen::All if index.is_empty() => continue,
+            Seen::All => None,
+            Seen::These(documents) if documents.is_empty() => continue,
+            Seen::These(documents) => Some(index.within(documents.into_iter())),
+        };
         has_documents = true;
-        let within =
-            (allowed.len() < all.len()).then(|| index.within(allowed.iter().map(|document| **document)));
         let embedder = knowledge.embedder(&space.embedder)?;
         let question = match (&request.vector, questions.get(&space.embedder)) {
             (Some(given), _) => Cow::Borrowed(given),
@@ -232,26 +231,85 @@ fn spaces<'p>(projection: &'p Projection, asked: &[String]) -> Result<Vec<&'p Sp
     Ok(out)
 }
 
-fn is_allowed(cx: &Scope, projection: &Projection, document: &Document, filters: &SearchFilters) -> bool {
-    let Some(dataset) = projection.datasets.get(document.dataset.as_str()) else { return false };
+/// The indexes, with the documents where they must be looked at one by one.
+async fn in_step(
+    cx: &Scope,
+    knowledge: &Knowledge,
+    request: &Request,
+) -> Result<OwnedRwLockReadGuard<Projection>> {
+    let projection = knowledge.in_step(cx).await?;
+    let mut asked = spaces(&projection, &request.spaces)?.into_iter();
+    if projection.documents.is_some() || asked.all(|space| sees_all(cx, &projection, space, &request.filters))
+    {
+        return Ok(projection);
+    }
+    drop(projection);
+    knowledge.with_documents(cx).await
+}
+
+/// What a search may answer from.
+enum Seen<'p> {
+    All,
+    These(Vec<&'p Document>),
+}
+
+/// True when a search may answer from all documents of a space.
+fn sees_all(cx: &Scope, projection: &Projection, space: &Space, filters: &SearchFilters) -> bool {
+    let mut own = projection.datasets.values().filter(|dataset| dataset.space == space.id);
+    !filters.is_about_documents() && own.all(|dataset| is_open(cx, dataset, filters))
+}
+
+/// The documents of a space that a search may answer from. They are looked at one by one only where some of them may not.
+fn seen<'p>(cx: &Scope, projection: &'p Projection, space: &Space, filters: &SearchFilters) -> Seen<'p> {
+    if sees_all(cx, projection, space, filters) {
+        return Seen::All;
+    }
+    let is_open = |id: &DatasetId| {
+        projection.datasets.get(id.as_str()).is_some_and(|dataset| is_open(cx, dataset, filters))
+    };
+    let own = projection.documents.iter().flat_map(|documents| documents.datasets(&space.id));
+    let open = own.filter(|(id, _)| is_open(id)).flat_map(|(_, documents)| documents);
+    Seen::These(open.filter(|document| filters.admit(document)).collect())
+}
+
+/// True when documents of a dataset may answer.
+fn is_open(cx: &Scope, dataset: &Dataset, filters: &SearchFilters) -> bool {
     let is_named = filters.datasets.is_empty()
         || filters.datasets.iter().any(|d| *d == dataset.name || d == dataset.id.as_str());
     let fits_purpose =
         filters.purpose.as_ref().is_none_or(|p| dataset.purposes.is_empty() || dataset.purposes.contains(p));
-    let rests_on = |held: &Vec<String>| document.consent_basis.as_ref().is_none_or(|b| held.contains(b));
     may_read(cx, dataset)
         && filters.acl.is_none_or(|role| admits(dataset, &role.permissions()))
         && is_named
         && fits_purpose
-        && filters.consents.as_ref().is_none_or(rests_on)
-        && filters.brand.as_ref().is_none_or(|brand| is_of_brand(document, brand))
         && filters.kind.is_none_or(|k| k == dataset.kind)
-        && filters.tags.iter().all(|t| document.tags.contains(t))
-        && filters.language.as_ref().is_none_or(|l| document.language.as_ref() == Some(l))
-        && filters.since.is_none_or(|at| document.ingested_at >= at)
-        && filters.until.is_none_or(|at| document.ingested_at < at)
-        && (filters.trust.is_empty() || filters.trust.contains(&document.trust))
-        && (filters.documents.is_empty() || filters.documents.contains(&document.id))
+}
+
+impl SearchFilters {
+    /// True when documents of one dataset may differ in whether they match.
+    fn is_about_documents(&self) -> bool {
+        let of_datasets = Self {
+            datasets: self.datasets.clone(),
+            kind: self.kind,
+            purpose: self.purpose.clone(),
+            acl: self.acl,
+            ..Self::default()
+        };
+        *self != of_datasets
+    }
+
+    /// True when a document of a dataset that may answer matches.
+    fn admit(&self, document: &Document) -> bool {
+        let rests_on = |held: &Vec<String>| document.consent_basis.as_ref().is_none_or(|b| held.contains(b));
+        self.consents.as_ref().is_none_or(rests_on)
+            && self.brand.as_ref().is_none_or(|brand| is_of_brand(document, brand))
+            && self.tags.iter().all(|t| document.tags.contains(t))
+            && self.language.as_ref().is_none_or(|l| document.language.as_ref() == Some(l))
+            && self.since.is_none_or(|at| document.ingested_at >= at)
+            && self.until.is_none_or(|at| document.ingested_at < at)
+            && (self.trust.is_empty() || self.trust.contains(&document.trust))
+            && (self.documents.is_empty() || self.documents.contains(&document.id))
+    }
 }
 
 /// What begins the tags that give a document to a brand.
@@ -284,11 +342,11 @@ fn remote(
     if request.mode == SearchMode::Text || request.vector.is_some() {
         return Ok(Vec::new());
     }
-    let has_allowed = |space: &&Space| {
-        let mut own = projection.documents.values().filter(|document| document.space == space.id);
-        own.any(|document| is_allowed(cx, projection, document, &request.filters))
+    let is_seen = |space: &&Space| match seen(cx, projection, space, &request.filters) {
+        Seen::All => projection.indexes.get(space.id.as_str()).is_some_and(|index| !index.is_empty()),
+        Seen::These(documents) => !documents.is_empty(),
     };
-    let wanted = spaces(projection, &request.spaces)?.into_iter().filter(has_allowed);
+    let wanted = spaces(projection, &request.spaces)?.into_iter().filter(is_seen);
     let ids: BTreeSet<&str> = wanted.map(|space| space.embedder.as_str()).collect();
     let all: Result<Vec<_>> = ids.into_iter().map(|id| knowledge.embedder(id)).collect();
     Ok(all?.into_iter().filter(|embedder| embedder.is_remote()).collect())

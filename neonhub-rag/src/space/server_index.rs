@@ -68,6 +68,10 @@ impl ServerIndex {
         self.place.embedder()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.view().wanted.is_empty()
+    }
+
     fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use neonhub_core::{Error, Result, Scope};
 
+use super::feed::Place;
 use super::held::{Held, HeldChange, Journal};
 use super::model::{ChunkRecord, Document, Space, chunk_ids};
 use crate::index::{
@@ -63,7 +64,16 @@ struct Step {
     removed: Vec<String>,
     added: Vec<Loaded>,
     change: HeldChange,
-    seq: u64,
+    /// The place of the feed that it leads to, when it is the last one on the way.
+    at: Option<Place>,
+}
+
+/// What an index must change.
+#[derive(Default)]
+struct Difference<'d> {
+    /// Documents to remove, each with the number of its chunks.
+    gone: Vec<(String, u32)>,
+    missing: Vec<&'d Document>,
 }
 
 impl SpaceIndex {
@@ -90,15 +100,42 @@ impl SpaceIndex {
     }
 
     /// Makes the index hold exactly these documents.
-    pub(super) async fn bring_to(&self, cx: &Scope, documents: Vec<&Document>, seq: u64) -> Result<()> {
-        match self.bring(cx, &documents, seq).await {
+    pub(super) async fn bring_to(&self, cx: &Scope, documents: &[&Document], at: Place) -> Result<()> {
+        match self.bring(cx, self.difference(documents), at).await {
             Err(cause) if self.leave_disk()? => {
                 // Another process writes the folder now, or the disk is full; the records serve as well.
                 tracing::warn!(error = %cause, "index kept in memory: its folder cannot be written");
-                self.bring(cx, &documents, seq).await
+                self.bring(cx, self.difference(documents), at).await
             }
             done => done,
         }
+    }
+
+    /// Takes what became of some documents, of any space. False when it must be told all.
+    pub(super) async fn bring_changes(
+        &self,
+        cx: &Scope,
+        space: &str,
+        changed: &[(String, Option<Document>)],
+        at: Place,
+    ) -> Result<bool> {
+        match self.bring(cx, self.changes(space, changed), at).await {
+            Err(cause) if self.leave_disk()? => {
+                tracing::warn!(error = %cause, "index kept in memory: its folder cannot be written");
+                Ok(false)
+            }
+            done => done.map(|()| true),
+        }
+    }
+
+    /// The place of the feed that it reflects, if it is known.
+    pub(super) fn at(&self) -> Option<Place> {
+        self.lock().held.at
+    }
+
+    /// True when no document is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().held.documents.is_empty()
     }
 
     /// Starts an empty index in memory in place of the one on disk; false when it is in memory already.
@@ -111,35 +148,34 @@ impl SpaceIndex {
         Ok(true)
     }
 
-    async fn bring(&self, cx: &Scope, documents: &[&Document], seq: u64) -> Result<()> {
-        let (gone, missing) = self.difference(documents);
+    async fn bring(&self, cx: &Scope, difference: Difference<'_>, at: Place) -> Result<()> {
+        let Difference { gone, missing } = difference;
         if let Some((held, behind)) = self.behind(&gone) {
-            self.load_vectors(cx, documents, &held, &behind).await?;
+            self.load_vectors(cx, &held, &behind).await?;
         }
         if gone.is_empty() && missing.is_empty() {
+            self.lock().stay(at);
             return Ok(());
         }
         let embedder = self.embedder();
-        let mut step = Step { seq, ..Step::default() };
+        let mut step = Step::default();
         for (id, chunks) in gone {
             step.removed.extend(chunk_ids(&id, chunks));
             step.change.out.push(id);
         }
         let mut chunks = 0;
         for document in missing {
+            if chunks >= CHUNKS_PER_COMMIT {
+                self.commit(std::mem::take(&mut step)).await?;
+                chunks = 0;
+            }
             step.added.extend(load(cx, document, &embedder).await?);
             let entry = (document.content_hash.clone(), document.chunks);
             step.change.put.insert(document.id.to_string(), entry);
             chunks += document.chunks;
-            if chunks >= CHUNKS_PER_COMMIT {
-                self.commit(std::mem::replace(&mut step, Step { seq, ..Step::default() })).await?;
-                chunks = 0;
-            }
         }
-        if step.change != HeldChange::default() {
-            self.commit(step).await?;
-        }
-        Ok(())
+        step.at = Some(at);
+        self.commit(step).await
     }
 
     /// What the words will hold without what is gone, and what the vectors hold, when that is not the same.
@@ -155,13 +191,7 @@ impl SpaceIndex {
     }
 
     /// Replays what the vectors lack against the words: the snapshot is not written after each commit.
-    async fn load_vectors(
-        &self,
-        cx: &Scope,
-        documents: &[&Document],
-        held: &Held,
-        behind: &Held,
-    ) -> Result<()> {
+    async fn load_vectors(&self, cx: &Scope, held: &Held, behind: &Held) -> Result<()> {
         for (id, (_, chunks)) in
             behind.documents.iter().filter(|(id, is)| held.documents.get(*id) != Some(is))
         {
@@ -170,22 +200,42 @@ impl SpaceIndex {
                 inner.vectors.remove(&chunk);
             }
         }
-        let is_missing =
-            |id: &str| held.documents.get(id).is_some_and(|entry| behind.documents.get(id) != Some(entry));
-        for document in documents.iter().filter(|d| is_missing(d.id.as_str())) {
-            let chunks = load(cx, document, &held.embedder).await?;
-            let mut inner = self.lock();
-            for chunk in &chunks {
-                inner.add_vector(chunk)?;
+        let missing = held.documents.iter().filter(|(id, entry)| behind.documents.get(*id) != Some(entry));
+        let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
+        for ids in missing.chunks(500) {
+            for document in cx.get_many::<Document>(ids).await?.into_iter().flatten() {
+                let chunks = load(cx, &document, &held.embedder).await?;
+                let mut inner = self.lock();
+                for chunk in &chunks {
+                    inner.add_vector(chunk)?;
+                }
             }
         }
         self.lock().behind = None;
         Ok(())
     }
 
+    /// The difference that some documents make.
+    fn changes<'d>(&self, space: &str, changed: &'d [(String, Option<Document>)]) -> Difference<'d> {
+        let inner = self.lock();
+        let mut out = Difference::default();
+        for (id, document) in changed {
+            let document = document.as_ref().filter(|document| document.space.as_str() == space);
+            let entry = inner.held.documents.get(id);
+            let is_held = |(hash, chunks): &(String, u32)| {
+                document.is_some_and(|document| document.content_hash == *hash && document.chunks == *chunks)
+            };
+            if !entry.is_some_and(is_held) {
+                out.gone.extend(entry.map(|(_, chunks)| (id.clone(), *chunks)));
+                out.missing.extend(document);
+            }
+        }
+        out
+    }
+
     /// The documents to remove with the number of their chunks, and those to add. Both lists are walked once, side by
     /// side: one document among very many must cost little.
-    fn difference<'d>(&self, documents: &[&'d Document]) -> (Vec<(String, u32)>, Vec<&'d Document>) {
+    fn difference<'d>(&self, documents: &[&'d Document]) -> Difference<'d> {
         debug_assert!(documents.is_sorted_by_key(|d| d.id.as_str()), "documents come by id");
         let inner = self.lock();
         let mut held = inner.held.documents.iter().peekable();
@@ -206,7 +256,7 @@ impl SpaceIndex {
             }
         }
         gone.extend(held.map(|(id, (_, chunks))| (id.clone(), *chunks)));
-        (gone, missing)
+        Difference { gone, missing }
     }
 
     async fn commit(&self, step: Step) -> Result<()> {
@@ -275,8 +325,9 @@ impl Inner {
         let snapshot = folder.join("vectors");
         let read = |stamp: &str| serde_json::from_str::<Held>(stamp).ok().filter(|h| h.embedder == embedder);
         let empty = || Held { embedder: embedder.to_owned(), ..Held::default() };
-        let journal = Some(Journal::new(folder));
-        let held = text.stamp().and_then(|stamp| Journal::read(folder, &stamp));
+        let stamp = text.stamp();
+        let journal = Some(Journal::new(folder, stamp.as_deref()));
+        let held = stamp.and_then(|stamp| Journal::read(folder, &stamp));
         let Some(held) = held.filter(|held| held.embedder == embedder) else {
             if !text.is_empty() {
                 text.clear("")?;
@@ -298,13 +349,20 @@ impl Inner {
         chunk.vector.as_ref().map_or(Ok(()), |vector| self.vectors.upsert(&chunk.record.id, vector))
     }
 
-    fn compact(&mut self) -> Result<()> {
+    /// Reflects a later commit that changed nothing here.
+    fn stay(&mut self, at: Place) {
+        self.held.at = Some(at);
         if let Some(journal) = &mut self.journal {
-            // Its lines name documents that are gone: a file of what is there takes its place.
-            journal.forget();
-            self.commit_words(&Step::default())?;
+            journal.note(at);
         }
-        self.text.compact()?;
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        // The lines of the journal name documents that are gone: a file of what is there takes its place.
+        self.journal.iter_mut().for_each(Journal::forget);
+        let stamp = self.stamp(&HeldChange::default())?;
+        self.text.compact(&stamp)?;
+        self.journal.iter_mut().for_each(Journal::tidy);
         self.vectors.compact();
         self.vectors.settle(usize::MAX);
         self.unsaved = usize::MAX / 10;
@@ -313,12 +371,11 @@ impl Inner {
     }
 
     fn commit(&mut self, step: &Step) -> Result<()> {
-        let before = self.held.seq;
         let back = self.held.apply(step.change.clone());
-        self.held.seq = step.seq;
+        self.held.at = step.at;
         if let Err(cause) = self.commit_words(step).and_then(|()| self.change_vectors(step)) {
             self.held.apply(back);
-            self.held.seq = before;
+            self.held.at = None;
             self.journal.iter_mut().for_each(Journal::forget);
             return Err(cause);
         }
@@ -338,12 +395,15 @@ impl Inner {
         Ok(())
     }
 
-    /// The words of a step, in one commit that says what is held with them.
+    /// Writes a change down. Gives what a commit of the words says with it.
+    fn stamp(&mut self, change: &HeldChange) -> Result<String> {
+        self.journal.as_mut().map_or_else(|| Ok(String::new()), |journal| journal.write(&self.held, change))
+    }
+
+    /// The words of a step: in memory when they are few, else in one commit that says what is held with them. What was in
+    /// memory when a process ended is read from the records, as what followed the last commit.
     fn commit_words(&mut self, step: &Step) -> Result<()> {
-        let stamp = match &mut self.journal {
-            Some(journal) => journal.write(&self.held, &step.change)?,
-            None => String::new(),
-        };
+        let stamp = self.stamp(&step.change)?;
         let headings: Vec<String> = step.added.iter().map(Loaded::headings).collect();
         let docs: Vec<TextDoc<'_>> = step
             .added
@@ -358,8 +418,10 @@ impl Inner {
             })
             .collect();
         let removed: Vec<&str> = step.removed.iter().map(String::as_str).collect();
-        self.text.apply(&removed, &docs, &stamp)?;
-        self.journal.iter().for_each(Journal::tidy);
+        if !self.text.hold(&removed, &docs)? {
+            self.text.apply(&removed, &docs, &stamp)?;
+            self.journal.iter_mut().for_each(Journal::tidy);
+        }
         Ok(())
     }
 

@@ -235,8 +235,11 @@ impl Store for SqliteStore {
 
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = memory::blob_hash(bytes);
+        // A look costs no commit, and most blobs are new.
         let name = hash.clone();
-        if self.committer.run(move |c| upkeep::touch_blob(c, &name)).await? {
+        if self.reading(|c| upkeep::has_blob(c, &hash))?
+            && self.committer.run(move |c| upkeep::touch_blob(c, &name)).await?
+        {
             return Ok(hash);
         }
         let (name, kept) = (hash.clone(), pack::pack_aside(bytes.to_vec()).await?);

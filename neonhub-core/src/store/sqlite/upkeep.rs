@@ -8,6 +8,13 @@ use super::{failed, schema, snapshot};
 use crate::store::{Damage, Figures, KindFigures, pack};
 use crate::{Clock as _, Result, SystemClock, Timestamp};
 
+/// True when a blob is there.
+pub(super) fn has_blob(c: &Connection, hash: &str) -> Result<bool> {
+    c.prepare_cached("SELECT 1 FROM _blob WHERE hash = ?1")
+        .and_then(|mut s| s.exists([hash]))
+        .map_err(|e| failed("store.blob_put", e))
+}
+
 /// Notes that a blob was put again; false when it is not there.
 pub(super) fn touch_blob(c: &Connection, hash: &str) -> Result<bool> {
     c.prepare_cached("UPDATE _blob SET at = ?2 WHERE hash = ?1")

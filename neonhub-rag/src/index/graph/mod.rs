@@ -188,7 +188,8 @@ impl VectorIndex for GraphIndex {
     fn search(&self, query: &[f32], k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {
         let Some(query) = self.rows.prepare(query)?.filter(|_| k > 0) else { return Ok(Vec::new()) };
         if let Some(ids) = within.filter(|ids| ids.len() < SCANNED_ROWS || ids.len() * 5 < self.len()) {
-            return Ok(self.rows.rescore(&query, self.rows.scan_within(&query, ids), k));
+            let found = self.rows.scan(&query, 0..self.rows.slots() as u32, Some(ids), k);
+            return Ok(self.rows.rescore(&query, found, k));
         }
         let width = self.options.search_width.max(k.saturating_mul(4));
         let allowed =
@@ -196,7 +197,7 @@ impl VectorIndex for GraphIndex {
         let is_allowed = |slot: u32| allowed.as_ref().is_none_or(|slots| slots.holds(slot));
         let mut found = walk::nearest(&self.rows, &self.links, &query, width, &is_allowed);
         let tail = self.links.len() as u32..self.rows.slots() as u32;
-        found.extend(self.rows.scan(&query, tail).into_iter().filter(|(_, slot)| is_allowed(*slot)));
+        found.extend(self.rows.scan(&query, tail, within, k));
         Ok(self.rows.rescore(&query, found, k))
     }
 }

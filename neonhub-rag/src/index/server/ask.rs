@@ -6,9 +6,6 @@ use super::super::text::analyse::{Clause, query};
 use super::super::text::{FieldBoosts, MAX_QUERY_WORDS};
 use super::wire::mark;
 
-/// What `ts_rank` gives one occurrence of full weight: 6 / pi^2. BM25 gives it 1.
-pub(super) const ONE_OCCURRENCE: f64 = 0.607_927_101_854_027;
-
 /// A query in `tsquery` text, part by part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Asked {

@@ -10,7 +10,7 @@ use neonhub_core::Result;
 use super::super::rows::{check, unit};
 use super::super::text::FieldBoosts;
 use super::super::{IdSet, Scored};
-use super::ask::{Asked, ONE_OCCURRENCE};
+use super::ask::Asked;
 use super::schema::quoted;
 use super::wire::HalfVec;
 use super::{Place, begin, fault, prepare};
@@ -222,13 +222,13 @@ impl Place {
                 WHERE workspace_id = $1 AND space = $2 AND ($9::text[] IS NULL OR document = ANY ($9))) \
             SELECT f.id, f.score FROM held, LATERAL _passage_words( \
                 $3::text::tsquery, $4::text::tsquery, $5::text[]::tsquery[], $6::text[]::tsquery[], $7, $8, $9, $10, \
-                held.chunks, held.words / greatest(held.chunks, 1), $11, $12, $13) f ORDER BY f.score DESC, f.id";
+                least(held.chunks, $14), held.words / greatest(held.chunks, 1), $11, $12, $13) f ORDER BY f.score DESC, f.id";
         let statement = prepare(&tx, text).await?;
         let k = i64::try_from(k).unwrap_or(i64::MAX);
         let Kept { documents, ids, .. } = kept;
         let Asked { mark, required, clauses, forms, clause_of, weights } = &asked;
         let most = MOST_RANKED.max(k);
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 13] = [
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 14] = [
             &self.workspace,
             &self.space,
             mark,
@@ -242,11 +242,12 @@ impl Place {
             &RARE,
             &most,
             &k,
+            &(kept.chunks as f64),
         ];
         let rows = tx.query(&statement, &params).await.map_err(fault)?;
         let hit = |row: &tokio_postgres::Row| Scored {
             id: row.get::<_, &str>(0).into(),
-            score: (row.get::<_, f64>(1) / ONE_OCCURRENCE) as f32,
+            score: row.get::<_, f64>(1) as f32,
         };
         Ok(rows.iter().map(hit).collect())
     }

@@ -11,14 +11,9 @@ pub(super) const NAME: &str = "passages";
 
 /// The steps to the newest form.
 pub(super) fn steps(side: &PostgresSide, vector: &str) -> Vec<String> {
-    vec![first(side, vector)]
-}
-
-fn first(side: &PostgresSide, vector: &str) -> String {
     let tables = TABLES.replace("{s}", &quoted(side.schema())).replace("{v}", &quoted(vector));
     let fences = ["_passage_space", "_passage_document", "_passage"].map(|table| side.fence(table)).concat();
-    let words = WORDS.replace("{s}", &quoted(side.schema()));
-    format!("{tables} {fences} {words}")
+    vec![format!("{tables} {fences}"), WORDS.replace("{s}", &quoted(side.schema()))]
 }
 
 /// A name in SQL.
@@ -64,11 +59,13 @@ const TABLES: &str = "
 // no role of its own, it owns the table: there the fence stays in force for the owner, and the search reads the rows.
 //
 // Words that stand in fewer than `rare` chunks choose the chunks; where those are fewer than `k`, some others with any of
-// the words fill up. Of each at most `most` are ranked. A clause is a word or a phrase in its forms. Its score grows
-// with its rarity among the chunks that may be seen (idf of BM25) and, field by field, with how often it stands there
-// (ts_rank, which saturates); long chunks count less (k1 1.2, b 0.75).
+// the words fill up. Of each at most `most` are ranked. A clause is a word or a phrase in its forms, and its score that of
+// the embedded index: its occurrences, weighted by their field, through BM25 (k1 1.2, b 0.75), with its rarity among the
+// chunks that may be seen. What `ts_rank` gives n occurrences of a word of full weight is the sum of 1 / i^2 up to n, over
+// pi^2 / 6; what that sum still lacks is close to 1 / (n + 1/2), so n is read from it. A phrase (more than one node)
+// counts once.
 const WORDS: &str = "
-    CREATE FUNCTION {s}._passage_words(
+    CREATE OR REPLACE FUNCTION {s}._passage_words(
         mark tsquery, required tsquery, clauses tsquery[], forms tsquery[], clause_of integer[], weights real[],
         documents text[], ids text[], total double precision, mean double precision, rare bigint, most bigint, k bigint
     ) RETURNS TABLE (id text, score double precision)
@@ -102,11 +99,15 @@ const WORDS: &str = "
         RETURN QUERY
         WITH ranked AS MATERIALIZED (
             SELECT p.id, p.words, (
-                SELECT array_agg(r.rank ORDER BY r.clause) FROM (
-                    SELECT f.clause, max(weights[1] * ts_rank('{0,0,0,1}', once.lexemes, f.form)
-                        + weights[2] * ts_rank('{0,0,1,0}', once.lexemes, f.form)
-                        + weights[3] * ts_rank('{1,0,0,0}', once.lexemes, f.form)) AS rank
-                    FROM unnest(forms, clause_of) AS f(form, clause) GROUP BY f.clause) r) AS ranks
+                SELECT array_agg(c.often ORDER BY c.clause) FROM (
+                    SELECT f.clause, sum(w.weight * CASE WHEN w.rank <= 0 THEN 0 WHEN numnode(f.form) > 1 THEN 1
+                        WHEN w.rank < 0.97 THEN round(1 / (1.644934 * (1 - w.rank)) - 0.5)
+                        ELSE greatest(20, w.rank / 0.607927) END) AS often
+                    FROM unnest(forms, clause_of) AS f(form, clause), LATERAL (VALUES
+                        (weights[1], ts_rank('{1,1,1,1}', field.title, f.form)),
+                        (weights[2], ts_rank('{1,1,1,1}', field.headings, f.form)),
+                        (weights[3], ts_rank('{1,1,1,1}', field.body, f.form))) AS w(weight, rank)
+                    GROUP BY f.clause) c) AS counts
             FROM ((
                 SELECT p.id, p.words, p.lexemes FROM _passage p
                 WHERE p.lexemes @@ (mark && chosen) AND p.workspace_id || '' = fence
@@ -118,19 +119,19 @@ const WORDS: &str = "
                     AND p.workspace_id || '' = fence
                     AND (documents IS NULL OR p.document || '' = ANY (documents))
                     AND (ids IS NULL OR p.id || '' = ANY (ids)) LIMIT filling
-            )) p, LATERAL (SELECT p.lexemes || ''::tsvector AS lexemes OFFSET 0) AS once
+            )) p, LATERAL (SELECT ts_filter(p.lexemes, '{a}') AS title, ts_filter(p.lexemes, '{b}') AS headings,
+                ts_filter(p.lexemes, '{d}') AS body OFFSET 0) AS field
         ), parts AS MATERIALIZED (
-            SELECT r.id, r.words, u.clause, u.rank FROM ranked r, unnest(r.ranks) WITH ORDINALITY AS u(rank, clause)
-            WHERE u.rank > 0
+            SELECT r.id, u.clause, u.often, 1.2 * (0.25 + 0.75 * r.words / greatest(mean, 1)) AS room
+            FROM ranked r, unnest(r.counts) WITH ORDINALITY AS u(often, clause) WHERE u.often > 0
         ), holders AS (
             SELECT p.clause, CASE WHEN coalesce(is_common[p.clause], false)
                 THEN greatest(rare, total * count(*) / greatest((SELECT count(*) FROM ranked), 1)) ELSE count(*) END AS n
             FROM parts p GROUP BY p.clause
         )
-        SELECT p.id, sum(p.rank * ln(1 + (greatest(total, h.n) - h.n + 0.5) / (h.n + 0.5)))
-            * 2.2 / (1 + 1.2 * (0.25 + 0.75 * p.words / greatest(mean, 1))) AS score
-        FROM parts p JOIN holders h ON h.clause = p.clause GROUP BY p.id, p.words
-        ORDER BY score DESC, p.id LIMIT k;
+        SELECT p.id, sum(ln(1 + (greatest(total, h.n) - h.n + 0.5) / (h.n + 0.5)) * 2.2 * p.often / (p.often + p.room))
+        FROM parts p JOIN holders h ON h.clause = p.clause GROUP BY p.id
+        ORDER BY 2 DESC, p.id LIMIT k;
     END $body$;
     DO $$ BEGIN
         REVOKE ALL ON FUNCTION {s}._passage_words FROM PUBLIC;

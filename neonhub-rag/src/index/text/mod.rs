@@ -1,18 +1,18 @@
 //! Words: BM25 over title, headings and text, stemmed by the language of each chunk.
 //!
-//! Tantivy keeps the postings. The statistics of the score (documents, word counts, lengths) are taken over the
+//! Tantivy keeps the postings in files; a few changes wait in memory. The statistics of the score (documents, word counts, lengths) are taken over the
 //! chunks that the caller may see and that are not deleted, so neither hidden nor deleted text moves a score,
 //! and an index that grew step by step answers like one built at once.
 
+mod allowed;
 pub(super) mod analyse;
-mod collect;
-mod compose;
-mod statistics;
+mod rank;
+mod tail;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use neonhub_core::{Error, Result};
 use schemars::JsonSchema;
@@ -22,19 +22,24 @@ use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
+use tantivy::tokenizer::PreTokenizedString;
 use tantivy::{
-    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
+    DocAddress, DocSet as _, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher,
+    TERMINATED, TantivyDocument, Term,
 };
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::ids::key;
 use super::{IdSet, Scored};
-use collect::{Allowed, Best};
-use statistics::{Statistics, Totals};
+use allowed::Allowed;
+use rank::{Ranking, Totals, lengths};
+use tail::{Added, Tail};
 
 /// Memory of the writer: the least that tantivy accepts. It is given back after each commit.
 const WRITER_BYTES: usize = 15_000_000;
 /// Share of deleted chunks of a segment above which a commit writes it anew without them.
 const MOST_DELETED: f32 = 0.2;
+/// Most changes that wait in memory. A commit takes some 50 ms whatever it holds (2026): spread over so many, less than one.
+const MOST_WAITING: usize = 64;
 /// Most different words of one query.
 pub(super) const MAX_QUERY_WORDS: usize = 64;
 const OP: &str = "index.text";
@@ -87,13 +92,16 @@ struct Fields {
     body: Field,
 }
 
-/// The text index, in a folder or in memory. One writer at a time; readers see the last commit.
+/// The text index, in a folder or in memory. One writer at a time; readers see the last commit and what [`hold`](Self::hold)
+/// holds.
 pub struct TextIndex {
     index: Index,
     reader: IndexReader,
     fields: Fields,
     folder: Option<PathBuf>,
-    /// Totals over all chunks, counted once per commit.
+    /// Changes since the last commit.
+    tail: RwLock<Tail>,
+    /// Totals over all chunks, counted once per commit and then kept up.
     totals: Mutex<Option<Totals>>,
 }
 
@@ -131,13 +139,16 @@ impl TextIndex {
 
     fn with(index: Index, fields: Fields, folder: Option<PathBuf>) -> Result<Self> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fault)?;
-        Ok(Self { index, reader, fields, folder, totals: Mutex::default() })
+        let (tail, totals) = (RwLock::default(), Mutex::default());
+        Ok(Self { index, reader, fields, folder, tail, totals })
     }
 
     /// Number of chunks.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::try_from(self.reader.searcher().num_docs()).unwrap_or(usize::MAX)
+        let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
+        let files = usize::try_from(self.reader.searcher().num_docs()).unwrap_or(usize::MAX);
+        files.saturating_sub(tail.gone().len()).saturating_add(tail.len())
     }
 
     /// True without any chunk.
@@ -152,27 +163,84 @@ impl TextIndex {
         self.index.load_metas().ok()?.payload
     }
 
-    /// Shows what another process committed.
+    /// Removes and adds a few chunks in memory: every search finds them, the files stay as they are until the next
+    /// [`apply`](Self::apply). An added id replaces the one before. False, with nothing done, when so much waits already
+    /// that it is worth a commit.
     ///
     /// # Errors
-    /// `Internal` when the files cannot be read.
-    pub fn refresh(&self) -> Result<()> {
-        self.reader.reload().map_err(fault)?;
-        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Ok(())
+    /// `Internal` when the files cannot be read; nothing is then done.
+    pub fn hold(&self, removed: &[&str], added: &[TextDoc<'_>]) -> Result<bool> {
+        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
+        if tail.changes() + removed.len() + added.len() > MOST_WAITING {
+            return Ok(false);
+        }
+        let searcher = self.reader.searcher();
+        let ids = removed.iter().copied().chain(added.iter().map(|doc| doc.id));
+        let mut leaving = Vec::new();
+        for id in ids.clone() {
+            leaving.extend(self.in_files(&searcher, id).map_err(fault)?);
+        }
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unused = Totals::default();
+        let totals = totals.as_mut().unwrap_or(&mut unused);
+        for (address, id, words) in leaving {
+            if tail.take_out(address, id) {
+                totals.remove(words);
+            }
+        }
+        for id in ids {
+            tail.remove(id).into_iter().for_each(|words| totals.remove(words));
+        }
+        for doc in added {
+            let tokens = tokens(doc);
+            let (language, document) = (doc.language.unwrap_or_default(), self.document(doc, tokens.clone()));
+            totals.add(tail.add(Added { id: doc.id, key: key(doc.id), language, tokens: &tokens, document }));
+        }
+        Ok(true)
     }
 
-    /// Removes and adds chunks in one commit, together with its stamp. An added id replaces the one before.
+    /// Where a chunk stands in the files, with the words of each field.
+    fn in_files<'i>(
+        &self,
+        searcher: &Searcher,
+        id: &'i str,
+    ) -> tantivy::Result<Option<(DocAddress, &'i str, [u32; 3])>> {
+        let term = Term::from_field_text(self.fields.id, id);
+        for (number, segment) in (0..).zip(searcher.segment_readers()) {
+            let postings = segment.inverted_index(self.fields.id)?;
+            let Some(mut postings) = postings.read_postings(&term, IndexRecordOption::Basic)? else {
+                continue;
+            };
+            while postings.doc() != TERMINATED {
+                let doc = postings.doc();
+                if !segment.is_deleted(doc) {
+                    let fields = [self.fields.title, self.fields.headings, self.fields.body];
+                    let words = lengths(segment, fields)?.map(|lengths| lengths.fieldnorm(doc));
+                    return Ok(Some((DocAddress::new(number, doc), id, words)));
+                }
+                postings.advance();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes and adds chunks in one commit, together with what waits in memory and a stamp. An added id replaces the one
+    /// before.
     ///
     /// # Errors
     /// `Internal` when the commit fails; nothing of it is then seen.
     pub fn apply(&self, removed: &[&str], added: &[TextDoc<'_>], stamp: &str) -> Result<()> {
-        self.commit(stamp, |writer| {
-            for id in removed.iter().copied().chain(added.iter().map(|d| d.id)) {
+        self.commit(stamp, |writer, tail| {
+            let remove = |id: &str| {
                 writer.delete_term(Term::from_field_text(self.fields.id, id));
+            };
+            tail.gone().for_each(remove);
+            for document in tail.documents() {
+                writer.add_document(document.clone())?;
             }
+            removed.iter().copied().chain(added.iter().map(|doc| doc.id)).for_each(remove);
             for doc in added {
-                writer.add_document(self.document(doc))?;
+                writer.add_document(self.document(doc, tokens(doc)))?;
             }
             Ok(())
         })
@@ -183,18 +251,31 @@ impl TextIndex {
     /// # Errors
     /// `Internal` when the commit fails.
     pub fn clear(&self, stamp: &str) -> Result<()> {
-        self.commit(stamp, |writer| writer.delete_all_documents().map(|_| ()))
+        self.commit(stamp, |writer, _| writer.delete_all_documents().map(|_| ()))
     }
 
-    fn commit(&self, stamp: &str, change: impl FnOnce(&IndexWriter) -> tantivy::Result<()>) -> Result<()> {
+    fn commit(
+        &self,
+        stamp: &str,
+        change: impl FnOnce(&IndexWriter, &Tail) -> tantivy::Result<()>,
+    ) -> Result<()> {
+        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
         let mut writer = self.writer()?;
-        change(&writer).map_err(fault)?;
+        change(&writer, &tail).map_err(fault)?;
         let mut prepared = writer.prepare_commit().map_err(fault)?;
         prepared.set_payload(stamp);
         prepared.commit().map_err(fault)?;
         // Joins the threads, so that no merge runs behind the back of the host.
         writer.wait_merging_threads().map_err(fault)?;
-        self.refresh()
+        self.reload(&mut tail)
+    }
+
+    /// Shows what was committed, in which all is that waited.
+    fn reload(&self, tail: &mut Tail) -> Result<()> {
+        self.reader.reload().map_err(fault)?;
+        *tail = Tail::default();
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
     }
 
     fn writer(&self) -> Result<IndexWriter> {
@@ -210,11 +291,13 @@ impl TextIndex {
         Ok(writer)
     }
 
-    /// Writes the files anew without what was removed, so that its words stand in none of them.
+    /// Writes what waits, and then the files anew without what was removed, so that its words stand in none of them.
     ///
     /// # Errors
     /// `Internal` when the files cannot be written.
-    pub fn compact(&self) -> Result<()> {
+    pub fn compact(&self, stamp: &str) -> Result<()> {
+        self.apply(&[], &[], stamp)?;
+        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
         let segments = self.index.searchable_segment_metas().map_err(fault)?;
         if segments.len() < 2 && segments.iter().all(|s| s.num_deleted_docs() == 0) {
             return Ok(());
@@ -224,7 +307,7 @@ impl TextIndex {
         // Files live as long as somebody holds their description.
         drop(segments);
         writer.merge(&ids).wait().map_err(fault)?;
-        self.refresh()?;
+        self.reload(&mut tail)?;
         writer.garbage_collect_files().wait().map_err(fault)?;
         writer.wait_merging_threads().map_err(fault)
     }
@@ -247,18 +330,14 @@ impl TextIndex {
         Ok(false)
     }
 
-    fn document(&self, doc: &TextDoc<'_>) -> TantivyDocument {
+    fn document(&self, doc: &TextDoc<'_>, tokens: [PreTokenizedString; 3]) -> TantivyDocument {
         let mut out = TantivyDocument::default();
-        let language = doc.language.unwrap_or_default();
         out.add_text(self.fields.id, doc.id);
         out.add_u64(self.fields.key, key(doc.id));
-        out.add_text(self.fields.language, language);
-        for (field, text) in [
-            (self.fields.title, doc.title),
-            (self.fields.headings, doc.headings),
-            (self.fields.body, doc.body),
-        ] {
-            out.add_pre_tokenized_text(field, analyse::tokens(text, language));
+        out.add_text(self.fields.language, doc.language.unwrap_or_default());
+        let Fields { title, headings, body, .. } = self.fields;
+        for (field, tokens) in [title, headings, body].into_iter().zip(tokens) {
+            out.add_pre_tokenized_text(field, tokens);
         }
         out
     }
@@ -285,23 +364,25 @@ impl TextIndex {
         within: Option<&IdSet>,
         boosts: FieldBoosts,
     ) -> Result<Vec<Scored>> {
+        let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
         let searcher = self.reader.searcher();
-        let clauses = analyse::query(query, &self.languages()?, MAX_QUERY_WORDS);
+        let clauses = analyse::query(query, &self.languages(&tail)?, MAX_QUERY_WORDS);
         if clauses.is_empty() || k == 0 {
             return Ok(Vec::new());
         }
-        let allowed = Allowed::new(within);
-        let statistics = self.statistics(&searcher, &allowed)?;
         let fields = [
             (self.fields.title, boosts.title),
             (self.fields.headings, boosts.headings),
             (self.fields.body, boosts.body),
         ];
-        let query = compose::query(&searcher, &clauses, &fields).map_err(fault)?;
-        let best = Best { k, allowed: &allowed };
-        let found = searcher.search_with_statistics_provider(&query, &best, &statistics).map_err(fault)?;
+        let allowed = Allowed::new(within, &searcher, &tail).map_err(fault)?;
+        let found = self.ranking(&searcher, &tail, fields, &allowed)?.best(&clauses, k).map_err(fault)?;
         let mut hits = Vec::with_capacity(found.len());
         for (score, address) in found {
+            if address.segment_ord as usize == searcher.segment_readers().len() {
+                hits.extend(tail.id(address.doc_id).map(|id| Scored { id: id.into(), score }));
+                continue;
+            }
             let doc: TantivyDocument = searcher.doc(address).map_err(fault)?;
             if let Some(id) = doc.get_first(self.fields.id).and_then(|v| tantivy::schema::Value::as_str(&v)) {
                 hits.push(Scored { id: id.into(), score });
@@ -312,20 +393,25 @@ impl TextIndex {
         Ok(hits)
     }
 
-    fn statistics<'a>(&self, searcher: &'a Searcher, allowed: &'a Allowed) -> Result<Statistics<'a>> {
-        let fields = [self.fields.title, self.fields.headings, self.fields.body];
+    fn ranking<'a>(
+        &self,
+        searcher: &'a Searcher,
+        tail: &'a Tail,
+        fields: [(Field, f32); 3],
+        allowed: &'a Allowed<'a>,
+    ) -> Result<Ranking<'a>> {
         let mut kept = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.clone().filter(|_| allowed.is_all());
-        let statistics = Statistics::new(searcher, allowed, fields, known).map_err(fault)?;
+        let known = kept.filter(|_| allowed.is_all());
+        let (ranking, totals) = Ranking::new(searcher, tail, fields, allowed, known).map_err(fault)?;
         if allowed.is_all() {
-            *kept = Some(statistics.totals());
+            *kept = Some(totals);
         }
-        Ok(statistics)
+        Ok(ranking)
     }
 
     /// Languages of the chunks in the index.
-    fn languages(&self) -> Result<BTreeSet<String>> {
-        let mut out = BTreeSet::new();
+    fn languages(&self, tail: &Tail) -> Result<BTreeSet<String>> {
+        let mut out: BTreeSet<String> = tail.languages().map(str::to_owned).collect();
         for segment in self.reader.searcher().segment_readers() {
             let inverted = segment.inverted_index(self.fields.language).map_err(fault)?;
             let mut terms = inverted.terms().stream().map_err(|e| Error::internal(OP, e))?;
@@ -337,9 +423,10 @@ impl TextIndex {
     }
 }
 
-/// The short form of an id in the columns.
-fn key(id: &str) -> u64 {
-    xxh3_64(id.as_bytes())
+/// The words of title, headings and text.
+fn tokens(doc: &TextDoc<'_>) -> [PreTokenizedString; 3] {
+    let language = doc.language.unwrap_or_default();
+    [doc.title, doc.headings, doc.body].map(|text| analyse::tokens(text, language))
 }
 
 fn schema() -> (Schema, Fields) {
