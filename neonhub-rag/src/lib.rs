@@ -27,6 +27,7 @@
 // The one exception is the run-time choice of wide registers in `index::dot`.
 #![deny(unsafe_code)]
 
+mod allocator;
 mod chunk;
 mod context;
 mod conversation;

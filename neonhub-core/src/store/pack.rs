@@ -28,11 +28,15 @@ pub(super) fn pack(bytes: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The same beside the async tasks: a large blob takes a while.
+/// Bytes up to which packing takes a quarter of a millisecond at most, less than a thread of its own is worth.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const QUICK: usize = 64 * 1024;
+
+/// The same, a large blob beside the async tasks.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) async fn pack_aside(bytes: Vec<u8>) -> Result<Vec<u8>> {
-    if bytes.len() < LEAST {
-        return Ok(bytes);
+    if bytes.len() <= QUICK {
+        return Ok(pack(bytes));
     }
     let done = tokio::task::spawn_blocking(move || pack(bytes)).await;
     done.map_err(|cause| Error::internal("store.blob_put", cause))

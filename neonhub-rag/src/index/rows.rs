@@ -378,11 +378,15 @@ pub(super) fn unit(vector: &[f32]) -> Vec<f32> {
 }
 
 /// Values as whole numbers of -127..=127 and what one of them is worth.
+///
+/// In forms that are computed in wide registers: the largest by its bits, which order numbers without a sign as their values
+/// do, and the nearest whole number by a sum with 1.5 * 2^23, which leaves it in the lowest bits.
 pub(super) fn quantise(vector: &[f32]) -> (Vec<i8>, f32) {
-    let largest = vector.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    const WHOLE: f32 = 12_582_912.0;
+    let largest = vector.iter().map(|v| v.to_bits() & 0x7fff_ffff).max().map_or(0.0, f32::from_bits);
     if largest == 0.0 {
         return (vec![0; vector.len()], 0.0);
     }
     let scale = largest / 127.0;
-    (vector.iter().map(|v| (v / scale).round() as i8).collect(), scale)
+    (vector.iter().map(|v| (v / scale + WHOLE).to_bits() as i8).collect(), scale)
 }

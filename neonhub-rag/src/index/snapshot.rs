@@ -1,12 +1,12 @@
 //! A vector index as a file: a cache that is thrown away when a byte of it is wrong.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use neonhub_core::{Error, Result};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::adaptive::Form;
 use super::graph::Links;
@@ -25,20 +25,20 @@ impl AdaptiveIndex {
     /// # Errors
     /// `Internal` with the cause when the file cannot be written.
     pub fn save(&self, path: &Path, stamp: &str) -> Result<()> {
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(MAGIC);
-        put(&mut bytes, stamp.as_bytes());
-        match &self.form {
-            Form::Flat(flat) => put_rows(&mut bytes, &flat.rows),
-            Form::Graph(graph) => {
-                let mut graph = graph.clone();
-                super::VectorIndex::compact(graph.as_mut());
-                put_rows(&mut bytes, &graph.rows);
-                put_links(&mut bytes, &graph.links);
+        write_synced(path, |out| {
+            out.put_raw(MAGIC)?;
+            out.put(stamp.as_bytes())?;
+            match &self.form {
+                Form::Flat(flat) => put_rows(out, &flat.rows),
+                Form::Graph(graph) => {
+                    let mut graph = graph.clone();
+                    super::VectorIndex::compact(graph.as_mut());
+                    put_rows(out, &graph.rows)?;
+                    put_links(out, &graph.links)
+                }
             }
-        }
-        bytes.extend(xxh3_64(&bytes).to_le_bytes());
-        write_synced(path, &bytes).map_err(|e| Error::internal("index.save", e))
+        })
+        .map_err(|e| Error::internal("index.save", e))
     }
 
     /// Reads an index with its stamp; `None` when the file is missing, of another version, or damaged.
@@ -62,25 +62,60 @@ impl AdaptiveIndex {
     }
 }
 
-fn put_rows(to: &mut Vec<u8>, rows: &Rows) {
-    put_u32(to, rows.dims());
-    put_u32(to, rows.slots());
+/// The file while it is written, with the checksum of what is in it.
+struct Out {
+    file: BufWriter<File>,
+    sum: Xxh3,
+}
+
+impl Out {
+    fn put_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sum.update(bytes);
+        self.file.write_all(bytes)
+    }
+
+    /// Bytes after their number.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put_u32(bytes.len())?;
+        self.put_raw(bytes)
+    }
+
+    fn put_u32(&mut self, number: usize) -> io::Result<()> {
+        self.put_raw(&u32::try_from(number).unwrap_or(NONE).to_le_bytes())
+    }
+
+    /// Numbers, some thousand at a time: the whole of a large index would be in memory once more.
+    fn put_numbers<const N: usize, T: Copy>(
+        &mut self,
+        numbers: &[T],
+        write: fn(T) -> [u8; N],
+    ) -> io::Result<()> {
+        numbers.chunks(8 * 1024).try_for_each(|some| {
+            let bytes: Vec<u8> = some.iter().flat_map(|number| write(*number)).collect();
+            self.put_raw(&bytes)
+        })
+    }
+}
+
+fn put_rows(to: &mut Out, rows: &Rows) -> io::Result<()> {
+    to.put_u32(rows.dims())?;
+    to.put_u32(rows.slots())?;
     for id in &rows.ids {
-        put(to, id.as_deref().unwrap_or_default().as_bytes());
+        to.put(id.as_deref().unwrap_or_default().as_bytes())?;
     }
     match &rows.exact {
         Exact::None => {
-            to.push(0);
-            to.extend(rows.codes.iter().map(|c| c.cast_unsigned()));
-            to.extend(rows.scales.iter().flat_map(|s| s.to_le_bytes()));
+            to.put_raw(&[0])?;
+            to.put_numbers(&rows.codes, |code| [code.cast_unsigned()])?;
+            to.put_numbers(&rows.scales, f32::to_le_bytes)
         }
         Exact::Half(halves) => {
-            to.push(1);
-            to.extend(halves.iter().flat_map(|h| h.to_le_bytes()));
+            to.put_raw(&[1])?;
+            to.put_numbers(halves, u16::to_le_bytes)
         }
         Exact::Full(values) => {
-            to.push(2);
-            to.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            to.put_raw(&[2])?;
+            to.put_numbers(values, f32::to_le_bytes)
         }
     }
 }
@@ -106,14 +141,14 @@ fn take_rows(rest: &mut &[u8]) -> Option<Rows> {
         1 => {
             let halves = numbers(take(rest, values.checked_mul(2)?)?, u16::from_le_bytes);
             let mut rows = Rows::new(dims, VectorStorage::F16);
-            requantise(&mut rows, &halves.iter().map(|h| from_half(*h)).collect::<Vec<_>>());
+            requantise(&mut rows, &halves, from_half);
             rows.exact = Exact::Half(halves);
             rows
         }
         2 => {
             let full: Vec<f32> = numbers(take(rest, values.checked_mul(4)?)?, f32::from_le_bytes);
             let mut rows = Rows::new(dims, VectorStorage::F32);
-            requantise(&mut rows, &full);
+            requantise(&mut rows, &full, |value| value);
             rows.exact = Exact::Full(full);
             rows
         }
@@ -124,30 +159,32 @@ fn take_rows(rest: &mut &[u8]) -> Option<Rows> {
     Some(rows)
 }
 
-fn requantise(rows: &mut Rows, values: &[f32]) {
-    rows.codes.reserve(values.len());
+fn requantise<T: Copy>(rows: &mut Rows, values: &[T], number: fn(T) -> f32) {
+    rows.codes.reserve_exact(values.len());
     for row in values.chunks_exact(rows.dims()) {
-        let (codes, scale) = quantise(row);
+        let row: Vec<f32> = row.iter().map(|value| number(*value)).collect();
+        let (codes, scale) = quantise(&row);
         rows.codes.extend(codes);
         rows.scales.push(scale);
     }
 }
 
-fn put_links(to: &mut Vec<u8>, links: &Links) {
-    put_u32(to, links.width());
-    to.extend(links.entry.unwrap_or(NONE).to_le_bytes());
-    put(to, &links.levels);
-    put(to, &links.counts);
-    to.extend(links.ground.iter().flat_map(|s| s.to_le_bytes()));
-    put_u32(to, links.upper.len());
+fn put_links(to: &mut Out, links: &Links) -> io::Result<()> {
+    to.put_u32(links.width())?;
+    to.put_raw(&links.entry.unwrap_or(NONE).to_le_bytes())?;
+    to.put(&links.levels)?;
+    to.put(&links.counts)?;
+    to.put_numbers(&links.ground, u32::to_le_bytes)?;
+    to.put_u32(links.upper.len())?;
     for (slot, lists) in &links.upper {
-        to.extend(slot.to_le_bytes());
-        put_u32(to, lists.len());
+        to.put_raw(&slot.to_le_bytes())?;
+        to.put_u32(lists.len())?;
         for list in lists {
-            put_u32(to, list.len());
-            to.extend(list.iter().flat_map(|s| s.to_le_bytes()));
+            to.put_u32(list.len())?;
+            to.put_numbers(list, u32::to_le_bytes)?;
         }
     }
+    Ok(())
 }
 
 fn take_links(rest: &mut &[u8], slots: usize) -> Option<Links> {
@@ -183,15 +220,6 @@ fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<
     bytes.as_chunks::<N>().0.iter().map(|b| read(*b)).collect()
 }
 
-fn put(to: &mut Vec<u8>, bytes: &[u8]) {
-    put_u32(to, bytes.len());
-    to.extend_from_slice(bytes);
-}
-
-fn put_u32(to: &mut Vec<u8>, number: usize) {
-    to.extend(u32::try_from(number).unwrap_or(NONE).to_le_bytes());
-}
-
 fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (head, tail) = rest.split_at_checked(len)?;
     *rest = tail;
@@ -209,12 +237,17 @@ fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     take(rest, len)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_synced(path: &Path, write: impl FnOnce(&mut Out) -> io::Result<()>) -> io::Result<()> {
     // Two processes may save at the same time; each writes its own temporary file.
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
+    let written = File::create(&temporary).and_then(|file| {
+        let mut out = Out { file: BufWriter::new(file), sum: Xxh3::new() };
+        write(&mut out)?;
+        let sum = out.sum.digest();
+        out.file.write_all(&sum.to_le_bytes())?;
+        out.file.into_inner()?.sync_all()?;
+        fs::rename(&temporary, path)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }

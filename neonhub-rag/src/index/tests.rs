@@ -245,7 +245,7 @@ proptest! {
         for (n, seed, is_added) in changes {
             let (id, body) = (format!("c{n:02}"), body(seed));
             // Some changes go to files at once.
-            let is_held = |seed: usize| seed % 6 != 0;
+            let is_held = |seed: usize| !seed.is_multiple_of(6);
             let added = [doc(&id, if seed % 3 == 0 { "Gate policy" } else { "" }, &body, "en")];
             let (removed, added): (&[&str], _) = if is_added { (&[], added.as_slice()) } else { (&[id.as_str()], &[][..]) };
             if !(is_held(seed) && index.hold(removed, added).unwrap()) {

@@ -33,12 +33,16 @@ pub(super) struct Held {
     pub(super) documents: BTreeMap<String, (String, u32)>,
 }
 
-/// Documents that go, and then documents that come.
+/// Documents that go, and then documents that come: a line of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HeldChange {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) out: Vec<String>,
-    #[serde(rename = "in")]
+    #[serde(default, rename = "in", skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) put: BTreeMap<String, (String, u32)>,
+    /// In a note: the commit of the feed up to which nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<Place>,
 }
 
 impl Held {
@@ -58,14 +62,6 @@ impl Held {
         }
         back
     }
-}
-
-/// One line of the file.
-#[derive(Deserialize, Serialize)]
-#[serde(untagged)]
-enum Line {
-    Note { at: Place },
-    Change(HeldChange),
 }
 
 /// What a commit of the words says about the file.
@@ -119,13 +115,11 @@ impl Journal {
         let mut sum = 0;
         for line in told.split_inclusive(|byte| *byte == b'\n') {
             sum = xxh3_64_with_seed(line, sum);
-            if let Line::Change(change) = serde_json::from_slice(line).ok()? {
-                held.apply(change);
-            }
+            held.apply(serde_json::from_slice(line).ok()?);
         }
         // A change that follows belongs to a commit that never came.
         for line in later.split(|byte| *byte == b'\n') {
-            let Ok(Line::Note { at }) = serde_json::from_slice(line) else { break };
+            let Ok(HeldChange { note: Some(at), .. }) = serde_json::from_slice(line) else { break };
             held.at = held.at.and(Some(at));
         }
         (sum == stamp.sum).then_some(held)
@@ -139,14 +133,14 @@ impl Journal {
         let fault = |cause: io::Error| Error::internal("knowledge.index", cause);
         let last = self.at.take().filter(|at| at.lines < held.documents.len() + SPARE_LINES);
         let appended = match last {
-            Some(at) => self.append(at, &line(&Line::Change(change.clone()))?).map_err(fault)?,
+            Some(at) => self.append(at, &line(change)?).map_err(fault)?,
             None => None,
         };
         let at = match appended {
             Some(at) => at,
             None => {
-                let all = HeldChange { out: Vec::new(), put: held.documents.clone() };
-                self.begin(&line(&Line::Change(all))?).map_err(fault)?
+                let all = HeldChange { put: held.documents.clone(), ..HeldChange::default() };
+                self.begin(&line(&all)?).map_err(fault)?
             }
         };
         let stamp = Stamp {
@@ -168,7 +162,7 @@ impl Journal {
             return;
         }
         self.noted = at.seq;
-        let Ok(line) = line(&Line::Note { at }) else { return };
+        let Ok(line) = line(&HeldChange { note: Some(at), ..HeldChange::default() }) else { return };
         if let Some(last) = self.at.take() {
             self.at = self.append(last, &line).ok().flatten();
         } else if let Some(found) = &self.found {
@@ -227,8 +221,8 @@ impl Journal {
     }
 }
 
-fn line(line: &Line) -> Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(line).map_err(|e| Error::internal("knowledge.index", e))?;
+fn line(change: &HeldChange) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(change).map_err(|e| Error::internal("knowledge.index", e))?;
     line.push(b'\n');
     Ok(line)
 }
@@ -241,6 +235,7 @@ mod tests {
         HeldChange {
             out: out.iter().map(|id| (*id).to_owned()).collect(),
             put: put.iter().map(|(id, chunks)| ((*id).to_owned(), (format!("h{chunks}"), *chunks))).collect(),
+            note: None,
         }
     }
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use neonhub_core::{ErrorKind, Result, Scope};
 use tokio::sync::OnceCell;
 
+use super::caches::Loaded;
 use super::model::{Document, Space};
 use super::passages::Within;
-use super::space_index::{Loaded, load};
+use super::space_index::load;
 use crate::index::server::{Entry, Kept, Passage, Place, Progress, Server, Wanted};
 use crate::index::{FieldBoosts, Scored, TextDoc};
 

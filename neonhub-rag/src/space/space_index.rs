@@ -5,67 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use neonhub_core::{Error, Result, Scope};
 
+use super::caches::{Caches, Loaded, Step};
 use super::feed::Place;
-use super::held::{Held, HeldChange, Journal};
+use super::held::{Held, HeldChange};
 use super::model::{ChunkRecord, Document, Space, chunk_ids};
-use crate::index::{
-    AdaptiveIndex, FieldBoosts, IdSet, Scored, TextDoc, TextIndex, VectorIndex, VectorStorage,
-};
+use crate::allocator::give_back;
+use crate::index::{FieldBoosts, IdSet, Scored, VectorIndex as _};
 use crate::vector::decode;
 
 /// Chunks of one commit of the text index: bounds its memory during a rebuild.
 const CHUNKS_PER_COMMIT: u32 = 2_000;
-/// Vectors up to which the snapshot is written after each change, some 200 KiB; larger ones wait for a tenth of change.
-const SMALL: usize = 256;
-
-/// Vectors of a graph that are linked after each commit, beside those that each change links.
-const SETTLED: usize = 64;
+/// Chunks of a change after which memory is given back.
+const LARGE: usize = 500;
 
 /// The indexes of one space.
 #[derive(Clone, Debug)]
 pub(super) struct SpaceIndex {
-    inner: Arc<Mutex<Inner>>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    text: TextIndex,
-    vectors: AdaptiveIndex,
-    snapshot: Option<PathBuf>,
-    /// Where it is written down what the words hold; nowhere in memory.
-    journal: Option<Journal>,
-    /// Documents whose vectors are in the index.
-    held: Held,
-    /// Vectors changed since the snapshot.
-    unsaved: usize,
-    /// What the vectors hold, when that is not what the words hold: the difference is read from the records.
-    behind: Option<Held>,
-}
-
-/// One chunk with all that the indexes take of it.
-pub(super) struct Loaded {
-    pub(super) record: ChunkRecord,
-    pub(super) title: String,
-    pub(super) language: Option<String>,
-    pub(super) vector: Option<Vec<f32>>,
-}
-
-impl Loaded {
-    /// What stands above the text: headings, and the header of a table that it continues.
-    pub(super) fn headings(&self) -> String {
-        format!("{}\n{}", self.record.heading_path.join("\n"), self.record.context)
-    }
-}
-
-/// One commit: documents out, documents in.
-#[derive(Default)]
-struct Step {
-    /// Chunks that go.
-    removed: Vec<String>,
-    added: Vec<Loaded>,
-    change: HeldChange,
-    /// The place of the feed that it leads to, when it is the last one on the way.
-    at: Option<Place>,
+    inner: Arc<Mutex<Caches>>,
 }
 
 /// What an index must change.
@@ -83,19 +39,19 @@ impl SpaceIndex {
         let (embedder, dims, storage) = (space.embedder.clone(), space.dims as usize, space.storage);
         blocking(move || {
             let inner = match folder {
-                Some(folder) => Inner::on_disk(&folder, &embedder, dims, storage).or_else(|cause| {
+                Some(folder) => Caches::on_disk(&folder, &embedder, dims, storage).or_else(|cause| {
                     // A read-only place must not end search: the records are all there.
                     tracing::warn!(error = %cause, "index kept in memory: its folder cannot be used");
-                    Inner::in_memory(&embedder, dims, storage)
+                    Caches::in_memory(&embedder, dims, storage)
                 })?,
-                None => Inner::in_memory(&embedder, dims, storage)?,
+                None => Caches::in_memory(&embedder, dims, storage)?,
             };
             Ok(Self { inner: Arc::new(Mutex::new(inner)) })
         })
         .await
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Caches> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +100,7 @@ impl SpaceIndex {
         if inner.snapshot.is_none() {
             return Ok(false);
         }
-        *inner = Inner::in_memory(&inner.held.embedder, inner.vectors.dims(), inner.vectors.storage())?;
+        *inner = Caches::in_memory(&inner.held.embedder, inner.vectors.dims(), inner.vectors.storage())?;
         Ok(true)
     }
 
@@ -163,11 +119,11 @@ impl SpaceIndex {
             step.removed.extend(chunk_ids(&id, chunks));
             step.change.out.push(id);
         }
-        let mut chunks = 0;
+        let (mut chunks, mut large) = (0, false);
         for document in missing {
             if chunks >= CHUNKS_PER_COMMIT {
                 self.commit(std::mem::take(&mut step)).await?;
-                chunks = 0;
+                (chunks, large) = (0, true);
             }
             step.added.extend(load(cx, document, &embedder).await?);
             let entry = (document.content_hash.clone(), document.chunks);
@@ -175,7 +131,16 @@ impl SpaceIndex {
             chunks += document.chunks;
         }
         step.at = Some(at);
-        self.commit(step).await
+        let is_large = large || step.added.len() >= LARGE;
+        self.commit(step).await?;
+        if is_large {
+            blocking(|| {
+                give_back();
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// What the words will hold without what is gone, and what the vectors hold, when that is not the same.
@@ -299,143 +264,6 @@ impl SpaceIndex {
     /// The vector of a chunk.
     pub(super) fn vector(&self, id: &str) -> Option<Vec<f32>> {
         self.lock().vectors.vector(id)
-    }
-}
-
-impl Inner {
-    fn in_memory(embedder: &str, dims: usize, storage: VectorStorage) -> Result<Self> {
-        Ok(Self {
-            text: TextIndex::open(None)?,
-            vectors: AdaptiveIndex::new(dims, storage),
-            snapshot: None,
-            journal: None,
-            held: Held { embedder: embedder.to_owned(), ..Held::default() },
-            unsaved: 0,
-            behind: None,
-        })
-    }
-
-    fn on_disk(
-        folder: &std::path::Path,
-        embedder: &str,
-        dims: usize,
-        storage: VectorStorage,
-    ) -> Result<Self> {
-        let text = TextIndex::open(Some(&folder.join("text")))?;
-        let snapshot = folder.join("vectors");
-        let read = |stamp: &str| serde_json::from_str::<Held>(stamp).ok().filter(|h| h.embedder == embedder);
-        let empty = || Held { embedder: embedder.to_owned(), ..Held::default() };
-        let stamp = text.stamp();
-        let journal = Some(Journal::new(folder, stamp.as_deref()));
-        let held = stamp.and_then(|stamp| Journal::read(folder, &stamp));
-        let Some(held) = held.filter(|held| held.embedder == embedder) else {
-            if !text.is_empty() {
-                text.clear("")?;
-            }
-            let snapshot = Some(snapshot);
-            return Ok(Self { text, snapshot, journal, ..Self::in_memory(embedder, dims, storage)? });
-        };
-        // The snapshot is written after the words, and not each time: it may lack some documents.
-        let loaded = AdaptiveIndex::load(&snapshot)
-            .filter(|(index, _)| index.dims() == dims && index.storage() == storage)
-            .and_then(|(index, stamp)| Some((index, read(&stamp)?)));
-        let (vectors, of_vectors) = loaded.unwrap_or_else(|| (AdaptiveIndex::new(dims, storage), empty()));
-        let behind = (of_vectors.documents != held.documents).then_some(of_vectors);
-        Ok(Self { text, vectors, snapshot: Some(snapshot), journal, held, unsaved: 0, behind })
-    }
-
-    fn add_vector(&mut self, chunk: &Loaded) -> Result<()> {
-        // A chunk without a vector of this embedder is still found by its words.
-        chunk.vector.as_ref().map_or(Ok(()), |vector| self.vectors.upsert(&chunk.record.id, vector))
-    }
-
-    /// Reflects a later commit that changed nothing here.
-    fn stay(&mut self, at: Place) {
-        self.held.at = Some(at);
-        if let Some(journal) = &mut self.journal {
-            journal.note(at);
-        }
-    }
-
-    fn compact(&mut self) -> Result<()> {
-        // The lines of the journal name documents that are gone: a file of what is there takes its place.
-        self.journal.iter_mut().for_each(Journal::forget);
-        let stamp = self.stamp(&HeldChange::default())?;
-        self.text.compact(&stamp)?;
-        self.journal.iter_mut().for_each(Journal::tidy);
-        self.vectors.compact();
-        self.vectors.settle(usize::MAX);
-        self.unsaved = usize::MAX / 10;
-        self.save();
-        Ok(())
-    }
-
-    fn commit(&mut self, step: &Step) -> Result<()> {
-        let back = self.held.apply(step.change.clone());
-        self.held.at = step.at;
-        if let Err(cause) = self.commit_words(step).and_then(|()| self.change_vectors(step)) {
-            self.held.apply(back);
-            self.held.at = None;
-            self.journal.iter_mut().for_each(Journal::forget);
-            return Err(cause);
-        }
-        self.unsaved += step.removed.len() + step.added.len();
-        self.save();
-        Ok(())
-    }
-
-    fn change_vectors(&mut self, step: &Step) -> Result<()> {
-        for id in &step.removed {
-            self.vectors.remove(id);
-        }
-        for chunk in &step.added {
-            self.add_vector(chunk)?;
-        }
-        self.vectors.settle(SETTLED);
-        Ok(())
-    }
-
-    /// Writes a change down. Gives what a commit of the words says with it.
-    fn stamp(&mut self, change: &HeldChange) -> Result<String> {
-        self.journal.as_mut().map_or_else(|| Ok(String::new()), |journal| journal.write(&self.held, change))
-    }
-
-    /// The words of a step: in memory when they are few, else in one commit that says what is held with them. What was in
-    /// memory when a process ended is read from the records, as what followed the last commit.
-    fn commit_words(&mut self, step: &Step) -> Result<()> {
-        let stamp = self.stamp(&step.change)?;
-        let headings: Vec<String> = step.added.iter().map(Loaded::headings).collect();
-        let docs: Vec<TextDoc<'_>> = step
-            .added
-            .iter()
-            .zip(&headings)
-            .map(|(chunk, headings)| TextDoc {
-                id: &chunk.record.id,
-                title: &chunk.title,
-                headings,
-                body: &chunk.record.text,
-                language: chunk.language.as_deref(),
-            })
-            .collect();
-        let removed: Vec<&str> = step.removed.iter().map(String::as_str).collect();
-        if !self.text.hold(&removed, &docs)? {
-            self.text.apply(&removed, &docs, &stamp)?;
-            self.journal.iter_mut().for_each(Journal::tidy);
-        }
-        Ok(())
-    }
-
-    /// Writes the vectors when that is cheap or due. Without it the next start reads them from the records.
-    fn save(&mut self) {
-        let Some(path) = &self.snapshot else { return };
-        if self.vectors.len() > SMALL && self.unsaved * 10 < self.vectors.len() {
-            return;
-        }
-        let stamp = serde_json::to_string(&self.held).map_err(|e| Error::internal("knowledge.index", e));
-        match stamp.and_then(|stamp| self.vectors.save(path, &stamp)) {
-            Ok(()) => self.unsaved = 0,
-            Err(cause) => tracing::warn!(error = %cause, "vector cache not written"),
-        }
     }
 }
 

@@ -16,11 +16,14 @@ pub(super) struct Tail {
     /// By number; `None` for one that was removed again.
     chunks: Vec<Option<Waiting>>,
     numbers: HashMap<String, DocId>,
-    /// By field and word: the chunks that hold it, with its places there.
-    words: [BTreeMap<String, Vec<(DocId, Vec<usize>)>>; 3],
+    /// By field and word: the chunks that hold it.
+    words: [BTreeMap<String, Vec<Holder>>; 3],
     /// Where the ids of chunks stand in files that are there no more.
     gone: BTreeMap<DocAddress, String>,
 }
+
+/// A chunk, and the places of a word in it.
+type Holder = (DocId, Vec<usize>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -135,7 +138,7 @@ impl Tail {
         self.postings(field, word).iter().map(|(number, places)| (*number, places.len()))
     }
 
-    fn postings(&self, field: usize, word: &str) -> &[(DocId, Vec<usize>)] {
+    fn postings(&self, field: usize, word: &str) -> &[Holder] {
         self.words.get(field).and_then(|words| words.get(word)).map_or(&[], Vec::as_slice)
     }
 
