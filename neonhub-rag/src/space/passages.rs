@@ -88,6 +88,7 @@ impl Passages {
     /// The place of the feed that it reflects. Tables of a server say so themselves: what counts is the place of the
     /// documents that they were last compared with.
     pub(super) fn at(&self, compared: Option<Place>) -> Option<Place> {
+        let _ = compared;
         match self {
             Self::Caches(index) => index.at(),
             #[cfg(feature = "postgres")]
