@@ -35,11 +35,14 @@ impl Place {
         Self { seq: entry.seq, mark: xxh3_64(format!("{words:?}").as_bytes()) }
     }
 
-    /// The commit at a position; `None` when the feed does not hold it any more.
-    pub(super) async fn at(cx: &Scope, seq: u64) -> Result<Option<Self>> {
-        let Some(before) = seq.checked_sub(1) else { return Ok(Some(Self { seq, mark: 0 })) };
-        let entries = entries(cx, before, 1).await?;
-        Ok(entries.iter().flatten().find(|entry| entry.seq == seq).map(Self::of))
+    /// The commit at a position. One that the feed does not hold is like no other: from there all is compared.
+    pub(super) async fn at(cx: &Scope, seq: u64) -> Result<Self> {
+        let entries = match seq.checked_sub(1) {
+            Some(before) => entries(cx, before, 1).await?,
+            None => None,
+        };
+        let own = entries.iter().flatten().find(|entry| entry.seq == seq).map(Self::of);
+        Ok(own.unwrap_or(Self { seq, mark: 0 }))
     }
 
     /// What the commits after this one changed, up to a later position at least, and the commit there. `None` when the feed

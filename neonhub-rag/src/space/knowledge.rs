@@ -230,6 +230,7 @@ pub(super) struct Projection {
 
 impl Projection {
     async fn catch_up(&mut self, cx: &Scope, places: &Places, loads: bool) -> Result<()> {
+        let is_loaded = self.documents.is_some();
         for _ in 0..MOST_ROUNDS {
             // Read first: what is committed while we read is seen again next time, and applying it twice is nothing.
             let seq = cx.store().seq().await?;
@@ -242,7 +243,8 @@ impl Projection {
             if told.as_ref().is_none_or(|(changed, _)| changed.is_about_spaces) {
                 self.read_spaces(cx, places).await?;
             }
-            let loads = loads || self.indexes.values().any(|index| index.takes_all());
+            // Who needed them once needs them again; read anew, they cost what a start costs.
+            let loads = loads || is_loaded || self.indexes.values().any(|index| index.takes_all());
             self.at = match self.by_feed(cx, at, told, seq, loads).await? {
                 Some(place) => Some(place),
                 None => self.by_documents(cx, seq).await?,
@@ -253,7 +255,7 @@ impl Projection {
             if self.at.is_some() {
                 return Ok(());
             }
-            // Another process brings a shared index to a later position, or the feed was cut.
+            // Another process brings a shared index to a later position.
         }
         let message = "others change the documents faster than they can be indexed: try again";
         Err(Error::new(ErrorKind::Unavailable, "knowledge.index", message).with_retry(Retry::Backoff))
@@ -308,7 +310,7 @@ impl Projection {
 
     /// Reads all documents and compares them with what the indexes hold.
     async fn by_documents(&mut self, cx: &Scope, seq: u64) -> Result<Option<Place>> {
-        let Some(last) = Place::at(cx, seq).await? else { return Ok(None) };
+        let last = Place::at(cx, seq).await?;
         let all = all::<Document>(cx).await?.into_values().filter(Document::is_searched).collect();
         let documents: &Documents = self.documents.insert(all);
         for (id, index) in &self.indexes {

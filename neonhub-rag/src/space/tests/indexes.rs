@@ -64,6 +64,62 @@ async fn indexes_beside_the_store_survive_damage_loss_and_changes_made_without_t
 }
 
 #[tokio::test]
+async fn an_index_that_knows_a_later_store_is_compared_with_one_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, kept) = (folder.path().join("brand.neon"), folder.path().join("kept.neon"));
+    let url = file.to_string_lossy().into_owned();
+    let cx = ready(&url).await;
+    put(&cx, "first.md", "Gardens are what we grow.").await;
+    cx.hub().close().await.unwrap();
+    std::fs::copy(&file, &kept).unwrap();
+
+    // Enough at once for files: what waits in memory would be read anew anyhow.
+    let cx = open(&url).await;
+    for n in 0..70 {
+        put(&cx, &format!("late{n}.md"), "Zanzibar is what we forget.").await;
+    }
+    assert!(names(&cx, "zanzibar").await[0].starts_with("late"));
+    cx.hub().close().await.unwrap();
+
+    std::fs::copy(&kept, &file).unwrap();
+    let cx = open(&url).await;
+    for n in 0..80 {
+        put(&cx, &format!("other{n}.md"), "Tulips are what we sell.").await;
+    }
+    assert!(!names(&cx, "zanzibar").await.iter().any(|name| name.starts_with("late")));
+    assert!(names(&cx, "tulips").await[0].starts_with("other"));
+    assert_eq!(names(&cx, "gardens").await[0], "first.md");
+}
+
+/// Documents looked at one by one stay in step, whatever came between two searches.
+#[tokio::test]
+async fn a_filter_sees_documents_that_came_after_the_last_one() {
+    let cx = ready("memory:").await;
+    let tagged = async |name: &str, tag: &str| {
+        let upload = UploadDocument {
+            tags: vec![tag.into()],
+            ..UploadDocument::of("brand-voice", name, b"Plain words.")
+        };
+        cx.call(upload).await.unwrap()
+    };
+    let found = async |tag: &str| -> Vec<String> {
+        let filters = SearchFilters { tags: vec![tag.into()], ..Default::default() };
+        let search = SearchKnowledge { filters, ..SearchKnowledge::of("plain words") };
+        let hits = cx.call(search).await.unwrap().hits;
+        hits.into_iter().map(|hit| hit.name).collect()
+    };
+    tagged("a.md", "red").await;
+    assert_eq!(names(&cx, "plain").await, ["a.md"]);
+    assert_eq!(found("red").await, ["a.md"]);
+    let second = tagged("b.md", "red").await;
+    tagged("c.md", "blue").await;
+    assert_eq!(names(&cx, "plain").await.len(), 3);
+    assert_eq!((found("red").await.len(), found("blue").await.len()), (2, 1));
+    cx.call(DeleteDocument { document: second.id }).await.unwrap();
+    assert_eq!(found("red").await, ["a.md"]);
+}
+
+#[tokio::test]
 async fn two_hubs_on_one_file_see_each_others_documents() {
     let folder = tempfile::tempdir().unwrap();
     two_hubs(&folder.path().join("brand.neon").to_string_lossy()).await;
