@@ -84,10 +84,10 @@ async fn an_index_that_knows_a_later_store_is_compared_with_one_put_back() {
     std::fs::copy(&kept, &file).unwrap();
     let cx = open(&url).await;
     for n in 0..80 {
-        put(&cx, &format!("other{n}.md"), "Tulips are what we sell.").await;
+        put(&cx, &format!("other{n}.md"), &format!("Tulips{n} are what we sell.")).await;
     }
     assert!(!names(&cx, "zanzibar").await.iter().any(|name| name.starts_with("late")));
-    assert!(names(&cx, "tulips").await[0].starts_with("other"));
+    assert_eq!(names(&cx, "tulips3").await[0], "other3.md");
     assert_eq!(names(&cx, "gardens").await[0], "first.md");
 }
 
