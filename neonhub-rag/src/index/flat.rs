@@ -61,7 +61,10 @@ impl VectorIndex for FlatIndex {
 
     fn search(&self, query: &[f32], k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {
         let Some(query) = self.rows.prepare(query)?.filter(|_| k > 0) else { return Ok(Vec::new()) };
-        let found = self.rows.scan(&query, 0..self.rows.slots() as u32, within, k);
+        let found = match within {
+            Some(ids) => self.rows.scan_within(&query, ids, k),
+            None => self.rows.scan(&query, 0..self.rows.slots() as u32, None, k),
+        };
         Ok(self.rows.rescore(&query, found, k))
     }
 }

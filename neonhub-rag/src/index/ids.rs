@@ -42,6 +42,11 @@ impl IdSet {
         self.holds(key(id))
     }
 
+    /// The short forms of the ids.
+    pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
+        self.keys.iter().copied()
+    }
+
     pub(super) fn holds(&self, key: u64) -> bool {
         self.keys.contains(&key)
     }
@@ -88,7 +93,7 @@ impl<const N: usize> From<[Arc<str>; N]> for IdSet {
 
 /// A key is a hash already.
 #[derive(Clone, Copy, Debug, Default)]
-struct Key(u64);
+pub(super) struct Key(u64);
 
 impl Hasher for Key {
     fn write(&mut self, bytes: &[u8]) {

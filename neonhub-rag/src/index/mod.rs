@@ -8,6 +8,7 @@ mod flat;
 mod graph;
 mod half;
 mod ids;
+mod listed;
 mod rows;
 #[cfg(feature = "postgres")]
 pub(crate) mod server;

@@ -1,6 +1,5 @@
 //! The rows of a vector index: quantised for the search, exact for the last word.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use neonhub_core::{Error, Result};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::dot::{dot_f32, dot_half, dot_i8};
 use super::half::{from_half, to_half};
 use super::ids::key;
+use super::listed::Listed;
 use super::{IdSet, Scored};
 use crate::embed::check_dims;
 
@@ -17,6 +17,8 @@ use crate::embed::check_dims;
 /// full-precision scan; fewer than [`LEAST_CANDIDATES`] are never taken.
 const CANDIDATES_PER_HIT: usize = 4;
 const LEAST_CANDIDATES: usize = 64;
+/// Rows for each id of a filter from which the ids are looked up.
+const LOOKED_UP: usize = 4;
 
 /// How exactly an index keeps its vectors, beside the int8 row that every search begins with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,7 +54,7 @@ pub(super) struct Rows {
     pub(super) ids: Vec<Option<Arc<str>>>,
     /// The short form of each id, for filters.
     keys: Vec<u64>,
-    slots: HashMap<Arc<str>, u32>,
+    listed: Listed,
     pub(super) codes: Vec<i8>,
     pub(super) scales: Vec<f32>,
     pub(super) exact: Exact,
@@ -69,7 +71,7 @@ impl Rows {
             dims,
             ids: Vec::new(),
             keys: Vec::new(),
-            slots: HashMap::new(),
+            listed: Listed::default(),
             codes: Vec::new(),
             scales: Vec::new(),
             exact,
@@ -90,7 +92,7 @@ impl Rows {
 
     /// Vectors with an id.
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.listed.len()
     }
 
     /// Slots, dead ones included.
@@ -99,7 +101,7 @@ impl Rows {
     }
 
     pub(super) fn slot(&self, id: &str) -> Option<u32> {
-        self.slots.get(id).copied()
+        self.listed.get(id, &self.ids)
     }
 
     pub(super) fn is_live(&self, slot: u32) -> bool {
@@ -146,7 +148,7 @@ impl Rows {
 
     fn push_codes(&mut self, id: Arc<str>, (codes, scale): (Vec<i8>, f32)) -> u32 {
         let slot = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
-        self.slots.insert(Arc::clone(&id), slot);
+        self.listed.put(&id, slot, &self.ids);
         self.keys.push(key(&id));
         self.ids.push(Some(id));
         self.codes.extend(codes);
@@ -156,7 +158,7 @@ impl Rows {
 
     /// Takes the id of a slot away; the vector stays for those who walk over it.
     pub(super) fn kill(&mut self, id: &str) -> Option<u32> {
-        let slot = self.slots.remove(id)?;
+        let slot = self.listed.remove(id, &self.ids)?;
         if let Some(place) = self.ids.get_mut(slot as usize) {
             *place = None;
         }
@@ -178,7 +180,7 @@ impl Rows {
             Exact::Full(values) => move_row(values, dims, last, slot),
         }
         if let Some(Some(moved)) = self.ids.get(slot) {
-            self.slots.insert(Arc::clone(moved), slot as u32);
+            self.listed.put(moved, slot as u32, &self.ids);
         }
         true
     }
@@ -220,10 +222,7 @@ impl Rows {
     /// Makes what finds ids from the list of ids.
     pub(super) fn relist(&mut self) {
         self.keys = self.ids.iter().map(|id| id.as_deref().map_or(0, key)).collect();
-        self.slots = (0_u32..)
-            .zip(&self.ids)
-            .filter_map(|(slot, id)| id.as_ref().map(|id| (Arc::clone(id), slot)))
-            .collect();
+        self.listed = Listed::of(&self.ids);
     }
 
     fn codes_of(&self, slot: u32) -> &[i8] {
@@ -257,7 +256,7 @@ impl Rows {
 
     /// The vector of an id, as exactly as it is kept.
     pub(super) fn vector(&self, id: &str) -> Option<Vec<f32>> {
-        let slot = *self.slots.get(id)?;
+        let slot = self.slot(id)?;
         let range = slot as usize * self.dims..(slot as usize + 1) * self.dims;
         Some(match &self.exact {
             Exact::Half(halves) => halves.get(range)?.iter().map(|h| from_half(*h)).collect(),
@@ -267,6 +266,27 @@ impl Rows {
                 self.codes_of(slot).iter().map(|c| f32::from(*c) * scale).collect()
             }
         })
+    }
+
+    /// The slots of the ids of a filter, in order.
+    pub(super) fn within(&self, ids: &IdSet) -> Vec<u32> {
+        self.listed.within(ids)
+    }
+
+    /// The slots of a filter that may be among the best `k`, with approximate scores. Where it keeps few rows, looking each
+    /// up costs less than asking every row.
+    pub(super) fn scan_within(&self, query: &Prepared, ids: &IdSet, k: usize) -> Vec<(f32, u32)> {
+        if ids.len() * LOOKED_UP > self.slots() {
+            return self.scan(query, 0..self.slots() as u32, Some(ids), k);
+        }
+        let mut nearest = Nearest::new(candidates(k));
+        for slot in self.within(ids) {
+            let score = self.near(query, slot);
+            if nearest.takes(score) {
+                nearest.push(score, slot);
+            }
+        }
+        nearest.found
     }
 
     /// The live slots of a range, and of a filter, that may be among the best `k`, with approximate scores.

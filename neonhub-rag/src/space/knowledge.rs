@@ -15,7 +15,6 @@ use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Result, Retry, Scope, WorkspaceId};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
-use super::documents::Documents;
 use super::feed::{Changed, Place};
 use super::model::{Dataset, Document, Space, SpaceState};
 use super::passages::{Passages, Places};
@@ -224,7 +223,7 @@ pub(super) struct Projection {
     pub(super) spaces: BTreeMap<String, Space>,
     pub(super) datasets: BTreeMap<String, Dataset>,
     /// Documents that search answers from, once something looked at them one by one.
-    pub(super) documents: Option<Documents>,
+    pub(super) documents: Option<BTreeMap<String, Document>>,
     pub(super) indexes: BTreeMap<String, Arc<Passages>>,
 }
 
@@ -290,15 +289,15 @@ impl Projection {
         if let Some(all) = &mut self.documents {
             for (id, document) in &documents {
                 match document {
-                    Some(document) => all.insert(document.clone()),
+                    Some(document) => all.insert(id.clone(), document.clone()),
                     None => all.remove(id),
-                }
+                };
             }
         }
         for (id, index) in &self.indexes {
             let all = self.documents.as_ref().filter(|_| index.takes_all());
             let is_there = match all {
-                Some(all) => index.bring_to(cx, all.of_space(id).collect(), last).await?,
+                Some(all) => index.bring_to(cx, of_space(all, id).collect(), last).await?,
                 None => index.bring_changes(cx, id, &documents, last).await?,
             };
             if !is_there {
@@ -311,10 +310,11 @@ impl Projection {
     /// Reads all documents and compares them with what the indexes hold.
     async fn by_documents(&mut self, cx: &Scope, seq: u64) -> Result<Option<Place>> {
         let last = Place::at(cx, seq).await?;
-        let all = all::<Document>(cx).await?.into_values().filter(Document::is_searched).collect();
-        let documents: &Documents = self.documents.insert(all);
+        let mut all = all::<Document>(cx).await?;
+        all.retain(|_, document| document.is_searched());
+        let documents: &BTreeMap<_, _> = self.documents.insert(all);
         for (id, index) in &self.indexes {
-            if !index.bring_to(cx, documents.of_space(id).collect(), last).await? {
+            if !index.bring_to(cx, of_space(documents, id).collect(), last).await? {
                 return Ok(None);
             }
         }
@@ -350,6 +350,14 @@ impl Projection {
         let searched = found.map(|found| found.map(|found| found.body).filter(Document::is_searched));
         Ok(searched.map(|found| found.map(Cow::Owned)).collect())
     }
+}
+
+/// The documents of a space, by id.
+pub(super) fn of_space<'d>(
+    documents: &'d BTreeMap<String, Document>,
+    space: &str,
+) -> impl Iterator<Item = &'d Document> {
+    documents.values().filter(move |document| document.space.as_str() == space)
 }
 
 /// All records of a kind by id.

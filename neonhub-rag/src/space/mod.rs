@@ -1,7 +1,6 @@
 //! Spaces, datasets, documents and search: the records of knowledge and the operations on them.
 
 mod caches;
-mod documents;
 mod feed;
 mod held;
 mod hit;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::hit::{Hit, hits};
-use super::knowledge::{Knowledge, Projection};
+use super::knowledge::{Knowledge, Projection, of_space};
 use super::model::{Dataset, DatasetId, DatasetKind, Document, DocumentId, Space, SpaceState, Trust};
 use super::passages::{Passages, Within};
 use super::rerank::Reranker;
@@ -264,12 +264,11 @@ fn seen<'p>(cx: &Scope, projection: &'p Projection, space: &Space, filters: &Sea
     if sees_all(cx, projection, space, filters) {
         return Seen::All;
     }
-    let is_open = |id: &DatasetId| {
-        projection.datasets.get(id.as_str()).is_some_and(|dataset| is_open(cx, dataset, filters))
-    };
-    let own = projection.documents.iter().flat_map(|documents| documents.datasets(&space.id));
-    let open = own.filter(|(id, _)| is_open(id)).flat_map(|(_, documents)| documents);
-    Seen::These(open.filter(|document| filters.admit(document)).collect())
+    let own = projection.datasets.values().filter(|dataset| dataset.space == space.id);
+    let open: BTreeSet<&DatasetId> =
+        own.filter(|dataset| is_open(cx, dataset, filters)).map(|dataset| &dataset.id).collect();
+    let documents = projection.documents.iter().flat_map(|all| of_space(all, space.id.as_str()));
+    Seen::These(documents.filter(|d| open.contains(&d.dataset) && filters.admit(d)).collect())
 }
 
 /// True when documents of a dataset may answer.

@@ -188,12 +188,11 @@ impl VectorIndex for GraphIndex {
     fn search(&self, query: &[f32], k: usize, within: Option<&IdSet>) -> Result<Vec<Scored>> {
         let Some(query) = self.rows.prepare(query)?.filter(|_| k > 0) else { return Ok(Vec::new()) };
         if let Some(ids) = within.filter(|ids| ids.len() < SCANNED_ROWS || ids.len() * 5 < self.len()) {
-            let found = self.rows.scan(&query, 0..self.rows.slots() as u32, Some(ids), k);
+            let found = self.rows.scan_within(&query, ids, k);
             return Ok(self.rows.rescore(&query, found, k));
         }
         let width = self.options.search_width.max(k.saturating_mul(4));
-        let allowed =
-            within.map(|ids| walk::Slots::of(ids.iter().filter_map(|id| self.rows.slot(id)), &self.rows));
+        let allowed = within.map(|ids| walk::Slots::of(self.rows.within(ids).into_iter(), &self.rows));
         let is_allowed = |slot: u32| allowed.as_ref().is_none_or(|slots| slots.holds(slot));
         let mut found = walk::nearest(&self.rows, &self.links, &query, width, &is_allowed);
         let tail = self.links.len() as u32..self.rows.slots() as u32;

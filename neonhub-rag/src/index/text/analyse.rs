@@ -14,22 +14,24 @@ const MAX_TERM_BYTES: usize = 200;
 /// Shortest start of a word that is completed.
 const LEAST_PREFIX: usize = 2;
 
-/// Words in one form: NFKC, lower case.
-fn words(text: &str) -> Vec<String> {
-    let text: String = text.nfkc().flat_map(char::to_lowercase).collect();
-    text.unicode_words().filter(|w| w.len() <= MAX_TERM_BYTES).map(str::to_owned).collect()
+/// A text in one form: NFKC, lower case.
+fn plain(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.nfkc().flat_map(char::to_lowercase).collect()
+}
+
+fn words(plain: &str) -> impl Iterator<Item = &str> {
+    plain.unicode_words().filter(|word| word.len() <= MAX_TERM_BYTES)
 }
 
 /// The terms of a text in a language.
 pub(in crate::index) fn tokens(text: &str, language: &str) -> PreTokenizedString {
     let stemmer = stemmer(language);
-    let tokens = words(text)
-        .into_iter()
+    let tokens = words(&plain(text))
         .enumerate()
-        .map(|(position, word)| {
-            let text = stemmer.as_ref().map_or_else(|| word.clone(), |s| s.stem(&word).into_owned());
-            Token { position, text, ..Token::default() }
-        })
+        .map(|(position, word)| Token { position, text: stemmed(stemmer.as_ref(), word), ..Token::default() })
         .collect();
     PreTokenizedString { text: String::new(), tokens }
 }
@@ -103,23 +105,22 @@ pub(in crate::index) fn query(text: &str, languages: &BTreeSet<String>, most: us
     let mut seen = BTreeSet::new();
     let mut out = Vec::new();
     for (part, is_quoted) in parts(text) {
+        let part = plain(part);
         if is_quoted {
-            let words = words(part);
-            if !words.is_empty() {
-                let of = |stemmer: Option<&Stemmer>| words.iter().map(|w| stemmed(stemmer, w)).collect();
+            if words(&part).next().is_some() {
+                let of = |stemmer: Option<&Stemmer>| words(&part).map(|w| stemmed(stemmer, w)).collect();
                 out.push(Clause::Phrase(languages.forms(of)));
             }
             continue;
         }
         for piece in part.split_whitespace() {
-            let start = piece.strip_suffix('*').map(words).and_then(|mut w| w.pop());
+            let start = piece.strip_suffix('*').and_then(|piece| words(piece).last());
             if let Some(start) = start.filter(|s| s.chars().count() >= LEAST_PREFIX) {
-                let forms = languages.word(&start);
-                out.push(Clause::Prefix(start, forms));
+                out.push(Clause::Prefix(start.to_owned(), languages.word(start)));
                 continue;
             }
-            let new = words(piece).into_iter().filter(|word| seen.insert(word.clone()));
-            out.extend(new.map(|word| Clause::Word(languages.word(&word))));
+            let new = words(piece).filter(|word| seen.insert((*word).to_owned()));
+            out.extend(new.map(|word| Clause::Word(languages.word(word))));
         }
     }
     out.truncate(most);
@@ -128,7 +129,7 @@ pub(in crate::index) fn query(text: &str, languages: &BTreeSet<String>, most: us
 
 /// True when a query holds a phrase, which every hit must hold.
 pub(super) fn has_phrase(text: &str) -> bool {
-    parts(text).into_iter().any(|(part, is_quoted)| is_quoted && !words(part).is_empty())
+    parts(text).into_iter().any(|(part, is_quoted)| is_quoted && words(&plain(part)).next().is_some())
 }
 
 /// Cuts at quotes. A quote that is never closed counts as blank.

@@ -118,7 +118,7 @@ impl<'a> Ranking<'a> {
     pub(super) fn best(mut self, clauses: &[Clause], k: usize) -> tantivy::Result<Vec<(Score, DocAddress)>> {
         let mut phrases = Vec::new();
         for clause in clauses {
-            let found = match clause {
+            match clause {
                 Clause::Word(forms) => self.words(forms)?,
                 Clause::Prefix(start, forms) => {
                     let mut words = forms.clone();
@@ -128,26 +128,22 @@ impl<'a> Ranking<'a> {
                             words.extend(self.completions(field, start)?);
                         }
                     }
-                    self.words(&words)?
+                    self.words(&words)?;
                 }
                 Clause::Phrase(forms) => {
-                    let found = self.phrases(forms)?;
-                    phrases.push(
-                        found.iter().map(|found| found.iter().map(|(doc, _)| *doc).collect()).collect(),
-                    );
-                    found
+                    self.phrases(forms)?;
+                    phrases.push(self.counted());
                 }
-            };
-            self.score(found);
+            }
+            self.score();
         }
         Ok(self.ordered(&phrases, k))
     }
 
-    /// By segment the documents that hold a word in one of its forms, with what it counts there.
-    fn words(&mut self, forms: &BTreeSet<String>) -> tantivy::Result<Vec<Vec<(DocId, f32)>>> {
-        let (fields, allowed) = (self.fields, self.allowed);
-        let each = self.segments.iter_mut().map(|segment| {
-            for (n, (field, boost)) in counting(fields) {
+    /// Counts a word in all of its forms.
+    fn words(&mut self, forms: &BTreeSet<String>) -> tantivy::Result<()> {
+        for segment in &mut self.segments {
+            for (n, (field, boost)) in counting(self.fields) {
                 match segment.source {
                     Source::Files { reader, .. } => {
                         let inverted = reader.inverted_index(field)?;
@@ -166,13 +162,12 @@ impl<'a> Ranking<'a> {
                     }
                 }
             }
-            Ok(segment.holders(allowed))
-        });
-        each.collect()
+        }
+        Ok(())
     }
 
-    /// By segment the documents that hold one of these sequences of words.
-    fn phrases(&mut self, forms: &BTreeSet<Vec<String>>) -> tantivy::Result<Vec<Vec<(DocId, f32)>>> {
+    /// Counts a sequence of words in all of its forms.
+    fn phrases(&mut self, forms: &BTreeSet<Vec<String>>) -> tantivy::Result<()> {
         let alone =
             forms.iter().filter_map(|form| if let [only] = form.as_slice() { Some(only) } else { None });
         let alone: BTreeSet<String> = alone.cloned().collect();
@@ -187,8 +182,7 @@ impl<'a> Ranking<'a> {
                 queries.push((form, n, PhraseQuery::new(terms).weight(scoring)?, boost));
             }
         }
-        let allowed = self.allowed;
-        let each = self.segments.iter_mut().map(|segment| {
+        for segment in &mut self.segments {
             for (form, n, weight, boost) in &queries {
                 match segment.source {
                     Source::Files { reader, .. } => {
@@ -199,9 +193,18 @@ impl<'a> Ranking<'a> {
                     }
                 }
             }
-            Ok(segment.holders(allowed))
-        });
-        each.collect()
+        }
+        Ok(())
+    }
+
+    /// By segment the documents that were counted, in order.
+    fn counted(&self) -> Vec<Vec<DocId>> {
+        let in_order = |segment: &Segment<'_>| {
+            let mut counted = segment.counted.clone();
+            counted.sort_unstable();
+            counted
+        };
+        self.segments.iter().map(in_order).collect()
     }
 
     /// The first words of a field that begin with `start`, in order.
@@ -222,24 +225,14 @@ impl<'a> Ranking<'a> {
         Ok(out.into_iter().take(MAX_COMPLETIONS).collect())
     }
 
-    fn score(&mut self, found: Vec<Vec<(DocId, f32)>>) {
-        let holders: usize = found.iter().map(Vec::len).sum();
+    /// Scores what was counted, by its rarity among what may be seen, and forgets it.
+    fn score(&mut self) {
+        let holders: usize = self.segments.iter_mut().map(|segment| segment.keep_shown(self.allowed)).sum();
         let (holders, docs) = (holders as f32, self.docs as f32);
         let rarity = (1.0 + (docs - holders + 0.5).max(0.0) / (holders + 0.5)).ln();
-        for (segment, found) in self.segments.iter_mut().zip(found) {
-            for (doc, count) in found {
-                let weighted =
-                    |(n, (_, boost)): (usize, &(Field, f32))| boost * segment.source.length(n, doc) as f32;
-                let own: f32 = self.fields.iter().enumerate().map(weighted).sum();
-                let room = K1 * (1.0 - B + B * own / self.length.max(f32::MIN_POSITIVE));
-                if let Some(score) = segment.scores.get_mut(doc as usize) {
-                    if *score == 0.0 {
-                        segment.scored.push(doc);
-                    }
-                    *score += rarity * count * (K1 + 1.0) / (count + room);
-                }
-            }
-        }
+        let mean = self.length.max(f32::MIN_POSITIVE);
+        let boosts = self.fields.map(|(_, boost)| boost);
+        self.segments.iter_mut().for_each(|segment| segment.score(rarity, mean, boosts));
     }
 
     fn ordered(self, phrases: &[Vec<Vec<DocId>>], k: usize) -> Vec<(Score, DocAddress)> {
@@ -311,17 +304,32 @@ impl<'a> Segment<'a> {
         }
     }
 
-    /// The documents that were counted and may be seen, in order; then nothing is counted any more.
-    fn holders(&mut self, allowed: &Allowed<'_>) -> Vec<(DocId, f32)> {
-        self.counted.sort_unstable();
-        let mut out = Vec::with_capacity(self.counted.len());
-        for doc in self.counted.drain(..) {
-            let count = self.counts.get_mut(doc as usize).map(std::mem::take).unwrap_or_default();
-            if self.source.shows(doc, allowed) {
-                out.push((doc, count));
+    /// Forgets what may not be seen of what was counted. Gives how many documents are left.
+    fn keep_shown(&mut self, allowed: &Allowed<'_>) -> usize {
+        let Self { source, counts, counted, .. } = self;
+        counted.retain(|doc| {
+            let is_shown = source.shows(*doc, allowed);
+            if let Some(count) = counts.get_mut(*doc as usize).filter(|_| !is_shown) {
+                *count = 0.0;
             }
+            is_shown
+        });
+        counted.len()
+    }
+
+    fn score(&mut self, rarity: f32, mean: f32, boosts: [f32; 3]) {
+        let Self { source, counts, counted, scores, scored } = self;
+        for doc in counted.drain(..) {
+            let at = doc as usize;
+            let (Some(count), Some(score)) = (counts.get_mut(at), scores.get_mut(at)) else { continue };
+            let count = std::mem::take(count);
+            let own: f32 = (0..).zip(boosts).map(|(n, boost)| boost * source.length(n, doc) as f32).sum();
+            let room = K1 * (1.0 - B + B * own / mean);
+            if *score == 0.0 {
+                scored.push(doc);
+            }
+            *score += rarity * count * (K1 + 1.0) / (count + room);
         }
-        out
     }
 }
 
