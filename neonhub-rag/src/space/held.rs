@@ -151,6 +151,8 @@ impl Journal {
             sum: at.sum,
         };
         self.noted = held.at.map_or(0, |at| at.seq);
+        // Of the other file's commit it is not true any more that nothing changed.
+        self.found = None;
         self.at = Some(at);
         serde_json::to_string(&stamp).map_err(|e| Error::internal("knowledge.index", e))
     }
@@ -312,6 +314,12 @@ mod tests {
         Journal::new(folder.path(), Some(&stamp)).note(place(900).unwrap());
         assert_eq!(at(&stamp), place(900));
         assert_eq!(Journal::read(folder.path(), &stamp).unwrap().documents, held.documents);
+        // One whose change has not come to a commit, and then failed.
+        let mut other = Journal::new(folder.path(), Some(&stamp));
+        other.write(&held, &HeldChange::default()).unwrap();
+        other.forget();
+        other.note(place(5_000).unwrap());
+        assert_eq!(at(&stamp), place(900));
 
         // A change whose commit never came, and a note about what it made.
         let mut journal = Journal::new(folder.path(), None);

@@ -80,8 +80,10 @@ pub(super) async fn hits(
     let ids: Vec<String> = there.iter().map(|(_, record)| record.document.to_string()).collect();
     let documents = projection.documents(cx, &ids).await?;
     let mut hits = Vec::new();
+    // Who may read a document whose dataset is gone, nobody says any more.
+    let has_dataset = |document: &Document| projection.datasets.contains_key(document.dataset.as_str());
     for ((fused, record), document) in there.into_iter().zip(documents) {
-        let Some(document) = document else { continue };
+        let Some(document) = document.filter(|document| has_dataset(document)) else { continue };
         hits.push(hit(&fused, record, &document));
         if hits.len() == k {
             break;

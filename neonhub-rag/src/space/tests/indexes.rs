@@ -179,3 +179,28 @@ async fn what_was_rolled_back_never_enters_an_index() {
     cx.call(DeleteSearchAndFail { document: doc.id }).await.unwrap_err();
     assert_eq!(names(&cx, "figs").await, ["figs.md"]);
 }
+
+/// As a deletion of a dataset that an upload overtakes.
+#[derive(Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+struct DropDatasetRecord {
+    dataset: DatasetId,
+}
+
+impl neonhub_core::op::Operation for DropDatasetRecord {
+    type Output = ();
+    const NAME: &'static str = "test.drop_dataset_record";
+    const NEEDS: &'static [Permission] = &[];
+    const EFFECT: neonhub_core::op::Effect = neonhub_core::op::Effect::Idempotent;
+    async fn run(self, cx: &Scope) -> neonhub_core::Result<()> {
+        cx.delete::<Dataset>(self.dataset.as_str(), neonhub_core::store::Expected::Any)
+    }
+}
+
+#[tokio::test]
+async fn a_document_whose_dataset_says_nothing_is_seen_by_nobody() {
+    let cx = ready("memory:").await;
+    let doc = put(&cx, "figs.md", "Figs are sweet.").await;
+    assert_eq!(names(&cx, "figs").await, ["figs.md"]);
+    cx.call(DropDatasetRecord { dataset: doc.dataset }).await.unwrap();
+    assert!(names(&cx, "figs").await.is_empty());
+}
