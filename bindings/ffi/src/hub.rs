@@ -13,7 +13,7 @@ use crate::error::{FfiError, FfiResult};
 use crate::events::{EventFilter, EventStream};
 use crate::host::{HostConnector, HostModel, HostTool};
 use crate::options::{CallSettings, OpenOptions};
-use crate::testing::{Faults, ScriptedModel, VirtualClock};
+use crate::testing::{Cassette, Faults, ScriptedModel, VirtualClock};
 
 /// One open hub, seen from one workspace as its owner. Cheap to clone; all clones share the hub.
 #[derive(Clone, Debug)]
@@ -147,6 +147,15 @@ impl FfiHub {
     /// `Config` in a forked process.
     pub fn add_scripted(&self, model: &ScriptedModel) -> FfiResult<()> {
         self.hub("hub.add_model")?.add_model(model.model());
+        Ok(())
+    }
+
+    /// Puts a cassette before the models of this hub; `None` takes it away.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn insert_cassette(&self, cassette: Option<&Cassette>) -> FfiResult<()> {
+        self.hub("hub.insert_cassette")?.insert_cassette(cassette.map(Cassette::tape));
         Ok(())
     }
 

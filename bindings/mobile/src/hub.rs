@@ -12,7 +12,7 @@ use crate::bridge::{NativeCancel, run};
 use crate::error::NativeError;
 use crate::events::NativeStream;
 use crate::host::{HostFunction, callback};
-use crate::testing::{NativeClock, NativeFaults, NativeScript};
+use crate::testing::{NativeCassette, NativeClock, NativeFaults, NativeScript};
 
 /// One open hub, seen from one workspace.
 #[derive(Debug, uniffi::Object)]
@@ -145,6 +145,14 @@ impl NativeHub {
     /// `Config` in a forked process.
     pub fn add_scripted(&self, model: &NativeScript) -> Result<(), NativeError> {
         Ok(self.0.add_scripted(&model.0)?)
+    }
+
+    /// Puts a cassette before the models of this hub; nothing takes it away.
+    ///
+    /// # Errors
+    /// `Config` in a forked process.
+    pub fn insert_cassette(&self, cassette: Option<Arc<NativeCassette>>) -> Result<(), NativeError> {
+        Ok(self.0.insert_cassette(cassette.as_deref().map(|cassette| &cassette.0))?)
     }
 
     /// Puts faults on the calls of this hub; nothing takes them away.

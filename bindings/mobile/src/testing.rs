@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use neonhub_ffi::testing::{
-    Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network, is_network_forbidden,
+    Cassette, Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network, is_network_forbidden,
 };
 
 use crate::error::NativeError;
@@ -43,6 +43,30 @@ impl NativeScript {
     #[must_use]
     pub fn left(&self) -> Vec<String> {
         self.0.left()
+    }
+}
+
+/// Answers of models on tape.
+#[derive(Debug, uniffi::Object)]
+pub struct NativeCassette(pub(crate) Cassette);
+
+#[uniffi::export]
+impl NativeCassette {
+    /// Opens it; `mode` is `auto`, `record` or `replay`.
+    ///
+    /// # Errors
+    /// `InvalidInput` for another mode; `Config` when there is nothing to replay; `Corrupted` for a file that is no cassette.
+    #[uniffi::constructor]
+    pub fn new(path: String, mode: &str) -> Result<Self, NativeError> {
+        Ok(NativeCassette(Cassette::open(path, mode)?))
+    }
+
+    /// Erases every answer about a person; says how many there were.
+    ///
+    /// # Errors
+    /// `Unavailable` when the file cannot be written.
+    pub fn erase_person(&self, person: &str) -> Result<u64, NativeError> {
+        Ok(self.0.erase_person(person)? as u64)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
-use neonhub_ffi::testing::{Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network};
+use neonhub_ffi::testing::{Cassette, Faults, NetworkForbidden, ScriptedModel, VirtualClock, forbid_network};
 use neonhub_ffi::{FfiResult, plain};
 
 use crate::hub::{Hub, failure, map};
@@ -38,6 +38,29 @@ impl Script {
     #[napi(catch_unwind)]
     pub fn left(&self) -> Vec<String> {
         self.0.left()
+    }
+}
+
+/// Answers of models on tape.
+#[napi]
+pub struct Tape(Cassette);
+
+/// Opens a cassette; gives the error as JSON.
+#[napi(catch_unwind)]
+pub(crate) fn tape(path: String, mode: String) -> Either<Tape, String> {
+    Cassette::open(path, &mode)
+        .map_or_else(|error| Either::B(plain::error_to_json(&error)), |made| Either::A(Tape(made)))
+}
+
+#[napi]
+impl Tape {
+    /// Erases every answer about a person: how many there were, or the error as JSON.
+    #[napi(catch_unwind)]
+    pub fn erase_person(&self, person: String) -> Either<u32, String> {
+        match self.0.erase_person(&person) {
+            Ok(erased) => Either::A(u32::try_from(erased).unwrap_or(u32::MAX)),
+            Err(error) => Either::B(plain::error_to_json(&error)),
+        }
     }
 }
 
@@ -127,6 +150,12 @@ impl Hub {
     #[napi(catch_unwind)]
     pub fn add_script(&self, script: &Script) -> Option<String> {
         failure(|| self.ffi().add_scripted(&script.0))
+    }
+
+    /// Puts a cassette before the models of the hub, or takes it away; gives the error as JSON.
+    #[napi(catch_unwind)]
+    pub fn insert_tape(&self, tape: Option<&Tape>) -> Option<String> {
+        failure(|| self.ffi().insert_cassette(tape.map(|tape| &tape.0)))
     }
 
     /// Puts faults on calls of the hub, or takes them away; gives the error as JSON.

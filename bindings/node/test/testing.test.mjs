@@ -1,10 +1,13 @@
 // The helpers for tests of applications.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import * as neonhub from 'neonhub';
-import { FaultInjector, forbidNetwork, memory, ScriptedModel, TEST_NOW, VirtualClock } from 'neonhub/testing';
+import { Cassette, FaultInjector, forbidNetwork, memory, ScriptedModel, TEST_NOW, VirtualClock } from 'neonhub/testing';
 
 const ask = (hub) => hub.ai.generateText({ prompt: 'about the weather' });
 
@@ -29,6 +32,29 @@ test('a script answers line by line', async () => {
   assert.throws(() => model.add({ text: 'a', json: 1 }), neonhub.InvalidInputError);
   assert.throws(() => new ScriptedModel([{ words: 'x' }]), /words/);
   await hub.close();
+});
+
+test('a cassette plays what was recorded', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'neonhub-')), 'answers.json');
+  const hub = await memory();
+  new ScriptedModel(['live', 'later']).addTo(hub);
+  new Cassette(path).addTo(hub);
+  assert.equal((await ask(hub)).text, 'live');
+  assert.equal((await ask(hub)).text, 'live');
+  Cassette.removeFrom(hub);
+  assert.equal((await ask(hub)).text, 'later');
+  await hub.close();
+
+  const other = await memory();
+  const player = new Cassette(path, 'replay');
+  player.addTo(other);
+  assert.equal((await ask(other)).text, 'live');
+  const missed = await other.ai.generateText({ prompt: 'else' }).then(assert.fail, (e) => e);
+  assert.equal(missed.code, 'cassette_miss');
+  assert.equal(player.erasePerson('per_nobody'), 0);
+  assert.throws(() => new Cassette(`${path}.none`, 'replay'), neonhub.ConfigError);
+  assert.throws(() => new Cassette(path, 'loop'), neonhub.InvalidInputError);
+  await other.close();
 });
 
 test('faults befall calls until they are taken away', async () => {

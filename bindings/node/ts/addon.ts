@@ -25,6 +25,10 @@ export interface Script {
   left(): string[];
 }
 
+export interface Tape {
+  erasePerson(person: string): number | string;
+}
+
 export interface Injector {
   add(rule: string): string | null;
   clear(): void;
@@ -54,6 +58,7 @@ export interface Hub {
   addTool(settings: string, body: number, replace: boolean): string | null;
   removeTool(name: string): boolean;
   addScript(script: Script): string | null;
+  insertTape(tape: Tape | null): string | null;
   inject(faults: Injector | null): string | null;
   clock(): Clock | null;
 }
@@ -64,6 +69,7 @@ interface Native {
   Injector: new () => Injector;
   Offline: new () => Offline;
   script(lines: string): Script | string;
+  tape(path: string, mode: string): Tape | string;
 }
 
 /** Names of the platform's builds, in the words of @napi-rs/cli. The C library is known by which package is there. */
@@ -88,4 +94,4 @@ function load(): Native {
   throw new Error(`neonhub has no native part for this platform: ${cure}\n  ${failures.join('\n  ')}`);
 }
 
-export const { Bridge, Cancel, Injector, Offline, script } = load();
+export const { Bridge, Cancel, Injector, Offline, script, tape } = load();

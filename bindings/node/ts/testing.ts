@@ -1,6 +1,6 @@
 /** Helpers for the tests of applications: a hub in memory, a scripted model, faults, a clock, and no network. */
 
-import { type Clock, Injector, Offline, type Script, script } from './addon.js';
+import { type Clock, Injector, Offline, type Script, script, type Tape, tape } from './addon.js';
 import { checked, failure } from './bridge.js';
 import { Hub, open, type OpenOptions } from './hub.js';
 import { encode } from './values.js';
@@ -97,6 +97,44 @@ export class ScriptedModel {
   /** The lines that nobody has asked for, in words. */
   get left(): string[] {
     return this.#native.left();
+  }
+}
+
+/**
+ * Answers of models on tape: recorded once, played without a network from then on.
+ *
+ * What looks like a secret or a way to reach a person is redacted before it is written. Answers in words are recorded:
+ * embeddings, pictures and moderation are not. An answer that is played costs nothing.
+ */
+export class Cassette {
+  readonly #native: Tape;
+
+  /**
+   * @param path the file; it is made with the first recording
+   * @param mode `auto` plays what is there and records what is missing, `record` records everything anew, and with
+   *   `replay` a request that is not there fails with code `cassette_miss`
+   */
+  constructor(path: string, mode: 'auto' | 'record' | 'replay' = 'auto') {
+    const made = tape(path, mode);
+    if (typeof made === 'string') throw failure(made);
+    this.#native = made;
+  }
+
+  /** Puts it before the models of a hub. */
+  addTo(hub: Hub): void {
+    checked(hub.native.insertTape(this.#native));
+  }
+
+  /** Takes the cassette of a hub out. */
+  static removeFrom(hub: Hub): void {
+    checked(hub.native.insertTape(null));
+  }
+
+  /** Erases the answers of runs about a person; says how many there were. */
+  erasePerson(person: string): number {
+    const erased = this.#native.erasePerson(person);
+    if (typeof erased === 'string') throw failure(erased);
+    return erased;
   }
 }
 

@@ -13,7 +13,7 @@ use crate::error::to_python;
 use crate::events::Events;
 use crate::host::callback;
 use crate::json::from_python;
-use crate::testing::{Faults, ScriptedModel, VirtualClock};
+use crate::testing::{Cassette, Faults, ScriptedModel, VirtualClock};
 
 /// One open hub, seen from one workspace.
 #[pyclass(module = "neonhub._native", frozen)]
@@ -172,6 +172,11 @@ impl Hub {
     /// Adds a scripted model.
     fn add_scripted(&self, py: Python<'_>, model: &ScriptedModel) -> PyResult<()> {
         self.0.add_scripted(&model.0).map_err(|error| to_python(py, &error))
+    }
+
+    /// Puts a cassette before the models of this hub, or takes it away.
+    fn insert_cassette(&self, py: Python<'_>, cassette: Option<&Cassette>) -> PyResult<()> {
+        self.0.insert_cassette(cassette.map(|cassette| &cassette.0)).map_err(|error| to_python(py, &error))
     }
 
     /// Puts faults on calls of this hub, or takes them away.

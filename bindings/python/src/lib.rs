@@ -29,5 +29,7 @@ mod _native {
     #[pymodule_export]
     use super::json::echo;
     #[pymodule_export]
-    use super::testing::{Faults, NetworkForbidden, ScriptedModel, VirtualClock, network_forbidden};
+    use super::testing::{
+        Cassette, Faults, NetworkForbidden, ScriptedModel, VirtualClock, network_forbidden,
+    };
 }

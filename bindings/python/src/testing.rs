@@ -1,5 +1,6 @@
 //! The test helpers, as classes.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,23 @@ impl ScriptedModel {
     /// The lines that nobody has asked for.
     fn left(&self) -> Vec<String> {
         self.0.left()
+    }
+}
+
+/// Answers of models on tape.
+#[pyclass(module = "neonhub._native", frozen)]
+pub(crate) struct Cassette(pub(crate) testing::Cassette);
+
+#[pymethods]
+impl Cassette {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf, mode: &str) -> PyResult<Self> {
+        raise(py, testing::Cassette::open(path, mode)).map(Cassette)
+    }
+
+    /// Erases every answer about a person.
+    fn erase_person(&self, py: Python<'_>, person: &str) -> PyResult<usize> {
+        raise(py, self.0.erase_person(person))
     }
 }
 

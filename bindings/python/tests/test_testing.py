@@ -7,12 +7,13 @@ import doctest
 import socket
 import urllib.request
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import neonhub
 import pytest
 from neonhub import testing
-from neonhub.errors import ConfigError, InternalError, InvalidInputError, RateLimitedError, TimeoutError
-from neonhub.testing import FaultInjector, ScriptedModel, VirtualClock, amemory, forbid_network, memory
+from neonhub.errors import ConfigError, CorruptedError, InternalError, InvalidInputError, NotFoundError, RateLimitedError, TimeoutError
+from neonhub.testing import Cassette, FaultInjector, ScriptedModel, VirtualClock, amemory, forbid_network, memory
 
 
 def test_the_examples_run() -> None:
@@ -44,6 +45,28 @@ def test_a_script_is_played_to_its_end() -> None:
     with pytest.raises(InvalidInputError) as refused:
         ScriptedModel(["a", {"words": "b"}])
     assert refused.value.faults[0].field == "script[1]"
+
+
+def test_a_cassette_plays_what_was_recorded(tmp_path: Path) -> None:
+    tape = tmp_path / "answers.json"
+    with memory(model=ScriptedModel(["live", "later"])) as hub:
+        with Cassette(tape).add_to(hub):
+            assert [hub.ai.generate_text(prompt="x").text for _ in range(2)] == ["live", "live"]
+        assert hub.ai.generate_text(prompt="x").text == "later"
+    with memory() as hub:
+        player = Cassette(tape, mode="replay").add_to(hub)
+        assert hub.ai.generate_text(prompt="x").text == "live"
+        with pytest.raises(NotFoundError) as missed:
+            hub.ai.generate_text(prompt="y")
+        assert missed.value.code == "cassette_miss"
+        assert player.erase_person("per_nobody") == 0
+    with pytest.raises(ConfigError):
+        Cassette(tmp_path / "none.json", "replay")
+    with pytest.raises(InvalidInputError):
+        Cassette(tape, "loop")  # type: ignore[arg-type] # pyright: ignore
+    tape.write_text("{}")
+    with pytest.raises(CorruptedError):
+        Cassette(tape)
 
 
 async def test_faults_befall_calls() -> None:

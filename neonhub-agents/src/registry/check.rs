@@ -128,7 +128,7 @@ pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults:
         hub.check_declared(faults, &format!("permissions[{i}]"), *word);
     }
     // Whether an agent is whole does not hang on the rights of whoever looks.
-    let mut known: BTreeSet<String> = tool::visible(cx).into_iter().map(|info| info.name).collect();
+    let mut known: BTreeSet<String> = tool::visible_names(cx).into_iter().collect();
     let operations = hub.operations().filter(|entry| !entry.internal && !entry.host_only);
     known.extend(operations.map(|entry| entry.name).filter(|name| is_tool(name)).map(str::to_owned));
     for (i, name) in spec.tools.iter().enumerate() {

@@ -58,9 +58,9 @@ impl Operation for PrepareRun {
 
 async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     let Addressed { spec, intent, .. } = asked;
-    let mut tools: Vec<DeskTool> = tool::visible(cx)
+    let mut tools: Vec<DeskTool> = tool::visible_among(cx, |name| spec.tools.iter().any(|tool| tool == name))
         .into_iter()
-        .filter(|info| spec.tools.contains(&info.name) && rank(info.effect) <= rank(intent.effect_max))
+        .filter(|info| rank(info.effect) <= rank(intent.effect_max))
         .map(|info| of_info(&info))
         .collect();
     let handoff = handoffs(cx, asked).await?;

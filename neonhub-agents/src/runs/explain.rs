@@ -50,7 +50,7 @@ pub struct RunExplanation {
     pub cost_micros: BTreeMap<String, u64>,
     /// Calls of models whose price is not known.
     pub unpriced: u64,
-    /// What it asked people, and what they decided.
+    /// What it asked people, and what they decided; for callers with `approve:effects`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
     /// The runs that it began.
@@ -97,6 +97,7 @@ impl Operation for ExplainRun {
         let mut teller =
             Teller { run: &run, approvals: &approvals, read: BTreeSet::new(), asked: BTreeMap::new() };
         let steps = log.iter().filter_map(|entry| teller.tell(entry)).collect();
+        let approvals = if may_read_approvals(cx) { approvals } else { Vec::new() };
         Ok(RunExplanation {
             summary: run.summary(),
             steps,
@@ -134,6 +135,11 @@ pub(super) async fn approvals(cx: &Scope, run: &str) -> Result<Vec<Approval>> {
             return Ok(found);
         }
     }
+}
+
+/// Whether the caller could list these questions as well.
+fn may_read_approvals(cx: &Scope) -> bool {
+    ListApprovals::NEEDS.iter().all(|needed| cx.permissions().has(*needed))
 }
 
 /// Takes out of questions what may speak of people.

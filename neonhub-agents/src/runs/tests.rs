@@ -225,10 +225,17 @@ async fn a_run_that_waits_is_gone_on_with_and_one_that_ended_is_not() {
         assert!(text.contains(expected), "{expected:?} in\n{text}");
     }
     assert!(told.steps.iter().any(|step| step.words.as_deref() == Some("Tea is there.")));
-    let rights = PermissionSet::of(&[Permission::ExecuteAgents, Permission::ReadAudit]);
-    let blind = cx.with_permissions(rights);
+    let rights = [Permission::ExecuteAgents, Permission::ReadAudit, Permission::ApproveEffects];
+    let blind = cx.with_permissions(PermissionSet::of(&rights));
     let masked = blind.call(ExplainRun { id: id.clone() }).await.unwrap();
     assert!(masked.steps.iter().all(|step| step.words.is_none()) && masked.approvals[0].args.is_none());
+
+    let asker = cx.with_permissions(PermissionSet::of(&[Permission::ExecuteAgents]));
+    let told = asker.call(ExplainRun { id: id.clone() }).await.unwrap();
+    assert!(
+        told.approvals.is_empty() && told.steps.len() == masked.steps.len(),
+        "approvals.list is not theirs"
+    );
 
     let bundle = cx.call(ExportRun { id: id.clone() }).await.unwrap();
     let [run] = bundle.runs.as_slice() else { panic!("{} runs", bundle.runs.len()) };

@@ -41,7 +41,7 @@ use crate::connector::{Connector, Gate};
 use crate::economy::Ledgers;
 use crate::health::{Health, HealthSource, Recipe};
 use crate::job::{Queue, Room};
-use crate::llm::Llm;
+use crate::llm::{Cassette, Llm};
 use crate::op::Entry;
 use crate::permission::{AppPermission, Permission, Role};
 use crate::policy::Approvals;
@@ -81,6 +81,7 @@ struct Inner {
     connectors: RwLock<Vec<Arc<dyn Connector>>>,
     models: RwLock<Vec<Arc<dyn Llm>>>,
     model_added: AtomicBool,
+    cassette: RwLock<Option<Cassette>>,
     queues: Vec<Arc<Queue>>,
     room: Room,
     tools: crate::tool::Registry,

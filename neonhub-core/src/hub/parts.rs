@@ -7,7 +7,7 @@ use super::Hub;
 use crate::connector::{Channel, Connector, Gate};
 use crate::health::{Health, HealthSource, Recipe};
 use crate::llm::table::ModelTable;
-use crate::llm::{Llm, Offline, Router};
+use crate::llm::{Cassette, Llm, Offline, Router};
 use crate::telemetry::Metered;
 #[cfg(any(test, feature = "doubles"))]
 use crate::testing::FaultSite;
@@ -110,6 +110,18 @@ impl Hub {
     #[cfg(any(test, feature = "doubles"))]
     pub fn inject_faults(&self, faults: Option<crate::testing::FaultInjector>) {
         *self.0.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Puts a cassette before the models of this hub, or takes it away with `None`. An answer that it plays costs nothing and
+    /// asks nobody; every other one goes the way it went before, and is recorded. Answers of models in words alone are on it:
+    /// not embeddings, pictures or moderation. A request of a run about a person can be erased with
+    /// [`Cassette::erase_person`].
+    pub fn insert_cassette(&self, cassette: Option<Cassette>) {
+        *self.0.cassette.write().unwrap_or_else(PoisonError::into_inner) = cassette;
+    }
+
+    pub(crate) fn cassette(&self) -> Option<Cassette> {
+        self.0.cassette.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A call, with what a test put on what is called.

@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "llm.cassette";
 /// The label of a request that names the person it is about.
-const PERSON: &str = "person";
+pub(crate) const PERSON: &str = "person";
 /// The form of the file.
 const FORM: u32 = 1;
 
@@ -100,25 +100,47 @@ impl Cassette {
     /// `Config` when there is nothing to replay, or no model to record; `Corrupted` for a file that is no cassette.
     pub fn open(path: impl Into<PathBuf>, mode: CassetteMode, model: Option<Arc<dyn Llm>>) -> Result<Self> {
         let path = path.into();
-        let config = |message: &'static str| {
-            Err(Error::new(ErrorKind::Config, OPERATION, message).with_context("path", path.display()))
-        };
         if model.is_none() && mode != CassetteMode::Replay {
-            return config("expected a model to record: give one, or replay");
+            let why = "expected a model to record: give one, or replay";
+            return Err(Error::new(ErrorKind::Config, OPERATION, why).with_context("path", path.display()));
         }
-        let tape = match (read(&path)?, &model) {
-            (Some(tape), _) => tape,
-            (None, _) if mode == CassetteMode::Replay => return config("no recording here: record it first"),
-            (None, model) => Tape {
-                form: FORM,
-                provider: model.as_ref().map_or_else(String::new, |m| m.provider().to_owned()),
-                caps: model.as_ref().map_or_else(ModelCaps::default, |m| m.caps(None)),
-                entries: Vec::new(),
-            },
+        let blank = Cassette::for_hub(path, mode)?;
+        Ok(match model {
+            Some(model) => blank.around(model),
+            None => blank,
+        })
+    }
+
+    /// Opens a cassette for [`Hub::insert_cassette`](crate::Hub::insert_cassette): it records what the models of the hub
+    /// answer.
+    ///
+    /// # Errors
+    /// `Config` when there is nothing to replay; `Corrupted` for a file that is no cassette.
+    pub fn for_hub(path: impl Into<PathBuf>, mode: CassetteMode) -> Result<Self> {
+        let path = path.into();
+        let tape = match read(&path)? {
+            Some(tape) => tape,
+            None if mode == CassetteMode::Replay => {
+                let why = "no recording here: record it first";
+                return Err(
+                    Error::new(ErrorKind::Config, OPERATION, why).with_context("path", path.display())
+                );
+            }
+            None => {
+                Tape { form: FORM, provider: String::new(), caps: ModelCaps::default(), entries: Vec::new() }
+            }
         };
-        let provider = model.as_ref().map_or_else(|| tape.provider.clone(), |m| m.provider().to_owned());
+        let provider = tape.provider.clone();
         let deck = Deck { path, tape, played: BTreeMap::new(), fresh: Vec::new() };
-        Ok(Cassette { mode, provider, model, deck: Arc::new(Mutex::new(deck)) })
+        Ok(Cassette { mode, provider, model: None, deck: Arc::new(Mutex::new(deck)) })
+    }
+
+    /// The same cassette, recording `model`. One that only replays asks no model.
+    pub(crate) fn around(&self, model: Arc<dyn Llm>) -> Self {
+        if self.mode == CassetteMode::Replay {
+            return self.clone();
+        }
+        Cassette { provider: model.provider().to_owned(), model: Some(model), ..self.clone() }
     }
 
     /// Erases every answer about a person; says how many there were.
@@ -148,6 +170,7 @@ impl Cassette {
         let shown = clean(serde_json::to_value(&request).map_err(|cause| Error::internal(OPERATION, cause))?);
         let inner = model.call(request).await?;
         let entry = Entry { key, request: shown, person, deltas: Vec::new() };
+        self.deck().is_of(model.as_ref());
         let state = (inner, entry, Arc::clone(&self.deck));
         Ok(Box::pin(stream::unfold(state, |(mut inner, mut entry, deck)| async move {
             let mut item = inner.next().await?;
@@ -174,6 +197,14 @@ impl Deck {
         let deltas = found.get((*played).min(last)).map(|entry| entry.deltas.clone());
         *played += 1;
         deltas
+    }
+
+    /// Notes whose answers these are, on a tape without any.
+    fn is_of(&mut self, model: &dyn Llm) {
+        if self.tape.entries.is_empty() {
+            self.tape.provider = model.provider().to_owned();
+            self.tape.caps = model.caps(None);
+        }
     }
 
     fn keep(&mut self, entry: &Entry) -> Result<()> {

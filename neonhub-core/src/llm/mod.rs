@@ -74,6 +74,7 @@ use crate::store::Kind;
 
 pub use answer::{Answer, Citation, Delta, Origin, StopKind, ToolCall, Usage};
 pub use caps::{ModelCaps, TokenCount};
+pub(crate) use cassette::PERSON;
 pub use cassette::{Cassette, CassetteMode};
 pub use compatible::EndpointCaps;
 pub use count::{CountTokens, CountedTokens};

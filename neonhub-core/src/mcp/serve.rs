@@ -14,7 +14,7 @@ use super::answer;
 use crate::op::CallOptions;
 use crate::permission::PermissionSet;
 use crate::scope::CancelToken;
-use crate::tool::{CallTool, visible};
+use crate::tool::{CallTool, visible_among};
 use crate::{Error, Result, Scope};
 
 /// The agent that acts for who calls.
@@ -87,7 +87,7 @@ impl ServerHandler for Exposed {
     ) -> Result<ListToolsResult, ErrorData> {
         let cx = self.scope(&context)?;
         let after = request.and_then(|page| page.cursor).unwrap_or_default();
-        let mut tools: Vec<_> = visible(&cx).into_iter().filter(|info| info.name > after).collect();
+        let mut tools = visible_among(&cx, |name| name > after.as_str());
         let has_more = tools.len() > PAGE;
         tools.truncate(PAGE);
         let next = tools.last().filter(|_| has_more).map(|info| info.name.clone());

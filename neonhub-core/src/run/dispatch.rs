@@ -13,7 +13,7 @@ use super::record::AgentRun;
 use super::session::Session;
 use super::state::{APPROVED, LANDED, Open};
 use super::{fork, lease};
-use crate::llm::{Answer, Delta, LlmRequest};
+use crate::llm::{Answer, Delta, LlmRequest, PERSON};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
 use crate::{Error, ErrorKind, Result, Scope};
@@ -75,6 +75,9 @@ impl<P: Program> Session<'_, P> {
         }
         if let Some(other) = self.row.forked_from.as_ref().and_then(|fork| fork.model.clone()) {
             (request.model, request.route) = (Some(other), None);
+        }
+        if let Some(person) = &self.row.person_id {
+            request.labels.entry(PERSON.to_owned()).or_insert_with(|| person.clone());
         }
         let (cx, topic) = (self.cx.clone(), format!("run:{}", self.row.id));
         let answer = async move {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
 
 use super::entry::{RunStatus, What};
 use super::machine::Program;
 use super::record::{AgentRun, RunSpec};
 use super::session::Session;
 use super::state::{RunState, fold};
-use super::{day, journal};
+use super::{day, journal, lease};
 use crate::connector::EffectId;
 use crate::llm::hex;
 use crate::op::Unit;
@@ -180,13 +181,21 @@ impl<P: Program> Driver<P> {
         self
     }
 
-    /// Starts a run, or finds the one with the same key, and drives it.
+    /// Starts a run, or finds the one with the same key, and drives it. This process holds a new run from its first commit
+    /// on, which spares the one that takes it.
     ///
     /// # Errors
     /// As [`start`](Self::start) and [`drive`](Self::drive).
     pub async fn execute(&self, cx: &Scope, new: NewRun) -> Result<RunView> {
-        let run = self.start(cx, new).await?;
-        self.drive(cx, &run.id).await
+        let input = new.input.clone();
+        match self.begin(cx, new, Hold::Here).await? {
+            Begun::Found(run) => self.drive(cx, &run.id).await,
+            Begun::New { mut session, turn: _turn } => {
+                // Boxed: a tool of a run may drive runs below it.
+                Box::pin(session.go_on()).await?;
+                Ok(session.view(input))
+            }
+        }
     }
 
     /// Makes a run, in a commit of its own: its row and the first entries of its log. The same key gives the run
@@ -197,22 +206,29 @@ impl<P: Program> Driver<P> {
     /// when this principal started too many runs of this agent, code `agent_quota` when the agent has had its runs of the
     /// day.
     pub async fn start(&self, cx: &Scope, new: NewRun) -> Result<AgentRun> {
+        Ok(match self.begin(cx, new, Hold::Nobody).await? {
+            Begun::Found(run) => *run,
+            Begun::New { session, .. } => session.row.body,
+        })
+    }
+
+    async fn begin(&self, cx: &Scope, new: NewRun, hold: Hold) -> Result<Begun<'_, P>> {
         let input_hash = hash(&new.input)?;
         let agent = self.program.agent();
         let intent = new.intent.unwrap_or_else(|| self.program.intent().to_owned());
         let asked = Asked { agent, intent: &intent, input_hash: &input_hash };
         if let Some(found) = asked.find(cx, new.key.as_deref()).await? {
-            return Ok(found);
+            return Ok(Begun::Found(Box::new(found)));
         }
         // Bounded starts take turns: in this process none loses its commit to another.
-        let _turn = match new.per_day {
+        let _counted = match new.per_day {
             Some(_) => Some(cx.hub().turn(&format!("runs.start|{}|{agent}", cx.workspace())).await),
             None => None,
         };
         if new.per_day.is_some()
             && let Some(found) = asked.find(cx, new.key.as_deref()).await?
         {
-            return Ok(found);
+            return Ok(Begun::Found(Box::new(found)));
         }
         cx.admit(Counted::Agent, &format!("{}|{agent}", cx.label())).await?;
         // Drawn from the caller's own chance: a derived scope would start it anew and repeat an id.
@@ -257,12 +273,19 @@ impl<P: Program> Driver<P> {
             ended_at: None,
         };
         let key = run.idempotency_key.clone();
-        let row = Stored {
+        let mut row = Stored {
             body: run,
             rev: 0,
             created_at: cx.now(),
             updated_at: cx.now(),
             created_by: String::new(),
+        };
+        let turn = match hold {
+            Hold::Here => {
+                lease::take(&cx, &mut row)?;
+                Some(turn(&cx, &row.id).await)
+            }
+            Hold::Nobody => None,
         };
         let state = RunState::new(&row.id);
         let mut session = Session::new(self, &cx, row, state);
@@ -271,10 +294,10 @@ impl<P: Program> Driver<P> {
             Some(most) => counted(&mut session, started, most).await,
         };
         match done {
-            Ok(()) => Ok(session.row.body),
+            Ok(()) => Ok(Begun::New { session: Box::new(session), turn }),
             // Another caller with this key was first.
             Err(error) if error.code() == "unique_taken" => {
-                asked.find(&cx, key.as_deref()).await?.ok_or(error)
+                asked.find(&cx, key.as_deref()).await?.map(|run| Begun::Found(Box::new(run))).ok_or(error)
             }
             Err(error) => Err(error),
         }
@@ -290,21 +313,23 @@ impl<P: Program> Driver<P> {
     /// error: it stands in the view.
     pub async fn drive(&self, cx: &Scope, run: &str) -> Result<RunView> {
         let cx = cx.outside();
-        let _turn = cx.hub().turn(&format!("run|{}|{run}", cx.workspace())).await;
+        let _turn = turn(&cx, run).await;
         let row = cx.need::<AgentRun>(run).await?;
         if row.agent != self.program.agent() {
             return Err(cx.missing("run of this agent"));
         }
-        if !row.status.is_final() {
-            self.check_version(&row)?;
-            let entries = journal::load(&cx, run).await?;
-            let state = fold(&self.program, run, &entries)?;
-            // Boxed: a tool of a run may drive runs below it.
-            Box::pin(Session::new(self, &cx, row, state).work()).await?;
+        if row.status.is_final() {
+            let (input, output) = journal::ends(&cx, &row).await?;
+            return Ok(RunView { run: row.body, input, output });
         }
-        let run = cx.need::<AgentRun>(run).await?.body;
-        let (input, output) = journal::ends(&cx, &run).await?;
-        Ok(RunView { run, input, output })
+        self.check_version(&row)?;
+        let entries = journal::load(&cx, run).await?;
+        let state = fold(&self.program, run, &entries)?;
+        let input = journal::input(entries.into_iter().next());
+        let mut session = Session::new(self, &cx, row, state);
+        // Boxed: a tool of a run may drive runs below it.
+        Box::pin(session.work()).await?;
+        Ok(session.view(input))
     }
 
     /// The state of a run as its log says, with that of the program.
@@ -339,6 +364,28 @@ impl<P: Program> Driver<P> {
         .with_context("began", run.agent_version)
         .with_context("now", P::VERSION))
     }
+}
+
+/// Who holds a run once it is made.
+#[derive(Clone, Copy, Debug)]
+enum Hold {
+    /// Nobody: whoever drives it takes it.
+    Nobody,
+    /// The session that made it.
+    Here,
+}
+
+/// A run that was asked for.
+enum Begun<'d, P: Program> {
+    /// It was there already.
+    Found(Box<AgentRun>),
+    /// It was made, with the turn of this process to drive it where it is held.
+    New { session: Box<Session<'d, P>>, turn: Option<OwnedMutexGuard<()>> },
+}
+
+/// Waits until nobody else in this process drives a run.
+async fn turn(cx: &Scope, run: &str) -> OwnedMutexGuard<()> {
+    cx.hub().turn(&format!("run|{}|{run}", cx.workspace())).await
 }
 
 /// Begins a run and counts it for its day in one commit.

@@ -131,13 +131,17 @@ pub(super) async fn ends(cx: &Scope, run: &AgentRun) -> Result<(Value, Value)> {
     } else {
         None
     };
-    let input = match first.map(|e| e.what) {
-        Some(What::Started { input, .. }) => input,
-        _ => Value::Null,
-    };
     let output = match last.map(|e| e.what) {
         Some(What::Finished { output, .. }) => output,
         _ => Value::Null,
     };
-    Ok((input, output))
+    Ok((input(first), output))
+}
+
+/// The input of a run, from the first entry of its log.
+pub(super) fn input(first: Option<Entry>) -> Value {
+    match first.map(|entry| entry.what) {
+        Some(What::Started { input, .. }) => input,
+        _ => Value::Null,
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::driver::Driver;
+use super::driver::{Driver, RunView};
 use super::entry::{RunStatus, ToolState, What};
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
@@ -44,12 +44,18 @@ impl<'d, P: Program> Session<'d, P> {
         Session { driver, cx: cx.clone(), agent, row, state, fresh: BTreeSet::new(), began: BTreeMap::new() }
     }
 
+    /// Takes the run and goes on with it.
     pub(super) async fn work(&mut self) -> Result<()> {
         if self.row.lease.is_none() {
             // Nobody held this run before: what its start planned was never dispatched.
             self.fresh = self.state.open.iter().map(|(call, _)| call.clone()).collect();
         }
         self.hold().await?;
+        self.go_on().await
+    }
+
+    /// Goes on with the run that is held, until it ends or waits.
+    pub(super) async fn go_on(&mut self) -> Result<()> {
         loop {
             self.cx.cancel_token().check("runs.drive")?;
             if self.row.cancel_asked {
@@ -81,6 +87,11 @@ impl<'d, P: Program> Session<'d, P> {
             Err(error) if error.code() == "stale_revision" => Err(lease::fenced(&self.row.id)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The run as this session leaves it.
+    pub(super) fn view(self, input: Value) -> RunView {
+        RunView { run: self.row.body, input, output: self.state.output }
     }
 
     /// What a wait was answered with, if it was.

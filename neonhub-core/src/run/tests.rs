@@ -488,8 +488,14 @@ fn golden_logs_fold() {
     assert_eq!(kinds.len(), 12, "every kind a completed run can hold: {kinds:?}");
 }
 
+#[path = "cassette_tests.rs"]
+mod cassette;
+
 #[path = "crash_tests.rs"]
 mod crash;
+
+#[path = "fork_tests.rs"]
+mod fork;
 
 #[cfg(feature = "sqlite")]
 #[path = "process_tests.rs"]

@@ -22,7 +22,20 @@ const CALL: &str = "tools.call";
 /// The tools the caller of `cx` has, sorted by name: the operations it may call and the added tools it may use.
 #[must_use]
 pub fn visible(cx: &Scope) -> Vec<ToolInfo> {
-    find::all(cx).iter().map(Found::info).collect()
+    visible_among(cx, |_| true)
+}
+
+/// Those of [`visible`] whose names are wanted. The description of an operation is made from its types each time, which for the
+/// whole catalogue costs more than the rest of a short run: ask for those that are needed.
+#[must_use]
+pub fn visible_among(cx: &Scope, wanted: impl Fn(&str) -> bool) -> Vec<ToolInfo> {
+    find::all(cx).iter().filter(|found| wanted(found.name())).map(Found::info).collect()
+}
+
+/// The names of [`visible`], without their descriptions.
+#[must_use]
+pub fn visible_names(cx: &Scope) -> Vec<String> {
+    find::all(cx).iter().map(|found| found.name().to_owned()).collect()
 }
 
 /// Calls a tool by its name, or another name of it, and gives its whole answer.

@@ -49,7 +49,7 @@ use crate::store::Kind;
 use crate::{Result, Scope};
 
 pub(crate) use call::effect_class;
-pub use call::{call, visible};
+pub use call::{call, visible, visible_among, visible_names};
 pub use function::FnTool;
 pub use info::{ToolInfo, ToolKind, ToolSource};
 pub use ops::{CallTool, DescribeTool, ListTools, ToolAnswer, ToolLine};

@@ -135,12 +135,12 @@ impl Rows {
             Exact::None => self.push_codes(id, quantise(&vector)),
             Exact::Half(halves) => {
                 let row: Vec<u16> = vector.into_iter().map(to_half).collect();
-                halves.extend_from_slice(&row);
+                append(halves, &row);
                 let kept: Vec<f32> = row.into_iter().map(from_half).collect();
                 self.push_codes(id, quantise(&kept))
             }
             Exact::Full(values) => {
-                values.extend_from_slice(&vector);
+                append(values, &vector);
                 self.push_codes(id, quantise(&vector))
             }
         }
@@ -151,7 +151,7 @@ impl Rows {
         self.listed.put(&id, slot, &self.ids);
         self.keys.push(key(&id));
         self.ids.push(Some(id));
-        self.codes.extend(codes);
+        append(&mut self.codes, &codes);
         self.scales.push(scale);
         slot
     }
@@ -368,6 +368,15 @@ impl Nearest {
             self.least = self.found.iter().map(|(score, _)| *score).fold(f32::INFINITY, f32::min);
         }
     }
+}
+
+/// Adds a row at the end. Room is made for an eighth more when there is none: a vector that doubles would hold the memory
+/// of a whole index in vain.
+fn append<T: Copy>(values: &mut Vec<T>, row: &[T]) {
+    if values.capacity() - values.len() < row.len() {
+        values.reserve_exact(row.len().max(values.len() / 8));
+    }
+    values.extend_from_slice(row);
 }
 
 fn move_row<T: Copy>(values: &mut Vec<T>, dims: usize, from: usize, to: usize) {

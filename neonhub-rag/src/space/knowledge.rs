@@ -19,6 +19,8 @@ use super::feed::{Changed, Place};
 use super::model::{Dataset, Document, Space, SpaceState};
 use super::passages::{Passages, Places};
 use super::rerank::Reranker;
+use super::space_index::LARGE;
+use crate::allocator::{give_back, takes_much};
 use crate::conversation::{DEFAULT_BUDGET, MessageIndex};
 use crate::embed::{Embedder, OfflineHash};
 use crate::extract::Ocr;
@@ -181,7 +183,9 @@ impl Knowledge {
         let cx = &cx.outside();
         let mut write = projection.write_owned().await;
         write.catch_up(cx, &self.places, loads).await?;
-        Ok(write.downgrade())
+        let read = write.downgrade();
+        give_back().await;
+        Ok(read)
     }
 }
 
@@ -248,8 +252,8 @@ impl Projection {
                 Some(place) => Some(place),
                 None => self.by_documents(cx, seq).await?,
             };
-            if !loads {
-                self.documents = None;
+            if !loads && self.documents.take().is_some_and(|all| all.len() >= LARGE) {
+                takes_much();
             }
             if self.at.is_some() {
                 return Ok(());

@@ -9,14 +9,14 @@ use super::caches::{Caches, Loaded, Step};
 use super::feed::Place;
 use super::held::{Held, HeldChange};
 use super::model::{ChunkRecord, Document, Space, chunk_ids};
-use crate::allocator::give_back;
+use crate::allocator::takes_much;
 use crate::index::{FieldBoosts, IdSet, Scored, VectorIndex as _};
 use crate::vector::decode;
 
 /// Chunks of one commit of the text index: bounds its memory during a rebuild.
 const CHUNKS_PER_COMMIT: u32 = 2_000;
-/// Chunks of a change after which memory is given back.
-const LARGE: usize = 500;
+/// Chunks of a change, or documents read for it, after which memory is given back.
+pub(super) const LARGE: usize = 500;
 
 /// The indexes of one space.
 #[derive(Clone, Debug)]
@@ -131,16 +131,10 @@ impl SpaceIndex {
             chunks += document.chunks;
         }
         step.at = Some(at);
-        let is_large = large || step.added.len() >= LARGE;
-        self.commit(step).await?;
-        if is_large {
-            blocking(|| {
-                give_back();
-                Ok(())
-            })
-            .await?;
+        if large || step.added.len() >= LARGE {
+            takes_much();
         }
-        Ok(())
+        self.commit(step).await
     }
 
     /// What the words will hold without what is gone, and what the vectors hold, when that is not the same.

@@ -3,6 +3,7 @@
 
 mod clock;
 mod script;
+mod tape;
 pub(crate) mod traffic;
 
 use neonhub_core::Result;
@@ -14,6 +15,7 @@ pub use neonhub_core::network::{
     NetworkForbidden, forbid as forbid_network, is_forbidden as is_network_forbidden,
 };
 pub use script::ScriptedModel;
+pub use tape::Cassette;
 
 use crate::error::FfiResult;
 

@@ -36,6 +36,29 @@ async fn a_script_answers_line_by_line() {
     assert_eq!(model.requests().as_array().unwrap().len(), 6);
 }
 
+#[tokio::test]
+async fn a_cassette_plays_what_a_hub_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.json");
+    let hub = memory().await;
+    hub.add_scripted(&ScriptedModel::new(json!(["live"])).unwrap()).unwrap();
+    hub.insert_cassette(Some(&Cassette::open(&path, "auto").unwrap())).unwrap();
+    for _ in 0..2 {
+        assert_eq!(generate(&hub, "x").await.unwrap()["text"], "live", "asked once, then played");
+    }
+    hub.insert_cassette(None).unwrap();
+    assert_eq!(generate(&hub, "x").await.unwrap_err().code, "unscripted");
+
+    let other = memory().await;
+    other.insert_cassette(Some(&Cassette::open(&path, "replay").unwrap())).unwrap();
+    assert_eq!(generate(&other, "x").await.unwrap()["text"], "live");
+    assert_eq!(generate(&other, "y").await.unwrap_err().code, "cassette_miss");
+
+    let kind = |path: &std::path::Path, mode| Cassette::open(path, mode).unwrap_err().kind;
+    assert_eq!(kind(&path, "loop"), "invalid_input");
+    assert_eq!(kind(&folder.path().join("none.json"), "replay"), "config");
+}
+
 #[test]
 fn a_faulty_script_names_its_line() {
     for (script, field) in [

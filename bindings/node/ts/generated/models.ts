@@ -7597,7 +7597,7 @@ export interface RunDivergence {
 
 /** Why a run did what it did. */
 export interface RunExplanation {
-  /** What it asked people, and what they decided. */
+  /** What it asked people, and what they decided; for callers with `approve:effects`. */
   approvals: ApprovalsApproval[];
   /** The runs that it began. */
   children: string[];

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Generator, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 from . import _hub, _native, errors  # pyright: ignore[reportPrivateUsage]
 from ._values import instant
 
-__all__ = ["TEST_NOW", "FaultInjector", "FaultSite", "ScriptedModel", "VirtualClock", "amemory", "forbid_network", "memory"]
+__all__ = ["TEST_NOW", "Cassette", "FaultInjector", "FaultSite", "ScriptedModel", "VirtualClock", "amemory", "forbid_network", "memory"]
 
 TEST_NOW = "2026-01-05T09:00:00Z"
 """The instant that a hub for tests starts at: a Monday morning."""
@@ -131,6 +132,50 @@ class ScriptedModel:
         """Ends the test: fails when lines of the script were never asked for."""
         if self.left:
             raise AssertionError("the script was not played to its end: " + "; ".join(self.left))
+
+
+class Cassette:
+    """Answers of models on tape: recorded once, played without a network from then on.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/answers.json"
+    >>> with memory(model=ScriptedModel(["Fresh for spring"])) as hub, Cassette(path).add_to(hub):
+    ...     text = hub.ai.generate_text(prompt="Write a subject line.").text
+    >>> with memory() as hub, Cassette(path, "replay").add_to(hub):
+    ...     hub.ai.generate_text(prompt="Write a subject line.").text == text
+    True
+
+    What looks like a secret or a way to reach a person is redacted before it is written. Answers in words are recorded:
+    embeddings, pictures and moderation are not. An answer that is played costs nothing.
+
+    Args:
+        path: The file; it is made with the first recording.
+        mode: ``auto`` plays what is there and records what is missing, ``record`` records everything anew, and with
+            ``replay`` a request that is not there fails with code ``cassette_miss``.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], mode: Literal["auto", "record", "replay"] = "auto"
+    ) -> None:
+        self._native = _native.Cassette(path, mode)
+        self._hubs: list[AnyHub] = []
+
+    def add_to(self, hub: AnyHub) -> Cassette:
+        """Puts it before the models of a hub; the one it had before is gone. Leaving a ``with`` block takes it out."""
+        _native_of(hub).insert_cassette(self._native)
+        self._hubs.append(hub)
+        return self
+
+    def erase_person(self, person: str) -> int:
+        """Erases the answers of runs about a person; says how many there were."""
+        return self._native.erase_person(person)
+
+    def __enter__(self) -> Cassette:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._hubs:
+            _native_of(self._hubs.pop()).insert_cassette(None)
 
 
 class FaultInjector:

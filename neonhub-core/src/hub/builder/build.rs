@@ -113,6 +113,7 @@ impl HubBuilder {
             connectors: RwLock::new(self.connectors),
             models: RwLock::new(self.models),
             model_added: AtomicBool::new(false),
+            cassette: RwLock::default(),
             room: Room::new(queues.iter().map(|q| q.name())),
             queues,
             tools: crate::tool::Registry::default(),

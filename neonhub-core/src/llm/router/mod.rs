@@ -291,12 +291,16 @@ impl Llm for Routed {
 
 impl Scope {
     /// The model that answers here: one that was added to the running hub, else the router, when one is installed, else
-    /// the model of the hub.
+    /// the model of the hub; behind the cassette, when one is inserted.
     #[must_use]
     pub fn model(&self) -> Arc<dyn Llm> {
-        match self.hub().service::<Router>() {
+        let live: Arc<dyn Llm> = match self.hub().service::<Router>() {
             Some(router) if !self.hub().has_added_model() => Arc::new(Routed { router, cx: self.clone() }),
             _ => Budgeted::of(self, self.hub().model()),
+        };
+        match self.hub().cassette() {
+            Some(cassette) => Arc::new(cassette.around(live)),
+            None => live,
         }
     }
 }

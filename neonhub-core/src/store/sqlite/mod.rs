@@ -136,7 +136,7 @@ fn connect(path: &Path) -> Result<Connection> {
 fn reader(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection
-        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096; PRAGMA mmap_size = 67108864;")
+        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")
         .map_err(|e| failed("hub.open", e))?;
     Ok(connection)
 }

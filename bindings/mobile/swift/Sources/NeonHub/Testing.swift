@@ -15,6 +15,11 @@ extension Hub {
         try translated { try core.native.addScripted(model: model.native) }
     }
 
+    /// Puts a cassette before the models of this hub; nil takes it out.
+    public func insert(_ cassette: Cassette?) throws {
+        try translated { try core.native.insertCassette(cassette: cassette?.native) }
+    }
+
     /// Puts faults on the calls of this hub; nil takes them away.
     public func inject(_ faults: Faults?) throws {
         try translated { try core.native.injectFaults(faults: faults?.native) }
@@ -44,6 +49,33 @@ public final class ScriptedModel: Sendable {
 
     /// The lines that nobody has asked for, in words.
     public var left: [String] { native.left() }
+}
+
+/// Answers of models on tape: recorded once, played without a network from then on. What looks like a secret or a way to
+/// reach a person is redacted before it is written. Answers in words are recorded: embeddings, pictures and moderation are
+/// not. An answer that is played costs nothing.
+public final class Cassette: Sendable {
+    /// What it does with a request.
+    public enum Mode: String, Sendable {
+        /// Plays what is there and records what is missing.
+        case auto
+        /// Records everything anew.
+        case record
+        /// Plays what is there; anything else fails with code `cassette_miss`.
+        case replay
+    }
+
+    let native: NativeCassette
+
+    /// Opens it; the file is made with the first recording.
+    public init(_ path: String, mode: Mode = .auto) throws {
+        native = try translated { try NativeCassette(path: path, mode: mode.rawValue) }
+    }
+
+    /// Erases the answers of runs about a person; says how many there were.
+    public func erasePerson(_ person: String) throws -> UInt64 {
+        try translated { try native.erasePerson(person: person) }
+    }
 }
 
 /// Puts faults on the calls of models, tools and connectors.

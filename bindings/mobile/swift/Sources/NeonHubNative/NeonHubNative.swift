@@ -488,6 +488,22 @@ fileprivate struct FfiConverterUInt32: FfiConverterPrimitive {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterUInt64: FfiConverterPrimitive {
+    typealias FfiType = UInt64
+    typealias SwiftType = UInt64
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UInt64 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterInt64: FfiConverterPrimitive {
     typealias FfiType = Int64
     typealias SwiftType = Int64
@@ -968,6 +984,158 @@ public func FfiConverterTypeNativeCancel_lower(_ value: NativeCancel) -> UInt64 
 
 
 /**
+ * Answers of models on tape.
+ */
+public protocol NativeCassetteProtocol: AnyObject, Sendable {
+
+    /**
+     * Erases every answer about a person; says how many there were.
+     *
+     * # Errors
+     * `Unavailable` when the file cannot be written.
+     */
+    func erasePerson(person: String) throws  -> UInt64
+
+}
+/**
+ * Answers of models on tape.
+ */
+open class NativeCassette: NativeCassetteProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_neonhub_mobile_fn_clone_nativecassette(self.handle, $0) }
+    }
+    /**
+     * Opens it; `mode` is `auto`, `record` or `replay`.
+     *
+     * # Errors
+     * `InvalidInput` for another mode; `Config` when there is nothing to replay; `Corrupted` for a file that is no cassette.
+     */
+public convenience init(path: String, mode: String)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_constructor_nativecassette_new(
+        FfiConverterString.lower(path),
+        FfiConverterString.lower(mode),uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_neonhub_mobile_fn_free_nativecassette(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Erases every answer about a person; says how many there were.
+     *
+     * # Errors
+     * `Unavailable` when the file cannot be written.
+     */
+open func erasePerson(person: String)throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativecassette_erase_person(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(person),uniffiCallStatus
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNativeCassette: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = NativeCassette
+
+    public static func lift(_ handle: UInt64) throws -> NativeCassette {
+        return NativeCassette(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: NativeCassette) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NativeCassette {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: NativeCassette, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeCassette_lift(_ handle: UInt64) throws -> NativeCassette {
+    return try FfiConverterTypeNativeCassette.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNativeCassette_lower(_ value: NativeCassette) -> UInt64 {
+    return FfiConverterTypeNativeCassette.lower(value)
+}
+
+
+
+
+
+
+/**
  * A clock that a test moves.
  */
 public protocol NativeClockProtocol: AnyObject, Sendable {
@@ -1382,6 +1550,14 @@ public protocol NativeHubProtocol: AnyObject, Sendable {
     func injectFaults(faults: NativeFaults?) throws
 
     /**
+     * Puts a cassette before the models of this hub; nothing takes it away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    func insertCassette(cassette: NativeCassette?) throws
+
+    /**
      * True once the hub was closed.
      */
     func isClosed()  -> Bool
@@ -1609,6 +1785,21 @@ open func injectFaults(faults: NativeFaults?)throws   {try rustCallWithError(Ffi
     uniffi_neonhub_mobile_fn_method_nativehub_inject_faults(
             self.uniffiCloneHandle(),
         FfiConverterOptionTypeNativeFaults.lower(faults),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * Puts a cassette before the models of this hub; nothing takes it away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+open func insertCassette(cassette: NativeCassette?)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+        uniffiCallStatus in
+    uniffi_neonhub_mobile_fn_method_nativehub_insert_cassette(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionTypeNativeCassette.lower(cassette),uniffiCallStatus
     )
 }
 }
@@ -2692,6 +2883,30 @@ fileprivate struct FfiConverterOptionTypeNativeCancel: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeNativeCassette: FfiConverterRustBuffer {
+    typealias SwiftType = NativeCassette?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeNativeCassette.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeNativeCassette.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeNativeClock: FfiConverterRustBuffer {
     typealias SwiftType = NativeClock?
 
@@ -3068,6 +3283,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_neonhub_mobile_checksum_method_nativehub_inject_faults() != 27085) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_insert_cassette() != 57722) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_is_closed() != 21528) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -3084,6 +3302,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_workspace() != 54406) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_method_nativecassette_erase_person() != 61337) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativeclock_advance() != 43785) {
@@ -3120,6 +3341,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_constructor_nativecancel_new() != 17300) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_neonhub_mobile_checksum_constructor_nativecassette_new() != 36514) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_constructor_nativefaults_new() != 59532) {

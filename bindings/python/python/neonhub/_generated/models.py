@@ -13000,7 +13000,7 @@ class RunExplanation(Shown):
     """Why a run did what it did."""
 
     approvals: list[ApprovalsApproval] = dataclasses.field(default_factory=lambda: [])
-    """What it asked people, and what they decided."""
+    """What it asked people, and what they decided; for callers with `approve:effects`."""
 
     children: list[str] = dataclasses.field(default_factory=lambda: [])
     """The runs that it began."""

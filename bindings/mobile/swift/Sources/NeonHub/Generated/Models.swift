@@ -21402,7 +21402,7 @@ public struct RunDivergence: Codable, Sendable, Hashable {
 
 /// Why a run did what it did.
 public struct RunExplanation: Codable, Sendable, Hashable {
-    /// What it asked people, and what they decided.
+    /// What it asked people, and what they decided; for callers with `approve:effects`.
     public var approvals: [ApprovalsApproval]
     /// The runs that it began.
     public var children: [String]

@@ -5,6 +5,7 @@ import ai.neonhub.ffi.openHub
 import ai.neonhub.models.ItemEvent
 import ai.neonhub.models.ItemProgress
 import ai.neonhub.operations.Operations
+import ai.neonhub.testing.Cassette
 import ai.neonhub.testing.Faults
 import ai.neonhub.testing.ScriptedModel
 import ai.neonhub.testing.VirtualClock
@@ -189,6 +190,9 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
 
     /** Adds a scripted model; it answers from now on. */
     public fun addModel(model: ScriptedModel): Unit = core.open { translated { native.addScripted(model.native) } }
+
+    /** Puts a cassette before the models of this hub; null takes it out. */
+    public fun insert(cassette: Cassette?): Unit = core.open { translated { native.insertCassette(cassette?.native) } }
 
     /** Puts faults on the calls of this hub; null takes them away. */
     public fun inject(faults: Faults?): Unit = core.open { translated { native.injectFaults(faults?.native) } }

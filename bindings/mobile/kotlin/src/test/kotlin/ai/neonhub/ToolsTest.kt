@@ -1,12 +1,15 @@
 package ai.neonhub
 
+import ai.neonhub.testing.Cassette
 import ai.neonhub.testing.Faults
 import ai.neonhub.testing.Offline
 import ai.neonhub.testing.On
 import ai.neonhub.testing.ScriptedModel
+import ai.neonhub.testing.Tape
 import ai.neonhub.testing.TEST_NOW
 import ai.neonhub.testing.forbidNetwork
 import ai.neonhub.testing.memory
+import java.nio.file.Files
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
@@ -77,6 +80,22 @@ class ToolsTest {
         assertEquals("unscripted", assertFailsWith<NeonHubException> { hub.ask() }.code)
         assertTrue(model.left.isEmpty() && model.requests.size == 4)
         assertFailsWith<NeonHubException.InvalidInput> { model.add(buildJsonObject { put("words", "b") }) }
+    }
+
+    @Test
+    fun `a cassette plays what was recorded`() = test { hub ->
+        val path = Files.createTempDirectory("tape").resolve("answers.json")
+        hub.addModel(ScriptedModel("live", "later"))
+        hub.insert(Cassette(path))
+        assertEquals(listOf("live", "live"), List(2) { hub.ask() })
+        hub.insert(null)
+        assertEquals("later", hub.ask())
+        val player = Cassette(path, Tape.Replay)
+        hub.insert(player)
+        assertEquals("live", hub.ask())
+        assertEquals("cassette_miss", assertFailsWith<NeonHubException.NotFound> { hub.ask("else") }.code)
+        assertEquals(0L, player.erasePerson("per_nobody"))
+        assertFailsWith<NeonHubException.Config> { Cassette(path.resolveSibling("none.json"), Tape.Replay) }
     }
 
     @Test

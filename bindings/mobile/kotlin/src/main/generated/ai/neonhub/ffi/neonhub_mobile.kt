@@ -739,6 +739,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_inject_faults(
     ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativehub_insert_cassette(
+    ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_is_closed(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_operations(
@@ -750,6 +752,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_shut(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativehub_workspace(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_method_nativecassette_erase_person(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_method_nativeclock_advance(
     ): Int
@@ -774,6 +778,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_neonhub_mobile_checksum_method_nativescript_requests(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_constructor_nativecancel_new(
+    ): Int
+    external fun uniffi_neonhub_mobile_checksum_constructor_nativecassette_new(
     ): Int
     external fun uniffi_neonhub_mobile_checksum_constructor_nativefaults_new(
     ): Int
@@ -846,6 +852,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_neonhub_mobile_fn_method_nativehub_inject_faults(`ptr`: Long,`faults`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_insert_cassette(`ptr`: Long,`cassette`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
     external fun uniffi_neonhub_mobile_fn_method_nativehub_is_closed(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Byte
     external fun uniffi_neonhub_mobile_fn_method_nativehub_operations(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -857,6 +865,14 @@ internal object UniffiLib {
     external fun uniffi_neonhub_mobile_fn_method_nativehub_shut(`ptr`: Long,
     ): Long
     external fun uniffi_neonhub_mobile_fn_method_nativehub_workspace(`ptr`: Long,`slug`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_clone_nativecassette(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_free_nativecassette(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_neonhub_mobile_fn_constructor_nativecassette_new(`path`: RustBuffer.ByValue,`mode`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_neonhub_mobile_fn_method_nativecassette_erase_person(`ptr`: Long,`person`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_neonhub_mobile_fn_clone_nativeclock(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
@@ -1082,6 +1098,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_inject_faults() and 0xFFFF) != 27085) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_insert_cassette() and 0xFFFF) != 57722) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_is_closed() and 0xFFFF) != 21528) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1098,6 +1117,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_workspace() and 0xFFFF) != 54406) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativecassette_erase_person() and 0xFFFF) != 61337) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativeclock_advance() and 0xFFFF) != 43785) {
@@ -1134,6 +1156,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativecancel_new() and 0xFFFF) != 17300) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativecassette_new() and 0xFFFF) != 36514) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_constructor_nativefaults_new() and 0xFFFF) != 59532) {
@@ -1482,6 +1507,29 @@ public object FfiConverterUInt: FfiConverter<UInt, Int> {
 
     override fun write(value: UInt, buf: ByteBuffer) {
         buf.putInt(value.toInt())
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterULong: FfiConverter<ULong, Long> {
+    override fun lift(value: Long): ULong {
+        return value.toULong()
+    }
+
+    override fun read(buf: ByteBuffer): ULong {
+        return lift(buf.getLong())
+    }
+
+    override fun lower(value: ULong): Long {
+        return value.toLong()
+    }
+
+    override fun allocationSize(value: ULong) = 8UL
+
+    override fun write(value: ULong, buf: ByteBuffer) {
+        buf.putLong(value.toLong())
     }
 }
 
@@ -2335,6 +2383,297 @@ public object FfiConverterTypeNativeCancel: FfiConverter<NativeCancel, Long> {
 
 
 /**
+ * Answers of models on tape.
+ */
+public interface NativeCassetteInterface {
+
+    /**
+     * Erases every answer about a person; says how many there were.
+     *
+     * # Errors
+     * `Unavailable` when the file cannot be written.
+     */
+    fun `erasePerson`(`person`: kotlin.String): kotlin.ULong
+
+    companion object
+}
+
+/**
+ * Answers of models on tape.
+ */
+open class NativeCassette: Disposable, AutoCloseable, NativeCassetteInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * Opens it; `mode` is `auto`, `record` or `replay`.
+     *
+     * # Errors
+     * `InvalidInput` for another mode; `Config` when there is nothing to replay; `Corrupted` for a file that is no cassette.
+     */
+    constructor(`path`: kotlin.String, `mode`: kotlin.String) :
+        this(UniffiWithHandle,
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_constructor_nativecassette_new(
+
+
+        FfiConverterString.lower(`path`),
+        FfiConverterString.lower(`mode`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_neonhub_mobile_fn_free_nativecassette(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_neonhub_mobile_fn_clone_nativecassette(handle, status)
+        }
+    }
+
+
+    /**
+     * Erases every answer about a person; says how many there were.
+     *
+     * # Errors
+     * `Unavailable` when the file cannot be written.
+     */
+    @Throws(NativeException::class)override fun `erasePerson`(`person`: kotlin.String): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativecassette_erase_person(
+        it,
+
+        FfiConverterString.lower(`person`),_status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNativeCassette: FfiConverter<NativeCassette, Long> {
+    override fun lower(value: NativeCassette): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): NativeCassette {
+        return NativeCassette(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): NativeCassette {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: NativeCassette) = 8UL
+
+    override fun write(value: NativeCassette, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * A clock that a test moves.
  */
 public interface NativeClockInterface {
@@ -3043,6 +3382,14 @@ public interface NativeHubInterface {
     fun `injectFaults`(`faults`: NativeFaults?)
 
     /**
+     * Puts a cassette before the models of this hub; nothing takes it away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    fun `insertCassette`(`cassette`: NativeCassette?)
+
+    /**
      * True once the hub was closed.
      */
     fun `isClosed`(): kotlin.Boolean
@@ -3363,6 +3710,26 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
         it,
 
         FfiConverterOptionalTypeNativeFaults.lower(`faults`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Puts a cassette before the models of this hub; nothing takes it away.
+     *
+     * # Errors
+     * `Config` in a forked process.
+     */
+    @Throws(NativeException::class)override fun `insertCassette`(`cassette`: NativeCassette?)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(NativeException) { _status ->
+    UniffiLib.uniffi_neonhub_mobile_fn_method_nativehub_insert_cassette(
+        it,
+
+        FfiConverterOptionalTypeNativeCassette.lower(`cassette`),_status)
 }
     }
 
@@ -4871,6 +5238,38 @@ public object FfiConverterOptionalTypeNativeCancel: FfiConverterRustBuffer<Nativ
         } else {
             buf.put(1)
             FfiConverterTypeNativeCancel.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeNativeCassette: FfiConverterRustBuffer<NativeCassette?> {
+    override fun read(buf: ByteBuffer): NativeCassette? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeNativeCassette.read(buf)
+    }
+
+    override fun allocationSize(value: NativeCassette?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeNativeCassette.allocationSize(value)
+        }
+    }
+
+    override fun write(value: NativeCassette?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeNativeCassette.write(value, buf)
         }
     }
 }

@@ -8264,7 +8264,8 @@ public data class RunDivergence(
 /**
  * Why a run did what it did.
  *
- * @property approvals What it asked people, and what they decided.
+ * @property approvals What it asked people, and what they decided; for callers with
+ *   `approve:effects`.
  * @property children The runs that it began.
  * @property costMicros What its models cost, in micros by currency.
  * @property feedback What people said about it.

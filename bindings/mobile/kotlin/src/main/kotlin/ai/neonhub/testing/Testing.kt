@@ -2,11 +2,13 @@ package ai.neonhub.testing
 
 import ai.neonhub.Hub
 import ai.neonhub.PLAIN
+import ai.neonhub.ffi.NativeCassette
 import ai.neonhub.ffi.NativeClock
 import ai.neonhub.ffi.NativeFaults
 import ai.neonhub.ffi.NativeOffline
 import ai.neonhub.ffi.NativeScript
 import ai.neonhub.translated
+import java.nio.file.Path
 import java.time.Instant
 import kotlin.time.Duration
 import kotlinx.serialization.json.JsonArray
@@ -51,6 +53,33 @@ public class ScriptedModel(vararg script: String) {
 
     /** The lines that nobody has asked for, in words; empty once the script was played to its end. */
     public val left: List<String> get() = native.left()
+}
+
+/** What a [Cassette] does with a request. */
+public enum class Tape {
+    /** Plays what is there and records what is missing. */
+    Auto,
+
+    /** Records everything anew. */
+    Record,
+
+    /** Plays what is there; anything else fails with code `cassette_miss`. */
+    Replay,
+}
+
+/**
+ * Answers of models on tape: recorded once, played without a network from then on. Put in with [Hub.insert].
+ *
+ * What looks like a secret or a way to reach a person is redacted before it is written. Answers in words are recorded:
+ * embeddings, pictures and moderation are not. An answer that is played costs nothing.
+ *
+ * @param path the file; it is made with the first recording
+ */
+public class Cassette(path: Path, mode: Tape = Tape.Auto) {
+    internal val native = translated { NativeCassette(path.toString(), mode.name.lowercase()) }
+
+    /** Erases the answers of runs about a person; says how many there were. */
+    public fun erasePerson(person: String): Long = translated { native.erasePerson(person) }.toLong()
 }
 
 /** What faults befall. */
