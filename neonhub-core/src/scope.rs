@@ -13,6 +13,7 @@ pub(crate) use principal::Authority;
 pub use principal::Principal;
 
 use crate::bus::Causation;
+use crate::economy::Gathered;
 use crate::hub::Hub;
 use crate::op::Unit;
 use crate::permission::{Permission, PermissionSet, Role};
@@ -69,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) trace: Option<TraceContext>,
     /// The event that is being handled.
     pub(crate) causation: Option<Arc<Causation>>,
+    /// Where the counts of models go that are written with an answer.
+    pub(crate) gathered: Option<Arc<Gathered>>,
 }
 
 impl fmt::Debug for Scope {
@@ -116,6 +119,7 @@ impl Scope {
             consistency: Consistency::Strong,
             trace: None,
             causation: None,
+            gathered: None,
         }))
     }
 
@@ -143,6 +147,7 @@ impl Scope {
             consistency: old.consistency,
             trace: old.trace.clone(),
             causation: old.causation.clone(),
+            gathered: old.gathered.clone(),
         };
         change(&mut inner);
         if inner.seed != old.seed {
@@ -251,6 +256,15 @@ impl Scope {
                 inner.correlation = word.into();
             }
         })
+    }
+
+    /// A scope whose counts of models are a part of another commit.
+    pub(crate) fn gathering(&self, gathered: &Arc<Gathered>) -> Scope {
+        self.with(|inner| inner.gathered = Some(Arc::clone(gathered)))
+    }
+
+    pub(crate) fn gathered(&self) -> Option<&Gathered> {
+        self.0.gathered.as_deref()
     }
 
     /// A scope of the runtime's own work that stages and flushes by itself.

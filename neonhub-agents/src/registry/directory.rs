@@ -1,6 +1,8 @@
 //! The agents of a workspace: built-in ones, and rows that override or add.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use neonhub_core::hub::closest;
 use neonhub_core::store::{Key, Query, Record as _};
@@ -16,7 +18,7 @@ const PAGE: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Agent {
     /// The versions in the order they are kept; the built-in one first.
-    pub(super) versions: Vec<AgentSpec>,
+    pub(super) versions: Vec<Cow<'static, AgentSpec>>,
     pub(super) standing: Standing,
 }
 
@@ -28,7 +30,9 @@ impl Agent {
         }
         match &self.standing.production {
             Some(version) => self.at(version).filter(|spec| spec.state == AgentState::Active),
-            None => self.versions.first().filter(|spec| builtin::find(&spec.name).is_some()),
+            None => {
+                self.versions.first().map(Deref::deref).filter(|spec| builtin::find(&spec.name).is_some())
+            }
         }
     }
 
@@ -41,7 +45,7 @@ impl Agent {
     }
 
     pub(super) fn at(&self, version: &str) -> Option<&AgentSpec> {
-        self.versions.iter().find(|spec| spec.version == version)
+        self.versions.iter().map(Deref::deref).find(|spec| spec.version == version)
     }
 }
 
@@ -53,7 +57,7 @@ impl Directory {
     pub(crate) async fn load(cx: &Scope) -> Result<Self> {
         let mut agents: BTreeMap<String, Agent> = BTreeMap::new();
         for spec in builtin::all() {
-            agents.entry(spec.name.clone()).or_default().versions.push(spec.clone());
+            agents.entry(spec.name.clone()).or_default().versions.push(Cow::Borrowed(spec));
         }
         let mut query = Query::by_id().limit(PAGE);
         loop {
@@ -62,7 +66,7 @@ impl Directory {
             let is_full = rows.len() == PAGE;
             for row in rows {
                 let spec = row.body.spec;
-                agents.entry(spec.name.clone()).or_default().versions.push(spec);
+                agents.entry(spec.name.clone()).or_default().versions.push(Cow::Owned(spec));
             }
             match last.filter(|_| is_full) {
                 Some(id) => query = query.after(Key::new(), id),

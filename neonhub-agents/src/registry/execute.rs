@@ -193,10 +193,12 @@ impl Operation for ExecuteAgent {
             ExecuteMode::Sync => room::take(cx, room::caller(cx)).await?,
             ExecuteMode::Start => None,
         };
-        let run = start::start(cx, Self::NAME, &asked, new, &terms).await?;
         let view = match self.mode {
-            ExecuteMode::Sync => start::drive_in(cx, &run.id, place).await?,
-            ExecuteMode::Start => RunView { run, input: Value::Null, output: Value::Null },
+            ExecuteMode::Sync => start::execute(cx, Self::NAME, &asked, new, &terms, place).await?,
+            ExecuteMode::Start => {
+                let run = start::start(cx, Self::NAME, &asked, new, &terms).await?;
+                RunView { run, input: Value::Null, output: Value::Null }
+            }
         };
         if !view.run.status.is_final() {
             cx.outside().call(FollowRun { run: view.run.id.clone() }).await?;

@@ -1,5 +1,7 @@
 //! Reading the agents of a workspace.
 
+use std::ops::Deref;
+
 use neonhub_core::health::HealthRecord;
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::resilience::BreakerState;
@@ -118,7 +120,9 @@ impl Operation for ListAgents {
         let mut lines = Vec::with_capacity(directory.0.len());
         for agent in directory.0.values() {
             let current = agent.current();
-            if let Some(spec) = current.or_else(|| agent.versions.last().filter(|_| self.all)) {
+            if let Some(spec) =
+                current.or_else(|| agent.versions.last().filter(|_| self.all).map(Deref::deref))
+            {
                 lines.push(line(spec, current.is_some(), Shape::of(cx, &spec.name).await?));
             }
         }

@@ -71,6 +71,19 @@ impl Rest {
     }
 }
 
+/// A run that is asked for.
+enum Asked {
+    /// One that stood in for one with this key.
+    Found(Box<AgentRun>),
+    /// What is to be started, unless the key leads to one that was, and the program that goes through it.
+    New {
+        worker: Worker,
+        new: NewRun,
+        /// True when its agent is told a prompt of the registry.
+        has_prompt: bool,
+    },
+}
+
 /// Makes a run of an intent, or finds the one with the same key; drives nothing. While the agent is away the run is one of
 /// the agent that stands in for it.
 ///
@@ -85,6 +98,45 @@ pub(crate) async fn start(
     new: NewRun,
     terms: &Terms,
 ) -> Result<AgentRun> {
+    match checked(cx, operation, asked, new, terms).await? {
+        Asked::Found(run) => Ok(*run),
+        Asked::New { worker, new, .. } => Driver::new(worker).start(cx, new).await,
+    }
+}
+
+/// Makes a run and goes through it, in a place that was taken before.
+///
+/// # Errors
+/// As [`start`] and [`drive`].
+pub(super) async fn execute(
+    cx: &Scope,
+    operation: &'static str,
+    asked: &Addressed,
+    new: NewRun,
+    terms: &Terms,
+    place: Option<Place>,
+) -> Result<RunView> {
+    let run = match checked(cx, operation, asked, new, terms).await? {
+        Asked::Found(run) => *run,
+        // What no key can find is new: nothing has to be read of it.
+        Asked::New { worker, new, has_prompt } if new.idempotency_key().is_none() => {
+            let view = Driver::new(worker.retrying(true)).execute(cx, new).await?;
+            ended(cx, has_prompt, &view.run).await;
+            return Ok(view);
+        }
+        Asked::New { worker, new, .. } => Driver::new(worker).start(cx, new).await?,
+    };
+    drive_in(cx, &run.id, place).await
+}
+
+/// What is asked, with every check of it.
+async fn checked(
+    cx: &Scope,
+    operation: &'static str,
+    asked: &Addressed,
+    new: NewRun,
+    terms: &Terms,
+) -> Result<Asked> {
     let known = match new.idempotency_key() {
         Some(key) => by_key(cx, &asked.spec.name, key).await?,
         None => None,
@@ -94,7 +146,7 @@ pub(crate) async fn start(
     if known.is_none() {
         asked.check(cx.hub(), operation, new.input())?;
         if let Some(found) = stood_in(cx, operation, &asked, &new).await? {
-            return Ok(found);
+            return Ok(Asked::Found(Box::new(found)));
         }
         if let Some(other) = guard::in_place_of(cx, operation, &asked, new.input()).await? {
             if let Some(key) = new.idempotency_key() {
@@ -122,7 +174,7 @@ pub(crate) async fn start(
         new = new.budget(money);
     }
     let worker = Worker::new(&asked.spec, &asked.intent.name, limits);
-    Driver::new(worker).start(cx, new).await
+    Ok(Asked::New { worker, new, has_prompt: asked.spec.prompt.is_some() })
 }
 
 /// The run that stood in for one with this key.
@@ -174,16 +226,31 @@ pub(super) async fn drive_in(cx: &Scope, run: &str, place: Option<Place>) -> Res
         place => place,
     };
     let view = Driver::new(worker).drive(cx, run).await?;
-    if !row.status.is_final() && view.run.status.is_final() {
-        guard::ended(cx, &view.run).await;
-    }
-    if spec.prompt.is_some() && view.run.status.is_final() {
-        // The run has ended whatever comes of this; it is counted when it is looked at again.
-        if let Err(error) = cx.outside().call(NoteOutcome { run: run.to_owned() }).await {
-            tracing::warn!(run, %error, "the use of a prompt was not counted");
-        }
+    if !row.status.is_final() {
+        ended(cx, spec.prompt.is_some(), &view.run).await;
+    } else if spec.prompt.is_some() {
+        note(cx, run).await;
     }
     Ok(view)
+}
+
+/// Tells what follows from the end of a run, if it has come to it.
+async fn ended(cx: &Scope, has_prompt: bool, run: &AgentRun) {
+    if !run.status.is_final() {
+        return;
+    }
+    guard::ended(cx, run).await;
+    if has_prompt {
+        note(cx, &run.id).await;
+    }
+}
+
+/// Counts what a run brought for its prompt.
+async fn note(cx: &Scope, run: &str) {
+    // The run has ended whatever comes of this; it is counted when it is looked at again.
+    if let Err(error) = cx.outside().call(NoteOutcome { run: run.to_owned() }).await {
+        tracing::warn!(run, %error, "the use of a prompt was not counted");
+    }
 }
 
 /// The program of a run, with the description of the agent that began it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::gathered;
 use super::model::{HardLimit, Hold, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend, TokenUsage, UsageId};
 use crate::bus::Event;
 use crate::llm::Usage;
@@ -311,8 +312,11 @@ impl Open {
     /// What cannot be written stays held, and counts as used once its time is over.
     async fn end(self, used: Option<(Option<Usage>, Option<String>)>) {
         let usage = used.map(|(usage, model)| self.usage(usage, model));
-        if self.spends.is_empty() && usage.is_none() {
-            return;
+        match (self.cx.gathered(), &usage) {
+            (_, None) if self.spends.is_empty() => return,
+            // Nothing is held, so nothing has to be let go at once.
+            (Some(gathered), Some(usage)) if self.spends.is_empty() => return gathered.add(usage.clone()),
+            _ => {}
         }
         if let Err(error) = self.write(usage.as_ref()).await {
             tracing::warn!(error = %error, "what a model used could not be written: its hold stands");
@@ -363,12 +367,7 @@ impl Open {
         for _ in 0..TRIES {
             let mut batch = Batch::new(cx.workspace().clone(), cx.now());
             if let Some(usage) = usage {
-                let row = Row::of(usage, cx.now(), "system:economy")?;
-                batch.writes.push(Write::Put {
-                    kind: Kind::of::<TokenUsage>(),
-                    row,
-                    expected: Expected::Absent,
-                });
+                batch.writes.push(gathered::put(cx, usage)?);
             }
             for id in &self.spends {
                 let (mut spend, rev) = load(cx, id).await?;

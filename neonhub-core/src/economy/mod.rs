@@ -22,6 +22,7 @@
 //! ```
 
 mod budgeted;
+mod gathered;
 mod left;
 mod meter;
 mod model;
@@ -30,6 +31,7 @@ mod ops;
 mod usage_ops;
 
 pub(crate) use budgeted::Budgeted;
+pub(crate) use gathered::Gathered;
 pub(crate) use left::{Left, left};
 pub(crate) use meter::{Ledgers, RESERVE};
 pub use model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, TokenUsage, UsageId};

@@ -11,7 +11,7 @@ use super::*;
 use crate::llm::table::{ModelRow, OverrideModel};
 use crate::llm::{Delta, DeltaStream, Llm, LlmRequest, ModelCaps, Origin, StopKind, Usage};
 use crate::op::Operation as _;
-use crate::run::{Command, Driver, Machine, NewRun, Program, RunEvent};
+use crate::run::{CancelRun, Command, Driver, Machine, NewRun, Program, RunEvent, RunStatus};
 use crate::store::Query;
 use crate::{Currency, Error, ErrorKind, Hub, ManualClock, Money, Result, Scope, Timestamp};
 
@@ -326,6 +326,46 @@ async fn the_budget_of_a_run_holds_the_runs_below_it_too() {
     // The budget is the run's alone, and is no quota that stays.
     driver.execute(&cx, NewRun::new(json!("free"))).await.unwrap().into_output().unwrap();
     assert!(cx.call(GetQuotas::default()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_run_used_is_a_part_of_the_commit_of_its_answer() {
+    let (_hub, cx, _) = world(GOOD).await;
+    let driver = Driver::new(Asker);
+    let writers = || async {
+        let used = cx.query::<TokenUsage>(&Query::by_id()).await.unwrap();
+        used.into_iter().map(|usage| usage.created_by).collect::<Vec<_>>()
+    };
+    driver.execute(&cx, NewRun::new(json!(1))).await.unwrap().into_output().unwrap();
+    assert_eq!(writers().await, [cx.label()]);
+    // What was held is let go at once.
+    let bounded = NewRun::new(json!(2)).budget(usd(100).unwrap());
+    priced(&cx).await;
+    driver.execute(&cx, bounded).await.unwrap().into_output().unwrap();
+    assert_eq!(writers().await, [cx.label(), "system:economy"]);
+}
+
+#[tokio::test]
+async fn what_a_run_used_is_counted_also_when_its_answer_is_not_kept() {
+    let (_hub, cx, _) = world(House { hangs: true, ..GOOD }).await;
+    let driver = Driver::new(Asker);
+    let run = driver.start(&cx, NewRun::new(json!(null))).await.unwrap();
+    let gone = tokio::time::timeout(Duration::from_millis(200), driver.drive(&cx, &run.id)).await;
+    assert!(gone.is_err());
+    while usages(&cx).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(usages(&cx).await[0].run.as_deref(), Some(run.id.as_str()));
+    let other = driver.start(&cx, NewRun::new(json!(null))).await.unwrap();
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cx.call(CancelRun { id: other.id.clone() }).await.unwrap()
+    };
+    let (view, _) = tokio::join!(driver.drive(&cx, &other.id), cancel);
+    assert_eq!(view.unwrap().run.status, RunStatus::Cancelled);
+    while usages(&cx).await.len() < 2 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -66,8 +66,8 @@ struct Deck {
 
 /// A model whose answers are on tape.
 ///
-/// An answer is found by the SHA-256 of the canonical request; labels and deadline do not count. The same request
-/// asked again gets the answers in their order, and the last one from then on. Only whole answers are recorded; what
+/// An answer is found by the SHA-256 of the canonical request; labels, deadline and seed do not count: a call that names no
+/// seed draws one. The same request asked again gets the answers in their order, and the last one from then on. Only whole answers are recorded; what
 /// looks like a secret or a way to reach a person is redacted before it is written, in questions and in answers.
 /// Requests that carry the label `person` can be erased by it.
 ///
@@ -341,7 +341,7 @@ impl Llm for Cassette {
 
     async fn call(&self, request: LlmRequest) -> Result<DeltaStream> {
         request.check()?;
-        let key = request.hash()?;
+        let key = LlmRequest { seed: None, ..request.clone() }.hash()?;
         let found = if self.mode == CassetteMode::Record { None } else { self.deck().next(&key) };
         match found {
             Some(deltas) => Ok(Box::pin(stream::iter(deltas.into_iter().map(Ok)))),
@@ -386,9 +386,10 @@ mod tests {
         let path = folder.path().join("tape.json");
         let model = scripted(vec![Reply::Chunks(vec!["o".into(), "ne".into()]), "two".into()]);
         let recorder = Cassette::open(&path, CassetteMode::Record, model).unwrap();
-        for wanted in ["one", "two"] {
+        for (seed, wanted) in (1..).zip(["one", "two"]) {
             let mut request = ask("?");
             request.labels.insert("run".into(), wanted.into());
+            request.seed = Some(seed);
             assert_eq!(recorder.complete(request).await.unwrap().text, wanted);
         }
         let player = Cassette::open(&path, CassetteMode::Replay, None).unwrap();

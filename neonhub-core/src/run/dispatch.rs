@@ -13,6 +13,7 @@ use super::record::AgentRun;
 use super::session::Session;
 use super::state::{APPROVED, LANDED, Open};
 use super::{fork, lease};
+use crate::economy::Gathered;
 use crate::llm::{Answer, Delta, LlmRequest, PERSON};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
@@ -67,9 +68,8 @@ impl<P: Program> Session<'_, P> {
         attempts: u32,
         is_fresh: bool,
     ) -> Result<()> {
-        let model = self.model();
         if !is_fresh {
-            let provider = model.provider().to_owned();
+            let provider = self.model().provider().to_owned();
             let again = What::ModelCalled { call: call.to_owned(), provider, attempt: attempts + 1 };
             return self.record_anyway(again).await;
         }
@@ -79,6 +79,8 @@ impl<P: Program> Session<'_, P> {
         if let Some(person) = &self.row.person_id {
             request.labels.entry(PERSON.to_owned()).or_insert_with(|| person.clone());
         }
+        let used = Gathered::new(&self.cx);
+        let model = self.agent.gathering(&used).model();
         let (cx, topic) = (self.cx.clone(), format!("run:{}", self.row.id));
         let answer = async move {
             let wanted = request.output_schema.clone();
@@ -100,7 +102,10 @@ impl<P: Program> Session<'_, P> {
             Ok(answer) => (Some(Box::new(answer)), None),
             Err(error) => (None, Some(Failure::from(&error))),
         };
-        self.record_anyway(What::ModelDone { call: call.to_owned(), answer, failure }).await
+        let done = What::ModelDone { call: call.to_owned(), answer, failure };
+        self.record_with(done, |cx| used.stage(cx)).await?;
+        used.kept();
+        Ok(())
     }
 
     /// What the tool stages and the outcome are one commit: without outcome it did not happen.

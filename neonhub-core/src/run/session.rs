@@ -195,8 +195,19 @@ impl<'d, P: Program> Session<'d, P> {
     /// As [`record`](Self::record), for what has happened and must be written down even when a signal or a
     /// request to cancel changed the row meanwhile.
     pub(super) async fn record_anyway(&mut self, what: What) -> Result<()> {
+        self.record_with(what, |_| Ok(())).await
+    }
+
+    /// As [`record_anyway`](Self::record_anyway), with what `stage` adds to the commit.
+    pub(super) async fn record_with(
+        &mut self,
+        what: What,
+        stage: impl Fn(&Scope) -> Result<()>,
+    ) -> Result<()> {
         loop {
-            match self.record(what.clone(), Arc::new(Unit::default())).await {
+            let unit = Arc::new(Unit::default());
+            stage(&self.writer(&unit))?;
+            match self.record(what.clone(), unit).await {
                 Err(error) if error.code() == "stale_revision" => self.reload().await?,
                 other => return other,
             }

@@ -1,0 +1,71 @@
+//! Counts of what models used that are written together with the answer.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::model::TokenUsage;
+use crate::store::{Batch, Expected, Kind, Row, Write};
+use crate::{Result, Scope};
+
+/// What a call of a run used of models: a part of the commit that keeps its answer. What is in no such commit is written by
+/// itself, once the call is gone.
+pub(crate) struct Gathered {
+    cx: Scope,
+    used: Mutex<Vec<TokenUsage>>,
+}
+
+impl fmt::Debug for Gathered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gathered").finish_non_exhaustive()
+    }
+}
+
+impl Gathered {
+    pub(crate) fn new(cx: &Scope) -> Arc<Self> {
+        Arc::new(Gathered { cx: cx.outside(), used: Mutex::default() })
+    }
+
+    pub(super) fn add(&self, usage: TokenUsage) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).push(usage);
+    }
+
+    /// Stages what was used so far.
+    pub(crate) fn stage(&self, cx: &Scope) -> Result<()> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.iter().try_for_each(|usage| cx.put(usage, Expected::Absent))
+    }
+
+    /// What was staged is committed.
+    pub(crate) fn kept(&self) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        let used = std::mem::take(self.used.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if used.is_empty() {
+            return;
+        }
+        let cx = self.cx.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = write(&cx, &used).await {
+                    tracing::warn!(%error, "what a model used could not be written");
+                }
+            });
+        }
+    }
+}
+
+async fn write(cx: &Scope, used: &[TokenUsage]) -> Result<()> {
+    let mut batch = Batch::new(cx.workspace().clone(), cx.now());
+    batch.writes = used.iter().map(|usage| put(cx, usage)).collect::<Result<_>>()?;
+    cx.store().commit(batch).await.map(drop)
+}
+
+/// A count as it is written when it is a part of nothing else.
+pub(super) fn put(cx: &Scope, usage: &TokenUsage) -> Result<Write> {
+    let row = Row::of(usage, cx.now(), "system:economy")?;
+    Ok(Write::Put { kind: Kind::of::<TokenUsage>(), row, expected: Expected::Absent })
+}
