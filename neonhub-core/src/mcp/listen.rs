@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use http_types::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,6 +32,8 @@ const CONNECTIONS: usize = 256;
 const HEAD: Duration = Duration::from_secs(10);
 /// Largest request: an input of an operation, and what is around it.
 const MAX_REQUEST: usize = 2 << 20;
+/// Most of a refused request that is read, in bytes.
+const REST: usize = 64 << 10;
 /// What an answer has after the hub is closed, to reach its caller.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Names that this machine has for itself.
@@ -135,7 +137,7 @@ async fn exchange(
     cx: &Scope,
 ) -> Response<BoxBody<Bytes, Infallible>> {
     if request.uri().path() != PATH {
-        return plain(StatusCode::NOT_FOUND, "the server is at /mcp");
+        return refused(request, plain(StatusCode::NOT_FOUND, "the server is at /mcp")).await;
     }
     match caller(&request, from, cx).await {
         Ok(scope) => {
@@ -143,13 +145,32 @@ async fn exchange(
             request.extensions_mut().insert(scope);
             service.handle(request).await
         }
-        Err(error) if error.kind() == ErrorKind::Unauthenticated => {
+        Err(error) => refused(request, refusal(&error)).await,
+    }
+}
+
+/// An answer to a request that nobody reads: what is left of it is read off first. A connection that ends with something
+/// unread takes the answer with it, or the next request of a caller who believes that it still stands.
+async fn refused(
+    request: Request<Incoming>,
+    mut answer: Response<BoxBody<Bytes, Infallible>>,
+) -> Response<BoxBody<Bytes, Infallible>> {
+    let rest = Limited::new(request.into_body(), REST).collect();
+    if !matches!(tokio::time::timeout(HEAD, rest).await, Ok(Ok(_))) {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+fn refusal(error: &Error) -> Response<BoxBody<Bytes, Infallible>> {
+    match error.kind() {
+        ErrorKind::Unauthenticated => {
             let mut answer =
                 plain(StatusCode::UNAUTHORIZED, "send an API key of this workspace as bearer token");
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             answer
         }
-        Err(error) if error.kind() == ErrorKind::RateLimited => {
+        ErrorKind::RateLimited => {
             let mut answer = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests: wait a while");
             if let Retry::After(wait) = error.retry() {
                 let seconds = HeaderValue::from(wait.as_secs().max(1));
@@ -157,7 +178,7 @@ async fn exchange(
             }
             answer
         }
-        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the key cannot be looked up now: try again"),
+        _ => plain(StatusCode::SERVICE_UNAVAILABLE, "the key cannot be looked up now: try again"),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use super::*;
 use crate::resilience::{Counted, LimitProfile, Rate};
 
@@ -101,6 +104,28 @@ async fn calls_count_for_their_key_and_wrong_keys_for_their_address() {
     assert_eq!(answer.status().as_u16(), 429);
     let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
+async fn a_connection_outlives_a_refused_request_that_comes_in_pieces() {
+    let cx = hub(&Order::new("shop.order")).await;
+    let url = serve(&cx).await;
+    let host = url.trim_start_matches("http://").trim_end_matches("/mcp");
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    for _ in 0..2 {
+        let head = format!("POST /mcp HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(b"{}").await.unwrap();
+        let mut told = String::new();
+        while !told.contains("bearer token") {
+            let mut piece = [0; 1024];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "the connection is gone after {told:?}");
+            told.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        assert!(told.starts_with("HTTP/1.1 401"), "{told}");
+    }
 }
 
 #[tokio::test]
