@@ -105,7 +105,7 @@ async function neonhub(stack) {
   const provider = { provider: "openai", baseUrl: url, api: "chat", apiKey: KEY, model: MODEL };
   const hub = await open("memory:", { models: [provider] });
   stack.push(() => hub.close());
-  hub.addTool({ name: "add", doc: DOC, effect: "pure", inputSchema: SCHEMA, call: add });
+  hub.addTool({ name: "add", doc: DOC, effect: "pure", input: SCHEMA, call: add });
   const inputSchema = { type: "object", properties: { ask: { type: "string" } }, required: ["ask"] };
   const spec = {
     name: "clerk",
