@@ -78,7 +78,7 @@ enum Asked {
     /// What is to be started, unless the key leads to one that was, and the program that goes through it.
     New {
         worker: Worker,
-        new: NewRun,
+        new: Box<NewRun>,
         /// True when its agent is told a prompt of the registry.
         has_prompt: bool,
     },
@@ -100,7 +100,7 @@ pub(crate) async fn start(
 ) -> Result<AgentRun> {
     match checked(cx, operation, asked, new, terms).await? {
         Asked::Found(run) => Ok(*run),
-        Asked::New { worker, new, .. } => Driver::new(worker).start(cx, new).await,
+        Asked::New { worker, new, .. } => Driver::new(worker).start(cx, *new).await,
     }
 }
 
@@ -120,11 +120,11 @@ pub(super) async fn execute(
         Asked::Found(run) => *run,
         // What no key can find is new: nothing has to be read of it.
         Asked::New { worker, new, has_prompt } if new.idempotency_key().is_none() => {
-            let view = Driver::new(worker.retrying(true)).execute(cx, new).await?;
+            let view = Driver::new(worker.retrying(true)).execute(cx, *new).await?;
             ended(cx, has_prompt, &view.run).await;
             return Ok(view);
         }
-        Asked::New { worker, new, .. } => Driver::new(worker).start(cx, new).await?,
+        Asked::New { worker, new, .. } => Driver::new(worker).start(cx, *new).await?,
     };
     drive_in(cx, &run.id, place).await
 }
@@ -174,7 +174,7 @@ async fn checked(
         new = new.budget(money);
     }
     let worker = Worker::new(&asked.spec, &asked.intent.name, limits);
-    Ok(Asked::New { worker, new, has_prompt: asked.spec.prompt.is_some() })
+    Ok(Asked::New { worker, new: Box::new(new), has_prompt: asked.spec.prompt.is_some() })
 }
 
 /// The run that stood in for one with this key.
