@@ -29,15 +29,20 @@ impl Gathered {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).push(usage);
     }
 
-    /// Stages what was used so far.
-    pub(crate) fn stage(&self, cx: &Scope) -> Result<()> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.iter().try_for_each(|usage| cx.put(usage, Expected::Absent))
+    /// How many counts there are so far. An attempt that was given up may add one at any time.
+    pub(crate) fn len(&self) -> usize {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// What was staged is committed.
-    pub(crate) fn kept(&self) {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Stages the first counts.
+    pub(crate) fn stage(&self, cx: &Scope, first: usize) -> Result<()> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.iter().take(first).try_for_each(|usage| cx.put(usage, Expected::Absent))
+    }
+
+    /// The first counts are committed.
+    pub(crate) fn kept(&self, first: usize) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).drain(..first);
     }
 }
 

@@ -103,8 +103,9 @@ impl<P: Program> Session<'_, P> {
             Err(error) => (None, Some(Failure::from(&error))),
         };
         let done = What::ModelDone { call: call.to_owned(), answer, failure };
-        self.record_with(done, |cx| used.stage(cx)).await?;
-        used.kept();
+        let counts = used.len();
+        self.record_with(done, |cx| used.stage(cx, counts)).await?;
+        used.kept(counts);
         Ok(())
     }
 
