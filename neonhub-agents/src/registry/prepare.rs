@@ -107,8 +107,9 @@ async fn handoffs(cx: &Scope, asked: &Addressed) -> Result<Vec<String>> {
 /// Who or what a run is for: the person it is about, else the run itself. None outside of runs.
 async fn unit(cx: &Scope) -> Result<Option<String>> {
     let Principal::Agent { run, .. } = cx.principal() else { return Ok(None) };
-    let row = cx.get::<AgentRun>(run).await?;
-    Ok(row.map(|row| row.body.person_id.unwrap_or(row.body.id)))
+    // A run that is in no commit yet is about nobody.
+    let person = cx.get::<AgentRun>(run).await?.and_then(|row| row.body.person_id);
+    Ok(Some(person.unwrap_or_else(|| run.clone())))
 }
 
 fn of_info(info: &ToolInfo) -> DeskTool {

@@ -345,6 +345,16 @@ async fn what_a_run_used_is_a_part_of_the_commit_of_its_answer() {
     priced(&cx).await;
     driver.execute(&cx, bounded).await.unwrap().into_output().unwrap();
     assert_eq!(writers().await, ["system:economy", cx.label()]);
+    // What is settled beside that commit is in none, and written by itself.
+    let late = Gathered::new(&cx);
+    for _ in 0..2 {
+        cx.gathering(&late).model().complete(ask()).await.unwrap();
+    }
+    late.kept(1);
+    drop(late);
+    while writers().await.len() < 3 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

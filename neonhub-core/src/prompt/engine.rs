@@ -153,6 +153,14 @@ pub fn render(template: &str, vars: &Value, escape: Escape) -> Result<String> {
     Engine::new(escape).with("template", template)?.render("template", vars)
 }
 
+/// What the engine makes of a template without tags, which is the text but for one line end behind it.
+pub(super) fn untagged(template: &str) -> Option<&str> {
+    let has_tag = template.as_bytes().windows(2).any(|two| matches!(two, b"{{" | b"{%" | b"{#"));
+    let text = template.strip_suffix('\n').unwrap_or(template);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    (!has_tag && template.len() <= MAX_TEMPLATE).then_some(text)
+}
+
 /// Our error for one of the template engine's: the name of the template, the line and the cause, and no value.
 pub(crate) fn bad_template(operation: &'static str, name: &str, fault: &minijinja::Error) -> Error {
     use minijinja::ErrorKind as Kind;
@@ -337,6 +345,17 @@ mod tests {
         assert_eq!(engine.reads("page"), ["n"]);
         assert!(message("{% include '/etc/passwd' %}", &json!({})).contains("/etc/passwd"));
         assert_eq!(engine.render("other", &json!({})).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_holds_no_tag_is_itself(text in "[ab{}%#<&\\r\\n\\\\ ]{0,8}") {
+            if let Some(plain) = untagged(&text) {
+                for escape in [Escape::Text, Escape::Html, Escape::Url] {
+                    proptest::prop_assert_eq!(plain, render(&text, &json!({}), escape).unwrap());
+                }
+            }
+        }
     }
 
     #[test]

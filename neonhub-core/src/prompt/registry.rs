@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::engine::{Engine, Escape};
+use super::engine::{Engine, Escape, untagged};
 use super::fence;
 use super::variable::{PromptValue, PromptVar};
 use crate::llm::{LlmRequest, Message, OfflineTemplate, Part, Role, Taint};
@@ -225,8 +225,14 @@ impl Prompt {
         let bound = Value::Object(bound);
         let mut said = Vec::new();
         for (role, template) in self.templates() {
-            let engine = Engine::new(self.escape).with(self.name.as_str(), template)?;
-            said.push(RenderedMessage { role, text: engine.render(&self.name, &bound)? });
+            let text = match untagged(template) {
+                Some(text) => text.to_owned(),
+                None => {
+                    let engine = Engine::new(self.escape).with(self.name.as_str(), template)?;
+                    engine.render(&self.name, &bound)?
+                }
+            };
+            said.push(RenderedMessage { role, text });
         }
         let text = said.iter().map(|m| m.text.as_str()).collect::<Vec<_>>().join("\n\n");
         let messages = if self.messages.is_empty() { Vec::new() } else { said };

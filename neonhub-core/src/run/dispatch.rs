@@ -216,13 +216,15 @@ impl<P: Program> Session<'_, P> {
         tokio::pin!(work);
         let asked = cancel_asked(&cx, &id);
         tokio::pin!(asked);
+        // What is not written yet can neither be taken over nor be cancelled.
+        let is_written = self.is_written();
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(Some(done)),
                 () = cancel.cancelled() => return Err(crate::scope::cancelled("runs.drive")),
-                _ = renew.tick() => self.renew().await?,
-                asked = &mut asked => {
+                _ = renew.tick(), if is_written => self.renew().await?,
+                asked = &mut asked, if is_written => {
                     asked?;
                     self.reload().await?;
                     return Ok(None);

@@ -182,7 +182,8 @@ impl<P: Program> Driver<P> {
     }
 
     /// Starts a run, or finds the one with the same key, and drives it. This process holds a new run from its first commit
-    /// on, which spares the one that takes it.
+    /// on, which spares the one that takes it. A run without key, person and bound of the day, whose first call is an
+    /// internal operation that only reads, begins in the commit that holds that call's outcome.
     ///
     /// # Errors
     /// As [`start`](Self::start) and [`drive`](Self::drive).
@@ -289,6 +290,11 @@ impl<P: Program> Driver<P> {
         };
         let state = RunState::new(&row.id);
         let mut session = Session::new(self, &cx, row, state);
+        // Who may ask for the run by its key, its day or its person finds it from here on.
+        let is_its_own = key.is_none() && new.per_day.is_none() && session.row.person_id.is_none();
+        if matches!(hold, Hold::Here) && is_its_own && session.begin(&started)? {
+            return Ok(Begun::New { session: Box::new(session), turn });
+        }
         let done = match new.per_day {
             None => session.record(started, Arc::new(Unit::default())).await,
             Some(most) => counted(&mut session, started, most).await,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::entry::{Entry, LOG_VERSION, What};
@@ -9,7 +10,7 @@ use super::pack;
 use super::record::{AgentRun, LogEntry};
 use crate::audit::{AuditDraft, Outcome};
 use crate::bus::Event;
-use crate::store::{Key, Query, Record as _};
+use crate::store::{Expected, Key, Kind, Query, Record as _, Row, canonical_json};
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// Entries read at once.
@@ -25,6 +26,10 @@ pub(super) async fn stage(cx: &Scope, run: &AgentRun, entries: &[Entry]) -> Resu
 /// Stages entries alone.
 pub(super) async fn keep(cx: &Scope, run: &str, entries: &[Entry]) -> Result<()> {
     for entry in entries {
+        if let Some(row) = whole(cx, run, entry)? {
+            cx.stage_row(Kind::of::<LogEntry>(), row, Expected::Absent)?;
+            continue;
+        }
         let value = serde_json::to_value(entry).map_err(|cause| Error::internal("runs.append", cause))?;
         let packed = pack::pack(value);
         for text in packed.blobs.values() {
@@ -41,6 +46,33 @@ pub(super) async fn keep(cx: &Scope, run: &str, entries: &[Entry]) -> Result<()>
         })?;
     }
     Ok(())
+}
+
+/// The row of an entry that is kept as it is, written without a tree of its values. None for one with large texts.
+fn whole(cx: &Scope, run: &str, entry: &Entry) -> Result<Option<Row>> {
+    /// A [`LogEntry`] around an entry.
+    #[derive(Serialize)]
+    struct Whole<'e> {
+        id: &'e str,
+        run: &'e str,
+        seq: u32,
+        version: u16,
+        kind: &'static str,
+        data: &'e Entry,
+    }
+    let id = LogEntry::id_of(run, entry.seq);
+    let kind = entry.what.word();
+    let body = canonical_json(&Whole { id: &id, run, seq: entry.seq, version: LOG_VERSION, kind, data: entry })?;
+    Ok(pack::is_plain(&body).then(|| Row {
+        id,
+        rev: 0,
+        schema: LogEntry::SCHEMA,
+        created_at: cx.now(),
+        updated_at: cx.now(),
+        created_by: cx.label().to_owned(),
+        body,
+        keys: vec![Some(LogEntry::key(run, entry.seq))],
+    }))
 }
 
 pub(super) fn announce(cx: &Scope, run: &AgentRun, entry: &Entry) -> Result<()> {

@@ -206,11 +206,16 @@ impl Record for LogEntry {
         &self.id
     }
     fn keys(&self) -> Vec<Option<Key>> {
-        vec![Some(Key::text(&self.run).and_int(i64::from(self.seq)))]
+        vec![Some(LogEntry::key(&self.run, self.seq))]
     }
 }
 
 impl LogEntry {
+    /// The key of an entry among those of its run.
+    pub(super) fn key(run: &str, seq: u32) -> Key {
+        Key::text(run).and_int(i64::from(seq))
+    }
+
     /// The id of an entry.
     #[must_use]
     pub fn id_of(run: &str, seq: u32) -> String {

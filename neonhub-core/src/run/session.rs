@@ -8,10 +8,10 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::driver::{Driver, RunView};
-use super::entry::{RunStatus, ToolState, What};
+use super::entry::{EffectClass, Entry, RunStatus, ToolState, What};
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
-use super::state::{Moment, Next, RunState, advance};
+use super::state::{Moment, Next, Open, RunState, advance};
 use super::{journal, lease};
 use crate::llm::{Llm, Origin};
 use crate::op::Unit;
@@ -29,8 +29,17 @@ pub(super) struct Session<'d, P: Program> {
     pub(super) state: RunState<P::State>,
     /// Calls planned by this very session: they were not dispatched before.
     pub(super) fresh: BTreeSet<String>,
+    /// The beginning of the run while it is in no commit yet.
+    unwritten: Vec<Entry>,
     /// When this session began each call.
     pub(super) began: BTreeMap<String, Instant>,
+}
+
+/// A run as it is to be next, with the entries that bring it there.
+struct Followed<S> {
+    row: Stored<AgentRun>,
+    state: RunState<S>,
+    entries: Vec<Entry>,
 }
 
 impl<'d, P: Program> Session<'d, P> {
@@ -41,7 +50,16 @@ impl<'d, P: Program> Session<'d, P> {
         state: RunState<P::State>,
     ) -> Self {
         let agent = cx.for_agent(driver.program.agent(), &row.id, driver.program.permissions());
-        Session { driver, cx: cx.clone(), agent, row, state, fresh: BTreeSet::new(), began: BTreeMap::new() }
+        Session {
+            driver,
+            cx: cx.clone(),
+            agent,
+            row,
+            state,
+            fresh: BTreeSet::new(),
+            unwritten: Vec::new(),
+            began: BTreeMap::new(),
+        }
     }
 
     /// Takes the run and goes on with it.
@@ -129,38 +147,67 @@ impl<'d, P: Program> Session<'d, P> {
 
     /// Commits `what` and all that follows from it, together with what is staged in `unit`.
     pub(super) async fn record(&mut self, what: What, unit: Arc<Unit>) -> Result<()> {
-        let moment = Moment {
-            at: self.cx.now(),
-            actor: self.agent.label().to_owned(),
-            provider: self.model().provider().to_owned(),
-        };
-        let cx = self.cx.clone();
-        let class = |tool: &str| crate::tool::effect_class(&cx, tool);
-        let (state, entries) = advance(&self.driver.program, self.state.clone(), what, &moment, class)?;
-        let mut row = self.row.clone();
-        settle(&mut row.body, &state, moment.at);
-        lease::renew(&self.cx, &mut row.body);
+        let Followed { mut row, state, entries } = self.follow(what)?;
         let scope = self.writer(&unit);
+        let entries: Vec<Entry> = self.unwritten.iter().cloned().chain(entries).collect();
         journal::stage(&scope, &row.body, &entries).await?;
         let expected = if row.rev == 0 { Expected::Absent } else { Expected::Rev(row.rev) };
         scope.put(&row.body, expected)?;
         scope.flush().await?;
         row.rev += 1;
         self.count(&entries, &row);
-        for entry in entries {
-            match entry.what {
-                What::ModelCalled { call, .. } | What::ToolPlanned { call, .. } => {
-                    self.fresh.insert(call);
-                }
-                _ => {}
-            }
-        }
-        (self.row, self.state) = (row, state);
+        self.unwritten.clear();
+        self.moved_to(row, state, &entries);
         Ok(())
     }
 
+    /// Begins a run whose first call is a short read of our own. The next commit holds the beginning too: a process that
+    /// is gone before it has begun nothing.
+    pub(super) fn begin(&mut self, started: &What) -> Result<bool> {
+        let Followed { row, state, entries } = self.follow(started.clone())?;
+        let is_short = matches!(
+            state.open.as_slice(),
+            [(_, Open::Tool { tool, class: EffectClass::Pure | EffectClass::Read, .. })]
+                if self.cx.hub().operation(tool).is_ok_and(|operation| operation.internal)
+        );
+        if is_short {
+            self.moved_to(row, state, &entries);
+            self.unwritten = entries;
+        }
+        Ok(is_short)
+    }
+
+    /// True once the store knows the run.
+    pub(super) fn is_written(&self) -> bool {
+        self.row.rev > 0
+    }
+
+    /// What becomes of the run with `what`.
+    fn follow(&self, what: What) -> Result<Followed<P::State>> {
+        let moment = Moment {
+            at: self.cx.now(),
+            actor: self.agent.label().to_owned(),
+            provider: self.model().provider().to_owned(),
+        };
+        let class = |tool: &str| crate::tool::effect_class(&self.cx, tool);
+        let (state, entries) = advance(&self.driver.program, self.state.clone(), what, &moment, class)?;
+        let mut row = self.row.clone();
+        settle(&mut row.body, &state, moment.at);
+        lease::renew(&self.cx, &mut row.body);
+        Ok(Followed { row, state, entries })
+    }
+
+    fn moved_to(&mut self, row: Stored<AgentRun>, state: RunState<P::State>, entries: &[Entry]) {
+        for entry in entries {
+            if let What::ModelCalled { call, .. } | What::ToolPlanned { call, .. } = &entry.what {
+                self.fresh.insert(call.clone());
+            }
+        }
+        (self.row, self.state) = (row, state);
+    }
+
     /// Counts what was just written down.
-    fn count(&self, entries: &[super::entry::Entry], row: &AgentRun) {
+    fn count(&self, entries: &[Entry], row: &AgentRun) {
         let telemetry = self.cx.hub().telemetry();
         for entry in entries {
             match &entry.what {

@@ -95,8 +95,12 @@ impl crate::op::Operation for Slow {
     }
 }
 
-static TOOLS: &[crate::op::Entry] =
-    &[crate::op::entry::<AddNote>(), crate::op::entry::<Act>(), crate::op::entry::<Slow>()];
+static TOOLS: &[crate::op::Entry] = &[
+    crate::op::entry::<AddNote>(),
+    crate::op::entry::<Act>(),
+    crate::op::entry::<Slow>(),
+    crate::op::entry::<begin::Prepare>(),
+];
 static NOTES: &[crate::store::Kind] = &[crate::store::Kind::of::<Note>()];
 
 /// Does the commands of its input one by one and answers with what came back; a failure ends it when `strict`.
@@ -487,6 +491,9 @@ fn golden_logs_fold() {
     let kinds: std::collections::BTreeSet<&str> = entries.iter().map(|e| e.what.word()).collect();
     assert_eq!(kinds.len(), 12, "every kind a completed run can hold: {kinds:?}");
 }
+
+#[path = "begin_tests.rs"]
+mod begin;
 
 #[path = "cassette_tests.rs"]
 mod cassette;

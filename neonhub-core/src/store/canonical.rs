@@ -1,109 +1,48 @@
 //! Canonical JSON: equal values have equal bytes.
 
-use serde::Serialize;
-use serde_json::{Map, Number, Value};
+mod parts;
+mod writer;
 
+use std::cell::Cell;
+
+use serde::Serialize;
+
+use self::writer::{Fault, Writer};
 use crate::{Error, ErrorKind, Result};
+
+thread_local! {
+    /// The writer of this thread, with the room that it took.
+    static WRITER: Cell<Writer> = Cell::default();
+}
 
 /// Canonical JSON (RFC 8785): sorted names, shortest numbers, so that equal values have equal bytes.
 ///
-/// Written over the tree of values, since that costs a third of the general serializer on records, which hold
-/// hardly any fractions; those go through the library.
+/// Written as the value is read, in one pass; fractions go through the library.
 ///
 /// # Errors
 /// `InvalidInput` for what JSON cannot hold (NaN, infinity, non-text map keys), and for numbers of 2^53 and
 /// more, which RFC 8785 would round: they go as text.
 pub fn canonical_json(value: &impl Serialize) -> Result<String> {
-    let value = serde_json::to_value(value).map_err(|cause| unwritable().with_source(cause))?;
-    let mut out = String::with_capacity(512);
-    write(&mut out, &value)?;
-    Ok(out)
-}
-
-/// 2^53: from here on doubles, and so RFC 8785 and JavaScript, skip integers.
-const EXACT: u64 = 1 << 53;
-
-fn unwritable() -> Error {
-    Error::new(ErrorKind::InvalidInput, "json.canonical", "the value cannot be written as JSON")
-}
-
-fn write(out: &mut String, value: &Value) -> Result<()> {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(true) => out.push_str("true"),
-        Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => write_number(out, number)?,
-        Value::String(text) => write_text(out, text)?,
-        Value::Array(items) => {
-            out.push('[');
-            for (n, item) in items.iter().enumerate() {
-                if n > 0 {
-                    out.push(',');
-                }
-                write(out, item)?;
-            }
-            out.push(']');
-        }
-        Value::Object(map) => write_object(out, map)?,
-    }
-    Ok(())
-}
-
-/// Names in the order of their UTF-16 code units, whatever order the map keeps: it depends on a feature of
-/// `serde_json` that any crate of a build may turn on.
-fn write_object(out: &mut String, map: &Map<String, Value>) -> Result<()> {
-    let mut entries: Vec<(&String, &Value)> = map.iter().collect();
-    entries.sort_by(|(a, _), (b, _)| {
-        if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
-    });
-    out.push('{');
-    for (n, (name, value)) in entries.into_iter().enumerate() {
-        if n > 0 {
-            out.push(',');
-        }
-        write_text(out, name)?;
-        out.push(':');
-        write(out, value)?;
-    }
-    out.push('}');
-    Ok(())
-}
-
-fn write_text(out: &mut String, text: &str) -> Result<()> {
-    let needs_escape = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
-    if text.bytes().any(needs_escape) {
-        out.push_str(&serde_json::to_string(text).map_err(|cause| unwritable().with_source(cause))?);
-    } else {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    }
-    Ok(())
-}
-
-fn write_number(out: &mut String, number: &Number) -> Result<()> {
-    let whole = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
-    match whole {
-        Some(n) if n < EXACT => out.push_str(&number.to_string()),
-        Some(_) => {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "json.canonical",
-                "expected numbers below 2^53: write larger ones as text",
-            ));
-        }
-        None => {
-            let text = serde_json_canonicalizer::to_string(number);
-            out.push_str(&text.map_err(|cause| unwritable().with_source(cause))?);
-        }
-    }
-    Ok(())
+    // A value that is written while another one is finds a new writer here.
+    let mut writer = WRITER.try_with(Cell::take).unwrap_or_default();
+    let text = writer.text(value);
+    // A thread that ends has no place to keep it.
+    let _ = WRITER.try_with(|kept| kept.set(writer));
+    text.map_err(|fault| {
+        let why = match fault {
+            Fault::Large => "expected numbers below 2^53: write larger ones as text",
+            Fault::Other(_) => "the value cannot be written as JSON",
+        };
+        Error::new(ErrorKind::InvalidInput, "json.canonical", why).with_source(fault)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use std::collections::{BTreeMap, HashMap};
+
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -114,6 +53,101 @@ mod tests {
         assert!(canonical_json(&i64::MIN).is_err());
         assert_eq!(canonical_json(&"9223372036854775807").unwrap(), "\"9223372036854775807\"");
         assert_eq!(canonical_json(&json!([1.0, 1e21, -0.5, 1e-7])).unwrap(), "[1,1e+21,-0.5,1e-7]");
+    }
+
+    /// Every shape of Rust's types.
+    #[derive(Serialize)]
+    enum Shape {
+        Unit,
+        New(u8),
+        Tuple(i16, char),
+        Struct { b: Option<bool>, a: f32 },
+    }
+
+    #[derive(Serialize)]
+    struct Inner {
+        z: u8,
+        b: u8,
+    }
+
+    #[derive(Serialize)]
+    struct Outer {
+        z: u8,
+        #[serde(flatten)]
+        inner: Inner,
+        #[serde(rename = "\"\n")]
+        shapes: Vec<Shape>,
+        unit: (),
+        pair: (u128, i128),
+        numbers: BTreeMap<i64, bool>,
+        words: HashMap<bool, &'static str>,
+    }
+
+    #[test]
+    fn a_type_is_written_as_its_tree_of_values() {
+        let shapes = vec![
+            Shape::Unit,
+            Shape::New(1),
+            Shape::Tuple(-2, '"'),
+            Shape::Struct { b: None, a: 0.1 },
+            Shape::Struct { b: Some(true), a: 1e30 },
+        ];
+        let value = Outer {
+            z: 1,
+            inner: Inner { z: 2, b: 3 },
+            shapes,
+            unit: (),
+            pair: (7, -7),
+            numbers: [(-1, true), (10, false), (9, true)].into(),
+            words: [(true, "\u{1}ä")].into(),
+        };
+        let tree = serde_json::to_value(&value).unwrap();
+        let text = canonical_json(&value).unwrap();
+        assert_eq!(text, canonical_json(&tree).unwrap());
+        assert_eq!(text, serde_json_canonicalizer::to_string(&tree).unwrap());
+        assert_eq!(tree["z"], 2, "of one name the last value counts");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_and_leaves_nothing_behind() {
+        assert!(canonical_json(&json!({ "a": [1_u64 << 53] })).is_err());
+        assert!(canonical_json(&[f64::NAN]).is_err());
+        assert!(canonical_json(&BTreeMap::from([(vec![1], 1)])).is_err());
+        assert!(canonical_json(&BTreeMap::from([(None::<u8>, 1)])).is_err());
+        assert_eq!(canonical_json(&json!({ "b": {}, "a": [] })).unwrap(), r#"{"a":[],"b":{}}"#);
+        assert_eq!(
+            canonical_json(&BTreeMap::from([(u64::MAX, 1)])).unwrap(),
+            r#"{"18446744073709551615":1}"#
+        );
+    }
+
+    /// What `serde_json` hands over with a feature on that keeps numbers, or whole values, as their text.
+    #[test]
+    fn values_that_are_kept_as_text_are_values() {
+        #[derive(Serialize)]
+        #[serde(rename = "$serde_json::private::RawValue")]
+        struct Raw {
+            #[serde(rename = "$serde_json::private::RawValue")]
+            text: &'static str,
+        }
+        let raw = |text| canonical_json(&(Raw { text }, 1));
+        assert_eq!(raw(r#"{ "b": "\"", "a": 1.50 }"#).unwrap(), r#"[{"a":1.5,"b":"\""},1]"#);
+        assert_eq!(raw("12").unwrap(), "[12,1]");
+        assert!(raw("9007199254740992").is_err());
+        assert!(raw("{").is_err());
+    }
+
+    #[test]
+    fn a_value_may_write_another_one() {
+        struct Nested;
+        impl Serialize for Nested {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+                to.serialize_str(&canonical_json(&json!({ "b": 1, "a": 2 })).unwrap())
+            }
+        }
+        assert_eq!(canonical_json(&json!([1])).unwrap(), "[1]");
+        let text = canonical_json(&BTreeMap::from([("x", Nested)])).unwrap();
+        assert_eq!(text, r#"{"x":"{\"a\":2,\"b\":1}"}"#);
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

@@ -29,7 +29,7 @@ pub fn visible(cx: &Scope) -> Vec<ToolInfo> {
 /// whole catalogue costs more than the rest of a short run: ask for those that are needed.
 #[must_use]
 pub fn visible_among(cx: &Scope, wanted: impl Fn(&str) -> bool) -> Vec<ToolInfo> {
-    find::all(cx).iter().filter(|found| wanted(found.name())).map(Found::info).collect()
+    find::among(cx, wanted).iter().map(Found::info).collect()
 }
 
 /// The names of [`visible`], without their descriptions.

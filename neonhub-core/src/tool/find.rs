@@ -83,11 +83,19 @@ fn holds(cx: &Scope, needs: &[Permission]) -> bool {
 
 /// Every tool of the caller, sorted by name.
 pub(super) fn all(cx: &Scope) -> Vec<Found> {
+    among(cx, |_| true)
+}
+
+/// Those of [`all`] whose names are wanted.
+pub(super) fn among(cx: &Scope, wanted: impl Fn(&str) -> bool) -> Vec<Found> {
     let hub = cx.hub();
-    let mut found: Vec<Found> =
-        hub.operations().filter(|entry| may(cx, entry)).map(|entry| Found::Operation(entry, None)).collect();
-    let added = hub.tools().all(cx.workspace()).into_iter();
-    found.extend(added.filter(|added| holds(cx, &added.tool.info().needs)).map(Found::Added));
+    let operations = hub.operations().filter(|entry| wanted(entry.name) && may(cx, entry));
+    let mut found: Vec<Found> = operations.map(|entry| Found::Operation(entry, None)).collect();
+    let added = hub.tools().all(cx.workspace()).into_iter().filter(|added| {
+        let info = added.tool.info();
+        wanted(&info.name) && holds(cx, &info.needs)
+    });
+    found.extend(added.map(Found::Added));
     found.sort_by(|a, b| a.name().cmp(b.name()));
     found
 }

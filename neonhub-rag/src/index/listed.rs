@@ -58,13 +58,25 @@ impl Listed {
         Some(slot)
     }
 
-    /// The slots of a set, in order.
-    pub(super) fn within(&self, ids: &IdSet) -> Vec<u32> {
+    /// The slots of a set among so many, in order.
+    pub(super) fn within(&self, ids: &IdSet, slots: usize) -> Vec<u32> {
         let twins = self.twins.iter().filter(|(id, _)| ids.contains(id)).map(|(_, slot)| *slot);
-        let mut slots: Vec<u32> =
-            ids.keys().filter_map(|key| self.slots.get(&key).copied()).chain(twins).collect();
-        slots.sort_unstable();
-        slots
+        let found = ids.keys().filter_map(|key| self.slots.get(&key).copied()).chain(twins);
+        // One bit for each slot brings them in order at less cost than sorting.
+        let mut marks = vec![0_u64; slots.div_ceil(64)];
+        for slot in found {
+            if let Some(mark) = marks.get_mut(slot as usize / 64) {
+                *mark |= 1 << (slot % 64);
+            }
+        }
+        let mut out = Vec::with_capacity(ids.len());
+        for (first, mut mark) in (0..).step_by(64).zip(marks) {
+            while mark != 0 {
+                out.push(first + mark.trailing_zeros());
+                mark &= mark - 1;
+            }
+        }
+        out
     }
 }
 
@@ -88,7 +100,7 @@ mod tests {
         assert_eq!(listed.get("z", &ids), Some(2));
         assert_eq!(listed.get("a", &ids), Some(0));
         let both: IdSet = ["z", "b"].map(Arc::from).into();
-        assert_eq!(listed.within(&both), [0, 1, 2], "a set says short forms: what they mean is asked later");
+        assert_eq!(listed.within(&both, 3), [0, 1, 2], "a set says short forms: what they mean is asked later");
 
         listed.put(&z, 1, &ids);
         assert_eq!(listed.get("z", &ids), Some(1), "it moved");

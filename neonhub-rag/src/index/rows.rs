@@ -270,7 +270,7 @@ impl Rows {
 
     /// The slots of the ids of a filter, in order.
     pub(super) fn within(&self, ids: &IdSet) -> Vec<u32> {
-        self.listed.within(ids)
+        self.listed.within(ids, self.slots())
     }
 
     /// The slots of a filter that may be among the best `k`, with approximate scores. Where it keeps few rows, looking each
