@@ -13,6 +13,9 @@ use crate::scope::Writing;
 use crate::store::{Committed, Expected, Key, Kind, Query, Record, Row, Stored, Write, bury};
 use crate::{Error, ErrorKind, Result, Scope};
 
+/// Bytes up to which a body waits for its commit: larger ones would make the commits of others wait.
+const STAGED: usize = 64 * 1024;
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {
@@ -229,6 +232,18 @@ impl Scope {
     pub(crate) fn stage(&self, write: Write) -> Result<()> {
         self.writable()?.staged().stage(write);
         Ok(())
+    }
+
+    /// Keeps a body that a staged record names: in the commit of that record where the engine can, else at once. Gives its
+    /// SHA-256 in hex, under which [`Store::blob_get`](crate::store::Store::blob_get) finds it once that is done.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn keep_blob(&self, bytes: &[u8]) -> Result<String> {
+        match self.unit().filter(|_| bytes.len() <= STAGED && self.store().takes_blobs()) {
+            Some(unit) => Ok(unit.staged().keep(bytes)),
+            None => self.store().blob_put(bytes).await,
+        }
     }
 
     /// Stages a removal.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::audit::AuditDraft;
 use crate::bus::Event;
-use crate::store::{Batch, Durability, Expected, Family, Kind, Row, Write};
+use crate::store::{Batch, Blob, Durability, Expected, Family, Kind, Row, Write, blob_hash};
 use crate::tenancy::WorkspaceId;
 use crate::{Result, Timestamp};
 
@@ -21,6 +21,7 @@ pub(crate) struct Staged {
     pub(crate) audit: Vec<AuditDraft>,
     /// Checks that are repeated in every commit of a job: its lease.
     standing: Vec<Write>,
+    blobs: Vec<Blob>,
     /// What the operation is about, for the audit row the door writes.
     pub(crate) concern: Option<(String, String)>,
     /// Queues whose workers look once this is committed.
@@ -36,6 +37,7 @@ pub(crate) struct Copied {
     writes: Vec<Write>,
     events: Vec<Event>,
     audit: Vec<AuditDraft>,
+    blobs: Vec<Blob>,
     rings: Vec<String>,
 }
 
@@ -87,6 +89,15 @@ impl Staged {
             }
             (Write::Delete { kind, id, .. }, _) => Write::Delete { kind, id, expected: first },
         };
+    }
+
+    /// Adds a body that a write names. Gives its name.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> String {
+        let hash = blob_hash(bytes);
+        if self.blobs.iter().all(|blob| blob.hash != hash) {
+            self.blobs.push(Blob { hash: hash.clone(), bytes: bytes.to_vec() });
+        }
+        hash
     }
 
     pub(crate) fn see(&self, kind: Kind, id: &str) -> Seen {
@@ -141,6 +152,7 @@ impl Staged {
             batch.writes.extend(self.standing.iter().cloned());
         }
         batch.writes.extend(writes);
+        batch.blobs = std::mem::take(&mut self.blobs);
         for draft in std::mem::take(&mut self.audit) {
             batch.links.push(draft.into_link(workspace)?);
         }
@@ -149,7 +161,8 @@ impl Staged {
 
     /// True when nothing at all would be committed.
     pub(crate) fn is_bare(&self) -> bool {
-        self.writes.is_empty() && self.events.is_empty() && self.audit.is_empty() && self.rings.is_empty()
+        let writes_nothing = self.writes.is_empty() && self.events.is_empty() && self.audit.is_empty();
+        writes_nothing && self.rings.is_empty() && self.blobs.is_empty()
     }
 
     /// True when the checks of this unit cover a record.
@@ -163,6 +176,7 @@ impl Staged {
             writes: self.writes.clone(),
             events: self.events.clone(),
             audit: self.audit.clone(),
+            blobs: self.blobs.clone(),
             rings: self.rings.clone(),
         }
     }
@@ -193,6 +207,7 @@ impl Staged {
         *self = Staged { standing: std::mem::take(&mut self.standing), ..Staged::default() };
         copied.writes.into_iter().for_each(|write| self.stage(write));
         (self.events, self.audit, self.rings) = (copied.events, copied.audit, copied.rings);
+        self.blobs = copied.blobs;
     }
 
     /// Standing checks after a commit that wrote the checked records themselves.

@@ -16,8 +16,8 @@ use crate::{Error, ErrorKind, Result, Scope};
 /// Entries read at once.
 const PAGE: usize = 500;
 
-/// Stages entries with the events and audit rows that belong to them. Texts go to the blob store before the
-/// commit; a crash in between leaves a blob nobody names, which is harmless.
+/// Stages entries with the events and audit rows that belong to them. Large texts go
+/// to the blob store with the commit or before it; a crash in between leaves a blob nobody names, which is harmless.
 pub(super) async fn stage(cx: &Scope, run: &AgentRun, entries: &[Entry]) -> Result<()> {
     keep(cx, &run.id, entries).await?;
     entries.iter().try_for_each(|entry| announce(cx, run, entry))
@@ -33,7 +33,7 @@ pub(super) async fn keep(cx: &Scope, run: &str, entries: &[Entry]) -> Result<()>
         let value = serde_json::to_value(entry).map_err(|cause| Error::internal("runs.append", cause))?;
         let packed = pack::pack(value);
         for text in packed.blobs.values() {
-            cx.store().blob_put(text.as_bytes()).await?;
+            cx.keep_blob(text.as_bytes()).await?;
         }
         cx.create(&LogEntry {
             id: LogEntry::id_of(run, entry.seq),
@@ -62,7 +62,8 @@ fn whole(cx: &Scope, run: &str, entry: &Entry) -> Result<Option<Row>> {
     }
     let id = LogEntry::id_of(run, entry.seq);
     let kind = entry.what.word();
-    let body = canonical_json(&Whole { id: &id, run, seq: entry.seq, version: LOG_VERSION, kind, data: entry })?;
+    let body =
+        canonical_json(&Whole { id: &id, run, seq: entry.seq, version: LOG_VERSION, kind, data: entry })?;
     Ok(pack::is_plain(&body).then(|| Row {
         id,
         rev: 0,

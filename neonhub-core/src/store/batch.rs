@@ -118,15 +118,33 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// Chain entries, applied after the writes.
     pub links: Vec<Link>,
+    /// Bodies that the writes name, for an engine that [`takes_blobs`](super::Store::takes_blobs).
+    pub blobs: Vec<Blob>,
     /// When it must be safe. Default: before the commit returns.
     pub durability: Durability,
+}
+
+/// A body that is kept with a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its SHA-256 in hex.
+    pub hash: String,
+    /// The body.
+    pub bytes: Vec<u8>,
 }
 
 impl Batch {
     /// An empty batch.
     #[must_use]
     pub fn new(workspace: WorkspaceId, at: Timestamp) -> Self {
-        Batch { workspace, at, writes: Vec::new(), links: Vec::new(), durability: Durability::Sync }
+        Batch {
+            workspace,
+            at,
+            writes: Vec::new(),
+            links: Vec::new(),
+            blobs: Vec::new(),
+            durability: Durability::Sync,
+        }
     }
 
     /// Milliseconds within which it must be safe; none: before the commit returns. A chain proves what was done, so its
@@ -142,7 +160,7 @@ impl Batch {
     /// True when committing would change and check nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.links.is_empty()
+        self.writes.is_empty() && self.links.is_empty() && self.blobs.is_empty()
     }
 }
 

@@ -43,12 +43,13 @@ pub use backup::{
     write_increment,
 };
 pub use batch::{
-    Batch, Change, ChangeOp, Committed, Durability, Expected, FeedEntry, Link, Write, stale, taken,
+    Batch, Blob, Change, ChangeOp, Committed, Durability, Expected, FeedEntry, Link, Write, stale, taken,
 };
 pub use canonical::canonical_json;
 pub use consistency::Consistency;
 pub use key::Key;
 pub use memory::MemoryStore;
+pub(crate) use memory::blob_hash;
 pub use ndjson::{Exported, ImportPlan, Imported, LineFault, OnConflict, export, import};
 pub use query::{Order, Query};
 pub use record::{Index, Kind, Record, Row, Stored};
@@ -152,6 +153,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Keeps a body under its SHA-256 and gives the hash in hex. Storing it again costs nothing. An engine with a disk
     /// compresses it where that pays.
     async fn blob_put(&self, bytes: &[u8]) -> Result<String>;
+
+    /// True when a [`Batch`] may bring the bodies that its writes name.
+    fn takes_blobs(&self) -> bool {
+        false
+    }
 
     /// The body with this hash.
     async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>>;

@@ -3,6 +3,9 @@
 //! A blob goes by the hash of its plain bytes, and the hash tells the two forms apart: bytes that have it are the blob
 //! itself, as all blobs of older stores are, and bytes that have not are a compressed frame of it.
 
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
+use std::cell::RefCell;
+
 use super::memory::blob_hash;
 use crate::{Error, ErrorKind, Result};
 
@@ -22,14 +25,30 @@ pub(super) fn pack(bytes: Vec<u8>) -> Vec<u8> {
     if !(LEAST..=MOST).contains(&bytes.len()) {
         return bytes;
     }
-    match zstd::bulk::compress(&bytes, LEVEL) {
+    match compress(&bytes) {
         Ok(packed) if packed.len() <= bytes.len() - bytes.len() / 8 => packed,
         _ => bytes,
     }
 }
 
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
+fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    use zstd::bulk::Compressor;
+    thread_local! {
+        /// Making one costs more than a page of text does; one that had a large blob would hold megabytes.
+        static SMALL: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    if bytes.len() > QUICK {
+        return zstd::bulk::compress(bytes, LEVEL);
+    }
+    SMALL.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(bytes),
+        None => kept.insert(Compressor::new(LEVEL)?).compress(bytes),
+    })
+}
+
 /// Bytes up to which packing takes a quarter of a millisecond at most, less than a thread of its own is worth.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "sled", feature = "sqlite"))]
 const QUICK: usize = 64 * 1024;
 
 /// The same, a large blob beside the async tasks.

@@ -100,7 +100,11 @@ mod tests {
         assert_eq!(listed.get("z", &ids), Some(2));
         assert_eq!(listed.get("a", &ids), Some(0));
         let both: IdSet = ["z", "b"].map(Arc::from).into();
-        assert_eq!(listed.within(&both, 3), [0, 1, 2], "a set says short forms: what they mean is asked later");
+        assert_eq!(
+            listed.within(&both, 3),
+            [0, 1, 2],
+            "a set says short forms: what they mean is asked later"
+        );
 
         listed.put(&z, 1, &ids);
         assert_eq!(listed.get("z", &ids), Some(1), "it moved");

@@ -22,6 +22,9 @@ use crate::vector::{decode, encode};
 /// an unchanged file is then read again.
 const RECIPE_VERSION: u32 = 1;
 
+/// Bytes of plain text that are read and cut in two tenths of a millisecond.
+const SHORT: usize = 2048;
+
 /// What comes in.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming {
@@ -36,6 +39,15 @@ pub(super) struct Incoming {
     pub(super) source: Option<String>,
     pub(super) consent_basis: Option<String>,
     pub(super) bytes: Arc<Vec<u8>>,
+}
+
+impl Incoming {
+    /// A plain text that takes less time than a thread of its own is worth.
+    fn is_short(&self) -> bool {
+        let hint = self.mime.as_deref().unwrap_or(&self.name);
+        let is_text = matches!(Format::detect(&self.bytes, hint), Ok(Format::Text | Format::Markdown));
+        is_text && self.bytes.len() <= SHORT
+    }
 }
 
 /// What one file became.
@@ -127,7 +139,7 @@ pub(super) async fn ingest(
         metadata: extracted.metadata,
     };
     let blob = serde_json::to_vec(&blob).map_err(|e| Error::internal(cx.operation(), e))?;
-    document.text_blob = Some(cx.store().blob_put(&blob).await?);
+    document.text_blob = Some(cx.keep_blob(&blob).await?);
     Ok(Ingested { document, chunks })
 }
 
@@ -138,13 +150,14 @@ async fn parse(
     embedder: &Arc<dyn Embedder>,
 ) -> Result<Parsed> {
     let file = incoming.clone();
-    let mut extracted =
-        blocking(move || extract(&file.bytes, file.mime.as_deref().unwrap_or(&file.name))).await?;
+    let is_short = file.is_short();
+    let read = move || extract(&file.bytes, file.mime.as_deref().unwrap_or(&file.name));
+    let mut extracted = beside(is_short, read).await?;
     if let Some(ocr) = knowledge.ocr() {
         recognise(ocr, &incoming.bytes, &mut extracted).await?;
     }
     let (incoming, space, embedder) = (incoming.clone(), space.clone(), Arc::clone(embedder));
-    blocking(move || {
+    beside(is_short, move || {
         let title = incoming
             .title
             .clone()
@@ -161,8 +174,15 @@ async fn parse(
     .await
 }
 
-/// Extraction of a large file takes seconds of processor time, and so does its cutting.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Beside the async tasks: extraction of a large file takes seconds of processor time, and so does its cutting. What is short
+/// is done at once.
+async fn beside<T: Send + 'static>(
+    is_short: bool,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if is_short {
+        return work();
+    }
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("documents.upload", e))?
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incomi
     }
     let current = versions.iter().find(|v| v.current);
     let blank = blank(cx, &dataset, &incoming, &blob, recipe, last.map(|l| &l.body));
-    cx.store().blob_put(&incoming.bytes).await?;
+    cx.keep_blob(&incoming.bytes).await?;
     let made = ingest(cx, &knowledge, incoming, &space, current.map(|c| &c.body), blank).await?;
     for chunk in &made.chunks {
         cx.create(chunk)?;

@@ -20,7 +20,11 @@ pub(super) struct Member {
 
 /// The order of UTF-16 code units, which RFC 8785 asks for.
 fn order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    match a.bytes().zip(b.bytes()).find(|(a, b)| a != b) {
+        None => a.len().cmp(&b.len()),
+        Some((a, b)) if a.is_ascii() && b.is_ascii() => a.cmp(&b),
+        Some(_) => a.encode_utf16().cmp(b.encode_utf16()),
+    }
 }
 
 fn part<'t>(text: &'t str, at: &Range<usize>) -> &'t str {

@@ -1,7 +1,7 @@
 //! Blobs.
 
-use super::offered;
-use crate::store::{Item, SharedStore, Snapshot, pack};
+use super::{AT, fresh, note, offered, put, workspace};
+use crate::store::{Batch, Blob, Expected, Item, SharedStore, Snapshot, blob_hash, pack};
 use crate::{Result, Timestamp};
 
 /// Blobs are found by their content and stored once.
@@ -44,6 +44,34 @@ pub async fn blobs_come_back_whole(s: SharedStore) -> Result<()> {
             assert_eq!(s.blob_get(hash).await?, None);
         }
     }
+    Ok(())
+}
+
+/// A body that a commit brings is there with it, and not without it.
+pub async fn blobs_go_with_their_commit(s: SharedStore) -> Result<()> {
+    fresh(&s).await?;
+    if !s.takes_blobs() {
+        return Ok(());
+    }
+    let text = "a page of words ".repeat(200).into_bytes();
+    let hash = blob_hash(&text);
+    let commit = async |expected: Expected| {
+        let mut batch = Batch::new(workspace(1), AT);
+        batch.writes = vec![put(&note("a", 1), expected)?];
+        batch.blobs = vec![Blob { hash: hash.clone(), bytes: text.clone() }];
+        s.commit(batch).await
+    };
+    assert!(commit(Expected::Rev(9)).await.is_err());
+    assert_eq!(s.blob_get(&hash).await?, None);
+    for expected in [Expected::Absent, Expected::Rev(1)] {
+        commit(expected).await?;
+        assert_eq!(s.blob_get(&hash).await?.as_ref(), Some(&text));
+    }
+    assert_eq!(s.blob_put(&text).await?, hash);
+    let mut alone = Batch::new(workspace(1), AT);
+    alone.blobs = vec![Blob { hash: blob_hash(b"alone"), bytes: b"alone".to_vec() }];
+    assert_eq!(s.commit(alone).await?.seq, 0);
+    assert_eq!(s.blob_get(&blob_hash(b"alone")).await?.as_deref(), Some(&b"alone"[..]));
     Ok(())
 }
 

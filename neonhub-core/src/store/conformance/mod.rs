@@ -121,7 +121,7 @@ macro_rules! store_conformance {
             writes_of_a_commit_build_on_each_other, workspaces_are_apart, odd_bodies_survive, check_and_close,
             queries_are_ordered, pages_are_stable_under_writes,
             feed_is_gapless, feed_is_ordered_under_load, parallel_writers_agree, chains_never_fork,
-            blobs_are_content_addressed, blobs_come_back_whole,
+            blobs_are_content_addressed, blobs_come_back_whole, blobs_go_with_their_commit,
             unknown_fields_are_kept, an_imported_line_replaces_all,
             added_indexes_hold_what_was_there, an_older_build_writes_nothing_beside_a_newer_one,
             a_unique_index_over_equal_values_is_refused, batched_commits_are_seen_at_once,

@@ -16,7 +16,7 @@ use super::{
     Store, StoreCaps, Write,
 };
 use crate::tenancy::WorkspaceId;
-use crate::{Clock as _, Error, ErrorKind, Result, SystemClock, Timestamp};
+use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// A store that lives in memory.
 #[derive(Debug)]
@@ -167,6 +167,9 @@ impl Store for MemoryStore {
             return Err(error);
         }
         state.chains.extend(heads);
+        for blob in batch.blobs {
+            state.keep_blob(blob.hash, || blob.bytes);
+        }
         if done.is_empty() {
             return Ok(Committed { seq: 0 });
         }
@@ -195,9 +198,12 @@ impl Store for MemoryStore {
 
     async fn blob_put(&self, bytes: &[u8]) -> Result<String> {
         let hash = blob_hash(bytes);
-        let now = SystemClock.now();
-        self.state()?.blobs.entry(hash.clone()).or_insert_with(|| (bytes.to_vec(), now)).1 = now;
+        self.state()?.keep_blob(hash.clone(), || bytes.to_vec());
         Ok(hash)
+    }
+
+    fn takes_blobs(&self) -> bool {
+        true
     }
 
     async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {
@@ -291,6 +297,6 @@ impl Store for MemoryStore {
 }
 
 /// The name of a blob: its SHA-256 in hex.
-pub(in crate::store) fn blob_hash(bytes: &[u8]) -> String {
+pub(crate) fn blob_hash(bytes: &[u8]) -> String {
     crate::store_hex(&Sha256::digest(bytes))
 }

@@ -136,6 +136,12 @@ impl State {
         kinds.chain(records).chain(chains).chain(blobs).chain(self.feed.iter().map(transfer::feed_item))
     }
 
+    /// Keeps a body, or notes that it was put again.
+    pub(super) fn keep_blob(&mut self, hash: String, bytes: impl FnOnce() -> Vec<u8>) {
+        let now = SystemClock.now();
+        self.blobs.entry(hash).or_insert_with(|| (bytes(), now)).1 = now;
+    }
+
     pub(super) fn load(&mut self, item: Item) -> Result<()> {
         match item {
             Item::Kind { name, schema, indexes } => {

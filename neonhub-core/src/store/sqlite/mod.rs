@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use tokio::sync::watch;
 
@@ -130,6 +131,9 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(|e| failed("hub.open", e))?;
     connection.busy_timeout(BUSY).map_err(|e| failed("hub.open", e))?;
     connection.set_prepared_statement_cache_capacity(512);
+    // Every range is over an index that the query names: a plan for each bound is a second parse for the same plan.
+    let plans_once = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    plans_once.map_err(|e| failed("hub.open", e))?;
     Ok(connection)
 }
 
@@ -221,7 +225,11 @@ impl Store for SqliteStore {
         self.reading(|c| read::count(c, kind, workspace, query))
     }
 
-    async fn commit(&self, batch: Batch) -> Result<Committed> {
+    async fn commit(&self, mut batch: Batch) -> Result<Committed> {
+        // Here, and not in the thread that all commits wait for.
+        for blob in &mut batch.blobs {
+            blob.bytes = pack::pack_aside(std::mem::take(&mut blob.bytes)).await?;
+        }
         self.committer.commit(batch).await
     }
 
@@ -245,6 +253,10 @@ impl Store for SqliteStore {
         let (name, kept) = (hash.clone(), pack::pack_aside(bytes.to_vec()).await?);
         self.committer.run(move |c| upkeep::put_blob(c, &name, &kept)).await?;
         Ok(hash)
+    }
+
+    fn takes_blobs(&self) -> bool {
+        true
     }
 
     async fn blob_get(&self, hash: &str) -> Result<Option<Vec<u8>>> {

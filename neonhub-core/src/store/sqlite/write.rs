@@ -3,7 +3,7 @@
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
-use super::{failed, read};
+use super::{failed, read, upkeep};
 use crate::store::batch::{next_rev, stale, taken};
 use crate::store::{Batch, Change, ChangeOp, Committed, Expected, Kind, Link, Row, Write, compact};
 use crate::tenancy::WorkspaceId;
@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// Applies a batch; the caller holds the transaction and takes it back on an error.
 pub(super) fn apply(c: &Connection, batch: Batch) -> Result<Committed> {
     let ws = number_of(c, &batch.workspace)?;
+    for blob in &batch.blobs {
+        upkeep::put_blob(c, &blob.hash, &blob.bytes)?;
+    }
     let mut changes = Vec::with_capacity(batch.writes.len() + batch.links.len());
     for write in batch.writes {
         changes.extend(one(c, ws, write)?);
