@@ -235,7 +235,7 @@ impl Scope {
     }
 
     /// Keeps a body that a staged record names: in the commit of that record where the engine can, else at once. Gives its
-    /// SHA-256 in hex, under which [`Store::blob_get`](crate::store::Store::blob_get) finds it once that is done.
+    /// SHA-256 in hex, under which [`blob`](Self::blob) finds it.
     ///
     /// # Errors
     /// What the store answers.
@@ -243,6 +243,17 @@ impl Scope {
         match self.unit().filter(|_| bytes.len() <= STAGED && self.store().takes_blobs()) {
             Some(unit) => Ok(unit.staged().keep(bytes)),
             None => self.store().blob_put(bytes).await,
+        }
+    }
+
+    /// The body with this SHA-256 in hex, as staged or stored.
+    ///
+    /// # Errors
+    /// `Corrupted` when it does not match its hash.
+    pub async fn blob(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        match self.unit().and_then(|unit| unit.staged().kept(hash)) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.store().blob_get(hash).await,
         }
     }
 

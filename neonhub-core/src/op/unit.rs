@@ -100,6 +100,11 @@ impl Staged {
         hash
     }
 
+    /// A body that was added.
+    pub(crate) fn kept(&self, hash: &str) -> Option<Vec<u8>> {
+        self.blobs.iter().find(|blob| blob.hash == hash).map(|blob| blob.bytes.clone())
+    }
+
     pub(crate) fn see(&self, kind: Kind, id: &str) -> Seen {
         // A lookup without allocating would need a borrowed pair; units are small and this is not the hot path.
         match self.places.get(&(kind.name, id.to_owned())).and_then(|n| self.writes.get(*n)) {

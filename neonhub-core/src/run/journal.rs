@@ -140,7 +140,7 @@ async fn read(cx: &Scope, row: &LogEntry, texts: &mut BTreeMap<String, String>) 
         if texts.contains_key(&hash) {
             continue;
         }
-        let bytes = cx.store().blob_get(&hash).await?.unwrap_or_default();
+        let bytes = cx.blob(&hash).await?.unwrap_or_default();
         if crate::llm::hex(&<sha2::Sha256 as sha2::Digest>::digest(&bytes)) != hash {
             return Err(Error::new(
                 ErrorKind::Corrupted,

@@ -71,7 +71,7 @@ impl Operation for GetText {
                 "the stored text cannot be read: upload the file again",
             )
         };
-        let bytes = cx.store().blob_get(hash).await?.ok_or_else(damaged)?;
+        let bytes = cx.blob(hash).await?.ok_or_else(damaged)?;
         let blob: TextBlob = serde_json::from_slice(&bytes).map_err(|e| damaged().with_source(e))?;
         let start = boundary(&blob.text, self.byte_start.unwrap_or(0));
         let end = boundary(&blob.text, (start as u64).saturating_add(max)).max(start);

@@ -88,7 +88,7 @@ impl UploadDocument {
             (Some(text), None) => BASE64_STANDARD
                 .decode(text.trim())
                 .map_err(|_| Error::invalid(Self::NAME, "content_base64", "expected standard base64")),
-            (None, Some(hash)) => cx.store().blob_get(hash).await?.ok_or_else(|| {
+            (None, Some(hash)) => cx.blob(hash).await?.ok_or_else(|| {
                 Error::new(ErrorKind::NotFound, Self::NAME, "the store keeps no file with this hash")
                     .with_context("blob", hash)
             }),

@@ -156,8 +156,11 @@ async fn a_file_that_cannot_be_read_is_kept_with_its_reason_and_the_old_version_
     let listed =
         cx.call(ListDocuments { dataset: "brand-voice".into(), ..Default::default() }).await.unwrap();
     assert_eq!(listed.items.iter().filter(|d| d.state == DocumentState::Failed).count(), 3);
+    let blobs = async || cx.store().figures().await.unwrap().blobs;
+    let before = blobs().await;
     let err = cx.call(UploadDocument::of("brand-voice", "x.exe", b"MZ")).await.unwrap_err();
     assert_eq!((err.kind(), err.code()), (ErrorKind::Unsupported, "unsupported_type"));
+    assert_eq!(blobs().await, before, "what is refused leaves nothing behind");
 }
 
 #[tokio::test]
