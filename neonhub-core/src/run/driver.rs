@@ -290,13 +290,10 @@ impl<P: Program> Driver<P> {
         };
         let state = RunState::new(&row.id);
         let mut session = Session::new(self, &cx, row, state);
-        // Who may ask for the run by its key, its day or its person finds it from here on.
-        let is_its_own = key.is_none() && new.per_day.is_none() && session.row.person_id.is_none();
-        if matches!(hold, Hold::Here) && is_its_own && session.begin(&started)? {
-            return Ok(Begun::New { session: Box::new(session), turn });
-        }
+        // Who may ask for the run by its key or its person finds it from here on.
+        let may_wait = matches!(hold, Hold::Here) && key.is_none() && session.row.person_id.is_none();
         let done = match new.per_day {
-            None => session.record(started, Arc::new(Unit::default())).await,
+            None => session.begin(started, may_wait).await,
             Some(most) => counted(&mut session, started, most).await,
         };
         match done {

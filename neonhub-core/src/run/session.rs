@@ -147,7 +147,12 @@ impl<'d, P: Program> Session<'d, P> {
 
     /// Commits `what` and all that follows from it, together with what is staged in `unit`.
     pub(super) async fn record(&mut self, what: What, unit: Arc<Unit>) -> Result<()> {
-        let Followed { mut row, state, entries } = self.follow(what)?;
+        let followed = self.follow(what)?;
+        self.write(followed, unit).await
+    }
+
+    async fn write(&mut self, followed: Followed<P::State>, unit: Arc<Unit>) -> Result<()> {
+        let Followed { mut row, state, entries } = followed;
         let scope = self.writer(&unit);
         let entries: Vec<Entry> = self.unwritten.iter().cloned().chain(entries).collect();
         journal::stage(&scope, &row.body, &entries).await?;
@@ -161,20 +166,22 @@ impl<'d, P: Program> Session<'d, P> {
         Ok(())
     }
 
-    /// Begins a run whose first call is a short read of our own. The next commit holds the beginning too: a process that
-    /// is gone before it has begun nothing.
-    pub(super) fn begin(&mut self, started: &What) -> Result<bool> {
-        let Followed { row, state, entries } = self.follow(started.clone())?;
+    /// Begins the run. Where it may wait, and the first call is a short read of our own, the next commit holds the beginning
+    /// too: a process that is gone before it has begun nothing.
+    pub(super) async fn begin(&mut self, started: What, may_wait: bool) -> Result<()> {
+        let followed = self.follow(started)?;
         let is_short = matches!(
-            state.open.as_slice(),
+            followed.state.open.as_slice(),
             [(_, Open::Tool { tool, class: EffectClass::Pure | EffectClass::Read, .. })]
                 if self.cx.hub().operation(tool).is_ok_and(|operation| operation.internal)
         );
-        if is_short {
-            self.moved_to(row, state, &entries);
-            self.unwritten = entries;
+        if !(may_wait && is_short) {
+            return self.write(followed, Arc::new(Unit::default())).await;
         }
-        Ok(is_short)
+        let Followed { row, state, entries } = followed;
+        self.moved_to(row, state, &entries);
+        self.unwritten = entries;
+        Ok(())
     }
 
     /// True once the store knows the run.
