@@ -1,6 +1,7 @@
 //! The caches of one space: its words and its vectors, and what they hold, in a folder or in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use neonhub_core::{Error, Result};
@@ -36,7 +37,7 @@ pub(super) struct Caches {
 pub(super) struct Loaded {
     pub(super) record: ChunkRecord,
     pub(super) title: String,
-    pub(super) language: Option<String>,
+    pub(super) language: Option<Arc<str>>,
     pub(super) vector: Option<Vec<f32>>,
 }
 

@@ -74,34 +74,43 @@ pub(super) async fn hits(
     chosen: Vec<Fused>,
     k: usize,
 ) -> Result<Vec<Hit>> {
-    let ids: Vec<String> = chosen.iter().take(k + 8).map(|f| f.id.to_string()).collect();
-    let records = cx.get_many::<ChunkRecord>(&ids).await?;
-    let there: Vec<_> = chosen.into_iter().zip(records).filter_map(|(f, r)| Some((f, r?.body))).collect();
-    let ids: Vec<String> = there.iter().map(|(_, record)| record.document.to_string()).collect();
-    let documents = projection.documents(cx, &ids).await?;
-    let mut hits = Vec::new();
-    // Who may read a document whose dataset is gone, nobody says any more.
-    let has_dataset = |document: &Document| projection.datasets.contains_key(document.dataset.as_str());
-    for ((fused, record), document) in there.into_iter().zip(documents) {
-        let Some(document) = document.filter(|document| has_dataset(document)) else { continue };
-        hits.push(hit(&fused, record, &document));
-        if hits.len() == k {
-            break;
-        }
+    let (mut hits, mut rest) = (Vec::with_capacity(k), chosen.as_slice());
+    while hits.len() < k && !rest.is_empty() {
+        let (next, later) = rest.split_at(rest.len().min(k - hits.len()));
+        hits.extend(still_there(cx, projection, next).await?);
+        rest = later;
     }
     Ok(hits)
 }
 
-fn hit(fused: &Fused, chunk: ChunkRecord, document: &Document) -> Hit {
+/// Those of the chosen whose records are there and answer a search.
+async fn still_there(cx: &Scope, projection: &Projection, chosen: &[Fused]) -> Result<Vec<Hit>> {
+    let ids: Vec<String> = chosen.iter().map(|f| f.id.to_string()).collect();
+    let records = cx.get_many::<ChunkRecord>(&ids).await?;
+    let there: Vec<_> = chosen.iter().zip(records).filter_map(|(f, r)| Some((f, r?.body))).collect();
+    let ids: Vec<String> = there.iter().map(|(_, record)| record.document.to_string()).collect();
+    let documents = cx.get_many::<Document>(&ids).await?;
+    // Who may read a document whose dataset is gone, nobody says any more.
+    let answers = |document: &Document| {
+        document.is_searched() && projection.datasets.contains_key(document.dataset.as_str())
+    };
+    let found = there.into_iter().zip(documents).filter_map(|((fused, record), document)| {
+        let document = document?.body;
+        answers(&document).then(|| hit(fused, record, document))
+    });
+    Ok(found.collect())
+}
+
+fn hit(fused: &Fused, chunk: ChunkRecord, document: Document) -> Hit {
     Hit {
-        citation: citation(document, &chunk),
+        citation: citation(&document, &chunk),
         chunk: chunk.id,
-        document: document.id.clone(),
+        document: document.id,
         version: document.version,
-        dataset: document.dataset.clone(),
-        space: document.space.clone(),
-        title: document.title.clone(),
-        name: document.name.clone(),
+        dataset: document.dataset,
+        space: document.space,
+        title: document.title,
+        name: document.name,
         heading_path: chunk.heading_path,
         context: chunk.context,
         text: chunk.text,
@@ -111,8 +120,8 @@ fn hit(fused: &Fused, chunk: ChunkRecord, document: &Document) -> Hit {
         tokens: chunk.tokens,
         trust: document.trust,
         language: chunk.language,
-        source: document.source.clone(),
-        consent_basis: document.consent_basis.clone(),
+        source: document.source,
+        consent_basis: document.consent_basis,
         score: fused.score,
         text_part: fused.text,
         vector_part: fused.vector,

@@ -6,8 +6,7 @@
 //! when it is far behind it compares the documents instead of reading the feed. On a PostgreSQL store the indexes are tables that
 //! all processes share; the list of documents stands in a table beside them.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Result, Retry, Scope, WorkspaceId};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
+use super::cards::{Card, Cards, Words, of_space};
 use super::feed::{Changed, Place};
 use super::model::{Dataset, Document, Space, SpaceState};
 use super::passages::{Passages, Places};
@@ -227,7 +227,8 @@ pub(super) struct Projection {
     pub(super) spaces: BTreeMap<String, Space>,
     pub(super) datasets: BTreeMap<String, Dataset>,
     /// Documents that search answers from, once something looked at them one by one.
-    pub(super) documents: Option<BTreeMap<String, Document>>,
+    pub(super) documents: Option<Cards>,
+    words: Words,
     pub(super) indexes: BTreeMap<String, Arc<Passages>>,
 }
 
@@ -284,18 +285,19 @@ impl Projection {
         };
         let told = if at == Some(first) { told } else { first.until(cx, seq).await? };
         let Some((changed, last)) = told else { return Ok(None) };
-        let mut documents = Vec::with_capacity(changed.documents.len());
+        let mut documents: Vec<(String, Option<Card>)> = Vec::with_capacity(changed.documents.len());
         for ids in changed.documents.chunks(PAGE) {
             let found = cx.get_many::<Document>(ids).await?.into_iter();
             let searched = found.map(|found| found.map(|found| found.body).filter(Document::is_searched));
-            documents.extend(ids.iter().cloned().zip(searched));
+            let cards = searched.map(|document| document.map(|document| self.words.card(document)));
+            documents.extend(ids.iter().cloned().zip(cards));
         }
         if let Some(all) = &mut self.documents {
             for (id, document) in &documents {
                 match document {
-                    Some(document) => all.insert(id.clone(), document.clone()),
-                    None => all.remove(id),
-                };
+                    Some(document) => drop(all.replace(document.clone())),
+                    None => drop(all.take(id.as_str())),
+                }
             }
         }
         for (id, index) in &self.indexes {
@@ -314,9 +316,15 @@ impl Projection {
     /// Reads all documents and compares them with what the indexes hold.
     async fn by_documents(&mut self, cx: &Scope, seq: u64) -> Result<Option<Place>> {
         let last = Place::at(cx, seq).await?;
-        let mut all = all::<Document>(cx).await?;
-        all.retain(|_, document| document.is_searched());
-        let documents: &BTreeMap<_, _> = self.documents.insert(all);
+        let mut cards = Vec::new();
+        each::<Document>(cx, |document| {
+            if document.body.is_searched() {
+                cards.push(self.words.card(document.body));
+            }
+        })
+        .await?;
+        // Made at once from what is in order, the set is a third smaller than one that grew.
+        let documents: &Cards = self.documents.insert(BTreeSet::from_iter(cards));
         for (id, index) in &self.indexes {
             if !index.bring_to(cx, of_space(documents, id).collect(), last).await? {
                 return Ok(None);
@@ -340,38 +348,25 @@ impl Projection {
         self.indexes.retain(|id, _| is_open(id));
         Ok(())
     }
-
-    /// The documents with these ids, as far as search answers from them.
-    pub(super) async fn documents(
-        &self,
-        cx: &Scope,
-        ids: &[String],
-    ) -> Result<Vec<Option<Cow<'_, Document>>>> {
-        if let Some(all) = &self.documents {
-            return Ok(ids.iter().map(|id| all.get(id).map(Cow::Borrowed)).collect());
-        }
-        let found = cx.get_many::<Document>(ids).await?.into_iter();
-        let searched = found.map(|found| found.map(|found| found.body).filter(Document::is_searched));
-        Ok(searched.map(|found| found.map(Cow::Owned)).collect())
-    }
-}
-
-/// The documents of a space, by id.
-pub(super) fn of_space<'d>(
-    documents: &'d BTreeMap<String, Document>,
-    space: &str,
-) -> impl Iterator<Item = &'d Document> {
-    documents.values().filter(move |document| document.space.as_str() == space)
 }
 
 /// All records of a kind by id.
 async fn all<R: Record>(cx: &Scope) -> Result<BTreeMap<String, R>> {
     let mut out = BTreeMap::new();
+    each::<R>(cx, |stored| {
+        out.insert(stored.id().to_owned(), stored.body);
+    })
+    .await?;
+    Ok(out)
+}
+
+/// Reads all records of a kind, a page at a time, by id.
+async fn each<R: Record>(cx: &Scope, mut take: impl FnMut(Stored<R>)) -> Result<()> {
     let mut query = Query::by_id().limit(PAGE);
     loop {
         let page: Vec<Stored<R>> = cx.query::<R>(&query).await?;
-        let Some(last) = page.last().map(|s| s.id().to_owned()) else { return Ok(out) };
-        out.extend(page.into_iter().map(|s| (s.id().to_owned(), s.body)));
+        let Some(last) = page.last().map(|s| s.id().to_owned()) else { return Ok(()) };
+        page.into_iter().for_each(&mut take);
         query = query.after(Default::default(), last);
     }
 }

@@ -1,6 +1,7 @@
 //! Spaces, datasets, documents and search: the records of knowledge and the operations on them.
 
 mod caches;
+mod cards;
 mod feed;
 mod held;
 mod hit;

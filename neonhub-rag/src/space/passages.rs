@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use neonhub_core::{Result, Scope};
 
+use super::cards::Card;
 use super::feed::Place;
-use super::model::{Document, Space, chunk_ids};
+use super::model::Space;
 #[cfg(feature = "postgres")]
 use super::server_index::{ServerIndex, Servers};
 use super::space_index::SpaceIndex;
@@ -107,7 +108,7 @@ impl Passages {
 
     /// Makes the index hold exactly these documents, as of a place of the feed. False when it is on its way to a
     /// later one: the records must be read again.
-    pub(super) async fn bring_to(&self, cx: &Scope, documents: Vec<&Document>, at: Place) -> Result<bool> {
+    pub(super) async fn bring_to(&self, cx: &Scope, documents: Vec<&Card>, at: Place) -> Result<bool> {
         match self {
             Self::Caches(index) => index.bring_to(cx, &documents, at).await.map(|()| true),
             #[cfg(feature = "postgres")]
@@ -120,7 +121,7 @@ impl Passages {
         &self,
         cx: &Scope,
         space: &str,
-        changed: &[(String, Option<Document>)],
+        changed: &[(String, Option<Card>)],
         at: Place,
     ) -> Result<bool> {
         match self {
@@ -161,10 +162,10 @@ impl Passages {
     }
 
     /// The chunks of these documents, in the form that its searches take.
-    pub(super) fn within<'d>(&self, documents: impl Iterator<Item = &'d Document>) -> Within {
+    pub(super) fn within<'d>(&self, documents: impl Iterator<Item = &'d Card>) -> Within {
         match self {
             Self::Caches(_) => {
-                let ids = documents.flat_map(|d| chunk_ids(d.id.as_str(), d.chunks)).map(Into::into);
+                let ids = documents.flat_map(Card::chunk_ids).map(Into::into);
                 Within::Chunks(Arc::new(ids.collect()))
             }
             #[cfg(feature = "postgres")]

@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedRwLockReadGuard;
 
+use super::cards::{Card, of_space};
 use super::hit::{Hit, hits};
-use super::knowledge::{Knowledge, Projection, of_space};
-use super::model::{Dataset, DatasetId, DatasetKind, Document, DocumentId, Space, SpaceState, Trust};
+use super::knowledge::{Knowledge, Projection};
+use super::model::{Dataset, DatasetKind, DocumentId, Space, SpaceState, Trust};
 use super::passages::{Passages, Within};
 use super::rerank::Reranker;
 use crate::embed::{EmbedKind, Embedder, embed_one};
@@ -250,7 +251,7 @@ async fn in_step(
 /// What a search may answer from.
 enum Seen<'p> {
     All,
-    These(Vec<&'p Document>),
+    These(Vec<&'p Card>),
 }
 
 /// True when a search may answer from all documents of a space.
@@ -265,10 +266,10 @@ fn seen<'p>(cx: &Scope, projection: &'p Projection, space: &Space, filters: &Sea
         return Seen::All;
     }
     let own = projection.datasets.values().filter(|dataset| dataset.space == space.id);
-    let open: BTreeSet<&DatasetId> =
-        own.filter(|dataset| is_open(cx, dataset, filters)).map(|dataset| &dataset.id).collect();
+    let open: BTreeSet<&str> =
+        own.filter(|dataset| is_open(cx, dataset, filters)).map(|dataset| dataset.id.as_str()).collect();
     let documents = projection.documents.iter().flat_map(|all| of_space(all, space.id.as_str()));
-    Seen::These(documents.filter(|d| open.contains(&d.dataset) && filters.admit(d)).collect())
+    Seen::These(documents.filter(|d| open.contains(&*d.dataset) && filters.admit(d)).collect())
 }
 
 /// True when documents of a dataset may answer.
@@ -298,12 +299,14 @@ impl SearchFilters {
     }
 
     /// True when a document of a dataset that may answer matches.
-    fn admit(&self, document: &Document) -> bool {
-        let rests_on = |held: &Vec<String>| document.consent_basis.as_ref().is_none_or(|b| held.contains(b));
+    fn admit(&self, document: &Card) -> bool {
+        let rests_on = |held: &Vec<String>| {
+            document.consent_basis.as_deref().is_none_or(|basis| held.iter().any(|held| held == basis))
+        };
         self.consents.as_ref().is_none_or(rests_on)
             && self.brand.as_ref().is_none_or(|brand| is_of_brand(document, brand))
-            && self.tags.iter().all(|t| document.tags.contains(t))
-            && self.language.as_ref().is_none_or(|l| document.language.as_ref() == Some(l))
+            && self.tags.iter().all(|tag| document.tags.iter().any(|own| **own == **tag))
+            && self.language.as_ref().is_none_or(|language| document.language.as_deref() == Some(language))
             && self.since.is_none_or(|at| document.ingested_at >= at)
             && self.until.is_none_or(|at| document.ingested_at < at)
             && (self.trust.is_empty() || self.trust.contains(&document.trust))
@@ -315,7 +318,7 @@ impl SearchFilters {
 const BRAND_TAG: &str = "brand:";
 
 /// True for a document of a brand, and for one of none.
-fn is_of_brand(document: &Document, brand: &str) -> bool {
+fn is_of_brand(document: &Card, brand: &str) -> bool {
     let mut brands = document.tags.iter().filter_map(|tag| tag.strip_prefix(BRAND_TAG)).peekable();
     brands.peek().is_none() || brands.any(|of| of == brand)
 }

@@ -7,7 +7,8 @@ use neonhub_core::{ErrorKind, Result, Scope};
 use tokio::sync::OnceCell;
 
 use super::caches::Loaded;
-use super::model::{Document, Space};
+use super::cards::Card;
+use super::model::Space;
 use super::passages::Within;
 use super::space_index::load;
 use crate::index::server::{Entry, Kept, Passage, Place, Progress, Server, Wanted};
@@ -78,13 +79,13 @@ impl ServerIndex {
     }
 
     /// Makes the tables hold exactly these documents; false when others bring them to a later position of the feed.
-    pub(super) async fn bring_to(&self, cx: &Scope, documents: &[&Document], seq: u64) -> Result<bool> {
+    pub(super) async fn bring_to(&self, cx: &Scope, documents: &[&Card], seq: u64) -> Result<bool> {
         let view = Arc::new(View::of(documents, self.embedder()));
         let mut progress = self.place.progress(seq, &view.wanted).await?;
         while let Progress::Missing(missing) = progress {
             cx.cancel_token().check(cx.operation())?;
             // The records are read before the transaction: it needs one connection and no other.
-            let mut loaded: Vec<(&Document, Vec<Loaded>)> = Vec::new();
+            let mut loaded: Vec<(&Card, Vec<Loaded>)> = Vec::new();
             let mut chunks = 0;
             for document in documents.iter().filter(|d| missing.contains(d.id.as_str())) {
                 if chunks > 0 && chunks + document.chunks > CHUNKS_PER_COMMIT {
@@ -103,7 +104,7 @@ impl ServerIndex {
         Ok(true)
     }
 
-    async fn put(&self, seq: u64, wanted: &Wanted, loaded: &[(&Document, Vec<Loaded>)]) -> Result<Progress> {
+    async fn put(&self, seq: u64, wanted: &Wanted, loaded: &[(&Card, Vec<Loaded>)]) -> Result<Progress> {
         let headings: Vec<Vec<String>> =
             loaded.iter().map(|(_, chunks)| chunks.iter().map(Loaded::headings).collect()).collect();
         let entries: Vec<Entry<'_>> = loaded
@@ -160,13 +161,16 @@ impl ServerIndex {
 }
 
 impl View {
-    fn of(documents: &[&Document], embedder: &str) -> Self {
+    fn of(documents: &[&Card], embedder: &str) -> Self {
         // Vectors of another embedder are another content.
         let entry =
-            |d: &&Document| (d.id.as_str().to_owned(), (format!("{} {embedder}", d.content_hash), d.chunks));
+            |d: &&Card| (d.id.as_str().to_owned(), (format!("{} {embedder}", d.content_hash), d.chunks));
         Self {
             wanted: documents.iter().map(entry).collect(),
-            languages: documents.iter().map(|d| d.language.clone().unwrap_or_default()).collect(),
+            languages: documents
+                .iter()
+                .map(|d| d.language.as_deref().unwrap_or_default().to_owned())
+                .collect(),
             chunks: documents.iter().map(|d| d.chunks as usize).sum(),
         }
     }

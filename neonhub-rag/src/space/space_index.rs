@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use neonhub_core::{Error, Result, Scope};
 
 use super::caches::{Caches, Loaded, Step};
+use super::cards::{Card, Words};
 use super::feed::Place;
 use super::held::{Held, HeldChange};
 use super::model::{ChunkRecord, Document, Space, chunk_ids};
@@ -29,7 +30,7 @@ pub(super) struct SpaceIndex {
 struct Difference<'d> {
     /// Documents to remove, each with the number of its chunks.
     gone: Vec<(String, u32)>,
-    missing: Vec<&'d Document>,
+    missing: Vec<&'d Card>,
 }
 
 impl SpaceIndex {
@@ -56,7 +57,7 @@ impl SpaceIndex {
     }
 
     /// Makes the index hold exactly these documents.
-    pub(super) async fn bring_to(&self, cx: &Scope, documents: &[&Document], at: Place) -> Result<()> {
+    pub(super) async fn bring_to(&self, cx: &Scope, documents: &[&Card], at: Place) -> Result<()> {
         match self.bring(cx, self.difference(documents), at).await {
             Err(cause) if self.leave_disk()? => {
                 // Another process writes the folder now, or the disk is full; the records serve as well.
@@ -72,7 +73,7 @@ impl SpaceIndex {
         &self,
         cx: &Scope,
         space: &str,
-        changed: &[(String, Option<Document>)],
+        changed: &[(String, Option<Card>)],
         at: Place,
     ) -> Result<bool> {
         match self.bring(cx, self.changes(space, changed), at).await {
@@ -126,7 +127,7 @@ impl SpaceIndex {
                 (chunks, large) = (0, true);
             }
             step.added.extend(load(cx, document, &embedder).await?);
-            let entry = (document.content_hash.clone(), document.chunks);
+            let entry = (document.content_hash.to_string(), document.chunks);
             step.change.put.insert(document.id.to_string(), entry);
             chunks += document.chunks;
         }
@@ -161,9 +162,10 @@ impl SpaceIndex {
         }
         let missing = held.documents.iter().filter(|(id, entry)| behind.documents.get(*id) != Some(entry));
         let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
+        let mut words = Words::default();
         for ids in missing.chunks(500) {
             for document in cx.get_many::<Document>(ids).await?.into_iter().flatten() {
-                let chunks = load(cx, &document, &held.embedder).await?;
+                let chunks = load(cx, &words.card(document.body), &held.embedder).await?;
                 let mut inner = self.lock();
                 for chunk in &chunks {
                     inner.add_vector(chunk)?;
@@ -175,14 +177,15 @@ impl SpaceIndex {
     }
 
     /// The difference that some documents make.
-    fn changes<'d>(&self, space: &str, changed: &'d [(String, Option<Document>)]) -> Difference<'d> {
+    fn changes<'d>(&self, space: &str, changed: &'d [(String, Option<Card>)]) -> Difference<'d> {
         let inner = self.lock();
         let mut out = Difference::default();
         for (id, document) in changed {
-            let document = document.as_ref().filter(|document| document.space.as_str() == space);
+            let document = document.as_ref().filter(|document| &*document.space == space);
             let entry = inner.held.documents.get(id);
             let is_held = |(hash, chunks): &(String, u32)| {
-                document.is_some_and(|document| document.content_hash == *hash && document.chunks == *chunks)
+                document
+                    .is_some_and(|document| *document.content_hash == **hash && document.chunks == *chunks)
             };
             if !entry.is_some_and(is_held) {
                 out.gone.extend(entry.map(|(_, chunks)| (id.clone(), *chunks)));
@@ -194,7 +197,7 @@ impl SpaceIndex {
 
     /// The documents to remove with the number of their chunks, and those to add. Both lists are walked once, side by
     /// side: one document among very many must cost little.
-    fn difference<'d>(&self, documents: &[&'d Document]) -> Difference<'d> {
+    fn difference<'d>(&self, documents: &[&'d Card]) -> Difference<'d> {
         debug_assert!(documents.is_sorted_by_key(|d| d.id.as_str()), "documents come by id");
         let inner = self.lock();
         let mut held = inner.held.documents.iter().peekable();
@@ -205,8 +208,8 @@ impl SpaceIndex {
                 gone.push((id.clone(), *chunks));
             }
             match held.next_if(|(id, _)| id.as_str() == wanted) {
-                Some((_, (hash, chunks))) if document.content_hash == *hash && document.chunks == *chunks => {
-                }
+                Some((_, (hash, chunks)))
+                    if *document.content_hash == **hash && document.chunks == *chunks => {}
                 Some((id, (_, chunks))) => {
                     gone.push((id.clone(), *chunks));
                     missing.push(*document);
@@ -262,14 +265,15 @@ impl SpaceIndex {
 }
 
 /// The chunks of a document, each with its vector of this embedder if it has one.
-pub(super) async fn load(cx: &Scope, document: &Document, embedder: &str) -> Result<Vec<Loaded>> {
+pub(super) async fn load(cx: &Scope, document: &Card, embedder: &str) -> Result<Vec<Loaded>> {
     let mut out = Vec::new();
-    for ids in document.chunk_ids().chunks(500) {
+    let ids: Vec<String> = document.chunk_ids().collect();
+    for ids in ids.chunks(500) {
         for record in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {
             out.push(Loaded {
                 vector: record.vector_of(embedder).map(decode).transpose()?,
                 record: record.body,
-                title: document.title.clone(),
+                title: document.title.to_string(),
                 language: document.language.clone(),
             });
         }

@@ -1,9 +1,11 @@
 //! Tables of the file: those of the engine, and one per record kind.
 
-use rusqlite::Connection;
-use rusqlite::types::Value;
+use std::time::{Duration, Instant};
 
-use super::failed;
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode};
+
+use super::{BUSY, failed};
 use crate::store::{Index, Kind, grow};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,9 +35,11 @@ pub(super) const BUILD_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Sets the engine up and brings the file to this version.
 pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let sql = |e| failed("hub.open", e);
-    let id: i64 = connection.query_row("PRAGMA application_id", [], |r| r.get(0)).map_err(sql)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(sql)?;
+    // One snapshot for both: another process may be making the file at this moment.
+    let seen = connection.transaction().map_err(sql)?;
+    let id: i64 = seen.query_row("PRAGMA application_id", [], |r| r.get(0)).map_err(sql)?;
+    let tables: i64 = seen.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(sql)?;
+    seen.finish().map_err(sql)?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {
         return Err(Error::new(
             ErrorKind::Corrupted,
@@ -43,13 +47,28 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
             "this is another program's database, not a neonhub store: choose another file",
         ));
     }
+    write_ahead(connection).map_err(sql)?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;
+            "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;
              PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;",
         )
         .map_err(sql)?;
     apply(connection).map(drop)
+}
+
+/// Makes the file write ahead. Here SQLite itself does not wait for others that do the same: it holds a read lock then, and
+/// two that wait so for each other would never end.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL;") {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Applies the migrations that the file lacks; their numbers.

@@ -343,3 +343,22 @@ async fn a_call_that_migrates_tells_what_it_applied() {
     assert_eq!(call(false).await, (json!([last]), none()));
     assert_eq!(call(false).await, (none(), none()));
 }
+
+#[test]
+fn many_may_make_one_file_at_once() {
+    const AT_ONCE: usize = 6;
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..40 {
+        let path = folder.path().join(format!("{n}.neon"));
+        let start = std::sync::Barrier::new(AT_ONCE);
+        std::thread::scope(|threads| {
+            for _ in 0..AT_ONCE {
+                threads.spawn(|| {
+                    let mut connection = connect(&path).unwrap();
+                    start.wait();
+                    schema::prepare(&mut connection).unwrap();
+                });
+            }
+        });
+    }
+}

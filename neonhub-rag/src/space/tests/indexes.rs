@@ -117,6 +117,8 @@ async fn a_filter_sees_documents_that_came_after_the_last_one() {
     assert_eq!((found("red").await.len(), found("blue").await.len()), (2, 1));
     cx.call(DeleteDocument { document: second.id }).await.unwrap();
     assert_eq!(found("red").await, ["a.md"]);
+    tagged("a.md", "blue").await;
+    assert_eq!((found("red").await.len(), found("blue").await.len()), (0, 2), "labels change in place");
 }
 
 #[tokio::test]
@@ -201,6 +203,17 @@ async fn a_document_whose_dataset_says_nothing_is_seen_by_nobody() {
     let cx = ready("memory:").await;
     let doc = put(&cx, "figs.md", "Figs are sweet.").await;
     assert_eq!(names(&cx, "figs").await, ["figs.md"]);
+    for n in 0..15 {
+        put(&cx, &format!("figs {n}.md"), "Figs are figs.").await;
+    }
     cx.call(DropDatasetRecord { dataset: doc.dataset }).await.unwrap();
     assert!(names(&cx, "figs").await.is_empty());
+    // However many there are before it, what may be seen is found.
+    let open = CreateDataset { space: "brand-voice".into(), name: "open".into(), ..Default::default() };
+    cx.call(open).await.unwrap();
+    let plain = "A long text about the trees of the south, among them olives, almonds and, seldom, figs.";
+    cx.call(UploadDocument::of("open", "trees.md", plain.as_bytes())).await.unwrap();
+    let search = SearchKnowledge { k: Some(1), ..SearchKnowledge::of("figs") };
+    let hits = cx.call(search).await.unwrap().hits;
+    assert_eq!(hits.iter().map(|hit| hit.name.as_str()).collect::<Vec<_>>(), ["trees.md"]);
 }
