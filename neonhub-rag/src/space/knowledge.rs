@@ -253,8 +253,8 @@ impl Projection {
                 Some(place) => Some(place),
                 None => self.by_documents(cx, seq).await?,
             };
-            if !loads && self.documents.take().is_some_and(|all| all.len() >= LARGE) {
-                takes_much();
+            if !loads {
+                self.documents = None;
             }
             if self.at.is_some() {
                 return Ok(());
@@ -325,6 +325,9 @@ impl Projection {
         .await?;
         // Made at once from what is in order, the set is a third smaller than one that grew.
         let documents: &Cards = self.documents.insert(BTreeSet::from_iter(cards));
+        if documents.len() >= LARGE {
+            takes_much();
+        }
         for (id, index) in &self.indexes {
             if !index.bring_to(cx, of_space(documents, id).collect(), last).await? {
                 return Ok(None);
