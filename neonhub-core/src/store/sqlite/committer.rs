@@ -19,6 +19,9 @@ const GROUP: usize = 256;
 /// How often an idle committer looks for commits of other processes.
 // Our choice: the bound that the runtime rules allow where file changes are not reported.
 const POLL: Duration = Duration::from_millis(250);
+/// Time without a commit after which the pages that were written are not kept in memory any more: up to 16 MiB, which the
+/// system's cache of the file holds as well.
+const IDLE: Duration = Duration::from_secs(1);
 /// How often a busy committer does.
 const BUSY_LOOK: Duration = Duration::from_millis(10);
 
@@ -68,6 +71,7 @@ impl Committer {
             family: Family::default(),
             shape: Shape::default(),
             looked: Instant::now(),
+            wrote: None,
             is_look_due: Arc::clone(&is_look_due),
         };
         let thread = std::thread::Builder::new()
@@ -151,6 +155,8 @@ struct Desk {
     family: Family,
     shape: Shape,
     looked: Instant,
+    /// The last commit whose pages are still in memory.
+    wrote: Option<Instant>,
     is_look_due: Arc<AtomicBool>,
 }
 
@@ -162,6 +168,7 @@ impl Desk {
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     self.log.sync_if_due(Instant::now());
                     self.look_around();
+                    self.forget_pages();
                     continue;
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
@@ -242,6 +249,7 @@ impl Desk {
         if group.is_empty() {
             return;
         }
+        self.wrote = Some(Instant::now());
         let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|(b, a)| (*b, a)).unzip();
         match self.transaction(batches) {
             Ok(results) => {
@@ -268,6 +276,15 @@ impl Desk {
                 }
                 drop(cause.take());
             }
+        }
+    }
+
+    /// Gives back what is kept of the file, once nobody has written for a while.
+    fn forget_pages(&mut self) {
+        if self.wrote.is_some_and(|at| at.elapsed() >= IDLE) {
+            self.wrote = None;
+            // What is not given back now is after the next commit.
+            let _ = self.connection.execute_batch("PRAGMA shrink_memory");
         }
     }
 
