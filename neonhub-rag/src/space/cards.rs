@@ -1,7 +1,7 @@
 //! What is kept in memory of the documents that search answers from, once something looks at them one by one.
 //!
-//! A document's record is ten times as large as what filters ask for, and its words are mostly those of its neighbours:
-//! a card keeps the first and shares the second.
+//! A document's record is several times as large as what filters ask for, and its labels are mostly those of its
+//! neighbours: a card keeps the first and shares the second.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
