@@ -11,7 +11,7 @@ use super::entry::{EffectClass, ToolState, What};
 use super::machine::{Failure, Program, WaitOn};
 use super::record::AgentRun;
 use super::session::Session;
-use super::state::{APPROVED, LANDED, Open};
+use super::state::{APPROVED, ELSEWHERE, LANDED, Open};
 use super::{fork, lease};
 use crate::economy::Gathered;
 use crate::llm::{Answer, Delta, LlmRequest, PERSON};
@@ -50,7 +50,9 @@ impl<P: Program> Session<'_, P> {
             }
             Open::Tool { tool, args, effect, class } => {
                 let planned = Planned { tool, args, effect, class };
-                if planned.class.is_ours() {
+                if (planned.class.is_ours() || is_fresh) && !crate::tool::is_here(&self.cx, &planned.tool) {
+                    self.leave(call, &planned).await
+                } else if planned.class.is_ours() {
                     self.call_ours(call, &planned).await
                 } else if is_fresh {
                     self.call_world(call, &planned).await
@@ -185,8 +187,17 @@ impl<P: Program> Session<'_, P> {
     }
 
     async fn call_again(&mut self, call: &str, planned: &Planned) -> Result<()> {
+        if !crate::tool::is_here(&self.cx, &planned.tool) {
+            return self.leave(call, planned).await;
+        }
         self.record_anyway(What::ToolCalled { call: call.to_owned() }).await?;
         self.call_world(call, planned).await
+    }
+
+    /// Leaves a call that was not made yet to a process that has its tool.
+    async fn leave(&mut self, call: &str, planned: &Planned) -> Result<()> {
+        let on = WaitOn::Tool { name: planned.tool.clone() };
+        self.record_anyway(What::Wait { wait: format!("{ELSEWHERE}{call}"), on }).await
     }
 
     /// The program's scope for one call: its own chance, so that a repeated call makes the same ids.

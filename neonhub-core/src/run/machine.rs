@@ -231,16 +231,22 @@ pub enum WaitOn {
         /// Its name.
         name: String,
     },
+    /// A process that has a tool.
+    Tool {
+        /// The name of the tool.
+        name: String,
+    },
 }
 
 impl WaitOn {
-    /// One word for lists: `timer`, `approval`, `signal go`.
+    /// One word for lists: `timer`, `approval`, `signal go`, `tool shop.stock`.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
             WaitOn::Timer { .. } => "timer".to_owned(),
             WaitOn::Approval { .. } => "approval".to_owned(),
             WaitOn::Signal { name } => format!("signal {name}"),
+            WaitOn::Tool { name } => format!("tool {name}"),
         }
     }
 }

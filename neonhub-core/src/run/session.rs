@@ -116,6 +116,7 @@ impl<'d, P: Program> Session<'d, P> {
     fn answer(&self, wait: &str, on: &WaitOn) -> Option<Value> {
         match on {
             WaitOn::Timer { at } if *at <= self.cx.now() => Some(Value::Null),
+            WaitOn::Tool { name } => crate::tool::is_here(&self.cx, name).then_some(Value::Null),
             _ => self.row.signals.get(signal(wait, on).as_ref()).cloned(),
         }
     }

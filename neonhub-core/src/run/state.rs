@@ -122,6 +122,8 @@ pub struct RunState<S> {
 pub(super) const LANDED: &str = "?landed/";
 /// Begins the name of a wait for a person's yes to a call; the name of the call follows.
 pub(super) const APPROVED: &str = "?approved/";
+/// Begins the name of a wait for a process that has the tool of a call; the name of the call follows.
+pub(super) const ELSEWHERE: &str = "?elsewhere/";
 
 impl<S: Default> RunState<S> {
     /// The state before the first entry.

@@ -256,10 +256,10 @@ async fn starts_of_an_agent_are_counted_by_who_starts_it() {
 #[tokio::test]
 async fn what_a_failed_tool_staged_is_dropped() {
     let (_hub, cx, _) = open().await;
-    let commands = [note("a", "bad"), note("b", "good"), Command::tool("c", "no.such", json!({}))];
+    let commands = [note("a", "bad"), note("b", "good"), Command::tool("c", "tools.call", json!({}))];
     let view = Driver::new(Steps::default()).execute(&cx, new(&commands)).await.unwrap();
     assert_eq!(view.output[0], "blocked");
-    assert_eq!(view.output[2], "unknown_tool");
+    assert_eq!(view.output[2], "invalid_input");
     assert_eq!(notes(&cx).await, ["good"]);
 }
 

@@ -118,6 +118,12 @@ pub(super) fn find(cx: &Scope, name: &str) -> Result<Found> {
     }
 }
 
+/// True when this process has a tool or operation of this name for the workspace, whoever may use it.
+pub(crate) fn is_here(cx: &Scope, name: &str) -> bool {
+    let operation = alias(name).map_or(name, |alias| alias.operation);
+    cx.hub().tools().get(cx.workspace(), name).is_some() || cx.hub().operation(operation).is_ok()
+}
+
 fn unknown(cx: &Scope, name: &str) -> Error {
     let tools = all(cx);
     let aliases =

@@ -50,6 +50,7 @@ use crate::{Result, Scope};
 
 pub(crate) use call::effect_class;
 pub use call::{call, visible, visible_among, visible_names};
+pub(crate) use find::is_here;
 pub use function::FnTool;
 pub use info::{ToolInfo, ToolKind, ToolSource};
 pub use ops::{CallTool, DescribeTool, ListTools, ToolAnswer, ToolLine};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::run::{Command, Driver, EffectClass, Machine, NewRun, Program, RunEvent};
+use crate::run::{Command, Driver, EffectClass, Machine, NewRun, Program, RunEvent, RunStatus};
 use crate::{ErrorKind, Hub, Permission, Principal, Role, Scope};
 
 /// What to look up.
@@ -248,9 +248,44 @@ async fn a_run_calls_added_tools_through_its_log() {
     let driver = Driver::new(Caller);
     let run = driver.execute(&cx, NewRun::new(json!({"tool": "shop.stock"}))).await.unwrap();
     assert_eq!(run.output, json!(3));
-    let gone = driver.execute(&cx, NewRun::new(json!({"tool": "shop.gone"}))).await;
-    let failed = gone.map(|run| run.run.failure.clone());
-    assert!(format!("{failed:?}").contains("unknown_tool"), "{failed:?}");
+    let guarded = ToolInfo::new("shop.refund", "Pays back").needs(Permission::SpendBudget);
+    cx.hub().add_tool(Odd::new(guarded)).unwrap();
+    let member = cx.with_role(Role::Member);
+    let hidden = driver.execute(&member, NewRun::new(json!({"tool": "shop.refund"}))).await.unwrap();
+    assert_eq!(hidden.run.failure.unwrap().code, "unknown_tool", "a right is nothing to wait for");
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_process_that_has_its_tool() {
+    let acts = || {
+        let info = ToolInfo::new("shop.refund", "Pays back").effect(EffectClass::Idempotent);
+        FnTool::new(info, |_cx: Scope, ask: Stock| async move { Ok(ask.sku) })
+    };
+    let tools: [(&str, Arc<dyn Tool>, Value); 2] =
+        [("shop.stock", stock(), json!(3)), ("shop.refund", acts(), json!("T-1"))];
+    for (name, tool, answer) in tools {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("run.neon").to_string_lossy().into_owned();
+        let open = async || Hub::builder().store(&store).build().await.unwrap();
+        let (here, there) = (open().await, open().await);
+        let cx = here.workspace("default").await.unwrap();
+        let driver = Driver::new(Caller);
+        let parked = driver.execute(&cx, NewRun::new(json!({"tool": name}))).await.unwrap();
+        let expected = (RunStatus::Waiting, Some(format!("tool {name}")));
+        assert_eq!((parked.run.status, parked.run.wait_reason.clone()), expected);
+        let again = driver.drive(&cx, &parked.run.id).await.unwrap();
+        assert_eq!((again.run.status, again.run.wait_reason), expected, "it goes on waiting");
+        let steps = driver.state(&cx, &parked.run.id).await.unwrap().used.steps;
+        assert_eq!(again.run.used.steps, steps, "and writes nothing");
+        there.add_tool(tool).unwrap();
+        let elsewhere = there.workspace("default").await.unwrap();
+        let done = driver.drive(&elsewhere, &parked.run.id).await.unwrap();
+        assert_eq!((done.run.status, done.output), (RunStatus::Completed, answer), "{name}");
+        let replay = driver.replay(&elsewhere, &parked.run.id).await.unwrap();
+        assert!(replay.is_same, "{replay:?}");
+        here.close().await.unwrap();
+        there.close().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Taking one entry of the log into the state.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{APPROVED, LANDED, Open, RunState, effect_of, fault};
+use super::{APPROVED, ELSEWHERE, LANDED, Open, RunState, effect_of, fault};
 use crate::llm::Answer;
 use crate::run::entry::{Entry, RunStatus, ToolState, What};
 use crate::run::machine::{Command, Failure, Program, RunEvent};
@@ -115,6 +115,11 @@ impl<S: Default + Clone> RunState<S> {
                 }
                 if let Some(call) = wait.strip_prefix(APPROVED) {
                     self.answered(call, payload);
+                    return Ok(None);
+                }
+                if let Some(call) = wait.strip_prefix(ELSEWHERE) {
+                    // It was not made anywhere yet.
+                    self.told.insert(call.to_owned(), json!({ "landed": false }));
                     return Ok(None);
                 }
                 let (wait, payload, at) = (wait.clone(), payload.clone(), entry.at);
