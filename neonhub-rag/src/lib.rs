@@ -78,5 +78,6 @@ pub use space::{
     KnowledgeCompacted, ListDatasets, ListDocuments, ListSpaces, ListVersions, MigrateSpace, Migration,
     MigrationPlan, NextVector, ReprocessDocument, Reranker, RestoreDocument, RetireSpace, SearchFilters,
     SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust, UpdateDataset, UpdateSpace,
-    UploadDocument, VectorKind, Vectors, VersionDiff, install, install_with,
+    UploadDocument, UploadDocuments, UploadReport, UploadedDocument, VectorKind, Vectors, VersionDiff,
+    install, install_with,
 };

@@ -30,7 +30,7 @@ impl BucketCounts {
     /// Adds one text.
     pub fn add(&mut self, text: &str) {
         self.texts = self.texts.saturating_add(1);
-        let mut seen: Vec<usize> = features(text).into_keys().map(bucket).collect();
+        let mut seen: Vec<usize> = features(text).into_iter().map(|(hash, _)| bucket(hash)).collect();
         seen.sort_unstable();
         seen.dedup();
         for bucket in seen {
@@ -49,7 +49,7 @@ impl BucketCounts {
         counts.texts = 1_000;
         for (words, texts) in FUNCTION_WORDS {
             for word in words.split(' ') {
-                for bucket in features(word).into_keys().map(bucket) {
+                for bucket in features(word).into_iter().map(|(hash, _)| bucket(hash)) {
                     if let Some(count) = counts.buckets.get_mut(bucket) {
                         *count = (*count).max(*texts);
                     }

@@ -1,7 +1,5 @@
 //! The features of a text: character grams inside words, stemmed words, word pairs.
 
-use std::collections::BTreeMap;
-
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
@@ -21,43 +19,77 @@ pub(super) struct Feature {
     pub(super) weight: f64,
 }
 
-/// Features by hash. The hash is xxh3-64, which is defined byte for byte.
-pub(super) fn features(text: &str) -> BTreeMap<u64, Feature> {
+/// Features by ascending hash. The hash is xxh3-64, which is defined byte for byte.
+pub(super) fn features(text: &str) -> Vec<(u64, Feature)> {
     // The language of a query of three words cannot be told, and query and passage must meet on the same
     // features, so one stemmer serves all languages.
     let stemmer = Stemmer::create(Algorithm::English);
     let text: String = text.nfkc().flat_map(char::to_lowercase).collect();
-    let mut out: BTreeMap<u64, Feature> = BTreeMap::new();
-    let mut add = |kind: u8, bytes: &str, weight: f64| {
-        let mut key = Vec::with_capacity(bytes.len() + 1);
-        key.push(kind);
-        key.extend_from_slice(bytes.as_bytes());
-        let feature = out.entry(xxh3_64(&key)).or_default();
-        feature.count += 1;
-        feature.weight += weight;
-    };
+    let mut all = Shares::default();
     let mut before: Option<String> = None;
+    let (mut edged, mut bounds) = (String::new(), Vec::new());
     for word in text.unicode_words() {
-        let grams = grams(word);
-        let share = 1.0 / grams.len().max(1) as f64;
-        for gram in &grams {
-            add(b'g', gram, share);
+        mark(word, &mut edged, &mut bounds);
+        let grams = || grams(&edged, &bounds);
+        let share = 1.0 / grams().count().max(1) as f64;
+        for gram in grams() {
+            all.add(b'g', gram, share);
         }
         let stem = stemmer.stem(word).into_owned();
-        add(b'w', &stem, WORD_WEIGHT);
+        all.add(b'w', &stem, WORD_WEIGHT);
         if let Some(before) = before.replace(stem.clone()) {
-            add(b'p', &format!("{before} {stem}"), WORD_WEIGHT);
+            all.add(b'p', &format!("{before} {stem}"), WORD_WEIGHT);
         }
     }
-    out
+    all.by_feature()
 }
 
-/// Character 3-, 4- and 5-grams of a word with its edges marked.
-fn grams(word: &str) -> Vec<String> {
-    let chars: Vec<char> = std::iter::once(EDGE).chain(word.chars()).chain(std::iter::once(EDGE)).collect();
-    let mut out = Vec::new();
-    for size in 3..=5 {
-        out.extend(chars.windows(size).map(|w| w.iter().collect::<String>()));
+/// What each occurrence of a feature gives.
+#[derive(Default)]
+struct Shares {
+    all: Vec<(u64, f64)>,
+    key: Vec<u8>,
+}
+
+impl Shares {
+    fn add(&mut self, kind: u8, text: &str, weight: f64) {
+        self.key.clear();
+        self.key.push(kind);
+        self.key.extend_from_slice(text.as_bytes());
+        self.all.push((xxh3_64(&self.key), weight));
     }
-    out
+
+    /// The shares of one feature are added up as they came, for sums that have the same bits everywhere.
+    fn by_feature(mut self) -> Vec<(u64, Feature)> {
+        self.all.sort_by_key(|(hash, _)| *hash);
+        let mut out: Vec<(u64, Feature)> = Vec::new();
+        for (hash, weight) in self.all {
+            match out.last_mut().filter(|(last, _)| *last == hash) {
+                Some((_, feature)) => {
+                    feature.count += 1;
+                    feature.weight += weight;
+                }
+                None => out.push((hash, Feature { count: 1, weight })),
+            }
+        }
+        out
+    }
+}
+
+/// A word between its edges, and where its characters begin and the last one ends.
+fn mark(word: &str, edged: &mut String, bounds: &mut Vec<usize>) {
+    edged.clear();
+    edged.push(EDGE);
+    edged.push_str(word);
+    edged.push(EDGE);
+    bounds.clear();
+    bounds.extend(edged.char_indices().map(|(at, _)| at));
+    bounds.push(edged.len());
+}
+
+/// Character 3-, 4- and 5-grams of a marked word.
+fn grams<'a>(edged: &'a str, bounds: &'a [usize]) -> impl Iterator<Item = &'a str> {
+    let sized = |size: usize| bounds.windows(size + 1);
+    let spans = (3..=5).flat_map(sized);
+    spans.filter_map(|span| edged.get(*span.first()?..*span.last()?))
 }

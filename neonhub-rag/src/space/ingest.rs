@@ -6,6 +6,7 @@ use std::sync::Arc;
 use neonhub_core::store::canonical_json;
 use neonhub_core::{Error, ErrorKind, Result, Scope};
 use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
 
 use super::knowledge::Knowledge;
 use super::migrate::give_next;
@@ -50,6 +51,15 @@ impl Incoming {
     }
 }
 
+/// A file that is to become a document.
+pub(super) struct NewFile {
+    pub(super) incoming: Incoming,
+    /// The version that search answers from now.
+    pub(super) before: Option<Document>,
+    /// The document, without what is read from the file.
+    pub(super) blank: Document,
+}
+
 /// What one file became.
 pub(super) struct Ingested {
     pub(super) document: Document,
@@ -89,26 +99,51 @@ pub(super) fn blob_name(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Extracts, cuts and embeds. A file that cannot be read becomes a failed document; only an unknown type and a
-/// file over the limits are errors.
+/// Extracts, cuts and embeds files, each with the version before it and a document to fill in. A file that cannot be read
+/// becomes a failed document; of the others only an unknown type and a file over the limits are errors of their own. The
+/// embedder is asked for all of them together.
 pub(super) async fn ingest(
     cx: &Scope,
-    knowledge: &Knowledge,
-    incoming: Incoming,
+    knowledge: &Arc<Knowledge>,
     space: &Space,
-    before: Option<&Document>,
-    blank: Document,
-) -> Result<Ingested> {
+    files: Vec<NewFile>,
+) -> Result<Vec<Result<Ingested>>> {
     let embedder = knowledge.embedder(&space.embedder)?;
-    let parsed = match parse(&incoming, space, knowledge, &embedder).await {
-        Ok(parsed) => parsed,
-        Err(error) => return failed(blank, error),
-    };
+    let incoming = files.iter().map(|file| file.incoming.clone()).collect();
+    let parsed = parse_all(incoming, space, knowledge, &embedder).await?;
     cx.cancel_token().check(cx.operation())?;
-    let known = known_vectors(cx, before, &space.embedder).await?;
-    let (vectors, embedded) = vectors(cx, &parsed, &known, embedder.as_ref()).await?;
-    let mut document = blank;
-    let Parsed { extracted, title, chunks, language } = parsed;
+    let mut read = Vec::with_capacity(files.len());
+    for (file, parsed) in files.into_iter().zip(parsed) {
+        read.push(match parsed {
+            Ok(parsed) => Ok((file.blank, known_vectors(cx, file.before, parsed, &space.embedder).await?)),
+            Err(error) => Err(failed(file.blank, error)),
+        });
+    }
+    let new = embed(cx, read.iter().flatten().map(|(_, known)| known), embedder.as_ref()).await?;
+    let mut new = new.into_iter();
+    let mut out = Vec::with_capacity(read.len());
+    for file in read {
+        out.push(match file {
+            Ok((blank, known)) => Ok(finish(cx, knowledge, space, blank, known, new.next()).await?),
+            Err(failed) => failed,
+        });
+    }
+    Ok(out)
+}
+
+/// A file that was read and embedded becomes a document with its chunks.
+async fn finish(
+    cx: &Scope,
+    knowledge: &Knowledge,
+    space: &Space,
+    mut document: Document,
+    known: Known,
+    new: Option<Vec<Vec<f32>>>,
+) -> Result<Ingested> {
+    let new = new.unwrap_or_default();
+    document.embedded = u32::try_from(new.len()).unwrap_or(u32::MAX);
+    let vectors = known.with(new);
+    let Parsed { extracted, title, chunks, language } = known.parsed;
     document.title = title;
     document.mime.clone_from(&extracted.mime);
     document.author = document.author.or_else(|| extracted.metadata.get("author").cloned());
@@ -116,7 +151,6 @@ pub(super) async fn ingest(
     document.pages = extracted.pages;
     document.chars = extracted.text.chars().count() as u64;
     document.chunks = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-    document.embedded = embedded;
     document.warnings.clone_from(&extracted.warnings);
     let mut chunks: Vec<ChunkRecord> = chunks
         .iter()
@@ -143,11 +177,57 @@ pub(super) async fn ingest(
     Ok(Ingested { document, chunks })
 }
 
-async fn parse(
-    incoming: &Incoming,
+/// Reads and cuts files, in order: short ones at once, the others beside each other, one per processor.
+async fn parse_all(
+    files: Vec<Incoming>,
     space: &Space,
-    knowledge: &Knowledge,
+    knowledge: &Arc<Knowledge>,
     embedder: &Arc<dyn Embedder>,
+) -> Result<Vec<Result<Parsed>>> {
+    let most = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut under_way = JoinSet::new();
+    let mut out: Vec<Option<Result<Parsed>>> = files.iter().map(|_| None).collect();
+    for (at, file) in files.into_iter().enumerate() {
+        let is_short = file.is_short();
+        let work = parse(file, space.clone(), Arc::clone(knowledge), Arc::clone(embedder));
+        if is_short {
+            keep(&mut out, at, work.await);
+            tokio::task::yield_now().await;
+            continue;
+        }
+        if under_way.len() >= most {
+            joined(&mut out, under_way.join_next().await)?;
+        }
+        under_way.spawn(async move { (at, work.await) });
+    }
+    while !under_way.is_empty() {
+        joined(&mut out, under_way.join_next().await)?;
+    }
+    Ok(out.into_iter().flatten().collect())
+}
+
+fn keep(out: &mut [Option<Result<Parsed>>], at: usize, parsed: Result<Parsed>) {
+    if let Some(place) = out.get_mut(at) {
+        *place = Some(parsed);
+    }
+}
+
+fn joined(
+    out: &mut [Option<Result<Parsed>>],
+    ended: Option<std::result::Result<(usize, Result<Parsed>), tokio::task::JoinError>>,
+) -> Result<()> {
+    if let Some(ended) = ended {
+        let (at, parsed) = ended.map_err(|cause| Error::internal("documents.upload", cause))?;
+        keep(out, at, parsed);
+    }
+    Ok(())
+}
+
+async fn parse(
+    incoming: Incoming,
+    space: Space,
+    knowledge: Arc<Knowledge>,
+    embedder: Arc<dyn Embedder>,
 ) -> Result<Parsed> {
     let file = incoming.clone();
     let is_short = file.is_short();
@@ -156,13 +236,8 @@ async fn parse(
     if let Some(ocr) = knowledge.ocr() {
         recognise(ocr, &incoming.bytes, &mut extracted).await?;
     }
-    let (incoming, space, embedder) = (incoming.clone(), space.clone(), Arc::clone(embedder));
     beside(is_short, move || {
-        let title = incoming
-            .title
-            .clone()
-            .or_else(|| extracted.title.clone())
-            .unwrap_or_else(|| incoming.name.clone());
+        let title = incoming.title.or_else(|| extracted.title.clone()).unwrap_or(incoming.name);
         extracted.title = Some(title.clone());
         let chunks = chunk_for(&extracted, space.chunking, embedder.as_ref())?;
         let language = incoming
@@ -203,42 +278,60 @@ fn failed(mut document: Document, error: Error) -> Result<Ingested> {
     Ok(Ingested { document, chunks: Vec::new() })
 }
 
-/// Vectors of the version before, by the hash of what was embedded.
+/// What was cut from a file, with the vectors of the version before, by the hash of what was embedded.
+struct Known {
+    parsed: Parsed,
+    vectors: HashMap<String, Vec<f32>>,
+}
+
 async fn known_vectors(
     cx: &Scope,
-    before: Option<&Document>,
+    before: Option<Document>,
+    parsed: Parsed,
     embedder: &str,
-) -> Result<HashMap<String, Vec<f32>>> {
-    let mut known = HashMap::new();
-    let Some(before) = before else { return Ok(known) };
-    for ids in before.chunk_ids().chunks(500) {
+) -> Result<Known> {
+    let mut vectors = HashMap::new();
+    let ids = before.map(|before| before.chunk_ids()).unwrap_or_default();
+    for ids in ids.chunks(500) {
         for chunk in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {
             if let Some(vector) = chunk.vector_of(embedder) {
-                known.insert(chunk.body.hash.clone(), decode(vector)?);
+                vectors.insert(chunk.body.hash.clone(), decode(vector)?);
             }
         }
     }
-    Ok(known)
+    Ok(Known { parsed, vectors })
 }
 
-/// One vector per chunk, and how many of them had to be made.
-async fn vectors(
+impl Known {
+    /// The chunks that have no vector yet.
+    fn new_chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.parsed.chunks.iter().filter(|chunk| !self.vectors.contains_key(&chunk.hash))
+    }
+
+    /// What is to be embedded for them.
+    fn new_texts(&self) -> Vec<String> {
+        let (title, source) = (&self.parsed.title, &self.parsed.extracted.text);
+        self.new_chunks().map(|chunk| chunk.embedded_text(Some(title), source)).collect()
+    }
+
+    /// One vector per chunk, from those that were known and those of the new chunks, in their order.
+    fn with(&self, new: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let mut new = new.into_iter();
+        let chunks = self.parsed.chunks.iter();
+        chunks.filter_map(|chunk| self.vectors.get(&chunk.hash).cloned().or_else(|| new.next())).collect()
+    }
+}
+
+/// The vectors of the new chunks of each file.
+async fn embed<'a>(
     cx: &Scope,
-    parsed: &Parsed,
-    known: &HashMap<String, Vec<f32>>,
+    files: impl Iterator<Item = &'a Known>,
     embedder: &dyn Embedder,
-) -> Result<(Vec<Vec<f32>>, u32)> {
-    let source = &parsed.extracted.text;
-    let new: Vec<&Chunk> = parsed.chunks.iter().filter(|c| !known.contains_key(&c.hash)).collect();
-    let texts: Vec<String> = new.iter().map(|c| c.embedded_text(Some(&parsed.title), source)).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let made = embed_in(cx, embedder, &texts, EmbedKind::Passage).await?;
-    let made: HashMap<&str, &Vec<f32>> = new.iter().map(|c| c.hash.as_str()).zip(&made).collect();
-    let all = parsed
-        .chunks
-        .iter()
-        .filter_map(|c| known.get(&c.hash).or_else(|| made.get(c.hash.as_str()).copied()).cloned());
-    Ok((all.collect(), u32::try_from(new.len()).unwrap_or(u32::MAX)))
+) -> Result<Vec<Vec<Vec<f32>>>> {
+    let texts: Vec<Vec<String>> = files.map(Known::new_texts).collect();
+    let all: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
+    let mut made = embed_in(cx, embedder, &all, EmbedKind::Passage).await?.into_iter();
+    Ok(texts.iter().map(|texts| made.by_ref().take(texts.len()).collect()).collect())
 }
 
 fn record(document: &DocumentId, chunk: &Chunk, source: &str, embedder: &str, vector: &[f32]) -> ChunkRecord {

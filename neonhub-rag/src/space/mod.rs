@@ -10,6 +10,7 @@ mod knowledge;
 mod migrate;
 mod model;
 mod ops_ai_embed;
+mod ops_batch;
 mod ops_compact;
 mod ops_document;
 mod ops_embed;
@@ -43,6 +44,7 @@ pub use model::{
     Given, Migration, NextVector, Space, SpaceId, SpaceState, Trust,
 };
 pub use ops_ai_embed::{AiEmbed, AiVectors};
+pub use ops_batch::{UploadDocuments, UploadReport, UploadedDocument};
 pub use ops_compact::{CompactKnowledge, KnowledgeCompacted};
 pub use ops_document::{DeleteDocument, GetDocument, ListDocuments, ListVersions};
 pub use ops_embed::{EmbedTexts, VectorKind, Vectors};
@@ -68,6 +70,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<GetDataset>(),
     entry::<ListDatasets>(),
     entry::<UploadDocument>(),
+    entry::<UploadDocuments>(),
     entry::<GetDocument>(),
     entry::<ListDocuments>(),
     entry::<GetText>(),

@@ -8,7 +8,8 @@ use neonhub_core::{Error, ErrorKind, Faults, Permission, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Document, DocumentState, Trust};
+use super::model::{Failure, Trust};
+use super::ops_batch::{UploadDocuments, UploadReport};
 use super::ops_space::need_dataset;
 use super::ops_upload::UploadDocument;
 use crate::extract::{Format, MAX_FILE_BYTES};
@@ -19,13 +20,18 @@ const TASK: &str = "ingest";
 const MAX_FILES: usize = 100_000;
 /// Most files that are named one by one in the report.
 const MAX_NAMED: usize = 1_000;
+/// Most files of one commit, and the bytes after which it takes no further one. Our choice: the chunks of so many fill the
+/// batches of an embedder, and what a crash undoes is done again within a second or two.
+const GROUP: (usize, usize) = (64, 1 << 20);
+/// Bytes of a file that go through the call; a larger one is written to the store before.
+const INLINE: usize = 256 << 10;
 /// A day: ten thousand PDF files on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(86_400);
 
-/// Takes the files of a folder, and of the folders in it, into a dataset, and tells its progress as the task `ingest`. Each
-/// file is a commit of its own, and what is there already costs nothing: a call that was broken off is made again. Hidden
-/// files and links are passed over; a file that cannot be taken is named, and the others go on. For hosts alone: agents
-/// read no files by their path.
+/// Takes the files of a folder, and of the folders in it, into a dataset, and tells its progress as the task `ingest`. Some
+/// files at a time, up to 64 and about 1 MiB, are a commit of their own, and what is there already costs nothing: a call
+/// that was broken off is made again. Hidden files and links are passed over; a file that cannot be taken is named, and the
+/// others go on. For hosts alone: agents read no files by their path.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IngestFolder {
@@ -93,21 +99,24 @@ impl Operation for IngestFolder {
         let total = files.len() as u64;
         let mut report =
             FolderReport { files: u32::try_from(total).unwrap_or(u32::MAX), ..FolderReport::default() };
+        let (mut group, mut bytes) = (Vec::new(), 0);
         for (done, (path, file)) in files.into_iter().enumerate() {
             cx.cancel_token().check(Self::NAME)?;
             cx.progress(TASK, done as u64, total, path.clone());
-            let fault = match self.take(cx, &path, file).await {
-                Ok((document, is_changed)) => report.count(&document, is_changed),
-                Err(error) if is_general(&error) => return Err(error.for_operation(Self::NAME)),
-                Err(error) => Some((error.code().to_owned(), error.message().to_owned())),
-            };
-            if let Some((code, message)) = fault {
-                report.failed += 1;
-                if report.faults.len() < MAX_NAMED {
-                    report.faults.push(FolderFault { path, code, message });
+            match self.read(cx, &path, file).await {
+                Ok((upload, size)) => {
+                    bytes += size;
+                    group.push(upload);
                 }
+                Err(error) => report.refuse(path, error)?,
+            }
+            if group.len() >= GROUP.0 || bytes >= GROUP.1 {
+                take(cx, std::mem::take(&mut group), &mut report).await?;
+                bytes = 0;
             }
         }
+        take(cx, group, &mut report).await?;
+        report.faults.sort_by(|a, b| a.path.cmp(&b.path));
         cx.progress(TASK, total, total, "");
         Ok(report)
     }
@@ -118,17 +127,63 @@ impl Operation for IngestFolder {
 }
 
 impl FolderReport {
-    fn count(&mut self, document: &Document, is_changed: bool) -> Option<(String, String)> {
-        if document.state == DocumentState::Failed {
-            return document.failure.as_ref().map(|failure| (failure.code.clone(), failure.reason.clone()));
+    fn add(&mut self, part: UploadReport) {
+        self.ready += part.ready;
+        self.changed += part.changed;
+        self.embedded += part.embedded;
+        for document in part.documents {
+            if let Some(Failure { code, reason }) = document.failure {
+                self.fault(document.external_key, code, reason);
+            }
         }
-        self.ready += 1;
-        if is_changed {
-            self.changed += 1;
-            self.embedded += u64::from(document.embedded);
-        }
-        None
     }
+
+    /// Names a file that cannot be taken, unless no other can be either.
+    fn refuse(&mut self, path: String, error: Error) -> Result<()> {
+        if is_general(&error) {
+            return Err(of_the_folder(error));
+        }
+        self.fault(path, error.code().to_owned(), error.message().to_owned());
+        Ok(())
+    }
+
+    fn fault(&mut self, path: String, code: String, message: String) {
+        self.failed += 1;
+        if self.faults.len() < MAX_NAMED {
+            self.faults.push(FolderFault { path, code, message });
+        }
+    }
+}
+
+/// Takes files in by one commit, or one by one where something is wrong with the call as a whole: the others go in.
+async fn take(cx: &Scope, group: Vec<UploadDocument>, report: &mut FolderReport) -> Result<()> {
+    if group.is_empty() {
+        return Ok(());
+    }
+    // Commits of their own, whatever becomes of the others.
+    let cx = cx.outside();
+    if let Ok(part) = cx.call(UploadDocuments { documents: group.clone() }).await {
+        report.add(part);
+        return Ok(());
+    }
+    for upload in group {
+        let path = upload.external_key.clone().unwrap_or_default();
+        match cx.call(UploadDocuments { documents: vec![upload] }).await {
+            Ok(part) => report.add(part),
+            Err(error) => report.refuse(path, error)?,
+        }
+    }
+    Ok(())
+}
+
+/// A fault that every file has, as one of the call.
+fn of_the_folder(error: Error) -> Error {
+    let mut faults = Faults::new();
+    for fault in error.field_faults() {
+        let field = fault.field.rsplit('.').next().unwrap_or(&fault.field);
+        faults.push(field, fault.message.clone());
+    }
+    faults.into_result(IngestFolder::NAME).err().unwrap_or_else(|| error.for_operation(IngestFolder::NAME))
 }
 
 /// What would fail for every file.
@@ -138,12 +193,15 @@ fn is_general(error: &Error) -> bool {
     matches!(
         error.kind(),
         K::PermissionDenied | K::Cancelled | K::Config | K::BudgetExceeded | K::Unauthenticated
-    ) || error.field_faults().iter().any(|fault| of_all.contains(&fault.field.as_str()))
+    ) || error
+        .field_faults()
+        .iter()
+        .any(|fault| of_all.contains(&fault.field.rsplit('.').next().unwrap_or(&fault.field)))
 }
 
 impl IngestFolder {
-    /// The document of a file, and whether it changed.
-    async fn take(&self, cx: &Scope, path: &str, file: PathBuf) -> Result<(Document, bool)> {
+    /// The upload of a file, and its size.
+    async fn read(&self, cx: &Scope, path: &str, file: PathBuf) -> Result<(UploadDocument, usize)> {
         let refuse = |code: &'static str, message: &'static str| {
             Err(Error::new(ErrorKind::Unsupported, Self::NAME, message).with_code(code))
         };
@@ -154,23 +212,27 @@ impl IngestFolder {
         let Some(bytes) = blocking(move || read(&file)).await? else {
             return refuse("too_large", "a file may have 100 MiB: split it");
         };
-        // A commit of its own, whatever becomes of the others.
-        let cx = cx.outside();
+        let size = bytes.len();
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let content = if size > INLINE {
+            let blob = Some(cx.store().blob_put(&bytes).await?);
+            UploadDocument { name: name.to_owned(), blob, ..UploadDocument::default() }
+        } else {
+            match String::from_utf8(bytes) {
+                Ok(text) => UploadDocument::of_text("", name, text),
+                Err(other) => UploadDocument::of("", name, other.as_bytes()),
+            }
+        };
         let upload = UploadDocument {
             dataset: self.dataset.clone(),
             space: self.space.clone(),
-            name: path.rsplit('/').next().unwrap_or(path).to_owned(),
-            blob: Some(cx.store().blob_put(&bytes).await?),
             external_key: Some(path.to_owned()),
             tags: self.tags.clone(),
             language: self.language.clone(),
             trust: self.trust,
-            ..UploadDocument::default()
+            ..content
         };
-        let began = cx.now();
-        let document = cx.call(upload).await?;
-        let is_changed = document.ingested_at >= began;
-        Ok((document, is_changed))
+        Ok((upload, size))
     }
 }
 

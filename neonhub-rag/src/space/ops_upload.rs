@@ -35,9 +35,12 @@ pub struct UploadDocument {
     /// File name, such as `guide.pdf`; its ending says the type unless `mime` does.
     pub name: String,
     /// The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to 100 MiB, as a `blob`.
-    /// One of the two is needed.
+    /// One of `content_base64`, `text` and `blob` is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_base64: Option<String>,
+    /// The file as it is, where it is text in UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
@@ -83,40 +86,71 @@ impl UploadDocument {
         }
     }
 
-    async fn bytes(&self, cx: &Scope) -> Result<Vec<u8>> {
-        match (&self.content_base64, &self.blob) {
-            (Some(text), None) => BASE64_STANDARD
-                .decode(text.trim())
-                .map_err(|_| Error::invalid(Self::NAME, "content_base64", "expected standard base64")),
-            (None, Some(hash)) => cx.blob(hash).await?.ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, Self::NAME, "the store keeps no file with this hash")
+    /// An upload of this text, as a plain text of this name.
+    #[must_use]
+    pub fn of_text(dataset: impl Into<String>, name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { dataset: dataset.into(), name: name.into(), text: Some(text.into()), ..Self::default() }
+    }
+
+    async fn bytes(&mut self, cx: &Scope) -> Result<Vec<u8>> {
+        match (self.content_base64.take(), self.text.take(), &self.blob) {
+            (Some(base64), None, None) => BASE64_STANDARD
+                .decode(base64.trim())
+                .map_err(|_| Error::invalid(cx.operation(), "content_base64", "expected standard base64")),
+            (None, Some(text), None) => Ok(text.into_bytes()),
+            (None, None, Some(hash)) => cx.blob(hash).await?.ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, cx.operation(), "the store keeps no file with this hash")
                     .with_context("blob", hash)
             }),
             _ => Err(Error::invalid(
-                Self::NAME,
+                cx.operation(),
                 "content_base64",
-                "expected exactly one of content_base64 and blob",
+                "expected exactly one of content_base64, text and blob",
             )),
         }
     }
 
-    fn check(&self) -> Result<()> {
-        let mut faults = Faults::new();
+    /// What it says, with the file.
+    pub(super) async fn incoming(mut self, cx: &Scope) -> Result<Incoming> {
+        let bytes = self.bytes(cx).await?;
+        if bytes.len() > MAX_FILE_BYTES {
+            let expected = "expected at most 100 MiB: split the file";
+            return Err(Error::invalid(cx.operation(), "content_base64", expected));
+        }
+        Ok(Incoming {
+            external_key: self.external_key.unwrap_or_else(|| self.name.clone()),
+            name: self.name,
+            mime: self.mime,
+            title: self.title,
+            tags: self.tags,
+            author: self.author,
+            language: self.language,
+            trust: self.trust,
+            source: self.source,
+            consent_basis: self.consent_basis,
+            bytes: Arc::new(bytes),
+        })
+    }
+
+    /// Notes what is wrong with its fields, each after the prefix.
+    pub(super) fn check(&self, faults: &mut Faults, prefix: &str) {
+        let mut check = |ok: bool, field: &str, expected: &str| {
+            faults.check(ok, format!("{prefix}{field}"), expected);
+        };
         let fits = |text: &str, most: usize| !text.trim().is_empty() && text.chars().count() <= most;
-        faults.check(fits(&self.name, 500), "name", "expected a file name of at most 500 characters");
+        check(fits(&self.name, 500), "name", "expected a file name of at most 500 characters");
         let key = self.external_key.as_deref().unwrap_or(&self.name);
-        faults.check(fits(key, 500), "external_key", "expected 1 to 500 characters");
-        faults.check(self.tags.len() <= 50, "tags", "expected at most 50 tags");
-        faults.check(self.tags.iter().all(|t| fits(t, 100)), "tags", "expected tags of 1 to 100 characters");
+        check(fits(key, 500), "external_key", "expected 1 to 500 characters");
+        check(self.tags.len() <= 50, "tags", "expected at most 50 tags");
+        check(self.tags.iter().all(|t| fits(t, 100)), "tags", "expected tags of 1 to 100 characters");
         let title = self.title.as_deref().is_none_or(|t| fits(t, 500));
-        faults.check(title, "title", "expected 1 to 500 characters");
+        check(title, "title", "expected 1 to 500 characters");
         let source = self.source.as_deref().is_none_or(|s| fits(s, 500));
-        faults.check(source, "source", "expected 1 to 500 characters");
+        check(source, "source", "expected 1 to 500 characters");
         let basis = self.consent_basis.as_deref().is_none_or(|b| fits(b, 200));
-        faults.check(basis, "consent_basis", "expected 1 to 200 characters");
+        check(basis, "consent_basis", "expected 1 to 200 characters");
         let language = self.language.as_deref().is_none_or(|l| l.len() == 2 && l.is_ascii());
-        faults.check(language, "language", "expected an ISO 639-1 code such as en");
-        faults.into_result(Self::NAME)
+        check(language, "language", "expected an ISO 639-1 code such as en");
     }
 }
 
@@ -130,30 +164,12 @@ impl Operation for UploadDocument {
     const ERRORS: &'static [&'static str] = &["unsupported_type"];
 
     async fn run(self, cx: &Scope) -> Result<Document> {
-        self.check()?;
-        let bytes = self.bytes(cx).await?;
-        if bytes.len() > MAX_FILE_BYTES {
-            return Err(Error::invalid(
-                Self::NAME,
-                "content_base64",
-                "expected at most 100 MiB: split the file",
-            ));
-        }
+        let mut faults = Faults::new();
+        self.check(&mut faults, "");
+        faults.into_result(Self::NAME)?;
         let dataset = need_dataset(cx, &self.dataset, self.space.as_deref()).await?;
-        let incoming = Incoming {
-            external_key: self.external_key.unwrap_or_else(|| self.name.clone()),
-            name: self.name,
-            mime: self.mime,
-            title: self.title,
-            tags: self.tags,
-            author: self.author,
-            language: self.language,
-            trust: self.trust,
-            source: self.source,
-            consent_basis: self.consent_basis,
-            bytes: Arc::new(bytes),
-        };
-        store_version(cx, dataset, incoming).await
+        let incoming = self.incoming(cx).await?;
+        store_version(cx, &dataset, incoming).await
     }
 
     fn examples() -> Vec<Self> {
@@ -217,7 +233,7 @@ impl Operation for IngestText {
             source: self.source,
             consent_basis: self.consent_basis,
             space: self.space,
-            ..UploadDocument::of(self.dataset, self.title, self.text.as_bytes())
+            ..UploadDocument::of_text(self.dataset, self.title, self.text)
         };
         upload.run(cx).await
     }

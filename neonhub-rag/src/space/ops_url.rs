@@ -136,7 +136,7 @@ impl Operation for IngestUrl {
             consent_basis: self.consent_basis,
             bytes: Arc::new(page.bytes),
         };
-        store_version(cx, dataset, incoming).await
+        store_version(cx, &dataset, incoming).await
     }
 
     fn examples() -> Vec<Self> {

@@ -190,5 +190,5 @@ async fn again(cx: &Scope, document: &Document) -> Result<Document> {
         let message = "the store does not keep the file any more: upload it again";
         Error::new(ErrorKind::NotFound, cx.operation(), message)
     })?;
-    store_version(cx, dataset, incoming_of(document, bytes)).await
+    store_version(cx, &dataset, incoming_of(document, bytes)).await
 }

@@ -85,15 +85,21 @@ impl ServerIndex {
         while let Progress::Missing(missing) = progress {
             cx.cancel_token().check(cx.operation())?;
             // The records are read before the transaction: it needs one connection and no other.
-            let mut loaded: Vec<(&Card, Vec<Loaded>)> = Vec::new();
+            let mut batch: Vec<&Card> = Vec::new();
             let mut chunks = 0;
             for document in documents.iter().filter(|d| missing.contains(d.id.as_str())) {
                 if chunks > 0 && chunks + document.chunks > CHUNKS_PER_COMMIT {
                     break;
                 }
-                loaded.push((document, load(cx, document, self.embedder()).await?));
+                batch.push(document);
                 chunks += document.chunks;
             }
+            let mut chunks = load(cx, &batch, self.embedder()).await?.into_iter().peekable();
+            let mut own = |document: &Card| {
+                std::iter::from_fn(|| chunks.next_if(|chunk| chunk.record.document == document.id)).collect()
+            };
+            let loaded: Vec<(&Card, Vec<Loaded>)> =
+                batch.into_iter().map(|document| (document, own(document))).collect();
             progress = self.put(seq, &view.wanted, &loaded).await?;
         }
         if progress == Progress::Behind {

@@ -15,7 +15,9 @@ use crate::index::{FieldBoosts, IdSet, Scored, VectorIndex as _};
 use crate::vector::decode;
 
 /// Chunks of one commit of the text index: bounds its memory during a rebuild.
-const CHUNKS_PER_COMMIT: u32 = 2_000;
+const CHUNKS_PER_COMMIT: usize = 2_000;
+/// Documents whose chunks are read together.
+const READ: usize = 100;
 /// Chunks of a change, or documents read for it, after which memory is given back.
 pub(super) const LARGE: usize = 500;
 
@@ -120,16 +122,17 @@ impl SpaceIndex {
             step.removed.extend(chunk_ids(&id, chunks));
             step.change.out.push(id);
         }
-        let (mut chunks, mut large) = (0, false);
-        for document in missing {
-            if chunks >= CHUNKS_PER_COMMIT {
+        let mut large = false;
+        for documents in missing.chunks(READ) {
+            if step.added.len() >= CHUNKS_PER_COMMIT {
                 self.commit(std::mem::take(&mut step)).await?;
-                (chunks, large) = (0, true);
+                large = true;
             }
-            step.added.extend(load(cx, document, &embedder).await?);
-            let entry = (document.content_hash.to_string(), document.chunks);
-            step.change.put.insert(document.id.to_string(), entry);
-            chunks += document.chunks;
+            step.added.extend(load(cx, documents, &embedder).await?);
+            for document in documents {
+                let entry = (document.content_hash.to_string(), document.chunks);
+                step.change.put.insert(document.id.to_string(), entry);
+            }
         }
         step.at = Some(at);
         if large || step.added.len() >= LARGE {
@@ -163,13 +166,13 @@ impl SpaceIndex {
         let missing = held.documents.iter().filter(|(id, entry)| behind.documents.get(*id) != Some(entry));
         let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
         let mut words = Words::default();
-        for ids in missing.chunks(500) {
-            for document in cx.get_many::<Document>(ids).await?.into_iter().flatten() {
-                let chunks = load(cx, &words.card(document.body), &held.embedder).await?;
-                let mut inner = self.lock();
-                for chunk in &chunks {
-                    inner.add_vector(chunk)?;
-                }
+        for ids in missing.chunks(READ) {
+            let documents = cx.get_many::<Document>(ids).await?.into_iter().flatten();
+            let cards: Vec<Card> = documents.map(|document| words.card(document.body)).collect();
+            let chunks = load(cx, &cards.iter().collect::<Vec<_>>(), &held.embedder).await?;
+            let mut inner = self.lock();
+            for chunk in &chunks {
+                inner.add_vector(chunk)?;
             }
         }
         self.lock().behind = None;
@@ -264,12 +267,14 @@ impl SpaceIndex {
     }
 }
 
-/// The chunks of a document, each with its vector of this embedder if it has one.
-pub(super) async fn load(cx: &Scope, document: &Card, embedder: &str) -> Result<Vec<Loaded>> {
-    let mut out = Vec::new();
-    let ids: Vec<String> = document.chunk_ids().collect();
-    for ids in ids.chunks(500) {
-        for record in cx.get_many::<ChunkRecord>(ids).await?.into_iter().flatten() {
+/// The chunks of documents, each with its vector of this embedder if it has one.
+pub(super) async fn load(cx: &Scope, documents: &[&Card], embedder: &str) -> Result<Vec<Loaded>> {
+    let chunks = documents.iter().flat_map(|document| document.chunk_ids().map(move |id| (id, *document)));
+    let (ids, owners): (Vec<String>, Vec<&Card>) = chunks.unzip();
+    let mut out = Vec::with_capacity(ids.len());
+    for (ids, owners) in ids.chunks(500).zip(owners.chunks(500)) {
+        let records = cx.get_many::<ChunkRecord>(ids).await?.into_iter();
+        for (record, document) in records.zip(owners).filter_map(|(record, of)| Some((record?, of))) {
             out.push(Loaded {
                 vector: record.vector_of(embedder).map(decode).transpose()?,
                 record: record.body,

@@ -7,6 +7,7 @@ use neonhub_core::{
 use super::*;
 use crate::embed::{EmbedKind, Embedder};
 
+mod batch;
 mod compaction;
 mod embedders;
 mod folder;
@@ -276,7 +277,7 @@ async fn names_are_given_once_and_must_agree() {
 
 #[test]
 fn every_operation_has_an_example_that_round_trips() {
-    assert_eq!(CATALOGUE.len(), 27);
+    assert_eq!(CATALOGUE.len(), 28);
     for name in ["spaces.create", "documents.text", "knowledge.search"] {
         assert!(CATALOGUE.iter().any(|e| e.name == name));
     }

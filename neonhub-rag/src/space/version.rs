@@ -7,33 +7,75 @@ use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, ErrorKind, Result, Scope};
 use serde_json::json;
 
-use super::ingest::{Incoming, blob_name, ingest, recipe};
+use super::ingest::{Incoming, Ingested, NewFile, blob_name, ingest, recipe};
 use super::knowledge::Knowledge;
 use super::model::{Dataset, Document, DocumentId, DocumentState, Given, Space, SpaceState};
 
 /// Stages a new version of a document, unless nothing changed.
-pub(super) async fn store_version(cx: &Scope, dataset: Dataset, incoming: Incoming) -> Result<Document> {
+pub(super) async fn store_version(cx: &Scope, dataset: &Dataset, incoming: Incoming) -> Result<Document> {
+    let mut stored = store_versions(cx, dataset, vec![incoming]).await?;
+    let only = stored.pop().ok_or_else(|| Error::internal(cx.operation(), "a file became nothing"))?;
+    Ok(only?.document)
+}
+
+/// What a file became.
+pub(super) struct Version {
+    pub(super) document: Document,
+    /// False where the version was there already.
+    pub(super) is_new: bool,
+}
+
+/// Stages new versions of documents of different keys, where something changed. An error of its own has a file of an
+/// unknown type and one over the limits.
+pub(super) async fn store_versions(
+    cx: &Scope,
+    dataset: &Dataset,
+    files: Vec<Incoming>,
+) -> Result<Vec<Result<Version>>> {
     let space = cx.need::<Space>(dataset.space.as_str()).await?.body;
     if space.state == SpaceState::Retired {
         return Err(Error::new(ErrorKind::Conflict, cx.operation(), "the space is retired: use another one"));
     }
     let knowledge = cx.service::<Knowledge>()?;
-    let blob = blob_name(&incoming.bytes);
-    let recipe = recipe(&knowledge, &incoming, &space, &blob)?;
-    let versions = versions(cx, &dataset, &incoming.external_key, 50).await?;
-    let last = versions.first();
-    if let Some(last) = last.filter(|l| l.recipe == recipe && l.state != DocumentState::Deleted) {
-        return update_labels(cx, last.clone(), incoming);
+    let mut out = Vec::with_capacity(files.len());
+    let (mut new, mut befores) = (Vec::new(), Vec::new());
+    for incoming in files {
+        let blob = blob_name(&incoming.bytes);
+        let recipe = recipe(&knowledge, &incoming, &space, &blob)?;
+        let versions = versions(cx, dataset, &incoming.external_key, 50).await?;
+        let last = versions.first();
+        if let Some(last) = last.filter(|l| l.recipe == recipe && l.state != DocumentState::Deleted) {
+            let document = update_labels(cx, last.clone(), incoming)?;
+            out.push(Some(Ok(Version { document, is_new: false })));
+            continue;
+        }
+        let before = versions.iter().find(|v| v.current).map(|v| v.body.clone());
+        let blank = blank(cx, dataset, &incoming, &blob, recipe, last.map(|l| &l.body));
+        befores.push((versions, Arc::clone(&incoming.bytes)));
+        new.push(NewFile { incoming, before, blank });
+        out.push(None);
     }
-    let current = versions.iter().find(|v| v.current);
-    let blank = blank(cx, &dataset, &incoming, &blob, recipe, last.map(|l| &l.body));
-    cx.keep_blob(&incoming.bytes).await?;
-    let made = ingest(cx, &knowledge, incoming, &space, current.map(|c| &c.body), blank).await?;
+    let mut made = ingest(cx, &knowledge, &space, new).await?.into_iter().zip(befores);
+    for place in out.iter_mut().filter(|place| place.is_none()) {
+        let Some((made, (before, bytes))) = made.next() else { break };
+        *place = Some(match made {
+            Ok(made) => {
+                cx.keep_blob(&bytes).await?;
+                Ok(Version { document: stage(cx, made, &before)?, is_new: true })
+            }
+            Err(refused) => Err(refused),
+        });
+    }
+    Ok(out.into_iter().flatten().collect())
+}
+
+/// Stages a document with its chunks in the place of the versions before.
+fn stage(cx: &Scope, made: Ingested, before: &[Stored<Document>]) -> Result<Document> {
     for chunk in &made.chunks {
         cx.create(chunk)?;
     }
     cx.create(&made.document)?;
-    for old in &versions {
+    for old in before {
         let mut changed = old.clone();
         changed.body.latest = false;
         changed.body.current &= !made.document.current;
