@@ -123,11 +123,13 @@ impl Book {
 
     /// Finds out what became of the change that the kill interrupted, and holds the rest against the book.
     async fn settle(&mut self, scope: &Scope) -> Result<()> {
+        let mut written = Vec::new();
         for (document, begun) in std::mem::take(&mut self.begun) {
             let there = match begun {
                 Some(version) => is_there(scope, document, version).await?.then_some(version),
                 None => None,
             };
+            written.extend(begun.map(|_| there.is_some()));
             let before = self.now.get(&document).copied();
             let before_holds = match before {
                 Some(version) => is_there(scope, document, version).await?,
@@ -140,6 +142,9 @@ impl Book {
                 (None, None, true) => before,
                 _ => return Err(format!("document {document} is neither as before nor as begun").into()),
             };
+        }
+        if written.iter().any(|is_there| Some(is_there) != written.first()) {
+            return Err("a call for several documents was done by half".into());
         }
         for document in 0..DOCUMENTS {
             if let Some(version) = self.now.get(&document)

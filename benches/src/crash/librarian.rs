@@ -5,7 +5,7 @@ use std::path::Path;
 
 use neonhub::knowledge::{
     CompactKnowledge, CreateDataset, CreateSpace, DeleteDocument, ListDocuments, SearchKnowledge,
-    UploadDocument,
+    UploadDocument, UploadDocuments,
 };
 use neonhub::{Hub, Scope};
 use neonhub_core::{Rng, Seed};
@@ -66,12 +66,10 @@ pub(super) fn play(arguments: &[String]) -> Result<()> {
                     scope.call(CompactKnowledge::default()).await?;
                 }
                 1..=3 => remove(&scope, document).await?,
+                4..=6 => put(&scope, [document], version, &mut rng).await?,
                 _ => {
-                    let text = text(document, version, &mut rng);
-                    say(&format!("try {document} {version}"))?;
-                    let name = format!("{document}.md");
-                    scope.call(UploadDocument::of(PLACE, name, text.as_bytes())).await?;
-                    say(&format!("put {document} {version}"))?;
+                    let several = [0, 1, 2].map(|n| (document + n) % DOCUMENTS);
+                    put(&scope, several, version, &mut rng).await?;
                 }
             }
             // A search makes the index follow, so that kills fall into its writes as well.
@@ -79,6 +77,19 @@ pub(super) fn play(arguments: &[String]) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Takes one document in, or several by one call.
+async fn put<const N: usize>(scope: &Scope, numbers: [u64; N], version: u64, rng: &mut Rng) -> Result<()> {
+    let mut documents = numbers
+        .map(|number| UploadDocument::of_text(PLACE, format!("{number}.md"), text(number, version, rng)));
+    say(&numbers.map(|number| format!("try {number} {version}")).join("\n"))?;
+    if let [only] = documents.as_mut_slice() {
+        scope.call(std::mem::take(only)).await?;
+    } else {
+        scope.call(UploadDocuments { documents: documents.into() }).await?;
+    }
+    say(&numbers.map(|number| format!("put {number} {version}")).join("\n"))
 }
 
 async fn remove(scope: &Scope, document: u64) -> Result<()> {

@@ -68,6 +68,7 @@ impl Guest {
         library.scope.call(purge).await?;
         figures.insert("left", holding(place, MARKER.as_bytes())? as f64);
         figures.insert("open", self.open(&library, &url).await?);
+        figures.insert("single_rate", self.singly(&url).await?);
         Ok(figures)
     }
 
@@ -91,6 +92,18 @@ impl Guest {
             ("ingest_growth", per_document(rest, self.count - first) / per_document(tenth, first)),
             ("query_growth", large.p50 / small.p50),
         ]))
+    }
+
+    /// A tenth of the documents in a space of their own, one a call: documents in a second.
+    async fn singly(&self, url: &str) -> Result<f64> {
+        let library = Library::open(url, Some(Arc::clone(&self.given))).await?.beside("singly");
+        library.found().await?;
+        let (count, start) = (self.count / 10, Instant::now());
+        library.fill_singly(&self.items, 0, count).await?;
+        library.ask(&self.items, SearchMode::Hybrid, None, 1).await?;
+        let seconds = start.elapsed().as_secs_f64();
+        library.scope.hub().close().await?;
+        Ok(count as f64 / seconds)
     }
 
     /// Documents are taken in when a search finds them.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use neonhub::Scope;
 use neonhub::knowledge::{
     CreateDataset, CreateSpace, Document, EmbedTexts, Embedder as _, Knowledge, SearchFilters,
-    SearchKnowledge, SearchMode, UploadDocument, VectorKind,
+    SearchKnowledge, SearchMode, UploadDocument, UploadDocuments, VectorKind,
 };
 
 use super::minilm::Given;
@@ -17,6 +17,10 @@ use crate::measure::median;
 
 /// Uploads under way at once: an upload waits for its commit, and the next one computes meanwhile.
 const UPLOADS: usize = 8;
+/// Documents of one call, and such calls under way at once.
+const BATCH: usize = 500;
+const BATCHES: usize = 2;
+/// The space that is filled by batches; one of another name is filled one by one.
 const SPACE: &str = "bench";
 /// Labels, and the documents that have them: one in so many.
 const TAGS: [(&str, usize); 2] = [("tenth", 10), ("hundredth", 100)];
@@ -27,6 +31,8 @@ pub(super) struct Library {
     pub(super) scope: Scope,
     /// The embedder of its vectors; the offline one without.
     embedder: Option<String>,
+    /// Name of its space, and of the dataset in it.
+    space: &'static str,
 }
 
 /// What one way to ask answered.
@@ -47,32 +53,62 @@ impl Library {
             None => Knowledge::new(),
         };
         let scope = neonhub::builder_with(knowledge).store(url).build().await?.workspace("default").await?;
-        Ok(Self { scope, embedder })
+        Ok(Self { scope, embedder, space: SPACE })
+    }
+
+    /// The same with another space.
+    pub(super) fn beside(&self, space: &'static str) -> Self {
+        Self { space, ..self.clone() }
     }
 
     /// Makes its space.
     pub(super) async fn found(&self) -> Result<()> {
-        let space = CreateSpace { name: SPACE.into(), embedder: self.embedder.clone(), ..Default::default() };
+        let name = self.space.to_owned();
+        let space = CreateSpace { name: name.clone(), embedder: self.embedder.clone(), ..Default::default() };
         self.scope.call(space).await?;
-        let dataset = CreateDataset { space: SPACE.into(), name: SPACE.into(), ..Default::default() };
+        let dataset = CreateDataset { space: name.clone(), name, ..Default::default() };
         self.scope.call(dataset).await?;
         Ok(())
     }
 
     /// Takes one document in.
     pub(super) async fn add(&self, number: usize, item: &Item) -> Result<Document> {
+        Ok(self.scope.call(self.upload(number, item)).await?)
+    }
+
+    fn upload(&self, number: usize, item: &Item) -> UploadDocument {
         let tags = TAGS.into_iter().filter(|(_, step)| number.is_multiple_of(*step));
-        let upload = UploadDocument {
+        UploadDocument {
             title: Some(item.name.clone()),
             language: Some("en".into()),
             tags: tags.map(|(tag, _)| tag.to_owned()).collect(),
-            ..UploadDocument::of(SPACE, format!("{number}.txt"), item.text.as_bytes())
-        };
-        Ok(self.scope.call(upload).await?)
+            ..UploadDocument::of_text(self.space, format!("{number}.txt"), &item.text)
+        }
+    }
+
+    /// Takes items in, batch by batch.
+    pub(super) async fn fill(&self, items: &[Item], first: usize, last: usize) -> Result<()> {
+        let mut tasks = tokio::task::JoinSet::new();
+        let numbers: Vec<usize> = (first..last.min(items.len())).collect();
+        for batch in numbers.chunks(BATCH) {
+            if tasks.len() >= BATCHES {
+                tasks.join_next().await.ok_or("no upload is under way")???;
+            }
+            let uploads = batch.iter().filter_map(|n| Some(self.upload(*n, items.get(*n)?)));
+            let (scope, documents) = (self.scope.clone(), uploads.collect());
+            tasks.spawn(async move {
+                let report = scope.call(UploadDocuments { documents }).await?;
+                if report.failed == 0 { crate::Result::Ok(()) } else { Err("a document failed".into()) }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        Ok(())
     }
 
     /// Takes items in, one by one, some at once.
-    pub(super) async fn fill(&self, items: &[Item], first: usize, last: usize) -> Result<()> {
+    pub(super) async fn fill_singly(&self, items: &[Item], first: usize, last: usize) -> Result<()> {
         let mut tasks = tokio::task::JoinSet::new();
         for (number, item) in items.iter().enumerate().take(last).skip(first) {
             if tasks.len() >= UPLOADS {
