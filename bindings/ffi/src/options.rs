@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use neonhub::knowledge::{EmbedderConfig, Knowledge};
 use neonhub::registry::RunRoom;
-use neonhub_core::llm::{ProviderConfig, Router};
+use neonhub_core::llm::{ProviderConfig, RouteConfig, Router};
 use neonhub_core::op::CallOptions;
 use neonhub_core::{CancelToken, Error, Hub, HubBuilder, ManualClock, Result, Timestamp};
 use serde::Deserialize;
@@ -29,6 +29,8 @@ pub struct OpenOptions {
     /// Models over the network, in the order of preference; the offline model comes last. Default: the offline model
     /// alone.
     pub models: Vec<ProviderConfig>,
+    /// Orders of these models by name, for requests that name a route; `default` takes the place of the order of `models`.
+    pub routes: Vec<RouteConfig>,
     /// Embedders that spaces can be made with, beside the offline one.
     pub embedders: Vec<EmbedderConfig>,
     /// Hosts of the web whose pages `knowledge.ingest_url` may fetch: names, `*.name`, or `*`. Default: none.
@@ -114,8 +116,9 @@ impl OpenOptions {
 
     /// Puts the settings into a builder.
     pub(crate) fn apply(&self, mut builder: HubBuilder) -> Result<HubBuilder> {
-        if !self.models.is_empty() {
-            builder = builder.service(Arc::new(Router::from_configs(self.models.clone())?));
+        if !self.models.is_empty() || !self.routes.is_empty() {
+            let router = Router::from_configs(self.models.clone())?.with_routes(self.routes.clone())?;
+            builder = builder.service(Arc::new(router));
         }
         if let Some(room) = self.runs {
             room.check("hub.open")?;
@@ -196,6 +199,28 @@ mod tests {
         if cfg!(feature = "http") {
             apply(model(json!({ "concurrency": 4, "queue": 100, "queue_ms": 5_000 }))).unwrap();
         }
+    }
+
+    #[test]
+    fn routes_of_the_models_are_a_setting() {
+        let apply = |routes| {
+            let options = OpenOptions::parse(json!({ "routes": routes }))?;
+            options.apply(neonhub_core::Hub::builder()).map(drop)
+        };
+        let offline = json!([{ "provider": "offline" }]);
+        apply(json!([{ "name": "quick", "models": offline, "by_value": true, "at_least": 0.5 }])).unwrap();
+        let fields = |routes| -> Vec<String> {
+            apply(routes).unwrap_err().field_faults().iter().map(|fault| fault.field.clone()).collect()
+        };
+        let wrong =
+            json!([{ "name": "", "models": [{ "provider": "near" }], "at_least": 2, "cheaper": "none" }]);
+        let expected = ["name", "models[0].provider", "at_least", "cheaper"];
+        assert_eq!(fields(wrong), expected.map(|field| format!("routes[0].{field}")));
+        let twice = json!([{ "name": "a", "models": offline }, { "name": "a", "models": [] }]);
+        assert_eq!(fields(twice), ["routes[1].name", "routes[1].models"]);
+        assert!(
+            OpenOptions::parse(json!({ "routes": [{ "name": "a", "models": [], "floor": 1 }] })).is_err()
+        );
     }
 
     #[tokio::test]

@@ -65,6 +65,20 @@ test('a model over the network answers', () =>
     );
   }));
 
+test('a call names the route of its models', () =>
+  withProvider(async (baseUrl, asked) => {
+    const models = [{ provider: 'near', baseUrl, model: 'some-model' }];
+    const routes = [{ name: 'small', models: [{ provider: 'near', model: 'small-model' }], byValue: true, atLeast: 0.5 }];
+    await opened({ models, routes }, async (hub) => {
+      await hub.ai.generateText({ prompt: 'Write a subject line.', route: 'small' });
+      await hub.ai.generateText({ prompt: 'Write a subject line.' });
+    });
+    assert.deepEqual(
+      asked.map(({ body }) => body.model),
+      ['small-model', 'some-model'],
+    );
+  }));
+
 test('documents are embedded by an endpoint', () =>
   withProvider(async (baseUrl, asked) => {
     const endpoint = { provider: 'near', baseUrl, model: 'some-model' };
@@ -83,5 +97,6 @@ test('wrong settings are named', async () => {
   const refused = (options, pattern) => assert.rejects(neonhub.open('memory:', options), pattern);
   await refused({ models: [{ provider: 'openai', model: 'some-model' }] }, /OPENAI_API_KEY/);
   await refused({ models: [{ provider: 'near', model: 'm', colour: 'red' }] }, /colour/);
+  await refused({ routes: [{ name: 'small', models: [{ provider: 'near' }] }] }, /provider/);
   await refused({ embedders: [{ folder: '/nowhere-at-all' }] }, /config\.json/);
 });

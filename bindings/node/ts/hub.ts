@@ -25,6 +25,8 @@ export interface OpenOptions {
   outbox?: string | undefined;
   /** Models over the network, in the order of preference; the offline model comes last. Nothing is sent without them. */
   models?: ProviderSettings[] | undefined;
+  /** Orders of these models by name, for calls that name a route; `default` takes the place of the order of `models`. */
+  routes?: RouteSettings[] | undefined;
   /** What spaces can be made with beside `offline-hash-512`: models from a folder, or endpoints. */
   embedders?: EmbedderSettings[] | undefined;
   /** The embedder of messages and memories, by its name. */
@@ -70,6 +72,25 @@ export interface ProviderSettings {
   queue?: number | undefined;
   /** Longest wait for a place, in milliseconds. Default: 600000. */
   queueMs?: number | undefined;
+}
+
+/** An order of models by name, for calls that name a route. */
+export interface RouteSettings {
+  name: string;
+  /** Models of providers that `models` sets up, the preferred one first; the offline model comes last by itself. */
+  models: { provider: string; model?: string | undefined }[];
+  /** The model that is worth most for its price is asked first. */
+  byValue?: boolean | undefined;
+  /** The quality that a route by value wants, 0 to 1. Default: 0. */
+  atLeast?: number | undefined;
+  /** The most that one call may cost in its worst case: millionths of a currency such as `USD`. */
+  limit?: { currency: string; micros: number } | undefined;
+  /** Takes models of unknown price in spite of a limit. */
+  allowUnknownPrice?: boolean | undefined;
+  /** The route in its place once a soft limit of a quota is reached. */
+  cheaper?: string | undefined;
+  /** Lets another model start again when one breaks off in the middle. */
+  allowRestart?: boolean | undefined;
 }
 
 /** The room for runs of agents in a workspace. */

@@ -13,6 +13,6 @@ export {
   type ModelSettings,
   OutgoingMessage,
 } from './host.js';
-export { type EmbedderSettings, Hub, open, type OpenOptions, type ProviderSettings, type RunSettings } from './hub.js';
+export { type EmbedderSettings, Hub, open, type OpenOptions, type ProviderSettings, type RouteSettings, type RunSettings } from './hub.js';
 export { Stream } from './stream.js';
 export type { Tool, ToolCall, ZodSchema } from './tool.js';

@@ -78,6 +78,17 @@ def test_a_model_over_the_network_answers(provider: str) -> None:
     assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer a-key", "some-model")
 
 
+def test_a_call_names_the_route_of_its_models(provider: str) -> None:
+    near: neonhub.ProviderSettings = {"provider": "near", "base_url": provider, "model": "some-model"}
+    small: neonhub.RouteSettings = {"name": "small", "models": [{"provider": "near", "model": "small-model"}]}
+    with neonhub.open(models=[near], routes=[small]) as hub:
+        hub.ai.generate_text(prompt="Write a subject line.", route="small")
+        hub.ai.generate_text(prompt="Write a subject line.")
+    assert [body["model"] for _, _, body in Provider.asked] == ["small-model", "some-model"]
+    with pytest.raises(InvalidInputError, match="provider"):
+        neonhub.open(routes=[small])
+
+
 def test_documents_are_embedded_by_an_endpoint(provider: str) -> None:
     endpoint: neonhub.ProviderSettings = {"provider": "near", "base_url": provider, "model": "some-model"}
     embedder: neonhub.EmbedderSettings = {"name": "near", "endpoint": endpoint, "dims": DIMS}

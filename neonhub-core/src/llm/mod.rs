@@ -94,7 +94,8 @@ pub use part::{Message, Part, PartBody, Role, Source, Taint};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
 pub use router::{
-    AttemptNote, Considered, KeptImages, ModelName, Named, Route, RoutePlan, RouteReport, Router,
+    AttemptNote, Considered, KeptImages, ModelName, Named, Route, RouteConfig, RouteLimit, RoutePlan,
+    RouteReport, Router,
 };
 #[cfg(any(test, feature = "doubles"))]
 pub use scripted::{Reply, Scripted};

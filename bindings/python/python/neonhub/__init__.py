@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ProbeFunction,
     )
     from ._progress import progress_bars
-    from ._settings import EmbedderSettings, ProviderSettings, RunSettings
+    from ._settings import EmbedderSettings, ProviderSettings, RouteSettings, RunSettings
     from ._tools import ToolCall, ToolEffect
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "OutgoingMessage",
     "ProbeFunction",
     "ProviderSettings",
+    "RouteSettings",
     "RunSettings",
     "Stream",
     "ToolCall",
@@ -69,6 +70,7 @@ _LATER = {
     "OutgoingMessage": "_host",
     "ProbeFunction": "_host",
     "ProviderSettings": "_settings",
+    "RouteSettings": "_settings",
     "RunSettings": "_settings",
     "ToolCall": "_tools",
     "ToolEffect": "_tools",

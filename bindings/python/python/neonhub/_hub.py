@@ -15,58 +15,19 @@ from ._generated import _codec
 from ._generated.asynchronous import AsyncOperations
 from ._generated.blocking import Operations
 from ._runtime import AsyncCore, BlockingCore, finished
+from ._settings import as_options
 
 if TYPE_CHECKING:
     import asyncio
 
     from ._generated.models import ItemEvent, ItemProgress
     from ._host import DeliverFunction, ModelFunction, ProbeFunction
-    from ._settings import EmbedderSettings, ProviderSettings, RunSettings
+    from ._settings import EmbedderSettings, ProviderSettings, RouteSettings, RunSettings
     from ._tools import ToolEffect
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
 
 atexit.register(_native.hand_over)
-
-
-def _options(
-    url: str | os.PathLike[str],
-    workspace: str,
-    outbox: str | os.PathLike[str] | None,
-    models: Sequence[ProviderSettings],
-    embedders: Sequence[EmbedderSettings],
-    embedder: str | None,
-    summary_tokens: int | None,
-    runs: RunSettings | None,
-    permissions: Mapping[str, str] | None,
-    web: Sequence[str],
-    seed: int | None,
-    now: datetime | str | None,
-) -> dict[str, Any]:
-    options: dict[str, Any] = {"url": os.fspath(url), "workspace": workspace}
-    if outbox is not None:
-        options["outbox"] = os.fspath(outbox)
-    if models:
-        options["models"] = [dict(model) for model in models]
-    if embedders:
-        options["embedders"] = [
-            {**one, "folder": os.fspath(one["folder"])} if "folder" in one else dict(one) for one in embedders
-        ]
-    if embedder is not None:
-        options["embedder"] = embedder
-    if summary_tokens is not None:
-        options["summary_tokens"] = summary_tokens
-    if runs is not None:
-        options["runs"] = dict(runs)
-    if permissions:
-        options["permissions"] = dict(permissions)
-    if web:
-        options["web"] = list(web)
-    if seed is not None:
-        options["seed"] = seed
-    if now is not None:
-        options["now"] = now.isoformat() if isinstance(now, datetime) else now
-    return options
 
 
 def open(
@@ -75,6 +36,7 @@ def open(
     workspace: str = "default",
     outbox: str | os.PathLike[str] | None = None,
     models: Sequence[ProviderSettings] = (),
+    routes: Sequence[RouteSettings] = (),
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
     summary_tokens: int | None = None,
@@ -93,6 +55,8 @@ def open(
         outbox: Folder that takes every message until a connector is added. Default: beside the store.
         models: Models over the network, in the order of preference; the offline model comes last. Nothing is sent
             anywhere without them.
+        routes: Orders of these models by name, for calls that name a route; ``default`` takes the place of the order of
+            ``models``.
         embedders: What spaces can be made with beside ``offline-hash-512``: models from a folder, or endpoints.
         embedder: The embedder of messages and memories, by its name.
         summary_tokens: Tokens of the context that conversations are to fit into: a job summarises one that fills three
@@ -106,10 +70,10 @@ def open(
 
     A new file is a sandbox: text of the offline model may pass the send gate there, and mails go to an outbox folder.
     """
-    options = _options(
-        url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, permissions, web, seed, now
+    settings = as_options(
+        url, workspace, outbox, models, routes, embedders, embedder, summary_tokens, runs, permissions, web, seed, now
     )
-    return Hub(BlockingCore(_native.open(options)))
+    return Hub(BlockingCore(_native.open(settings)))
 
 
 def aopen(
@@ -118,6 +82,7 @@ def aopen(
     workspace: str = "default",
     outbox: str | os.PathLike[str] | None = None,
     models: Sequence[ProviderSettings] = (),
+    routes: Sequence[RouteSettings] = (),
     embedders: Sequence[EmbedderSettings] = (),
     embedder: str | None = None,
     summary_tokens: int | None = None,
@@ -131,8 +96,8 @@ def aopen(
 
     The arguments are those of :func:`open`.
     """
-    settings = _options(
-        url, workspace, outbox, models, embedders, embedder, summary_tokens, runs, permissions, web, seed, now
+    settings = as_options(
+        url, workspace, outbox, models, routes, embedders, embedder, summary_tokens, runs, permissions, web, seed, now
     )
     return Opening(settings)
 

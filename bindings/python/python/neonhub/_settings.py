@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["EmbedderSettings", "ProviderSettings", "RunSettings"]
+__all__ = ["EmbedderSettings", "ProviderSettings", "RouteSettings", "RunSettings", "as_options"]
 
 
 class _Provider(TypedDict):
@@ -38,6 +40,38 @@ class ProviderSettings(_Provider, total=False):
     queue_ms: int
 
 
+class RouteModel(TypedDict, total=False):
+    """A model of a provider that ``models`` sets up; without ``model``, the one it is set up with."""
+
+    provider: str
+    model: str
+
+
+class RouteLimit(TypedDict):
+    """The most that one call may cost in its worst case: millionths of a currency such as ``USD``."""
+
+    currency: str
+    micros: int
+
+
+class _Route(TypedDict):
+    name: str
+    models: Sequence[RouteModel]
+
+
+class RouteSettings(_Route, total=False):
+    """An order of models by name. ``by_value``: the model that is worth most for its price first, of those that are worth
+    ``at_least`` (0 to 1) where there are any. ``cheaper``: the route in its place once a soft limit of a quota is reached.
+    ``allow_restart``: another model starts again when one breaks off in the middle."""
+
+    by_value: bool
+    at_least: float
+    limit: RouteLimit
+    allow_unknown_price: bool
+    cheaper: str
+    allow_restart: bool
+
+
 class EmbedderSettings(TypedDict, total=False):
     """A sentence encoder from a ``folder``, or an ``endpoint`` (with its ``dims`` where the core does not know them)."""
 
@@ -58,3 +92,47 @@ class RunSettings(TypedDict, total=False):
     at_once: int
     queue: int
     queue_ms: int
+
+
+def as_options(
+    url: str | os.PathLike[str],
+    workspace: str,
+    outbox: str | os.PathLike[str] | None,
+    models: Sequence[ProviderSettings],
+    routes: Sequence[RouteSettings],
+    embedders: Sequence[EmbedderSettings],
+    embedder: str | None,
+    summary_tokens: int | None,
+    runs: RunSettings | None,
+    permissions: Mapping[str, str] | None,
+    web: Sequence[str],
+    seed: int | None,
+    now: datetime | str | None,
+) -> dict[str, Any]:
+    """The settings of a hub as the core takes them: what is left out has its default."""
+    settings: dict[str, Any] = {"url": os.fspath(url), "workspace": workspace}
+    if outbox is not None:
+        settings["outbox"] = os.fspath(outbox)
+    if models:
+        settings["models"] = [dict(model) for model in models]
+    if routes:
+        settings["routes"] = [dict(route) for route in routes]
+    if embedders:
+        settings["embedders"] = [
+            {**one, "folder": os.fspath(one["folder"])} if "folder" in one else dict(one) for one in embedders
+        ]
+    if embedder is not None:
+        settings["embedder"] = embedder
+    if summary_tokens is not None:
+        settings["summary_tokens"] = summary_tokens
+    if runs is not None:
+        settings["runs"] = dict(runs)
+    if permissions:
+        settings["permissions"] = dict(permissions)
+    if web:
+        settings["web"] = list(web)
+    if seed is not None:
+        settings["seed"] = seed
+    if now is not None:
+        settings["now"] = now.isoformat() if isinstance(now, datetime) else now
+    return settings

@@ -23,6 +23,7 @@
 //! ```
 
 mod call;
+mod config;
 mod kinds;
 mod plan;
 mod route;
@@ -44,6 +45,7 @@ use super::{
 use crate::economy::Budgeted;
 use crate::{Error, ErrorKind, Faults, Result, Scope};
 
+pub use config::{RouteConfig, RouteLimit};
 pub use kinds::{KeptImages, Named};
 pub use plan::{Considered, RoutePlan};
 pub use route::{ModelName, Route};
