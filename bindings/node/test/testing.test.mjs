@@ -69,9 +69,15 @@ test('faults befall calls until they are taken away', async () => {
   await assert.rejects(hub.ai.generateText({ prompt: 'x' }, { timeout: 20 }), neonhub.TimeoutError);
   assert.deepEqual(faults.seen.map((call) => call.faulty), [false, true, true]);
   faults.clear();
+  faults.add({ on: 'model', nth: 1, status: 429 });
+  faults.add({ on: 'model', nth: 2, cut: 2 });
+  await assert.rejects(ask(hub), neonhub.RateLimitedError);
+  await assert.rejects(ask(hub), neonhub.UnavailableError);
+  faults.clear();
   FaultInjector.removeFrom(hub);
   await ask(hub);
   assert.throws(() => faults.add({ on: 'tools' }), neonhub.InvalidInputError);
+  assert.throws(() => faults.add({ on: 'tool', cut: 2 }), neonhub.InvalidInputError);
   await hub.close();
 });
 

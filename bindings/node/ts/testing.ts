@@ -54,6 +54,12 @@ export interface FaultRule {
   /** Never answers. */
   hang?: boolean;
   error?: TestError;
+  /** Fails as an answer over HTTP of this status would, 400 to 599, in the place of `error`. */
+  status?: number;
+  /** Breaks an answer of a model off after so many bytes of its text; a shorter one is whole. */
+  cut?: number;
+  /** Ends the process at once, as `kill -9` does: for tests that go on in another one. */
+  kill?: boolean;
   /** Fails after the call was made: what it did stays done. */
   after?: boolean;
 }

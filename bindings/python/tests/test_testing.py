@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import doctest
 import socket
+import subprocess
+import sys
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -83,6 +85,31 @@ async def test_faults_befall_calls() -> None:
         with pytest.raises(neonhub.NeonHubError) as unavailable:
             await hub.tools.call(name="scope.whoami")
         assert unavailable.value.kind == "unavailable"
+
+
+def test_statuses_and_answers_that_break_off() -> None:
+    faults = FaultInjector().status("model", 429, nth=1).cut(3, nth=2)
+    with memory(model=ScriptedModel(["a", "Spring is here", "b"]), faults=faults) as hub:
+        with pytest.raises(RateLimitedError):
+            hub.ai.generate_text(prompt="x")
+        with pytest.raises(neonhub.NeonHubError) as broken:
+            hub.ai.generate_text(prompt="x")
+        assert broken.value.kind == "unavailable"
+    with pytest.raises(neonhub.InvalidInputError, match="status"):
+        FaultInjector().status("tool", 200)
+
+
+def test_a_process_is_killed_at_a_call() -> None:
+    program = (
+        "from neonhub.testing import FaultInjector, memory\n"
+        "with memory(faults=FaultInjector().kill('tool', name='scope.whoami')) as hub:\n"
+        "    hub.tools.call(name='audit.query')\n"
+        "    print('before', flush=True)\n"
+        "    hub.tools.call(name='scope.whoami')\n"
+        "    print('after', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode < 0) == ("before\n", True), done.stderr
 
 
 def test_the_clock_moves_by_hand() -> None:

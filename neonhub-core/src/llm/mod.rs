@@ -56,6 +56,7 @@ mod router;
 pub mod schema;
 #[cfg(any(test, feature = "doubles"))]
 mod scripted;
+mod status;
 pub mod table;
 mod task;
 mod wire;
@@ -99,6 +100,7 @@ pub use router::{
 };
 #[cfg(any(test, feature = "doubles"))]
 pub use scripted::{Reply, Scripted};
+pub(crate) use status::by_status;
 pub use task::{Facet, OfflinePlan, OfflineTask, OfflineTemplate, PlanStep};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use wire::tool_out;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::llm::by_status;
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// What a fault can be put on.
@@ -83,6 +84,15 @@ pub struct FaultRule {
     /// Fails with this.
     #[serde(default)]
     pub error: Option<FaultError>,
+    /// Fails as an answer over HTTP of this status would, 400 to 599, in the place of `error`.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// Breaks the answer of a model off after so many bytes of its text; a shorter one is whole.
+    #[serde(default)]
+    pub cut: Option<u64>,
+    /// Ends the process at once, as `kill -9` does: for tests that go on in another one.
+    #[serde(default)]
+    pub kill: bool,
     /// Fails after the call was made instead of before: what it did stays done.
     #[serde(default)]
     pub after: bool,
@@ -99,10 +109,31 @@ impl FaultRule {
         if self.times == Some(0) {
             return bad("times", "expected 1 or more");
         }
-        if self.delay_ms == 0 && !self.hang && self.error.is_none() {
-            return bad("error", "expected an error, a delay_ms or hang: this rule does nothing");
+        if self.cut.is_some() && self.on != FaultSite::Model {
+            return bad("cut", "expected on a model: nothing else answers in a stream");
+        }
+        if self.status.is_some_and(|status| self.error.is_some() || !(400..600).contains(&status)) {
+            return bad("status", "expected 400 to 599, and no error beside it");
+        }
+        let fails = self.error.is_some() || self.status.is_some() || self.cut.is_some();
+        if self.delay_ms == 0 && !self.hang && !self.kill && !fails {
+            return bad(
+                "error",
+                "expected an error, a status, delay_ms, hang, cut or kill: this rule does nothing",
+            );
         }
         Ok(())
+    }
+
+    /// The error that it fails with.
+    fn failure(&self, operation: &'static str) -> Option<Error> {
+        if let Some(error) = &self.error {
+            return Some(error.make(operation));
+        }
+        let status = self.status?;
+        let (kind, message) = by_status(status);
+        let error = FaultError { kind, code: None, message: Some(message.to_owned()), retry_after_ms: None };
+        Some(error.make(operation).with_context("status", status))
     }
 
     /// Whether the call with this number, from 1, is befallen.
@@ -174,7 +205,8 @@ impl FaultInjector {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, on: FaultSite, name: &str) -> Option<FaultRule> {
+    /// What befalls the next call of this name.
+    pub(super) fn next(&self, on: FaultSite, name: &str) -> Option<FaultRule> {
         let mut state = self.state();
         let mut found = None;
         for (rule, count) in &mut state.rules {
@@ -195,19 +227,36 @@ impl FaultInjector {
         (on, name, operation): (FaultSite, &str, &'static str),
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let Some(rule) = self.next(on, name) else { return call.await };
-        if rule.delay_ms > 0 {
-            tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
+        match self.next(on, name) {
+            Some(rule) => rule.befall(operation, call).await,
+            None => call.await,
         }
+    }
+}
+
+impl FaultRule {
+    /// Makes a call with what befalls it; a stream is cut by whoever reads it.
+    pub(super) async fn befall<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        if self.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(self.delay_ms)).await;
+        }
+        let failure = self.failure(operation);
         let mut done = None;
-        if rule.after || (rule.error.is_none() && !rule.hang) {
+        if self.after || (failure.is_none() && !self.hang && !self.kill) {
             done = Some(call.await?);
         }
-        if rule.hang {
+        if self.kill {
+            std::process::abort();
+        }
+        if self.hang {
             std::future::pending::<()>().await;
         }
-        match (rule.error, done) {
-            (Some(error), _) => Err(error.make(operation)),
+        match (failure, done) {
+            (Some(error), _) => Err(error),
             (None, Some(done)) => Ok(done),
             (None, None) => Err(Error::new(ErrorKind::Internal, operation, "a fault rule without effect")),
         }
@@ -255,10 +304,73 @@ mod tests {
         assert!(hung.is_err());
     }
 
+    #[tokio::test]
+    async fn a_status_is_the_error_that_it_means() {
+        for (status, kind) in [
+            (400, ErrorKind::InvalidInput),
+            (401, ErrorKind::Unauthenticated),
+            (402, ErrorKind::BudgetExceeded),
+            (429, ErrorKind::RateLimited),
+            (503, ErrorKind::Unavailable),
+            (504, ErrorKind::Timeout),
+        ] {
+            let faults = FaultInjector::new();
+            faults.add(rule(json!({"on": "tool", "status": status}))).unwrap();
+            let error = call(&faults, "a").await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.is_retryable()),
+                (kind, status == 429 || status > 500),
+                "{status}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_a_model_breaks_off_after_its_bytes() {
+        use crate::llm::{Delta, LlmRequest, Scripted};
+        use futures_util::StreamExt as _;
+        let whole = "grün und gut";
+        let cut = |bytes: u64| {
+            let faults = FaultInjector::new();
+            faults.add(rule(json!({"on": "model", "cut": bytes}))).unwrap();
+            let script = Scripted::new();
+            script.add(None, whole);
+            script.add(None, whole);
+            faults.model(Arc::new(script))
+        };
+        for bytes in 0..=13 {
+            let model = cut(bytes);
+            let request = || LlmRequest::new().user("a word");
+            let mut stream = model.call(request()).await.unwrap();
+            let (mut text, mut error) = (String::new(), None);
+            while let Some(delta) = stream.next().await {
+                match delta {
+                    Ok(Delta::Text { text: piece, .. }) => text.push_str(&piece),
+                    Ok(_) => {}
+                    Err(found) => error = Some(found),
+                }
+            }
+            assert!(whole.starts_with(&text) && text.len() as u64 <= bytes);
+            let is_cut = (bytes as usize) < whole.len();
+            assert_eq!((error.is_some(), text == whole), (is_cut, !is_cut), "{bytes}");
+            let complete = model.complete(request()).await;
+            assert_eq!(complete.is_err(), is_cut, "{bytes}: {complete:?}");
+            if let Some(error) = error {
+                assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "truncated"));
+            }
+        }
+    }
+
     #[test]
     fn a_rule_that_does_nothing_is_refused() {
         let faults = FaultInjector::new();
-        for (bad, field) in [(json!({"on": "model"}), "error"), (json!({"on": "model", "nth": 0}), "nth")] {
+        for (bad, field) in [
+            (json!({"on": "model"}), "error"),
+            (json!({"on": "model", "nth": 0}), "nth"),
+            (json!({"on": "tool", "cut": 5}), "cut"),
+            (json!({"on": "tool", "status": 200}), "status"),
+            (json!({"on": "tool", "status": 500, "error": {"kind": "internal"}}), "status"),
+        ] {
             assert_eq!(faults.add(rule(bad)).unwrap_err().field_faults()[0].field, field);
         }
     }

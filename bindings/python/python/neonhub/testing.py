@@ -230,6 +230,31 @@ class FaultInjector:
         """Lets calls never answer: they end by their deadline or by being cancelled."""
         return self._rule(on, name, nth, times, hang=True)
 
+    def status(
+        self,
+        on: FaultSite,
+        code: int,
+        *,
+        name: str | None = None,
+        nth: int | None = None,
+        times: int | None = None,
+        after: bool = False,
+    ) -> FaultInjector:
+        """Lets calls fail as an answer over HTTP of this status would, such as 429 or 503."""
+        return self._rule(on, name, nth, times, status=code, after=after)
+
+    def cut(
+        self, at: int, *, name: str | None = None, nth: int | None = None, times: int | None = None
+    ) -> FaultInjector:
+        """Breaks answers of models off after so many bytes of their text; a shorter one is whole."""
+        return self._rule("model", name, nth, times, cut=at)
+
+    def kill(
+        self, on: FaultSite, *, name: str | None = None, nth: int | None = None, after: bool = False
+    ) -> FaultInjector:
+        """Ends this process at a call, as ``kill -9`` does: for tests that go on in another one."""
+        return self._rule(on, name, nth, None, kill=True, after=after)
+
     def _rule(self, on: FaultSite, name: str | None, nth: int | None, times: int | None, **what: Any) -> FaultInjector:
         self._native.add({"on": on, "name": name, "nth": nth, "times": times, **what})
         return self

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::lenient;
 use crate::http::{Headers, reset_after, retry_after};
+use crate::llm::by_status;
 use crate::telemetry::redact;
 use crate::{Error, ErrorKind, Retry, Timestamp};
 
@@ -169,11 +170,8 @@ pub(crate) fn named(error: Error, who: Who<'_>) -> Error {
 
 fn kind(said: &Said<'_>, status: Option<u16>) -> (ErrorKind, &'static str) {
     use ErrorKind as K;
-    if said.means_money() || status == Some(402) {
-        return (
-            K::BudgetExceeded,
-            "the provider's credit or spending limit is used up: raise it, or use another provider",
-        );
+    if said.means_money() {
+        return by_status(402);
     }
     if said.is_one_of(TOO_LONG) {
         return (
@@ -184,18 +182,7 @@ fn kind(said: &Said<'_>, status: Option<u16>) -> (ErrorKind, &'static str) {
     if said.is_one_of(POLICY) {
         return (K::Blocked, "the provider's content policy refuses this request");
     }
-    match status {
-        Some(400 | 422) => (K::InvalidInput, "the provider finds the request wrong: see its message"),
-        Some(401) => (K::Unauthenticated, "the provider does not accept the key: set a valid one"),
-        Some(403) => (K::PermissionDenied, "the key may not do this, or not from this region"),
-        Some(404) => (K::NotFound, "the provider has no such model or address: look at both names"),
-        Some(408 | 504) => (K::Timeout, "the provider did not finish in time: try again later"),
-        Some(413) => (K::ContextTooLong, "the request is larger than the provider takes: shorten it"),
-        Some(429) => (K::RateLimited, "too many calls for this key: wait as long as is said"),
-        Some(409 | 500..) => (K::Unavailable, "the provider is overloaded or broken: try again later"),
-        Some(_) => (K::Internal, "the provider answered with a status that says neither yes nor no"),
-        None => streamed(said),
-    }
+    status.map_or_else(|| streamed(said), by_status)
 }
 
 /// The kind of an error without a status.

@@ -85,7 +85,7 @@ public final class Faults: Sendable {
     public init() {}
 
     /// Adds a rule: `on` (`model`, `tool`, `connector`), and as wanted `name`, `nth`, `times`, `delay_ms`, `hang`,
-    /// `error` and `after`.
+    /// `error`, `status`, `cut`, `kill` and `after`.
     public func add(_ rule: [String: JSONValue]) throws {
         let text = try json(.object(rule))
         try translated { try native.add(rule: text) }

@@ -99,6 +99,9 @@ public class Faults {
      * @param delay the call waits first
      * @param hang the call never ends by itself
      * @param error the kind of error that the call ends with, such as `unavailable`
+     * @param status fails as an answer over HTTP of this status would, in the place of [error]
+     * @param cut breaks the answer of a model off after so many bytes of its text
+     * @param kill ends the process at once, as `kill -9` does
      * @param after true: the call is made, and its answer is lost
      */
     public fun add(
@@ -109,6 +112,9 @@ public class Faults {
         delay: Duration? = null,
         hang: Boolean = false,
         error: String? = null,
+        status: Int? = null,
+        cut: Long? = null,
+        kill: Boolean = false,
         after: Boolean = false,
     ): Faults = apply {
         val rule = buildJsonObject {
@@ -119,6 +125,9 @@ public class Faults {
             delay?.let { put("delay_ms", it.inWholeMilliseconds) }
             if (hang) put("hang", true)
             error?.let { putJsonObject("error") { put("kind", it) } }
+            status?.let { put("status", it) }
+            cut?.let { put("cut", it) }
+            if (kill) put("kill", true)
             if (after) put("after", true)
         }
         translated { native.add(rule.toString()) }
