@@ -3,7 +3,8 @@
 //! The engine of policies asks: for a policy that wants a person's yes, and for agents that act on the outside. The
 //! question is for exactly one call, by the hash of its name and input; the yes is used by the first call that fits
 //! it, and ends with its time. What an agent's run asked for waits in its log, in no process, until someone decides.
-//! What of the input came from outside, by what the run had read, stands in the question.
+//! What of the input came from outside, by what the run had read, stands in the question. Sinks ask by it: see
+//! [`Sink`](crate::op::Sink).
 //! A yes opens no other door: rights, gate and policies are asked again when the call is made.
 
 mod decide;
@@ -11,9 +12,12 @@ mod desk;
 mod expire;
 mod model;
 mod ops;
+mod reading;
 mod sticky;
 mod taint;
 
+#[cfg(test)]
+mod sink_tests;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +31,7 @@ pub use taint::TaintedSpan;
 
 pub(crate) use expire::{EXPIRE, Expire, expire};
 pub(crate) use model::signal_of;
+pub(crate) use reading::may_carry;
 
 use crate::op::{Entry, entry};
 use crate::store::Kind;

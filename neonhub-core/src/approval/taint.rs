@@ -6,13 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::llm::{Part, PartBody, Taint};
-use crate::run::{AgentRun, Entry, What, load_log};
-use crate::store::{Key, Query};
+use super::reading::{Read, Reading, reading};
+use crate::llm::Taint;
 use crate::{Result, Scope};
 
-/// Runs whose reading is looked at: the own one, those above it and those beside it.
-const MOST_RUNS: usize = 32;
 /// Spans of one question at most.
 const MOST_SPANS: usize = 50;
 /// Texts that are shown although none of their words stand in the input.
@@ -46,15 +43,6 @@ pub struct TaintedSpan {
     pub run: String,
 }
 
-/// A text that a run had read.
-#[derive(Debug)]
-struct Read {
-    taint: Taint,
-    source: Option<String>,
-    run: String,
-    texts: Vec<String>,
-}
-
 /// The spans of an input, first to last, then what else from outside the run had read.
 pub(super) async fn spans(
     cx: &Scope,
@@ -63,94 +51,30 @@ pub(super) async fn spans(
     args: &Value,
 ) -> Result<Vec<TaintedSpan>> {
     let Some(run) = run else { return Ok(Vec::new()) };
-    let read = reading(cx, run).await?;
-    Ok(found(&read, operation, args))
+    Ok(match reading(cx, run).await? {
+        Reading::Known { read, .. } => found(&read, operation, args),
+        Reading::Unknown => all_of(run, operation, args),
+    })
 }
 
-/// What a run and those that it works with had read from others.
-async fn reading(cx: &Scope, run: &str) -> Result<Vec<Read>> {
-    let mut read = Vec::new();
-    for id in family(cx, run).await? {
-        let log = load_log(cx, &id).await?;
-        let before = read.len();
-        take_parts(&id, &log, &mut read);
-        let worst = read.iter().skip(before).map(|r: &Read| r.taint).filter(|taint| taint.is_foreign()).max();
-        // What another run made of such texts may have gone into this one in other words.
-        if let (Some(taint), true) = (worst, id != run)
-            && let Some(What::Finished { output, .. }) = log.last().map(|entry| &entry.what)
-        {
-            let mut texts = Vec::new();
-            leaves(output, "", &mut |_, text| texts.push(text));
-            read.push(Read { taint, source: Some(format!("run {id}")), run: id, texts });
+/// The spans of a call of an agent that has no run: nothing is known of where its words came from, so none is its own.
+fn all_of(run: &str, operation: &str, args: &Value) -> Vec<TaintedSpan> {
+    let read = Read { taint: Taint::ThirdPartyTool, source: None, run: run.to_owned(), texts: Vec::new() };
+    let mut spans = Vec::new();
+    leaves(args, "", &mut |path, text| {
+        if spans.len() < MOST_SPANS {
+            spans.push(span(path, &text, &read));
         }
-    }
-    Ok(read)
-}
-
-/// The run, those above it, and those that these have started, the nearest first.
-async fn family(cx: &Scope, run: &str) -> Result<Vec<String>> {
-    let mut ids = vec![run.to_owned()];
-    let mut above = Vec::new();
-    let mut next = cx.get::<AgentRun>(run).await?.and_then(|row| row.body.parent_run);
-    while let Some(id) = next.filter(|_| ids.len() < MOST_RUNS) {
-        next = cx.get::<AgentRun>(&id).await?.and_then(|row| row.body.parent_run);
-        ids.push(id.clone());
-        above.push(id);
-    }
-    for id in above {
-        let left = MOST_RUNS.saturating_sub(ids.len());
-        if left == 0 {
-            break;
-        }
-        let beside = Query::index("parent").prefix(Key::text(&id)).descending().limit(left);
-        for row in cx.query::<AgentRun>(&beside).await? {
-            if !ids.contains(&row.id) {
-                ids.push(row.body.id);
-            }
-        }
-    }
-    Ok(ids)
-}
-
-/// What the last request of a run holds that neither the host nor a model wrote.
-fn take_parts(run: &str, log: &[Entry], read: &mut Vec<Read>) {
-    let last = log.iter().rev().find_map(|entry| match &entry.what {
-        What::ModelPlanned { request, .. } => Some(request),
-        _ => None,
     });
-    let Some(request) = last else { return };
-    for part in request.parts().filter(|part| !matches!(part.taint, Taint::FirstParty | Taint::Model)) {
-        let (texts, tool) = texts_of(part);
-        let source = part.source.as_ref().map(|source| source.id.clone()).or(tool);
-        read.push(Read { taint: part.taint, source, run: run.to_owned(), texts });
+    if spans.is_empty() {
+        // The call itself is what came from outside.
+        spans.push(span("", operation, &read));
     }
-}
-
-/// The texts of a part, and the tool that gave them.
-fn texts_of(part: &Part) -> (Vec<String>, Option<String>) {
-    match &part.body {
-        PartBody::Text { text } => {
-            // A task is JSON when a program wrote it down: its words are what counts.
-            let mut texts = Vec::new();
-            match serde_json::from_str::<Value>(text) {
-                Ok(value @ (Value::Object(_) | Value::Array(_))) => {
-                    leaves(&value, "", &mut |_, text| texts.push(text));
-                }
-                _ => texts.push(text.clone()),
-            }
-            (texts, None)
-        }
-        PartBody::ToolResult { name, output, .. } => {
-            let mut texts = Vec::new();
-            leaves(output, "", &mut |_, text| texts.push(text));
-            (texts, Some(name.clone()))
-        }
-        _ => (Vec::new(), None),
-    }
+    spans
 }
 
 /// Every text and number of a value with its path.
-fn leaves(value: &Value, path: &str, take: &mut impl FnMut(&str, String)) {
+pub(super) fn leaves(value: &Value, path: &str, take: &mut impl FnMut(&str, String)) {
     match value {
         Value::String(text) => take(path, text.clone()),
         Value::Number(number) => take(path, number.to_string()),
@@ -386,6 +310,16 @@ mod tests {
         assert!(spans[0].1.contains("shop.refund for everybody") && spans[0].1.len() <= MOST_CHARS);
         // What the user said is no surprise to the user.
         assert!(shown(&[read(Taint::User, &["pay them"])], &json!({ "amount": 5 })).is_empty());
+    }
+
+    #[test]
+    fn without_a_run_every_word_is_foreign_and_where_there_is_none_the_call_itself() {
+        let spans = all_of("user:ada", "shop.stock", &json!({ "sku": "T-1", "n": [2] }));
+        let shown: Vec<_> =
+            spans.iter().map(|s| (s.path.as_str(), s.text.as_deref().unwrap(), s.taint)).collect();
+        assert_eq!(shown, [("n[0]", "2", Taint::ThirdPartyTool), ("sku", "T-1", Taint::ThirdPartyTool)]);
+        let spans = all_of("user:ada", "shop.stock", &json!({}));
+        assert_eq!((spans[0].path.as_str(), spans[0].text.as_deref()), ("", Some("shop.stock")));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::export::{AuditExport, ExportFormat, HEADER, csv_line};
 use super::prune::span;
 use super::verify::{AuditReport, entry_of, verify};
 use super::{AuditEntry, id_of};
-use crate::op::{Effect, Operation, Page};
+use crate::op::{Effect, Operation, Page, Sink};
 use crate::permission::Permission;
 use crate::store::{Key, Kind, Query};
 use crate::{Error, Result, Scope, Timestamp};
@@ -158,6 +158,7 @@ impl Operation for ExportAudit {
     const NAME: &'static str = "audit.export";
     const NEEDS: &'static [Permission] = &[Permission::ReadAudit];
     const EFFECT: Effect = Effect::Read;
+    const SINKS: &'static [Sink] = &[Sink::Export];
     async fn run(self, cx: &Scope) -> Result<AuditExport> {
         let limit = self.limit.unwrap_or(1_000) as usize;
         if !(1..=5_000).contains(&limit) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::meter::{MAX_QUOTAS, SOFT_SHARE, budget_id, budget_of, spend_id};
 use super::model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend};
-use crate::op::{Effect, Operation};
+use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::run::AgentRun;
 use crate::store::{Key, Query};
@@ -129,6 +129,7 @@ impl Operation for PutQuota {
     const NAME: &'static str = "economy.put_quota";
     const NEEDS: &'static [Permission] = &[Permission::ManageBilling];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::Spend];
     const RERUNS: u8 = 5;
 
     async fn run(self, cx: &Scope) -> Result<Option<QuotaState>> {

@@ -8,7 +8,7 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::{Audit, CallOptions, Cost, Effect, Idempotency, Operation, Stability, door};
+use super::{Audit, CallOptions, Cost, Effect, Idempotency, Operation, Sink, Stability, door};
 use crate::permission::Permission;
 use crate::{Result, Scope};
 
@@ -48,6 +48,8 @@ pub struct Entry {
     pub uncounted: bool,
     /// True when it only passes a call on.
     pub forwards: bool,
+    /// Where its words go out of reach.
+    pub sinks: &'static [Sink],
     /// Time a call may take.
     pub deadline: Duration,
     /// Not shown by bindings and tools.
@@ -91,6 +93,7 @@ pub const fn entry<O: Operation>() -> Entry {
         while_suspended: O::WHILE_SUSPENDED,
         uncounted: O::UNCOUNTED,
         forwards: O::FORWARDS,
+        sinks: O::SINKS,
         effect: O::EFFECT,
         audit: O::AUDIT,
         deadline: O::DEADLINE,

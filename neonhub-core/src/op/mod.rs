@@ -10,6 +10,7 @@ mod idempotency;
 pub mod ops;
 mod options;
 mod records;
+mod sink;
 mod span;
 mod typed;
 mod unit;
@@ -30,6 +31,7 @@ pub use ops::CATALOGUE;
 pub use options::CallOptions;
 pub use records::Page;
 pub(crate) use records::commit;
+pub use sink::Sink;
 pub(crate) use unit::{Staged, Unit};
 
 use crate::permission::Permission;
@@ -246,6 +248,9 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + JsonSchema + Send + 
     const UNCOUNTED: bool = false;
     /// True when it only passes a call on: whether an agent may act on the outside is asked about what it calls.
     const FORWARDS: bool = false;
+    /// Where its words go out of reach. An agent that had read what a sink does not accept asks a person first, whatever
+    /// policies allow.
+    const SINKS: &'static [Sink] = &[];
     /// Codes it may fail with beyond those of every operation.
     const ERRORS: &'static [&'static str] = &[];
 

@@ -55,6 +55,9 @@ pub struct OperationDetails {
     pub audit: String,
     /// Idempotency keys: `none`, `optional` or `required`.
     pub idempotency: String,
+    /// Where its words go out of reach: `send`, `publish`, `spend`, `export`, `memory_write`. An agent that had read words
+    /// from outside asks a person first.
+    pub sinks: Vec<String>,
     /// The largest input as JSON, in bytes.
     pub max_input_bytes: u64,
     /// The largest answer as JSON, in bytes.
@@ -134,6 +137,7 @@ impl Operation for DescribeOperation {
             masks: owned(entry.masks),
             audit: entry.audit.word().to_owned(),
             idempotency: entry.idempotency.word().to_owned(),
+            sinks: entry.sinks.iter().map(|sink| sink.word().to_owned()).collect(),
             max_input_bytes: entry.max_input as u64,
             max_output_bytes: entry.max_output as u64,
             deadline_ms: u64::try_from(entry.deadline.as_millis()).unwrap_or(u64::MAX),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::model::{Policy, PolicyDecision, PolicyId, PolicyState, Verdict};
 use super::ops::PolicyDraft;
+use super::ruling::at_sinks;
 use super::{PolicyRef, PolicySet};
 use crate::op::{Effect, Operation};
 use crate::permission::Permission;
@@ -104,8 +106,10 @@ impl DryRun {
             Some(_) if is_write => Verdict::RequireApproval,
             _ => Verdict::Allow,
         };
+        let is_tainted = decision.facts.get("tainted").and_then(Value::as_bool) == Some(true);
         let then = set.decide(&decision.operation, &decision.facts, decision.at, default);
-        if then.verdict == decision.verdict {
+        let would_be = at_sinks(then.verdict, is_tainted);
+        if would_be == decision.verdict {
             return;
         }
         self.changes += 1;
@@ -116,7 +120,7 @@ impl DryRun {
                 subject: decision.subject.clone(),
                 at: decision.at,
                 was: decision.verdict,
-                would_be: then.verdict,
+                would_be,
                 by: then.deciding().map(|r| Arc::clone(&r.policy)),
             });
         }

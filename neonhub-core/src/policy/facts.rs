@@ -8,8 +8,15 @@ use crate::run::EffectClass;
 use crate::scope::Principal;
 use crate::{Permission, Scope};
 
-/// The facts of a call that is about to be made.
-pub(super) fn of_call(line: &Entry, cx: &Scope, control: &WorkspaceControl, input: Value) -> Value {
+/// The facts of a call that is about to be made. `is_tainted` says whether words that its sinks do not accept may stand in
+/// it; of other calls that is no fact.
+pub(super) fn of_call(
+    line: &Entry,
+    cx: &Scope,
+    control: &WorkspaceControl,
+    is_tainted: bool,
+    input: Value,
+) -> Value {
     let mut facts = of_scope(cx, control);
     let mut put = |name: &str, value: Value| facts.insert(name.to_owned(), value);
     put("operation", line.name.into());
@@ -21,6 +28,12 @@ pub(super) fn of_call(line: &Entry, cx: &Scope, control: &WorkspaceControl, inpu
         }
     }
     put("input", input);
+    if !line.sinks.is_empty() {
+        put("sinks", line.sinks.iter().map(|sink| sink.word()).collect::<Vec<_>>().into());
+    }
+    if !line.sinks.is_empty() || is_tainted {
+        put("tainted", is_tainted.into());
+    }
     Value::Object(facts)
 }
 
@@ -38,18 +51,22 @@ pub(super) fn of_effect(
     Value::Object(facts)
 }
 
-/// The facts of a call of a tool that is no operation.
+/// The facts of a call of a tool that is no operation. `is_tainted` is a fact only where it holds.
 pub(super) fn of_tool(
     tool: &str,
     class: EffectClass,
     cx: &Scope,
     control: &WorkspaceControl,
+    is_tainted: bool,
     args: Value,
 ) -> Value {
     let mut facts = of_scope(cx, control);
     facts.insert("operation".into(), tool.into());
     facts.insert("effect".into(), class.word().into());
     facts.insert("input".into(), args);
+    if is_tainted {
+        facts.insert("tainted".into(), true.into());
+    }
     Value::Object(facts)
 }
 

@@ -7,7 +7,7 @@ use super::facts;
 use super::model::{DecisionId, PolicyDecision, PolicyEffect, Verdict};
 use super::{Ask, Decision};
 use crate::bus::Event;
-use crate::op::{Effect, Entry, Kept, Slot, Unit, commit};
+use crate::op::{Effect, Entry, Kept, Sink, Slot, Unit, commit};
 use crate::resilience::Rate;
 use crate::run::EffectClass;
 use crate::scope::{Principal, Writing};
@@ -20,6 +20,8 @@ pub(crate) struct Ruling {
     decision: Option<Decision>,
     rehearsed: Option<Verdict>,
     facts: Option<Value>,
+    /// The sinks that words from outside would reach.
+    sinks: &'static [Sink],
     /// The approval that let it through.
     pub(crate) approval: Option<String>,
     /// The stored answer of this very call, which needs no second yes.
@@ -41,7 +43,31 @@ fn default_of(acts_outside: bool, principal: &Principal) -> Verdict {
 }
 
 fn default_for(line: &Entry, principal: &Principal) -> Verdict {
-    default_of(line.effect == Effect::Write && !line.forwards, principal)
+    default_of(acts_outside(line), principal)
+}
+
+fn acts_outside(line: &Entry) -> bool {
+    line.effect == Effect::Write && !line.forwards
+}
+
+/// The sinks of a call that do not accept what its caller had read. Those who are no agents answer for their words themselves.
+///
+/// What acts on the outside and declares no sink may be any; there policies speak for an agent without a run, of which
+/// nothing is ever known.
+async fn reached(sinks: &'static [Sink], acts_outside: bool, cx: &Scope) -> Result<&'static [Sink]> {
+    let Principal::Agent { run, .. } = cx.principal() else { return Ok(&[]) };
+    let (sinks, if_unknown) = match (sinks, acts_outside) {
+        ([], false) => return Ok(&[]),
+        ([], true) => (Sink::ALL, false),
+        (declared, _) => (declared, true),
+    };
+    let reaches = crate::approval::may_carry(cx, run, sinks).await?.unwrap_or(if_unknown);
+    Ok(if reaches { sinks } else { &[] })
+}
+
+/// No policy lets words from outside through a sink unseen: a person's yes is for words that this person has read.
+pub(super) fn at_sinks(verdict: Verdict, is_tainted: bool) -> Verdict {
+    if is_tainted { verdict.max(Verdict::RequireApproval) } else { verdict }
 }
 
 /// Judges a call. `input` is asked for only when a policy may speak about the operation; `slot` is where the answer of
@@ -56,28 +82,32 @@ pub(crate) async fn rule(
     let control = cx.control().await.map_err(plain)?;
     let default = default_for(line, cx.principal());
     let set = &control.policies;
-    if default == Verdict::Allow && set.candidates(line.name).is_empty() {
+    let sinks = reached(line.sinks, acts_outside(line), cx).await.map_err(plain)?;
+    if default == Verdict::Allow && sinks.is_empty() && set.candidates(line.name).is_empty() {
         return Ok(Ruling::default());
     }
     let input = input().map_err(plain)?;
-    let facts = facts::of_call(line, cx, &control, input.clone());
-    let decision = set.decide(line.name, &facts, cx.now(), default);
-    let rehearsed = set.rehearse(line.name, &facts, cx.now(), default).map(|d| d.verdict);
-    let mut ruling = Ruling { decision: Some(decision), rehearsed, facts: Some(facts), ..Ruling::default() };
+    let facts = facts::of_call(line, cx, &control, !sinks.is_empty(), input.clone());
+    let mut decision = set.decide(line.name, &facts, cx.now(), default);
+    decision.verdict = at_sinks(decision.verdict, !sinks.is_empty());
+    let rehearsed = set.rehearse(line.name, &facts, cx.now(), default);
+    let rehearsed = rehearsed.map(|d| at_sinks(d.verdict, !sinks.is_empty()));
+    let mut ruling =
+        Ruling { decision: Some(decision), rehearsed, facts: Some(facts), sinks, ..Ruling::default() };
     match enforce(line.name, cx, &mut ruling, slot, &input).await {
         Ok(()) => Ok(ruling),
         Err(error) => Err(Box::new(Refusal { error, ruling })),
     }
 }
 
-/// What policies would say to a call, without making or recording it.
+/// What policies would say to a call, without making or recording it. What the caller had read is no matter of policies.
 pub(crate) fn preview(
     line: &'static Entry,
     cx: &Scope,
     control: &crate::hub::WorkspaceControl,
     input: serde_json::Map<String, Value>,
 ) -> Decision {
-    let facts = facts::of_call(line, cx, control, Value::Object(input));
+    let facts = facts::of_call(line, cx, control, false, Value::Object(input));
     control.policies.decide(line.name, &facts, cx.now(), default_for(line, cx.principal()))
 }
 
@@ -94,7 +124,7 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
     let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), ..Ruling::default() };
     let result = match &ruling.decision {
         Some(decision) if decision.verdict == Verdict::RequireApproval => {
-            Err(unapproved(operation, &ask(decision, &Value::from(channel))))
+            Err(unapproved(operation, &ask(decision, &[], &Value::from(channel))))
         }
         _ => enforce(operation, cx, &mut ruling, None, &Value::Null).await,
     };
@@ -114,9 +144,11 @@ pub(crate) async fn rule_tool(
     if default == Verdict::Allow && control.policies.candidates(tool).is_empty() {
         return Ok(());
     }
-    let facts = facts::of_tool(tool, class, cx, &control, args.clone());
-    let decision = control.policies.decide(tool, &facts, cx.now(), default);
-    let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), ..Ruling::default() };
+    let sinks = reached(&[], class == EffectClass::Write, cx).await?;
+    let facts = facts::of_tool(tool, class, cx, &control, !sinks.is_empty(), args.clone());
+    let mut decision = control.policies.decide(tool, &facts, cx.now(), default);
+    decision.verdict = at_sinks(decision.verdict, !sinks.is_empty());
+    let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), sinks, ..Ruling::default() };
     let result = enforce(operation, cx, &mut ruling, None, args).await;
     kept(operation, cx, &ruling, result).await?;
     match &ruling.approval {
@@ -168,7 +200,9 @@ async fn enforce(
             };
             match kept {
                 Kept::Answer(answer) => ruling.answer = Some(answer),
-                Kept::Nothing(_) => ruling.approval = Some(approve(operation, cx, decision, args).await?),
+                Kept::Nothing(_) => {
+                    ruling.approval = Some(approve(operation, cx, decision, ruling.sinks, args).await?)
+                }
             }
         }
         _ => {}
@@ -200,14 +234,11 @@ fn refused(operation: &'static str, decision: &Decision) -> Error {
 }
 
 /// The question that all asking policies together put: the largest quorum, all approvers, the shortest life.
-fn ask(decision: &Decision, args: &Value) -> Ask {
+fn ask(decision: &Decision, sinks: &[Sink], args: &Value) -> Ask {
     let mut ask = Ask {
         operation: decision.operation.clone(),
         args: args.clone(),
-        summary: decision.deciding().map_or_else(
-            || "an agent acts on the outside only with a person's yes".to_owned(),
-            |rule| rule.reason.to_string(),
-        ),
+        summary: decision.deciding().map_or_else(|| default_reason(sinks), |rule| rule.reason.to_string()),
         args_hash: call_hash(&decision.operation, args),
         quorum: 1,
         approvers: Vec::new(),
@@ -226,8 +257,29 @@ fn ask(decision: &Decision, args: &Value) -> Ask {
     ask
 }
 
-async fn approve(operation: &'static str, cx: &Scope, decision: &Decision, args: &Value) -> Result<String> {
-    let ask = ask(decision, args);
+/// Why a person is asked when no policy says so.
+fn default_reason(sinks: &[Sink]) -> String {
+    let words: Vec<&str> = sinks.iter().map(|sink| sink.word()).collect();
+    match words.as_slice() {
+        all if all.len() == Sink::ALL.len() => {
+            "words from outside may have led to this act: look at where they stand".to_owned()
+        }
+        [] => "an agent acts on the outside only with a person's yes".to_owned(),
+        words => format!(
+            "words from outside may have led to this ({}): look at where they stand",
+            words.join(", ")
+        ),
+    }
+}
+
+async fn approve(
+    operation: &'static str,
+    cx: &Scope,
+    decision: &Decision,
+    sinks: &[Sink],
+    args: &Value,
+) -> Result<String> {
+    let ask = ask(decision, sinks, args);
     let approvals = cx.hub().approvals();
     if let Some(granted) = approvals.granted(cx, &ask).await? {
         return Ok(granted);

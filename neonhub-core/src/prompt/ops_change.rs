@@ -11,7 +11,7 @@ use super::registry::Prompt;
 use super::variable::{PromptVar, VarKind};
 use crate::audit::{AuditDraft, Outcome};
 use crate::bus::Event;
-use crate::op::{Effect, Operation};
+use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::store::Expected;
 use crate::{Error, ErrorKind, Result, Scope};
@@ -83,6 +83,7 @@ impl Operation for PublishPrompt {
     const NAME: &'static str = "prompts.publish";
     const NEEDS: &'static [Permission] = &[Permission::ReadContent];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 3;
     const ERRORS: &'static [&'static str] = &["unknown_prompt", "no_draft"];
 
@@ -169,6 +170,7 @@ impl Operation for LabelPrompt {
     const NAME: &'static str = "prompts.label";
     const NEEDS: &'static [Permission] = &[Permission::ReadContent];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 3;
     const ERRORS: &'static [&'static str] = &["unknown_prompt", "unknown_version"];
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::library::{self, NamedPrompt, PromptKind, PromptVersion};
 use super::ops_change::tell;
 use super::registry::Prompt;
-use crate::op::{Effect, Operation};
+use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::store::{Expected, Key, Query};
 use crate::{Error, ErrorKind, Faults, Result, Scope};
@@ -54,6 +54,7 @@ impl Operation for ExportPrompts {
     const NAME: &'static str = "prompts.export";
     const NEEDS: &'static [Permission] = &[Permission::ReadContent];
     const EFFECT: Effect = Effect::Read;
+    const SINKS: &'static [Sink] = &[Sink::Export];
     const ERRORS: &'static [&'static str] = &["unknown_prompt"];
 
     async fn run(self, cx: &Scope) -> Result<PromptBundle> {
@@ -108,6 +109,7 @@ impl Operation for ImportPrompts {
     const NAME: &'static str = "prompts.import";
     const NEEDS: &'static [Permission] = &[Permission::ReadContent];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 3;
     const MAX_INPUT: usize = 32 << 20;
     const ERRORS: &'static [&'static str] = &["version_taken"];

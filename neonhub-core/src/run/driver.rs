@@ -8,7 +8,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::entry::{RunStatus, What};
 use super::machine::Program;
-use super::record::{AgentRun, RunSpec};
+use super::record::{AgentRun, RunSpec, is_foreign};
 use super::session::Session;
 use super::state::{RunState, fold};
 use super::{day, journal, lease};
@@ -244,6 +244,7 @@ impl<P: Program> Driver<P> {
             limits: self.program.limits(),
         };
         let rights = self.rights(&cx);
+        let foreign_input = new.parent.is_none() && is_foreign(&cx).await?;
         let run = AgentRun {
             id,
             agent: agent.to_owned(),
@@ -252,6 +253,7 @@ impl<P: Program> Driver<P> {
             wait_reason: None,
             wake_at: None,
             principal: cx.label().to_owned(),
+            foreign_input,
             rights,
             campaign_id: new.campaign,
             person_id: new.person,

@@ -11,7 +11,7 @@ use super::state::Used;
 use crate::llm::Origin;
 use crate::permission::Permission;
 use crate::store::{Index, Key, Record};
-use crate::{Money, Scope, Timestamp};
+use crate::{Money, Principal, Result, Scope, Timestamp};
 
 /// A process's hold on a run. Each append checks the row it stands in, so a stale owner writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +67,9 @@ pub struct AgentRun {
     pub wake_at: Option<Timestamp>,
     /// Who it acts for.
     pub principal: String,
+    /// True when an agent without a run began it, as over the Model Context Protocol: the words of its input are foreign.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign_input: bool,
     /// The rights it began with: those of the principal that its program may use. With these it is taken up when its
     /// process is gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,6 +113,17 @@ pub struct AgentRun {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+}
+
+/// Whether what a caller gives a new run are words of somebody unknown: of an agent that has no run, unless the call that
+/// begins it is a sink, which has asked a person already.
+///
+/// # Errors
+/// What the store answers.
+pub(super) async fn is_foreign(cx: &Scope) -> Result<bool> {
+    let Principal::Agent { run, .. } = cx.principal() else { return Ok(false) };
+    let has_asked = cx.hub().operation(cx.operation()).is_ok_and(|line| !line.sinks.is_empty());
+    Ok(!has_asked && cx.get::<AgentRun>(run).await?.is_none())
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::MAX_MANY;
 use crate::job::{Backoff, DedupeMode, FlowNode, Job, JobSpec, OnChildFailure};
-use crate::op::{Audit, Effect, Operation};
+use crate::op::{Audit, Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::{Error, Result, Scope, Timestamp};
 
@@ -115,6 +115,7 @@ impl Operation for Enqueue {
     const NAME: &'static str = "jobs.enqueue";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     // The job says itself who enqueued it, when and in which call.
     const AUDIT: Audit = Audit::None;
     const RERUNS: u8 = 5;
@@ -139,6 +140,7 @@ impl Operation for EnqueueMany {
     const NAME: &'static str = "jobs.enqueue_many";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     // The job says itself who enqueued it, when and in which call.
     const AUDIT: Audit = Audit::None;
     const RERUNS: u8 = 5;
@@ -192,6 +194,7 @@ impl Operation for EnqueueFlow {
     const NAME: &'static str = "jobs.flow";
     const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     // The job says itself who enqueued it, when and in which call.
     const AUDIT: Audit = Audit::None;
     async fn run(self, cx: &Scope) -> Result<Flow> {

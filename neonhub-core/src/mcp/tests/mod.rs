@@ -206,6 +206,28 @@ async fn a_person_who_does_not_go_on_and_a_caller_who_cannot_ask_are_told() {
     assert_eq!(shop.done.load(Ordering::SeqCst), 0);
 }
 
+#[tokio::test]
+async fn an_export_waits_for_a_person_who_sees_that_its_words_are_foreign() {
+    let cx = hub(&Order::new("shop.order")).await;
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let scope = cx.clone();
+    let server = tokio::spawn(async move { Exposed::to(scope).serve(ours).await.unwrap().waiting().await });
+    let person = Person { owner: cx.clone(), goes_on: false };
+    let client = person.serve_with_lifecycle(theirs, newest()).await.unwrap();
+    let args = json!({ "limit": 7 }).as_object().unwrap().clone();
+    let export = CallToolRequestParams::new("audit.export").with_arguments(args);
+    let told = client.call_tool(export).await.unwrap();
+    assert!(text(&told).starts_with("approval_required"), "{}", text(&told));
+    let shown = call(&cx, "approvals.list", json!({ "state": "pending" })).await.unwrap();
+    let span = |path: &str| {
+        let spans = shown["items"][0]["tainted_spans"].as_array().unwrap();
+        spans.iter().find(|span| span["path"] == path).cloned().unwrap_or_else(|| panic!("{path}: {spans:?}"))
+    };
+    assert_eq!((&span("limit")["text"], &span("limit")["taint"]), (&json!("7"), &json!("third_party_tool")));
+    client.cancel().await.unwrap();
+    server.await.unwrap().unwrap();
+}
+
 /// Two hubs: one serves, the other is linked to it.
 async fn linked(shop: &Arc<Order>) -> (Scope, Scope, McpLink) {
     let theirs = hub(shop).await;

@@ -32,6 +32,12 @@ pub const VOCABULARY: &[(&str, &str, &str)] = &[
     ("region", "text", "region the call is about, such as eu"),
     ("workspace.id", "text", "the workspace"),
     ("workspace.mode", "text", "sandbox or production"),
+    (
+        "sinks",
+        "set",
+        "where words go out of reach: send, publish, spend, export, memory_write; missing for all else",
+    ),
+    ("tainted", "bool", "for a sink, or where it holds: an agent calls that had read words from outside"),
     ("input", "open", "the input of the operation: input.budget.minor"),
     ("app", "open", "what the host adds"),
 ];
@@ -117,6 +123,7 @@ fn fact(at: usize, path: &[String]) -> Result<Type, Fault> {
     for (known, kind, _) in VOCABULARY {
         if *known == dotted || (*kind == "open" && *known == root) {
             return Ok(match *kind {
+                "bool" => Type::Bool,
                 "text" => Type::Text,
                 "instant" => Type::Instant,
                 "set" => Type::Set,

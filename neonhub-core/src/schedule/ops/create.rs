@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{example_id, need};
-use crate::op::{Effect, Operation};
+use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::schedule::fire::emit;
 use crate::schedule::model::{Missed, Overlap, Schedule, ScheduleId, Target};
@@ -209,6 +209,7 @@ impl Operation for CreateSchedule {
     const NAME: &'static str = "schedules.create";
     const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     async fn run(self, cx: &Scope) -> Result<Schedule> {
         let schedule = self.make(cx, cx.now()).await?;
         cx.create(&schedule)?;
@@ -235,6 +236,7 @@ impl Operation for UpdateSchedule {
     const NAME: &'static str = "schedules.update";
     const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 5;
     async fn run(self, cx: &Scope) -> Result<Schedule> {
         let mut stored = need(cx, &self.id).await?;

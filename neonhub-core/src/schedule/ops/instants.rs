@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::create::{check_target, example};
 use super::{example_id, need};
-use crate::op::{Effect, Operation};
+use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::schedule::fire::{begin, has_session};
 use crate::schedule::model::{AgentSession, Overlap, ScheduleId};
@@ -35,6 +35,7 @@ impl Operation for TriggerNow {
     const NAME: &'static str = "schedules.trigger_now";
     const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     async fn run(self, cx: &Scope) -> Result<AgentSession> {
         let mut stored = need(cx, &self.id).await?;
         stored.check_stood_for(cx)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::create::{check_target, clock_behind};
 use super::{example_id, need};
-use crate::op::{Effect, Operation, Page};
+use crate::op::{Effect, Operation, Page, Sink};
 use crate::permission::Permission;
 use crate::schedule::fire::{advance, emit, pause};
 use crate::schedule::model::{Schedule, ScheduleId};
@@ -135,6 +135,7 @@ impl Operation for ResumeSchedule {
     const NAME: &'static str = "schedules.resume";
     const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 5;
     async fn run(self, cx: &Scope) -> Result<Schedule> {
         let mut stored = need(cx, &self.id).await?;

@@ -12,7 +12,7 @@ use crate::audit::AuditEntry;
 use crate::bus::Event;
 use crate::hub::StoreMark;
 use crate::job::Job;
-use crate::op::{Audit, Effect, IdempotencyRecord, Operation};
+use crate::op::{Audit, Effect, IdempotencyRecord, Operation, Sink};
 use crate::permission::Permission;
 use crate::store::backup;
 use crate::store::ndjson::{self, ImportPlan, Imported, OnConflict};
@@ -62,6 +62,7 @@ impl Operation for ExportStore {
     const NAME: &'static str = "store.export";
     const NEEDS: &'static [Permission] = &[Permission::ExportPeople];
     const EFFECT: Effect = Effect::Read;
+    const SINKS: &'static [Sink] = &[Sink::Export];
     const AUDIT: Audit = Audit::Security;
     const HOST_ONLY: bool = true;
     const DEADLINE: Duration = LONG;
