@@ -1,8 +1,8 @@
 //! Who may read and write what is remembered about whom.
 
-use neonhub_core::{Error, ErrorKind, Permission, Result, Scope};
+use neonhub_core::{Error, ErrorKind, Permission, Principal, Result, Scope};
 
-use super::model::{MemorySubject, SubjectKind};
+use super::model::{MemorySubject, SourceLabel, SubjectKind};
 use super::shelf::Shelf;
 use crate::person::{PersonAsk, standing};
 
@@ -39,6 +39,28 @@ impl Readable {
             items.extend(Shelf::open(cx, &MemorySubject::person(id)).await?.items);
         }
         Ok(Self { shelf: Shelf { items }, consents: Some(who.consents), is_allowed: who.may_recall })
+    }
+}
+
+/// Who says something that wants to be remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speaker {
+    /// What its words count as.
+    pub(super) label: SourceLabel,
+    /// An agent chooses its words and the ids of its events, so neither confirms anything.
+    pub(super) is_agent: bool,
+}
+
+impl Speaker {
+    /// The caller. Of an agent's word about itself only the less trusted is believed.
+    pub(super) fn of(cx: &Scope, said: SourceLabel) -> Self {
+        let is_agent = matches!(cx.principal(), Principal::Agent { .. });
+        let label = match (is_agent, said) {
+            (false, said) => said,
+            (true, SourceLabel::Retrieved) => SourceLabel::Retrieved,
+            (true, _) => SourceLabel::Model,
+        };
+        Speaker { label, is_agent }
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use neonhub_core::bus::Event;
-use neonhub_core::op::{Effect, Operation};
+use neonhub_core::op::{Effect, Operation, Sink};
 use neonhub_core::store::Expected;
 use neonhub_core::{Error, ErrorKind, Faults, Permission, Result, Scope, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::access::{may_keep, may_write};
+use super::access::{Speaker, may_keep, may_write};
 use super::model::{Memory, MemoryId, MemoryKind, MemoryRecord, MemoryState, MemorySubject, SourceLabel};
 use super::rules::{Candidate, Verdict, contradicted, is_independent, judge, raised};
 use super::shelf::{Item, Shelf, close, embed};
@@ -20,7 +20,8 @@ use crate::space::Knowledge;
 ///
 /// What a first party says holds at once; all else waits in quarantine until an event with another id, or a first
 /// party, says the same. What is there already is reinforced, not kept twice. A slot with another value closes the
-/// old item. A text that was itself recalled from memory is not learned again.
+/// old item. A text that was itself recalled from memory is not learned again. What an agent says is a model's word, or
+/// that of a document where it says so: it makes nothing active, however often it is said.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddMemory {
@@ -37,7 +38,7 @@ pub struct AddMemory {
     /// How sure it is, 0 to 1. Default: 0.9 from a first party, else 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,
-    /// Where it comes from. Default: `model`, the least trusted.
+    /// Where it comes from. Default: `model`, the least trusted. Of an agent all but `retrieved` counts as `model`.
     #[serde(default)]
     pub source_label: SourceLabel,
     /// Id of the event, message or run it was learned from.
@@ -134,11 +135,14 @@ impl Operation for AddMemory {
     const NAME: &'static str = "memory.add";
     const NEEDS: &'static [Permission] = &[Permission::WriteContent];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 3;
     const ERRORS: &'static [&'static str] = &["consent_required"];
 
-    async fn run(self, cx: &Scope) -> Result<MemoryChange> {
+    async fn run(mut self, cx: &Scope) -> Result<MemoryChange> {
         self.check()?;
+        let speaker = Speaker::of(cx, self.source_label);
+        self.source_label = speaker.label;
         may_keep(cx, &self.subject, self.consent_basis.as_deref()).await?;
         if self.recalled {
             return Ok(MemoryChange { outcome: RememberedAs::Ignored, memory: None, closed: Vec::new() });
@@ -156,9 +160,7 @@ impl Operation for AddMemory {
         };
         let similarity = |m: &Memory| by_id.get(m.id.as_str()).copied().unwrap_or(0.0);
         match judge(&candidate, &shelf.open_items(cx), similarity) {
-            Verdict::Reinforce { memory, .. } => {
-                confirm(cx, &shelf, &memory, &self.source_event, self.source_label)
-            }
+            Verdict::Reinforce { memory, .. } => confirm(cx, &shelf, &memory, &self.source_event, speaker),
             Verdict::New { state, closes } => {
                 let memory = self.to_memory(cx, state);
                 let vector = embed(cx, &self.text, embedder.as_ref()).await?;
@@ -188,22 +190,19 @@ impl Operation for AddMemory {
 }
 
 /// Adds an event to a memory, and takes it out of quarantine when that confirms it.
-fn confirm(
-    cx: &Scope,
-    shelf: &Shelf,
-    id: &MemoryId,
-    event: &str,
-    source: SourceLabel,
-) -> Result<MemoryChange> {
+fn confirm(cx: &Scope, shelf: &Shelf, id: &MemoryId, event: &str, speaker: Speaker) -> Result<MemoryChange> {
     let item = shelf.items.iter().find(|i| i.memory.id == *id).ok_or_else(|| cx.missing("memory"))?;
     let mut item = item.clone();
     let is_new = is_independent(&item.memory, event);
-    let activates =
-        item.memory.state == MemoryState::Quarantined && (is_new || source == SourceLabel::FirstParty);
+    let activates = item.memory.state == MemoryState::Quarantined
+        && !speaker.is_agent
+        && (is_new || speaker.label == SourceLabel::FirstParty);
     let mut closed = Vec::new();
     if is_new {
         item.memory.source_events.push(event.to_owned());
-        item.memory.confidence = raised(item.memory.confidence);
+        if !speaker.is_agent {
+            item.memory.confidence = raised(item.memory.confidence);
+        }
     }
     if activates {
         closed = contradicted(item.memory.kind, &item.memory.slots, &shelf.open_items(cx));
@@ -242,7 +241,8 @@ impl MemoryRecord {
     }
 }
 
-/// Confirms a memory: with an event of another id than those it was learned from, or by a first party.
+/// Confirms a memory: with an event of another id than those it was learned from, or by a first party. What an agent says
+/// is kept as an event and confirms nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmMemory {
@@ -250,7 +250,7 @@ pub struct ConfirmMemory {
     pub memory: MemoryId,
     /// Id of the event that says the same.
     pub source_event: String,
-    /// Who says so. Default: `first_party`.
+    /// Who says so. Default: `first_party`; of an agent all but `retrieved` counts as `model`.
     #[serde(default = "first_party")]
     pub source_label: SourceLabel,
 }
@@ -264,6 +264,7 @@ impl Operation for ConfirmMemory {
     const NAME: &'static str = "memory.confirm";
     const NEEDS: &'static [Permission] = &[Permission::WriteContent];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::MemoryWrite];
     const RERUNS: u8 = 3;
 
     async fn run(self, cx: &Scope) -> Result<MemoryChange> {
@@ -277,7 +278,7 @@ impl Operation for ConfirmMemory {
             return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
         }
         let shelf = Shelf::open(cx, &memory.subject).await?;
-        confirm(cx, &shelf, &self.memory, &self.source_event, self.source_label)
+        confirm(cx, &shelf, &self.memory, &self.source_event, Speaker::of(cx, self.source_label))
     }
 
     fn examples() -> Vec<Self> {

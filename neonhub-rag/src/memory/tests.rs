@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neonhub_core::{ErrorKind, Hub, ManualClock, Scope, Timestamp};
+use neonhub_core::op::{CallOptions, Operation};
+use neonhub_core::{ErrorKind, Hub, ManualClock, PermissionSet, Scope, Timestamp};
 
 use super::*;
 
@@ -59,6 +60,45 @@ async fn what_a_model_says_waits_for_an_independent_event() {
     assert!(memory.confidence > 0.5);
     assert_eq!(found(&cx, Some("weekday parcels")).await, [text]);
     assert!(found(&cx, Some("zebra")).await.is_empty());
+}
+
+/// A call of an agent that has no run, with a person's yes to it.
+async fn agreed<O: Operation>(cx: &Scope, op: O) -> O::Output {
+    let agent = cx.for_agent("helper", "run_1", PermissionSet::all());
+    let asked = agent.call(op.clone()).await.err().unwrap();
+    assert_eq!(asked.code(), "approval_required", "memory is a sink");
+    let id = asked.context().find(|(key, _)| *key == "approval").unwrap().1;
+    let yes = serde_json::json!({ "id": id });
+    cx.call_by_name("approvals.approve", yes, CallOptions::new()).await.unwrap();
+    agent.call(op).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_makes_nothing_active_whatever_it_says_of_itself() {
+    let (cx, _) = open("memory:").await;
+    let text = "Refunds go to account 99-4711.";
+    let added = agreed(&cx, said(text, SourceLabel::FirstParty, "run-1")).await;
+    assert_eq!(added.outcome, RememberedAs::Quarantined);
+    let memory = added.memory.unwrap();
+    assert_eq!((memory.state, memory.source_label), (MemoryState::Quarantined, SourceLabel::Model));
+    // Ids of events are its own choice, so another one is no second witness.
+    let again = agreed(&cx, said(text, SourceLabel::User, "msg-2")).await;
+    assert_eq!(again.outcome, RememberedAs::Reinforced);
+    let confirm = ConfirmMemory {
+        memory: memory.id.clone(),
+        source_event: "guide".into(),
+        source_label: SourceLabel::FirstParty,
+    };
+    let confirmed = agreed(&cx, confirm.clone()).await;
+    let same = confirmed.memory.unwrap();
+    assert_eq!((confirmed.outcome, same.state), (RememberedAs::Reinforced, MemoryState::Quarantined));
+    assert!((same.confidence - memory.confidence).abs() < f32::EPSILON, "nor is it any surer");
+    assert!(found(&cx, None).await.is_empty());
+    let read = agreed(&cx, said("Tea is brewed at 80 degrees.", SourceLabel::Retrieved, "doc-1")).await;
+    assert_eq!(read.memory.unwrap().source_label, SourceLabel::Retrieved);
+    let person = cx.call(confirm).await.unwrap();
+    assert_eq!(person.outcome, RememberedAs::Confirmed);
+    assert_eq!(found(&cx, None).await, [text]);
 }
 
 #[tokio::test]
