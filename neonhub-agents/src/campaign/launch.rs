@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use neonhub_core::op::{Effect, Operation};
+use neonhub_core::op::{Effect, Operation, Sink};
 use neonhub_core::run::{AgentRun, Command, Driver, Limits, Machine, NewRun, Program, RunEvent};
 use neonhub_core::store::{Key, Query};
 use neonhub_core::{Error, ErrorKind, Permission, Result, Scope};
@@ -63,6 +63,7 @@ impl Operation for StartCampaign {
     const NAME: &'static str = "campaign.start";
     const NEEDS: &'static [Permission] = &[Permission::SendMessages];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::Send, Sink::Publish];
     const DEADLINE: Duration = Duration::from_secs(24 * 3600);
     const ERRORS: &'static [&'static str] = &["conflict"];
 

@@ -1,6 +1,6 @@
 //! Pausing, going on and cancelling.
 
-use neonhub_core::op::{Effect, Operation};
+use neonhub_core::op::{Effect, Operation, Sink};
 use neonhub_core::{Permission, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,7 @@ impl Operation for ResumeCampaign {
     const NAME: &'static str = "campaign.resume";
     const NEEDS: &'static [Permission] = &[Permission::SendMessages];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::Send, Sink::Publish];
     const RERUNS: u8 = 3;
     const ERRORS: &'static [&'static str] = &["conflict"];
     async fn run(self, cx: &Scope) -> Result<Campaign> {

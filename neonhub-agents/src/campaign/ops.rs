@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::model::{Approval, Asset, AssetStatus, Campaign, CampaignId, StoredPlan, release_hash};
 use super::{Brief, CampaignStatus, Plan, PlanFacts, example, speaker};
-use crate::send::ApproveDraft;
+use crate::send::{ApproveDraft, only_people};
 
 /// Makes a campaign from a brief, and its brand with the brief's sender when the workspace does not know it. The
 /// same brief gives the same campaign, so calling it again is safe.
@@ -200,7 +200,7 @@ pub(super) async fn assets_of(cx: &Scope, campaign: &Campaign, plan: &Plan) -> R
     Ok(assets)
 }
 
-/// Releases plan, texts and budget of a campaign. A later change of these takes the release back.
+/// Releases plan, texts and budget of a campaign. A later change of these takes the release back. No agent releases.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveCampaign {
@@ -218,9 +218,10 @@ impl Operation for ApproveCampaign {
     const NAME: &'static str = "campaign.approve";
     const NEEDS: &'static [Permission] = &[Permission::ApproveContent];
     const EFFECT: Effect = Effect::Idempotent;
-    const ERRORS: &'static [&'static str] = &["conflict", "blocked"];
+    const ERRORS: &'static [&'static str] = &["conflict", "blocked", "not_a_person"];
 
     async fn run(self, cx: &Scope) -> Result<Campaign> {
+        only_people(cx)?;
         if self.note.as_ref().is_some_and(|n| n.chars().count() > 1_000) {
             return Err(Error::invalid(Self::NAME, "note", "expected at most 1,000 characters"));
         }

@@ -75,6 +75,8 @@ async fn release_needs_the_plan_in_force_and_every_text() {
     let campaign = cx.call(create()).await.unwrap();
     let approve = |plan_version| ApproveCampaign { id: campaign.id.clone(), plan_version, note: None };
     assert_eq!(cx.call(approve(1)).await.unwrap_err().kind(), ErrorKind::Conflict);
+    let agent = cx.for_agent("campaign", "run_1", neonhub_core::PermissionSet::all());
+    assert_eq!(agent.call(approve(1)).await.unwrap_err().code(), "not_a_person");
     cx.call(PlanCampaign { id: campaign.id.clone(), again: false }).await.unwrap();
     assert!(cx.call(approve(2)).await.unwrap_err().message().contains("the plan changed"));
     assert!(cx.call(approve(1)).await.unwrap_err().message().contains("asset.email.1"));

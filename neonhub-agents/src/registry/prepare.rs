@@ -113,17 +113,24 @@ async fn unit(cx: &Scope) -> Result<Option<String>> {
 }
 
 fn of_info(info: &ToolInfo) -> DeskTool {
-    let room = info.name.split('.').next().unwrap_or_default();
-    let taint = match info.source {
-        ToolSource::Catalogue if matches!(room, "knowledge" | "documents" | "memory" | "conversations") => {
+    let taint =
+        if info.source == ToolSource::Catalogue { taint_of(&info.name) } else { Taint::ThirdPartyTool };
+    DeskTool { class: info.effect, taint, spec: info.spec() }
+}
+
+/// The label of what an operation answers.
+fn taint_of(name: &str) -> Taint {
+    let room = name.split('.').next().unwrap_or_default();
+    match (room, name) {
+        ("knowledge" | "documents" | "memory" | "conversations", _) | (_, "voice.context") => {
             Taint::Retrieved
         }
         // What another agent says may repeat what it has read anywhere.
-        ToolSource::Catalogue if info.name == "bus.receive" => Taint::ThirdPartyTool,
-        ToolSource::Catalogue => Taint::FirstParty,
-        _ => Taint::ThirdPartyTool,
-    };
-    DeskTool { class: info.effect, taint, spec: info.spec() }
+        ("bus" | "streams" | "agents" | "orchestrator" | "runs", _) => Taint::ThirdPartyTool,
+        // The answer of whatever was called through it.
+        (_, "catalogue.call" | "catalogue.batch" | "tools.read_result") => Taint::ThirdPartyTool,
+        _ => Taint::FirstParty,
+    }
 }
 
 fn hand_off(addresses: &[String]) -> DeskTool {
@@ -186,6 +193,17 @@ fn plain(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_keeps_its_label_whatever_it_comes_through() {
+        for name in ["knowledge.search", "memory.search", "voice.context"] {
+            assert_eq!(taint_of(name), Taint::Retrieved, "{name}");
+        }
+        for name in ["bus.receive", "agents.execute", "runs.explain", "catalogue.call", "tools.read_result"] {
+            assert_eq!(taint_of(name), Taint::ThirdPartyTool, "{name}");
+        }
+        assert_eq!(taint_of("brands.list"), Taint::FirstParty);
+    }
 
     #[test]
     fn a_plan_takes_what_it_names_from_the_input() {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use neonhub_core::approval::Approval;
-use neonhub_core::op::{Effect, Operation};
+use neonhub_core::op::{Effect, Operation, Sink};
 use neonhub_core::run::{AgentRun, GetRun, RunDetails};
 use neonhub_core::store::{Key, Query};
 use neonhub_core::{Error, ErrorKind, Permission, Result, Scope};
@@ -58,6 +58,7 @@ impl Operation for ExportRun {
     const NAME: &'static str = "runs.export";
     const NEEDS: &'static [Permission] = &[Permission::ReadAudit];
     const EFFECT: Effect = Effect::Read;
+    const SINKS: &'static [Sink] = &[Sink::Export];
     const MASKS: &'static [&'static str] = &[
         "runs.details.input",
         "runs.details.output",

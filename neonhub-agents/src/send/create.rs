@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use neonhub_core::connector::{Decision, Gate as _, Judgement, Proposal};
 use neonhub_core::job::JobSpec;
-use neonhub_core::op::{Effect, Operation};
+use neonhub_core::op::{Effect, Operation, Sink};
 use neonhub_core::store::{Expected, Key, Query};
 use neonhub_core::{Error, Faults, Permission, Result, Scope, Timestamp};
 use schemars::JsonSchema;
@@ -49,6 +49,7 @@ impl Operation for CreateSend {
     const NAME: &'static str = "sends.create";
     const NEEDS: &'static [Permission] = &[Permission::SendMessages];
     const EFFECT: Effect = Effect::Idempotent;
+    const SINKS: &'static [Sink] = &[Sink::Send, Sink::Publish];
     const RERUNS: u8 = 3;
     const ERRORS: &'static [&'static str] =
         &["consent_required", "blocked", "no_identity", "budget_exceeded"];

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::author::{is_agent, only_people, origin_of};
 use super::draft::content_hash;
 use super::render::{Compiled, Rendered, check_parts};
 use super::{Attribution, Draft, DraftId, Parts, Review};
@@ -60,7 +61,7 @@ pub struct CreateDraft {
     /// Variant of an experiment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Where the text came from. Default `human`.
+    /// Where the text came from. Default `human`; what an agent hands in is never a person's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// What it was made from.
@@ -70,7 +71,7 @@ pub struct CreateDraft {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub alignment: Option<f64>,
-    /// True when it goes out only after an approval. Default: for texts a model wrote.
+    /// True when it goes out only after an approval. Default: for texts a model wrote; always for what an agent hands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_approval: Option<bool>,
     /// Phrases that must not appear.
@@ -95,7 +96,8 @@ impl Operation for CreateDraft {
         faults.into_result(Self::NAME)?;
         let brand = brand::by_id_or_slug(cx, &self.brand).await?;
         let sender = sender_of(cx, &brand, self.channel, self.sender.as_deref()).await?;
-        let draft = self.build(cx, &brand, &sender)?;
+        let origin = origin_of(cx, self.origin).await?;
+        let draft = self.build(cx, &brand, &sender, origin)?;
         cx.create(&draft)?;
         Ok(draft)
     }
@@ -127,9 +129,8 @@ impl Operation for CreateDraft {
 }
 
 impl CreateDraft {
-    fn build(self, cx: &Scope, brand: &Brand, sender: &SenderProfile) -> Result<Draft> {
+    fn build(self, cx: &Scope, brand: &Brand, sender: &SenderProfile, origin: Origin) -> Result<Draft> {
         let category = self.category.unwrap_or_default();
-        let origin = self.origin.unwrap_or_default();
         let is_flagged = self.alignment.is_some_and(|a| a < ALIGNMENT_TO_PASS);
         let hash = content_hash(self.channel, category, &sender.id, &self.parts, &self.variables)?;
         let mut draft = Draft {
@@ -148,7 +149,9 @@ impl CreateDraft {
             origin,
             attribution: self.attribution.unwrap_or_default(),
             content: ContentFacts::default(),
-            needs_approval: self.needs_approval.unwrap_or(origin != Origin::Human) || is_flagged,
+            needs_approval: self.needs_approval.unwrap_or(origin != Origin::Human)
+                || is_flagged
+                || is_agent(cx),
             status: if is_flagged { DraftStatus::InReview } else { DraftStatus::Draft },
             reviews: Vec::new(),
             hash,
@@ -296,7 +299,7 @@ impl Operation for GetDraft {
     }
 }
 
-/// Approves a draft: from now on it may be sent. Bound to its content.
+/// Approves a draft: from now on it may be sent. Bound to its content. No agent approves.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveDraft {
@@ -316,7 +319,9 @@ impl Operation for ApproveDraft {
     const NEEDS: &'static [Permission] = &[Permission::ApproveContent];
     const EFFECT: Effect = Effect::Idempotent;
     const RERUNS: u8 = 3;
+    const ERRORS: &'static [&'static str] = &["not_a_person"];
     async fn run(self, cx: &Scope) -> Result<Draft> {
+        only_people(cx)?;
         decide(cx, &self.draft, self.hash.as_deref(), self.note, true).await
     }
     fn examples() -> Vec<Self> {

@@ -4,6 +4,7 @@
 //! moment of sending; the dispatch commit, which stores the effect before anything leaves the house, is the point
 //! of no return. After a crash the connector is asked whether the effect landed; nothing is sent on a guess.
 
+mod author;
 mod create;
 mod desk;
 mod dispatch;
@@ -24,6 +25,7 @@ use neonhub_core::HubBuilder;
 use neonhub_core::op::{Entry, entry};
 use neonhub_core::store::Kind;
 
+pub(crate) use author::only_people;
 pub use create::{CreateSend, CreateSends, CreatedSend, KeepDenied, SendPage};
 pub use dispatch::SendHandler;
 pub use draft::{Attribution, Draft, DraftId, Parts, Review};

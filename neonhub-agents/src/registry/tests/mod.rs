@@ -5,6 +5,7 @@ mod injection;
 mod model;
 mod prompt;
 mod run;
+mod sinks;
 mod spec;
 
 use std::sync::Arc;
