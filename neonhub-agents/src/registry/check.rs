@@ -132,7 +132,9 @@ pub(super) fn parts(cx: &Scope, directory: &Directory, spec: &AgentSpec, faults:
     let operations = hub.operations().filter(|entry| !entry.internal && !entry.host_only);
     known.extend(operations.map(|entry| entry.name).filter(|name| is_tool(name)).map(str::to_owned));
     for (i, name) in spec.tools.iter().enumerate() {
-        if !known.contains(name) {
+        let is_known =
+            known.contains(name) || tool::stands_for(name).is_some_and(|name| known.contains(name));
+        if !is_known {
             let near = closest(name, known.iter().map(String::as_str)).join(", ");
             faults.push(format!("tools[{i}]"), format!("there is no tool {name:?}, close are {near}"));
         }

@@ -2,6 +2,7 @@
 
 use neonhub_core::llm::{OfflinePlan, OfflineTemplate, Taint, ToolSpec};
 use neonhub_core::run::EffectClass;
+use neonhub_core::tool::stands_for;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,6 +23,10 @@ pub(super) struct Desk {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) prompt: Option<PromptMark>,
     pub(super) tools: Vec<DeskTool>,
+    /// Reads on in an answer that was too long. It is on the desk from the first such answer on; runs that began before there
+    /// was one have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reader: Option<DeskTool>,
     /// The schema of the output; none: words.
     pub(super) wanted: Option<Value>,
     /// What the offline model does in the place of a real one.
@@ -35,6 +40,18 @@ pub(super) struct Desk {
     pub(super) guardrails: Option<Guardrails>,
     pub(super) checks: Vec<OutputCheck>,
     pub(super) fence: Fence,
+}
+
+impl Desk {
+    /// The tool that a model means by a name: its own or, as with `sendEmail` and `send_email`, another one.
+    pub(super) fn tool(&self, name: &str) -> Option<&DeskTool> {
+        let all = || self.tools.iter().chain(&self.reader);
+        let own = all().find(|tool| tool.spec.name == name);
+        own.or_else(|| {
+            let operation = stands_for(name)?;
+            all().find(|tool| tool.spec.name == operation || stands_for(&tool.spec.name) == Some(operation))
+        })
+    }
 }
 
 /// A tool on the desk.

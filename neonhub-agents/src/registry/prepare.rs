@@ -3,7 +3,7 @@
 use neonhub_core::llm::{OfflinePlan, Taint, ToolSpec};
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::run::{AgentRun, EffectClass};
-use neonhub_core::tool::{self, ToolInfo, ToolSource};
+use neonhub_core::tool::{self, ReadToolResult, ToolInfo, ToolSource};
 use neonhub_core::{Error, Permission, Principal, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,15 @@ impl Operation for PrepareRun {
 
 async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     let Addressed { spec, intent, .. } = asked;
+    let other_names = spec.tools.iter().filter(|name| tool::stands_for(name).is_some());
+    // A tool keeps the name that the description, and so the prompt, has for it.
+    let others = other_names.filter_map(|name| {
+        let info = tool::described(cx, name).ok()?;
+        Some(ToolInfo { name: name.clone(), ..info })
+    });
     let mut tools: Vec<DeskTool> = tool::visible_among(cx, |name| spec.tools.iter().any(|tool| tool == name))
         .into_iter()
+        .chain(others)
         .filter(|info| rank(info.effect) <= rank(intent.effect_max))
         .map(|info| of_info(&info))
         .collect();
@@ -67,6 +74,8 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     if !handoff.is_empty() {
         tools.push(hand_off(&handoff));
     }
+    let is_reader = |name: &str| !tools.is_empty() && name == ReadToolResult::NAME;
+    let reader = tool::visible_among(cx, is_reader).first().map(of_info);
     // Tools in the order of their names make a prefix that a provider can cache.
     tools.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
     let unit = if spec.prompt.is_some() { unit(cx).await? } else { None };
@@ -78,6 +87,7 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
         system,
         prompt: mark,
         tools,
+        reader,
         wanted: (!intent.output_schema.is_null()).then(|| intent.output_schema.clone()),
         offline: spec.offline_plan.as_ref().map(|plan| filled(plan, input)),
         template,
@@ -114,7 +124,7 @@ async fn unit(cx: &Scope) -> Result<Option<String>> {
 
 fn of_info(info: &ToolInfo) -> DeskTool {
     let taint =
-        if info.source == ToolSource::Catalogue { taint_of(&info.name) } else { Taint::ThirdPartyTool };
+        if info.source == ToolSource::Catalogue { taint_of(tool::stands_for(&info.name).unwrap_or(&info.name)) } else { Taint::ThirdPartyTool };
     DeskTool { class: info.effect, taint, spec: info.spec() }
 }
 
@@ -127,7 +137,8 @@ fn taint_of(name: &str) -> Taint {
         }
         // What another agent says may repeat what it has read anywhere.
         ("bus" | "streams" | "agents" | "orchestrator" | "runs", _) => Taint::ThirdPartyTool,
-        // The answer of whatever was called through it.
+        // The answer of whatever was called through it. What is read on is as the answer that it reads in; this is for one
+        // that nobody knows.
         (_, "catalogue.call" | "catalogue.batch" | "tools.read_result") => Taint::ThirdPartyTool,
         _ => Taint::FirstParty,
     }

@@ -21,7 +21,14 @@ pub(super) fn goes_round(calls: &[String]) -> bool {
     calls.last().is_some_and(|last| calls.iter().filter(|call| *call == last).count() >= REPEATS)
 }
 
-/// A result as the model reads it: whole, or its beginning and end with its size.
+/// The handle of a result that was kept aside.
+pub(super) fn handle(output: &Value) -> Option<&str> {
+    let is_cut = output.get("is_cut").and_then(Value::as_bool) == Some(true);
+    output.get("handle").and_then(Value::as_str).filter(|_| is_cut)
+}
+
+/// A result as the model of a run reads it that began before long results were kept aside: whole, or its beginning and end with
+/// its size.
 pub(super) fn shown(output: &Value) -> Value {
     let text = output.to_string();
     if text.len() <= RESULT_CAP {

@@ -8,12 +8,13 @@ use neonhub_core::llm::{
 };
 use neonhub_core::op::Operation as _;
 use neonhub_core::run::{Command, EffectClass, Failure, Limits, Machine, Program, RunEvent};
+use neonhub_core::tool::ReadToolResult;
 use neonhub_core::{ErrorKind, hub::closest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::again::{Again, PAUSE, Redo, first_name};
-use super::desk::Desk;
+use super::desk::{Desk, DeskTool};
 use super::model::AgentSpec;
 use super::prepare::PrepareRun;
 use super::{judge, turn};
@@ -21,6 +22,8 @@ use super::{judge, turn};
 /// Names of the calls that are not a model's.
 pub(crate) const PREPARE: &str = "prepare";
 const ACT: &str = "act";
+/// Begins the names of a model's calls.
+const TURN: &str = "turn/";
 /// Bad calls in a row after which the run fails.
 // Rule of agents, section 3: three.
 const BAD_CALLS: u32 = 3;
@@ -100,6 +103,9 @@ pub(crate) struct WorkerState {
     /// Answers of tools that only read, by call.
     read: BTreeMap<String, Value>,
     is_warned: bool,
+    /// True once an answer was kept aside.
+    #[serde(default)]
+    has_aside: bool,
     is_repaired: bool,
     #[serde(default)]
     again: Again,
@@ -161,6 +167,9 @@ impl Program for Worker {
     fn permissions(&self) -> PermissionSet {
         self.rights.clone()
     }
+    fn keeps_aside(&self, call: &str) -> bool {
+        call.starts_with(TURN)
+    }
     fn partial(&self, state: &WorkerState) -> Value {
         let said = state.messages.iter().rev().find(|m| m.role == Role::Assistant).map(Message::text);
         json!({ "turns": state.turns, "text": said.unwrap_or_default() })
@@ -186,7 +195,7 @@ impl WorkerState {
         request.messages.clone_from(&self.messages);
         request.route.clone_from(&self.desk.route);
         request.temperature = self.desk.temperature;
-        request.tools = self.desk.tools.iter().map(|tool| tool.spec.clone()).collect();
+        request.tools = self.offered().map(|tool| tool.spec.clone()).collect();
         request.output_schema.clone_from(&self.desk.wanted);
         request.offline = match (&self.desk.offline, &self.desk.wanted) {
             (Some(plan), _) => Some(OfflineTask::Plan(plan.clone())),
@@ -194,7 +203,17 @@ impl WorkerState {
             (None, None) => self.desk.template.clone().map(OfflineTask::Template),
         };
         self.turns += 1;
-        Command::model(format!("turn/{}", self.turns), request)
+        Command::model(format!("{TURN}{}", self.turns), request)
+    }
+
+    /// The tools that the model is told of, in the order of their names.
+    fn offered(&self) -> impl Iterator<Item = &DeskTool> {
+        let is_new = |tool: &&DeskTool| self.desk.tools.iter().all(|other| other.spec.name != tool.spec.name);
+        let reader = self.desk.reader.as_ref().filter(|_| self.has_aside).filter(is_new);
+        let at = reader
+            .map_or(0, |reader| self.desk.tools.partition_point(|tool| tool.spec.name < reader.spec.name));
+        let (before, after) = self.desk.tools.split_at_checked(at).unwrap_or_default();
+        before.iter().chain(reader).chain(after)
     }
 
     fn answered(&mut self, answer: &Answer, intent: &str) -> Command {
@@ -254,7 +273,7 @@ impl WorkerState {
 
     fn next_call(&mut self, intent: &str) -> Command {
         while let Some(mut call) = self.pending.pop_front() {
-            let Some(tool) = self.desk.tools.iter().find(|tool| tool.spec.name == call.name).cloned() else {
+            if self.desk.tool(&call.name).is_none() {
                 let names = self.desk.tools.iter().map(|tool| tool.spec.name.as_str());
                 let near = closest(&call.name, names).join(", ");
                 let why = format!("there is no tool {:?}, close are {near}", call.name);
@@ -262,7 +281,7 @@ impl WorkerState {
                     return end;
                 }
                 continue;
-            };
+            }
             if !call.args.is_object() {
                 if let Some(end) = self.refused(&call, "the arguments are no JSON object") {
                     return end;
@@ -289,10 +308,11 @@ impl WorkerState {
                 continue;
             }
             if let Some(output) = self.read.get(&name) {
-                self.results.push(result_part(&call, turn::shown(output), tool.taint));
+                let (shown, taint) = (self.shown(output), self.taint_of(&call));
+                self.results.push(result_part(&call, shown, taint));
                 continue;
             }
-            let at = format!("turn/{}/{}", self.turns, self.results.len());
+            let at = format!("{TURN}{}/{}", self.turns, self.results.len());
             let command = Command::tool(at, call.name.clone(), call.args.clone());
             self.current = Some(call);
             return command;
@@ -310,23 +330,45 @@ impl WorkerState {
         (self.bad >= BAD_CALLS).then(|| fault(ErrorKind::Corrupted, "invalid_tool_use", message))
     }
 
+    /// A result as the model reads it. What was too long was kept aside before.
+    fn shown(&self, output: &Value) -> Value {
+        if self.desk.reader.is_some() { output.clone() } else { turn::shown(output) }
+    }
+
+    /// The label of a call's answer; a piece of an answer is labelled as the whole.
+    fn taint_of(&self, call: &ToolCall) -> Taint {
+        let own = self.desk.tool(&call.name).map_or(Taint::ThirdPartyTool, |tool| tool.taint);
+        if call.name != ReadToolResult::NAME {
+            return own;
+        }
+        let Some(handle) = call.args.get("handle").and_then(Value::as_str) else { return own };
+        let mut parts = self.messages.iter().flat_map(|message| &message.parts).chain(&self.results);
+        // A handle is made with its answer, so who names it first is that answer.
+        let whole = parts.find(|part| match &part.body {
+            PartBody::ToolResult { output, .. } => turn::handle(output) == Some(handle),
+            _ => false,
+        });
+        whole.map_or(own, |part| part.taint)
+    }
+
     fn took(&mut self, outcome: Result<&Value, &Failure>, intent: &str) -> Command {
         let Some(call) = self.current.take() else {
             return fault(ErrorKind::Internal, "unexpected_event", "no call was under way");
         };
-        let class = self.desk.tools.iter().find(|tool| tool.spec.name == call.name).map(|tool| tool.class);
-        if !matches!(class, Some(EffectClass::Pure | EffectClass::Read)) {
+        let class = self.desk.tool(&call.name).map(|tool| tool.class);
+        let only_reads = matches!(class, Some(EffectClass::Pure | EffectClass::Read));
+        if !only_reads {
             self.again.has_acted = true;
         }
         match outcome {
             Ok(output) => {
                 self.bad = 0;
-                let tool = self.desk.tools.iter().find(|tool| tool.spec.name == call.name);
-                let taint = tool.map_or(Taint::ThirdPartyTool, |tool| tool.taint);
-                if tool.is_some_and(|tool| matches!(tool.class, EffectClass::Pure | EffectClass::Read)) {
+                self.has_aside |= turn::handle(output).is_some();
+                if only_reads {
                     self.read.insert(turn::name_of(&call.name, &call.args), output.clone());
                 }
-                self.results.push(result_part(&call, turn::shown(output), taint));
+                let (shown, taint) = (self.shown(output), self.taint_of(&call));
+                self.results.push(result_part(&call, shown, taint));
             }
             Err(failure) if failure.kind == ErrorKind::InvalidInput.code() => {
                 if let Some(end) = self.refused(&call, &failure.message) {

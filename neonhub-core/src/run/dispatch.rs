@@ -17,6 +17,7 @@ use crate::economy::Gathered;
 use crate::llm::{Answer, Delta, LlmRequest, PERSON};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
+use crate::tool::{ToolResult, aside};
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// How often a tool is called again when its commit lost a race.
@@ -46,7 +47,7 @@ impl<P: Program> Session<'_, P> {
             Open::Tool { tool, args, class, .. } if fork::is_held_back(&self.row, class) => {
                 let first = self.row.forked_from.as_ref().map_or("", |fork| fork.run.as_str());
                 let output = fork::simulated(&self.cx, first, &tool, &args).await?;
-                self.record_anyway(landed(call, output)).await
+                self.land(call, &tool, output).await
             }
             Open::Tool { tool, args, effect, class } => {
                 let planned = Planned { tool, args, effect, class };
@@ -123,7 +124,11 @@ impl<P: Program> Session<'_, P> {
                 return self.record_anyway(wait).await;
             }
             let (what, unit) = match done {
-                Ok(output) => (landed(call, output), unit),
+                Ok(output) => {
+                    let (output, aside) = self.readable(call, &planned.tool, output)?;
+                    stage(&self.writer(&unit), aside.as_ref())?;
+                    (landed(call, output), unit)
+                }
                 // What a failed tool had staged is dropped with its unit.
                 Err(error) => (failed(call, &error), Arc::new(Unit::default())),
             };
@@ -155,7 +160,7 @@ impl<P: Program> Session<'_, P> {
             return self.record_anyway(wait).await;
         }
         match done {
-            Ok(output) => self.record_anyway(landed(call, output)).await,
+            Ok(output) => self.land(call, &planned.tool, output).await,
             // Not fresh any more: the next turn of the loop asks what became of it.
             Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Ok(()),
             Err(error) => self.record_anyway(failed(call, &error)).await,
@@ -167,7 +172,7 @@ impl<P: Program> Session<'_, P> {
         if let Some(told) = self.state.told(call).cloned() {
             if told.get("landed").and_then(Value::as_bool) == Some(true) {
                 let output = told.get("output").cloned().unwrap_or_default();
-                return self.record_anyway(landed(call, output)).await;
+                return self.land(call, &planned.tool, output).await;
             }
             return self.call_again(call, planned).await;
         }
@@ -176,7 +181,7 @@ impl<P: Program> Session<'_, P> {
             None => ProbeAnswer::Unknown,
         };
         match answer {
-            ProbeAnswer::Landed(output) => self.record_anyway(landed(call, output)).await,
+            ProbeAnswer::Landed(output) => self.land(call, &planned.tool, output).await,
             ProbeAnswer::NotLanded => self.call_again(call, planned).await,
             ProbeAnswer::Unknown => {
                 let summary = format!("did {} happen? (effect {})", planned.tool, planned.effect);
@@ -198,6 +203,25 @@ impl<P: Program> Session<'_, P> {
     async fn leave(&mut self, call: &str, planned: &Planned) -> Result<()> {
         let on = WaitOn::Tool { name: planned.tool.clone() };
         self.record_anyway(What::Wait { wait: format!("{ELSEWHERE}{call}"), on }).await
+    }
+
+    /// Writes down that a call landed, with what is kept aside of its answer.
+    async fn land(&mut self, call: &str, tool: &str, output: Value) -> Result<()> {
+        let (output, aside) = self.readable(call, tool, output)?;
+        self.record_with(landed(call, output), |cx| stage(cx, aside.as_ref())).await
+    }
+
+    /// An answer as the program gets it, and what is kept aside of it where a model is to read it and it is too long.
+    fn readable(&self, call: &str, tool: &str, output: Value) -> Result<(Value, Option<ToolResult>)> {
+        if !self.driver.program.keeps_aside(call) {
+            return Ok((output, None));
+        }
+        // Who called reads it later: the agent, with the rights of this run.
+        let scope = self.tool_scope(&format!("{call}/aside"), Writing::None);
+        Ok(match aside(&scope, tool, &output)? {
+            Some((record, told)) => (told.outline(), Some(record)),
+            None => (output, None),
+        })
     }
 
     /// The program's scope for one call: its own chance, so that a repeated call makes the same ids.
@@ -288,6 +312,10 @@ fn waits(call: &str, done: &Result<Value>) -> Option<What> {
     let approval = error.context().find(|(key, _)| *key == "approval")?.1.to_owned();
     let on = WaitOn::Approval { summary: error.message().to_owned(), approval: Some(approval) };
     Some(What::Wait { wait: format!("{APPROVED}{call}"), on })
+}
+
+fn stage(cx: &Scope, aside: Option<&ToolResult>) -> Result<()> {
+    aside.map_or(Ok(()), |record| cx.create(record))
 }
 
 fn landed(call: &str, output: Value) -> What {

@@ -65,6 +65,13 @@ pub trait Program: Machine<Event = RunEvent, Command = Command> + 'static {
         false
     }
 
+    /// True for a call whose answer a model is to read. One that is longer than its tool may give out at once is kept aside in
+    /// the commit of its outcome, and the program gets its beginning, its end, its size and a handle for
+    /// [`ReadToolResult`](crate::tool::ReadToolResult) in its place.
+    fn keeps_aside(&self, _call: &str) -> bool {
+        false
+    }
+
     /// What is there to show when a limit ends the run early.
     fn partial(&self, _state: &Self::State) -> Value {
         Value::Null

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 
+use super::alias::alias;
 use super::find::{self, Found};
 use super::info::{MAX_RESULT_BYTES, ToolInfo};
 use super::registry::Added;
@@ -36,6 +37,20 @@ pub fn visible_among(cx: &Scope, wanted: impl Fn(&str) -> bool) -> Vec<ToolInfo>
 #[must_use]
 pub fn visible_names(cx: &Scope) -> Vec<String> {
     find::all(cx).iter().map(|found| found.name().to_owned()).collect()
+}
+
+/// A tool of the caller by its name, or another name of it such as `sendEmail`.
+///
+/// # Errors
+/// `NotFound`, code `unknown_tool`, with the closest names, also for a tool the caller may not use.
+pub fn described(cx: &Scope, name: &str) -> Result<ToolInfo> {
+    find::find(cx, name).map(|found| found.info())
+}
+
+/// The operation that another name stands for: `sends.create` for `sendEmail` and `send_email`.
+#[must_use]
+pub fn stands_for(name: &str) -> Option<&'static str> {
+    alias(name).map(|alias| alias.operation)
 }
 
 /// Calls a tool by its name, or another name of it, and gives its whole answer.
@@ -196,7 +211,7 @@ fn timed_out(info: &ToolInfo) -> Error {
 /// The class of a tool's effect: of an operation, of an added tool, or the worst for one that is not known.
 pub(crate) fn effect_class(cx: &Scope, name: &str) -> EffectClass {
     let hub = cx.hub();
-    if let Ok(entry) = hub.operation(super::alias::alias(name).map_or(name, |alias| alias.operation)) {
+    if let Ok(entry) = hub.operation(alias(name).map_or(name, |alias| alias.operation)) {
         return entry.effect.into();
     }
     hub.tools().get(cx.workspace(), name).map_or(EffectClass::Write, |added| added.tool.info().effect)

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::alias::{ALIASES, Alias, alias};
-use super::info::ToolInfo;
+use super::info::{MAX_RESULT_BYTES, RESULT_CAP_BYTES, ToolInfo};
 use super::registry::Added;
+use super::spill::ReadToolResult;
 use super::{ToolKind, ToolSource};
-use crate::op::Entry;
+use crate::op::{Entry, Operation as _};
 use crate::{Error, ErrorKind, Permission, Result, Scope};
 
 /// A tool that was found.
@@ -73,12 +74,22 @@ fn leave_out(schema: &mut Value, fixed: &Map<String, Value>) {
 /// An operation the caller may call as a tool. The operations on tools are no tools, but for reading a result.
 fn may(cx: &Scope, entry: &Entry) -> bool {
     let is_shown = !entry.internal && !entry.host_only;
-    let is_tool = is_shown && (!entry.name.starts_with("tools.") || entry.name == "tools.read_result");
+    let is_tool = is_shown && (!entry.name.starts_with("tools.") || entry.name == ReadToolResult::NAME);
     is_tool && holds(cx, entry.needs)
 }
 
 fn holds(cx: &Scope, needs: &[Permission]) -> bool {
     needs.iter().all(|word| cx.permissions().has(*word))
+}
+
+/// The longest answer of a tool that is given out at once, in bytes of JSON.
+pub(super) fn result_cap(cx: &Scope, name: &str) -> u64 {
+    if name == ReadToolResult::NAME {
+        // Its reader said how long it may be; kept aside once more it could never be read.
+        return MAX_RESULT_BYTES;
+    }
+    let added = cx.hub().tools().get(cx.workspace(), name);
+    added.map_or(RESULT_CAP_BYTES, |added| added.tool.info().result_cap_bytes)
 }
 
 /// Every tool of the caller, sorted by name.

@@ -15,7 +15,7 @@ const TIMEOUT_MS: u64 = 30_000;
 /// Longest time a tool may ask for: a day.
 const MAX_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
 /// Longest answer a model gets at once unless the tool says otherwise, in bytes of JSON. NeonHub, 2026.
-const RESULT_CAP_BYTES: u64 = 64 << 10;
+pub(super) const RESULT_CAP_BYTES: u64 = 64 << 10;
 /// Longest answer at all: that of every operation.
 pub(super) const MAX_RESULT_BYTES: u64 = 8 << 20;
 /// Most characters of a description.

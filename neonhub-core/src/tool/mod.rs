@@ -49,12 +49,13 @@ use crate::store::Kind;
 use crate::{Result, Scope};
 
 pub(crate) use call::effect_class;
-pub use call::{call, visible, visible_among, visible_names};
+pub use call::{call, described, stands_for, visible, visible_among, visible_names};
 pub(crate) use find::is_here;
 pub use function::FnTool;
 pub use info::{ToolInfo, ToolKind, ToolSource};
 pub use ops::{CallTool, DescribeTool, ListTools, ToolAnswer, ToolLine};
 pub(crate) use registry::Registry;
+pub(crate) use spill::aside;
 pub use spill::{ReadToolResult, SpilledResult, ToolResult, ToolResultPiece};
 
 /// Something to call by name.

@@ -136,17 +136,12 @@ impl Operation for CallTool {
             Found::Added(_) => cx.clone(),
         };
         let output = call::through(&scope, &found, self.args).await?;
-        let info_cap = match &found {
-            Found::Added(added) => added.tool.info().result_cap_bytes,
-            Found::Operation(..) => ToolInfo::default().result_cap_bytes,
-        };
         let tool = found.name().to_owned();
-        let text = output.to_string();
-        if text.len() as u64 <= info_cap {
+        let Some((record, told)) = spill::aside(cx, &tool, &output)? else {
             return Ok(ToolAnswer { tool, output: Some(output), spilled: None });
-        }
-        let spilled = spill::keep(cx, &tool, &text)?;
-        Ok(ToolAnswer { tool, output: None, spilled: Some(spilled) })
+        };
+        cx.create(&record)?;
+        Ok(ToolAnswer { tool, output: None, spilled: Some(told) })
     }
 
     fn examples() -> Vec<Self> {

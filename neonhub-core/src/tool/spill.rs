@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::find;
 use crate::op::{Effect, Operation};
 use crate::scope::Principal;
 use crate::store::Record;
@@ -49,22 +51,43 @@ pub struct SpilledResult {
     pub tail: String,
 }
 
-/// Keeps an answer aside.
-pub(super) fn keep(cx: &Scope, tool: &str, text: &str) -> Result<SpilledResult> {
+impl SpilledResult {
+    /// What a model reads in the place of the answer.
+    pub(crate) fn outline(&self) -> Value {
+        let note =
+            format!("too long to be read at once: {} gives the rest by this handle", ReadToolResult::NAME);
+        json!({
+            "is_cut": true,
+            "handle": self.handle,
+            "size_bytes": self.size_bytes,
+            "head": self.head,
+            "tail": self.tail,
+            "note": note
+        })
+    }
+}
+
+/// An answer that is longer than its tool may give out at once: the record to keep, which the caller stages in the commit of
+/// the answer, and what is told of it. None for a shorter one.
+pub(crate) fn aside(cx: &Scope, tool: &str, output: &Value) -> Result<Option<(ToolResult, SpilledResult)>> {
+    let text = output.to_string();
+    if text.len() as u64 <= find::result_cap(cx, tool) {
+        return Ok(None);
+    }
     let record = ToolResult {
         id: cx.new_id("trs"),
         tool: tool.to_owned(),
         caller: caller(cx),
         rights: cx.permission_words(),
-        text: cx.sealer().seal(KIND, "text", text)?,
+        text: cx.sealer().seal(KIND, "text", &text)?,
     };
-    cx.create(&record)?;
-    Ok(SpilledResult {
-        handle: record.id,
+    let told = SpilledResult {
+        handle: record.id.clone(),
         size_bytes: text.len() as u64,
-        head: text.get(..floor(text, SHOWN)).unwrap_or_default().to_owned(),
-        tail: text.get(floor(text, text.len().saturating_sub(SHOWN))..).unwrap_or_default().to_owned(),
-    })
+        head: text.get(..floor(&text, SHOWN)).unwrap_or_default().to_owned(),
+        tail: text.get(floor(&text, text.len().saturating_sub(SHOWN))..).unwrap_or_default().to_owned(),
+    };
+    Ok(Some((record, told)))
 }
 
 fn caller(cx: &Scope) -> String {
@@ -114,7 +137,8 @@ pub struct ToolResultPiece {
 impl Operation for ReadToolResult {
     type Output = ToolResultPiece;
     const NAME: &'static str = "tools.read_result";
-    const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
+    // The handle is bound to its caller and its rights, and an agent whose tool answered at length may hold no others.
+    const NEEDS: &'static [Permission] = &[];
     const EFFECT: Effect = Effect::Read;
 
     async fn run(self, cx: &Scope) -> Result<ToolResultPiece> {

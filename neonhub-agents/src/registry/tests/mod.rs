@@ -1,5 +1,6 @@
 //! Agents as data: what they are, how they are asked, how their runs go.
 
+mod aside;
 mod away;
 mod injection;
 mod model;
