@@ -106,7 +106,7 @@ impl Operation for LaunchPosts {
             if cx.count::<Send>(&known).await? > 0 {
                 continue;
             }
-            match cx.call(CreateSend { draft, person: None, send_at: None, key: None }).await {
+            match cx.call(CreateSend::of(draft)).await {
                 Ok(_) => made.posts += 1,
                 // Refused and kept with its reasons; the other posts go on.
                 Err(error) if error.kind() == ErrorKind::Blocked => {}

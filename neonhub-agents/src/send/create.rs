@@ -33,6 +33,9 @@ const MAX_LATE: Duration = Duration::from_secs(3600);
 pub struct CreateSend {
     /// What is sent.
     pub draft: DraftId,
+    /// The channel that the draft must be of. Default: whichever it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
     /// The recipient. Default: the person of the draft; none for a public post.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<PersonId>,
@@ -81,13 +84,21 @@ impl Operation for CreateSend {
     }
     fn examples() -> Vec<Self> {
         let draft: Option<DraftId> = "dft_00000000000000000000000001".parse().ok();
-        draft.into_iter().map(|draft| CreateSend { draft, person: None, send_at: None, key: None }).collect()
+        draft.into_iter().map(|draft| CreateSend::of(draft)).collect()
     }
 }
 
 impl CreateSend {
+    /// A send of a draft to its person, now.
+    #[must_use]
+    pub fn of(draft: DraftId) -> Self {
+        CreateSend { draft, channel: None, person: None, send_at: None, key: None }
+    }
+
     fn check(&self, cx: &Scope, draft: &Draft, person: Option<&PersonId>) -> Result<()> {
         let mut faults = Faults::new();
+        let is_of = self.channel.is_none_or(|channel| channel == draft.channel);
+        faults.check(is_of, "channel", format!("expected {}, which the draft is of", draft.channel.word()));
         if draft.channel.is_personal() {
             faults.check(person.is_some(), "person", "expected the person the message goes to");
         } else {

@@ -1,6 +1,7 @@
 //! Stories from draft to outcome over the memory store, with a connector that is told what to answer.
 
 mod meddle;
+mod other_name;
 mod personal;
 mod support;
 
@@ -19,7 +20,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn create(draft: &Draft, person: &crate::people::PersonId) -> CreateSend {
-    CreateSend { draft: draft.id.clone(), person: Some(person.clone()), send_at: None, key: None }
+    CreateSend { person: Some(person.clone()), ..CreateSend::of(draft.id.clone()) }
 }
 
 #[tokio::test]
@@ -348,8 +349,7 @@ async fn later_steps_wait_unjudged_and_expire_when_not_possible() {
 async fn posts_go_out_once_a_day_and_offline_text_needs_approval() {
     let w = World::open().await;
     let draft = w.post_draft("Fresh beans are here https://shop.example/a").await;
-    let create =
-        |draft: &Draft| CreateSend { draft: draft.id.clone(), person: None, send_at: None, key: None };
+    let create = |draft: &Draft| CreateSend::of(draft.id.clone());
     let send = w.cx.call(create(&draft)).await.unwrap();
     assert_eq!(send.rule(), Some("G02.approval"));
     w.cx.call(ApproveDraft { draft: draft.id.clone(), hash: Some(draft.hash.clone()), note: None })
