@@ -118,7 +118,7 @@ pub struct LlmRequest {
     /// How much the model may think.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Reasoning>,
-    /// Where the prefix may be cached.
+    /// Where the prefix may be cached; no influence on the answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cache_hints: Vec<CacheHint>,
     /// What the answer is for, one word: `compose`, `classify`.
@@ -214,6 +214,26 @@ impl LlmRequest {
         self
     }
 
+    /// Marks the prefix that the next request begins with as well: after the tools, after the instructions, and after the last
+    /// two messages that are not the model's own, so that a conversation that grew finds what it was before. Marks that are
+    /// there stay alone.
+    #[must_use]
+    pub fn cached(mut self) -> Self {
+        if !self.cache_hints.is_empty() {
+            return self;
+        }
+        if !self.tools.is_empty() {
+            self.cache_hints.push(CacheHint::Tools);
+        }
+        if !self.system.is_empty() {
+            self.cache_hints.push(CacheHint::System);
+        }
+        let told = self.messages.iter().enumerate().rev().filter(|(_, m)| m.role != Role::Assistant);
+        let last = told.filter_map(|(at, _)| u32::try_from(at).ok()).take(2);
+        self.cache_hints.extend(last.map(CacheHint::Message));
+        self
+    }
+
     /// Says in one word what the answer is for.
     #[must_use]
     pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
@@ -297,7 +317,7 @@ impl LlmRequest {
         }
     }
 
-    /// The RFC 8785 bytes of everything that can influence the answer; labels and deadline are left out.
+    /// The RFC 8785 bytes of everything that can influence the answer; labels, deadline and the hints for caches are left out.
     ///
     /// # Errors
     /// `InvalidInput` when a number in it is not finite.
@@ -305,6 +325,7 @@ impl LlmRequest {
         let mut bare = self.clone();
         bare.labels.clear();
         bare.deadline = None;
+        bare.cache_hints.clear();
         serde_json_canonicalizer::to_vec(&bare).map_err(|cause| {
             Error::invalid("llm.call", "request", "expected only finite numbers").with_source(cause)
         })

@@ -82,6 +82,8 @@ impl<P: Program> Session<'_, P> {
         if let Some(person) = &self.row.person_id {
             request.labels.entry(PERSON.to_owned()).or_insert_with(|| person.clone());
         }
+        // Not in the plan, so that logs that were written without the marks are told again as they are.
+        let request = request.cached();
         let used = Gathered::new(&self.cx);
         let model = self.agent.gathering(&used).model();
         let (cx, topic) = (self.cx.clone(), format!("run:{}", self.row.id));

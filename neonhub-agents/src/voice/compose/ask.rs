@@ -61,6 +61,7 @@ pub(super) fn request(
         .purpose("compose")
         .seed(task.number_seed(number))
         .offline(OfflineTemplate::new("{{ draft }}", answer))
+        .cached()
 }
 
 fn source_part(chunk: &Chunk) -> Part {
