@@ -40,7 +40,8 @@ pub(super) async fn judge(cx: &Scope, exam: &Exam<'_>, rubric: &str, model: Opti
         let is_swapped = at == 1;
         let pair = if is_swapped { [expected, &exam.played.output] } else { [&exam.played.output, expected] };
         *vote = match ask(cx, rubric, &exam.case.input, pair, model).await {
-            Ok(better) => read(&better, is_swapped),
+            Ok(Some(better)) => read(&better, is_swapped),
+            Ok(None) => return by_rules(&exam.case.input, &exam.played.output, expected),
             Err(error) => return grade("judge", 0.0, false, format!("no verdict: {}", error.message())),
         };
     }
@@ -61,13 +62,14 @@ fn read(better: &str, is_swapped: bool) -> Vote {
     }
 }
 
+/// The word of one vote. None when the offline model answered, which fills in a word and judges nothing.
 async fn ask(
     cx: &Scope,
     rubric: &str,
     input: &Value,
     [first, second]: [&Value; 2],
     model: Option<&str>,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let schema = json!({
         "type": "object",
         "properties": {
@@ -86,11 +88,14 @@ async fn ask(
             .context(Part::text(value.to_string()).tainted(Taint::ThirdPartyTool));
     }
     let answer = cx.model().complete(request).await?;
+    if answer.is_offline() {
+        return Ok(None);
+    }
     if let StopKind::Refused { .. } = answer.stop {
-        return Ok("tie".to_owned());
+        return Ok(Some("tie".to_owned()));
     }
     let verdict = answer.json.unwrap_or_default();
-    Ok(verdict.get("better").and_then(Value::as_str).unwrap_or("tie").to_owned())
+    Ok(Some(verdict.get("better").and_then(Value::as_str).unwrap_or("tie").to_owned()))
 }
 
 /// Offline: the words that both share (F1), and no figure that neither the task nor the expected answer has.

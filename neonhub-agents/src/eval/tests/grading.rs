@@ -151,6 +151,31 @@ async fn a_judge_votes_twice_with_the_places_swapped() {
     assert!(!none.is_passed && none.why.contains("no verdict"), "{none:?}");
 }
 
+/// What a router is when none of its models can be reached: the offline model under another word.
+#[derive(Debug)]
+struct Routed(neonhub_core::llm::Offline);
+
+#[async_trait::async_trait]
+impl neonhub_core::llm::Llm for Routed {
+    fn provider(&self) -> &str {
+        "router"
+    }
+    fn caps(&self, model: Option<&str>) -> neonhub_core::llm::ModelCaps {
+        self.0.caps(model)
+    }
+    async fn call(&self, request: neonhub_core::llm::LlmRequest) -> Result<neonhub_core::llm::DeltaStream> {
+        self.0.call(request).await
+    }
+}
+
+#[tokio::test]
+async fn what_the_offline_model_fills_in_is_no_vote() {
+    let (cx, _) = open().await;
+    cx.hub().add_model(Arc::new(Routed(neonhub_core::llm::Offline::new())));
+    let far = judged(&cx, judge(), json!({ "text": "You may return any parcel within 90 days" })).await;
+    assert!(!far.is_passed && far.why.starts_with("rules"), "{far:?}");
+}
+
 #[tokio::test]
 async fn offline_the_judge_goes_by_rules() {
     let (cx, _) = open().await;
