@@ -9,6 +9,7 @@ use super::{Health, Status};
 use crate::bus::{DeadEvent, Subscriber, SubscriberCursor};
 use crate::connector::{Connector, connection_of};
 use crate::job::Queue;
+use crate::llm::table::{self, Ending};
 use crate::resilience::{Breaker, BreakerState};
 use crate::run::Agent;
 use crate::store::{Key, Query, Stored};
@@ -116,7 +117,7 @@ impl Health for SchedulerHealth {
     }
 }
 
-/// The models by their breakers: to ask one costs money.
+/// The models by their breakers and their last days: to ask one costs money.
 #[derive(Debug)]
 struct ModelHealth;
 
@@ -129,11 +130,24 @@ impl Health for ModelHealth {
         let all = cx.query::<Breaker>(&Query::index("target").limit(1_000)).await?;
         let is_open = |b: &Stored<Breaker>| b.target.starts_with("model:") && b.state == BreakerState::Open;
         let open: Vec<String> = all.into_iter().filter(is_open).map(|b| b.body.target).collect();
-        if open.is_empty() {
-            return Ok(Status::Healthy);
+        let mut why = Vec::new();
+        if !open.is_empty() {
+            why.push(format!("their circuit breakers are open: {}", open.join(", ")));
         }
-        Ok(Status::Degraded { why: format!("their circuit breakers are open: {}", open.join(", ")) })
+        why.extend(table::endings(cx).await?.iter().map(ending));
+        Ok(if why.is_empty() { Status::Healthy } else { Status::Degraded { why: why.join("; ") } })
     }
+}
+
+/// When a model goes away, and what comes after it.
+fn ending(ending: &Ending) -> String {
+    let Ending { provider, model, shutdown_on, is_over, successor } = ending;
+    let tense = if *is_over { "was shut down" } else { "is shut down" };
+    let next = match successor {
+        Some(successor) => format!("take {successor}"),
+        None => "take another model".to_owned(),
+    };
+    format!("{provider}/{model} {tense} on {shutdown_on}: {next}")
 }
 
 #[derive(Debug)]

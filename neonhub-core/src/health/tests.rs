@@ -109,6 +109,23 @@ async fn a_check_names_every_part_and_keeps_detail_for_who_may_see_it() {
 }
 
 #[tokio::test]
+async fn a_model_in_use_that_goes_away_is_found_with_its_day_and_what_comes_after() {
+    for (now, wanted) in [
+        ("2026-09-01T00:00:00Z", None),
+        ("2026-11-21T00:00:00Z", Some("openai/gpt-5-mini is shut down on 2026-12-11: take gpt-6-luna")),
+        ("2026-12-12T00:00:00Z", Some("openai/gpt-5-mini was shut down on 2026-12-11: take gpt-6-luna")),
+    ] {
+        let route =
+            crate::llm::Route::new("default").then("openai", "gpt-5-mini").then("openai", "gpt-6-luna");
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("now", now).unwrap()));
+        let router = Arc::new(crate::llm::Router::new().route(route));
+        let cx = scope(Hub::builder().clock(clock).service(router)).await;
+        let report = cx.call(CheckHealth { subject: Some("models".into()) }).await.unwrap();
+        assert_eq!(report.checks[0].detail.as_deref(), wanted, "{now}");
+    }
+}
+
+#[tokio::test]
 async fn three_failures_in_a_row_are_told_once_and_make_it_unavailable() {
     let ward = ward().await;
     let cx = &ward.cx;

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::ModelCaps;
 use crate::{Error, ErrorKind, Result, Timestamp};
 
-pub(crate) use ops::ModelOverride;
 pub(super) use ops::with_own_rows;
 pub use ops::{KnownModel, LintModels, ListModels, ListedModel, ModelLint, OverrideModel};
+pub(crate) use ops::{ModelOverride, endings};
 pub use price::{Cost, Prices};
 
 /// How long before its end a model is reported. Our choice.

@@ -223,6 +223,20 @@ pub struct ModelLint {
     pub unknown: Vec<String>,
 }
 
+/// The models that the routes of a router name, each once.
+fn in_use(router: Option<&Router>) -> Vec<(&str, &str)> {
+    let mut used: Vec<(&str, &str)> = router.into_iter().flat_map(Router::in_use).collect();
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
+/// The models in use of this hub that go away within 60 days or are gone.
+pub(crate) async fn endings(cx: &Scope) -> Result<Vec<Ending>> {
+    let router = cx.hub().service::<Router>();
+    Ok(cx.model_table().await?.endings(in_use(router.as_deref()), cx.now()))
+}
+
 /// Looks at the models that routes of this hub name: which go away soon, and of which too little is known.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -237,9 +251,7 @@ impl Operation for LintModels {
     async fn run(self, cx: &Scope) -> Result<ModelLint> {
         let table = cx.model_table().await?;
         let router = cx.hub().service::<Router>();
-        let mut used: Vec<(&str, &str)> = router.iter().flat_map(|router| router.in_use()).collect();
-        used.sort_unstable();
-        used.dedup();
+        let used = in_use(router.as_deref());
         let named = |is: fn(Option<&ModelRow>) -> bool| {
             let all = used.iter().filter(|(provider, model)| is(table.row(provider, model)));
             all.map(|(provider, model)| id_of(provider, model)).collect()
