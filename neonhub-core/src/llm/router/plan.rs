@@ -12,6 +12,11 @@ use crate::{Error, ErrorKind, Result, Scope};
 /// How the reason begins of what was left out for its region.
 const REGION: &str = "its region";
 
+/// Why a model is left out that gets no pictures.
+const IMAGE: &str = "takes no image part";
+/// Why a model is left out that gets no documents.
+const DOCUMENT: &str = "takes no document part";
+
 /// A model that was looked at for a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Considered {
@@ -105,7 +110,16 @@ impl Router {
     ) -> Result<()> {
         let name = one.model.as_deref();
         let own = name.and_then(|name| self.table.own_caps(&one.provider, name));
-        let caps = own.unwrap_or_else(|| model.caps(name));
+        let sent = model.caps(name);
+        // A row of one's own says what a model can read, and not what its adapter can send.
+        let caps = own.map_or_else(
+            || sent.clone(),
+            |own| ModelCaps {
+                images_in: own.images_in && sent.images_in,
+                documents_in: own.documents_in && sent.documents_in,
+                ..own
+            },
+        );
         // The offline model says by itself what it cannot do: it depends on the task.
         if one.provider == "offline" {
             one.worst_micros = Some(0);
@@ -216,12 +230,23 @@ fn lacks(request: &LlmRequest, caps: &ModelCaps) -> Option<&'static str> {
     } else if request.output_schema.is_some() && !caps.json_schema {
         Some("is not known to answer in JSON of a schema")
     } else if holds(|body| matches!(body, PartBody::Image { .. })) && !caps.images_in {
-        Some("sees no pictures")
+        Some(IMAGE)
     } else if holds(|body| matches!(body, PartBody::Document { .. })) && !caps.documents_in {
-        Some("reads no documents")
+        Some(DOCUMENT)
     } else {
         None
     }
+}
+
+/// The kind of part for which every model was left out, and the ability it takes.
+fn refused_part(plan: &RoutePlan) -> Option<(&'static str, &'static str)> {
+    let all = |why: &str| {
+        let is_it = |one: &Considered| one.skipped.as_deref().is_some_and(|skipped| skipped.ends_with(why));
+        !plan.considered.is_empty() && plan.considered.iter().all(is_it)
+    };
+    [(IMAGE, ("image", "images_in")), (DOCUMENT, ("document", "documents_in"))]
+        .into_iter()
+        .find_map(|(why, part)| all(why).then_some(part))
 }
 
 /// Nobody on the route can answer.
@@ -239,6 +264,9 @@ pub(super) fn nobody(plan: &RoutePlan) -> Error {
         let message = "no model of this route is in the region of the workspace: use one that is, or set residency_any \
                        for those of unknown region";
         Error::new(ErrorKind::Blocked, "llm.route", message).with_code("residency")
+    } else if let Some((part, capability)) = refused_part(plan) {
+        let message = format!("no model of this route takes {part} parts yet: send the text of it");
+        Error::new(kind, "llm.route", message).with_context("capability", capability)
     } else {
         Error::new(kind, "llm.route", "no model of this route can answer: add one, or ask for less")
     };

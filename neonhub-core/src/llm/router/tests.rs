@@ -268,3 +268,29 @@ async fn operations_go_through_the_router_and_fall_back_to_offline() {
     // The line that the shut-out model was not asked for.
     assert_eq!(a.1.complete(LlmRequest::new().user("x")).await.unwrap().text, "never");
 }
+
+#[tokio::test]
+async fn a_part_that_no_adapter_sends_is_named_before_anything_is_sent() {
+    use crate::llm::{Part, PartBody};
+    let mock = crate::testing::provider::ProviderMock::start().await.unwrap();
+    let provider = crate::llm::Provider::builder("openai").base_url(mock.base_url("openai"));
+    let provider = provider.api_key(crate::Secret::new("key")).model("gpt-6-luna").build().unwrap();
+    let sees = crate::llm::table::ModelTable::shared().row("openai", "gpt-6-luna").unwrap().caps.clone();
+    assert!(sees.images_in && sees.documents, "the model could");
+    let router =
+        Router::new().model(Arc::new(provider)).route(Route::new("default").then("openai", "gpt-6-luna"));
+    let (mime, blob) = ("image/png".to_owned(), "0".repeat(64));
+    for (body, part, capability) in [
+        (PartBody::Image { mime: mime.clone(), blob: blob.clone() }, "image", "images_in"),
+        (PartBody::Document { mime, blob }, "document", "documents_in"),
+    ] {
+        let request = ask().context(Part::from(body));
+        let skipped = router.plan(&request).unwrap().considered.remove(0).skipped.unwrap();
+        assert_eq!(skipped, format!("it takes no {part} part"));
+        let error = router.complete(&scope().await, request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains(&format!("takes {part} parts")), "{error}");
+        assert!(error.context().any(|(key, value)| key == "capability" && value == capability), "{error}");
+    }
+    assert!(mock.seen().is_empty());
+}

@@ -11,6 +11,7 @@ use super::embed::EmbedApi;
 use super::flow::{Asked, Flow};
 use super::image::ImageApi;
 use super::settings::ProviderConfig;
+use super::words::sendable;
 use super::{Ask, Dialect, ProviderBuilder, fault};
 use crate::http::{self, Exchange, HttpLimits, HttpRequest, HttpTransport};
 use crate::llm::compatible::PRESETS;
@@ -200,12 +201,12 @@ impl Llm for Provider {
     fn caps(&self, model: Option<&str>) -> ModelCaps {
         let model = model.or(self.0.model.as_deref()).unwrap_or_default();
         if let Some(given) = self.1.as_ref().filter(|given| given.model == model) {
-            return ModelCaps::clone(given);
+            return sendable(ModelCaps::clone(given));
         }
-        match self.0.caps.get(model) {
+        sendable(match self.0.caps.get(model) {
             Some(caps) => caps.clone(),
             None => self.0.table.caps(&self.0.word, model).unwrap_or_else(|| ModelCaps::unknown(model)),
-        }
+        })
     }
 
     fn with_caps(&self, caps: ModelCaps) -> Option<Arc<dyn Llm>> {

@@ -2,9 +2,15 @@
 
 use serde_json::Value;
 
+use crate::llm::ModelCaps;
 use crate::llm::part::{Part, PartBody};
 use crate::prompt::fenced;
 use crate::{Error, ErrorKind, Result};
+
+/// Whether the adapters send image parts. None does yet, whatever its models see; [`said`] refuses them.
+const SENDS_IMAGES: bool = false;
+/// Whether the adapters send document parts.
+const SENDS_DOCUMENTS: bool = false;
 
 /// The words of a text part; those of others stand between marks that name their source.
 ///
@@ -33,6 +39,15 @@ pub(in crate::llm) fn schema_words(schema: &Value) -> String {
         "Answer with one JSON value and nothing around it: no words, no code fence. It must fit this JSON \
          Schema:\n{schema}"
     )
+}
+
+/// What is known of a model, less what no adapter sends yet: the router skips it for such parts instead of failing at it.
+pub(in crate::llm) fn sendable(caps: ModelCaps) -> ModelCaps {
+    ModelCaps {
+        images_in: caps.images_in && SENDS_IMAGES,
+        documents_in: caps.documents_in && SENDS_DOCUMENTS,
+        ..caps
+    }
 }
 
 fn unsupported(what: &str, capability: &'static str) -> Error {
