@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::entry::{Entry, RunStatus, What};
+use super::execution::{ToolExecution, executions};
 use super::journal;
 use super::record::AgentRun;
 use crate::op::{Effect, Operation, Page};
@@ -12,7 +13,7 @@ use crate::permission::Permission;
 use crate::store::{Key, Query};
 use crate::{Error, ErrorKind, Result, Scope, Timestamp};
 
-/// Gives a run with its input and output, and its log if asked for.
+/// Gives a run with its input, its output and its calls of tools, and its log if asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GetRun {
@@ -48,6 +49,9 @@ pub struct RunDetails {
     pub input: Value,
     /// Its output, null until it has one.
     pub output: Value,
+    /// Its calls of tools, in order of their planning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolExecution>,
     /// Its log, when asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<LogLine>,
@@ -61,15 +65,18 @@ impl Operation for GetRun {
     async fn run(self, cx: &Scope) -> Result<RunDetails> {
         let mut run = cx.need::<AgentRun>(&self.id).await?.body;
         let (input, output) = journal::ends(cx, &run).await?;
-        let log = if self.with_log { journal::load(cx, &run.id).await? } else { Vec::new() };
+        let log = journal::load(cx, &run.id).await?;
+        let tools = executions(&run.id, &log)?;
         run.status = run.standing(cx);
-        let log = log.iter().map(line).collect::<Result<_>>()?;
-        Ok(RunDetails { summary: run.summary(), run, input, output, log })
+        let shown = if self.with_log { log.as_slice() } else { &[] };
+        let log = shown.iter().map(line).collect::<Result<_>>()?;
+        Ok(RunDetails { summary: run.summary(), run, input, output, tools, log })
     }
     /// What went in and came out may speak of people: without `read:pii` only the standing and the kinds are left.
     fn mask(output: &mut RunDetails) {
         (output.input, output.output) = (Value::Null, Value::Null);
         output.run.signals.clear();
+        output.tools.iter_mut().for_each(|tool| tool.args = Value::Null);
         output.log.iter_mut().for_each(|line| line.data = Value::Null);
     }
     fn examples() -> Vec<Self> {

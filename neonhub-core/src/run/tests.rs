@@ -206,9 +206,14 @@ async fn a_run_does_its_steps_and_keeps_its_log() {
     );
     assert_eq!(found.output, view.output);
     assert_eq!(found.summary, "steps completed: 0 model and 2 tool calls");
+    let made: Vec<_> = found.tools.iter().map(|tool| (tool.call.as_str(), tool.state)).collect();
+    assert_eq!(made, [("a", ToolExecutionState::Landed), ("b", ToolExecutionState::Landed)]);
+    let short = cx.call(GetRun { id: view.run.id.clone(), with_log: false }).await.unwrap();
+    assert_eq!((short.log.len(), short.tools), (0, found.tools.clone()));
     let viewer = cx.with_role(crate::permission::Role::Viewer);
     let masked = viewer.call(GetRun { id: view.run.id.clone(), with_log: true }).await.unwrap();
     assert_eq!((masked.output, masked.log[2].data.clone()), (Value::Null, Value::Null));
+    assert!(masked.tools.iter().all(|tool| tool.args.is_null()));
     let mine = ListRuns { campaign_id: Some("cmp_1".into()), ..ListRuns::default() };
     assert_eq!(cx.call(mine).await.unwrap().items.len(), 1);
     let both = ListRuns { agent: Some("a".into()), status: Some(RunStatus::Failed), ..ListRuns::default() };
@@ -459,6 +464,32 @@ fn golden_run() -> (Vec<Entry>, RunState<Done>) {
     (log, state)
 }
 
+/// The calls of tools, from the log alone.
+#[test]
+fn a_log_tells_the_calls_of_tools() {
+    use super::execution::executions;
+    let (log, _) = golden_run();
+    let all = executions("run_golden", &log).unwrap();
+    let told: Vec<_> =
+        all.iter().map(|one| (one.call.as_str(), one.tool.as_str(), one.state, one.attempts)).collect();
+    let landed = ("a", "notes.add", ToolExecutionState::Landed, 1);
+    assert_eq!(told, [landed, ("b", "world.act", ToolExecutionState::Failed, 2)]);
+    assert_eq!(
+        (all[1].duration_ms, all[1].ended_at),
+        (Some(40_000), Some(Timestamp::from_millis(1_800_000_050_000)))
+    );
+    assert_eq!(all[1].error.as_ref().unwrap().kind, "unavailable");
+    assert!(all[0].result_hash.is_some() && all[1].result_hash.is_none());
+    assert_eq!(all[0].id, LogEntry::id_of("run_golden", all[0].step));
+    // At each beginning of the log it says what is known by then.
+    let at = |what: &str| log.iter().position(|entry| entry.what.word() == what).unwrap();
+    let state = |until: usize| executions("run_golden", &log[..=until]).unwrap().pop().unwrap().state;
+    assert_eq!(state(at("tool_planned")), ToolExecutionState::Planned);
+    assert_eq!(state(at("wait")), ToolExecutionState::Unknown);
+    assert_eq!(state(at("woken")), ToolExecutionState::Planned);
+    assert_eq!(state(at("tool_called")), ToolExecutionState::Dispatched);
+}
+
 /// Writes the golden log of the current version when `NEONHUB_WRITE_GOLDEN` is set: by hand for a new
 /// `LOG_VERSION`, under a new name. The files of older versions stay as they are.
 #[test]
@@ -494,6 +525,9 @@ fn golden_logs_fold() {
 
 #[path = "begin_tests.rs"]
 mod begin;
+
+#[path = "cache_tests.rs"]
+mod cache;
 
 #[path = "cassette_tests.rs"]
 mod cassette;
