@@ -123,8 +123,11 @@ async fn unit(cx: &Scope) -> Result<Option<String>> {
 }
 
 fn of_info(info: &ToolInfo) -> DeskTool {
-    let taint =
-        if info.source == ToolSource::Catalogue { taint_of(tool::stands_for(&info.name).unwrap_or(&info.name)) } else { Taint::ThirdPartyTool };
+    let taint = if info.source == ToolSource::Catalogue {
+        taint_of(tool::stands_for(&info.name).unwrap_or(&info.name))
+    } else {
+        Taint::ThirdPartyTool
+    };
     DeskTool { class: info.effect, taint, spec: info.spec() }
 }
 

@@ -84,7 +84,7 @@ impl Operation for CreateSend {
     }
     fn examples() -> Vec<Self> {
         let draft: Option<DraftId> = "dft_00000000000000000000000001".parse().ok();
-        draft.into_iter().map(|draft| CreateSend::of(draft)).collect()
+        draft.into_iter().map(CreateSend::of).collect()
     }
 }
 

@@ -275,7 +275,7 @@ async fn a_part_that_no_adapter_sends_is_named_before_anything_is_sent() {
     let mock = crate::testing::provider::ProviderMock::start().await.unwrap();
     let provider = crate::llm::Provider::builder("openai").base_url(mock.base_url("openai"));
     let provider = provider.api_key(crate::Secret::new("key")).model("gpt-6-luna").build().unwrap();
-    let sees = crate::llm::table::ModelTable::shared().row("openai", "gpt-6-luna").unwrap().caps.clone();
+    let sees = crate::llm::table::ModelTable::shared().row("openai", "gpt-6-luna").unwrap().caps;
     assert!(sees.images_in && sees.documents, "the model could");
     let router =
         Router::new().model(Arc::new(provider)).route(Route::new("default").then("openai", "gpt-6-luna"));
