@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use neonhub_core::approval::ListApprovals;
 use neonhub_core::connector::{Channel, Cleared, Connector, EffectId, Manifest, Payload, Probe, Receipt};
-use neonhub_core::{ErrorKind, Hub, ManualClock, Result, Scope, Timestamp};
+use neonhub_core::op::CallOptions;
+use neonhub_core::{ErrorKind, Hub, ManualClock, PermissionSet, Result, Scope, Timestamp};
 
 use super::*;
 use crate::people::import::ImportStart;
@@ -219,6 +221,24 @@ async fn pause_holds_what_is_queued_and_cancel_ends_it() {
     world.clock.advance(Duration::from_secs(2 * 3600));
     world.cx.work_until_idle().await.unwrap();
     assert!(world.sent("email").is_empty());
+}
+
+#[tokio::test]
+async fn a_launch_that_an_agent_asks_for_is_one_question_and_no_more() {
+    let world = World::new().await;
+    world.import(&people()).await;
+    let campaign = world.campaign().await;
+    let agent = world.cx.for_agent("mcp", "user:owner", PermissionSet::all());
+    let launch = StartCampaign { id: campaign.id.clone() };
+    let asked = agent.call(launch.clone()).await.unwrap_err();
+    assert_eq!((asked.code(), world.sent("email").len()), ("approval_required", 0));
+    let id = asked.context().find(|(key, _)| *key == "approval").unwrap().1;
+    let yes = serde_json::json!({ "id": id });
+    world.cx.call_by_name("approvals.approve", yes, CallOptions::new()).await.unwrap();
+    let outcome = agent.call(launch).await.unwrap();
+    assert!(outcome.created > 5 && outcome.posts > 0, "{outcome:?}");
+    let all = world.cx.call(ListApprovals::default()).await.unwrap().items;
+    assert_eq!(all.len(), 1, "neither posts nor people are asked for one by one");
 }
 
 #[tokio::test]
