@@ -43,12 +43,12 @@ async fn furnish(cx: &Scope) -> String {
     by_name(cx, "brands.create", json!({ "name": "Shop" })).await.unwrap();
     let sender = json!({ "brand": "shop", "channel": "x", "from": "@shop" });
     by_name(cx, "brands.set_sender", sender).await.unwrap();
-    let draft = by_name(cx, "drafts.create", post(json!({}))).await.unwrap();
+    let draft = by_name(cx, "drafts.create", post(&json!({}))).await.unwrap();
     assert_eq!((&draft["origin"], &draft["needs_approval"]), (&json!("human"), &json!(false)));
     draft["id"].as_str().unwrap().to_owned()
 }
 
-fn post(more: Value) -> Value {
+fn post(more: &Value) -> Value {
     let mut input = json!({ "brand": "shop", "channel": "x", "parts": { "text": "Fresh beans are here" } });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     input
@@ -218,7 +218,7 @@ async fn of_an_agent_without_a_run_every_word_is_foreign() {
     let agent = cx.for_agent("mcp", "user:owner", PermissionSet::all());
     let mut drafts = vec![ready];
     for claim in [json!({ "origin": "human", "needs_approval": false }), json!({})] {
-        let draft = by_name(&agent, "drafts.create", post(claim)).await.unwrap();
+        let draft = by_name(&agent, "drafts.create", post(&claim)).await.unwrap();
         assert_eq!((&draft["origin"], &draft["needs_approval"]), (&json!("model"), &json!(true)));
         let refused = by_name(&agent, "drafts.approve", json!({ "draft": draft["id"] })).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code()), (ErrorKind::PermissionDenied, "not_a_person"));
