@@ -59,11 +59,7 @@ impl Operation for PrepareRun {
 async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     let Addressed { spec, intent, .. } = asked;
     let other_names = spec.tools.iter().filter(|name| tool::stands_for(name).is_some());
-    // A tool keeps the name that the description, and so the prompt, has for it.
-    let others = other_names.filter_map(|name| {
-        let info = tool::described(cx, name).ok()?;
-        Some(ToolInfo { name: name.clone(), ..info })
-    });
+    let others = other_names.filter_map(|name| tool::described(cx, name).ok());
     let mut tools: Vec<DeskTool> = tool::visible_among(cx, |name| spec.tools.iter().any(|tool| tool == name))
         .into_iter()
         .chain(others)
@@ -78,6 +74,8 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
     let reader = tool::visible_among(cx, is_reader).first().map(of_info);
     // Tools in the order of their names make a prefix that a provider can cache.
     tools.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+    tools.dedup_by(|a, b| a.spec.name == b.spec.name);
+    let offline = spec.offline_plan.as_ref().map(|plan| filled(plan, input, &tools));
     let unit = if spec.prompt.is_some() { unit(cx).await? } else { None };
     let Told { system, mark, config, template } =
         instruct::told(cx, PrepareRun::NAME, asked, input, unit.as_deref()).await?;
@@ -89,7 +87,7 @@ async fn desk(cx: &Scope, asked: &Addressed, input: &Value) -> Result<Desk> {
         tools,
         reader,
         wanted: (!intent.output_schema.is_null()).then(|| intent.output_schema.clone()),
-        offline: spec.offline_plan.as_ref().map(|plan| filled(plan, input)),
+        offline,
         template,
         route: spec.route.clone().or(config.route),
         temperature: config.temperature,
@@ -165,11 +163,16 @@ fn hand_off(addresses: &[String]) -> DeskTool {
     }
 }
 
-/// The plan with what it takes from the input.
-fn filled(plan: &OfflinePlan, input: &Value) -> OfflinePlan {
+/// The plan with what it takes from the input, and with the names that its tools have on the desk.
+fn filled(plan: &OfflinePlan, input: &Value, tools: &[DeskTool]) -> OfflinePlan {
     let mut plan = plan.clone();
     for step in &mut plan.steps {
         fill(&mut step.args, input);
+        let operation = tool::stands_for(&step.tool);
+        let same = |tool: &&DeskTool| operation.is_some() && tool::stands_for(&tool.spec.name) == operation;
+        if let Some(tool) = tools.iter().find(same) {
+            step.tool.clone_from(&tool.spec.name);
+        }
     }
     plan
 }

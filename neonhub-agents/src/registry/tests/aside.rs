@@ -61,7 +61,7 @@ async fn a_model_reads_on_in_an_answer_that_was_too_long_for_its_tool() {
     let shelf = || call("shop.shelf", json!({}));
     let (cx, _, script) = play(4_096, &["shop.shelf"], Scripted::new().reply(shelf()).reply("many")).await;
     let (told, taint) = results(&script, 1).remove(0);
-    assert_eq!((told["is_cut"].as_bool(), told["size_bytes"].as_u64()), (Some(true), Some(7_391)), "{told}");
+    assert_eq!((told["is_cut"].as_bool(), told["size_bytes"].as_u64()), (Some(true), Some(6_891)), "{told}");
     assert!(told["head"].as_str().unwrap().contains("the tea 0"));
     assert!(told["tail"].as_str().unwrap().contains("the tea 499"));
     assert_eq!(taint, Taint::ThirdPartyTool);
@@ -98,7 +98,7 @@ async fn an_agent_calls_a_tool_by_another_name() {
         .reply(call("send_email", by_sms))
         .reply("gone");
     let (_, _, script) = play(4_096, &["sendEmail"], script).await;
-    assert_eq!(offered(&script, 0), ["sendEmail"]);
+    assert_eq!(offered(&script, 0), ["send_email"]);
     let told = results(&script, 2);
     assert_eq!(told[0].0["error"], "not_found", "the operation was asked for the draft: {told:?}");
     assert!(told[1].0["message"].as_str().unwrap().contains("channel"), "{told:?}");
