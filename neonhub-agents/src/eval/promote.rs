@@ -154,7 +154,7 @@ pub(super) fn case_of(operation: &'static str, details: &RunDetails) -> Result<E
                 let failure = failure.filter(|_| state != ToolState::Landed);
                 context.tools.push(RecordedTool { tool, args: Some(args), output, failure });
             }
-            What::ModelDone { call, answer, failure } => {
+            What::ModelDone { call, answer, failure, .. } => {
                 let answer =
                     serde_json::to_value(&answer).map_err(|cause| Error::internal(operation, cause))?;
                 context.answers.push(RecordedAnswer { call, answer, failure });

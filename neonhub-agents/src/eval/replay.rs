@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use neonhub_core::llm::{Answer, LlmRequest};
+use neonhub_core::llm::{Answer, BadAnswer, LlmRequest};
 use neonhub_core::op::Operation as _;
 use neonhub_core::run::{
     EffectClass, Failure, Moment, Next, Open, Program as _, RunState, RunStatus, ToolState, What, advance,
@@ -214,13 +214,14 @@ impl Stage<'_> {
         match self.cx.model().complete(request).await {
             Ok(answer) => {
                 self.count(&answer).await?;
-                Ok(What::ModelDone { call, answer: Some(Box::new(answer)), failure: None })
+                Ok(What::ModelDone { call, answer: Some(Box::new(answer)), failure: None, said: None })
             }
             Err(error) => {
                 // What the model said badly is its own fault; that it said nothing is not.
                 let is_its_fault = matches!(error.code(), "invalid_output" | "refused");
                 self.played.is_broken |= !is_its_fault && error.kind() != ErrorKind::Blocked;
-                Ok(What::ModelDone { call, answer: None, failure: Some(Failure::from(&error)) })
+                let said = BadAnswer::of(&error).map(|bad| bad.text().to_owned());
+                Ok(What::ModelDone { call, answer: None, failure: Some(Failure::from(&error)), said })
             }
         }
     }
@@ -230,13 +231,13 @@ impl Stage<'_> {
         let answer = known.and_then(|known| serde_json::from_value::<Answer>(known.answer.clone()).ok());
         if let Some(answer) = answer {
             self.count(&answer).await?;
-            return Ok(What::ModelDone { call, answer: Some(Box::new(answer)), failure: None });
+            return Ok(What::ModelDone { call, answer: Some(Box::new(answer)), failure: None, said: None });
         }
         let failure = known.and_then(|known| known.failure.clone()).unwrap_or_else(|| {
             self.played.misses.push(Miss { call: call.clone(), tool: "model".to_owned(), args: Value::Null });
             failure("replay_miss", "no answer was recorded for this call of a model")
         });
-        Ok(What::ModelDone { call, answer: None, failure: Some(failure) })
+        Ok(What::ModelDone { call, answer: None, failure: Some(failure), said: None })
     }
 
     async fn count(&mut self, answer: &Answer) -> Result<()> {

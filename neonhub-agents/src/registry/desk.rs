@@ -43,6 +43,16 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// The tools that the model is told of, in the order of their names.
+    pub(super) fn offered(&self, has_aside: bool) -> impl Iterator<Item = &DeskTool> {
+        let is_new = |tool: &&DeskTool| self.tools.iter().all(|other| other.spec.name != tool.spec.name);
+        let reader = self.reader.as_ref().filter(|_| has_aside).filter(is_new);
+        let at =
+            reader.map_or(0, |reader| self.tools.partition_point(|tool| tool.spec.name < reader.spec.name));
+        let (before, after) = self.tools.split_at_checked(at).unwrap_or_default();
+        before.iter().chain(reader).chain(after)
+    }
+
     /// The tool that a model means by a name: its own or, as with `sendEmail` and `send_email`, another one.
     pub(super) fn tool(&self, name: &str) -> Option<&DeskTool> {
         let all = || self.tools.iter().chain(&self.reader);

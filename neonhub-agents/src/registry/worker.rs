@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use neonhub_core::PermissionSet;
 use neonhub_core::llm::{
-    Answer, LlmRequest, Message, OfflineTask, Part, PartBody, Role, StopKind, Taint, ToolCall,
+    Answer, LlmRequest, Message, OfflineTask, Part, PartBody, Role, StopKind, Taint, ToolCall, mending,
 };
 use neonhub_core::op::Operation as _;
 use neonhub_core::run::{Command, EffectClass, Failure, Limits, Machine, Program, RunEvent};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::again::{Again, PAUSE, Redo, first_name};
-use super::desk::{Desk, DeskTool};
+use super::desk::Desk;
 use super::model::AgentSpec;
 use super::prepare::PrepareRun;
 use super::{judge, turn};
@@ -141,8 +141,8 @@ impl Machine for Worker {
             RunEvent::ToolDone { output, .. } => state.took(Ok(output), &self.intent),
             RunEvent::ToolFailed { failure, .. } => state.took(Err(failure), &self.intent),
             RunEvent::ModelDone { answer, .. } => state.answered(answer, &self.intent),
-            RunEvent::ModelFailed { failure, .. } if failure.code == "invalid_output" => {
-                state.repair("invalid_output", &failure.message, &self.intent)
+            RunEvent::ModelFailed { failure, said, .. } if failure.code == "invalid_output" => {
+                state.repair("invalid_output", &failure.message, said.as_deref(), &self.intent)
             }
             RunEvent::ModelFailed { failure, .. } => self.failed(&mut state, Redo::Ask, failure.clone()),
             other => fail(other.failure()),
@@ -195,7 +195,7 @@ impl WorkerState {
         request.messages.clone_from(&self.messages);
         request.route.clone_from(&self.desk.route);
         request.temperature = self.desk.temperature;
-        request.tools = self.offered().map(|tool| tool.spec.clone()).collect();
+        request.tools = self.desk.offered(self.has_aside).map(|tool| tool.spec.clone()).collect();
         request.output_schema.clone_from(&self.desk.wanted);
         request.offline = match (&self.desk.offline, &self.desk.wanted) {
             (Some(plan), _) => Some(OfflineTask::Plan(plan.clone())),
@@ -204,16 +204,6 @@ impl WorkerState {
         };
         self.turns += 1;
         Command::model(format!("{TURN}{}", self.turns), request)
-    }
-
-    /// The tools that the model is told of, in the order of their names.
-    fn offered(&self) -> impl Iterator<Item = &DeskTool> {
-        let is_new = |tool: &&DeskTool| self.desk.tools.iter().all(|other| other.spec.name != tool.spec.name);
-        let reader = self.desk.reader.as_ref().filter(|_| self.has_aside).filter(is_new);
-        let at = reader
-            .map_or(0, |reader| self.desk.tools.partition_point(|tool| tool.spec.name < reader.spec.name));
-        let (before, after) = self.desk.tools.split_at_checked(at).unwrap_or_default();
-        before.iter().chain(reader).chain(after)
     }
 
     fn answered(&mut self, answer: &Answer, intent: &str) -> Command {
@@ -244,7 +234,7 @@ impl WorkerState {
         let found = judge::answer(&output, wanted, self.desk.guardrails.as_ref(), &self.desk.checks, &known);
         match found {
             None => Command::done(output),
-            Some(found) => self.repair(found.code, &found.message, intent),
+            Some(found) => self.repair(found.code, &found.message, None, intent),
         }
     }
 
@@ -258,16 +248,14 @@ impl WorkerState {
         std::iter::once(&self.input).chain(outputs).collect()
     }
 
-    /// Gives an answer back once, with what is wrong with it.
-    fn repair(&mut self, code: &str, message: &str, intent: &str) -> Command {
+    /// Gives an answer back once, with what is wrong with it; `said` is one that is not among the messages.
+    fn repair(&mut self, code: &str, message: &str, said: Option<&str>, intent: &str) -> Command {
         if self.is_repaired {
             let kind = if code == "guardrail" { ErrorKind::Blocked } else { ErrorKind::Corrupted };
             return fault(kind, code, message);
         }
         self.is_repaired = true;
-        let words =
-            format!("Your answer cannot be used ({code}): {message}. Answer again and mend just that.");
-        self.messages.push(Message::new(Role::User, vec![Part::text(words)]));
+        self.messages.extend(mending(said, code, message));
         self.ask(intent)
     }
 

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::part::{Message, Part, PartBody, Role, Taint};
-use super::{DeltaStream, schema};
+use super::{BadAnswer, DeltaStream, schema};
 use crate::{Error, ErrorKind, Result, Retry};
+
+/// So many faults of an answer are named.
+const FAULTS: usize = 20;
 
 /// Where text came from. What was made offline is never passed off as the work of a model.
 #[derive(
@@ -270,7 +273,7 @@ impl Answer {
     ///
     /// # Errors
     /// The error of the stream; `Unavailable` (code `truncated`) when it ended without `Done`; `Corrupted` (code
-    /// `invalid_output`) or `Blocked` (code `refused`) when a schema was wanted and not met.
+    /// `invalid_output`, [`BadAnswer`] behind it) or `Blocked` (code `refused`) when a schema was wanted and not met.
     pub async fn join(mut stream: DeltaStream, wanted: Option<&Value>) -> Result<Answer> {
         let mut joined = Joined::default();
         while let Some(delta) = stream.next().await {
@@ -326,7 +329,13 @@ impl Joined {
         };
         let text = self.choices.values().next().cloned().unwrap_or_default();
         let json = match wanted {
-            Some(schema) if self.calls.is_empty() => Some(parse(&text, schema, &stop)?),
+            Some(schema) if self.calls.is_empty() => {
+                let parsed = parse(&text, schema, &stop);
+                Some(parsed.map_err(|error| match error.code() {
+                    "invalid_output" => error.with_source(BadAnswer::new(text.clone(), self.usage)),
+                    _ => error,
+                })?)
+            }
             _ => None,
         };
         let tool_calls = self.calls.into_iter().map(|(id, name, args)| call(id, name, args)).collect();
@@ -366,17 +375,22 @@ fn parse(text: &str, schema: &Value, stop: &StopKind) -> Result<Value> {
     let invalid =
         |message: String| Error::new(ErrorKind::Corrupted, "llm.call", message).with_code("invalid_output");
     let mut value: Value = serde_json::from_str(unfenced(text))
-        .map_err(|cause| invalid("expected JSON of the asked schema".into()).with_source(cause))?;
+        .map_err(|cause| invalid(format!("expected JSON of the asked schema: {cause}")))?;
     let mut faults = schema::check(schema, &value)?;
     if !faults.is_empty() {
         // A provider that was held to a stricter form says null for what was left out.
         schema::raise(schema, schema, &mut value, 0);
         faults = schema::check(schema, &value)?;
     }
-    match faults.first() {
-        None => Ok(value),
-        Some(fault) => Err(invalid(format!("{}: {}", fault.field, fault.message))),
+    if faults.is_empty() {
+        return Ok(value);
     }
+    let mut words: Vec<String> =
+        faults.iter().take(FAULTS).map(|f| format!("{}: {}", f.field, f.message)).collect();
+    if faults.len() > FAULTS {
+        words.push(format!("and {} more", faults.len() - FAULTS));
+    }
+    Err(invalid(words.join("; ")))
 }
 
 /// The text inside a code fence, which models without a schema put around JSON.

@@ -34,6 +34,7 @@
 mod answer;
 mod anthropic;
 mod anthropic_read;
+mod cached;
 mod caps;
 mod cassette;
 mod compatible;
@@ -51,6 +52,7 @@ mod ollama;
 mod openai;
 mod ops;
 mod part;
+mod repair;
 mod request;
 mod router;
 pub mod schema;
@@ -92,6 +94,7 @@ pub use moderation::{
 pub use offline::Offline;
 pub use ops::{GenerateText, GeneratedText, ModelCost, SourceText, Turn, Warning};
 pub use part::{Message, Part, PartBody, Role, Source, Taint};
+pub use repair::{BadAnswer, mending, repaired};
 pub use request::{CacheHint, LlmRequest, Reasoning, ToolChoice, ToolSpec};
 pub(crate) use request::{MAX_SEED, hex};
 pub use router::{

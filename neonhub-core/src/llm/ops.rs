@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, Citation, Origin, StopKind, Usage};
 use super::part::{Message, Part, Role, Source};
+use super::repaired;
 use super::request::{LlmRequest, MAX_SEED};
 use super::table::{ModelTable, Prices};
 use super::task::{OfflineTask, OfflineTemplate};
@@ -210,7 +211,8 @@ impl Operation for GenerateText {
             return Err(Error::invalid(Self::NAME, "model", "expected either a route or a model"));
         }
         let request = self.request(cx.with_rng(crate::Rng::next_u64) & MAX_SEED);
-        let answer = cx.model().complete(request).await.map_err(|error| error.for_operation(Self::NAME))?;
+        let answer =
+            repaired(cx.model().as_ref(), request).await.map_err(|error| error.for_operation(Self::NAME))?;
         if let StopKind::Refused { .. } = answer.stop {
             return Err(Error::new(ErrorKind::Blocked, Self::NAME, "the model refused to answer")
                 .with_code("refused"));

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::state::{APPROVED, ELSEWHERE, LANDED, Open};
 use super::{fork, lease};
 use crate::economy::Gathered;
-use crate::llm::{Answer, Delta, LlmRequest, PERSON};
+use crate::llm::{Answer, BadAnswer, Delta, LlmRequest, PERSON};
 use crate::op::{CallOptions, Unit};
 use crate::scope::Writing;
 use crate::tool::{ToolResult, aside};
@@ -103,11 +103,11 @@ impl<P: Program> Session<'_, P> {
             return Ok(());
         };
         self.give_up_on_close(&done)?;
-        let (answer, failure) = match done {
-            Ok(answer) => (Some(Box::new(answer)), None),
-            Err(error) => (None, Some(Failure::from(&error))),
+        let (answer, failure, said) = match done {
+            Ok(answer) => (Some(Box::new(answer)), None, None),
+            Err(error) => (None, Some(Failure::from(&error)), said(&error)),
         };
-        let done = What::ModelDone { call: call.to_owned(), answer, failure };
+        let done = What::ModelDone { call: call.to_owned(), answer, failure, said };
         let counts = used.len();
         self.record_with(done, |cx| used.stage(cx, counts)).await?;
         used.kept(counts);
@@ -283,6 +283,11 @@ impl<P: Program> Session<'_, P> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a model said that cannot be used.
+fn said(error: &Error) -> Option<String> {
+    BadAnswer::of(error).map(|bad| bad.text().to_owned())
 }
 
 /// An operation, internal ones included, or a tool that was added to this process.

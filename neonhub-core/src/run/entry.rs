@@ -174,6 +174,9 @@ pub enum What {
         /// The failure.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// What the model said, where the failure is that it cannot be used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
     /// A tool is to be called.
     ToolPlanned {

@@ -105,6 +105,9 @@ pub enum RunEvent {
         call: String,
         /// Why.
         failure: Failure,
+        /// What the model said, where the failure is that it cannot be used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
     /// A tool answered.
     ToolDone {

@@ -80,7 +80,7 @@ fn outcome(next: Next, luck: bool) -> Option<What> {
     let failure = (!luck).then(|| fault("bad_luck", "it failed"));
     Some(match next {
         Next::Dispatch(call, Open::Model { .. }) => {
-            What::ModelDone { call, answer: luck.then(|| Box::new(answer())), failure }
+            What::ModelDone { call, answer: luck.then(|| Box::new(answer())), failure, said: None }
         }
         Next::Dispatch(call, Open::Tool { .. }) => {
             let state = if luck { ToolState::Landed } else { ToolState::Failed };

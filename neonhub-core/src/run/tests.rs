@@ -447,7 +447,7 @@ fn golden_run() -> (Vec<Entry>, RunState<Done>) {
         What::ToolCalled { call: "b".into() },
         done("b", ToolState::Failed, Value::Null, Some(failure)),
         What::Note { text: "the provider was slow".into() },
-        What::ModelDone { call: "m".into(), answer: Some(Box::new(answer)), failure: None },
+        What::ModelDone { call: "m".into(), answer: Some(Box::new(answer)), failure: None, said: None },
         What::Woken { wait: "later".into(), payload: Value::Null },
     ];
     let mut log = Vec::new();

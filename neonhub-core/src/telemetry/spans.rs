@@ -171,7 +171,7 @@ impl Work<'_> {
                 }
                 self.begin(call, *attempt, GenAi::CHAT, model.as_deref().unwrap_or_default(), entry, more);
             }
-            What::ModelDone { call, answer, failure } => {
+            What::ModelDone { call, answer, failure, .. } => {
                 let more = answer.as_ref().map(|a| {
                     let usage = &a.usage;
                     map(json!({

@@ -108,7 +108,7 @@ impl Machine for Debater {
                 state.drafted(&mut commands);
             }
             RunEvent::ModelDone { call, answer } => state.said(call, answer, &mut commands),
-            RunEvent::ModelFailed { call, failure } => {
+            RunEvent::ModelFailed { call, failure, .. } => {
                 // Rules cost nothing and are there: the drafts are not thrown away for it.
                 state.failures.push(failure.clone());
                 if call == CRITIC { state.judge_next(&mut commands) } else { state.end(&mut commands) }

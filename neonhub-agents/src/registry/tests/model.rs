@@ -117,6 +117,7 @@ async fn an_answer_has_the_shape_of_its_intent() {
     let (done, script) = play(spec.clone(), script).await;
     assert_eq!(done.output, json!({ "n": 3 }));
     assert!(script.requests()[1].messages.iter().any(|m| m.text().contains("invalid_output")));
+    assert_eq!(script.requests()[1].messages[1].text(), "no JSON at all", "it sees what it said");
     let script = Scripted::new().reply("{\"n\": \"x\"}").reply("{}");
     assert_eq!(play(spec, script).await.0.failure.unwrap().code, "invalid_output");
 }

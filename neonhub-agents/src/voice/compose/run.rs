@@ -1,6 +1,6 @@
 //! Composing: write, judge, write again at most twice, keep what is safe, order by closeness to the voice.
 
-use neonhub_core::llm::{Llm, Origin};
+use neonhub_core::llm::{Llm, Origin, repaired};
 use neonhub_core::{Error, ErrorKind, Result, Seed};
 
 use super::accept::{Accepted, accept, is_distinct, is_under};
@@ -242,7 +242,7 @@ async fn write(
     let mut best: Option<Variant> = None;
     for _ in 0..=AGAIN {
         let request = ask::request(task, offline, number, findings.as_ref());
-        let answer = llm.complete(request).await.map_err(|e| e.for_operation("voice.compose"))?;
+        let answer = repaired(llm, request).await.map_err(|e| e.for_operation("voice.compose"))?;
         let value = match &answer.json {
             Some(value) => value.clone(),
             None => serde_json::from_str(&answer.text).map_err(|e| {

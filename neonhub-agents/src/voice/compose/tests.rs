@@ -1,4 +1,4 @@
-use neonhub_core::llm::{LlmRequest, Offline, Origin, Reply, Scripted};
+use neonhub_core::llm::{CacheHint, LlmRequest, Offline, Origin, Reply, Scripted};
 use neonhub_core::{ErrorKind, Seed};
 use serde_json::json;
 
@@ -302,6 +302,19 @@ async fn a_model_that_obeys_a_hostile_text_is_not_published() {
     assert_eq!(done.variants.len(), 1);
     assert!(done.variants[0].draft.parts.prose().starts_with("Morning!"));
     assert_eq!(done.variants[0].origin, Origin::Model);
+}
+
+#[tokio::test]
+async fn an_answer_of_another_shape_is_given_back_to_the_model() {
+    let (p, b, chunks) = (loaf(), brief(), chunk(LOAF));
+    let good = json!({ "text": "Morning! The new rye's out of the oven, and it smells like toasted nuts. Come and say hi: https://loaf.example/rye" });
+    let llm = Scripted::new().reply("Here is your post!").reply(Reply::json(&good));
+    let mut t = task(&b, &p, &chunks, Channel::X, 1, 5);
+    t.variants = 1;
+    assert_eq!(compose(t, &llm).await.unwrap().variants.len(), 1);
+    let requests = llm.requests();
+    assert_eq!(requests[1].messages[1].text(), "Here is your post!");
+    assert!(requests.iter().all(|request| request.cache_hints.contains(&CacheHint::System)));
 }
 
 #[tokio::test]

@@ -64,9 +64,10 @@ impl<S: Default + Clone> RunState<S> {
                 };
                 *attempts = *attempt;
             }
-            What::ModelDone { call, answer, failure } => {
+            What::ModelDone { call, answer, failure, said } => {
                 self.close(call)?;
-                return Ok(Some(self.model_done(call, answer.as_deref(), failure.as_ref())));
+                let failure = failure.as_ref();
+                return Ok(Some(self.model_done(call, answer.as_deref(), failure, said.as_deref())));
             }
             What::ToolPlanned { call, tool, args, effect, class } => {
                 self.begin(call)?;
@@ -164,7 +165,13 @@ impl<S: Default + Clone> RunState<S> {
         Ok(())
     }
 
-    fn model_done(&mut self, call: &str, answer: Option<&Answer>, failure: Option<&Failure>) -> RunEvent {
+    fn model_done(
+        &mut self,
+        call: &str,
+        answer: Option<&Answer>,
+        failure: Option<&Failure>,
+        said: Option<&str>,
+    ) -> RunEvent {
         let call = call.to_owned();
         match answer {
             Some(answer) => {
@@ -175,7 +182,7 @@ impl<S: Default + Clone> RunState<S> {
             None => {
                 let failure =
                     failure.cloned().unwrap_or_else(|| fault("no_outcome", "the call has no outcome"));
-                RunEvent::ModelFailed { call, failure }
+                RunEvent::ModelFailed { call, failure, said: said.map(str::to_owned) }
             }
         }
     }
