@@ -1021,10 +1021,19 @@ def documents_upload(v: dict[str, Any]) -> dict[str, Any]:
         given["space"] = v["space"]
     if "tags" in v:
         given["tags"] = v["tags"]
+    if "text" in v:
+        given["text"] = v["text"]
     if "title" in v:
         given["title"] = v["title"]
     if "trust" in v:
         given["trust"] = v["trust"]
+    return given
+
+
+def documents_upload_many(v: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if "documents" in v:
+        given["documents"] = [c.upload_document(t1) for t1 in v["documents"]]
     return given
 
 
@@ -2711,6 +2720,8 @@ def sends_create(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "draft" in v:
         given["draft"] = v["draft"]
+    if "channel" in v:
+        given["channel"] = v["channel"]
     if "key" in v:
         given["key"] = v["key"]
     if "person" in v:
@@ -3429,6 +3440,7 @@ INPUTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "documents.restore": documents_restore,
     "documents.text": documents_text,
     "documents.upload": documents_upload,
+    "documents.upload_many": documents_upload_many,
     "documents.versions": documents_versions,
     "drafts.approve": drafts_approve,
     "drafts.create": drafts_create,

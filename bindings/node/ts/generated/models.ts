@@ -197,6 +197,11 @@ export interface AgentRun {
   endedAt: Date | null;
   /** Why it failed. */
   failure: AgentsFailure | null;
+  /**
+   * True when an agent without a run began it, as over the Model Context Protocol: the words of its
+   * input are foreign.
+   */
+  foreignInput: boolean;
   /** The run whose first steps it began with. */
   forkedFrom: ForkedFrom | null;
   /** Its id. */
@@ -5763,6 +5768,11 @@ export interface OperationDetails {
   outputSchema: unknown;
   /** The version of NeonHub it came with. */
   since: string;
+  /**
+   * Where its words go out of reach: `send`, `publish`, `spend`, `export`, `memory_write`. An agent
+   * that had read words from outside asks a person first.
+   */
+  sinks: string[];
 }
 
 /** One line of the catalogue. */
@@ -7559,6 +7569,8 @@ export interface RunDetails {
   run: AgentRun;
   /** One line for a reader. */
   summary: string;
+  /** Its calls of tools, in order of their planning. */
+  tools: ToolExecution[];
 }
 
 /** How two runs differ. */
@@ -8931,6 +8943,62 @@ export interface ToolChanges {
   name: string;
 }
 
+/** One call of a tool in a run. What it costs is with the models and records that it used. */
+export interface ToolExecution {
+  /** The approval that it waited for. */
+  approvalId: string | null;
+  /** The arguments; as a person edited them, where one did. */
+  args: unknown;
+  /** SHA-256 of the RFC 8785 form of the arguments, in hex. */
+  argsHash: string;
+  /** How often it was sent to the world, or once for any other. */
+  attempts: number;
+  /** The name that the program gave it. */
+  call: string;
+  /** Class of the effect. */
+  class: EffectClass;
+  /** From plan to outcome, waits included, in milliseconds. */
+  durationMs: number | null;
+  /** Name of the effect, under which a probe finds it. */
+  effectId: string;
+  /** When its outcome was written down. */
+  endedAt: Date | null;
+  /** Why it failed. */
+  error: AgentsFailure | null;
+  /** Id of the entry of the log that plans it. */
+  id: string;
+  /** SHA-256 of the RFC 8785 form of what it returned, in hex. */
+  resultHash: string | null;
+  /** The run. */
+  runId: string;
+  /** When it was planned. */
+  startedAt: Date;
+  /** How far it came. */
+  state: ToolExecutionState;
+  /** Number of that entry in the run. */
+  step: number;
+  /** The tool. */
+  tool: string;
+}
+
+/**
+ * How far a call of a tool came.
+ *
+ * - `planned`: It is to be made; one that changes nothing outside may be on its way.
+ * - `dispatched`: It acts on the world and is on its way.
+ * - `landed`: It happened.
+ * - `not_landed`: It did not happen.
+ * - `unknown`: A person is asked whether it happened.
+ * - `failed`: It failed.
+ */
+export type ToolExecutionState =
+  | 'planned'
+  | 'dispatched'
+  | 'landed'
+  | 'not_landed'
+  | 'unknown'
+  | 'failed';
+
 /** What a tool is, what it takes and answers, and its bounds. */
 export interface ToolInfo {
   /** Most calls at the same time in one process; none: any number. */
@@ -9112,6 +9180,81 @@ export interface Unsubscribed {
   list: string;
   /** True when the recipient had left before, so that nothing was changed. */
   wasDone: boolean;
+}
+
+/**
+ * Reads a file into a dataset: text, chunks, vectors. It can be searched when the call returns.
+ *
+ * The same file under the same key changes nothing. Another file under the same key is a new version,
+ * and only its new chunks are embedded; search then answers from the new version. A file that is
+ * encrypted, truncated or empty becomes a document of state `failed` with the reason, so that the
+ * others go on.
+ */
+export interface UploadDocument {
+  /** Author. Default: what the document says. */
+  author?: string | null | undefined;
+  /** SHA-256 of a file that the store keeps, as hex: what `put_blob` gave. */
+  blob?: string | null | undefined;
+  /**
+   * The consent or contract that allows to use it, where it needs one: `knowledge.context` leaves it
+   * out where that does not hold.
+   */
+  consentBasis?: string | null | undefined;
+  /**
+   * The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to 100
+   * MiB, as a `blob`. One of `content_base64`, `text` and `blob` is needed.
+   */
+  contentBase64?: string | null | undefined;
+  /** Id or name of the dataset. */
+  dataset: string;
+  /** What joins the versions of one document. Default: the file name. */
+  externalKey?: string | null | undefined;
+  /** ISO 639-1 code of its language. Default: that of the space, else detected. */
+  language?: string | null | undefined;
+  /** MIME type, such as `application/pdf`. */
+  mime?: string | null | undefined;
+  /** File name, such as `guide.pdf`; its ending says the type unless `mime` does. */
+  name: string;
+  /** Where it comes from, such as an address of 1 to 500 characters. */
+  source?: string | null | undefined;
+  /** Id or name of its space, when the name of the dataset stands in several. */
+  space?: string | null | undefined;
+  /** Tags, up to 50. Default: `[]`. */
+  tags?: string[] | undefined;
+  /** The file as it is, where it is text in UTF-8. */
+  text?: string | null | undefined;
+  /** Title. Default: what the document says, else its name. */
+  title?: string | null | undefined;
+  /** How far its text can be trusted. Default: `first_party`. */
+  trust?: Trust | undefined;
+}
+
+/** What became of the files of a call, in their order. */
+export interface UploadReport {
+  /** Of these: files that are new or were changed. */
+  changed: number;
+  /** One entry per file. */
+  documents: UploadedDocument[];
+  /** Chunks that were embedded. */
+  embedded: number;
+  /** Files that cannot be found: broken, encrypted, of no type that can be read. */
+  failed: number;
+  /** Files that can be found by search now. */
+  ready: number;
+}
+
+/** What one file became. */
+export interface UploadedDocument {
+  /** The document; nothing where the file was refused. */
+  document: string | null;
+  /** What joins the versions of the document. */
+  externalKey: string;
+  /** Why it cannot be found, where that is so. */
+  failure: DocumentsFailure | null;
+  /** True when the file is new, or another one than before. */
+  isChanged: boolean;
+  /** Its version, from 1; 0 where the file was refused. */
+  version: number;
 }
 
 /** A guide that was taken in. */
@@ -10848,7 +10991,7 @@ export interface DocumentsUploadInput {
   consentBasis?: string | null | undefined;
   /**
    * The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to 100
-   * MiB, as a `blob`. One of the two is needed.
+   * MiB, as a `blob`. One of `content_base64`, `text` and `blob` is needed.
    */
   contentBase64?: string | null | undefined;
   /** What joins the versions of one document. Default: the file name. */
@@ -10863,10 +11006,21 @@ export interface DocumentsUploadInput {
   space?: string | null | undefined;
   /** Tags, up to 50. Default: `[]`. */
   tags?: string[] | undefined;
+  /** The file as it is, where it is text in UTF-8. */
+  text?: string | null | undefined;
   /** Title. Default: what the document says, else its name. */
   title?: string | null | undefined;
   /** How far its text can be trusted. Default: `first_party`. */
   trust?: Trust | undefined;
+}
+
+/** Input of `documents.upload_many`. */
+export interface DocumentsUploadManyInput {
+  /**
+   * Files of different keys, 1 to 1 000, of at most 100 MiB in all. A call by name carries up to 16
+   * MiB.
+   */
+  documents: UploadDocument[];
 }
 
 /** Input of `documents.versions`. */
@@ -10907,9 +11061,12 @@ export interface DraftsCreateInput {
   maxSegments?: number | null | undefined;
   /** Phrases that must not appear. Default: `[]`. */
   mustNotSay?: string[] | undefined;
-  /** True when it goes out only after an approval. Default: for texts a model wrote. */
+  /**
+   * True when it goes out only after an approval. Default: for texts a model wrote; always for what an
+   * agent hands in.
+   */
   needsApproval?: boolean | null | undefined;
-  /** Where the text came from. Default `human`. */
+  /** Where the text came from. Default `human`; what an agent hands in is never a person's. */
   origin?: DraftsOrigin | null | undefined;
   /** The one person it is for. Default: an audience or the public. */
   person?: string | null | undefined;
@@ -11548,7 +11705,10 @@ export interface MemoryAddInput {
    * contradicted. Default: `{}`.
    */
   slots?: Record<string, string> | undefined;
-  /** Where it comes from. Default: `model`, the least trusted. */
+  /**
+   * Where it comes from. Default: `model`, the least trusted. Of an agent all but `retrieved` counts
+   * as `model`.
+   */
   sourceLabel?: SourceLabel | undefined;
   /** From when it is so. Default: now. */
   validFrom?: Date | null | undefined;
@@ -11572,7 +11732,7 @@ export interface MemoryConfirmInput {
   memory: string;
   /** Id of the event that says the same. */
   sourceEvent: string;
-  /** Who says so. Default: `first_party`. */
+  /** Who says so. Default: `first_party`; of an agent all but `retrieved` counts as `model`. */
   sourceLabel?: SourceLabel | undefined;
 }
 
@@ -12490,6 +12650,8 @@ export interface SendsCancelInput {
 export interface SendsCreateInput {
   /** What is sent. */
   draft: string;
+  /** The channel that the draft must be of. Default: whichever it is of. */
+  channel?: BrandsChannel | null | undefined;
   /**
    * The same key is the same send, 1 to 200 characters. Default: made from campaign, person, channel,
    * content.

@@ -133,6 +133,7 @@ import type {
   DocumentsRestoreInput,
   DocumentsTextInput,
   DocumentsUploadInput,
+  DocumentsUploadManyInput,
   DocumentsVersionsInput,
   Draft,
   DraftsApproveInput,
@@ -455,6 +456,7 @@ import type {
   Trace,
   Unmerged,
   Unsubscribed,
+  UploadReport,
   UploadedGuide,
   UsageRow,
   UtmApplyInput,
@@ -564,7 +566,7 @@ export class AgentsOperations {
   }
 
   /**
-   * Gives a run with its input and output, and its log if asked for.
+   * Gives a run with its input, its output and its calls of tools, and its log if asked for.
    *
    * Needs `read:analytics`. Effect: read.
    */
@@ -1027,9 +1029,11 @@ export class CampaignOperations {
   }
 
   /**
-   * Releases plan, texts and budget of a campaign. A later change of these takes the release back.
+   * Releases plan, texts and budget of a campaign. A later change of these takes the release back. No
+   * agent releases.
    *
-   * Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`.
+   * Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`,
+   * `not_a_person`.
    */
   approve(input: CampaignApproveInput, options?: CallOptions): Promise<Campaign> {
     return this.#core.call('campaign.approve', input, 'CampaignApproveInput', 'Campaign', options);
@@ -1496,6 +1500,18 @@ export class DocumentsOperations {
   }
 
   /**
+   * Reads many files as `documents.upload` reads one, in a commit of their own: all that can be read
+   * are there when the call returns, or none. The embedder is asked for the chunks of all of them
+   * together, which makes this several times as fast as call after call. What is wrong with one file
+   * alone, such as a type that nothing reads, is said in its place, and the others go in.
+   *
+   * Needs `write:content`. Effect: idempotent.
+   */
+  uploadMany(input: DocumentsUploadManyInput, options?: CallOptions): Promise<UploadReport> {
+    return this.#core.call('documents.upload_many', input, 'DocumentsUploadManyInput', 'UploadReport', options);
+  }
+
+  /**
    * Lists the versions of a document, newest first, up to 500.
    *
    * Needs `read:content`. Effect: read.
@@ -1515,9 +1531,9 @@ export class DraftsOperations {
   }
 
   /**
-   * Approves a draft: from now on it may be sent. Bound to its content.
+   * Approves a draft: from now on it may be sent. Bound to its content. No agent approves.
    *
-   * Needs `approve:content`. Effect: idempotent.
+   * Needs `approve:content`. Effect: idempotent. Codes of its own: `not_a_person`.
    */
   approve(input: DraftsApproveInput, options?: CallOptions): Promise<Draft> {
     return this.#core.call('drafts.approve', input, 'DraftsApproveInput', 'Draft', options);
@@ -2006,9 +2022,10 @@ export class KnowledgeOperations {
 
   /**
    * Takes the files of a folder, and of the folders in it, into a dataset, and tells its progress as
-   * the task `ingest`. Each file is a commit of its own, and what is there already costs nothing: a
-   * call that was broken off is made again. Hidden files and links are passed over; a file that cannot
-   * be taken is named, and the others go on. For hosts alone: agents read no files by their path.
+   * the task `ingest`. Some files at a time, up to 64 and about 1 MiB, are a commit of their own, and
+   * what is there already costs nothing: a call that was broken off is made again. Hidden files and
+   * links are passed over; a file that cannot be taken is named, and the others go on. For hosts
+   * alone: agents read no files by their path.
    *
    * Needs `write:content`. Effect: idempotent.
    */
@@ -2204,7 +2221,8 @@ export class MemoryOperations {
    * What a first party says holds at once; all else waits in quarantine until an event with another
    * id, or a first party, says the same. What is there already is reinforced, not kept twice. A slot
    * with another value closes the old item. A text that was itself recalled from memory is not learned
-   * again.
+   * again. What an agent says is a model's word, or that of a document where it says so: it makes
+   * nothing active, however often it is said.
    *
    * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
    */
@@ -2224,7 +2242,7 @@ export class MemoryOperations {
 
   /**
    * Confirms a memory: with an event of another id than those it was learned from, or by a first
-   * party.
+   * party. What an agent says is kept as an event and confirms nothing.
    *
    * Needs `write:content`. Effect: idempotent.
    */
@@ -3761,7 +3779,7 @@ export class ToolsOperations {
   /**
    * Reads a piece of a tool's answer that was too long to be given out at once.
    *
-   * Needs `execute:agents`. Effect: read.
+   * Effect: read.
    */
   readResult(input: ToolsReadResultInput = {}, options?: CallOptions): Promise<ToolResultPiece> {
     return this.#core.call('tools.read_result', input, 'ToolsReadResultInput', 'ToolResultPiece', options);

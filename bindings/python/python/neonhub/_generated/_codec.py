@@ -132,6 +132,7 @@ def agent_run(v: Any) -> m.AgentRun:
         depth=v.get("depth"),
         ended_at=None if (t2 := v.get("ended_at")) is None else _instant(t2),
         failure=None if (t3 := v.get("failure")) is None else agents_failure(t3),
+        foreign_input=v.get("foreign_input", False),
         forked_from=None if (t4 := v.get("forked_from")) is None else forked_from(t4),
         id=v["id"],
         idempotency_key=v.get("idempotency_key"),
@@ -2919,6 +2920,7 @@ def operation_details(v: Any) -> m.OperationDetails:
         operation=operation_line(v["operation"]),
         output_schema=v["output_schema"],
         since=v["since"],
+        sinks=v["sinks"],
     )
 
 
@@ -3882,6 +3884,7 @@ def run_details(v: Any) -> m.RunDetails:
         output=v["output"],
         run=agent_run(v["run"]),
         summary=v["summary"],
+        tools=[] if (t3 := v.get("tools")) is None else [tool_execution(t4) for t4 in t3],
     )
 
 
@@ -4552,6 +4555,28 @@ def tool_changes(v: Any) -> m.ToolChanges:
     )
 
 
+def tool_execution(v: Any) -> m.ToolExecution:
+    return m.ToolExecution(
+        approval_id=v.get("approval_id"),
+        args=v["args"],
+        args_hash=v["args_hash"],
+        attempts=v["attempts"],
+        call=v["call"],
+        class_=v["class"],
+        duration_ms=v.get("duration_ms"),
+        effect_id=v["effect_id"],
+        ended_at=None if (t1 := v.get("ended_at")) is None else _instant(t1),
+        error=None if (t2 := v.get("error")) is None else agents_failure(t2),
+        id=v["id"],
+        result_hash=v.get("result_hash"),
+        run_id=v["run_id"],
+        started_at=_instant(v["started_at"]),
+        state=v["state"],
+        step=v["step"],
+        tool=v["tool"],
+    )
+
+
 def tool_info(v: Any) -> m.ToolInfo:
     return m.ToolInfo(
         concurrency=v.get("concurrency"),
@@ -4631,6 +4656,46 @@ def unsubscribed(v: Any) -> m.Unsubscribed:
         channel=v["channel"],
         list=v["list"],
         was_done=v["was_done"],
+    )
+
+
+def upload_document(v: Any) -> m.UploadDocument:
+    return m.UploadDocument(
+        author=v.get("author"),
+        blob=v.get("blob"),
+        consent_basis=v.get("consent_basis"),
+        content_base64=v.get("content_base64"),
+        dataset=v["dataset"],
+        external_key=v.get("external_key"),
+        language=v.get("language"),
+        mime=v.get("mime"),
+        name=v["name"],
+        source=v.get("source"),
+        space=v.get("space"),
+        tags=v.get("tags", []),
+        text=v.get("text"),
+        title=v.get("title"),
+        trust=v.get("trust", "first_party"),
+    )
+
+
+def upload_report(v: Any) -> m.UploadReport:
+    return m.UploadReport(
+        changed=v["changed"],
+        documents=[uploaded_document(t1) for t1 in v["documents"]],
+        embedded=v["embedded"],
+        failed=v["failed"],
+        ready=v["ready"],
+    )
+
+
+def uploaded_document(v: Any) -> m.UploadedDocument:
+    return m.UploadedDocument(
+        document=v.get("document"),
+        external_key=v["external_key"],
+        failure=None if (t1 := v.get("failure")) is None else documents_failure(t1),
+        is_changed=v["is_changed"],
+        version=v["version"],
     )
 
 

@@ -289,6 +289,8 @@ if TYPE_CHECKING:
         Turn,
         Unmerged,
         Unsubscribed,
+        UploadDocument,
+        UploadReport,
         UploadedGuide,
         Usage,
         UsageBy,
@@ -467,7 +469,7 @@ class AsyncAgentsOperations:
         id: str | Omit = OMIT,
         with_log: bool | Omit = OMIT,
     ) -> RunDetails:
-        """Gives a run with its input and output, and its log if asked for.
+        """Gives a run with its input, its output and its calls of tools, and its log if asked for.
 
         Args:
             id: Id of the run. Default: `""`.
@@ -1419,14 +1421,15 @@ class AsyncCampaignOperations:
         note: str | None | Omit = OMIT,
     ) -> Campaign:
         """Releases plan, texts and budget of a campaign. A later change of these takes the release
-        back.
+        back. No agent releases.
 
         Args:
             id: The campaign.
             plan_version: The plan that was looked at; another one in force is a `conflict`.
             note: Why, at most 1,000 characters.
 
-        Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`.
+        Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`,
+        `not_a_person`.
         """
         return c.campaign(await self._core.call("campaign.approve", {"id": id, "plan_version": plan_version, "note": note}))
 
@@ -2377,6 +2380,7 @@ class AsyncDocumentsOperations:
         source: str | None | Omit = OMIT,
         space: str | None | Omit = OMIT,
         tags: Sequence[str] | Omit = OMIT,
+        text: str | None | Omit = OMIT,
         title: str | None | Omit = OMIT,
         trust: Trust | Omit = OMIT,
     ) -> Document:
@@ -2396,13 +2400,15 @@ class AsyncDocumentsOperations:
             consent_basis: The consent or contract that allows to use it, where it needs one:
               `knowledge.context` leaves it out where that does not hold.
             content_base64: The file in base64. A call by name carries up to 1 MiB in all: give
-              larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
+              larger files, of up to 100 MiB, as a `blob`. One of `content_base64`, `text` and
+              `blob` is needed.
             external_key: What joins the versions of one document. Default: the file name.
             language: ISO 639-1 code of its language. Default: that of the space, else detected.
             mime: MIME type, such as `application/pdf`.
             source: Where it comes from, such as an address of 1 to 500 characters.
             space: Id or name of its space, when the name of the dataset stands in several.
             tags: Tags, up to 50. Default: `[]`.
+            text: The file as it is, where it is text in UTF-8.
             title: Title. Default: what the document says, else its name.
             trust: How far its text can be trusted. Default: `first_party`.
 
@@ -2421,9 +2427,29 @@ class AsyncDocumentsOperations:
             "source": source,
             "space": space,
             "tags": tags,
+            "text": text,
             "title": title,
             "trust": trust,
         }))
+
+    async def upload_many(
+        self,
+        *,
+        documents: Sequence[UploadDocument],
+    ) -> UploadReport:
+        """Reads many files as `documents.upload` reads one, in a commit of their own: all that can be
+        read are there when the call returns, or none. The embedder is asked for the chunks of all
+        of them together, which makes this several times as fast as call after call. What is wrong
+        with one file alone, such as a type that nothing reads, is said in its place, and the others
+        go in.
+
+        Args:
+            documents: Files of different keys, 1 to 1 000, of at most 100 MiB in all. A call by
+              name carries up to 16 MiB.
+
+        Needs `write:content`. Effect: idempotent.
+        """
+        return c.upload_report(await self._core.call("documents.upload_many", {"documents": documents}))
 
     async def versions(
         self,
@@ -2455,7 +2481,7 @@ class AsyncDraftsOperations:
         hash: str | None | Omit = OMIT,
         note: str | None | Omit = OMIT,
     ) -> Draft:
-        """Approves a draft: from now on it may be sent. Bound to its content.
+        """Approves a draft: from now on it may be sent. Bound to its content. No agent approves.
 
         Args:
             draft: Its id.
@@ -2463,7 +2489,7 @@ class AsyncDraftsOperations:
               whatever it says now.
             note: Why.
 
-        Needs `approve:content`. Effect: idempotent.
+        Needs `approve:content`. Effect: idempotent. Codes of its own: `not_a_person`.
         """
         return c.draft(await self._core.call("drafts.approve", {"draft": draft, "hash": hash, "note": note}))
 
@@ -2504,8 +2530,9 @@ class AsyncDraftsOperations:
               wrote, 10 for others.
             must_not_say: Phrases that must not appear. Default: `[]`.
             needs_approval: True when it goes out only after an approval. Default: for texts a
-              model wrote.
-            origin: Where the text came from. Default `human`.
+              model wrote; always for what an agent hands in.
+            origin: Where the text came from. Default `human`; what an agent hands in is never a
+              person's.
             person: The one person it is for. Default: an audience or the public.
             sender: Address, number or account it is sent from, or the id of its profile.
               Default: the brand's only one for the channel.
@@ -3438,10 +3465,10 @@ class AsyncKnowledgeOperations:
         trust: Trust | Omit = OMIT,
     ) -> FolderReport:
         """Takes the files of a folder, and of the folders in it, into a dataset, and tells its
-        progress as the task `ingest`. Each file is a commit of its own, and what is there already
-        costs nothing: a call that was broken off is made again. Hidden files and links are passed
-        over; a file that cannot be taken is named, and the others go on. For hosts alone: agents
-        read no files by their path.
+        progress as the task `ingest`. Some files at a time, up to 64 and about 1 MiB, are a commit
+        of their own, and what is there already costs nothing: a call that was broken off is made
+        again. Hidden files and links are passed over; a file that cannot be taken is named, and the
+        others go on. For hosts alone: agents read no files by their path.
 
         Args:
             dataset: Id or name of the dataset.
@@ -3849,7 +3876,8 @@ class AsyncMemoryOperations:
         What a first party says holds at once; all else waits in quarantine until an event with
         another id, or a first party, says the same. What is there already is reinforced, not kept
         twice. A slot with another value closes the old item. A text that was itself recalled from
-        memory is not learned again.
+        memory is not learned again. What an agent says is a model's word, or that of a document
+        where it says so: it makes nothing active, however often it is said.
 
         Args:
             source_event: Id of the event, message or run it was learned from.
@@ -3865,7 +3893,8 @@ class AsyncMemoryOperations:
               learned. Default: `False`.
             slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
               only they can be contradicted. Default: `{}`.
-            source_label: Where it comes from. Default: `model`, the least trusted.
+            source_label: Where it comes from. Default: `model`, the least trusted. Of an agent
+              all but `retrieved` counts as `model`.
             valid_from: From when it is so. Default: now.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
@@ -3920,12 +3949,13 @@ class AsyncMemoryOperations:
         source_label: SourceLabel | Omit = OMIT,
     ) -> MemoryChange:
         """Confirms a memory: with an event of another id than those it was learned from, or by a first
-        party.
+        party. What an agent says is kept as an event and confirms nothing.
 
         Args:
             memory: The memory.
             source_event: Id of the event that says the same.
-            source_label: Who says so. Default: `first_party`.
+            source_label: Who says so. Default: `first_party`; of an agent all but `retrieved`
+              counts as `model`.
 
         Needs `write:content`. Effect: idempotent.
         """
@@ -5988,6 +6018,7 @@ class AsyncSendsOperations:
         self,
         *,
         draft: str,
+        channel: BrandsChannel | None | Omit = OMIT,
         key: str | None | Omit = OMIT,
         person: str | None | Omit = OMIT,
         send_at: datetime | None | Omit = OMIT,
@@ -5998,6 +6029,7 @@ class AsyncSendsOperations:
 
         Args:
             draft: What is sent.
+            channel: The channel that the draft must be of. Default: whichever it is of.
             key: The same key is the same send, 1 to 200 characters. Default: made from
               campaign, person, channel, content.
             person: The recipient. Default: the person of the draft; none for a public post.
@@ -6008,6 +6040,7 @@ class AsyncSendsOperations:
         """
         return c.send(await self._core.call("sends.create", {
             "draft": draft,
+            "channel": channel,
             "key": key,
             "person": person,
             "send_at": send_at,
@@ -6791,7 +6824,7 @@ class AsyncToolsOperations:
             query: Begins a little before the next place that holds this text, in any case of
               its letters.
 
-        Needs `execute:agents`. Effect: read.
+        Effect: read.
         """
         return c.tool_result_piece(await self._core.call("tools.read_result", {
             "handle": handle,

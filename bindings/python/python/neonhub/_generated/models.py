@@ -567,6 +567,8 @@ __all__ = [
     "ToolAnswer",
     "ToolChange",
     "ToolChanges",
+    "ToolExecution",
+    "ToolExecutionState",
     "ToolInfo",
     "ToolKind",
     "ToolLine",
@@ -581,6 +583,9 @@ __all__ = [
     "Unit",
     "Unmerged",
     "Unsubscribed",
+    "UploadDocument",
+    "UploadReport",
+    "UploadedDocument",
     "UploadedGuide",
     "Usage",
     "UsageBy",
@@ -978,6 +983,11 @@ class AgentRun(Shown):
     failure: AgentsFailure | None = None
     """Why it failed."""
 
+    foreign_input: bool = False
+    """True when an agent without a run began it, as over the Model Context Protocol: the words of its
+    input are foreign.
+    """
+
     forked_from: ForkedFrom | None = None
     """The run whose first steps it began with."""
 
@@ -1047,6 +1057,7 @@ class AgentRun(Shown):
             "depth": OMIT if self.depth is None else self.depth,
             "ended_at": OMIT if self.ended_at is None else self.ended_at,
             "failure": OMIT if self.failure is None else self.failure,
+            "foreign_input": self.foreign_input,
             "forked_from": OMIT if self.forked_from is None else self.forked_from,
             "id": self.id,
             "idempotency_key": OMIT if self.idempotency_key is None else self.idempotency_key,
@@ -10031,6 +10042,11 @@ class OperationDetails(Shown):
     since: str
     """The version of NeonHub it came with."""
 
+    sinks: list[str]
+    """Where its words go out of reach: `send`, `publish`, `spend`, `export`, `memory_write`. An agent
+    that had read words from outside asks a person first.
+    """
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "audit": self.audit,
@@ -10045,6 +10061,7 @@ class OperationDetails(Shown):
             "operation": self.operation,
             "output_schema": self.output_schema,
             "since": self.since,
+            "sinks": self.sinks,
         }
 
 
@@ -12914,6 +12931,9 @@ class RunDetails(Shown):
     summary: str
     """One line for a reader."""
 
+    tools: list[ToolExecution] = dataclasses.field(default_factory=lambda: [])
+    """Its calls of tools, in order of their planning."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "input": self.input,
@@ -12921,6 +12941,7 @@ class RunDetails(Shown):
             "output": self.output,
             "run": self.run,
             "summary": self.summary,
+            "tools": self.tools,
         }
 
 
@@ -15210,6 +15231,102 @@ class ToolChanges(Shown):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ToolExecution(Shown):
+    """One call of a tool in a run. What it costs is with the models and records that it used."""
+
+    approval_id: str | None = None
+    """The approval that it waited for."""
+
+    args: Any
+    """The arguments; as a person edited them, where one did."""
+
+    args_hash: str
+    """SHA-256 of the RFC 8785 form of the arguments, in hex."""
+
+    attempts: int
+    """How often it was sent to the world, or once for any other."""
+
+    call: str
+    """The name that the program gave it."""
+
+    class_: EffectClass
+    """Class of the effect."""
+
+    duration_ms: int | None = None
+    """From plan to outcome, waits included, in milliseconds."""
+
+    effect_id: str
+    """Name of the effect, under which a probe finds it."""
+
+    ended_at: datetime | None = None
+    """When its outcome was written down."""
+
+    error: AgentsFailure | None = None
+    """Why it failed."""
+
+    id: str
+    """Id of the entry of the log that plans it."""
+
+    result_hash: str | None = None
+    """SHA-256 of the RFC 8785 form of what it returned, in hex."""
+
+    run_id: str
+    """The run."""
+
+    started_at: datetime
+    """When it was planned."""
+
+    state: ToolExecutionState
+    """How far it came."""
+
+    step: int
+    """Number of that entry in the run."""
+
+    tool: str
+    """The tool."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "approval_id": OMIT if self.approval_id is None else self.approval_id,
+            "args": self.args,
+            "args_hash": self.args_hash,
+            "attempts": self.attempts,
+            "call": self.call,
+            "class": self.class_,
+            "duration_ms": OMIT if self.duration_ms is None else self.duration_ms,
+            "effect_id": self.effect_id,
+            "ended_at": OMIT if self.ended_at is None else self.ended_at,
+            "error": OMIT if self.error is None else self.error,
+            "id": self.id,
+            "result_hash": OMIT if self.result_hash is None else self.result_hash,
+            "run_id": self.run_id,
+            "started_at": self.started_at,
+            "state": self.state,
+            "step": self.step,
+            "tool": self.tool,
+        }
+
+
+ToolExecutionState: TypeAlias = Literal[
+    "planned",
+    "dispatched",
+    "landed",
+    "not_landed",
+    "unknown",
+    "failed",
+]
+"""How far a call of a tool came.
+
+- `planned`: It is to be made; one that changes nothing outside may be on its way.
+- `dispatched`: It acts on the world and is on its way.
+- `landed`: It happened.
+- `not_landed`: It did not happen.
+- `unknown`: A person is asked whether it happened.
+- `failed`: It failed.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ToolInfo(Shown):
     """What a tool is, what it takes and answers, and its bounds."""
 
@@ -15512,6 +15629,143 @@ class Unsubscribed(Shown):
             "channel": self.channel,
             "list": self.list,
             "was_done": self.was_done,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UploadDocument(Shown):
+    """Reads a file into a dataset: text, chunks, vectors. It can be searched when the call returns.
+
+    The same file under the same key changes nothing. Another file under the same key is a new
+    version, and only its new chunks are embedded; search then answers from the new version. A file
+    that is encrypted, truncated or empty becomes a document of state `failed` with the reason, so
+    that the others go on.
+    """
+
+    author: str | None = None
+    """Author. Default: what the document says."""
+
+    blob: str | None = None
+    """SHA-256 of a file that the store keeps, as hex: what `put_blob` gave."""
+
+    consent_basis: str | None = None
+    """The consent or contract that allows to use it, where it needs one: `knowledge.context` leaves it
+    out where that does not hold.
+    """
+
+    content_base64: str | None = None
+    """The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to 100
+    MiB, as a `blob`. One of `content_base64`, `text` and `blob` is needed.
+    """
+
+    dataset: str
+    """Id or name of the dataset."""
+
+    external_key: str | None = None
+    """What joins the versions of one document. Default: the file name."""
+
+    language: str | None = None
+    """ISO 639-1 code of its language. Default: that of the space, else detected."""
+
+    mime: str | None = None
+    """MIME type, such as `application/pdf`."""
+
+    name: str
+    """File name, such as `guide.pdf`; its ending says the type unless `mime` does."""
+
+    source: str | None = None
+    """Where it comes from, such as an address of 1 to 500 characters."""
+
+    space: str | None = None
+    """Id or name of its space, when the name of the dataset stands in several."""
+
+    tags: list[str] = dataclasses.field(default_factory=lambda: [])
+    """Tags, up to 50."""
+
+    text: str | None = None
+    """The file as it is, where it is text in UTF-8."""
+
+    title: str | None = None
+    """Title. Default: what the document says, else its name."""
+
+    trust: Trust = "first_party"
+    """How far its text can be trusted. Default: `first_party`."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "author": OMIT if self.author is None else self.author,
+            "blob": OMIT if self.blob is None else self.blob,
+            "consent_basis": OMIT if self.consent_basis is None else self.consent_basis,
+            "content_base64": OMIT if self.content_base64 is None else self.content_base64,
+            "dataset": self.dataset,
+            "external_key": OMIT if self.external_key is None else self.external_key,
+            "language": OMIT if self.language is None else self.language,
+            "mime": OMIT if self.mime is None else self.mime,
+            "name": self.name,
+            "source": OMIT if self.source is None else self.source,
+            "space": OMIT if self.space is None else self.space,
+            "tags": self.tags,
+            "text": OMIT if self.text is None else self.text,
+            "title": OMIT if self.title is None else self.title,
+            "trust": self.trust,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UploadReport(Shown):
+    """What became of the files of a call, in their order."""
+
+    changed: int
+    """Of these: files that are new or were changed."""
+
+    documents: list[UploadedDocument]
+    """One entry per file."""
+
+    embedded: int
+    """Chunks that were embedded."""
+
+    failed: int
+    """Files that cannot be found: broken, encrypted, of no type that can be read."""
+
+    ready: int
+    """Files that can be found by search now."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "changed": self.changed,
+            "documents": self.documents,
+            "embedded": self.embedded,
+            "failed": self.failed,
+            "ready": self.ready,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UploadedDocument(Shown):
+    """What one file became."""
+
+    document: str | None = None
+    """The document; nothing where the file was refused."""
+
+    external_key: str
+    """What joins the versions of the document."""
+
+    failure: DocumentsFailure | None = None
+    """Why it cannot be found, where that is so."""
+
+    is_changed: bool
+    """True when the file is new, or another one than before."""
+
+    version: int
+    """Its version, from 1; 0 where the file was refused."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "document": OMIT if self.document is None else self.document,
+            "external_key": self.external_key,
+            "failure": OMIT if self.failure is None else self.failure,
+            "is_changed": self.is_changed,
+            "version": self.version,
         }
 
 

@@ -603,6 +603,9 @@ public struct AgentRun: Codable, Sendable, Hashable {
     public var endedAt: Date?
     /// Why it failed.
     public var failure: AgentsFailure?
+    /// True when an agent without a run began it, as over the Model Context Protocol: the words of
+    /// its input are foreign.
+    public var foreignInput: Bool
     /// The run whose first steps it began with.
     public var forkedFrom: ForkedFrom?
     /// Its id.
@@ -652,6 +655,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         depth: Int? = nil,
         endedAt: Date? = nil,
         failure: AgentsFailure? = nil,
+        foreignInput: Bool = false,
         forkedFrom: ForkedFrom? = nil,
         id: String,
         idempotencyKey: String? = nil,
@@ -680,6 +684,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.depth = depth
         self.endedAt = endedAt
         self.failure = failure
+        self.foreignInput = foreignInput
         self.forkedFrom = forkedFrom
         self.id = id
         self.idempotencyKey = idempotencyKey
@@ -710,6 +715,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         case depth = "depth"
         case endedAt = "ended_at"
         case failure = "failure"
+        case foreignInput = "foreign_input"
         case forkedFrom = "forked_from"
         case id = "id"
         case idempotencyKey = "idempotency_key"
@@ -741,6 +747,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.depth = try values.decodeIfPresent(Int.self, forKey: .depth)
         self.endedAt = try values.decodeIfPresent(Date.self, forKey: .endedAt)
         self.failure = try values.decodeIfPresent(AgentsFailure.self, forKey: .failure)
+        self.foreignInput = try values.decodeIfPresent(Bool.self, forKey: .foreignInput) ?? false
         self.forkedFrom = try values.decodeIfPresent(ForkedFrom.self, forKey: .forkedFrom)
         self.id = try values.decode(String.self, forKey: .id)
         self.idempotencyKey = try values.decodeIfPresent(String.self, forKey: .idempotencyKey)
@@ -772,6 +779,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.depth, forKey: .depth)
         try values.encodeIfPresent(self.endedAt, forKey: .endedAt)
         try values.encodeIfPresent(self.failure, forKey: .failure)
+        try values.encode(self.foreignInput, forKey: .foreignInput)
         try values.encodeIfPresent(self.forkedFrom, forKey: .forkedFrom)
         try values.encode(self.id, forKey: .id)
         try values.encodeIfPresent(self.idempotencyKey, forKey: .idempotencyKey)
@@ -16190,6 +16198,9 @@ public struct OperationDetails: Codable, Sendable, Hashable {
     public var outputSchema: JSONValue
     /// The version of NeonHub it came with.
     public var since: String
+    /// Where its words go out of reach: `send`, `publish`, `spend`, `export`, `memory_write`. An
+    /// agent that had read words from outside asks a person first.
+    public var sinks: [String]
 
     public init(
         audit: String,
@@ -16203,7 +16214,8 @@ public struct OperationDetails: Codable, Sendable, Hashable {
         maxOutputBytes: Int,
         operation: OperationLine,
         outputSchema: JSONValue,
-        since: String
+        since: String,
+        sinks: [String]
     ) {
         self.audit = audit
         self.deadlineMs = deadlineMs
@@ -16217,6 +16229,7 @@ public struct OperationDetails: Codable, Sendable, Hashable {
         self.operation = operation
         self.outputSchema = outputSchema
         self.since = since
+        self.sinks = sinks
     }
 
     enum CodingKeys: String, CodingKey {
@@ -16232,6 +16245,7 @@ public struct OperationDetails: Codable, Sendable, Hashable {
         case operation = "operation"
         case outputSchema = "output_schema"
         case since = "since"
+        case sinks = "sinks"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -16248,6 +16262,7 @@ public struct OperationDetails: Codable, Sendable, Hashable {
         self.operation = try values.decode(OperationLine.self, forKey: .operation)
         self.outputSchema = try values.decode(JSONValue.self, forKey: .outputSchema)
         self.since = try values.decode(String.self, forKey: .since)
+        self.sinks = try values.decode([String].self, forKey: .sinks)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -16264,6 +16279,7 @@ public struct OperationDetails: Codable, Sendable, Hashable {
         try values.encode(self.operation, forKey: .operation)
         try values.encode(self.outputSchema, forKey: .outputSchema)
         try values.encode(self.since, forKey: .since)
+        try values.encode(self.sinks, forKey: .sinks)
     }
 }
 
@@ -21224,19 +21240,23 @@ public struct RunDetails: Codable, Sendable, Hashable {
     public var run: AgentRun
     /// One line for a reader.
     public var summary: String
+    /// Its calls of tools, in order of their planning.
+    public var tools: [ToolExecution]
 
     public init(
         input: JSONValue,
         log: [AgentsLogLine] = [],
         output: JSONValue,
         run: AgentRun,
-        summary: String
+        summary: String,
+        tools: [ToolExecution] = []
     ) {
         self.input = input
         self.log = log
         self.output = output
         self.run = run
         self.summary = summary
+        self.tools = tools
     }
 
     enum CodingKeys: String, CodingKey {
@@ -21245,6 +21265,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
         case output = "output"
         case run = "run"
         case summary = "summary"
+        case tools = "tools"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -21254,6 +21275,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
         self.output = try values.decode(JSONValue.self, forKey: .output)
         self.run = try values.decode(AgentRun.self, forKey: .run)
         self.summary = try values.decode(String.self, forKey: .summary)
+        self.tools = try values.decodeIfPresent([ToolExecution].self, forKey: .tools) ?? []
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -21263,6 +21285,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
         try values.encode(self.output, forKey: .output)
         try values.encode(self.run, forKey: .run)
         try values.encode(self.summary, forKey: .summary)
+        try values.encode(self.tools, forKey: .tools)
     }
 }
 
@@ -25149,6 +25172,160 @@ public struct ToolChanges: Codable, Sendable, Hashable {
     }
 }
 
+/// One call of a tool in a run. What it costs is with the models and records that it used.
+public struct ToolExecution: Codable, Sendable, Hashable {
+    /// The approval that it waited for.
+    public var approvalId: String?
+    /// The arguments; as a person edited them, where one did.
+    public var args: JSONValue
+    /// SHA-256 of the RFC 8785 form of the arguments, in hex.
+    public var argsHash: String
+    /// How often it was sent to the world, or once for any other.
+    public var attempts: Int
+    /// The name that the program gave it.
+    public var call: String
+    /// Class of the effect.
+    public var `class`: EffectClass
+    /// From plan to outcome, waits included, in milliseconds.
+    public var durationMs: Int?
+    /// Name of the effect, under which a probe finds it.
+    public var effectId: String
+    /// When its outcome was written down.
+    public var endedAt: Date?
+    /// Why it failed.
+    public var error: AgentsFailure?
+    /// Id of the entry of the log that plans it.
+    public var id: String
+    /// SHA-256 of the RFC 8785 form of what it returned, in hex.
+    public var resultHash: String?
+    /// The run.
+    public var runId: String
+    /// When it was planned.
+    public var startedAt: Date
+    /// How far it came.
+    public var state: ToolExecutionState
+    /// Number of that entry in the run.
+    public var step: Int
+    /// The tool.
+    public var tool: String
+
+    public init(
+        approvalId: String? = nil,
+        args: JSONValue,
+        argsHash: String,
+        attempts: Int,
+        call: String,
+        `class`: EffectClass,
+        durationMs: Int? = nil,
+        effectId: String,
+        endedAt: Date? = nil,
+        error: AgentsFailure? = nil,
+        id: String,
+        resultHash: String? = nil,
+        runId: String,
+        startedAt: Date,
+        state: ToolExecutionState,
+        step: Int,
+        tool: String
+    ) {
+        self.approvalId = approvalId
+        self.args = args
+        self.argsHash = argsHash
+        self.attempts = attempts
+        self.call = call
+        self.class = `class`
+        self.durationMs = durationMs
+        self.effectId = effectId
+        self.endedAt = endedAt
+        self.error = error
+        self.id = id
+        self.resultHash = resultHash
+        self.runId = runId
+        self.startedAt = startedAt
+        self.state = state
+        self.step = step
+        self.tool = tool
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case approvalId = "approval_id"
+        case args = "args"
+        case argsHash = "args_hash"
+        case attempts = "attempts"
+        case call = "call"
+        case `class` = "class"
+        case durationMs = "duration_ms"
+        case effectId = "effect_id"
+        case endedAt = "ended_at"
+        case error = "error"
+        case id = "id"
+        case resultHash = "result_hash"
+        case runId = "run_id"
+        case startedAt = "started_at"
+        case state = "state"
+        case step = "step"
+        case tool = "tool"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.approvalId = try values.decodeIfPresent(String.self, forKey: .approvalId)
+        self.args = try values.decode(JSONValue.self, forKey: .args)
+        self.argsHash = try values.decode(String.self, forKey: .argsHash)
+        self.attempts = try values.decode(Int.self, forKey: .attempts)
+        self.call = try values.decode(String.self, forKey: .call)
+        self.class = try values.decode(EffectClass.self, forKey: .class)
+        self.durationMs = try values.decodeIfPresent(Int.self, forKey: .durationMs)
+        self.effectId = try values.decode(String.self, forKey: .effectId)
+        self.endedAt = try values.decodeIfPresent(Date.self, forKey: .endedAt)
+        self.error = try values.decodeIfPresent(AgentsFailure.self, forKey: .error)
+        self.id = try values.decode(String.self, forKey: .id)
+        self.resultHash = try values.decodeIfPresent(String.self, forKey: .resultHash)
+        self.runId = try values.decode(String.self, forKey: .runId)
+        self.startedAt = try values.decode(Date.self, forKey: .startedAt)
+        self.state = try values.decode(ToolExecutionState.self, forKey: .state)
+        self.step = try values.decode(Int.self, forKey: .step)
+        self.tool = try values.decode(String.self, forKey: .tool)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.approvalId, forKey: .approvalId)
+        try values.encode(self.args, forKey: .args)
+        try values.encode(self.argsHash, forKey: .argsHash)
+        try values.encode(self.attempts, forKey: .attempts)
+        try values.encode(self.call, forKey: .call)
+        try values.encode(self.class, forKey: .class)
+        try values.encodeIfPresent(self.durationMs, forKey: .durationMs)
+        try values.encode(self.effectId, forKey: .effectId)
+        try values.encodeIfPresent(self.endedAt, forKey: .endedAt)
+        try values.encodeIfPresent(self.error, forKey: .error)
+        try values.encode(self.id, forKey: .id)
+        try values.encodeIfPresent(self.resultHash, forKey: .resultHash)
+        try values.encode(self.runId, forKey: .runId)
+        try values.encode(self.startedAt, forKey: .startedAt)
+        try values.encode(self.state, forKey: .state)
+        try values.encode(self.step, forKey: .step)
+        try values.encode(self.tool, forKey: .tool)
+    }
+}
+
+/// How far a call of a tool came.
+public enum ToolExecutionState: String, Codable, Sendable, CaseIterable {
+    /// It is to be made; one that changes nothing outside may be on its way.
+    case planned = "planned"
+    /// It acts on the world and is on its way.
+    case dispatched = "dispatched"
+    /// It happened.
+    case landed = "landed"
+    /// It did not happen.
+    case notLanded = "not_landed"
+    /// A person is asked whether it happened.
+    case unknown = "unknown"
+    /// It failed.
+    case failed = "failed"
+}
+
 /// What a tool is, what it takes and answers, and its bounds.
 public struct ToolInfo: Codable, Sendable, Hashable {
     /// Most calls at the same time in one process; none: any number.
@@ -25638,6 +25815,245 @@ public struct Unsubscribed: Codable, Sendable, Hashable {
         try values.encode(self.channel, forKey: .channel)
         try values.encode(self.list, forKey: .list)
         try values.encode(self.wasDone, forKey: .wasDone)
+    }
+}
+
+/// Reads a file into a dataset: text, chunks, vectors. It can be searched when the call returns.
+///
+/// The same file under the same key changes nothing. Another file under the same key is a new
+/// version, and only its new chunks are embedded; search then answers from the new version. A file
+/// that is encrypted, truncated or empty becomes a document of state `failed` with the reason, so
+/// that the others go on.
+public struct UploadDocument: Codable, Sendable, Hashable {
+    /// Author. Default: what the document says.
+    public var author: String?
+    /// SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+    public var blob: String?
+    /// The consent or contract that allows to use it, where it needs one: `knowledge.context`
+    /// leaves it out where that does not hold.
+    public var consentBasis: String?
+    /// The file in base64. A call by name carries up to 1 MiB in all: give larger files, of up to
+    /// 100 MiB, as a `blob`. One of `content_base64`, `text` and `blob` is needed.
+    public var contentBase64: String?
+    /// Id or name of the dataset.
+    public var dataset: String
+    /// What joins the versions of one document. Default: the file name.
+    public var externalKey: String?
+    /// ISO 639-1 code of its language. Default: that of the space, else detected.
+    public var language: String?
+    /// MIME type, such as `application/pdf`.
+    public var mime: String?
+    /// File name, such as `guide.pdf`; its ending says the type unless `mime` does.
+    public var name: String
+    /// Where it comes from, such as an address of 1 to 500 characters.
+    public var source: String?
+    /// Id or name of its space, when the name of the dataset stands in several.
+    public var space: String?
+    /// Tags, up to 50.
+    public var tags: [String]
+    /// The file as it is, where it is text in UTF-8.
+    public var text: String?
+    /// Title. Default: what the document says, else its name.
+    public var title: String?
+    /// How far its text can be trusted. Default: `first_party`.
+    public var trust: Trust
+
+    public init(
+        author: String? = nil,
+        blob: String? = nil,
+        consentBasis: String? = nil,
+        contentBase64: String? = nil,
+        dataset: String,
+        externalKey: String? = nil,
+        language: String? = nil,
+        mime: String? = nil,
+        name: String,
+        source: String? = nil,
+        space: String? = nil,
+        tags: [String] = [],
+        text: String? = nil,
+        title: String? = nil,
+        trust: Trust = .firstParty
+    ) {
+        self.author = author
+        self.blob = blob
+        self.consentBasis = consentBasis
+        self.contentBase64 = contentBase64
+        self.dataset = dataset
+        self.externalKey = externalKey
+        self.language = language
+        self.mime = mime
+        self.name = name
+        self.source = source
+        self.space = space
+        self.tags = tags
+        self.text = text
+        self.title = title
+        self.trust = trust
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case author = "author"
+        case blob = "blob"
+        case consentBasis = "consent_basis"
+        case contentBase64 = "content_base64"
+        case dataset = "dataset"
+        case externalKey = "external_key"
+        case language = "language"
+        case mime = "mime"
+        case name = "name"
+        case source = "source"
+        case space = "space"
+        case tags = "tags"
+        case text = "text"
+        case title = "title"
+        case trust = "trust"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.author = try values.decodeIfPresent(String.self, forKey: .author)
+        self.blob = try values.decodeIfPresent(String.self, forKey: .blob)
+        self.consentBasis = try values.decodeIfPresent(String.self, forKey: .consentBasis)
+        self.contentBase64 = try values.decodeIfPresent(String.self, forKey: .contentBase64)
+        self.dataset = try values.decode(String.self, forKey: .dataset)
+        self.externalKey = try values.decodeIfPresent(String.self, forKey: .externalKey)
+        self.language = try values.decodeIfPresent(String.self, forKey: .language)
+        self.mime = try values.decodeIfPresent(String.self, forKey: .mime)
+        self.name = try values.decode(String.self, forKey: .name)
+        self.source = try values.decodeIfPresent(String.self, forKey: .source)
+        self.space = try values.decodeIfPresent(String.self, forKey: .space)
+        self.tags = try values.decodeIfPresent([String].self, forKey: .tags) ?? []
+        self.text = try values.decodeIfPresent(String.self, forKey: .text)
+        self.title = try values.decodeIfPresent(String.self, forKey: .title)
+        self.trust = try values.decodeIfPresent(Trust.self, forKey: .trust) ?? .firstParty
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.author, forKey: .author)
+        try values.encodeIfPresent(self.blob, forKey: .blob)
+        try values.encodeIfPresent(self.consentBasis, forKey: .consentBasis)
+        try values.encodeIfPresent(self.contentBase64, forKey: .contentBase64)
+        try values.encode(self.dataset, forKey: .dataset)
+        try values.encodeIfPresent(self.externalKey, forKey: .externalKey)
+        try values.encodeIfPresent(self.language, forKey: .language)
+        try values.encodeIfPresent(self.mime, forKey: .mime)
+        try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.source, forKey: .source)
+        try values.encodeIfPresent(self.space, forKey: .space)
+        try values.encode(self.tags, forKey: .tags)
+        try values.encodeIfPresent(self.text, forKey: .text)
+        try values.encodeIfPresent(self.title, forKey: .title)
+        try values.encode(self.trust, forKey: .trust)
+    }
+}
+
+/// What became of the files of a call, in their order.
+public struct UploadReport: Codable, Sendable, Hashable {
+    /// Of these: files that are new or were changed.
+    public var changed: Int
+    /// One entry per file.
+    public var documents: [UploadedDocument]
+    /// Chunks that were embedded.
+    public var embedded: Int
+    /// Files that cannot be found: broken, encrypted, of no type that can be read.
+    public var failed: Int
+    /// Files that can be found by search now.
+    public var ready: Int
+
+    public init(
+        changed: Int,
+        documents: [UploadedDocument],
+        embedded: Int,
+        failed: Int,
+        ready: Int
+    ) {
+        self.changed = changed
+        self.documents = documents
+        self.embedded = embedded
+        self.failed = failed
+        self.ready = ready
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case changed = "changed"
+        case documents = "documents"
+        case embedded = "embedded"
+        case failed = "failed"
+        case ready = "ready"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.changed = try values.decode(Int.self, forKey: .changed)
+        self.documents = try values.decode([UploadedDocument].self, forKey: .documents)
+        self.embedded = try values.decode(Int.self, forKey: .embedded)
+        self.failed = try values.decode(Int.self, forKey: .failed)
+        self.ready = try values.decode(Int.self, forKey: .ready)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.changed, forKey: .changed)
+        try values.encode(self.documents, forKey: .documents)
+        try values.encode(self.embedded, forKey: .embedded)
+        try values.encode(self.failed, forKey: .failed)
+        try values.encode(self.ready, forKey: .ready)
+    }
+}
+
+/// What one file became.
+public struct UploadedDocument: Codable, Sendable, Hashable {
+    /// The document; nothing where the file was refused.
+    public var document: String?
+    /// What joins the versions of the document.
+    public var externalKey: String
+    /// Why it cannot be found, where that is so.
+    public var failure: DocumentsFailure?
+    /// True when the file is new, or another one than before.
+    public var isChanged: Bool
+    /// Its version, from 1; 0 where the file was refused.
+    public var version: Int
+
+    public init(
+        document: String? = nil,
+        externalKey: String,
+        failure: DocumentsFailure? = nil,
+        isChanged: Bool,
+        version: Int
+    ) {
+        self.document = document
+        self.externalKey = externalKey
+        self.failure = failure
+        self.isChanged = isChanged
+        self.version = version
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case document = "document"
+        case externalKey = "external_key"
+        case failure = "failure"
+        case isChanged = "is_changed"
+        case version = "version"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.document = try values.decodeIfPresent(String.self, forKey: .document)
+        self.externalKey = try values.decode(String.self, forKey: .externalKey)
+        self.failure = try values.decodeIfPresent(DocumentsFailure.self, forKey: .failure)
+        self.isChanged = try values.decode(Bool.self, forKey: .isChanged)
+        self.version = try values.decode(Int.self, forKey: .version)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.document, forKey: .document)
+        try values.encode(self.externalKey, forKey: .externalKey)
+        try values.encodeIfPresent(self.failure, forKey: .failure)
+        try values.encode(self.isChanged, forKey: .isChanged)
+        try values.encode(self.version, forKey: .version)
     }
 }
 

@@ -140,7 +140,7 @@ public struct AgentsOperations: Sendable {
         return try await core.call("agents.get", args, AgentSpec.self)
     }
 
-    /// Gives a run with its input and output, and its log if asked for.
+    /// Gives a run with its input, its output and its calls of tools, and its log if asked for.
     ///
     /// Needs `read:analytics`. Effect: read.
     ///
@@ -1049,9 +1049,10 @@ public struct CampaignOperations: Sendable {
     let core: Core
 
     /// Releases plan, texts and budget of a campaign. A later change of these takes the release
-    /// back.
+    /// back. No agent releases.
     ///
-    /// Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`.
+    /// Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`,
+    /// `not_a_person`.
     ///
     /// - Parameters:
     ///   - id: The campaign.
@@ -1984,13 +1985,15 @@ public struct DocumentsOperations: Sendable {
     ///   - consentBasis: The consent or contract that allows to use it, where it needs one:
     ///     `knowledge.context` leaves it out where that does not hold.
     ///   - contentBase64: The file in base64. A call by name carries up to 1 MiB in all: give
-    ///     larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
+    ///     larger files, of up to 100 MiB, as a `blob`. One of `content_base64`, `text` and
+    ///     `blob` is needed.
     ///   - externalKey: What joins the versions of one document. Default: the file name.
     ///   - language: ISO 639-1 code of its language. Default: that of the space, else detected.
     ///   - mime: MIME type, such as `application/pdf`.
     ///   - source: Where it comes from, such as an address of 1 to 500 characters.
     ///   - space: Id or name of its space, when the name of the dataset stands in several.
     ///   - tags: Tags, up to 50. Default: `[]`.
+    ///   - text: The file as it is, where it is text in UTF-8.
     ///   - title: Title. Default: what the document says, else its name.
     ///   - trust: How far its text can be trusted. Default: `first_party`.
     public func upload(
@@ -2006,6 +2009,7 @@ public struct DocumentsOperations: Sendable {
         source: String? = nil,
         space: String? = nil,
         tags: [String]? = nil,
+        text: String? = nil,
         title: String? = nil,
         trust: Trust? = nil
     ) async throws -> Document {
@@ -2022,9 +2026,29 @@ public struct DocumentsOperations: Sendable {
         args.offer("source", source)
         args.offer("space", space)
         args.offer("tags", tags)
+        args.offer("text", text)
         args.offer("title", title)
         args.offer("trust", trust)
         return try await core.call("documents.upload", args, Document.self)
+    }
+
+    /// Reads many files as `documents.upload` reads one, in a commit of their own: all that can be
+    /// read are there when the call returns, or none. The embedder is asked for the chunks of all
+    /// of them together, which makes this several times as fast as call after call. What is wrong
+    /// with one file alone, such as a type that nothing reads, is said in its place, and the others
+    /// go in.
+    ///
+    /// Needs `write:content`. Effect: idempotent.
+    ///
+    /// - Parameters:
+    ///   - documents: Files of different keys, 1 to 1 000, of at most 100 MiB in all. A call by
+    ///     name carries up to 16 MiB.
+    public func uploadMany(
+        documents: [UploadDocument]
+    ) async throws -> UploadReport {
+        var args = core.args()
+        args.give("documents", documents)
+        return try await core.call("documents.upload_many", args, UploadReport.self)
     }
 
     /// Lists the versions of a document, newest first, up to 500.
@@ -2046,9 +2070,9 @@ public struct DocumentsOperations: Sendable {
 public struct DraftsOperations: Sendable {
     let core: Core
 
-    /// Approves a draft: from now on it may be sent. Bound to its content.
+    /// Approves a draft: from now on it may be sent. Bound to its content. No agent approves.
     ///
-    /// Needs `approve:content`. Effect: idempotent.
+    /// Needs `approve:content`. Effect: idempotent. Codes of its own: `not_a_person`.
     ///
     /// - Parameters:
     ///   - draft: Its id.
@@ -2085,8 +2109,9 @@ public struct DraftsOperations: Sendable {
     ///     wrote, 10 for others.
     ///   - mustNotSay: Phrases that must not appear. Default: `[]`.
     ///   - needsApproval: True when it goes out only after an approval. Default: for texts a
-    ///     model wrote.
-    ///   - origin: Where the text came from. Default `human`.
+    ///     model wrote; always for what an agent hands in.
+    ///   - origin: Where the text came from. Default `human`; what an agent hands in is never a
+    ///     person's.
     ///   - person: The one person it is for. Default: an audience or the public.
     ///   - sender: Address, number or account it is sent from, or the id of its profile.
     ///     Default: the brand's only one for the channel.
@@ -2995,10 +3020,10 @@ public struct KnowledgeOperations: Sendable {
     }
 
     /// Takes the files of a folder, and of the folders in it, into a dataset, and tells its
-    /// progress as the task `ingest`. Each file is a commit of its own, and what is there already
-    /// costs nothing: a call that was broken off is made again. Hidden files and links are passed
-    /// over; a file that cannot be taken is named, and the others go on. For hosts alone: agents
-    /// read no files by their path.
+    /// progress as the task `ingest`. Some files at a time, up to 64 and about 1 MiB, are a commit
+    /// of their own, and what is there already costs nothing: a call that was broken off is made
+    /// again. Hidden files and links are passed over; a file that cannot be taken is named, and the
+    /// others go on. For hosts alone: agents read no files by their path.
     ///
     /// Needs `write:content`. Effect: idempotent.
     ///
@@ -3380,7 +3405,8 @@ public struct MemoryOperations: Sendable {
     /// What a first party says holds at once; all else waits in quarantine until an event with
     /// another id, or a first party, says the same. What is there already is reinforced, not kept
     /// twice. A slot with another value closes the old item. A text that was itself recalled from
-    /// memory is not learned again.
+    /// memory is not learned again. What an agent says is a model's word, or that of a document
+    /// where it says so: it makes nothing active, however often it is said.
     ///
     /// Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
     ///
@@ -3398,7 +3424,8 @@ public struct MemoryOperations: Sendable {
     ///     learned. Default: `false`.
     ///   - slots: In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
     ///     only they can be contradicted. Default: `{}`.
-    ///   - sourceLabel: Where it comes from. Default: `model`, the least trusted.
+    ///   - sourceLabel: Where it comes from. Default: `model`, the least trusted. Of an agent
+    ///     all but `retrieved` counts as `model`.
     ///   - validFrom: From when it is so. Default: now.
     public func add(
         sourceEvent: String,
@@ -3455,14 +3482,15 @@ public struct MemoryOperations: Sendable {
     }
 
     /// Confirms a memory: with an event of another id than those it was learned from, or by a first
-    /// party.
+    /// party. What an agent says is kept as an event and confirms nothing.
     ///
     /// Needs `write:content`. Effect: idempotent.
     ///
     /// - Parameters:
     ///   - memory: The memory.
     ///   - sourceEvent: Id of the event that says the same.
-    ///   - sourceLabel: Who says so. Default: `first_party`.
+    ///   - sourceLabel: Who says so. Default: `first_party`; of an agent all but `retrieved`
+    ///     counts as `model`.
     public func confirm(
         memory: String,
         sourceEvent: String,
@@ -5468,18 +5496,21 @@ public struct SendsOperations: Sendable {
     ///
     /// - Parameters:
     ///   - draft: What is sent.
+    ///   - channel: The channel that the draft must be of. Default: whichever it is of.
     ///   - key: The same key is the same send, 1 to 200 characters. Default: made from
     ///     campaign, person, channel, content.
     ///   - person: The recipient. Default: the person of the draft; none for a public post.
     ///   - sendAt: When, UTC milliseconds. Default: now.
     public func create(
         draft: String,
+        channel: BrandsChannel? = nil,
         key: String? = nil,
         person: String? = nil,
         sendAt: Date? = nil
     ) async throws -> Send {
         var args = core.args()
         args.give("draft", draft)
+        args.offer("channel", channel)
         args.offer("key", key)
         args.offer("person", person)
         args.offer("send_at", sendAt)
@@ -6223,7 +6254,7 @@ public struct ToolsOperations: Sendable {
 
     /// Reads a piece of a tool's answer that was too long to be given out at once.
     ///
-    /// Needs `execute:agents`. Effect: read.
+    /// Effect: read.
     ///
     /// - Parameters:
     ///   - handle: `handle` of the spilled result. Default: `""`.

@@ -102,6 +102,7 @@ import ai.neonhub.models.Tone
 import ai.neonhub.models.ToolSource
 import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
+import ai.neonhub.models.UploadDocument
 import ai.neonhub.models.Usage
 import ai.neonhub.models.UsageBy
 import ai.neonhub.models.Utm
@@ -584,8 +585,12 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         source = given.may("source", String.serializer()),
         space = given.may("space", String.serializer()),
         tags = given.may("tags", ListSerializer(String.serializer())),
+        text = given.may("text", String.serializer()),
         title = given.may("title", String.serializer()),
         trust = given.may("trust", Trust.serializer()),
+    ) },
+    "documents.upload_many" to { hub, given -> hub.documents.uploadMany(
+        documents = given.need("documents", ListSerializer(UploadDocument.serializer())),
     ) },
     "documents.versions" to { hub, given -> hub.documents.versions(
         document = given.need("document", String.serializer()),
@@ -1347,6 +1352,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "sends.create" to { hub, given -> hub.sends.create(
         draft = given.need("draft", String.serializer()),
+        channel = given.may("channel", BrandsChannel.serializer()),
         key = given.may("key", String.serializer()),
         person = given.may("person", String.serializer()),
         sendAt = given.may("send_at", InstantSerializer),

@@ -220,6 +220,8 @@ public data class AgentQuotas(
  * @property depth How many runs are above it.
  * @property endedAt When it ended.
  * @property failure Why it failed.
+ * @property foreignInput True when an agent without a run began it, as over the Model
+ *   Context Protocol: the words of its input are foreign.
  * @property forkedFrom The run whose first steps it began with.
  * @property id Its id.
  * @property idempotencyKey The same key is the same run.
@@ -251,6 +253,7 @@ public data class AgentRun(
     val depth: Long? = null,
     @SerialName("ended_at") val endedAt: Instant? = null,
     val failure: AgentsFailure? = null,
+    @SerialName("foreign_input") val foreignInput: Boolean = false,
     @SerialName("forked_from") val forkedFrom: ForkedFrom? = null,
     val id: String,
     @SerialName("idempotency_key") val idempotencyKey: String? = null,
@@ -6300,6 +6303,8 @@ public enum class OnConflict(public val word: String) {
  * @property operation Its line in the catalogue.
  * @property outputSchema JSON Schema of the answer.
  * @property since The version of NeonHub it came with.
+ * @property sinks Where its words go out of reach: `send`, `publish`, `spend`, `export`,
+ *   `memory_write`. An agent that had read words from outside asks a person first.
  */
 @Serializable
 public data class OperationDetails(
@@ -6315,6 +6320,7 @@ public data class OperationDetails(
     val operation: OperationLine,
     @SerialName("output_schema") val outputSchema: JsonElement,
     val since: String,
+    val sinks: List<String>,
 )
 
 /**
@@ -8205,6 +8211,7 @@ public data class RunBundle(
  * @property output Its output, null until it has one.
  * @property run Its standing; `interrupted` when its process is gone.
  * @property summary One line for a reader.
+ * @property tools Its calls of tools, in order of their planning.
  */
 @Serializable
 public data class RunDetails(
@@ -8213,6 +8220,7 @@ public data class RunDetails(
     val output: JsonElement,
     val run: AgentRun,
     val summary: String,
+    val tools: List<ToolExecution> = emptyList(),
 )
 
 /**
@@ -9807,6 +9815,68 @@ public data class ToolChanges(
 )
 
 /**
+ * One call of a tool in a run. What it costs is with the models and records that it used.
+ *
+ * @property approvalId The approval that it waited for.
+ * @property args The arguments; as a person edited them, where one did.
+ * @property argsHash SHA-256 of the RFC 8785 form of the arguments, in hex.
+ * @property attempts How often it was sent to the world, or once for any other.
+ * @property call The name that the program gave it.
+ * @property `class` Class of the effect.
+ * @property durationMs From plan to outcome, waits included, in milliseconds.
+ * @property effectId Name of the effect, under which a probe finds it.
+ * @property endedAt When its outcome was written down.
+ * @property error Why it failed.
+ * @property id Id of the entry of the log that plans it.
+ * @property resultHash SHA-256 of the RFC 8785 form of what it returned, in hex.
+ * @property runId The run.
+ * @property startedAt When it was planned.
+ * @property state How far it came.
+ * @property step Number of that entry in the run.
+ * @property tool The tool.
+ */
+@Serializable
+public data class ToolExecution(
+    @SerialName("approval_id") val approvalId: String? = null,
+    val args: JsonElement,
+    @SerialName("args_hash") val argsHash: String,
+    val attempts: Long,
+    val call: String,
+    val `class`: EffectClass,
+    @SerialName("duration_ms") val durationMs: Long? = null,
+    @SerialName("effect_id") val effectId: String,
+    @SerialName("ended_at") val endedAt: Instant? = null,
+    val error: AgentsFailure? = null,
+    val id: String,
+    @SerialName("result_hash") val resultHash: String? = null,
+    @SerialName("run_id") val runId: String,
+    @SerialName("started_at") val startedAt: Instant,
+    val state: ToolExecutionState,
+    val step: Long,
+    val tool: String,
+)
+
+/** How far a call of a tool came. */
+@Serializable
+public enum class ToolExecutionState(public val word: String) {
+    /** It is to be made; one that changes nothing outside may be on its way. */
+    @SerialName("planned") Planned("planned"),
+    /** It acts on the world and is on its way. */
+    @SerialName("dispatched") Dispatched("dispatched"),
+    /** It happened. */
+    @SerialName("landed") Landed("landed"),
+    /** It did not happen. */
+    @SerialName("not_landed") NotLanded("not_landed"),
+    /** A person is asked whether it happened. */
+    @SerialName("unknown") Unknown("unknown"),
+    /** It failed. */
+    @SerialName("failed") Failed("failed"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * What a tool is, what it takes and answers, and its bounds.
  *
  * @property concurrency Most calls at the same time in one process; none: any number.
@@ -10032,6 +10102,91 @@ public data class Unsubscribed(
     val channel: String,
     val list: String,
     @SerialName("was_done") val wasDone: Boolean,
+)
+
+/**
+ * Reads a file into a dataset: text, chunks, vectors. It can be searched when the call returns.
+ *
+ * The same file under the same key changes nothing. Another file under the same key is a new
+ * version, and only its new chunks are embedded; search then answers from the new version. A file
+ * that is encrypted, truncated or empty becomes a document of state `failed` with the reason, so
+ * that the others go on.
+ *
+ * @property author Author. Default: what the document says.
+ * @property blob SHA-256 of a file that the store keeps, as hex: what `put_blob` gave.
+ * @property consentBasis The consent or contract that allows to use it, where it needs one:
+ *   `knowledge.context` leaves it out where that does not hold.
+ * @property contentBase64 The file in base64. A call by name carries up to 1 MiB in all:
+ *   give larger files, of up to 100 MiB, as a `blob`. One of `content_base64`, `text` and
+ *   `blob` is needed.
+ * @property dataset Id or name of the dataset.
+ * @property externalKey What joins the versions of one document. Default: the file name.
+ * @property language ISO 639-1 code of its language. Default: that of the space, else
+ *   detected.
+ * @property mime MIME type, such as `application/pdf`.
+ * @property name File name, such as `guide.pdf`; its ending says the type unless `mime`
+ *   does.
+ * @property source Where it comes from, such as an address of 1 to 500 characters.
+ * @property space Id or name of its space, when the name of the dataset stands in several.
+ * @property tags Tags, up to 50.
+ * @property text The file as it is, where it is text in UTF-8.
+ * @property title Title. Default: what the document says, else its name.
+ * @property trust How far its text can be trusted. Default: `first_party`.
+ */
+@Serializable
+public data class UploadDocument(
+    val author: String? = null,
+    val blob: String? = null,
+    @SerialName("consent_basis") val consentBasis: String? = null,
+    @SerialName("content_base64") val contentBase64: String? = null,
+    val dataset: String,
+    @SerialName("external_key") val externalKey: String? = null,
+    val language: String? = null,
+    val mime: String? = null,
+    val name: String,
+    val source: String? = null,
+    val space: String? = null,
+    val tags: List<String> = emptyList(),
+    val text: String? = null,
+    val title: String? = null,
+    val trust: Trust = Trust.FirstParty,
+)
+
+/**
+ * What became of the files of a call, in their order.
+ *
+ * @property changed Of these: files that are new or were changed.
+ * @property documents One entry per file.
+ * @property embedded Chunks that were embedded.
+ * @property failed Files that cannot be found: broken, encrypted, of no type that can be
+ *   read.
+ * @property ready Files that can be found by search now.
+ */
+@Serializable
+public data class UploadReport(
+    val changed: Long,
+    val documents: List<UploadedDocument>,
+    val embedded: Long,
+    val failed: Long,
+    val ready: Long,
+)
+
+/**
+ * What one file became.
+ *
+ * @property document The document; nothing where the file was refused.
+ * @property externalKey What joins the versions of the document.
+ * @property failure Why it cannot be found, where that is so.
+ * @property isChanged True when the file is new, or another one than before.
+ * @property version Its version, from 1; 0 where the file was refused.
+ */
+@Serializable
+public data class UploadedDocument(
+    val document: String? = null,
+    @SerialName("external_key") val externalKey: String,
+    val failure: DocumentsFailure? = null,
+    @SerialName("is_changed") val isChanged: Boolean,
+    val version: Long,
 )
 
 /**

@@ -277,6 +277,8 @@ import ai.neonhub.models.Trust
 import ai.neonhub.models.Turn
 import ai.neonhub.models.Unmerged
 import ai.neonhub.models.Unsubscribed
+import ai.neonhub.models.UploadDocument
+import ai.neonhub.models.UploadReport
 import ai.neonhub.models.UploadedGuide
 import ai.neonhub.models.Usage
 import ai.neonhub.models.UsageBy
@@ -442,7 +444,7 @@ public class AgentsOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Gives a run with its input and output, and its log if asked for.
+     * Gives a run with its input, its output and its calls of tools, and its log if asked for.
      *
      * Needs `read:analytics`. Effect: read.
      *
@@ -1298,9 +1300,10 @@ public class BusOperations internal constructor(private val core: Core) {
 public class CampaignOperations internal constructor(private val core: Core) {
     /**
      * Releases plan, texts and budget of a campaign. A later change of these takes the release
-     * back.
+     * back. No agent releases.
      *
-     * Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`.
+     * Needs `approve:content`. Effect: idempotent. Codes of its own: `conflict`, `blocked`,
+     * `not_a_person`.
      *
      * @param id The campaign.
      * @param planVersion The plan that was looked at; another one in force is a `conflict`.
@@ -2177,7 +2180,8 @@ public class DocumentsOperations internal constructor(private val core: Core) {
      * @param consentBasis The consent or contract that allows to use it, where it needs one:
      *   `knowledge.context` leaves it out where that does not hold.
      * @param contentBase64 The file in base64. A call by name carries up to 1 MiB in all: give
-     *   larger files, of up to 100 MiB, as a `blob`. One of the two is needed.
+     *   larger files, of up to 100 MiB, as a `blob`. One of `content_base64`, `text` and `blob`
+     *   is needed.
      * @param externalKey What joins the versions of one document. Default: the file name.
      * @param language ISO 639-1 code of its language. Default: that of the space, else
      *   detected.
@@ -2185,6 +2189,7 @@ public class DocumentsOperations internal constructor(private val core: Core) {
      * @param source Where it comes from, such as an address of 1 to 500 characters.
      * @param space Id or name of its space, when the name of the dataset stands in several.
      * @param tags Tags, up to 50. Default: `[]`.
+     * @param text The file as it is, where it is text in UTF-8.
      * @param title Title. Default: what the document says, else its name.
      * @param trust How far its text can be trusted. Default: `first_party`.
      */
@@ -2201,6 +2206,7 @@ public class DocumentsOperations internal constructor(private val core: Core) {
         source: String? = null,
         space: String? = null,
         tags: List<String>? = null,
+        text: String? = null,
         title: String? = null,
         trust: Trust? = null,
     ): Document = core.call("documents.upload", Document.serializer()) {
@@ -2216,8 +2222,27 @@ public class DocumentsOperations internal constructor(private val core: Core) {
         offer("source", source, String.serializer())
         offer("space", space, String.serializer())
         offer("tags", tags, ListSerializer(String.serializer()))
+        offer("text", text, String.serializer())
         offer("title", title, String.serializer())
         offer("trust", trust, Trust.serializer())
+    }
+
+    /**
+     * Reads many files as `documents.upload` reads one, in a commit of their own: all that can be
+     * read are there when the call returns, or none. The embedder is asked for the chunks of all of
+     * them together, which makes this several times as fast as call after call. What is wrong with
+     * one file alone, such as a type that nothing reads, is said in its place, and the others go
+     * in.
+     *
+     * Needs `write:content`. Effect: idempotent.
+     *
+     * @param documents Files of different keys, 1 to 1 000, of at most 100 MiB in all. A call
+     *   by name carries up to 16 MiB.
+     */
+    public suspend fun uploadMany(
+        documents: List<UploadDocument>,
+    ): UploadReport = core.call("documents.upload_many", UploadReport.serializer()) {
+        give("documents", documents, ListSerializer(UploadDocument.serializer()))
     }
 
     /**
@@ -2237,9 +2262,9 @@ public class DocumentsOperations internal constructor(private val core: Core) {
 /** Operations of `drafts`. */
 public class DraftsOperations internal constructor(private val core: Core) {
     /**
-     * Approves a draft: from now on it may be sent. Bound to its content.
+     * Approves a draft: from now on it may be sent. Bound to its content. No agent approves.
      *
-     * Needs `approve:content`. Effect: idempotent.
+     * Needs `approve:content`. Effect: idempotent. Codes of its own: `not_a_person`.
      *
      * @param draft Its id.
      * @param hash The `hash` of the content that was read; another one is `Conflict`. Default:
@@ -2274,8 +2299,9 @@ public class DraftsOperations internal constructor(private val core: Core) {
      *   wrote, 10 for others.
      * @param mustNotSay Phrases that must not appear. Default: `[]`.
      * @param needsApproval True when it goes out only after an approval. Default: for texts a
-     *   model wrote.
-     * @param origin Where the text came from. Default `human`.
+     *   model wrote; always for what an agent hands in.
+     * @param origin Where the text came from. Default `human`; what an agent hands in is never
+     *   a person's.
      * @param person The one person it is for. Default: an audience or the public.
      * @param sender Address, number or account it is sent from, or the id of its profile.
      *   Default: the brand's only one for the channel.
@@ -3130,10 +3156,10 @@ public class KnowledgeOperations internal constructor(private val core: Core) {
 
     /**
      * Takes the files of a folder, and of the folders in it, into a dataset, and tells its progress
-     * as the task `ingest`. Each file is a commit of its own, and what is there already costs
-     * nothing: a call that was broken off is made again. Hidden files and links are passed over; a
-     * file that cannot be taken is named, and the others go on. For hosts alone: agents read no
-     * files by their path.
+     * as the task `ingest`. Some files at a time, up to 64 and about 1 MiB, are a commit of their
+     * own, and what is there already costs nothing: a call that was broken off is made again.
+     * Hidden files and links are passed over; a file that cannot be taken is named, and the others
+     * go on. For hosts alone: agents read no files by their path.
      *
      * Needs `write:content`. Effect: idempotent.
      *
@@ -3496,7 +3522,8 @@ public class MemoryOperations internal constructor(private val core: Core) {
      * What a first party says holds at once; all else waits in quarantine until an event with
      * another id, or a first party, says the same. What is there already is reinforced, not kept
      * twice. A slot with another value closes the old item. A text that was itself recalled from
-     * memory is not learned again.
+     * memory is not learned again. What an agent says is a model's word, or that of a document
+     * where it says so: it makes nothing active, however often it is said.
      *
      * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
      *
@@ -3513,7 +3540,8 @@ public class MemoryOperations internal constructor(private val core: Core) {
      *   learned. Default: `false`.
      * @param slots In fields, such as `{"tone": "warm"}`; up to 20. Prefer them to free text:
      *   only they can be contradicted. Default: `{}`.
-     * @param sourceLabel Where it comes from. Default: `model`, the least trusted.
+     * @param sourceLabel Where it comes from. Default: `model`, the least trusted. Of an agent
+     *   all but `retrieved` counts as `model`.
      * @param validFrom From when it is so. Default: now.
      */
     public suspend fun add(
@@ -3569,13 +3597,14 @@ public class MemoryOperations internal constructor(private val core: Core) {
 
     /**
      * Confirms a memory: with an event of another id than those it was learned from, or by a first
-     * party.
+     * party. What an agent says is kept as an event and confirms nothing.
      *
      * Needs `write:content`. Effect: idempotent.
      *
      * @param memory The memory.
      * @param sourceEvent Id of the event that says the same.
-     * @param sourceLabel Who says so. Default: `first_party`.
+     * @param sourceLabel Who says so. Default: `first_party`; of an agent all but `retrieved`
+     *   counts as `model`.
      */
     public suspend fun confirm(
         memory: String,
@@ -5465,6 +5494,7 @@ public class SendsOperations internal constructor(private val core: Core) {
      * `no_identity`, `budget_exceeded`.
      *
      * @param draft What is sent.
+     * @param channel The channel that the draft must be of. Default: whichever it is of.
      * @param key The same key is the same send, 1 to 200 characters. Default: made from
      *   campaign, person, channel, content.
      * @param person The recipient. Default: the person of the draft; none for a public post.
@@ -5472,11 +5502,13 @@ public class SendsOperations internal constructor(private val core: Core) {
      */
     public suspend fun create(
         draft: String,
+        channel: BrandsChannel? = null,
         key: String? = null,
         person: String? = null,
         sendAt: Instant? = null,
     ): Send = core.call("sends.create", Send.serializer()) {
         give("draft", draft, String.serializer())
+        offer("channel", channel, BrandsChannel.serializer())
         offer("key", key, String.serializer())
         offer("person", person, String.serializer())
         offer("send_at", sendAt, InstantSerializer)
@@ -6168,7 +6200,7 @@ public class ToolsOperations internal constructor(private val core: Core) {
     /**
      * Reads a piece of a tool's answer that was too long to be given out at once.
      *
-     * Needs `execute:agents`. Effect: read.
+     * Effect: read.
      *
      * @param handle `handle` of the spilled result. Default: `""`.
      * @param limit Most bytes of the piece, 1..65 536. Default 8 192.
