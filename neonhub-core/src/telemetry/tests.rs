@@ -117,7 +117,7 @@ impl Machine for Asker {
         let next = match event {
             RunEvent::Started { .. } => Command::tool("who", "scope.whoami", json!({})),
             RunEvent::ToolDone { call, .. } if call == "who" => {
-                Command::tool("bad", "no.such_tool", json!({}))
+                Command::tool("bad", "tools.describe", json!({"name": "no.such_tool"}))
             }
             other => Command::Fail { failure: other.failure() },
         };
@@ -188,7 +188,7 @@ async fn the_trace_of_a_run_comes_from_its_log_and_joins_the_callers() {
     let trace: Trace = serde_json::from_value(trace).unwrap();
     assert_eq!(trace.trace_id, parent.trace_id());
     let names: Vec<&str> = trace.spans.iter().map(|s| s.name.as_str()).collect();
-    assert_eq!(names, ["invoke_agent asker", "execute_tool scope.whoami", "execute_tool no.such_tool"]);
+    assert_eq!(names, ["invoke_agent asker", "execute_tool scope.whoami", "execute_tool tools.describe"]);
     let [root, who, bad] = trace.spans.as_slice() else { panic!("three spans") };
     assert_eq!(root.parent_id, Some(parent.span_id()));
     assert_eq!((&who.parent_id, who.status), (&Some(root.span_id.clone()), SpanStatus::Ok));

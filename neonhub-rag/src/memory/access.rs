@@ -2,8 +2,8 @@
 
 use neonhub_core::{Error, ErrorKind, Permission, Principal, Result, Scope};
 
-use super::model::{MemorySubject, SourceLabel, SubjectKind};
-use super::shelf::Shelf;
+use super::model::{MemoryId, MemorySubject, SourceLabel, SubjectKind};
+use super::shelf::{Shelf, all_ids};
 use crate::person::{PersonAsk, standing};
 
 /// What memories are read for.
@@ -62,6 +62,27 @@ impl Speaker {
         };
         Speaker { label, is_agent }
     }
+}
+
+/// All memories about a subject; about a person, under each id that was merged into one.
+pub(super) async fn about(cx: &Scope, subject: &MemorySubject) -> Result<Vec<MemoryId>> {
+    if subject.kind != SubjectKind::Person {
+        return all_ids(cx, subject).await;
+    }
+    let ask = PersonAsk { person: &subject.id, brand: None, purpose: None, claimed: &[] };
+    let ids = match standing(cx, ask).await {
+        Ok(standing) => standing.ids,
+        // Of a person that is gone something may be left.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+            vec![subject.id.clone()]
+        }
+        Err(error) => return Err(error),
+    };
+    let mut out = Vec::new();
+    for id in ids {
+        out.extend(all_ids(cx, &MemorySubject::person(id)).await?);
+    }
+    Ok(out)
 }
 
 /// Checks the right to change what is remembered about a subject.

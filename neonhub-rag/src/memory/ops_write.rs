@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::access::{Speaker, may_keep, may_write};
+use super::access::{Speaker, about, may_keep, may_write};
 use super::model::{Memory, MemoryId, MemoryKind, MemoryRecord, MemoryState, MemorySubject, SourceLabel};
 use super::rules::{Candidate, Verdict, contradicted, is_independent, judge, raised};
 use super::shelf::{Item, Shelf, close, embed};
@@ -364,7 +364,7 @@ impl Operation for ForgetMemory {
             }
             (None, Some(subject)) => {
                 may_write(cx, &subject, Permission::DeletePeople)?;
-                Shelf::open(cx, &subject).await?.items.into_iter().map(|i| i.memory.id).collect()
+                about(cx, &subject).await?
             }
             _ => {
                 let expected = "expected exactly one of memory and subject";

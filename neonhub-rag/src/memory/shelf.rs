@@ -3,7 +3,7 @@
 use neonhub_core::store::{Query, Record, Stored};
 use neonhub_core::{Error, Result, Scope};
 
-use super::model::{Content, Memory, MemoryRecord, MemoryState, MemorySubject};
+use super::model::{Content, Memory, MemoryId, MemoryRecord, MemoryState, MemorySubject};
 use super::rules::held_at;
 use crate::embed::{EmbedKind, Embedder, embed_one};
 use crate::vector::{decode, encode};
@@ -29,18 +29,8 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     pub(crate) async fn open(cx: &Scope, subject: &MemorySubject) -> Result<Self> {
-        let mut items = Vec::new();
-        let mut query = Query::index("subject").prefix(subject.key()).descending().limit(PAGE);
-        while items.len() < MAX_PER_SUBJECT {
-            let page = cx.query::<MemoryRecord>(&query).await?;
-            for stored in &page {
-                items.push(open_item(cx, stored)?);
-            }
-            let Some(last) = page.last().filter(|_| page.len() == PAGE) else { break };
-            let key = last.body.keys().into_iter().next().flatten();
-            query = query.after(key.unwrap_or_default(), last.body.id());
-        }
-        items.reverse();
+        let records = newest(cx, subject, MAX_PER_SUBJECT).await?;
+        let items = records.iter().rev().map(|stored| open_item(cx, stored)).collect::<Result<_>>()?;
         Ok(Self { items })
     }
 
@@ -76,6 +66,27 @@ impl Shelf {
         };
         Ok(self.items.iter().map(cosine).collect())
     }
+}
+
+/// The ids of all that is kept about a subject, however much it is.
+pub(super) async fn all_ids(cx: &Scope, subject: &MemorySubject) -> Result<Vec<MemoryId>> {
+    let records = newest(cx, subject, usize::MAX).await?;
+    Ok(records.into_iter().map(|stored| stored.body.memory.id).collect())
+}
+
+/// The newest records about a subject, up to about `most`.
+async fn newest(cx: &Scope, subject: &MemorySubject, most: usize) -> Result<Vec<Stored<MemoryRecord>>> {
+    let mut out = Vec::new();
+    let mut query = Query::index("subject").prefix(subject.key()).descending().limit(PAGE);
+    while out.len() < most {
+        let page = cx.query::<MemoryRecord>(&query).await?;
+        let is_last = page.len() < PAGE;
+        out.extend(page);
+        let Some(last) = out.last().filter(|_| !is_last) else { break };
+        let key = last.body.keys().into_iter().next().flatten();
+        query = query.after(key.unwrap_or_default(), last.body.id());
+    }
+    Ok(out)
 }
 
 /// One vector of a text.

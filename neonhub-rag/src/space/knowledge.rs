@@ -376,7 +376,12 @@ async fn each<R: Record>(cx: &Scope, mut take: impl FnMut(Stored<R>)) -> Result<
 
 /// Where the indexes of a space are kept: beside the store, or in memory with a store in memory.
 fn folder(cx: &Scope, space: &str) -> Option<PathBuf> {
+    Some(folder_of(cx)?.join(space))
+}
+
+/// Where the indexes of a workspace are kept.
+pub(super) fn folder_of(cx: &Scope) -> Option<PathBuf> {
     let mut name = cx.hub().location()?.as_os_str().to_owned();
     name.push(".index");
-    Some(PathBuf::from(name).join(cx.workspace().as_str()).join(space))
+    Some(PathBuf::from(name).join(cx.workspace().as_str()))
 }

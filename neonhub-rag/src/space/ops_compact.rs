@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use neonhub_core::op::{Audit, Effect, Operation};
 use neonhub_core::store::{Expected, Query, sweep_blobs};
-use neonhub_core::{Clock as _, ErrorKind, Faults, Permission, Result, Scope, SystemClock, Timestamp};
+use neonhub_core::{Clock as _, Error, ErrorKind, Faults, Permission, Result, Scope, SystemClock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::knowledge::Knowledge;
-use super::model::{Document, DocumentId, DocumentState};
+use super::knowledge::{Knowledge, folder_of};
+use super::model::{Document, DocumentId, DocumentState, SpaceId};
 
 /// Days for which a deleted document can be restored.
 pub(super) const RESTORABLE_DAYS: u32 = 30;
@@ -75,6 +75,7 @@ impl Operation for CompactKnowledge {
             projection.indexes.iter().map(|(id, index)| (id.clone(), Arc::clone(index))).unzip()
         };
         knowledge.places().keep_only(cx, &spaces).await?;
+        drop_folders(cx, &spaces).await?;
         for index in &indexes {
             index.compact().await?;
         }
@@ -89,6 +90,32 @@ impl Operation for CompactKnowledge {
     fn examples() -> Vec<Self> {
         vec![CompactKnowledge::default()]
     }
+}
+
+/// Removes the index files of spaces that answer nothing any more.
+async fn drop_folders(cx: &Scope, answering: &[String]) -> Result<()> {
+    let Some(folder) = folder_of(cx) else { return Ok(()) };
+    let answering = answering.to_vec();
+    let failed = |cause: std::io::Error| {
+        let message = "the index of a retired space cannot be removed: look at the rights of its folder";
+        Error::new(ErrorKind::Unavailable, CompactKnowledge::NAME, message).with_source(cause)
+    };
+    let done = tokio::task::spawn_blocking(move || {
+        let entries = match std::fs::read_dir(&folder) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let is_of_a_space = name.to_str().is_some_and(|name| name.parse::<SpaceId>().is_ok());
+            if is_of_a_space && !answering.iter().any(|space| name.to_str() == Some(space)) {
+                std::fs::remove_dir_all(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    });
+    done.await.map_err(|cause| Error::internal(CompactKnowledge::NAME, cause))?
 }
 
 /// A store of the host may do without upkeep: its files are the host's.

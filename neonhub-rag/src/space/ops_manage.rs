@@ -72,7 +72,7 @@ impl Operation for UpdateSpace {
     }
 }
 
-/// Retires a space: it answers nothing and takes no documents. Its records stay.
+/// Retires a space: it answers nothing and takes no documents, and a move to another embedder ends. Its records stay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetireSpace {
@@ -92,6 +92,7 @@ impl Operation for RetireSpace {
         let mut space = cx.need::<Space>(id.as_str()).await?;
         if space.state != SpaceState::Retired {
             space.body.state = SpaceState::Retired;
+            space.body.migration = None;
             cx.save(&space)?;
         }
         Ok(space.body)

@@ -38,11 +38,11 @@ pub(super) async fn store_versions(
     }
     let knowledge = cx.service::<Knowledge>()?;
     let mut out = Vec::with_capacity(files.len());
-    let (mut new, mut befores) = (Vec::new(), Vec::new());
+    let (mut new, mut earlier) = (Vec::new(), Vec::new());
     for incoming in files {
         let blob = blob_name(&incoming.bytes);
         let recipe = recipe(&knowledge, &incoming, &space, &blob)?;
-        let versions = versions(cx, dataset, &incoming.external_key, 50).await?;
+        let versions = shown(cx, dataset, &incoming.external_key).await?;
         let last = versions.first();
         if let Some(last) = last.filter(|l| l.recipe == recipe && l.state != DocumentState::Deleted) {
             let document = update_labels(cx, last.clone(), incoming)?;
@@ -51,11 +51,11 @@ pub(super) async fn store_versions(
         }
         let before = versions.iter().find(|v| v.current).map(|v| v.body.clone());
         let blank = blank(cx, dataset, &incoming, &blob, recipe, last.map(|l| &l.body));
-        befores.push((versions, Arc::clone(&incoming.bytes)));
+        earlier.push((versions, Arc::clone(&incoming.bytes)));
         new.push(NewFile { incoming, before, blank });
         out.push(None);
     }
-    let mut made = ingest(cx, &knowledge, &space, new).await?.into_iter().zip(befores);
+    let mut made = ingest(cx, &knowledge, &space, new).await?.into_iter().zip(earlier);
     for place in out.iter_mut().filter(|place| place.is_none()) {
         let Some((made, (before, bytes))) = made.next() else { break };
         *place = Some(match made {
@@ -99,6 +99,20 @@ fn update_labels(cx: &Scope, mut stored: Stored<Document>, incoming: Incoming) -
         cx.save(&stored)?;
     }
     Ok(stored.body)
+}
+
+/// The newest version of a document, and after it others that are listed: that which search answers from, however many
+/// versions could not be read since.
+async fn shown(cx: &Scope, dataset: &Dataset, key: &str) -> Result<Vec<Stored<Document>>> {
+    let mut out = versions(cx, dataset, key, 1).await?;
+    if out.is_empty() {
+        return Ok(out);
+    }
+    let listed = Query::index("dataset_listed").prefix(Document::version_key(&dataset.id, key)).limit(50);
+    let others = cx.query::<Document>(&listed).await?;
+    let newest = out.first().map(|newest| newest.body.id.clone());
+    out.extend(others.into_iter().filter(|other| Some(&other.body.id) != newest.as_ref()));
+    Ok(out)
 }
 
 /// Versions of a document, newest first.

@@ -4,8 +4,8 @@ use std::time::Duration;
 use neonhub_core::op::Operation;
 use neonhub_core::{ErrorKind, Hub, ManualClock, Permission, PermissionSet, Scope, Timestamp};
 use neonhub_rag::{
-    AddMemory, BuildContext, BuiltContext, CreateDataset, CreateSpace, MemoriesAsOf, MemorySubject,
-    SearchMemory, SourceLabel, StartConversation, UploadDocument,
+    AddMemory, BuildContext, BuiltContext, CreateDataset, CreateSpace, ForgetMemory, MemoriesAsOf,
+    MemorySubject, SearchMemory, SourceLabel, StartConversation, UploadDocument,
 };
 
 use super::*;
@@ -152,4 +152,8 @@ async fn merged_people_are_one_and_talk_with_another_stays_out() {
     say(&cx, &clock, "jane@example.org", ConsentScope::Memory, Status::Granted).await;
     let (text, _) = told(&cx.call(build).await.unwrap());
     assert!(text.contains("jane@") && text.contains("anna@"), "{text}");
+    let subject = || MemorySubject::person(jane.as_str());
+    let forget = ForgetMemory { memory: None, subject: Some(subject()) };
+    assert_eq!(cx.call(forget).await.unwrap().memories.len(), 2, "under both ids");
+    assert!(cx.call(SearchMemory { subject: subject(), ..Default::default() }).await.unwrap().is_empty());
 }

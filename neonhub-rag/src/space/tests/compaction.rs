@@ -27,6 +27,20 @@ async fn compaction_leaves_no_trace_of_what_was_deleted_in_the_index() {
     assert_eq!(find(&cx, "plain").await.hits.len(), 5);
 }
 
+#[tokio::test]
+async fn compaction_removes_the_index_of_a_retired_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("brand.neon").to_string_lossy().into_owned();
+    let cx = ready(&url).await;
+    put(&cx, "a.md", "Zanzibarium is what nobody may know.").await;
+    assert_eq!(find(&cx, "zanzibarium").await.hits.len(), 1);
+    let index = folder.path().join("brand.neon.index");
+    assert!(!walk(&index).is_empty());
+    cx.call(RetireSpace { space: "brand-voice".into() }).await.unwrap();
+    cx.call(CompactKnowledge::default()).await.unwrap();
+    assert!(walk(&index).is_empty(), "{:?}", walk(&index));
+}
+
 pub(super) const SECRET: &str = "Zanzibarium";
 
 pub(super) fn now_for_good() -> CompactKnowledge {

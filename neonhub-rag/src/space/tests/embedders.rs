@@ -134,6 +134,24 @@ pub(super) async fn moves_to_another_embedder(url: &str) {
     assert_eq!(cx.call(by_vector).await.unwrap().hits, hits);
 }
 
+#[tokio::test]
+async fn a_space_that_is_retired_on_its_way_to_another_embedder_stays_retired() {
+    let builder = Hub::builder().root_key(key()).seed(1);
+    let hub =
+        install_with(builder, Knowledge::new().embedder_added(Arc::new(Lengths))).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    brand(&cx).await;
+    put(&cx, "a.md", "Warm words.").await;
+    let migrate = MigrateSpace { space: "brand-voice".into(), embedder: "lengths-4".into(), dry_run: false };
+    cx.call(migrate).await.unwrap();
+    cx.call(RetireSpace { space: "brand-voice".into() }).await.unwrap();
+    cx.work_until_idle().await.unwrap();
+    let space = cx.call(GetSpace { space: "brand-voice".into() }).await.unwrap();
+    assert_eq!((space.state, space.migration), (SpaceState::Retired, None));
+    let error = cx.call(UploadDocument::of("brand-voice", "b.md", b"Late.")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
 /// Prefers long passages.
 #[derive(Debug)]
 struct ByLength;

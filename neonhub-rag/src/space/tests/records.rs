@@ -57,6 +57,26 @@ async fn source_and_consent_are_labels_that_hits_show() {
 }
 
 #[tokio::test]
+async fn however_many_versions_were_broken_one_alone_is_searched() {
+    let cx = ready("memory:").await;
+    let put = |bytes: Vec<u8>, mime: &str| {
+        let upload =
+            UploadDocument { mime: Some(mime.into()), ..UploadDocument::of("brand-voice", "tea", &bytes) };
+        let cx = cx.clone();
+        async move { cx.call(upload).await.unwrap() }
+    };
+    let first = put(b"Green tea.".to_vec(), "text/plain").await;
+    for n in 0..55 {
+        let broken = put(format!("%PDF-1.7 {n}").into_bytes(), "application/pdf").await;
+        assert_eq!(broken.state, DocumentState::Failed);
+    }
+    assert_eq!(find(&cx, "tea").await.hits[0].document, first.id);
+    let last = put(b"Black tea.".to_vec(), "text/plain").await;
+    let hits = find(&cx, "tea").await.hits;
+    assert_eq!((hits.len(), &hits[0].document, last.version), (1, &last.id, 57));
+}
+
+#[tokio::test]
 async fn each_chunk_knows_its_own_language() {
     let cx = open("memory:").await;
     let chunking = Some(ChunkOptions { target: 80, max: 160, overlap: 0 });
