@@ -3490,7 +3490,8 @@ export class SpacesOperations {
   }
 
   /**
-   * Retires a space: it answers nothing and takes no documents. Its records stay.
+   * Retires a space: it answers nothing and takes no documents, and a move to another embedder ends.
+   * Its records stay.
    *
    * Needs `write:content`. Effect: idempotent.
    */

@@ -6332,7 +6332,8 @@ class SpacesOperations:
         *,
         space: str,
     ) -> Space:
-        """Retires a space: it answers nothing and takes no documents. Its records stay.
+        """Retires a space: it answers nothing and takes no documents, and a move to another embedder
+        ends. Its records stay.
 
         Args:
             space: Id or name of the space.

@@ -5788,7 +5788,8 @@ public struct SpacesOperations: Sendable {
         return try await core.call("spaces.migrate", args, MigrationPlan.self)
     }
 
-    /// Retires a space: it answers nothing and takes no documents. Its records stay.
+    /// Retires a space: it answers nothing and takes no documents, and a move to another embedder
+    /// ends. Its records stay.
     ///
     /// Needs `write:content`. Effect: idempotent.
     ///

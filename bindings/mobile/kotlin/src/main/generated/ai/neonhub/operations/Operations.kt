@@ -5767,7 +5767,8 @@ public class SpacesOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Retires a space: it answers nothing and takes no documents. Its records stay.
+     * Retires a space: it answers nothing and takes no documents, and a move to another embedder
+     * ends. Its records stay.
      *
      * Needs `write:content`. Effect: idempotent.
      *
