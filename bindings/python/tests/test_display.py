@@ -64,6 +64,22 @@ async def test_progress_as_bars(ahub: neonhub.AsyncHub, tmp_path: Path) -> None:
         progress_bars(ahub).__enter__()
 
 
+def test_hits_begin_with_what_people_read() -> None:
+    with neonhub.open(seed=1) as hub:
+        hub.spaces.create(name="teas")
+        hub.datasets.create(space="teas", name="teas")
+        files = [
+            models.UploadDocument(dataset="teas", name="sencha.md", text="# Sencha\n\nGreen tea from the hills."),
+            models.UploadDocument(dataset="teas", name="boxes.md", text="Gift boxes are packed by hand."),
+        ]
+        report = hub.documents.upload_many(documents=files)
+        assert (report.ready, [document.external_key for document in report.documents]) == (2, ["sencha.md", "boxes.md"])
+        table = hub.knowledge.search(query="green tea")._repr_html_()
+    head = table[table.index("<tr><th>score</th>") :]
+    assert head.startswith("<tr><th>score</th><th>text</th><th>citation</th><th>name</th><th>trust</th></tr>")
+    assert "Green tea from the hills." in head
+
+
 def test_vectors_are_arrays() -> None:
     np = pytest.importorskip("numpy")
     with testing.memory() as hub:

@@ -18,6 +18,8 @@ _DEPTH: Final = 3
 """Levels that are shown inside each other."""
 _COLOURS: Final = {"allow": "#1a7f37", "defer": "#9a6700", "deny": "#cf222e"}
 """Of the words of a verdict."""
+_CHOSEN: Final = {"Hit": ("score", "text", "citation", "name", "trust")}
+"""Columns of lists that are read by people, in their order. Others: every member that is filled, by its name."""
 _TABLE: Final = '<table style="text-align:left;border-collapse:collapse">'
 
 
@@ -76,6 +78,10 @@ def rows_html(rows: Sequence[Any]) -> str:
 
 def _columns(rows: Iterable[Any]) -> list[str]:
     """The members that any row holds something in."""
+    rows = list(rows)
+    chosen = {_CHOSEN.get(type(row).__name__) for row in rows}
+    if len(chosen) == 1 and (only := chosen.pop()):
+        return list(only)
     names: dict[str, bool] = {}
     for row in rows:
         for field in fields(row):
