@@ -89,7 +89,7 @@ async def test_faults_befall_calls() -> None:
 
 def test_statuses_and_answers_that_break_off() -> None:
     faults = FaultInjector().status("model", 429, nth=1).cut(3, nth=2)
-    with memory(model=ScriptedModel(["a", "Spring is here", "b"]), faults=faults) as hub:
+    with memory(model=ScriptedModel(["Spring is here"]), faults=faults) as hub:
         with pytest.raises(RateLimitedError):
             hub.ai.generate_text(prompt="x")
         with pytest.raises(neonhub.NeonHubError) as broken:
