@@ -95,7 +95,7 @@ def test_statuses_and_answers_that_break_off() -> None:
         with pytest.raises(neonhub.NeonHubError) as broken:
             hub.ai.generate_text(prompt="x")
         assert broken.value.kind == "unavailable"
-    with pytest.raises(neonhub.InvalidInputError, match="status"):
+    with pytest.raises(InvalidInputError, match="status"):
         FaultInjector().status("tool", 200)
 
 
