@@ -4,6 +4,7 @@ import type { Hub as NativeHub } from './addon.js';
 import { ask, bridge, type CallOptions, checked, Core, nativeStream, register } from './bridge.js';
 import type { ItemEvent, ItemProgress } from './generated/models.js';
 import { Operations } from './generated/operations.js';
+import { type AnySchema, type Ask, asked } from './generate.js';
 import {
   type Connector,
   deliverFunction,
@@ -13,6 +14,7 @@ import {
   modelSettings,
   probeFunction,
 } from './host.js';
+import type { ZodSchema } from './schema.js';
 import { Stream } from './stream.js';
 import { type Tool, toolFunction, toolSettings } from './tool.js';
 import { encode } from './values.js';
@@ -195,6 +197,23 @@ export class Hub extends Operations {
   /** Progress of running work from now on. A slow reader misses some; nothing is stored. */
   progress(): Stream<ItemProgress> {
     return new Stream(nativeStream(this.#core.native, 0, undefined, true), 'Item');
+  }
+
+  /**
+   * Asks the model of the hub for a value of a schema, as `ai.generateText` does with one.
+   *
+   * An answer that does not fit is given back to the model once. One that does not fit then, or that a refinement of zod
+   * refuses, is a `CorruptedError` (code `invalid_output`) with every fault by field. The offline model makes nothing up:
+   * what `facts` do not say is an `UnsupportedError` (code `needs_input`).
+   *
+   * @param ask The prompt, the schema (of zod 4, which types the value, or JSON Schema), and all that `ai.generateText`
+   *   takes. `facts` are an object, or the value itself where the schema is of no object.
+   */
+  generate<Value>(ask: Ask<ZodSchema<Value>>, options?: CallOptions): Promise<Value>;
+  generate(ask: Ask<Record<string, unknown>>, options?: CallOptions): Promise<unknown>;
+  async generate(ask: Ask<AnySchema>, options?: CallOptions): Promise<unknown> {
+    const [input, read] = asked(ask);
+    return read(await this.ai.generateText(input, options));
   }
 
   /** Adds a model written in JavaScript; it answers from now on. */

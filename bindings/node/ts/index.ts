@@ -14,5 +14,7 @@ export {
   OutgoingMessage,
 } from './host.js';
 export { type EmbedderSettings, Hub, open, type OpenOptions, type ProviderSettings, type RouteSettings, type RunSettings } from './hub.js';
+export type { AnySchema, Ask } from './generate.js';
+export type { ZodSchema } from './schema.js';
 export { Stream } from './stream.js';
-export type { Tool, ToolCall, ZodSchema } from './tool.js';
+export type { Tool, ToolCall } from './tool.js';

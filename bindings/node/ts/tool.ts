@@ -2,6 +2,7 @@
 
 import type { HostFunction } from './bridge.js';
 import { InvalidInputError } from './generated/errors.js';
+import { faultsOf, isZod, jsonSchema, type ZodSchema } from './schema.js';
 import { encode } from './values.js';
 
 /** What a tool is told of its call. */
@@ -16,12 +17,6 @@ export interface ToolCall {
   correlation: string;
   /** Aborted when nobody waits for the answer any more. */
   signal: AbortSignal;
-}
-
-/** A schema of zod 4: its own JSON Schema is shown to models, and it checks and types the arguments. */
-export interface ZodSchema<Args> {
-  parse(args: unknown): Args;
-  readonly _zod: unknown;
 }
 
 /** A tool: what models are told of it, its bounds, and its body. */
@@ -50,18 +45,6 @@ export interface Tool<Args = Record<string, unknown>> {
   resultCapBytes?: number;
   /** The body, plain or async; answers any JSON value. */
   call(args: Args, call: ToolCall): unknown;
-}
-
-function isZod(schema: unknown): schema is ZodSchema<unknown> {
-  return typeof schema === 'object' && schema !== null && '_zod' in schema && 'parse' in schema;
-}
-
-/** The JSON Schema of a schema, by the zod that is installed beside the application. */
-function jsonSchema(schema: unknown): unknown {
-  if (!isZod(schema)) return schema;
-  const zod = require('zod') as { toJSONSchema(schema: unknown, options: object): Record<string, unknown> };
-  const { $schema: _, ...rest } = zod.toJSONSchema(schema, { io: 'input' });
-  return rest;
 }
 
 /** The settings of a tool as the core reads them. */
@@ -102,9 +85,8 @@ function parsed(schema: ZodSchema<unknown>, args: unknown): any {
   try {
     return schema.parse(args);
   } catch (error) {
-    const issues = (error as { issues?: { path: PropertyKey[]; message: string }[] }).issues;
-    if (!issues) throw error;
-    const faults = issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message }));
+    const faults = faultsOf(error);
+    if (!faults) throw error;
     throw new InvalidInputError('the arguments do not fit the schema', { faults, cause: error });
   }
 }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import neonhub
 import pytest
 from neonhub import ToolCall
-from neonhub._tools import schema_of
+from neonhub._schema import schema_of
 from neonhub.errors import (
     AlreadyExistsError,
     ConfigError,
@@ -139,7 +139,7 @@ def test_schemas_of_hints() -> None:
     assert schema_of(Range)["properties"] == {"low": {"type": "number"}, "high": {"type": "number"}}
     pair = schema_of(tuple[int, str])
     assert (pair["minItems"], pair["maxItems"]) == (2, 2)
-    with pytest.raises(TypeError, match="input_schema"):
+    with pytest.raises(TypeError, match="give a schema"):
         schema_of(object)
 
 

@@ -49,6 +49,15 @@ export async function unions(hub: neonhub.Hub): Promise<string> {
   }
 }
 
+export async function values(hub: neonhub.Hub): Promise<void> {
+  const cart = await hub.generate({ prompt: 'The cart.', schema: z.array(z.object({ sku: z.string() })) });
+  is<Same<typeof cart, { sku: string }[]>>();
+  const plain = await hub.generate({ prompt: 'How many?', schema: { type: 'integer' }, seed: 1 });
+  is<Same<typeof plain, unknown>>();
+  // @ts-expect-error: a value has a schema
+  await hub.generate({ prompt: 'The cart.' });
+}
+
 export async function streams(hub: neonhub.Hub): Promise<void> {
   for await (const item of hub.events({ types: 'person.*' })) {
     is<Same<typeof item.item, 'event'>>();

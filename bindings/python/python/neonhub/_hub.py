@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import _native
 from ._events import AsyncStream, Stream
 from ._generated import _codec
 from ._generated.asynchronous import AsyncOperations
 from ._generated.blocking import Operations
+from ._parts import HostParts, running_loop
 from ._runtime import AsyncCore, BlockingCore, finished
 from ._settings import as_options
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ._generated.models import ItemEvent, ItemProgress
-    from ._host import DeliverFunction, ModelFunction, ProbeFunction
+    from ._generated.models import ItemEvent, ItemProgress, SourceText, Turn
     from ._settings import EmbedderSettings, ProviderSettings, RouteSettings, RunSettings
-    from ._tools import ToolEffect
 
 __all__ = ["AsyncHub", "Hub", "aopen", "open"]
 
 atexit.register(_native.hand_over)
+
+_T = TypeVar("_T")
 
 
 def open(
@@ -128,7 +129,7 @@ class Opening:
             await self._hub.close()
 
 
-class Hub(Operations):
+class Hub(HostParts, Operations):
     """One open hub. Each call returns when it is done; other threads run meanwhile.
 
     Use it as a context manager, or call :meth:`close`. Inside a running event loop use :func:`aopen` instead, or the
@@ -191,105 +192,84 @@ class Hub(Operations):
         """Progress of running work from now on. A slow reader misses some; nothing is stored."""
         return Stream(self._core.native.events(0, None, "progress"), _codec.item_progress)
 
-    def add_model(
+    @overload
+    def generate(
         self,
-        complete: ModelFunction,
+        into: type[_T],
+        prompt: str = ...,
         *,
-        provider: str,
-        model: str | None = None,
-        json_schema: bool = False,
-        context_tokens: int | None = None,
+        system: str | None = None,
+        turns: Sequence[Turn] = (),
+        sources: Sequence[SourceText] = (),
+        facts: Any = None,
+        seed: int | None = None,
         max_output_tokens: int | None = None,
-    ) -> None:
-        """Adds a model written in Python; it answers from now on.
-
-        Args:
-            complete: ``def`` or ``async def``; gets a :class:`ModelRequest`, answers text or a :class:`ModelAnswer`.
-                An async one runs in an event loop of its own thread.
-            provider: A word for it, kept with everything it writes.
-            model: The model's own name.
-            json_schema: True when it answers in JSON of a given schema.
-            context_tokens: Tokens of input and output together.
-            max_output_tokens: Most tokens of one answer.
-        """
-        settings = _model(provider, model, json_schema, context_tokens, max_output_tokens)
-        self._core.native.add_model(settings, _asked(complete), None)
-
-    def add_tool(
+        route: str | None = None,
+        model: str | None = None,
+    ) -> _T: ...
+    @overload
+    def generate(
         self,
-        function: Callable[..., Any],
+        into: Any,
+        prompt: str = ...,
         *,
-        name: str | None = None,
-        doc: str | None = None,
-        effect: ToolEffect = "write",
-        needs: Sequence[str] = (),
-        input_schema: Any = None,
-        output_schema: Any = None,
-        timeout: float | None = None,
-        concurrency: int | None = None,
-        replace: bool = False,
-    ) -> None:
-        """Adds a tool written in Python; agents and ``tools.call`` see it from now on.
+        system: str | None = None,
+        turns: Sequence[Turn] = (),
+        sources: Sequence[SourceText] = (),
+        facts: Any = None,
+        seed: int | None = None,
+        max_output_tokens: int | None = None,
+        route: str | None = None,
+        model: str | None = None,
+    ) -> Any: ...
+    def generate(
+        self,
+        into: Any,
+        prompt: str = "",
+        *,
+        system: str | None = None,
+        turns: Sequence[Turn] = (),
+        sources: Sequence[SourceText] = (),
+        facts: Any = None,
+        seed: int | None = None,
+        max_output_tokens: int | None = None,
+        route: str | None = None,
+        model: str | None = None,
+    ) -> Any:
+        """Asks the model of the hub for a value of a type, as ``ai.generate_text`` does with a schema.
 
         Args:
-            function: ``def`` or ``async def``. Its parameters are the arguments, by name; one of type
-                :class:`ToolCall` gets who calls instead. Types make the schema: plain ones, ``list``, ``dict``,
-                unions, ``Literal``, enums, ``TypedDict``, dataclasses and pydantic models.
-            name: ``a-z``, digits, underscore and dot. Default: that of the function.
-            doc: What it does and when to use it. Default: its docstring; ``Args:`` describes the arguments.
-            effect: What it does to the world. ``pure`` and ``read`` may be called again; ``write`` never is.
-            needs: Permissions that a caller needs, such as ``read:people``.
-            input_schema: JSON Schema of the arguments, a dataclass or a pydantic model, in the place of the hints.
-            output_schema: The same of the answer; an answer that does not fit is an error.
-            timeout: Seconds a call may take. Default: 30.
-            concurrency: Most calls at the same time.
-            replace: Takes the place of a tool of this name, as a notebook cell that runs again does.
+            into: A dataclass, a pydantic model, a ``TypedDict``, an enum, a list or union of them, or a JSON Schema, which
+                gives plain values.
+            prompt: What is asked.
+            system: Instructions.
+            turns: Earlier turns, oldest first.
+            sources: Texts to answer from.
+            facts: What the offline model fills the type from: an object, or the value itself where the type is no class.
+            seed: Makes the answer repeatable where the model allows it; below 2**53.
+            max_output_tokens: Most tokens of the answer.
+            route: The route that chooses the model, by its name.
+            model: The model itself, in the place of a route: ``provider/model``.
 
-        An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
+        An answer that does not fit is given back to the model once. One that does not fit then, or that the class itself
+        refuses, is a ``CorruptedError`` (code ``invalid_output``) with every fault by field. The offline model makes nothing
+        up: what the facts do not say is an ``UnsupportedError`` (code ``needs_input``).
         """
-        from ._tools import tool_settings
+        from ._generate import asked
 
-        settings, call = tool_settings(
-            function,
-            name=name,
-            doc=doc,
-            effect=effect,
-            needs=tuple(needs),
-            input_schema=input_schema,
-            output_schema=output_schema,
-            timeout=timeout,
-            concurrency=concurrency,
+        given, read = asked(
+            into, prompt, system, turns, sources, facts, seed, max_output_tokens, route, model
         )
-        self._core.native.add_tool(settings, call, replace, None)
+        return read(self._core.call("ai.generate_text", given))
 
-    def remove_tool(self, name: str) -> bool:
-        """Takes a tool away. False when there was none of this name."""
-        return self._core.native.remove_tool(name)
+    def _native(self) -> _native.Hub:
+        return self._core.native
 
-    def add_connector(
-        self,
-        deliver: DeliverFunction,
-        *,
-        name: str,
-        channels: Sequence[str],
-        probe: ProbeFunction | None = None,
-    ) -> None:
-        """Adds a connector written in Python; it takes over the channels it names.
-
-        It only ever gets messages that the send gate has cleared. An exception that is no ``NeonHubError`` counts as
-        "may have been sent": the message is not sent again until ``probe`` or a person says what became of it.
-
-        Args:
-            deliver: ``def`` or ``async def``; hands the :class:`OutgoingMessage` to a service, answers its id.
-            name: Short name, ``snake_case``.
-            channels: Channels such as ``email`` or ``sms``.
-            probe: Says whether a delivery landed.
-        """
-        settings = {"name": name, "channels": list(channels)}
-        self._core.native.add_connector(settings, _message(deliver), _probe(probe), None)
+    def _loop(self) -> None:
+        return None
 
 
-class AsyncHub(AsyncOperations):
+class AsyncHub(HostParts, AsyncOperations):
     """One open hub for asyncio. A cancelled call is stopped in the core too.
 
     Use it with ``async with``, or await :meth:`close`.
@@ -347,122 +327,60 @@ class AsyncHub(AsyncOperations):
         """Progress of running work from now on. A slow reader misses some; nothing is stored."""
         return AsyncStream(self._core.native.events(0, None, "progress"), _codec.item_progress)
 
-    def add_model(
+    @overload
+    async def generate(
         self,
-        complete: ModelFunction,
+        into: type[_T],
+        prompt: str = ...,
         *,
-        provider: str,
-        model: str | None = None,
-        json_schema: bool = False,
-        context_tokens: int | None = None,
+        system: str | None = None,
+        turns: Sequence[Turn] = (),
+        sources: Sequence[SourceText] = (),
+        facts: Any = None,
+        seed: int | None = None,
         max_output_tokens: int | None = None,
-    ) -> None:
-        """Adds a model written in Python; see :meth:`Hub.add_model`. An async one runs in this event loop."""
-        settings = _model(provider, model, json_schema, context_tokens, max_output_tokens)
-        self._core.native.add_model(settings, _asked(complete), _running_loop())
-
-    def add_tool(
+        route: str | None = None,
+        model: str | None = None,
+    ) -> _T: ...
+    @overload
+    async def generate(
         self,
-        function: Callable[..., Any],
+        into: Any,
+        prompt: str = ...,
         *,
-        name: str | None = None,
-        doc: str | None = None,
-        effect: ToolEffect = "write",
-        needs: Sequence[str] = (),
-        input_schema: Any = None,
-        output_schema: Any = None,
-        timeout: float | None = None,
-        concurrency: int | None = None,
-        replace: bool = False,
-    ) -> None:
-        """Adds a tool written in Python; agents and ``tools.call`` see it from now on. An async one runs in this event loop.
+        system: str | None = None,
+        turns: Sequence[Turn] = (),
+        sources: Sequence[SourceText] = (),
+        facts: Any = None,
+        seed: int | None = None,
+        max_output_tokens: int | None = None,
+        route: str | None = None,
+        model: str | None = None,
+    ) -> Any: ...
+    async def generate(
+        self,
+        into: Any,
+        prompt: str = "",
+        *,
+        system: str | None = None,
+        turns: Sequence[Turn] = (),
+        sources: Sequence[SourceText] = (),
+        facts: Any = None,
+        seed: int | None = None,
+        max_output_tokens: int | None = None,
+        route: str | None = None,
+        model: str | None = None,
+    ) -> Any:
+        """Asks the model of the hub for a value of a type; see :meth:`Hub.generate`."""
+        from ._generate import asked
 
-        Args:
-            function: ``def`` or ``async def``. Its parameters are the arguments, by name; one of type
-                :class:`ToolCall` gets who calls instead. Types make the schema: plain ones, ``list``, ``dict``,
-                unions, ``Literal``, enums, ``TypedDict``, dataclasses and pydantic models.
-            name: ``a-z``, digits, underscore and dot. Default: that of the function.
-            doc: What it does and when to use it. Default: its docstring; ``Args:`` describes the arguments.
-            effect: What it does to the world. ``pure`` and ``read`` may be called again; ``write`` never is.
-            needs: Permissions that a caller needs, such as ``read:people``.
-            input_schema: JSON Schema of the arguments, a dataclass or a pydantic model, in the place of the hints.
-            output_schema: The same of the answer; an answer that does not fit is an error.
-            timeout: Seconds a call may take. Default: 30.
-            concurrency: Most calls at the same time.
-            replace: Takes the place of a tool of this name, as a notebook cell that runs again does.
-
-        An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
-        """
-        from ._tools import tool_settings
-
-        settings, call = tool_settings(
-            function,
-            name=name,
-            doc=doc,
-            effect=effect,
-            needs=tuple(needs),
-            input_schema=input_schema,
-            output_schema=output_schema,
-            timeout=timeout,
-            concurrency=concurrency,
+        given, read = asked(
+            into, prompt, system, turns, sources, facts, seed, max_output_tokens, route, model
         )
-        self._core.native.add_tool(settings, call, replace, _running_loop())
+        return read(await self._core.call("ai.generate_text", given))
 
-    def remove_tool(self, name: str) -> bool:
-        """Takes a tool away. False when there was none of this name."""
-        return self._core.native.remove_tool(name)
+    def _native(self) -> _native.Hub:
+        return self._core.native
 
-    def add_connector(
-        self,
-        deliver: DeliverFunction,
-        *,
-        name: str,
-        channels: Sequence[str],
-        probe: ProbeFunction | None = None,
-    ) -> None:
-        """Adds a connector written in Python; see :meth:`Hub.add_connector`. An async one runs in this event loop."""
-        settings = {"name": name, "channels": list(channels)}
-        self._core.native.add_connector(settings, _message(deliver), _probe(probe), _running_loop())
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _model(
-    provider: str,
-    model: str | None,
-    json_schema: bool,
-    context_tokens: int | None,
-    max_output_tokens: int | None,
-) -> dict[str, Any]:
-    return {
-        "provider": provider,
-        "model": model,
-        "json_schema": json_schema,
-        "context_tokens": context_tokens,
-        "max_output_tokens": max_output_tokens,
-    }
-
-
-def _asked(complete: ModelFunction) -> Callable[[Any], Any]:
-    from ._host import ModelRequest
-
-    return lambda raw: complete(ModelRequest(raw))
-
-
-def _message(deliver: DeliverFunction) -> Callable[[Any], Any]:
-    from ._host import OutgoingMessage
-
-    return lambda raw: deliver(OutgoingMessage(raw))
-
-
-def _probe(probe: ProbeFunction | None) -> Callable[[Any], Any] | None:
-    if probe is None:
-        return None
-    return lambda raw: probe(raw["effect"], raw["channel"])
+    def _loop(self) -> asyncio.AbstractEventLoop | None:
+        return running_loop()
