@@ -13,6 +13,7 @@ pub(crate) use principal::Authority;
 pub use principal::Principal;
 
 use crate::bus::Causation;
+use crate::connector::EffectId;
 use crate::economy::Gathered;
 use crate::hub::Hub;
 use crate::op::Unit;
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) causation: Option<Arc<Causation>>,
     /// Where the counts of models go that are written with an answer.
     pub(crate) gathered: Option<Arc<Gathered>>,
+    /// The call of a run that is under way.
+    pub(crate) effect: Option<EffectId>,
 }
 
 impl fmt::Debug for Scope {
@@ -120,6 +123,7 @@ impl Scope {
             trace: None,
             causation: None,
             gathered: None,
+            effect: None,
         }))
     }
 
@@ -148,6 +152,7 @@ impl Scope {
             trace: old.trace.clone(),
             causation: old.causation.clone(),
             gathered: old.gathered.clone(),
+            effect: old.effect.clone(),
         };
         change(&mut inner);
         if inner.seed != old.seed {
@@ -265,6 +270,18 @@ impl Scope {
 
     pub(crate) fn gathered(&self) -> Option<&Gathered> {
         self.0.gathered.as_deref()
+    }
+
+    /// A scope of one call of a run.
+    pub(crate) fn of_effect(&self, effect: &EffectId) -> Scope {
+        self.with(|inner| inner.effect = Some(effect.clone()))
+    }
+
+    /// The name of the call of a run that is under way, the same each time it is made: give it to a service as idempotency key
+    /// or marker. None outside of runs.
+    #[must_use]
+    pub fn effect(&self) -> Option<&EffectId> {
+        self.0.effect.as_ref()
     }
 
     /// A scope of the runtime's own work that stages and flushes by itself.

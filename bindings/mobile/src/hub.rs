@@ -127,8 +127,11 @@ impl NativeHub {
         settings: &str,
         replace: bool,
         body: Arc<dyn HostFunction>,
+        probe: Option<Arc<dyn HostFunction>>,
     ) -> Result<(), NativeError> {
-        Ok(self.0.add_tool(HostTool::new(parsed("hub.add_tool", settings)?, callback(body))?, replace)?)
+        let settings = parsed("hub.add_tool", settings)?;
+        let tool = HostTool::new(settings, callback(body), probe.map(callback))?;
+        Ok(self.0.add_tool(tool, replace)?)
     }
 
     /// Takes a tool away. False when there was none of this name.

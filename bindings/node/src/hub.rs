@@ -143,11 +143,11 @@ impl Hub {
 
     /// Adds a tool whose body is a registered function; gives the error as JSON.
     #[napi(catch_unwind)]
-    pub fn add_tool(&self, settings: String, body: u32, replace: bool) -> Option<String> {
-        let body = self.line.callback(body);
+    pub fn add_tool(&self, settings: String, body: u32, probe: Option<u32>, replace: bool) -> Option<String> {
+        let (body, probe) = (self.line.callback(body), probe.map(|probe| self.line.callback(probe)));
         failure(|| {
             let settings = ToolSettings::parse(map("hub.add_tool", &settings)?)?;
-            self.hub.add_tool(HostTool::new(settings, body)?, replace)
+            self.hub.add_tool(HostTool::new(settings, body, probe)?, replace)
         })
     }
 

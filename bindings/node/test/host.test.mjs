@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import * as neonhub from 'neonhub';
-import { memory } from 'neonhub/testing';
+import { memory, ScriptedModel } from 'neonhub/testing';
 import { z } from 'zod';
 
 const ask = (hub, options) => hub.ai.generateText({ prompt: 'Write a subject line.' }, options);
@@ -182,4 +182,39 @@ test('what a tool throws is told with its words, and may have acted when it writ
     assert.ok(error.cause instanceof TypeError);
     hub.addTool(stock({ call: broken, effect: 'write' }), { replace: true });
     await assert.rejects(use(hub, { sku: 'x' }), neonhub.OutcomeUnknownError);
+  }));
+
+test('a tool says itself what became of a lost call of a run', () =>
+  withHub(async (hub) => {
+    const names = [];
+    const lets = { name: 'let-pay', scope: { operations: ['shop.pay'] }, effect: { do: 'allow' }, reason: 'a test' };
+    await hub.policies.activate({ id: (await hub.policies.put({ policy: lets })).id });
+    hub.addTool({
+      name: 'shop.pay',
+      doc: 'Pays.',
+      input: z.object({ euros: z.int() }),
+      call(args, { effect }) {
+        names.push(effect);
+        throw new Error('the line broke');
+      },
+      probe: async ({ euros }, { effect }) => (names.push(effect), euros === 5 ? { landed: `paid ${euros}` } : null),
+    });
+    const spec = {
+      name: 'till',
+      version: '1.0.0',
+      title: 'Till',
+      purpose: 'Pays.',
+      intents: [{ name: 'work', doc: 'Pays.', effectMax: 'write' }],
+      instructions: { name: 'till', version: 1, template: 'You pay.' },
+      tools: ['shop.pay'],
+      owner: 'ada',
+    };
+    await hub.agents.put({ spec });
+    await hub.agents.activate({ name: 'till', version: '1.0.0' });
+    const call = (euros) => ({ toolCalls: [{ id: 'c1', name: 'shop.pay', args: { euros } }] });
+    new ScriptedModel([call(5), 'Done.', call(6)]).addTo(hub);
+    assert.equal((await hub.agents.execute({ intent: 'till.work', input: {} })).status, 'completed');
+    const waiting = await hub.agents.execute({ intent: 'till.work', input: {} });
+    assert.deepEqual([waiting.status, waiting.waitReason], ['waiting', 'approval']);
+    assert.ok(names[0] && names[0] === names[1] && names[2] === names[3] && names[0] !== names[2]);
   }));

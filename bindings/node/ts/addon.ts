@@ -55,7 +55,7 @@ export interface Hub {
   events(cursor: number, types: string | undefined, progress: boolean): Events | string;
   addModel(settings: string, complete: number): string | null;
   addConnector(settings: string, deliver: number, probe?: number): string | null;
-  addTool(settings: string, body: number, replace: boolean): string | null;
+  addTool(settings: string, body: number, probe: number | undefined, replace: boolean): string | null;
   removeTool(name: string): boolean;
   addScript(script: Script): string | null;
   insertTape(tape: Tape | null): string | null;

@@ -16,7 +16,7 @@ import {
 } from './host.js';
 import type { ZodSchema } from './schema.js';
 import { Stream } from './stream.js';
-import { type Tool, toolFunction, toolSettings } from './tool.js';
+import { type Tool, toolFunction, toolProbe, toolSettings } from './tool.js';
 import { encode } from './values.js';
 
 /** How to open a hub. */
@@ -230,8 +230,9 @@ export class Hub extends Operations {
 
   /** Adds a tool written in JavaScript, for agents and for `tools.call`. */
   addTool<Args = Record<string, unknown>>(tool: Tool<Args>, options: { replace?: boolean } = {}): void {
+    const [settings, probe] = [toolSettings(tool), toolProbe(tool)];
     const body = register(toolFunction(tool));
-    checked(this.#core.native.addTool(toolSettings(tool), body, options.replace ?? false));
+    checked(this.#core.native.addTool(settings, body, probe && register(probe), options.replace ?? false));
   }
 
   /** Takes a tool away. False when there was none of this name. */

@@ -17,4 +17,4 @@ export { type EmbedderSettings, Hub, open, type OpenOptions, type ProviderSettin
 export type { AnySchema, Ask } from './generate.js';
 export type { ZodSchema } from './schema.js';
 export { Stream } from './stream.js';
-export type { Tool, ToolCall } from './tool.js';
+export type { Landed, Tool, ToolCall } from './tool.js';

@@ -15,6 +15,8 @@ export interface ToolCall {
   principal: string;
   /** Joins everything that one outer call caused. */
   correlation: string;
+  /** In a run of an agent: the name of this call, the same each time it is made. Give it to a service as idempotency key. */
+  effect: string | null;
   /** Aborted when nobody waits for the answer any more. */
   signal: AbortSignal;
 }
@@ -45,16 +47,27 @@ export interface Tool<Args = Record<string, unknown>> {
   resultCapBytes?: number;
   /** The body, plain or async; answers any JSON value. */
   call(args: Args, call: ToolCall): unknown;
+  /**
+   * Says what became of a call of a run whose answer was lost: `{ landed: ANSWER }`, `false` when it did not happen, `null`
+   * when nobody can tell. `call.effect` is the name that the call had. Without one a person is asked.
+   */
+  probe?(args: Args, call: ToolCall): Landed | false | null | Promise<Landed | false | null>;
+}
+
+/** What a probe answers for a call that happened. */
+export interface Landed {
+  /** What the tool would have answered. */
+  landed: unknown;
 }
 
 /** The settings of a tool as the core reads them. */
 export function toolSettings<Args>(tool: Tool<Args>): string {
-  const { name, doc, version, kind, effect, needs, concurrency, input, output, timeout, resultCapBytes, call, ...more } =
+  const { name, doc, version, kind, effect, needs, concurrency, input, output, timeout, resultCapBytes, call, probe, ...more } =
     tool;
   // An instance of a class may hold what it likes; in a plain object it is a slip, and a schema would be lost by it.
   const unknown = Object.getPrototypeOf(tool) === Object.prototype ? Object.keys(more) : [];
   if (unknown.length > 0) {
-    const known = 'name, doc, input, output, version, kind, effect, needs, timeout, concurrency, resultCapBytes, call';
+    const known = 'name, doc, input, output, version, kind, effect, needs, timeout, concurrency, resultCapBytes, call, probe';
     const faults = unknown.map((field) => ({ field, message: `a tool has no such field: expected one of ${known}` }));
     throw new InvalidInputError(`unknown fields of a tool: ${unknown.join(', ')}`, { faults });
   }
@@ -74,10 +87,18 @@ export function toolSettings<Args>(tool: Tool<Args>): string {
   return JSON.stringify(encode(settings, 0));
 }
 
+/** The probe as the core asks it. */
+export function toolProbe<Args>(tool: Tool<Args>): HostFunction | undefined {
+  return tool.probe && ((asked, signal) => tool.probe?.(...taken(tool.input, asked, signal)));
+}
+
 /** The body as the core asks it. */
 export function toolFunction<Args>(tool: Tool<Args>): HostFunction {
-  const schema = tool.input;
-  return ({ args, call }, signal) => tool.call(isZod(schema) ? parsed(schema, args) : args, { ...call, signal });
+  return (asked, signal) => tool.call(...taken(tool.input, asked, signal));
+}
+
+function taken(schema: unknown, { args, call }: any, signal: AbortSignal): [any, ToolCall] {
+  return [isZod(schema) ? parsed(schema, args) : args, { ...call, signal }];
 }
 
 /** The arguments as the schema gives them; its faults are those of the input. */

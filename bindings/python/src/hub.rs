@@ -155,11 +155,14 @@ impl Hub {
         py: Python<'_>,
         settings: &Bound<'_, PyAny>,
         body: Py<PyAny>,
+        probe: Option<Py<PyAny>>,
         replace: bool,
         event_loop: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let settings = parsed(py, "hub.add_tool", settings)?;
-        let tool = HostTool::new(settings, callback(body, event_loop)).map_err(FfiError::from);
+        let again = event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py));
+        let probe = probe.map(|probe| callback(probe, again));
+        let tool = HostTool::new(settings, callback(body, event_loop), probe).map_err(FfiError::from);
         let added = tool.and_then(|tool| self.0.add_tool(tool, replace));
         added.map_err(|error| to_python(py, &error))
     }

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import neonhub
 import pytest
-from neonhub import ToolCall
+from neonhub import ToolCall, models
 from neonhub._schema import schema_of
 from neonhub.errors import (
     AlreadyExistsError,
@@ -22,6 +22,7 @@ from neonhub.errors import (
     RateLimitedError,
     TimeoutError,
 )
+from neonhub.testing import ScriptedModel
 
 
 class Size(enum.Enum):
@@ -233,3 +234,44 @@ async def test_a_tool_that_hangs_is_cancelled_at_its_time(ahub: neonhub.AsyncHub
     with pytest.raises(OutcomeUnknownError) as caught:
         await ahub.tools.call(name="writes")
     assert caught.value.code == "tool_timeout"
+
+
+def test_a_tool_says_itself_what_became_of_a_lost_call(hub: neonhub.Hub) -> None:
+    spec = models.AgentSpec(
+        name="till",
+        version="1.0.0",
+        title="Till",
+        purpose="Pays.",
+        intents=[models.IntentSpec(name="work", doc="Pays.", effect_max="write")],
+        instructions=models.Prompt(name="till", version=1, template="You pay."),
+        tools=["shop.pay"],
+        owner="ada",
+    )
+    scope = models.PolicyScope(operations=["shop.pay"])
+    lets = models.PolicyDraft(name="let-pay", scope=scope, effect=models.PolicyEffectAllow(), reason="a test")
+    hub.policies.activate(id=hub.policies.put(policy=lets).id)
+    names: list[str | None] = []
+
+    def pay(euros: int, call: ToolCall) -> str:
+        """Pays."""
+        names.append(call.effect)
+        raise ConnectionError("the line broke")
+
+    async def landed(args: dict[str, Any], call: ToolCall) -> neonhub.Landed | None:
+        names.append(call.effect)
+        return neonhub.Landed(f"paid {args['euros']}") if args["euros"] == 5 else None
+
+    hub.add_tool(pay, name="shop.pay", probe=landed)
+    hub.agents.put(spec=spec)
+    hub.agents.activate(name="till", version="1.0.0")
+    calls = [{"tool_calls": [{"id": "c1", "name": "shop.pay", "args": {"euros": euros}}]} for euros in (5, 6)]
+    ScriptedModel([calls[0], "Done.", calls[1]]).add_to(hub)
+    done = hub.agents.execute(intent="till.work", input={})
+    assert done.status == "completed", done
+    waiting = hub.agents.execute(intent="till.work", input={})
+    assert (waiting.status, waiting.wait_reason) == ("waiting", "approval"), waiting
+    assert names[0] is not None and names[0] == names[1] != names[2] == names[3]
+    with pytest.raises(OutcomeUnknownError):
+        hub.tools.call(name="shop.pay", args={"euros": 5})
+    # Outside of runs a call has no name, and nobody asks the probe.
+    assert names[4:] == [None]

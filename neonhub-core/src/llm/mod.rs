@@ -6,6 +6,8 @@
 //! [`Provider`] is a model over HTTP: OpenAI, Anthropic, Ollama, or a server that speaks like OpenAI; what models can
 //! do and cost is data in [`table`]. [`Router`] chooses among several. [`Cassette`] records answers and plays them back.
 //!
+//! [`Scope::generate`](crate::Scope::generate) asks for a value of a Rust type.
+//!
 //! [`ImageModel`] makes pictures, [`Moderator`] says what is wrong with a text; a provider over HTTP and the offline model
 //! are both, and the router holds routes for them too.
 //!
@@ -61,6 +63,7 @@ mod scripted;
 mod status;
 pub mod table;
 mod task;
+mod typed;
 mod wire;
 
 use std::fmt;

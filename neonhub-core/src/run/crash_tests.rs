@@ -22,6 +22,15 @@ impl Probe for Counter {
     }
 }
 
+/// Lets agents call this without asking.
+async fn allow(cx: &Scope, tool: &str) {
+    let rule = json!({ "policy": { "name": tool.replace('.', "-"), "scope": { "operations": [tool] },
+        "effect": { "do": "allow" }, "reason": "this world is a number" } });
+    let put = cx.call_by_name("policies.put", rule, crate::op::CallOptions::new()).await.unwrap();
+    let on = json!({ "id": put["id"] });
+    cx.call_by_name("policies.activate", on, crate::op::CallOptions::new()).await.unwrap();
+}
+
 struct Place {
     store: Arc<MemoryStore>,
     clock: Arc<ManualClock>,
@@ -33,11 +42,7 @@ impl Place {
         let place = Place { store: Arc::default(), clock: clock(), world: Arc::default() };
         let cx = place.open(u64::MAX, false).await;
         // Agents act on the world with a person's yes only, or by a rule like this one.
-        let rule = json!({ "policy": { "name": "let-act", "scope": { "operations": ["world.act"] },
-            "effect": { "do": "allow" }, "reason": "this world is a number" } });
-        let put = cx.call_by_name("policies.put", rule, crate::op::CallOptions::new()).await.unwrap();
-        let input = json!({ "id": put["id"] });
-        cx.call_by_name("policies.activate", input, crate::op::CallOptions::new()).await.unwrap();
+        allow(&cx, "world.act").await;
         place
     }
 
@@ -164,4 +169,90 @@ async fn a_model_call_that_lost_its_answer_is_asked_again_and_counted() {
     let tries: Vec<_> =
         log.iter().filter(|l| l.kind == "model_called").map(|l| l.data["attempt"].clone()).collect();
     assert_eq!(tries, [json!(1), json!(2)]);
+}
+
+/// A tool that acts, loses its answer, and says this of the call afterwards.
+#[derive(Debug)]
+struct Pay {
+    info: crate::tool::ToolInfo,
+    world: Arc<World>,
+    says: ProbeAnswer,
+    names: std::sync::Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl crate::tool::Tool for Pay {
+    fn info(&self) -> &crate::tool::ToolInfo {
+        &self.info
+    }
+
+    async fn call(&self, cx: &Scope, _: Value) -> Result<Value> {
+        self.names.lock().unwrap().push(cx.effect().unwrap().to_string());
+        let acted = self.world.0.fetch_add(1, Ordering::SeqCst) + 1;
+        if acted == 1 || matches!(self.says, ProbeAnswer::Unknown) {
+            return Err(Error::new(ErrorKind::OutcomeUnknown, "pay", "the line broke"));
+        }
+        Ok(json!(acted))
+    }
+
+    async fn landed(&self, _: &Scope, args: &Value, effect: &EffectId) -> Result<ProbeAnswer> {
+        assert_eq!(args, &json!({ "euros": 5 }));
+        self.names.lock().unwrap().push(effect.to_string());
+        Ok(self.says.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_tool_says_itself_what_became_of_a_lost_call() {
+    for (says, output, acted) in [
+        (ProbeAnswer::Landed(json!("paid")), json!(["paid"]), 1),
+        (ProbeAnswer::NotLanded, json!([2]), 2),
+        (ProbeAnswer::Landed(json!(["of another shape"])), Value::Null, 1),
+        (ProbeAnswer::Unknown, Value::Null, 1),
+    ] {
+        let place = Place::new().await;
+        let cx = place.open(u64::MAX, false).await;
+        allow(&cx, "shop.pay").await;
+        let mut info = crate::tool::ToolInfo::new("shop.pay", "Pays");
+        info.output_schema = json!({ "type": ["string", "integer"] });
+        let names = std::sync::Mutex::default();
+        let pay = Arc::new(Pay { info, world: Arc::clone(&place.world), says: says.clone(), names });
+        cx.hub().add_tool(Arc::clone(&pay) as Arc<dyn crate::tool::Tool>).unwrap();
+        let call = [Command::tool("a", "shop.pay", json!({ "euros": 5 }))];
+        let view = Driver::new(Steps::default()).execute(&cx, new(&call)).await.unwrap();
+        assert_eq!(view.output, output, "{says:?} {view:?}");
+        assert_eq!(place.world.0.load(Ordering::SeqCst), acted, "{says:?}");
+        let waits = output.is_null().then_some("approval");
+        assert_eq!(view.run.wait_reason.as_deref(), waits, "{says:?}");
+        let names = pay.names.lock().unwrap();
+        assert!(names.len() > 1 && names.iter().all(|name| *name == names[0]), "one call has one name: {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_never_happens_is_asked_about_in_the_end() {
+    #[derive(Debug)]
+    struct Never(crate::tool::ToolInfo, AtomicU32);
+    #[async_trait]
+    impl crate::tool::Tool for Never {
+        fn info(&self) -> &crate::tool::ToolInfo {
+            &self.0
+        }
+        async fn call(&self, _: &Scope, _: Value) -> Result<Value> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Err(Error::new(ErrorKind::OutcomeUnknown, "pay", "the line broke"))
+        }
+        async fn landed(&self, _: &Scope, _: &Value, _: &EffectId) -> Result<ProbeAnswer> {
+            Ok(ProbeAnswer::NotLanded)
+        }
+    }
+    let place = Place::new().await;
+    let cx = place.open(u64::MAX, false).await;
+    let tool = Arc::new(Never(crate::tool::ToolInfo::new("world.act2", "Acts"), AtomicU32::new(0)));
+    cx.hub().add_tool(Arc::clone(&tool) as Arc<dyn crate::tool::Tool>).unwrap();
+    allow(&cx, "world.act2").await;
+    let call = [Command::tool("a", "world.act2", json!({}))];
+    let view = Driver::new(Steps::default()).execute(&cx, new(&call)).await.unwrap();
+    assert_eq!(view.run.wait_reason.as_deref(), Some("approval"));
+    assert_eq!(tool.1.load(Ordering::SeqCst), 4);
 }

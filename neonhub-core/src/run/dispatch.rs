@@ -20,7 +20,7 @@ use crate::scope::Writing;
 use crate::tool::{ToolResult, aside};
 use crate::{Error, ErrorKind, Result, Scope};
 
-/// How often a tool is called again when its commit lost a race.
+/// How often a tool is called again when its commit lost a race, or when it says that a call did not happen.
 const RERUNS: u32 = 3;
 /// Least time between two looks for a request to cancel.
 const LOOK: Duration = Duration::from_millis(50);
@@ -119,7 +119,8 @@ impl<P: Program> Session<'_, P> {
         let mut lost = 0;
         loop {
             let unit = Arc::new(Unit::default());
-            let scope = self.tool_scope(call, Writing::Operation(Arc::clone(&unit)));
+            let scope =
+                self.tool_scope(call, Writing::Operation(Arc::clone(&unit))).of_effect(&planned.effect);
             let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
             self.give_up_on_close(&done)?;
             if let Some(wait) = waits(call, &done) {
@@ -155,7 +156,7 @@ impl<P: Program> Session<'_, P> {
     /// The plan is in the log; the tool acts and commits by itself, then the outcome is written.
     async fn call_world(&mut self, call: &str, planned: &Planned) -> Result<()> {
         self.fresh.remove(call);
-        let scope = self.tool_scope(call, Writing::None);
+        let scope = self.tool_scope(call, Writing::None).of_effect(&planned.effect);
         let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
         self.give_up_on_close(&done)?;
         if let Some(wait) = waits(call, &done) {
@@ -180,17 +181,27 @@ impl<P: Program> Session<'_, P> {
         }
         let answer = match &self.driver.probe {
             Some(probe) => probe.landed(&self.agent, &planned.tool, &planned.args, &planned.effect).await?,
-            None => ProbeAnswer::Unknown,
+            None => {
+                let scope = self.tool_scope(&format!("{call}/landed"), Writing::None);
+                crate::tool::landed(&scope, &planned.tool, &planned.args, &planned.effect).await
+            }
         };
         match answer {
             ProbeAnswer::Landed(output) => self.land(call, &planned.tool, output).await,
-            ProbeAnswer::NotLanded => self.call_again(call, planned).await,
-            ProbeAnswer::Unknown => {
+            ProbeAnswer::NotLanded if self.may_again(call) => self.call_again(call, planned).await,
+            // One that never happens is asked about too.
+            ProbeAnswer::NotLanded | ProbeAnswer::Unknown => {
                 let summary = format!("did {} happen? (effect {})", planned.tool, planned.effect);
                 let on = WaitOn::Approval { summary, approval: None };
                 self.record_anyway(What::Wait { wait: format!("{LANDED}{call}"), on }).await
             }
         }
+    }
+
+    fn may_again(&mut self, call: &str) -> bool {
+        let again = self.again.entry(call.to_owned()).or_default();
+        *again += 1;
+        *again <= RERUNS
     }
 
     async fn call_again(&mut self, call: &str, planned: &Planned) -> Result<()> {

@@ -168,13 +168,14 @@ pub struct Driver<P> {
 }
 
 impl<P: Program> Driver<P> {
-    /// A driver without a probe: after a crash a person is asked about effects of class `Write`.
+    /// A driver without a probe of its own: after a crash the tool is asked about its effects of class `Write`
+    /// ([`Tool::landed`](crate::tool::Tool::landed)), and a person about what it cannot tell.
     #[must_use]
     pub fn new(program: P) -> Self {
         Driver { program, probe: None }
     }
 
-    /// Asks `probe` first.
+    /// Asks `probe` in the place of the tools.
     #[must_use]
     pub fn probe(mut self, probe: Arc<dyn Probe>) -> Self {
         self.probe = Some(probe);

@@ -33,6 +33,8 @@ pub(super) struct Session<'d, P: Program> {
     unwritten: Vec<Entry>,
     /// When this session began each call.
     pub(super) began: BTreeMap<String, Instant>,
+    /// How often a tool said of each call that it did not happen.
+    pub(super) again: BTreeMap<String, u32>,
 }
 
 /// A run as it is to be next, with the entries that bring it there.
@@ -59,6 +61,7 @@ impl<'d, P: Program> Session<'d, P> {
             fresh: BTreeSet::new(),
             unwritten: Vec::new(),
             began: BTreeMap::new(),
+            again: BTreeMap::new(),
         }
     }
 

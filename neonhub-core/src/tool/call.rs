@@ -11,10 +11,11 @@ use super::find::{self, Found};
 use super::info::{MAX_RESULT_BYTES, ToolInfo};
 use super::registry::Added;
 use crate::audit::{AuditDraft, Outcome};
+use crate::connector::EffectId;
 use crate::hub::Called;
 use crate::llm::schema;
 use crate::op::{CallOptions, door, on_behalf_of};
-use crate::run::EffectClass;
+use crate::run::{EffectClass, ProbeAnswer};
 use crate::scope::Principal;
 use crate::{Error, ErrorKind, Fault, Result, Retry, Scope};
 
@@ -167,6 +168,26 @@ async fn asked(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
     };
     fits(info, &answer)?;
     Ok(answer)
+}
+
+/// What became of a lost call of an added tool: what the tool says within its time, and answers as it would have.
+pub(crate) async fn landed(cx: &Scope, name: &str, args: &Value, effect: &EffectId) -> ProbeAnswer {
+    let Ok(Found::Added(added)) = find::find(cx, name) else { return ProbeAnswer::Unknown };
+    let info = added.tool.info();
+    let asked = AssertUnwindSafe(added.tool.landed(cx, args, effect)).catch_unwind();
+    let answer = match tokio::time::timeout(Duration::from_millis(info.timeout_ms), asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(panicked(info)),
+        Err(_) => Err(timed_out(info)),
+    };
+    let fitting = answer.and_then(|answer| match &answer {
+        ProbeAnswer::Landed(output) => fits(info, output).map(|()| answer),
+        _ => Ok(answer),
+    });
+    fitting.unwrap_or_else(|error| {
+        tracing::warn!(tool = name, code = error.code(), "a tool could not tell what became of a call");
+        ProbeAnswer::Unknown
+    })
 }
 
 /// A fault of the arguments as a whole gets a name to show.

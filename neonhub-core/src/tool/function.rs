@@ -44,7 +44,8 @@ where
     }
 }
 
-fn schema_of<T: JsonSchema>() -> Value {
+/// The JSON Schema of a type.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
 }
 

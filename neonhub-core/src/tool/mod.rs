@@ -44,14 +44,17 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::connector::EffectId;
 use crate::op::{Entry, entry};
+use crate::run::ProbeAnswer;
 use crate::store::Kind;
 use crate::{Result, Scope};
 
-pub(crate) use call::effect_class;
 pub use call::{call, described, stands_for, visible, visible_among, visible_names};
+pub(crate) use call::{effect_class, landed};
 pub(crate) use find::is_here;
 pub use function::FnTool;
+pub(crate) use function::schema_of;
 pub use info::{ToolInfo, ToolKind, ToolSource};
 pub use ops::{CallTool, DescribeTool, ListTools, ToolAnswer, ToolLine};
 pub(crate) use registry::Registry;
@@ -70,6 +73,12 @@ pub trait Tool: Debug + Send + Sync + 'static {
 
     /// Does it. The arguments fit the input schema. Dropping the future is how a call is cancelled.
     async fn call(&self, cx: &Scope, args: Value) -> Result<Value>;
+
+    /// What became of a call of a run whose answer was lost, by the name that [`Scope::effect`] had in it. A run asks after a
+    /// crash or a time-out of a tool that acts on the world; what cannot be told is asked of a person.
+    async fn landed(&self, _cx: &Scope, _args: &Value, _effect: &EffectId) -> Result<ProbeAnswer> {
+        Ok(ProbeAnswer::Unknown)
+    }
 }
 
 /// Operations on tools.

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use neonhub_core::connector::EffectId;
+use neonhub_core::run::ProbeAnswer;
 use neonhub_core::tool::{Tool, ToolInfo, ToolSource};
 use neonhub_core::{Error, ErrorKind, Result, Retry, Scope};
 use serde_json::{Value, json};
 
-use super::{Callback, HOST_ERROR, Settings};
+use super::{Callback, HOST_ERROR, Settings, unreadable};
 
 /// Most characters of an exception's words that are told to the model.
 const MAX_WORDS: usize = 300;
@@ -21,6 +23,7 @@ impl Settings for ToolSettings {}
 pub struct HostTool {
     info: ToolInfo,
     body: Callback,
+    probe: Option<Callback>,
 }
 
 impl fmt::Debug for HostTool {
@@ -30,21 +33,33 @@ impl fmt::Debug for HostTool {
 }
 
 impl HostTool {
-    /// Checks the settings. `body` gets `{args, call}`, where `call` holds `tool`, `workspace`, `principal` and
-    /// `correlation`, and answers any JSON value.
+    /// Checks the settings. `body` gets `{args, call}`, where `call` holds `tool`, `workspace`, `principal`, `correlation` and,
+    /// in a run, `effect`, and answers any JSON value. `probe` gets the same of a call whose answer was lost, and answers
+    /// `{landed}` with what the tool would have answered, `false` for "did not happen", or `null` for "cannot tell".
     ///
     /// # Errors
     /// `InvalidInput` that lists every fault of the settings.
-    pub fn new(mut settings: ToolSettings, body: Callback) -> Result<Self> {
+    pub fn new(mut settings: ToolSettings, body: Callback, probe: Option<Callback>) -> Result<Self> {
         settings.source = ToolSource::Host;
         settings.check().map_err(|error| error.for_operation("hub.add_tool"))?;
-        Ok(HostTool { info: settings, body })
+        Ok(HostTool { info: settings, body, probe })
     }
 
     /// The name it is called by.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.info.name
+    }
+
+    fn asked(&self, cx: &Scope, args: &Value, effect: Option<&EffectId>) -> Value {
+        let call = json!({
+            "tool": self.info.name,
+            "workspace": cx.workspace().as_str(),
+            "principal": cx.label(),
+            "correlation": cx.correlation(),
+            "effect": effect,
+        });
+        json!({ "args": args, "call": call })
     }
 
     /// An exception without a kind: type and words go to whoever called the tool, so that a model can do better
@@ -74,13 +89,22 @@ impl Tool for HostTool {
     }
 
     async fn call(&self, cx: &Scope, args: Value) -> Result<Value> {
-        let call = json!({
-            "tool": self.info.name,
-            "workspace": cx.workspace().as_str(),
-            "principal": cx.label(),
-            "correlation": cx.correlation(),
-        });
-        (self.body)(json!({ "args": args, "call": call })).await.map_err(|error| self.classified(error))
+        (self.body)(self.asked(cx, &args, cx.effect())).await.map_err(|error| self.classified(error))
+    }
+
+    async fn landed(&self, cx: &Scope, args: &Value, effect: &EffectId) -> Result<ProbeAnswer> {
+        let Some(probe) = &self.probe else { return Ok(ProbeAnswer::Unknown) };
+        match probe(self.asked(cx, args, Some(effect))).await.map_err(|e| e.for_operation("tools.landed"))? {
+            Value::Null => Ok(ProbeAnswer::Unknown),
+            Value::Bool(false) => Ok(ProbeAnswer::NotLanded),
+            Value::Object(mut map) if map.len() == 1 && map.contains_key("landed") => {
+                Ok(ProbeAnswer::Landed(map.remove("landed").unwrap_or_default()))
+            }
+            _ => Err(unreadable(
+                "tools.landed",
+                "the tool's answer as landed, False when it did not happen, or None",
+            )),
+        }
     }
 }
 
@@ -102,6 +126,7 @@ mod tests {
         HostTool::new(
             ToolSettings::parse(settings)?,
             Arc::new(move |asked| std::future::ready(body(asked)).boxed()),
+            None,
         )
     }
 
@@ -141,8 +166,32 @@ mod tests {
     fn settings_are_checked_by_field() {
         let error = ToolSettings::parse(json!({ "name": "a", "docs": "x" })).unwrap_err();
         assert!(error.message().contains("docs"), "{error}");
-        let error =
-            HostTool::new(ToolInfo::new("A", ""), Arc::new(|_| std::future::ready(Ok(json!(1))).boxed()));
+        let error = HostTool::new(
+            ToolInfo::new("A", ""),
+            Arc::new(|_| std::future::ready(Ok(json!(1))).boxed()),
+            None,
+        );
         assert_eq!(error.unwrap_err().field_faults().len(), 2);
+    }
+    #[tokio::test]
+    async fn a_probe_says_what_became_of_a_call() {
+        let cx = neonhub_core::Hub::builder().build().await.unwrap().workspace("default").await.unwrap();
+        let effect = EffectId::of(&["a"]);
+        for (answer, expected) in [
+            (json!({ "landed": { "id": 7 } }), Some(ProbeAnswer::Landed(json!({ "id": 7 })))),
+            (json!(false), Some(ProbeAnswer::NotLanded)),
+            (Value::Null, Some(ProbeAnswer::Unknown)),
+            (json!("sent"), None),
+        ] {
+            let told = effect.to_string();
+            let probe: Callback = Arc::new(move |asked| {
+                assert_eq!((&asked["args"]["sku"], &asked["call"]["effect"]), (&json!("T-1"), &json!(told)));
+                std::future::ready(Ok(answer.clone())).boxed()
+            });
+            let body: Callback = Arc::new(|_| std::future::ready(Ok(json!(1))).boxed());
+            let tool = HostTool::new(ToolInfo::new("pay", "Pays"), body, Some(probe)).unwrap();
+            let said = tool.landed(&cx, &json!({ "sku": "T-1" }), &effect).await;
+            assert_eq!(said.ok(), expected);
+        }
     }
 }

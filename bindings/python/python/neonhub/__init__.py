@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from ._progress import progress_bars
     from ._settings import EmbedderSettings, ProviderSettings, RouteSettings, RunSettings
-    from ._tools import ToolCall, ToolEffect
+    from ._tools import Landed, ToolCall, ToolEffect, ToolProbe
 
 __all__ = [
     "OMIT",
@@ -37,6 +37,7 @@ __all__ = [
     "Delivery",
     "EmbedderSettings",
     "Hub",
+    "Landed",
     "ModelAnswer",
     "ModelFunction",
     "ModelRequest",
@@ -50,6 +51,7 @@ __all__ = [
     "Stream",
     "ToolCall",
     "ToolEffect",
+    "ToolProbe",
     "aopen",
     "errors",
     "models",
@@ -64,6 +66,7 @@ _LATER = {
     "DeliverFunction": "_host",
     "Delivery": "_host",
     "EmbedderSettings": "_settings",
+    "Landed": "_tools",
     "ModelAnswer": "_host",
     "ModelFunction": "_host",
     "ModelRequest": "_host",
@@ -74,6 +77,7 @@ _LATER = {
     "RunSettings": "_settings",
     "ToolCall": "_tools",
     "ToolEffect": "_tools",
+    "ToolProbe": "_tools",
     "progress_bars": "_progress",
 }
 """Names of modules that are loaded when the first of them is used."""

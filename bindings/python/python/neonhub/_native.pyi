@@ -75,6 +75,7 @@ class Hub:
         self,
         settings: dict[str, Any],
         body: Callable[[Any], Any | Awaitable[Any]],
+        probe: Callable[[Any], Any | Awaitable[Any]] | None,
         replace: bool,
         event_loop: AbstractEventLoop | None,
     ) -> None: ...

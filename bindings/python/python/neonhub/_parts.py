@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from . import _native
     from ._host import DeliverFunction, ModelFunction, ProbeFunction
-    from ._tools import ToolEffect
+    from ._tools import ToolEffect, ToolProbe
 
 __all__ = ["HostParts", "running_loop"]
 
@@ -62,6 +62,7 @@ class HostParts:
         output_schema: Any = None,
         timeout: float | None = None,
         concurrency: int | None = None,
+        probe: ToolProbe | None = None,
         replace: bool = False,
     ) -> None:
         """Adds a tool written in Python; agents and ``tools.call`` see it from now on.
@@ -78,11 +79,13 @@ class HostParts:
             output_schema: The same of the answer; an answer that does not fit is an error.
             timeout: Seconds a call may take. Default: 30.
             concurrency: Most calls at the same time.
+            probe: Says what became of a call of a run whose answer was lost, by :class:`Landed`, ``False`` or ``None``.
+                Without one, or when it cannot tell, a person is asked.
             replace: Takes the place of a tool of this name, as a notebook cell that runs again does.
 
         An exception becomes an error of the tool with its type and words; a ``NeonHubError`` keeps its kind.
         """
-        from ._tools import tool_settings
+        from ._tools import probe_call, tool_settings
 
         settings, call = tool_settings(
             function,
@@ -95,7 +98,7 @@ class HostParts:
             timeout=timeout,
             concurrency=concurrency,
         )
-        self._native().add_tool(settings, call, replace, self._loop())
+        self._native().add_tool(settings, call, probe_call(probe), replace, self._loop())
 
     def remove_tool(self, name: str) -> bool:
         """Takes a tool away. False when there was none of this name."""

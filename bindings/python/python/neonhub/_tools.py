@@ -8,14 +8,14 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from ._schema import Misfit, Schemas, built, described, given_schema, is_model
 from .errors import InvalidInputError
 
-__all__ = ["ToolCall", "ToolEffect", "tool_settings"]
+__all__ = ["Landed", "ToolCall", "ToolEffect", "ToolProbe", "probe_call", "tool_settings"]
 
 ToolEffect: TypeAlias = Literal["pure", "read", "idempotent", "write", "compensable"]
 """What a tool does to the world; ``write`` acts on it and is never called twice without asking."""
@@ -35,6 +35,22 @@ class ToolCall:
     """Who calls: ``user:owner``, ``agent:support``."""
     correlation: str
     """Joins everything that one outer call caused."""
+    effect: str | None = None
+    """In a run of an agent: the name of this call, the same each time it is made. Give it to a service as idempotency key or
+    marker."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a probe answers for a call that happened."""
+
+    output: Any = None
+    """What the tool would have answered."""
+
+
+ToolProbe: TypeAlias = "Callable[[dict[str, Any], ToolCall], Landed | bool | None | Awaitable[Landed | bool | None]]"
+"""Says what became of a call whose answer was lost: ``Landed``, ``False`` when it did not happen, ``None`` when nobody can
+tell. It gets the arguments and the call, whose ``effect`` is the name that the call had."""
 
 
 def tool_settings(
@@ -71,6 +87,26 @@ def tool_settings(
         return _later(result) if inspect.isawaitable(result) else _sendable(result)
 
     return settings, call
+
+
+def probe_call(probe: ToolProbe | None) -> Callable[[Any], Any] | None:
+    """The probe of a tool as the core asks it."""
+    if probe is None:
+        return None
+
+    def call(asked: Any) -> Any:
+        told = probe(asked["args"], ToolCall(**asked["call"]))
+        return _told_later(told) if inspect.isawaitable(told) else _told(told)
+
+    return call
+
+
+def _told(told: Landed | bool | None) -> Any:
+    return {"landed": _sendable(told.output)} if isinstance(told, Landed) else told
+
+
+async def _told_later(told: Awaitable[Landed | bool | None]) -> Any:
+    return _told(await told)
 
 
 async def _later(result: collections.abc.Awaitable[Any]) -> Any:

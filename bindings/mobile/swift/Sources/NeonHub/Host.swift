@@ -112,12 +112,15 @@ public struct Delivery: Sendable, Hashable {
 /// What a probe says about a delivery.
 public enum Landing: Sendable {
     case landed(Delivery)
+    /// The call of a tool happened, and would have answered this.
+    case answered(JSONValue)
     case missing
     case unknown
 
     var plain: JSONValue {
         switch self {
         case .landed(let delivery): return delivery.plain
+        case .answered(let output): return .object(["landed": output])
         case .missing: return .bool(false)
         case .unknown: return .null
         }

@@ -101,10 +101,12 @@ public struct Hub: Sendable {
         try translated { try core.native.addModel(settings: text, complete: function) }
     }
 
-    /// Adds a tool written in Swift; agents and models with the rights it needs may call it from now on.
+    /// Adds a tool written in Swift; agents and models with the rights it needs may call it from now on. `probe` says what
+    /// became of a call of a run whose answer was lost; a person is asked without one, or when it cannot tell.
     public func addTool(
         name: String, doc: String, inputSchema: JSONValue, effect: String = "write", needs: [String] = [],
         timeout: Duration? = nil, replace: Bool = false,
+        probe: (@Sendable (ToolCall) async throws -> Landing)? = nil,
         body: @escaping @Sendable (ToolCall) async throws -> JSONValue
     ) throws {
         var settings: [String: JSONValue] = ["name": .string(name), "doc": .string(doc), "input_schema": inputSchema]
@@ -113,7 +115,8 @@ public struct Hub: Sendable {
         settings["timeout_ms"] = timeout.map { .int($0.milliseconds) }
         let text = try json(.object(settings))
         let function = HostCode { try await body(ToolCall(raw: $0)) }
-        try translated { try core.native.addTool(settings: text, replace: replace, body: function) }
+        let probes = probe.map { probe in HostCode { try await probe(ToolCall(raw: $0)).plain } }
+        try translated { try core.native.addTool(settings: text, replace: replace, body: function, probe: probes) }
     }
 
     /// Takes a tool away. False when there was none of this name.

@@ -74,6 +74,12 @@ public class ToolCall internal constructor(public val raw: JsonObject) {
 
     /** Who calls: `user:owner`, `agent:campaign`. */
     public val principal: String get() = raw.getValue("call").jsonObject.text("principal")
+
+    /**
+     * In a run of an agent: the name of this call, the same each time it is made. Give it to a service as idempotency key or
+     * marker.
+     */
+    public val effect: String? get() = raw.getValue("call").jsonObject.maybe("effect")
 }
 
 /** A message that the send gate has cleared, ready for a service. [raw] is the whole message. */
@@ -99,8 +105,15 @@ public class OutgoingMessage internal constructor(public val raw: JsonObject) {
     public val facts: JsonElement get() = raw["facts"] ?: JsonNull
 }
 
-/** What a probe says about a delivery. */
+/** What a probe says about a delivery, or about a call of a tool. */
 public sealed interface Landing {
+    /**
+     * The call of a tool happened.
+     *
+     * @property output what the tool would have answered
+     */
+    public data class Landed(val output: JsonElement = JsonNull) : Landing
+
     /** It did not happen. */
     public data object Missing : Landing
 
@@ -123,6 +136,7 @@ public data class Delivery(val providerId: String, val providerStatus: String? =
 
 internal fun Landing.toJson(): JsonElement = when (this) {
     is Delivery -> toJson()
+    is Landing.Landed -> buildJsonObject { put("landed", output) }
     Landing.Missing -> JsonPrimitive(false)
     Landing.Unknown -> JsonNull
 }

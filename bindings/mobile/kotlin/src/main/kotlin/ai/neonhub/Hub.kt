@@ -162,6 +162,8 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
      * @param needs rights that a caller needs, such as `read:people`
      * @param timeout time that a call may take; 30 s when null
      * @param replace true: it takes the place of a tool of its name
+     * @param probe says what became of a call of a run whose answer was lost, by its [ToolCall.effect]; a person is asked
+     *   without one, or when it cannot tell
      * @param body gets the arguments, answers any value
      */
     public fun addTool(
@@ -172,6 +174,7 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
         needs: List<String> = emptyList(),
         timeout: Duration? = null,
         replace: Boolean = false,
+        probe: (suspend (ToolCall) -> Landing)? = null,
         body: suspend (ToolCall) -> JsonElement,
     ) {
         val settings = buildJsonObject {
@@ -182,7 +185,9 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
             putJsonArray("needs") { needs.forEach { add(JsonPrimitive(it)) } }
             timeout?.let { put("timeout_ms", it.inWholeMilliseconds) }
         }
-        core.open { translated { native.addTool(settings.toString(), replace, HostCode { body(ToolCall(it)) }) } }
+        val calls = HostCode { body(ToolCall(it)) }
+        val probes = probe?.let { HostCode { asked -> it(ToolCall(asked)).toJson() } }
+        core.open { translated { native.addTool(settings.toString(), replace, calls, probes) } }
     }
 
     /** Takes a tool away. False when there was none of this name. */

@@ -1,5 +1,13 @@
 package ai.neonhub
 
+import ai.neonhub.models.AgentSpec
+import ai.neonhub.models.EffectClass
+import ai.neonhub.models.IntentSpec
+import ai.neonhub.models.PolicyDraft
+import ai.neonhub.models.PolicyEffectAllow
+import ai.neonhub.models.PolicyScope
+import ai.neonhub.models.Prompt
+import ai.neonhub.models.RunStatus
 import ai.neonhub.testing.Cassette
 import ai.neonhub.testing.Faults
 import ai.neonhub.testing.Offline
@@ -18,9 +26,11 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.runBlocking
+import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
+import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.put
 import kotlinx.serialization.json.putJsonObject
@@ -63,6 +73,47 @@ class ToolsTest {
         hub.addTool("shop.stock", "Counts", schema, replace = true) { error("after the write") }
         assertFailsWith<NeonHubException.OutcomeUnknown> { hub.tools.call(name = "shop.stock", args = sku("x")) }
         assertFailsWith<NeonHubException.InvalidInput> { hub.addTool("Shop", "", schema) { JsonPrimitive(1) } }
+    }
+
+    @Test
+    fun `a tool says itself what became of a lost call of a run`() = test { hub ->
+        val names = mutableListOf<String?>()
+        val allow = PolicyDraft(
+            effect = PolicyEffectAllow,
+            name = "let-pay",
+            reason = "a test",
+            scope = PolicyScope(operations = listOf("shop.pay")),
+        )
+        hub.policies.activate(id = hub.policies.put(policy = allow).id)
+        hub.addTool("shop.pay", "Pays", schema, probe = { call ->
+            names += call.effect
+            if (call.args.text("sku") == "T-1") Landing.Landed(JsonPrimitive("paid")) else Landing.Unknown
+        }) { call ->
+            names += call.effect
+            error("the line broke")
+        }
+        val spec = AgentSpec(
+            name = "till",
+            version = "1.0.0",
+            title = "Till",
+            purpose = "Pays.",
+            intents = listOf(IntentSpec(name = "work", doc = "Pays.", effectMax = EffectClass.Write)),
+            instructions = Prompt(name = "till", version = 1, template = "You pay."),
+            tools = listOf("shop.pay"),
+            owner = "ada",
+        )
+        hub.agents.put(spec = spec)
+        hub.agents.activate(name = "till", version = "1.0.0")
+        val model = ScriptedModel()
+        listOf("T-1", null, "T-2").forEach { article ->
+            model.add(Json.parseToJsonElement(
+                article?.let { """{"tool_calls":[{"id":"c1","name":"shop.pay","args":{"sku":"$it"}}]}""" } ?: """{"text":"Done."}""",
+            ).jsonObject)
+        }
+        hub.addModel(model)
+        assertEquals(RunStatus.Completed, hub.agents.execute(intent = "till.work", input = emptyMap()).status)
+        assertEquals(RunStatus.Waiting, hub.agents.execute(intent = "till.work", input = emptyMap()).status)
+        assertTrue(names[0] != null && names[0] == names[1] && names[2] == names[3] && names[0] != names[2], "$names")
     }
 
     @Test
