@@ -2,6 +2,7 @@
 
 mod bare;
 mod documents;
+mod figures;
 mod growth;
 mod guest;
 mod library;
@@ -23,6 +24,7 @@ pub(crate) const PARTS: &[Part] = &[
     ("words", words::rows),
     ("documents", documents::rows),
     ("quality", quality::rows),
+    ("figures", figures::rows),
     ("local", local::rows),
     ("growth", growth::rows),
 ];

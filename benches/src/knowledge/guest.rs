@@ -186,7 +186,7 @@ fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
 }
 
 /// What a folder holds, in MiB.
-fn mebibytes(folder: &Path) -> Result<f64> {
+pub(super) fn mebibytes(folder: &Path) -> Result<f64> {
     let sizes = files(folder)?.into_iter().map(|path| Ok(std::fs::metadata(path)?.len() as f64));
     Ok(sizes.sum::<Result<f64>>()? / 1_048_576.0)
 }

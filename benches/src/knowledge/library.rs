@@ -32,7 +32,7 @@ pub(super) struct Library {
     /// The embedder of its vectors; the offline one without.
     embedder: Option<String>,
     /// Name of its space, and of the dataset in it.
-    space: &'static str,
+    pub(super) space: &'static str,
 }
 
 /// What one way to ask answered.
@@ -40,6 +40,7 @@ pub(super) struct Library {
 pub(super) struct Answers {
     pub(super) quality: Quality,
     pub(super) p50: f64,
+    pub(super) p95: f64,
     /// Answers of fewer hits than there are, up to ten.
     pub(super) short: usize,
 }
@@ -86,25 +87,29 @@ impl Library {
         }
     }
 
-    /// Takes items in, batch by batch.
-    pub(super) async fn fill(&self, items: &[Item], first: usize, last: usize) -> Result<()> {
-        let mut tasks = tokio::task::JoinSet::new();
+    /// Takes items in, batch by batch; says of how many chunks they are.
+    pub(super) async fn fill(&self, items: &[Item], first: usize, last: usize) -> Result<u64> {
+        let (mut tasks, mut chunks) = (tokio::task::JoinSet::new(), 0);
         let numbers: Vec<usize> = (first..last.min(items.len())).collect();
         for batch in numbers.chunks(BATCH) {
             if tasks.len() >= BATCHES {
-                tasks.join_next().await.ok_or("no upload is under way")???;
+                chunks += tasks.join_next().await.ok_or("no upload is under way")???;
             }
             let uploads = batch.iter().filter_map(|n| Some(self.upload(*n, items.get(*n)?)));
             let (scope, documents) = (self.scope.clone(), uploads.collect());
             tasks.spawn(async move {
                 let report = scope.call(UploadDocuments { documents }).await?;
-                if report.failed == 0 { crate::Result::Ok(()) } else { Err("a document failed".into()) }
+                if report.failed == 0 {
+                    crate::Result::Ok(report.embedded)
+                } else {
+                    Err("a document failed".into())
+                }
             });
         }
         while let Some(done) = tasks.join_next().await {
-            done??;
+            chunks += done??;
         }
-        Ok(())
+        Ok(chunks)
     }
 
     /// Takes items in, one by one, some at once.
@@ -169,6 +174,8 @@ impl Library {
             ranks.push(found.iter().position(|found| *found == number).map(|at| at + 1));
         }
         let p50 = median(&times).ok_or("nothing was asked")?;
-        Ok(Answers { quality: Quality::of(&ranks), p50, short })
+        times.sort_by(f64::total_cmp);
+        let p95 = *times.get(times.len() * 95 / 100).ok_or("nothing was asked")?;
+        Ok(Answers { quality: Quality::of(&ranks), p50, p95, short })
     }
 }

@@ -225,7 +225,10 @@ async fn a_tool_says_itself_what_became_of_a_lost_call() {
         let waits = output.is_null().then_some("approval");
         assert_eq!(view.run.wait_reason.as_deref(), waits, "{says:?}");
         let names = pay.names.lock().unwrap();
-        assert!(names.len() > 1 && names.iter().all(|name| *name == names[0]), "one call has one name: {names:?}");
+        assert!(
+            names.len() > 1 && names.iter().all(|name| *name == names[0]),
+            "one call has one name: {names:?}"
+        );
     }
 }
 

@@ -347,7 +347,7 @@ void uniffi_neonhub_mobile_fn_method_nativehub_add_scripted(uint64_t ptr, uint64
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_ADD_TOOL
 #define UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_ADD_TOOL
-void uniffi_neonhub_mobile_fn_method_nativehub_add_tool(uint64_t ptr, RustBuffer settings, int8_t replace, uint64_t body, RustCallStatus *_Nonnull out_status
+void uniffi_neonhub_mobile_fn_method_nativehub_add_tool(uint64_t ptr, RustBuffer settings, int8_t replace, uint64_t body, RustBuffer probe, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_NEONHUB_MOBILE_FN_METHOD_NATIVEHUB_CALL

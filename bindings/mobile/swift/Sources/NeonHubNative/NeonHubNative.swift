@@ -1518,7 +1518,7 @@ public protocol NativeHubProtocol: AnyObject, Sendable {
      * # Errors
      * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
      */
-    func addTool(settings: String, replace: Bool, body: HostFunction) throws
+    func addTool(settings: String, replace: Bool, body: HostFunction, probe: HostFunction?) throws
 
     /**
      * Calls an operation with JSON and gives its answer as JSON.
@@ -1711,13 +1711,14 @@ open func addScripted(model: NativeScript)throws   {try rustCallWithError(FfiCon
      * # Errors
      * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
      */
-open func addTool(settings: String, replace: Bool, body: HostFunction)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
+open func addTool(settings: String, replace: Bool, body: HostFunction, probe: HostFunction?)throws   {try rustCallWithError(FfiConverterTypeNativeError_lift) {
         uniffiCallStatus in
     uniffi_neonhub_mobile_fn_method_nativehub_add_tool(
             self.uniffiCloneHandle(),
         FfiConverterString.lower(settings),
         FfiConverterBool.lower(replace),
-        FfiConverterTypeHostFunction_lower(body),uniffiCallStatus
+        FfiConverterTypeHostFunction_lower(body),
+        FfiConverterOptionTypeHostFunction.lower(probe),uniffiCallStatus
     )
 }
 }
@@ -3268,7 +3269,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_neonhub_mobile_checksum_method_nativehub_add_scripted() != 24587) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_neonhub_mobile_checksum_method_nativehub_add_tool() != 56419) {
+    if (uniffi_neonhub_mobile_checksum_method_nativehub_add_tool() != 20508) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_neonhub_mobile_checksum_method_nativehub_call() != 48289) {

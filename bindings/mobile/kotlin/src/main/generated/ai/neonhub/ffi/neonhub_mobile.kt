@@ -842,7 +842,7 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_neonhub_mobile_fn_method_nativehub_add_scripted(`ptr`: Long,`model`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
-    external fun uniffi_neonhub_mobile_fn_method_nativehub_add_tool(`ptr`: Long,`settings`: RustBuffer.ByValue,`replace`: Byte,`body`: Long,uniffi_out_err: UniffiRustCallStatus,
+    external fun uniffi_neonhub_mobile_fn_method_nativehub_add_tool(`ptr`: Long,`settings`: RustBuffer.ByValue,`replace`: Byte,`body`: Long,`probe`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
     external fun uniffi_neonhub_mobile_fn_method_nativehub_call(`ptr`: Long,`name`: RustBuffer.ByValue,`input`: RustBuffer.ByValue,`key`: RustBuffer.ByValue,`timeoutMs`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
@@ -1083,7 +1083,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_add_scripted() and 0xFFFF) != 24587) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_add_tool() and 0xFFFF) != 56419) {
+    if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_add_tool() and 0xFFFF) != 20508) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_neonhub_mobile_checksum_method_nativehub_call() and 0xFFFF) != 48289) {
@@ -3350,7 +3350,7 @@ public interface NativeHubInterface {
      * # Errors
      * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
      */
-    fun `addTool`(`settings`: kotlin.String, `replace`: kotlin.Boolean, `body`: HostFunction)
+    fun `addTool`(`settings`: kotlin.String, `replace`: kotlin.Boolean, `body`: HostFunction, `probe`: HostFunction?)
 
     /**
      * Calls an operation with JSON and gives its answer as JSON.
@@ -3609,7 +3609,7 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
      * # Errors
      * `InvalidInput` for wrong settings; `AlreadyExists` for a name that is taken.
      */
-    @Throws(NativeException::class)override fun `addTool`(`settings`: kotlin.String, `replace`: kotlin.Boolean, `body`: HostFunction)
+    @Throws(NativeException::class)override fun `addTool`(`settings`: kotlin.String, `replace`: kotlin.Boolean, `body`: HostFunction, `probe`: HostFunction?)
         =
     callWithHandle {
     uniffiRustCallWithError(NativeException) { _status ->
@@ -3618,7 +3618,8 @@ open class NativeHub: Disposable, AutoCloseable, NativeHubInterface
 
         FfiConverterString.lower(`settings`),
         FfiConverterBoolean.lower(`replace`),
-        FfiConverterTypeHostFunction.lower(`body`),_status)
+        FfiConverterTypeHostFunction.lower(`body`),
+        FfiConverterOptionalTypeHostFunction.lower(`probe`),_status)
 }
     }
 
