@@ -1,4 +1,5 @@
 mod callers;
+mod stdio;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
