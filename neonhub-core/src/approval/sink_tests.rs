@@ -56,6 +56,31 @@ async fn what_a_dry_run_would_allow_a_sink_asks_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_question_about_a_call_tells_what_an_agent_that_had_read_would_be_asked() {
+    let (cx, agent) = open().await;
+    let told = async |facts: Value| {
+        call(&cx, "policies.evaluate", json!({ "operation": "audit.export", "facts": facts })).await.unwrap()
+    };
+    let clean = told(json!({ "agent": "helper" })).await;
+    assert_eq!((&clean["verdict"], &clean["question"]), (&json!("allow"), &Value::Null), "{clean}");
+    let read = json!({ "agent": "helper", "tainted": true });
+    policy(&cx, "open", "", "allow").await;
+    let asked = told(read.clone()).await;
+    assert_eq!(asked["verdict"], "require_approval", "{asked}");
+    assert!(asked["question"].as_str().unwrap().contains("words from outside"), "{asked}");
+    // A person answers for what it has read.
+    assert_eq!(told(json!({ "tainted": true })).await["verdict"], "allow");
+    policy(&cx, "closed", "tainted and \"export\" in sinks", "deny").await;
+    assert_eq!(told(read).await["verdict"], "deny");
+    assert_eq!(told(json!({ "agent": "helper" })).await["verdict"], "allow");
+    let can = async |cx: &Scope| call(cx, "scope.can", json!({ "operation": "audit.export" })).await.unwrap();
+    assert_eq!(
+        (&can(&agent).await["verdict"], &can(&cx).await["verdict"]),
+        (&json!("deny"), &json!("allow"))
+    );
+}
+
+#[tokio::test]
 async fn the_catalogue_names_the_sinks() {
     let (cx, _) = open().await;
     let told = call(&cx, "catalogue.describe", json!({ "name": "prompts.export" })).await.unwrap();

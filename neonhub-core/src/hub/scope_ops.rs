@@ -58,7 +58,8 @@ impl Operation for WhoAmI {
     }
 }
 
-/// Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+/// Tells whether the caller may call an operation, and if not what is missing. Of an agent it is known what its run had read.
+/// Calls nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Can {
@@ -89,13 +90,13 @@ impl Operation for Can {
     type Output = Allowed;
     const NAME: &'static str = "scope.can";
     const NEEDS: &'static [Permission] = &[];
-    const EFFECT: Effect = Effect::Pure;
+    const EFFECT: Effect = Effect::Read;
     async fn run(self, cx: &Scope) -> Result<Allowed> {
         let line = cx.hub().operation(&self.operation)?;
         let missing: Vec<Permission> =
             line.needs.iter().copied().filter(|p| !cx.permissions().has(*p)).collect();
         let control = cx.control().await?;
-        let decision = crate::policy::preview(line, cx, &control, self.target.unwrap_or_default());
+        let decision = crate::policy::preview(line, cx, &control, self.target.unwrap_or_default()).await?;
         let is_shut = !line.effect.is_read_only() && !line.while_suspended && !control.status.takes_writes();
         Ok(Allowed {
             allowed: missing.is_empty() && !is_shut && decision.verdict < Verdict::RequireApproval,

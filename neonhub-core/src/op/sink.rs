@@ -12,7 +12,7 @@ pub enum Sink {
     Publish,
     /// Money, or how much of it may be spent.
     Spend,
-    /// Records given out as a file or page to keep.
+    /// Records given out as a file or page to keep, or words in an address that is fetched.
     Export,
     /// What later runs are told or do, without knowing where it came from.
     MemoryWrite,

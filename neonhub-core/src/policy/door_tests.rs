@@ -198,8 +198,9 @@ async fn agents_act_on_the_outside_with_a_persons_yes_for_exactly_this_call() {
     // so the question is put to the engine itself.
     let line = plain.hub().operation("jobs.work").unwrap();
     let control = agent.control().await.unwrap();
-    assert_eq!(preview(line, &agent, &control, serde_json::Map::new()).verdict, Verdict::RequireApproval);
-    assert_eq!(preview(line, &plain, &control, serde_json::Map::new()).verdict, Verdict::Allow);
+    let said = async |cx| preview(line, cx, &control, serde_json::Map::new()).await.unwrap().verdict;
+    assert_eq!(said(&agent).await, Verdict::RequireApproval);
+    assert_eq!(said(&plain).await, Verdict::Allow);
 
     let yes = std::sync::Arc::new(Yes::default());
     let hub = Hub::builder().seed(3).approvals(yes.clone()).build().await.unwrap();

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::Decision;
 pub use super::dry_run::{Changed, DryRun, DryRunPolicy};
-use super::model::{Policy, PolicyEffect, PolicyId, PolicyScope, PolicyState, Verdict};
+use super::model::{Policy, PolicyEffect, PolicyId, PolicyScope, PolicyState};
+use super::ruling::told;
 use crate::op::{Effect, Entry, Operation, Page, entry};
 use crate::permission::Permission;
 use crate::store::{Key, Query, Stored};
@@ -259,13 +260,15 @@ impl Operation for PolicyHistory {
     }
 }
 
-/// Asks the policies in force what they would say to a call with these facts, with the word of each rule.
+/// Asks what would be said to a call with these facts, with the word of each policy in force. An agent that had read words from
+/// outside is told as the facts `agent` and `tainted`: where a sink of the operation does not take such words, a person is asked
+/// whatever policies allow, and `question` says what.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluatePolicies {
     /// Name of the operation.
     pub operation: String,
-    /// Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What is left out is unknown.
+    /// Facts by name: `roles`, `agent`, `tainted`, `channel`, `region`, `input` and so on. What is left out is unknown.
     pub facts: Value,
 }
 
@@ -281,14 +284,9 @@ impl Operation for EvaluatePolicies {
         facts.insert("operation".into(), self.operation.as_str().into());
         facts.entry("now").or_insert_with(|| cx.now().as_millis().into());
         let at = facts.get("now").and_then(Value::as_i64).map_or(cx.now(), Timestamp::from_millis);
-        let default = match cx.hub().operation(&self.operation) {
-            Ok(line) if line.effect == Effect::Write && facts.contains_key("agent") => {
-                Verdict::RequireApproval
-            }
-            _ => Verdict::Allow,
-        };
+        let line = cx.hub().operation(&self.operation).ok();
         let control = cx.control().await?;
-        Ok(control.policies.decide(&self.operation, &Value::Object(facts), at, default))
+        Ok(told(&self.operation, line, &control.policies, facts, at))
     }
     fn examples() -> Vec<Self> {
         vec![EvaluatePolicies {

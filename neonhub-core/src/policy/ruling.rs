@@ -56,13 +56,19 @@ fn acts_outside(line: &Entry) -> bool {
 /// nothing is ever known.
 async fn reached(sinks: &'static [Sink], acts_outside: bool, cx: &Scope) -> Result<&'static [Sink]> {
     let Principal::Agent { run, .. } = cx.principal() else { return Ok(&[]) };
-    let (sinks, if_unknown) = match (sinks, acts_outside) {
-        ([], false) => return Ok(&[]),
-        ([], true) => (Sink::ALL, false),
-        (declared, _) => (declared, true),
-    };
+    // Where nothing is declared, what an agent without a run has read is not held against it.
+    let if_unknown = !sinks.is_empty();
+    let sinks = sinks_of(sinks, acts_outside);
+    if sinks.is_empty() {
+        return Ok(&[]);
+    }
     let reaches = crate::approval::may_carry(cx, run, sinks).await?.unwrap_or(if_unknown);
     Ok(if reaches { sinks } else { &[] })
+}
+
+/// The sinks of a call: those that it declares, or all where it acts on the outside and declares none.
+fn sinks_of(declared: &'static [Sink], acts_outside: bool) -> &'static [Sink] {
+    if declared.is_empty() && acts_outside { Sink::ALL } else { declared }
 }
 
 /// No policy lets words from outside through a sink unseen: a person's yes is for words that this person has read.
@@ -100,15 +106,50 @@ pub(crate) async fn rule(
     }
 }
 
-/// What policies would say to a call, without making or recording it. What the caller had read is no matter of policies.
-pub(crate) fn preview(
+/// What would be said to a call, without making or recording it.
+pub(crate) async fn preview(
     line: &'static Entry,
     cx: &Scope,
     control: &crate::hub::WorkspaceControl,
     input: serde_json::Map<String, Value>,
+) -> Result<Decision> {
+    let sinks = reached(line.sinks, acts_outside(line), cx).await?;
+    let facts = facts::of_call(line, cx, control, !sinks.is_empty(), Value::Object(input));
+    let mut decision =
+        control.policies.decide(line.name, &facts, cx.now(), default_for(line, cx.principal()));
+    decision.verdict = at_sinks(decision.verdict, !sinks.is_empty());
+    Ok(decision)
+}
+
+/// What would be said to a call of which only facts are told: of an agent where they name one, which has read words from
+/// outside where they say `tainted`.
+pub(super) fn told(
+    operation: &str,
+    line: Option<&Entry>,
+    set: &super::PolicySet,
+    mut facts: serde_json::Map<String, Value>,
+    at: crate::Timestamp,
 ) -> Decision {
-    let facts = facts::of_call(line, cx, control, false, Value::Object(input));
-    control.policies.decide(line.name, &facts, cx.now(), default_for(line, cx.principal()))
+    let is_agent = facts.contains_key("agent");
+    let is_write = facts.get("effect").and_then(Value::as_str) == Some(Effect::Write.word());
+    let acts = line.map_or(is_write, acts_outside);
+    let sinks = sinks_of(line.map_or(&[], |line| line.sinks), acts);
+    let is_tainted = is_agent && !sinks.is_empty() && facts.get("tainted") == Some(&Value::Bool(true));
+    if line.is_some_and(|line| !line.sinks.is_empty()) {
+        let words: Vec<&str> = sinks.iter().map(|sink| sink.word()).collect();
+        facts.entry("sinks").or_insert_with(|| json!(words));
+    }
+    if facts.contains_key("sinks") || facts.contains_key("tainted") {
+        facts.insert("tainted".into(), is_tainted.into());
+    }
+    let default = if is_agent && acts { Verdict::RequireApproval } else { Verdict::Allow };
+    let mut decision = set.decide(operation, &Value::Object(facts), at, default);
+    decision.verdict = at_sinks(decision.verdict, is_tainted);
+    if decision.verdict == Verdict::RequireApproval {
+        let sinks = if is_tainted { sinks } else { &[] };
+        decision.question = Some(ask(&decision, sinks, &Value::Null).summary);
+    }
+    decision
 }
 
 /// Judges an effect that is about to be dispatched. Nothing asks a person here: the operation that led to it was

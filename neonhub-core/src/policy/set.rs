@@ -42,6 +42,9 @@ pub struct Decision {
     pub failed: bool,
     /// Every policy whose scope fits, strongest first; among equals by priority, then name.
     pub rules: Vec<Rule>,
+    /// What a person would be asked, as an answer of `policies.evaluate`; absent where nobody would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
 }
 
 impl Decision {
@@ -211,7 +214,14 @@ impl PolicySet {
             (false, true, Some(spoken)) => spoken.max(Verdict::Allow),
             (false, _, spoken) => spoken.unwrap_or(Verdict::Allow).max(default),
         };
-        Decision { operation: operation.to_owned(), verdict, by_default: !failed && !decisive, failed, rules }
+        Decision {
+            operation: operation.to_owned(),
+            verdict,
+            by_default: !failed && !decisive,
+            failed,
+            rules,
+            question: None,
+        }
     }
 }
 

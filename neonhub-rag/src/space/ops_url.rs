@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neonhub_core::op::{Effect, Operation};
+use neonhub_core::op::{Effect, Operation, Sink};
 use neonhub_core::{Error, Faults, Permission, Result, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,8 @@ impl Operation for IngestUrl {
     const NAME: &'static str = "knowledge.ingest_url";
     const NEEDS: &'static [Permission] = &[Permission::WriteContent];
     const EFFECT: Effect = Effect::Idempotent;
+    /// An address may carry words to who listens there.
+    const SINKS: &'static [Sink] = &[Sink::Export];
     const RERUNS: u8 = 2;
     const DEADLINE: Duration = INGEST_DEADLINE;
     const ERRORS: &'static [&'static str] =
