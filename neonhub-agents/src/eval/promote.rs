@@ -144,7 +144,7 @@ pub(super) fn case_of(operation: &'static str, details: &RunDetails) -> Result<E
         match entry(operation, line)? {
             What::Started { seed, .. } => context.seed = seed,
             What::ToolPlanned { call, tool, args, .. } => planned.push((call, tool, args)),
-            What::ToolDone { call, state, output, failure } => {
+            What::ToolDone { call, state, output, failure, .. } => {
                 let Some(at) = planned.iter().position(|(name, ..)| *name == call) else { continue };
                 let (_, tool, args) = planned.swap_remove(at);
                 if tool == PrepareRun::NAME {

@@ -170,7 +170,7 @@ impl Stage<'_> {
             self.played.misses.push(Miss { call: call.clone(), tool: tool.to_owned(), args });
             let why = "nothing was recorded for this call";
             let failure = Some(failure("replay_miss", why));
-            return Ok(What::ToolDone { call, state: ToolState::NotLanded, output: Value::Null, failure });
+            return Ok(What::tool_done(call, ToolState::NotLanded, Value::Null, failure));
         };
         let output = recorded.output.clone();
         self.played.seen.push(output.clone());
@@ -178,7 +178,7 @@ impl Stage<'_> {
             None => (ToolState::Landed, None),
             Some(failure) => (ToolState::Failed, Some(failure.clone())),
         };
-        Ok(What::ToolDone { call, state, output, failure })
+        Ok(What::tool_done(call, state, output, failure))
     }
 
     /// The desk of the record for the version that it was made by; for any other version it is laid anew.
@@ -200,7 +200,7 @@ impl Stage<'_> {
                 self.classes.insert(name.to_owned(), class);
             }
         }
-        Ok(What::ToolDone { call, state: ToolState::Landed, output, failure: None })
+        Ok(What::tool_done(call, ToolState::Landed, output, None))
     }
 
     async fn model(&mut self, call: String, mut request: LlmRequest) -> Result<What> {
@@ -214,14 +214,14 @@ impl Stage<'_> {
         match self.cx.model().complete(request).await {
             Ok(answer) => {
                 self.count(&answer).await?;
-                Ok(What::ModelDone { call, answer: Some(Box::new(answer)), failure: None, said: None })
+                Ok(What::model_done(call, Ok(answer), None))
             }
             Err(error) => {
                 // What the model said badly is its own fault; that it said nothing is not.
                 let is_its_fault = matches!(error.code(), "invalid_output" | "refused");
                 self.played.is_broken |= !is_its_fault && error.kind() != ErrorKind::Blocked;
                 let said = BadAnswer::of(&error).map(|bad| bad.text().to_owned());
-                Ok(What::ModelDone { call, answer: None, failure: Some(Failure::from(&error)), said })
+                Ok(What::model_done(call, Err(Failure::from(&error)), said))
             }
         }
     }
@@ -231,13 +231,13 @@ impl Stage<'_> {
         let answer = known.and_then(|known| serde_json::from_value::<Answer>(known.answer.clone()).ok());
         if let Some(answer) = answer {
             self.count(&answer).await?;
-            return Ok(What::ModelDone { call, answer: Some(Box::new(answer)), failure: None, said: None });
+            return Ok(What::model_done(call, Ok(answer), None));
         }
         let failure = known.and_then(|known| known.failure.clone()).unwrap_or_else(|| {
             self.played.misses.push(Miss { call: call.clone(), tool: "model".to_owned(), args: Value::Null });
             failure("replay_miss", "no answer was recorded for this call of a model")
         });
-        Ok(What::ModelDone { call, answer: None, failure: Some(failure), said: None })
+        Ok(What::model_done(call, Err(failure), None))
     }
 
     async fn count(&mut self, answer: &Answer) -> Result<()> {

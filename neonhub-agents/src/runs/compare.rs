@@ -147,7 +147,7 @@ fn step(what: &What) -> Result<Value> {
     let mut step =
         serde_json::to_value(what).map_err(|cause| neonhub_core::Error::internal(DiffRuns::NAME, cause))?;
     let Some(fields) = step.as_object_mut() else { return Ok(step) };
-    for own in ["effect", "seed"] {
+    for own in ["effect", "seed", "receipt"] {
         fields.remove(own);
     }
     if let Some(request) = fields.get_mut("request").and_then(Value::as_object_mut) {

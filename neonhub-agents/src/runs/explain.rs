@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::feedback::{self, Feedback};
+use super::receipt::told;
 use super::spent;
 use crate::registry::PREPARE;
 
@@ -94,8 +95,13 @@ impl Operation for ExplainRun {
         let below = super::all::<AgentRun>(cx, Query::index("parent").prefix(Key::text(&self.id))).await?;
         let children = below.into_iter().map(|run| run.id).collect();
         let feedback = feedback::of_run(cx, &self.id).await?;
-        let mut teller =
-            Teller { run: &run, approvals: &approvals, read: BTreeSet::new(), asked: BTreeMap::new() };
+        let mut teller = Teller {
+            run: &run,
+            approvals: &approvals,
+            read: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            allowed: BTreeSet::new(),
+        };
         let steps = log.iter().filter_map(|entry| teller.tell(entry)).collect();
         let approvals = if may_read_approvals(cx) { approvals } else { Vec::new() };
         Ok(RunExplanation {
@@ -156,6 +162,8 @@ struct Teller<'r> {
     read: BTreeSet<&'static str>,
     /// The questions behind waits.
     asked: BTreeMap<String, String>,
+    /// Calls that may use more than a quota allows.
+    allowed: BTreeSet<String>,
 }
 
 impl Teller<'_> {
@@ -164,21 +172,29 @@ impl Teller<'_> {
         let (what, because, words) = match &entry.what {
             What::Started { agent, input, .. } => self.started(agent, input),
             What::ModelPlanned { request, .. } => self.asked(request),
-            What::ModelCalled { attempt, provider, .. } if *attempt > 1 => {
-                let why = "its process ended before the answer was written down".to_owned();
-                (format!("{provider} was asked again, for the {attempt}. time"), vec![why], None)
+            What::ModelCalled { call, attempt, provider } if *attempt > 1 => {
+                let why = if self.allowed.remove(call) {
+                    "more was allowed than the quota does"
+                } else {
+                    "its process ended before the answer was written down"
+                };
+                let what = format!("{provider} was asked again, for the {attempt}. time");
+                (what, vec![why.to_owned()], None)
             }
-            What::ModelDone { answer: Some(answer), .. } => {
+            What::ModelDone { answer: Some(answer), receipt, .. } => {
                 let tools: Vec<&str> = answer.tool_calls.iter().map(|call| call.name.as_str()).collect();
                 let wants =
                     if tools.is_empty() { String::new() } else { format!(" and wants {}", tools.join(", ")) };
                 let tokens = format!("{} tokens in and out", answer.usage.total());
                 let what = format!("{}/{} answered{wants}", answer.provider, answer.model);
-                (what, vec![tokens], Some(answer.text.clone()))
+                let mut because = vec![tokens];
+                because.extend(told(receipt.as_deref()));
+                (what, because, Some(answer.text.clone()))
             }
-            What::ModelDone { failure, .. } => {
+            What::ModelDone { failure, receipt, .. } => {
                 let why = failure.as_ref().map(|f| format!("{}: {}", f.code, f.message));
-                ("the model gave no answer".to_owned(), why.into_iter().collect(), None)
+                let because = why.into_iter().chain(told(receipt.as_deref())).collect();
+                ("the model gave no answer".to_owned(), because, None)
             }
             What::ToolPlanned { call, tool, args, class, .. } => {
                 let why = if call.starts_with("turn/") {
@@ -193,8 +209,10 @@ impl Teller<'_> {
                 let why = "it was found that the call before did not happen".to_owned();
                 ("the tool was called again".to_owned(), vec![why], None)
             }
-            What::ToolDone { call, state, output, failure } => {
-                tool_done(call, *state, output, failure.as_ref())
+            What::ToolDone { call, state, output, failure, receipt } => {
+                let (what, mut because, words) = tool_done(call, *state, output, failure.as_ref());
+                because.extend(told(receipt.as_deref()));
+                (what, because, words)
             }
             What::Wait { wait, on } => self.waits(wait, on),
             What::Woken { wait, payload } => self.woken(wait, payload),
@@ -269,7 +287,10 @@ impl Teller<'_> {
         ("it asked a person".to_owned(), because, None)
     }
 
-    fn woken(&self, wait: &str, payload: &Value) -> Told {
+    fn woken(&mut self, wait: &str, payload: &Value) -> Told {
+        if let Some(call) = wait.strip_prefix("?more/") {
+            self.allowed.insert(call.to_owned());
+        }
         let decisions = self.question(wait).into_iter().flat_map(|question| &question.decisions);
         let because = decisions.map(|one| format!("{}: {}", one.by, said(one.vote))).collect();
         let what = match payload.get("approved").and_then(Value::as_bool) {

@@ -5,6 +5,7 @@ mod explain;
 mod export;
 mod feedback;
 mod fork;
+mod receipt;
 mod replay;
 mod resume;
 mod spent;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use neonhub_core::llm::{Reply, Scripted, ToolCall};
 use neonhub_core::op::CallOptions;
-use neonhub_core::run::{ForkEffects, GetRun, LogEntry, RunStatus};
+use neonhub_core::run::{ForkEffects, GetRun, LogEntry, RunStatus, ToolExecutionState};
 use neonhub_core::store::{Batch, Expected, Key, Kind, Query, Row, Write};
 use neonhub_core::{Permission, PermissionSet, Scope};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::brand::ListBrands;
-use crate::registry::tests::{activate, ask, modelled, scope};
+use crate::registry::tests::{activate, ask, builder, clock, modelled, scope};
 use crate::registry::{AgentMetrics, ExecuteMode, Executed};
 
 fn make(name: &str) -> Reply {
@@ -41,6 +41,12 @@ async fn policy(cx: &Scope, effect: Value) {
         "scope": { "operations": ["brands.create"], "agents": ["clerk"] } } });
     let put = cx.call_by_name("policies.put", rule, CallOptions::new()).await.unwrap();
     cx.call_by_name("policies.activate", json!({ "id": put["id"] }), CallOptions::new()).await.unwrap();
+}
+
+/// How the calls of tools by this name ended, and how often they were made.
+async fn states(cx: &Scope, run: &str, call: &str) -> Vec<(ToolExecutionState, u32)> {
+    let tools = cx.call(GetRun { id: run.to_owned(), with_log: false }).await.unwrap().tools;
+    tools.iter().filter(|tool| tool.call == call).map(|tool| (tool.state, tool.attempts)).collect()
 }
 
 fn fork(run: &str, changes: ForkChanges) -> ForkRun {
@@ -83,8 +89,13 @@ async fn a_fork_goes_another_way_and_changes_nothing() {
     assert!(asked.len() == 1 && format!("{asked:?}").contains("brd_none"), "{asked:?}");
     let run = cx.call(GetRun { id: other.run.clone(), with_log: false }).await.unwrap().run;
     assert_eq!(run.forked_from.map(|fork| fork.run), Some(done.run.clone()));
-    // The brand of the first run, and no other.
+    // The brand of the first run, and no other: the fork called nothing for it.
     assert_eq!(brands(&cx).await, 1);
+    assert_eq!(states(&cx, &done.run, "turn/1/0").await, [(ToolExecutionState::Landed, 1)]);
+    assert_eq!(states(&cx, &other.run, "turn/1/0").await, [(ToolExecutionState::ServedFromLog, 0)]);
+    let told = cx.call(ExplainRun { id: other.run.clone() }).await.unwrap();
+    let lines: Vec<&str> = told.steps.iter().flat_map(|step| &step.because).map(String::as_str).collect();
+    assert!(lines.contains(&"taken over from the run that this one was forked from"), "{lines:?}");
     let diff = cx.call(DiffRuns { a: done.run.clone(), b: other.run.clone() }).await.unwrap();
     let parts = diff.first_difference.unwrap();
     assert_eq!((parts.a["kind"].as_str(), parts.seq), (Some("tool_done"), 7));
@@ -118,9 +129,13 @@ async fn tools_of_a_fork_are_called_only_when_it_is_allowed() {
         let other = cx.call(other).await.unwrap();
         assert_eq!(other.output, json!({ "text": "Both are there." }), "{effects:?} {other:?}");
         assert_eq!(brands(&cx).await, expected, "{effects:?}");
-        let log = cx.call(GetRun { id: other.run, with_log: true }).await.unwrap().log;
+        let run = other.run;
+        let log = cx.call(GetRun { id: run.clone(), with_log: true }).await.unwrap().log;
         let made = log.iter().find(|l| l.kind == "tool_done" && l.data["call"] == "turn/1/0").unwrap();
         assert_eq!(made.data["output"]["simulated"] == true, effects == ForkEffects::Simulate);
+        let simulates = effects == ForkEffects::Simulate;
+        let state = if simulates { ToolExecutionState::NotLanded } else { ToolExecutionState::Landed };
+        assert_eq!(states(&cx, &run, "turn/1/0").await, [(state, u32::from(!simulates))]);
     }
 }
 
@@ -136,6 +151,7 @@ async fn a_call_that_a_fork_holds_back_answers_what_it_did_in_the_first_run() {
     let other = ForkRun { at: Some(3), ..fork(&done.run, ForkChanges::default()) };
     let other = cx.call(other).await.unwrap();
     assert_eq!(other.output, json!({ "text": "Tea, again." }), "{other:?}");
+    assert_eq!(states(&cx, &other.run, "turn/1/0").await, [(ToolExecutionState::ServedFromLog, 0)]);
     assert_eq!(answer(other.run).await, answer(done.run).await);
     assert_eq!(brands(&cx).await, 1);
 }
@@ -243,6 +259,49 @@ async fn a_run_that_waits_is_gone_on_with_and_one_that_ended_is_not() {
     assert_eq!((run.agent.as_ref().unwrap().version.as_str(), run.approvals.len()), ("1.0.0", 1));
     let hidden = blind.call(ExportRun { id }).await.unwrap();
     assert!(hidden.runs[0].details.log.iter().all(|line| line.data.is_null()));
+}
+
+#[tokio::test]
+async fn an_explanation_names_the_models_that_were_passed_over() {
+    use neonhub_core::llm::{Route, Router};
+    let script = Arc::new(Scripted::new().reply("Here you are."));
+    let route = Route::new("default").then("gone", "m0").then("scripted", "m1").offline_last();
+    let router = Router::new().model(script).route(route);
+    let cx = builder(&clock()).service(Arc::new(router)).build().await.unwrap();
+    let cx = cx.workspace("default").await.unwrap();
+    activate(&cx, modelled()).await;
+    let done = cx.call(ask("clerk.work", json!({ "ask": "what now?" }))).await.unwrap();
+    assert_eq!(done.output, json!({ "text": "Here you are." }), "{done:?}");
+    let told = cx.call(ExplainRun { id: done.run }).await.unwrap();
+    let answered = told.steps.iter().find(|step| step.what.starts_with("scripted/")).unwrap();
+    let because = answered.because.join("\n");
+    assert!(because.contains("the route default goes by gone/m0, scripted/m1, offline"), "{because}");
+    assert!(because.contains("gone/m0 was left out: no such provider is set up"), "{because}");
+}
+
+#[tokio::test]
+async fn a_run_that_a_quota_held_up_says_so_and_goes_on() {
+    let cx = scope().await;
+    activate(&cx, modelled()).await;
+    cx.hub().add_model(Arc::new(Scripted::new().reply("Tea is there.")));
+    let quota = json!({ "subject": { "kind": "workspace" }, "window": "day", "tokens": 0 });
+    cx.call_by_name("economy.put_quota", quota, CallOptions::new()).await.unwrap();
+    let held = cx.call(ask("clerk.work", json!({ "ask": "is there Tea?" }))).await.unwrap();
+    assert_eq!(held.status, RunStatus::Waiting, "{held:?}");
+    let question = super::explain::approvals(&cx, &held.run).await.unwrap().remove(0);
+    cx.call_by_name("approvals.approve", json!({ "id": question.id }), CallOptions::new()).await.unwrap();
+    let done = cx.call(ResumeRun { id: held.run.clone(), ..ResumeRun::default() }).await.unwrap();
+    assert_eq!((done.status, &done.output), (RunStatus::Completed, &json!({ "text": "Tea is there." })));
+    let told = cx.call(ExplainRun { id: held.run }).await.unwrap();
+    let lines: Vec<String> =
+        told.steps.iter().map(|s| format!("{} <- {}", s.what, s.because.join("; "))).collect();
+    let text = lines.join("\n");
+    for expected in [
+        "it asked a person <- more may be used than the quota of workspace per day allows",
+        "was asked again, for the 2. time <- more was allowed than the quota does",
+    ] {
+        assert!(text.contains(expected), "{expected:?} in\n{text}");
+    }
 }
 
 #[tokio::test]

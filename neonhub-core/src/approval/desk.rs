@@ -86,6 +86,20 @@ impl Approvals for Desk {
     }
 }
 
+/// Uses up the yes to a question about an operation, with the commit of `cx`, and gives the input that it is for: as it was
+/// asked, or as it was edited. None where there is no yes to be used.
+pub(crate) async fn take(cx: &Scope, id: &str, operation: &str) -> Result<Option<Value>> {
+    let Some(mut found) = cx.get::<Approval>(id).await? else { return Ok(None) };
+    let is_yes = found.state_at(cx.now()) == ApprovalState::Approved && found.used_at.is_none();
+    if !is_yes || found.operation != operation {
+        return Ok(None);
+    }
+    let args = found.unseal(cx)?;
+    (found.body.used_at, found.body.live) = (Some(cx.now()), false);
+    cx.save(&found)?;
+    Ok(Some(args))
+}
+
 /// A scope whose commit is its own: a question outlives the call that it stops.
 fn own(cx: &Scope, operation: &'static str) -> Scope {
     let seed = cx.with_rng(crate::Rng::next_u64).to_le_bytes();

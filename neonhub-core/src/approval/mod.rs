@@ -29,6 +29,7 @@ pub use ops::{
 pub use sticky::Always;
 pub use taint::TaintedSpan;
 
+pub(crate) use desk::take;
 pub(crate) use expire::{EXPIRE, Expire, expire};
 pub(crate) use model::signal_of;
 pub(crate) use reading::may_carry;

@@ -1,17 +1,22 @@
-//! Counts of what models used that are written together with the answer.
+//! What a call of a run used of models: counts that are written together with the answer, their cost, and the route.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::model::TokenUsage;
+use crate::llm::RouteReport;
+use crate::run::CallCost;
 use crate::store::{Batch, Expected, Kind, Row, Write};
 use crate::{Result, Scope};
 
 /// What a call of a run used of models: a part of the commit that keeps its answer. What is in no such commit is written by
 /// itself, once the call is gone.
 pub(crate) struct Gathered {
-    cx: Scope,
+    /// None where counts are only added up, and written by themselves.
+    cx: Option<Scope>,
     used: Mutex<Vec<TokenUsage>>,
+    cost: Mutex<CallCost>,
+    route: Mutex<Option<RouteReport>>,
 }
 
 impl fmt::Debug for Gathered {
@@ -22,11 +27,45 @@ impl fmt::Debug for Gathered {
 
 impl Gathered {
     pub(crate) fn new(cx: &Scope) -> Arc<Self> {
-        Arc::new(Gathered { cx: cx.outside(), used: Mutex::default() })
+        Arc::new(Self::of(Some(cx.outside())))
+    }
+
+    /// Adds up what is used, and leaves the counts to be written by themselves.
+    pub(crate) fn counting() -> Arc<Self> {
+        Arc::new(Self::of(None))
+    }
+
+    fn of(cx: Option<Scope>) -> Self {
+        Gathered { cx, used: Mutex::default(), cost: Mutex::default(), route: Mutex::default() }
+    }
+
+    /// True where counts are a part of another commit.
+    pub(super) fn holds_counts(&self) -> bool {
+        self.cx.is_some()
     }
 
     pub(super) fn add(&self, usage: TokenUsage) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).push(usage);
+    }
+
+    pub(super) fn charge(&self, usage: &TokenUsage) {
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner).add(usage);
+    }
+
+    /// What was used so far has cost; none where it was free.
+    pub(crate) fn cost(&self) -> Option<CallCost> {
+        let cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (!cost.is_free()).then_some(cost)
+    }
+
+    /// Takes note of what a route did so far.
+    pub(crate) fn routed(&self, report: RouteReport) {
+        *self.route.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    /// What the route did that was taken last.
+    pub(crate) fn route(&self) -> Option<RouteReport> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many counts there are so far. An attempt that was given up may add one at any time.
@@ -49,10 +88,7 @@ impl Gathered {
 impl Drop for Gathered {
     fn drop(&mut self) {
         let used = std::mem::take(self.used.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if used.is_empty() {
-            return;
-        }
-        let cx = self.cx.clone();
+        let Some(cx) = self.cx.clone().filter(|_| !used.is_empty()) else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = write(&cx, &used).await {

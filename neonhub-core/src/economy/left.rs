@@ -29,11 +29,11 @@ pub(crate) async fn left(cx: &Scope, campaign: Option<&str>) -> Result<Left> {
         let (mut spend, _) = load(cx, &id).await?;
         spend.expire(cx.now());
         let (micros, tokens) = spend.taken();
-        for (used, limit) in [(micros, quota.limit_micros()), (tokens, quota.tokens)] {
+        for (used, limit) in [(micros, spend.micros_of(&quota)), (tokens, spend.tokens_of(&quota))] {
             let Some(limit) = limit else { continue };
             out.is_soft |= used as f64 >= quota.soft_share * limit as f64;
         }
-        if let (Some(money), Some(limit)) = (quota.money, quota.limit_micros()) {
+        if let (Some(money), Some(limit)) = (quota.money, spend.micros_of(&quota)) {
             out.money.push((money.currency.as_str().to_owned(), limit.saturating_sub(micros)));
         }
     }

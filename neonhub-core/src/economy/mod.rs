@@ -6,6 +6,9 @@
 //! parallel calls never pass a hard limit together, in any number of processes. A hold whose process died counts as
 //! used once its time is over.
 //!
+//! A call that could pass a quota is not made. A run waits then, in no process, until a person allows more, unless the quota
+//! says that it is to fail; every other caller gets `BudgetExceeded`.
+//!
 //! Money is exact in micros of a currency. A price that is not known is not zero: where a quota limits money, such a
 //! call is refused unless the quota allows it. The offline model costs nothing and is not counted here.
 //!
@@ -26,6 +29,7 @@ mod gathered;
 mod left;
 mod meter;
 mod model;
+mod more;
 mod once;
 mod ops;
 mod usage_ops;
@@ -35,6 +39,8 @@ pub(crate) use gathered::Gathered;
 pub(crate) use left::{Left, left};
 pub(crate) use meter::{Ledgers, RESERVE};
 pub use model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, TokenUsage, UsageId};
+pub use more::AllowMore;
+pub(crate) use more::Paused;
 pub(crate) use once::{Made, Worst, affordable, metered};
 pub use ops::{GetQuotas, PutQuota, QuotaState};
 pub use usage_ops::{ModelPrice, PriceUsage, UsageBy, UsageReport, UsageRow};
@@ -43,8 +49,13 @@ use crate::op::{Entry, entry};
 use crate::store::Kind;
 
 /// Operations of this room.
-pub static CATALOGUE: &[Entry] =
-    &[entry::<PutQuota>(), entry::<GetQuotas>(), entry::<PriceUsage>(), entry::<UsageReport>()];
+pub static CATALOGUE: &[Entry] = &[
+    entry::<PutQuota>(),
+    entry::<GetQuotas>(),
+    entry::<PriceUsage>(),
+    entry::<UsageReport>(),
+    entry::<AllowMore>(),
+];
 
 /// Record kinds of this room.
 pub(crate) static KINDS: &[Kind] =

@@ -95,10 +95,11 @@ impl QuotaWindow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HardLimit {
-    /// `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was raised.
+    /// A run asks whether more is allowed and waits for the answer. Every other caller gets `BudgetExceeded` with the code
+    /// `budget_paused`: worth another try after the quota was raised.
     #[default]
     Pause,
-    /// `BudgetExceeded` with the code `budget_spent`.
+    /// `BudgetExceeded` with the code `budget_spent`, in runs as well.
     Fail,
 }
 
@@ -160,6 +161,17 @@ pub(crate) struct Spend {
     /// Whether the soft limit was told.
     #[serde(default)]
     pub is_told: bool,
+    /// Micros that people allowed beyond the limit.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub more_micros: u64,
+    /// Tokens that people allowed beyond the limit.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub more_tokens: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+pub(super) fn is_nothing(amount: &u64) -> bool {
+    *amount == 0
 }
 
 /// The worst case of one call under way.
@@ -192,6 +204,16 @@ impl Spend {
             self.micros = self.micros.saturating_add(hold.micros);
             self.tokens = self.tokens.saturating_add(hold.tokens);
         }
+    }
+
+    /// The limit of money in this window, in micros, with what people allowed beyond it.
+    pub(super) fn micros_of(&self, quota: &Quota) -> Option<u64> {
+        Some(quota.limit_micros()?.saturating_add(self.more_micros))
+    }
+
+    /// The limit of tokens in this window, with what people allowed beyond it.
+    pub(super) fn tokens_of(&self, quota: &Quota) -> Option<u64> {
+        Some(quota.tokens?.saturating_add(self.more_tokens))
     }
 
     /// Micros and tokens that are used or held.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::meter::{MAX_QUOTAS, SOFT_SHARE, budget_id, budget_of, spend_id};
-use super::model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend};
+use super::model::{HardLimit, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend, is_nothing};
 use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::run::AgentRun;
@@ -29,7 +29,7 @@ pub struct PutQuota {
     /// The share of the limit from which the event `economy.soft_cap` is told; above 0, at most 1. Default: 0.8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_share: Option<f64>,
-    /// What a call that could pass the limit ends with. Default: `pause`.
+    /// What becomes of a call that could pass the limit. Default: `pause`.
     #[serde(default)]
     pub hard: HardLimit,
     /// Whether models of unknown price may be called in spite of a limit of money.
@@ -87,6 +87,12 @@ pub struct QuotaState {
     pub held_micros: u64,
     /// Tokens that calls under way hold.
     pub held_tokens: u64,
+    /// Micros that people allowed beyond the limit in it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub more_micros: u64,
+    /// Tokens that people allowed beyond the limit in it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub more_tokens: u64,
     /// Micros left for new calls, when money is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_micros: Option<u64>,
@@ -118,8 +124,10 @@ async fn used(cx: &Scope, quota: Quota, at: Option<String>, spend: Option<String
         used_tokens: spend.tokens,
         held_micros: micros - spend.micros,
         held_tokens: tokens - spend.tokens,
-        left_micros: quota.limit_micros().map(|limit| limit.saturating_sub(micros)),
-        left_tokens: quota.tokens.map(|limit| limit.saturating_sub(tokens)),
+        more_micros: spend.more_micros,
+        more_tokens: spend.more_tokens,
+        left_micros: spend.micros_of(&quota).map(|limit| limit.saturating_sub(micros)),
+        left_tokens: spend.tokens_of(&quota).map(|limit| limit.saturating_sub(tokens)),
         quota,
     })
 }

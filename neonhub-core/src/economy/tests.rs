@@ -404,3 +404,6 @@ async fn wrong_quotas_are_named_and_one_can_be_taken_away() {
     let price = cx.call(PriceUsage::examples().remove(0)).await.unwrap();
     assert_eq!(price.micros, None);
 }
+
+#[path = "pause_tests.rs"]
+mod pause;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::driver::ProbeAnswer;
 use super::entry::{EffectClass, ToolState, What};
 use super::machine::{Failure, Program, WaitOn};
+use super::receipt::Receipt;
 use super::record::AgentRun;
 use super::session::Session;
 use super::state::{APPROVED, ELSEWHERE, LANDED, Open};
@@ -38,16 +39,22 @@ impl<P: Program> Session<'_, P> {
         self.began.insert(call.to_owned(), std::time::Instant::now());
         let is_fresh = self.fresh.contains(call);
         if let Some(failure) = self.state.refused(call) {
-            let (call, output) = (call.to_owned(), Value::Null);
-            let state = ToolState::Failed;
-            return self.record_anyway(What::ToolDone { call, state, output, failure: Some(failure) }).await;
+            let call = call.to_owned();
+            let done = match open {
+                Open::Tool { .. } => What::tool_done(call, ToolState::Failed, Value::Null, Some(failure)),
+                Open::Model { .. } => What::model_done(call, Err(failure), None),
+            };
+            return self.record_anyway(done).await;
+        }
+        if let Some(approval) = self.state.more(call) {
+            self.allow(&approval).await?;
         }
         match open {
             Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,
             Open::Tool { tool, args, class, .. } if fork::is_held_back(&self.row, class) => {
                 let first = self.row.forked_from.as_ref().map_or("", |fork| fork.run.as_str());
-                let output = fork::simulated(&self.cx, first, &tool, &args).await?;
-                self.land(call, &tool, output).await
+                let (output, from) = fork::simulated(&self.cx, first, &tool, &args).await?;
+                self.land(call, &tool, output, Receipt { from, ..Receipt::default() }).await
             }
             Open::Tool { tool, args, effect, class } => {
                 let planned = Planned { tool, args, effect, class };
@@ -103,11 +110,15 @@ impl<P: Program> Session<'_, P> {
             return Ok(());
         };
         self.give_up_on_close(&done)?;
+        if self.pauses(call, &done).await? {
+            return Ok(());
+        }
         let (answer, failure, said) = match done {
             Ok(answer) => (Some(Box::new(answer)), None, None),
             Err(error) => (None, Some(Failure::from(&error)), said(&error)),
         };
-        let done = What::ModelDone { call: call.to_owned(), answer, failure, said };
+        let receipt = Receipt { route: used.route(), cost: used.cost(), ..Receipt::default() }.kept();
+        let done = What::ModelDone { call: call.to_owned(), answer, failure, said, receipt };
         let counts = used.len();
         self.record_with(done, |cx| used.stage(cx, counts)).await?;
         used.kept(counts);
@@ -119,21 +130,26 @@ impl<P: Program> Session<'_, P> {
         let mut lost = 0;
         loop {
             let unit = Arc::new(Unit::default());
-            let scope =
-                self.tool_scope(call, Writing::Operation(Arc::clone(&unit))).of_effect(&planned.effect);
+            let used = Gathered::counting();
+            let scope = self.tool_scope(call, Writing::Operation(Arc::clone(&unit)));
+            let scope = scope.of_effect(&planned.effect).gathering(&used);
             let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
             self.give_up_on_close(&done)?;
             if let Some(wait) = waits(call, &done) {
                 return self.record_anyway(wait).await;
             }
+            if self.pauses(call, &done).await? {
+                return Ok(());
+            }
+            let receipt = self.receipt(&planned.tool, &used);
             let (what, unit) = match done {
                 Ok(output) => {
                     let (output, aside) = self.readable(call, &planned.tool, output)?;
                     stage(&self.writer(&unit), aside.as_ref())?;
-                    (landed(call, output), unit)
+                    (landed(call, output, receipt.clone()), unit)
                 }
                 // What a failed tool had staged is dropped with its unit.
-                Err(error) => (failed(call, &error), Arc::new(Unit::default())),
+                Err(error) => (failed(call, &error, receipt.clone()), Arc::new(Unit::default())),
             };
             match self.record(what, unit).await {
                 Err(error) if matches!(error.code(), "stale_revision" | "unique_taken") => {
@@ -145,7 +161,7 @@ impl<P: Program> Session<'_, P> {
                     // A message that came in between is no race of this call.
                     lost += u32::from(self.messages() <= before);
                     if lost > RERUNS {
-                        return self.record_anyway(failed(call, &error)).await;
+                        return self.record_anyway(failed(call, &error, receipt)).await;
                     }
                 }
                 other => return other,
@@ -156,18 +172,26 @@ impl<P: Program> Session<'_, P> {
     /// The plan is in the log; the tool acts and commits by itself, then the outcome is written.
     async fn call_world(&mut self, call: &str, planned: &Planned) -> Result<()> {
         self.fresh.remove(call);
-        let scope = self.tool_scope(call, Writing::None).of_effect(&planned.effect);
+        let used = Gathered::counting();
+        let scope = self.tool_scope(call, Writing::None).of_effect(&planned.effect).gathering(&used);
         let Some(done) = self.guarded(Box::pin(tool(scope, planned))).await? else { return Ok(()) };
         self.give_up_on_close(&done)?;
         if let Some(wait) = waits(call, &done) {
             return self.record_anyway(wait).await;
         }
+        let receipt = self.receipt(&planned.tool, &used);
         match done {
-            Ok(output) => self.land(call, &planned.tool, output).await,
+            Ok(output) => self.land(call, &planned.tool, output, receipt).await,
             // Not fresh any more: the next turn of the loop asks what became of it.
             Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Ok(()),
-            Err(error) => self.record_anyway(failed(call, &error)).await,
+            Err(error) => self.record_anyway(failed(call, &error, receipt)).await,
         }
+    }
+
+    /// What is known of a call of a tool of this process.
+    fn receipt(&self, tool: &str, used: &Gathered) -> Receipt {
+        let version = crate::tool::version(&self.cx, tool);
+        Receipt { version, cost: used.cost(), ..Receipt::default() }
     }
 
     /// A call to the world without outcome: the probe, then a person, say what became of it.
@@ -175,7 +199,7 @@ impl<P: Program> Session<'_, P> {
         if let Some(told) = self.state.told(call).cloned() {
             if told.get("landed").and_then(Value::as_bool) == Some(true) {
                 let output = told.get("output").cloned().unwrap_or_default();
-                return self.land(call, &planned.tool, output).await;
+                return self.land(call, &planned.tool, output, Receipt::default()).await;
             }
             return self.call_again(call, planned).await;
         }
@@ -187,7 +211,10 @@ impl<P: Program> Session<'_, P> {
             }
         };
         match answer {
-            ProbeAnswer::Landed(output) => self.land(call, &planned.tool, output).await,
+            ProbeAnswer::Landed(output) => {
+                let receipt = self.receipt(&planned.tool, &Gathered::counting());
+                self.land(call, &planned.tool, output, receipt).await
+            }
             ProbeAnswer::NotLanded if self.may_again(call) => self.call_again(call, planned).await,
             // One that never happens is asked about too.
             ProbeAnswer::NotLanded | ProbeAnswer::Unknown => {
@@ -219,9 +246,9 @@ impl<P: Program> Session<'_, P> {
     }
 
     /// Writes down that a call landed, with what is kept aside of its answer.
-    async fn land(&mut self, call: &str, tool: &str, output: Value) -> Result<()> {
+    async fn land(&mut self, call: &str, tool: &str, output: Value, receipt: Receipt) -> Result<()> {
         let (output, aside) = self.readable(call, tool, output)?;
-        self.record_with(landed(call, output), |cx| stage(cx, aside.as_ref())).await
+        self.record_with(landed(call, output, receipt), |cx| stage(cx, aside.as_ref())).await
     }
 
     /// An answer as the program gets it, and what is kept aside of it where a model is to read it and it is too long.
@@ -336,15 +363,12 @@ fn stage(cx: &Scope, aside: Option<&ToolResult>) -> Result<()> {
     aside.map_or(Ok(()), |record| cx.create(record))
 }
 
-fn landed(call: &str, output: Value) -> What {
-    What::ToolDone { call: call.to_owned(), state: ToolState::Landed, output, failure: None }
+fn landed(call: &str, output: Value, receipt: Receipt) -> What {
+    let (call, state) = (call.to_owned(), ToolState::Landed);
+    What::ToolDone { call, state, output, failure: None, receipt: receipt.kept() }
 }
 
-fn failed(call: &str, error: &Error) -> What {
-    What::ToolDone {
-        call: call.to_owned(),
-        state: ToolState::Failed,
-        output: Value::Null,
-        failure: Some(Failure::from(error)),
-    }
+fn failed(call: &str, error: &Error, receipt: Receipt) -> What {
+    let (call, state, output) = (call.to_owned(), ToolState::Failed, Value::Null);
+    What::ToolDone { call, state, output, failure: Some(Failure::from(error)), receipt: receipt.kept() }
 }

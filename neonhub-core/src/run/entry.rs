@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::machine::{Failure, Limits, WaitOn};
+use super::receipt::Receipt;
 use crate::connector::EffectId;
 use crate::llm::{Answer, LlmRequest};
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -177,6 +178,9 @@ pub enum What {
         /// What the model said, where the failure is that it cannot be used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<String>,
+        /// Which models were considered, and what it cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<Box<Receipt>>,
     },
     /// A tool is to be called.
     ToolPlanned {
@@ -208,6 +212,9 @@ pub enum What {
         /// Why it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// Which version answered, from where, and what it cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<Box<Receipt>>,
     },
     /// The run waits.
     Wait {
@@ -259,6 +266,26 @@ pub enum What {
 }
 
 impl What {
+    /// The outcome of a tool, without a receipt.
+    #[must_use]
+    pub fn tool_done(call: String, state: ToolState, output: Value, failure: Option<Failure>) -> Self {
+        What::ToolDone { call, state, output, failure, receipt: None }
+    }
+
+    /// The outcome of a model, without a receipt.
+    #[must_use]
+    pub fn model_done(
+        call: String,
+        outcome: std::result::Result<Answer, Failure>,
+        said: Option<String>,
+    ) -> Self {
+        let (answer, failure) = match outcome {
+            Ok(answer) => (Some(Box::new(answer)), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        What::ModelDone { call, answer, failure, said, receipt: None }
+    }
+
     /// The stable word of the kind.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -7,7 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::entry::{EffectClass, Entry, ToolState, What};
 use super::machine::{Failure, WaitOn};
+use super::receipt::{AnswerFrom, CallCost};
 use super::record::LogEntry;
+use super::served::served;
 use super::state::{APPROVED, LANDED};
 use crate::llm::hex;
 use crate::store::canonical_json;
@@ -29,21 +31,27 @@ pub enum ToolExecutionState {
     Unknown,
     /// It failed.
     Failed,
+    /// Nothing was called for it: its answer is one that a log held. That of an earlier call of a run that reads the same
+    /// again, or that of the run which this one was forked from.
+    ServedFromLog,
 }
 
-/// One call of a tool in a run. What it costs is with the models and records that it used.
+/// One call of a tool in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolExecution {
-    /// Id of the entry of the log that plans it.
+    /// Id of the entry of the log that plans it; for one that a later request to the model alone tells of, of that.
     pub id: String,
     /// The run.
     pub run_id: String,
     /// Number of that entry in the run.
     pub step: u32,
-    /// The name that the program gave it.
+    /// The name that the program gave it, or the model for one that was never planned.
     pub call: String,
     /// The tool.
     pub tool: String,
+    /// The version of the tool that answered or failed; absent before, and in logs of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// SHA-256 of the RFC 8785 form of the arguments, in hex.
     pub args_hash: String,
     /// The arguments; as a person edited them, where one did.
@@ -71,11 +79,14 @@ pub struct ToolExecution {
     /// The approval that it waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_id: Option<String>,
-    /// How often it was sent to the world, or once for any other.
+    /// What the models that it used have cost; absent where it was free. Runs that it began have their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CallCost>,
+    /// How often it was sent to the world, or once for any other; 0 for one that was never sent.
     pub attempts: u32,
 }
 
-/// The calls of a log, in order of their planning.
+/// The calls of a log, in order of their planning; those that were served from it where the model read their answers.
 pub(super) fn executions(run: &str, log: &[Entry]) -> Result<Vec<ToolExecution>> {
     let mut all: Vec<ToolExecution> = Vec::new();
     for entry in log {
@@ -97,6 +108,8 @@ pub(super) fn executions(run: &str, log: &[Entry]) -> Result<Vec<ToolExecution>>
                 result_hash: None,
                 error: None,
                 approval_id: None,
+                version: None,
+                cost: None,
                 attempts: 1,
             });
         } else if let Some(one) =
@@ -105,6 +118,8 @@ pub(super) fn executions(run: &str, log: &[Entry]) -> Result<Vec<ToolExecution>>
             one.follow(entry)?;
         }
     }
+    all.extend(served(run, log, &all)?);
+    all.sort_by_key(|one| one.step);
     Ok(all)
 }
 
@@ -137,8 +152,16 @@ impl ToolExecution {
                     (self.args, self.args_hash) = (edited.clone(), hash(edited)?);
                 }
             }
-            What::ToolDone { state, output, failure, .. } => {
+            What::ToolDone { state, output, failure, receipt, .. } => {
+                let from = receipt.as_ref().map(|receipt| receipt.from).unwrap_or_default();
+                self.version = receipt.as_ref().and_then(|receipt| receipt.version);
+                self.cost = receipt.as_ref().and_then(|receipt| receipt.cost.clone());
+                if from != AnswerFrom::Tool {
+                    self.attempts = 0;
+                }
                 self.state = match state {
+                    ToolState::Landed if from == AnswerFrom::Log => ToolExecutionState::ServedFromLog,
+                    ToolState::Landed if from == AnswerFrom::Nowhere => ToolExecutionState::NotLanded,
                     ToolState::Landed => ToolExecutionState::Landed,
                     ToolState::NotLanded => ToolExecutionState::NotLanded,
                     ToolState::Failed => ToolExecutionState::Failed,
@@ -162,6 +185,6 @@ fn sent(class: EffectClass) -> ToolExecutionState {
     if class.is_ours() { ToolExecutionState::Planned } else { ToolExecutionState::Dispatched }
 }
 
-fn hash(value: &Value) -> Result<String> {
+pub(super) fn hash(value: &Value) -> Result<String> {
     Ok(hex(&Sha256::digest(canonical_json(value)?)))
 }

@@ -10,6 +10,7 @@ use super::driver::{Driver, by_key, hash};
 use super::entry::{EffectClass, Entry, RunStatus, ToolState, What};
 use super::journal;
 use super::machine::Program;
+use super::receipt::{AnswerFrom, Receipt};
 use super::record::{AgentRun, RunSpec};
 use super::retell::{Edits, Replay, replay, retell};
 use super::session::{Session, settle};
@@ -110,7 +111,8 @@ impl<P: Program> Driver<P> {
         let cx = cx.outside();
         // At this instant, so that the time the first run took counts for none of this one's.
         let moment = (cx.now(), cx.label().to_owned());
-        let (state, told) = retell(&self.program, &id, &kept, &fork.edits, Some((moment.0, &moment.1)));
+        let (state, mut told) = retell(&self.program, &id, &kept, &fork.edits, Some((moment.0, &moment.1)));
+        told.iter_mut().for_each(take_over);
         let body = AgentRun {
             id,
             agent_version: P::VERSION,
@@ -156,6 +158,13 @@ impl<P: Program> Driver<P> {
     }
 }
 
+/// Says of an outcome that it is that of another run.
+fn take_over(entry: &mut Entry) {
+    if let What::ToolDone { receipt, .. } | What::ModelDone { receipt, .. } = &mut entry.what {
+        *receipt = Receipt::taken_over(receipt.take()).kept();
+    }
+}
+
 /// The entries that a fork takes over: so many, without the end, and without questions that nobody has answered.
 fn steps(log: &[Entry], at: Option<u32>) -> Vec<Entry> {
     let at = at.map_or(log.len(), |at| at as usize).clamp(1, log.len().max(1));
@@ -171,8 +180,13 @@ fn steps(log: &[Entry], at: Option<u32>) -> Vec<Entry> {
     kept.iter().filter(goes_on).cloned().collect()
 }
 
-/// What a call that is not made answers: what the first run got for it.
-pub(super) async fn simulated(cx: &Scope, first: &str, tool: &str, args: &Value) -> Result<Value> {
+/// What a call that is not made answers: what the first run got for it, if it made it.
+pub(super) async fn simulated(
+    cx: &Scope,
+    first: &str,
+    tool: &str,
+    args: &Value,
+) -> Result<(Value, AnswerFrom)> {
     let log = journal::load(cx, first).await?;
     let planned = log.iter().find_map(|entry| match &entry.what {
         What::ToolPlanned { call, tool: made, args: with, .. } if made == tool && with == args => Some(call),
@@ -186,7 +200,10 @@ pub(super) async fn simulated(cx: &Scope, first: &str, tool: &str, args: &Value)
             _ => None,
         })
     });
-    Ok(answer.unwrap_or_else(|| json!({ "simulated": true })))
+    Ok(match answer {
+        Some(answer) => (answer, AnswerFrom::Log),
+        None => (json!({ "simulated": true }), AnswerFrom::Nowhere),
+    })
 }
 
 /// True for a call that a fork does not make.

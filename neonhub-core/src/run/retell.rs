@@ -148,12 +148,10 @@ fn edited(what: &What, edits: &Edits) -> What {
             seed: *seed,
             limits: *limits,
         },
-        (What::ToolDone { call, .. }, _) if edits.outputs.contains_key(call) => What::ToolDone {
-            call: call.clone(),
-            state: ToolState::Landed,
-            output: edits.outputs.get(call).cloned().unwrap_or_default(),
-            failure: None,
-        },
+        (What::ToolDone { call, .. }, _) if edits.outputs.contains_key(call) => {
+            let output = edits.outputs.get(call).cloned().unwrap_or_default();
+            What::tool_done(call.clone(), ToolState::Landed, output, None)
+        }
         _ => what.clone(),
     }
 }

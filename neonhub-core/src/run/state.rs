@@ -122,6 +122,8 @@ pub struct RunState<S> {
 pub(super) const LANDED: &str = "?landed/";
 /// Begins the name of a wait for a person's yes to a call; the name of the call follows.
 pub(super) const APPROVED: &str = "?approved/";
+/// Begins the name of a wait for a person who allows more than a quota does; the name of the call follows.
+pub(super) const MORE: &str = "?more/";
 /// Begins the name of a wait for a process that has the tool of a call; the name of the call follows.
 pub(super) const ELSEWHERE: &str = "?elsewhere/";
 
@@ -226,13 +228,26 @@ impl<S: Default + Clone> RunState<S> {
         let told = self.told.get(call).filter(|told| told["approved"] == false)?;
         let state = told["state"].as_str().unwrap_or("denied");
         let note = told["note"].as_str().map(|note| format!(": {note}")).unwrap_or_default();
+        let (kind, code, why) = match told.get("more") {
+            Some(_) => {
+                let why = "a quota holds this call up, and nobody allowed more";
+                (ErrorKind::BudgetExceeded, "budget_paused".to_owned(), why)
+            }
+            None => (ErrorKind::Blocked, format!("approval_{state}"), "nobody said yes to this call"),
+        };
         Some(Failure {
-            kind: ErrorKind::Blocked.code().to_owned(),
-            code: format!("approval_{state}"),
+            kind: kind.code().to_owned(),
+            code,
             operation: "runs.step".to_owned(),
-            message: format!("nobody said yes to this call ({state}){note}"),
+            message: format!("{why} ({state}){note}"),
             retryable: false,
         })
+    }
+
+    /// The question by which a person allowed a call more than a quota does.
+    pub(super) fn more(&self, call: &str) -> Option<String> {
+        let told = self.told.get(call).filter(|told| told["approved"] == true)?;
+        told.get("more")?.as_str().map(str::to_owned)
     }
 
     /// The entry that follows without anything from outside.

@@ -79,12 +79,16 @@ fn answer() -> Answer {
 fn outcome(next: Next, luck: bool) -> Option<What> {
     let failure = (!luck).then(|| fault("bad_luck", "it failed"));
     Some(match next {
-        Next::Dispatch(call, Open::Model { .. }) => {
-            What::ModelDone { call, answer: luck.then(|| Box::new(answer())), failure, said: None }
-        }
+        Next::Dispatch(call, Open::Model { .. }) => What::ModelDone {
+            call,
+            answer: luck.then(|| Box::new(answer())),
+            failure,
+            said: None,
+            receipt: None,
+        },
         Next::Dispatch(call, Open::Tool { .. }) => {
             let state = if luck { ToolState::Landed } else { ToolState::Failed };
-            What::ToolDone { call, state, output: json!({"ok": luck}), failure }
+            What::tool_done(call, state, json!({"ok": luck}), failure)
         }
         Next::Wait(wait, _) => What::Woken { wait, payload: json!(luck) },
         Next::End => return None,

@@ -423,12 +423,8 @@ fn golden_run() -> (Vec<Entry>, RunState<Done>) {
         "origin": "offline", "provider": "offline", "model": "offline-rules-1",
     }))
     .unwrap();
-    let done = |call: &str, state, output: Value, failure| What::ToolDone {
-        call: call.into(),
-        state,
-        output,
-        failure,
-    };
+    let done =
+        |call: &str, state, output: Value, failure| What::tool_done(call.into(), state, output, failure);
     let failure = Failure::from(&Error::new(ErrorKind::Unavailable, "world.act", "nobody is there"));
     let steps = [
         What::Started {
@@ -447,7 +443,7 @@ fn golden_run() -> (Vec<Entry>, RunState<Done>) {
         What::ToolCalled { call: "b".into() },
         done("b", ToolState::Failed, Value::Null, Some(failure)),
         What::Note { text: "the provider was slow".into() },
-        What::ModelDone { call: "m".into(), answer: Some(Box::new(answer)), failure: None, said: None },
+        What::model_done("m".into(), Ok(answer), None),
         What::Woken { wait: "later".into(), payload: Value::Null },
     ];
     let mut log = Vec::new();

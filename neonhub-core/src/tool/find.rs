@@ -55,6 +55,7 @@ fn of_operation(entry: &'static Entry, alias: Option<&'static Alias>) -> ToolInf
         input_schema: input,
         output_schema: (entry.output_schema)().to_value(),
         needs: entry.needs.to_vec(),
+        version: u32::from(entry.version),
         effect: entry.effect.into(),
         timeout_ms: u64::try_from(entry.deadline.as_millis()).unwrap_or(u64::MAX),
         ..ToolInfo::default()
@@ -133,6 +134,15 @@ pub(super) fn find(cx: &Scope, name: &str) -> Result<Found> {
 pub(crate) fn is_here(cx: &Scope, name: &str) -> bool {
     let operation = alias(name).map_or(name, |alias| alias.operation);
     cx.hub().tools().get(cx.workspace(), name).is_some() || cx.hub().operation(operation).is_ok()
+}
+
+/// The version of the tool or operation of this name in this process.
+pub(crate) fn version(cx: &Scope, name: &str) -> Option<u32> {
+    if let Some(added) = cx.hub().tools().get(cx.workspace(), name) {
+        return Some(added.tool.info().version);
+    }
+    let operation = alias(name).map_or(name, |alias| alias.operation);
+    cx.hub().operation(operation).ok().map(|entry| u32::from(entry.version))
 }
 
 fn unknown(cx: &Scope, name: &str) -> Error {

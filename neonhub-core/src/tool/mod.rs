@@ -52,7 +52,7 @@ use crate::{Result, Scope};
 
 pub use call::{call, described, stands_for, visible, visible_among, visible_names};
 pub(crate) use call::{effect_class, landed};
-pub(crate) use find::is_here;
+pub(crate) use find::{is_here, version};
 pub use function::FnTool;
 pub(crate) use function::schema_of;
 pub use info::{ToolInfo, ToolKind, ToolSource};

@@ -7,6 +7,7 @@ mod model;
 mod prompt;
 mod run;
 mod sinks;
+mod sinks_named;
 mod spec;
 
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use serde_json::json;
 
 use super::*;
 
-pub(super) fn builder(clock: &Arc<ManualClock>) -> neonhub_core::HubBuilder {
+pub(crate) fn builder(clock: &Arc<ManualClock>) -> neonhub_core::HubBuilder {
     crate::install(neonhub_rag::install(Hub::builder())).clock(Arc::clone(clock) as _).seed(11)
 }
 
-pub(super) fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(Timestamp::parse("now", "2026-11-24T15:00:00Z").unwrap()))
 }
 

@@ -155,3 +155,29 @@ async fn equal_runs_begin_with_equal_bytes() {
     let (one, two) = (first().await, first().await);
     assert_eq!(serde_json::to_string(&one).unwrap(), serde_json::to_string(&two).unwrap());
 }
+
+#[tokio::test]
+async fn a_call_that_reads_the_same_again_is_shown_as_served_from_the_log() {
+    use neonhub_core::run::{GetRun, ToolExecutionState};
+    let cx = scope().await;
+    activate(&cx, modelled()).await;
+    let again = || {
+        calls(&[
+            ("c", "sms.segments", json!({ "text": "hello" })),
+            ("d", "sms.segments", json!({ "text": "you" })),
+        ])
+    };
+    let script = Scripted::new().reply(calls(&[count("hello")])).reply(again()).reply("Counted.");
+    cx.hub().add_model(Arc::new(script));
+    let done = cx.call(ask("clerk.work", json!({ "ask": "how long?" }))).await.unwrap();
+    assert_eq!(done.status, RunStatus::Completed, "{done:?}");
+    let details = cx.call(GetRun { id: done.run, with_log: true }).await.unwrap();
+    let tools: Vec<_> = details.tools.iter().filter(|one| one.tool == "sms.segments").collect();
+    let told: Vec<_> = tools.iter().map(|one| (one.call.as_str(), one.state, one.attempts)).collect();
+    let (made, served) = (ToolExecutionState::Landed, ToolExecutionState::ServedFromLog);
+    assert_eq!(told, [("turn/1/0", made, 1), ("turn/2/1", made, 1), ("c", served, 0)]);
+    assert_eq!((&tools[2].args, &tools[2].result_hash), (&tools[0].args, &tools[0].result_hash));
+    assert_eq!((tools[0].version, tools[0].cost.as_ref()), (Some(1), None));
+    // It is not in the log as a call: no bound of the run counts it.
+    assert_eq!(details.log.iter().filter(|line| line.kind == "tool_planned").count(), 3);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::plan::Considered;
+use super::plan::{Considered, RoutePlan};
 use super::tries::{Tries, fails_over};
 use super::value::{Learning, worth, worth_of};
 use super::{Route, RouteReport, Router};
@@ -20,6 +20,7 @@ type Begun = (VecDeque<Delta>, DeltaStream);
 struct Chain {
     router: Router,
     request: LlmRequest,
+    plan: RoutePlan,
     tries: Tries,
     /// What the route learns of the model that answers; `None` when it does not learn.
     learning: Option<Learning>,
@@ -34,11 +35,14 @@ pub(super) async fn call(
     request: LlmRequest,
 ) -> Result<(DeltaStream, RouteReport)> {
     let plan = router.ordered(&cx, &route, &request).await?;
+    if let Some(gathered) = cx.gathered() {
+        gathered.routed(RouteReport { plan: plan.clone(), attempts: Vec::new() });
+    }
     let tries = Tries::of(&cx, &plan, |provider| Some(router.models.get(provider)?.lane()))?;
     let learning = route.by_value.then(|| Learning::new(&cx, &request));
-    let mut chain = Chain { router, request, tries, learning, learned: 0 };
+    let mut chain = Chain { router, request, plan, tries, learning, learned: 0 };
     let begun = chain.begin().await?;
-    let report = RouteReport { plan, attempts: chain.tries.attempts.clone() };
+    let report = chain.report();
     let may_restart = route.allow_restart;
     let state = (begun, chain, may_restart, false);
     let stream =
@@ -52,7 +56,7 @@ pub(super) async fn call(
             };
             match item {
                 Err(error) if may_restart && fails_over(error.kind()) && chain.tries.has_more() => {
-                    chain.tries.blame(&error);
+                    chain.blame(&error);
                     chain.learn(Some(0.0)).await;
                     match chain.begin().await {
                         Ok(begun) => Some((Ok(Delta::Restarted), (begun, chain, may_restart, false))),
@@ -60,6 +64,7 @@ pub(super) async fn call(
                     }
                 }
                 Err(error) => {
+                    chain.blame(&error);
                     chain.learn(worth(&error)).await;
                     Some((Err(error), ((head, rest), chain, may_restart, true)))
                 }
@@ -88,11 +93,30 @@ impl Chain {
                 }
             })
             .await;
+        self.tell();
         if let Some(learning) = &self.learning {
             learning.failures(self.tries.attempts.get(self.learned..).unwrap_or_default()).await;
             self.learned = self.tries.attempts.len();
         }
         began
+    }
+
+    /// What was done so far.
+    fn report(&self) -> RouteReport {
+        RouteReport { plan: self.plan.clone(), attempts: self.tries.attempts.clone() }
+    }
+
+    /// Tells the call that this one is a part of what was done so far.
+    fn tell(&self) {
+        if let Some(gathered) = self.tries.cx.gathered() {
+            gathered.routed(self.report());
+        }
+    }
+
+    /// Notes why the one that had begun to answer failed.
+    fn blame(&mut self, error: &Error) {
+        self.tries.blame(error);
+        self.tell();
     }
 
     /// Notes what the answer was worth.

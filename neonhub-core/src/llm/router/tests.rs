@@ -294,3 +294,64 @@ async fn a_part_that_no_adapter_sends_is_named_before_anything_is_sent() {
     }
     assert!(mock.seen().is_empty());
 }
+
+/// Asks the default route once.
+#[derive(Debug)]
+struct Asker;
+
+impl crate::run::Machine for Asker {
+    type State = ();
+    type Event = crate::run::RunEvent;
+    type Command = crate::run::Command;
+    fn step(&self, (): (), event: &crate::run::RunEvent) -> ((), Vec<crate::run::Command>) {
+        use crate::run::{Command, RunEvent};
+        let command = match event {
+            RunEvent::Started { .. } => Command::model("ask", ask()),
+            RunEvent::ModelDone { answer, .. } => Command::done(json!(answer.text)),
+            other => Command::Fail { failure: other.failure() },
+        };
+        ((), vec![command])
+    }
+}
+
+impl crate::run::Program for Asker {
+    const AGENT: &'static str = "asker";
+    const VERSION: u32 = 1;
+}
+
+#[tokio::test]
+async fn the_log_of_a_run_says_who_was_considered_and_why_others_did_not_answer() {
+    use crate::run::{Driver, NewRun, What, load_log};
+    let (a, b) =
+        (named("a", vec![fail(ErrorKind::Unauthenticated, Retry::Never)]), named("b", vec!["from b".into()]));
+    let route = Route::new("default").then("gone", "m0").then("a", "m1").then("b", "m2");
+    let hub = Hub::builder().service(Arc::new(two(&a, &b).route(route))).seed(1).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let driver = Driver::new(Asker);
+    let routes = async |run: &str| {
+        let log = load_log(&cx, run).await.unwrap();
+        let done = log.into_iter().find_map(|entry| match entry.what {
+            What::ModelDone { receipt, .. } => Some(receipt),
+            _ => None,
+        });
+        done.unwrap().unwrap().route.unwrap()
+    };
+    let run = driver.execute(&cx, NewRun::new(json!(1))).await.unwrap();
+    assert_eq!(run.output, "from b");
+    let RouteReport { plan, attempts } = routes(&run.run.id).await;
+    let considered: Vec<_> =
+        plan.considered.iter().map(|one| (one.provider.as_str(), one.skipped.is_some())).collect();
+    assert_eq!(considered, [("gone", true), ("a", false), ("b", false)]);
+    let tried: Vec<_> = attempts
+        .iter()
+        .map(|note| (note.provider.as_str(), note.failure.as_ref().map(|(code, _)| code.as_str())))
+        .collect();
+    assert_eq!(tried, [("a", Some("unauthenticated")), ("b", None)]);
+    // Also where nobody answered.
+    let run = driver.execute(&cx, NewRun::new(json!(2))).await.unwrap();
+    assert!(run.run.failure.is_some());
+    let failed = routes(&run.run.id).await.attempts;
+    assert!(!failed.is_empty() && failed.iter().all(|note| note.failure.is_some()), "{failed:?}");
+    // What was written down is told again as it is.
+    assert!(driver.replay(&cx, &run.run.id).await.unwrap().is_same);
+}

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{APPROVED, ELSEWHERE, LANDED, Open, RunState, effect_of, fault};
+use super::{APPROVED, ELSEWHERE, LANDED, MORE, Open, RunState, effect_of, fault};
 use crate::llm::Answer;
 use crate::run::entry::{Entry, RunStatus, ToolState, What};
-use crate::run::machine::{Command, Failure, Program, RunEvent};
+use crate::run::machine::{Command, Failure, Program, RunEvent, WaitOn};
 use crate::{Error, ErrorKind, Result};
 
 impl<S: Default + Clone> RunState<S> {
@@ -63,8 +63,10 @@ impl<S: Default + Clone> RunState<S> {
                     return Err("a call was never planned");
                 };
                 *attempts = *attempt;
+                // More was allowed for the attempt before.
+                self.told.remove(call);
             }
-            What::ModelDone { call, answer, failure, said } => {
+            What::ModelDone { call, answer, failure, said, .. } => {
                 self.close(call)?;
                 let failure = failure.as_ref();
                 return Ok(Some(self.model_done(call, answer.as_deref(), failure, said.as_deref())));
@@ -87,7 +89,7 @@ impl<S: Default + Clone> RunState<S> {
                 // What was said is about the call before; the fate of this one is open again.
                 self.told.remove(call);
             }
-            What::ToolDone { call, state, output, failure } => {
+            What::ToolDone { call, state, output, failure, .. } => {
                 self.close(call)?;
                 return Ok(Some(tool_done(call, *state, output, failure.as_ref())));
             }
@@ -104,7 +106,7 @@ impl<S: Default + Clone> RunState<S> {
             }
             What::Woken { wait, payload } => {
                 let at = self.waits.iter().position(|(w, _)| w == wait).ok_or("nothing waits for this")?;
-                self.waits.remove(at);
+                let (_, on) = self.waits.remove(at);
                 if let Some(since) = self.waiting_since.remove(wait) {
                     let waited = entry.at.as_millis().saturating_sub(since.as_millis());
                     self.used.waited_ms += u64::try_from(waited).unwrap_or(0);
@@ -116,6 +118,10 @@ impl<S: Default + Clone> RunState<S> {
                 }
                 if let Some(call) = wait.strip_prefix(APPROVED) {
                     self.answered(call, payload);
+                    return Ok(None);
+                }
+                if let Some(call) = wait.strip_prefix(MORE) {
+                    self.told.insert(call.to_owned(), with_question(payload, &on));
                     return Ok(None);
                 }
                 if let Some(call) = wait.strip_prefix(ELSEWHERE) {
@@ -186,6 +192,15 @@ impl<S: Default + Clone> RunState<S> {
             }
         }
     }
+}
+
+/// The answer to the question whether more is allowed, with the id of that.
+fn with_question(answer: &Value, on: &WaitOn) -> Value {
+    let mut told = answer.clone();
+    if let (Some(told), WaitOn::Approval { approval, .. }) = (told.as_object_mut(), on) {
+        told.insert("more".to_owned(), json!(approval));
+    }
+    told
 }
 
 fn tool_done(call: &str, state: ToolState, output: &Value, failure: Option<&Failure>) -> RunEvent {
