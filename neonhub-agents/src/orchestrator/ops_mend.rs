@@ -13,7 +13,7 @@ use super::child::cancel;
 use super::drive::{state, wait_of};
 use super::ops_run::{MAX_VIEW, PlanView, Wanted, go_on, hide, of_plan, start, view};
 use super::program::PlanInput;
-use super::state::{NodeResult, NodeState, PlanState};
+use super::state::{NodeState, PlanState};
 use super::tell::{PlanCommand, TellPlan};
 use super::validate;
 use crate::registry::{Directory, ExecuteMode};
@@ -146,18 +146,7 @@ async fn again(
     state: &PlanState,
     command: &PlanCommand,
 ) -> Result<PlanView> {
-    let done =
-        state.plan.nodes.iter().zip(&state.nodes).filter(|(_, record)| record.state == NodeState::Done);
-    let done: Vec<NodeResult> = done
-        .map(|(node, record)| NodeResult {
-            id: node.id.clone(),
-            run: record.run.clone(),
-            status: RunStatus::Completed,
-            output: record.output.clone(),
-            failure: None,
-            acted: false,
-        })
-        .collect();
+    let done = state.done();
     let (key, skip) = match command {
         PlanCommand::Skip { node } => (format!("skip:{}:{node}", row.id), vec![node.clone()]),
         PlanCommand::Retry { node } => (format!("retry:{}:{node}", row.id), Vec::new()),

@@ -95,6 +95,10 @@ impl Program for Conductor {
         Limits { wall_ms: 24 * 3_600_000, ..Limits::default() }.tool_calls(5_000)
     }
 
+    fn delegates(&self, tool: &str) -> bool {
+        tool == RunWave::NAME
+    }
+
     fn partial(&self, state: &PlanState) -> Value {
         outcome(state)
     }

@@ -129,6 +129,20 @@ impl PlanState {
         self.nodes.get(i)
     }
 
+    /// The results of the nodes that have ended well, for a run that takes them over.
+    pub(super) fn done(&self) -> Vec<NodeResult> {
+        let done = self.pairs().filter(|(_, _, record)| record.state == NodeState::Done);
+        done.map(|(_, node, record)| NodeResult {
+            id: node.id.clone(),
+            run: record.run.clone(),
+            status: RunStatus::Completed,
+            output: record.output.clone(),
+            failure: None,
+            acted: false,
+        })
+        .collect()
+    }
+
     /// Nodes that can begin now, in the order of the plan; nodes whose join can never hold.
     pub(super) fn ready(&self) -> (Vec<usize>, Vec<usize>) {
         let needs = graph::needs(&self.plan);

@@ -71,11 +71,18 @@ impl Operation for RunWave {
         }
         let directory = Directory::load(cx).await?;
         let terms = Terms::of_caller(cx).await?;
+        let forked = cx.need::<AgentRun>(&root).await?.body.forked_from.map(|first| first.run);
         let work = self.nodes.iter().map(|node| {
             // Each node has its own chance, so that what runs beside it changes nothing.
             let cx = cx.outside().fork(&["node", &node.id, &node.tries.to_string()]);
-            let (root, directory, terms) = (root.as_str(), &directory, terms.clone());
-            async move { one(&cx, root, directory, node, terms).await }
+            let (root, directory, mut terms) = (root.as_str(), &directory, terms.clone());
+            let first = forked.as_deref();
+            async move {
+                if let (Some(fork), Some(first)) = (&mut terms.under_fork, first) {
+                    fork.like = by_key(&cx, &node.agent, &key_of(first, node)).await?.map(|run| run.id);
+                }
+                one(&cx, root, directory, node, terms).await
+            }
         });
         // Results stand in the order of the nodes, whichever ended first.
         let results = join_all(work).await.into_iter().collect::<Result<Vec<NodeResult>>>()?;
@@ -90,7 +97,7 @@ async fn one(
     node: &WaveNode,
     terms: Terms,
 ) -> Result<NodeResult> {
-    let key = format!("{NODE_KEY}{root}:{}:{}", node.id, node.tries);
+    let key = key_of(root, node);
     // A run that has begun ends as it began, whatever became of its agent.
     let begun = match by_key(cx, &node.agent, &key).await? {
         Some(run) => Ok(run),
@@ -129,6 +136,11 @@ async fn one(
         failure: view.run.failure,
         acted,
     })
+}
+
+/// The key of the run of a node.
+fn key_of(root: &str, node: &WaveNode) -> String {
+    format!("{NODE_KEY}{root}:{}:{}", node.id, node.tries)
 }
 
 async fn begin(

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use neonhub_core::resilience::Place;
-use neonhub_core::run::{AgentRun, Driver, EffectClass, Limits, NewRun, RunView};
+use neonhub_core::run::{AgentRun, Driver, EffectClass, Limits, NewRun, RunView, UnderFork};
 use neonhub_core::store::Key;
 use neonhub_core::{Error, ErrorKind, Money, Principal, Result, Scope};
 use serde_json::Value;
@@ -30,6 +30,8 @@ pub(crate) struct Terms {
     pub(crate) wall_ms: Option<u64>,
     /// The run that asks, and its depth.
     pub(crate) parent: Option<(String, u8)>,
+    /// What it takes over from a fork above it.
+    pub(crate) under_fork: Option<UnderFork>,
 }
 
 impl Terms {
@@ -40,7 +42,8 @@ impl Terms {
     pub(crate) async fn of_caller(cx: &Scope) -> Result<Self> {
         let Principal::Agent { run, .. } = cx.principal() else { return Ok(Terms::default()) };
         let Some(above) = cx.get::<AgentRun>(run).await? else { return Ok(Terms::default()) };
-        Ok(Terms { parent: Some((run.clone(), above.depth + 1)), ..Terms::default() })
+        let parent = Some((run.clone(), above.depth + 1));
+        Ok(Terms { parent, under_fork: above.passes_on(), ..Terms::default() })
     }
 }
 
@@ -165,6 +168,9 @@ async fn checked(
         let names = (asked.spec.name.as_str(), asked.intent.name.as_str());
         check_path(cx, operation, (run.as_str(), *depth), names, new.input()).await?;
         new = new.child_of(run, *depth);
+    }
+    if let Some(fork) = &terms.under_fork {
+        new = new.under_fork(fork.clone());
     }
     let limits = terms.wall_ms.map_or(asked.spec.limits, |wall| Limits {
         wall_ms: asked.spec.limits.wall_ms.min(wall),

@@ -13,8 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::orchestrator::{AGENT as PLAN, PlanFork, drive_any, fork_plan};
 use crate::registry::{
-    Addressed, AgentSpec, Directory, ExecuteMode, Executed, FollowRun, PREPARE, Worker, drive_run, pinned,
+    Addressed, AgentSpec, Directory, ExecuteMode, Executed, FollowRun, PREPARE, Worker, pinned,
 };
 
 /// What is to be otherwise in a fork.
@@ -31,7 +32,8 @@ pub struct ForkChanges {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     pub input: Option<Value>,
-    /// Answers of tools, by the name of the call as the log has it: `turn/1/0`.
+    /// Answers of tools, by the name of the call as the log has it: `turn/1/0`. For a plan outputs of nodes that were done, by
+    /// their ids.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Value>,
     /// Another version of the agent; the run then begins anew with the same input.
@@ -42,8 +44,9 @@ pub struct ForkChanges {
 /// Begins a run with the first steps of another one and goes on from there with what is changed; the first run stays as it
 /// is. Steps are taken over as far as they still fit: where a change lets the agent ask for something else, it goes on from
 /// there. Unless `effects` is `allow`, tools that change records or act on the world are not called: they answer what they
-/// answered in the first run, or `{"simulated": true}`. The new run names the first in `forked_from`. Compare the two with
-/// `runs.diff`.
+/// answered in the first run, or `{"simulated": true}`. A fork of a plan keeps the nodes that were done by then and does the
+/// others anew, within the same bounds; it takes another model, and other outputs of nodes that were done. The new run names the
+/// first in `forked_from`. Compare the two with `runs.diff`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForkRun {
@@ -80,23 +83,13 @@ impl Operation for ForkRun {
             return Err(Error::new(ErrorKind::PermissionDenied, Self::NAME, why));
         }
         let row = cx.need::<AgentRun>(&self.id).await?.body;
-        let spec = self.spec(cx, &row).await?;
-        let intent = row.intent.clone().unwrap_or_default();
-        let asked = Addressed::of(cx.hub(), Self::NAME, &spec, &intent)?;
-        if let Some(input) = &self.changes.input {
-            asked.check(cx.hub(), Self::NAME, input)?;
-        }
-        let log = load_log(cx, &self.id).await?;
-        let at = if self.changes.version.is_some() { Some(1) } else { self.at };
-        let kept = log.get(..at.map_or(log.len(), |at| at as usize).min(log.len())).unwrap_or_default();
-        let edits = Edits { input: self.changes.input.clone(), outputs: self.outputs(kept)? };
-        let model = self.changes.model.clone();
-        let fork =
-            Fork { at, edits, model, effects: self.effects, key: self.key.clone(), spec: Some(spec.pin()?) };
-        let driver = Driver::new(Worker::new(&spec, &intent, spec.limits).retrying(true));
-        let run = driver.fork(cx, &self.id, fork).await?;
+        let run = if row.agent == PLAN && row.spec.is_none() {
+            self.of_plan(cx, &row).await?
+        } else {
+            self.of_agent(cx, &row).await?
+        };
         let view = match self.mode {
-            ExecuteMode::Sync => drive_run(cx, &run.id).await?,
+            ExecuteMode::Sync => drive_any(cx, &run.id).await?,
             ExecuteMode::Start => RunView { run, input: Value::Null, output: Value::Null },
         };
         if !view.run.status.is_final() {
@@ -118,10 +111,51 @@ impl Operation for ForkRun {
 }
 
 impl ForkRun {
+    /// A fork of a run of an agent.
+    async fn of_agent(&self, cx: &Scope, row: &AgentRun) -> Result<AgentRun> {
+        let spec = self.spec(cx, row).await?;
+        let intent = row.intent.clone().unwrap_or_default();
+        let asked = Addressed::of(cx.hub(), Self::NAME, &spec, &intent)?;
+        if let Some(input) = &self.changes.input {
+            asked.check(cx.hub(), Self::NAME, input)?;
+        }
+        let log = load_log(cx, &self.id).await?;
+        let at = if self.changes.version.is_some() { Some(1) } else { self.at };
+        let kept = log.get(..at.map_or(log.len(), |at| at as usize).min(log.len())).unwrap_or_default();
+        let edits = Edits { input: self.changes.input.clone(), outputs: self.outputs(kept)? };
+        let model = self.changes.model.clone();
+        let fork =
+            Fork { at, edits, model, effects: self.effects, key: self.key.clone(), spec: Some(spec.pin()?) };
+        let driver = Driver::new(Worker::new(&spec, &intent, spec.limits).retrying(true));
+        driver.fork(cx, &self.id, fork).await
+    }
+
+    /// A fork of a run of a plan.
+    async fn of_plan(&self, cx: &Scope, row: &AgentRun) -> Result<AgentRun> {
+        let changes = &self.changes;
+        let others = [
+            ("changes.prompt", changes.prompt.is_some()),
+            ("changes.input", changes.input.is_some()),
+            ("changes.version", changes.version.is_some()),
+        ];
+        if let Some((field, _)) = others.into_iter().find(|(_, is_there)| *is_there) {
+            let why = "expected nothing for a plan: change its nodes and run it with orchestrator.run";
+            return Err(Error::invalid(Self::NAME, field, why));
+        }
+        let fork = PlanFork {
+            at: self.at,
+            outputs: changes.outputs.clone(),
+            model: changes.model.clone(),
+            effects: self.effects,
+            key: self.key.clone(),
+        };
+        fork_plan(cx, Self::NAME, row, fork).await
+    }
+
     /// The description of the agent that the fork is a run of.
     async fn spec(&self, cx: &Scope, row: &AgentRun) -> Result<AgentSpec> {
         let Some(pin) = &row.spec else {
-            let why = "only runs of agents are forked: call the operation again, or retry a node of the plan";
+            let why = "only runs of agents and plans are forked: call the operation again";
             return Err(Error::new(ErrorKind::Unsupported, Self::NAME, why)
                 .with_code("not_an_agent")
                 .with_context("agent", &row.agent));

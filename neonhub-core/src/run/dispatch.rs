@@ -51,9 +51,8 @@ impl<P: Program> Session<'_, P> {
         }
         match open {
             Open::Model { request, attempts } => self.ask(call, *request, attempts, is_fresh).await,
-            Open::Tool { tool, args, class, .. } if fork::is_held_back(&self.row, class) => {
-                let first = self.row.forked_from.as_ref().map_or("", |fork| fork.run.as_str());
-                let (output, from) = fork::simulated(&self.cx, first, &tool, &args).await?;
+            Open::Tool { tool, args, class, .. } if self.holds_back(&tool, class) => {
+                let (output, from) = fork::simulated(&self.cx, self.row.is_like(), &tool, &args).await?;
                 self.land(call, &tool, output, Receipt { from, ..Receipt::default() }).await
             }
             Open::Tool { tool, args, effect, class } => {
@@ -71,6 +70,11 @@ impl<P: Program> Session<'_, P> {
         }
     }
 
+    /// True for a call that a fork does not make. What only has runs below do something is made: they hold back themselves.
+    fn holds_back(&self, tool: &str, class: EffectClass) -> bool {
+        fork::is_held_back(&self.row, class) && !self.driver.program.delegates(tool)
+    }
+
     async fn ask(
         &mut self,
         call: &str,
@@ -83,7 +87,7 @@ impl<P: Program> Session<'_, P> {
             let again = What::ModelCalled { call: call.to_owned(), provider, attempt: attempts + 1 };
             return self.record_anyway(again).await;
         }
-        if let Some(other) = self.row.forked_from.as_ref().and_then(|fork| fork.model.clone()) {
+        if let Some(other) = self.row.passes_on().and_then(|fork| fork.model) {
             (request.model, request.route) = (Some(other), None);
         }
         if let Some(person) = &self.row.person_id {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
 use super::entry::{RunStatus, What};
+use super::fork::{ForkedFrom, UnderFork};
 use super::machine::Program;
 use super::record::{AgentRun, RunSpec, is_foreign};
 use super::session::Session;
@@ -34,6 +35,8 @@ pub struct NewRun {
     parent: Option<(String, u8)>,
     budget: Option<Money>,
     per_day: Option<u32>,
+    forked_from: Option<ForkedFrom>,
+    under_fork: Option<UnderFork>,
 }
 
 impl NewRun {
@@ -97,6 +100,20 @@ impl NewRun {
     #[must_use]
     pub fn per_day(mut self, most: u32) -> Self {
         self.per_day = Some(most);
+        self
+    }
+
+    /// Says that it goes another way than a run that was there before, where nothing of that one's log is taken over.
+    #[must_use]
+    pub fn forked_from(mut self, first: ForkedFrom) -> Self {
+        self.forked_from = Some(first);
+        self
+    }
+
+    /// Has it take over what the fork above it says.
+    #[must_use]
+    pub fn under_fork(mut self, fork: UnderFork) -> Self {
+        self.under_fork = Some(fork);
         self
     }
 
@@ -272,7 +289,8 @@ impl<P: Program> Driver<P> {
             depth: new.parent.as_ref().map_or(0, |(_, depth)| *depth),
             parent_run: new.parent.map(|(run, _)| run),
             trace: cx.0.trace.as_ref().map(ToString::to_string),
-            forked_from: None,
+            forked_from: new.forked_from,
+            under_fork: new.under_fork,
             started_at: cx.now(),
             ended_at: None,
         };

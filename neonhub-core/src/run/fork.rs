@@ -46,6 +46,19 @@ pub struct ForkedFrom {
     pub effects: ForkEffects,
 }
 
+/// What a run below a fork takes over from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnderFork {
+    /// What happens to tools that change something.
+    pub effects: ForkEffects,
+    /// The model that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The run of the first line that was asked the same: calls that are not made answer what it got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
+}
+
 /// How a run is forked.
 #[derive(Clone, Debug, Default)]
 pub struct Fork {
@@ -206,8 +219,28 @@ pub(super) async fn simulated(
     })
 }
 
-/// True for a call that a fork does not make.
+/// True for a call that a fork does not make, and no run below one.
 pub(super) fn is_held_back(run: &AgentRun, class: EffectClass) -> bool {
     let changes = !matches!(class, EffectClass::Pure | EffectClass::Read);
-    changes && run.forked_from.as_ref().is_some_and(|fork| fork.effects == ForkEffects::Simulate)
+    changes && run.passes_on().is_some_and(|fork| fork.effects == ForkEffects::Simulate)
+}
+
+impl AgentRun {
+    /// What runs below it take over from the fork that it is, or that is above it.
+    #[must_use]
+    pub fn passes_on(&self) -> Option<UnderFork> {
+        match (&self.forked_from, &self.under_fork) {
+            (Some(fork), _) => {
+                Some(UnderFork { effects: fork.effects, model: fork.model.clone(), like: None })
+            }
+            (None, Some(above)) => Some(UnderFork { like: None, ..above.clone() }),
+            (None, None) => None,
+        }
+    }
+
+    /// The run whose answers stand in for calls that it does not make.
+    pub(super) fn is_like(&self) -> &str {
+        let like = self.under_fork.as_ref().and_then(|above| above.like.as_deref());
+        self.forked_from.as_ref().map(|fork| fork.run.as_str()).or(like).unwrap_or_default()
+    }
 }

@@ -72,6 +72,12 @@ pub trait Program: Machine<Event = RunEvent, Command = Command> + 'static {
         false
     }
 
+    /// True for a tool that only has runs below this one do something. A fork that calls nothing that changes something calls
+    /// it all the same: those runs hold back themselves. Default: none.
+    fn delegates(&self, _tool: &str) -> bool {
+        false
+    }
+
     /// What is there to show when a limit ends the run early.
     fn partial(&self, _state: &Self::State) -> Value {
         Value::Null

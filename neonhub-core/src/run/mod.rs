@@ -84,7 +84,7 @@ pub use day::RunCount;
 pub use driver::{Driver, NewRun, Probe, ProbeAnswer, RunView};
 pub use entry::{EffectClass, Entry, LOG_VERSION, RunStatus, ToolState, What, effect_of};
 pub use execution::{ToolExecution, ToolExecutionState};
-pub use fork::{Fork, ForkEffects, ForkedFrom};
+pub use fork::{Fork, ForkEffects, ForkedFrom, UnderFork};
 pub use machine::{Command, Failure, Limits, Machine, Program, RunEvent, WaitOn};
 pub use message::message_signal;
 pub use ops::{CancelRun, GetRun, ListRuns, LogLine, RunDetails, SignalRun};

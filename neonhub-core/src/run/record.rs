@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::entry::RunStatus;
-use super::fork::ForkedFrom;
+use super::fork::{ForkedFrom, UnderFork};
 use super::machine::Failure;
 use super::state::Used;
 use crate::llm::Origin;
@@ -108,6 +108,9 @@ pub struct AgentRun {
     /// The run whose first steps it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkedFrom>,
+    /// What it takes over from the fork above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_fork: Option<UnderFork>,
     /// When it was made.
     pub started_at: Timestamp,
     /// When it ended.

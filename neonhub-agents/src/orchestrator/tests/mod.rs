@@ -2,6 +2,7 @@
 
 mod check;
 mod crash;
+mod fork;
 mod mend;
 mod room;
 mod run;
@@ -58,9 +59,9 @@ pub(super) struct Ask {
 }
 
 /// A tool that writes into the diary what it is told, counts, and fails when the diary says so.
-fn worker(diary: &Arc<Diary>) -> Arc<dyn Tool> {
+fn worker(diary: &Arc<Diary>, name: &str, effect: EffectClass) -> Arc<dyn Tool> {
     let diary = Arc::clone(diary);
-    let info = ToolInfo::new("test.work", "Works").effect(EffectClass::Read);
+    let info = ToolInfo::new(name, "Works").effect(effect);
     FnTool::new(info, move |_cx: Scope, ask: Ask| {
         let diary = Arc::clone(&diary);
         async move {
@@ -136,7 +137,8 @@ fn agent(name: &str) -> AgentSpec {
 pub(super) async fn open(builder: neonhub_core::HubBuilder) -> (Scope, Arc<Diary>) {
     let diary = Arc::new(Diary::default());
     let hub = crate::install(neonhub_rag::install(builder)).build().await.unwrap();
-    hub.add_tool(worker(&diary)).unwrap();
+    hub.add_tool(worker(&diary, "test.work", EffectClass::Read)).unwrap();
+    hub.add_tool(worker(&diary, "test.change", EffectClass::Idempotent)).unwrap();
     (hub.workspace("default").await.unwrap(), diary)
 }
 
