@@ -4,7 +4,7 @@ use super::format::Format;
 use super::{Block, BlockKind, Extracted, HiddenReason, HiddenText, Link, Origin, WarningCode};
 
 /// Collects blocks; whitespace inside prose is folded, code keeps its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Builder {
     out: Extracted,
 }
@@ -144,6 +144,11 @@ impl Builder {
     #[cfg(feature = "extract")]
     pub(crate) fn pages(&mut self, pages: u32) {
         self.out.pages = Some(pages);
+    }
+
+    /// True when anything visible was added.
+    pub(crate) fn has_text(&self) -> bool {
+        !self.out.text.is_empty()
     }
 
     /// Ends the document: the first heading is the title when nothing else named one.

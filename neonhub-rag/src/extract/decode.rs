@@ -79,7 +79,7 @@ impl Decoded {
 }
 
 /// Maps offsets of the decoded text to the file. Offsets should rise; a step back starts over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FileCursor<'a> {
     decoded: &'a Decoded,
     text_at: usize,

@@ -14,7 +14,7 @@ const WINDOW: usize = 256 * 1024;
 const NEEDLE: usize = 40;
 
 /// Moves through the source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Aligner<'a> {
     source: &'a str,
     at: usize,

@@ -1,5 +1,9 @@
 //! Web pages: the visible text of the main part, with headings, lists, tables and links.
 //!
+//! The main part is the one `main` of the page. Without it: its articles, when they hold at least half of what is left of
+//! the page without `header`, `footer`, `nav` and `aside`; else the page without those; and when nothing is left then, the
+//! whole page. The header of an article or section stays, for it holds its title, and so does the footer of a quotation.
+//!
 //! What counts as hidden: the `hidden` attribute, a closed `dialog`, and inline or embedded styles that a
 //! browser would apply (`display`, `visibility`, `opacity`, sizes of zero, clipping, letters in the colour of
 //! their background). `aria-hidden` is not hidden text: it hides from screen readers what everyone else sees.
@@ -32,7 +36,7 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
     let page = Html::parse_document(&decoded.text);
     head(&page, &mut out);
     let aligner = Aligner::html(&decoded.text, decoded.cursor());
-    Ok(body(&page, out, aligner))
+    Ok(body(&page, &out, || aligner.clone(), true))
 }
 
 /// Extracts Markdown that was rendered because it holds raw HTML; byte ranges point into the Markdown.
@@ -45,23 +49,96 @@ pub(crate) fn extract_rendered(
     depth::check(html)?;
     let page = Html::parse_document(html);
     let aligner = Aligner::markdown(&source.text, body_at, source.cursor());
-    Ok(body(&page, out, aligner))
+    // What stands in a Markdown file is its text, whatever it is marked as.
+    Ok(body(&page, &out, || aligner.clone(), false))
 }
 
-fn body(page: &Html, mut out: Builder, aligner: Aligner<'_>) -> Extracted {
+fn body<'s>(page: &Html, out: &Builder, aligner: impl Fn() -> Aligner<'s>, is_page: bool) -> Extracted {
     let sheet = style::Sheet::of(page);
-    let root = page.root_element();
-    let chosen = main_part(page);
-    if let Some(main) = chosen {
-        let left_out = outside(root, main);
+    let mut read = out.clone();
+    for part in parts(page, is_page) {
+        read = out.clone();
+        let left_out = part.left_out(page.root_element());
         if left_out > 0 {
-            out.warn(WarningCode::OutsideMain, left_out.to_string());
+            read.warn(WarningCode::OutsideMain, left_out.to_string());
+        }
+        let mut walker = Walker::new(read, aligner(), &sheet, part.leaves_out);
+        for start in &part.starts {
+            walker.start(*start);
+        }
+        read = walker.finish();
+        if read.has_text() {
+            break;
         }
     }
-    let start = chosen.unwrap_or(root);
-    let mut walker = Walker::new(out, aligner, &sheet);
-    walker.start(start);
-    walker.finish().finish()
+    read.finish()
+}
+
+/// Where the text of a page stands.
+#[derive(Debug)]
+struct Part<'a> {
+    starts: Vec<ElementRef<'a>>,
+    /// Leaves out what stands beside the text: see [`walk::is_beside`].
+    leaves_out: bool,
+}
+
+/// The parts that may be the text, the best first; the next one is for when the one before shows nothing.
+fn parts(page: &Html, is_page: bool) -> Vec<Part<'_>> {
+    let root = page.root_element();
+    let whole = |leaves_out| Part { starts: vec![root], leaves_out };
+    if let Some(main) = main_part(page) {
+        return vec![Part { starts: vec![main], leaves_out: false }];
+    }
+    if !is_page {
+        return vec![whole(false)];
+    }
+    let is_inner = |el: &ElementRef<'_>| {
+        el.ancestors().filter_map(ElementRef::wrap).any(|outer| outer.value().name() == "article")
+    };
+    let mut articles = select(page, "article");
+    articles.retain(|el| !is_inner(el) && !within_beside(*el));
+    let held: usize = articles.iter().map(|el| size(*el)).sum();
+    let mut out = Vec::new();
+    if held > 0 && held * 2 >= size(root) {
+        out.push(Part { starts: articles, leaves_out: true });
+    }
+    out.extend([whole(true), whole(false)]);
+    out
+}
+
+impl Part<'_> {
+    /// Characters of the page that do not belong to it.
+    fn left_out(&self, root: ElementRef<'_>) -> usize {
+        let inside: usize = self.starts.iter().map(|start| chars(*start)).sum();
+        let beside: usize = match self.leaves_out {
+            true => self.starts.iter().flat_map(|start| besides(*start)).map(chars).sum(),
+            false => 0,
+        };
+        (chars(root) + beside).saturating_sub(inside)
+    }
+}
+
+/// The outermost elements beside the text, without the start itself.
+fn besides(start: ElementRef<'_>) -> Vec<ElementRef<'_>> {
+    let mut out = Vec::new();
+    let mut open: Vec<_> = start.children().filter_map(ElementRef::wrap).collect();
+    while let Some(el) = open.pop() {
+        if walk::is_beside(el) {
+            out.push(el);
+        } else {
+            open.extend(el.children().filter_map(ElementRef::wrap));
+        }
+    }
+    out
+}
+
+fn within_beside(el: ElementRef<'_>) -> bool {
+    el.ancestors().filter_map(ElementRef::wrap).any(walk::is_beside)
+}
+
+/// Characters of the text in an element, without what stands beside it.
+fn size(el: ElementRef<'_>) -> usize {
+    chars(el).saturating_sub(besides(el).into_iter().map(chars).sum())
 }
 
 /// Title and description from the head.
@@ -90,18 +167,16 @@ fn main_part(page: &Html) -> Option<ElementRef<'_>> {
     }
 }
 
-fn outside(root: ElementRef<'_>, main: ElementRef<'_>) -> usize {
-    let count = |el: ElementRef<'_>| {
-        el.descendants()
-            .filter_map(|n| {
-                let parent = n.parent().and_then(ElementRef::wrap).map_or("", |e| e.value().name());
-                let is_text = !walk::DROPPED.contains(&parent) && parent != "title";
-                n.value().as_text().filter(|_| is_text)
-            })
-            .map(|t| fold(t).chars().count())
-            .sum::<usize>()
-    };
-    count(root).saturating_sub(count(main))
+/// Characters of the text in an element.
+fn chars(el: ElementRef<'_>) -> usize {
+    el.descendants()
+        .filter_map(|n| {
+            let parent = n.parent().and_then(ElementRef::wrap).map_or("", |e| e.value().name());
+            let is_text = !walk::DROPPED.contains(&parent) && parent != "title";
+            n.value().as_text().filter(|_| is_text)
+        })
+        .map(|t| fold(t).chars().count())
+        .sum()
 }
 
 /// Elements that match a selector of ours.

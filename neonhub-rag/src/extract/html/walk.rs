@@ -24,6 +24,21 @@ const INLINE: [&str; 38] = [
 /// Deepest nesting that is read; real pages stay below 100.
 const MAX_DEPTH: usize = 220;
 
+/// True for what stands beside the text of a page: headers, footers and asides, and what calls itself one of them.
+pub(super) fn is_beside(el: ElementRef<'_>) -> bool {
+    let stands_in = |names: &[&str]| {
+        el.ancestors().filter_map(ElementRef::wrap).any(|outer| names.contains(&outer.value().name()))
+    };
+    match el.value().name() {
+        "aside" => true,
+        "footer" => !stands_in(&["blockquote"]),
+        "header" => !stands_in(&["article", "section", "main", "blockquote"]),
+        _ => {
+            matches!(el.attr("role"), Some("banner" | "complementary" | "contentinfo" | "navigation"))
+        }
+    }
+}
+
 /// State of the walk.
 #[derive(Debug)]
 pub(super) struct Walker<'a> {
@@ -37,10 +52,11 @@ pub(super) struct Walker<'a> {
     /// Inside of a heading or cell, where blocks of the page only part words.
     flat: u32,
     is_cut: bool,
+    leaves_out: bool,
 }
 
 impl<'a> Walker<'a> {
-    pub(super) fn new(out: Builder, aligner: Aligner<'a>, sheet: &'a Sheet) -> Self {
+    pub(super) fn new(out: Builder, aligner: Aligner<'a>, sheet: &'a Sheet, leaves_out: bool) -> Self {
         Self {
             out,
             aligner,
@@ -51,6 +67,7 @@ impl<'a> Walker<'a> {
             lists: 0,
             flat: 0,
             is_cut: false,
+            leaves_out,
         }
     }
 
@@ -99,7 +116,7 @@ impl<'a> Walker<'a> {
 
     fn element(&mut self, el: ElementRef<'_>, outer: &Look, depth: usize) {
         let name = el.value().name();
-        if DROPPED.contains(&name) {
+        if DROPPED.contains(&name) || (self.leaves_out && depth > 0 && is_beside(el)) {
             return;
         }
         if depth > MAX_DEPTH {

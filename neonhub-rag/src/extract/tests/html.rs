@@ -91,3 +91,54 @@ fn page_bytes(bytes: &[u8]) -> super::Extracted {
     check(&page);
     page
 }
+
+fn left_out(page: &super::Extracted) -> usize {
+    let warning = page.warnings.iter().find(|w| w.code == WarningCode::OutsideMain);
+    warning.map_or(0, |warning| warning.detail.parse().unwrap())
+}
+
+#[test]
+fn a_page_without_main_reads_as_its_article() {
+    let page = page(
+        "<body><header><a href=/>Acme</a> Search</header><nav>Home</nav><div><article><header><h1>Warm words</h1></header>\
+        <p>We say hello first, and we mean it.</p><p hidden>SECRET</p><blockquote>Lovely!<footer>Mia</footer></blockquote>\
+        <aside>Read this too</aside><footer>Share</footer></article></div><aside><article>Teaser</article></aside>\
+        <footer>Imprint</footer></body>",
+    );
+    assert_eq!(page.text, "Warm words\n\nWe say hello first, and we mean it.\n\nLovely!\n\nMia");
+    assert_eq!(headings(&page), [(1, "Warm words")]);
+    assert_eq!(hidden(&page), "SECRET");
+    let words = ["Acme", "Search", "Read this too", "Share", "Teaser", "Imprint"];
+    assert_eq!(left_out(&page), words.iter().map(|w| w.len()).sum::<usize>());
+}
+
+#[test]
+fn articles_that_are_only_teasers_do_not_hide_the_page() {
+    let prose = "Our guide tells how we write to people who are busy. ".repeat(4);
+    let found = page(&format!(
+        "<header>Acme</header><div role=banner>Sale</div><h1>Guide</h1><p>{prose}</p>\
+        <section><header><h2>Tone</h2></header><p>Warm.</p></section><article>News: we moved</article><footer>Imprint</footer>"
+    ));
+    assert_eq!(found.text, format!("Guide\n\n{}\n\nTone\n\nWarm.\n\nNews: we moved", prose.trim()));
+    assert_eq!(left_out(&found), "AcmeSaleImprint".len());
+    let list =
+        page("<nav>Home</nav><article><h2>One</h2><p>First.</p></article><article><h2>Two</h2></article>");
+    assert_eq!(list.text, "One\n\nFirst.\n\nTwo");
+}
+
+#[test]
+fn a_page_of_nothing_else_is_read_whole_and_a_hidden_article_gives_way() {
+    let frame = page("<header><h1>Acme</h1></header><footer>Open from nine to five</footer>");
+    assert_eq!(frame.text, "Acme\n\nOpen from nine to five");
+    assert!(!frame.has_warning(WarningCode::OutsideMain));
+    let template = page("<article style='display:none'>A template of an article</article><p>Shown</p>");
+    assert_eq!((template.text.as_str(), hidden(&template).as_str()), ("Shown", "A template of an article"));
+    let main =
+        page("<main><p>Text</p><aside>A tip</aside><footer>By Mia</footer></main><article>Other</article>");
+    assert_eq!(main.text, "Text\n\nA tip\n\nBy Mia", "the author chose this part");
+    let markdown =
+        extract(b"# Guide\n\nWarm.\n\n<aside>A tip</aside>\n\n<article>Part</article>\n", "g.md").unwrap();
+    assert!(
+        markdown.text.contains("Warm.") && markdown.text.contains("A tip") && markdown.text.contains("Part")
+    );
+}
