@@ -31,10 +31,15 @@ const RATIO_FROM_BYTES: usize = 1024 * 1024;
 
 /// Extracts a Word document.
 pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
+    extract_within(bytes, MAX_UNPACKED_BYTES)
+}
+
+/// Extracts a Word document whose parts unpack to so many bytes at most.
+pub(crate) fn extract_within(bytes: &[u8], unpacked: usize) -> Result<Extracted> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| {
         broken("the zip container is truncated or damaged: upload the document again").with_source(e)
     })?;
-    let mut budget = MAX_UNPACKED_BYTES;
+    let mut budget = unpacked;
     let main = part(&mut zip, MAIN, &mut budget)?
         .ok_or_else(|| broken("not a Word document: the part word/document.xml is missing"))?;
     let styles = part(&mut zip, "word/styles.xml", &mut budget)?;

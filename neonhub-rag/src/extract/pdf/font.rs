@@ -6,7 +6,7 @@ use std::rc::Rc;
 use lopdf::{Dictionary, Document, Object, ObjectId};
 use unicode_normalization::UnicodeNormalization;
 
-use super::MAX_STREAM_BYTES;
+use super::budget::{Budget, MAX_STREAM_BYTES};
 use super::cmap::CMap;
 use super::metrics::standard_width;
 
@@ -49,23 +49,28 @@ pub(super) struct Glyph {
 
 impl Font {
     /// Reads a font resource, through the cache when it is an object of its own.
-    pub(super) fn load(doc: &Document, object: &Object, cache: &mut Cache) -> Option<Rc<Font>> {
+    pub(super) fn load(
+        doc: &Document,
+        object: &Object,
+        cache: &mut Cache,
+        budget: &mut Budget,
+    ) -> Option<Rc<Font>> {
         let id = object.as_reference().ok();
         if let Some(font) = id.and_then(|id| cache.get(&id)) {
             return Some(Rc::clone(font));
         }
         let (_, object) = doc.dereference(object).ok()?;
-        let font = Rc::new(Font::read(doc, object.as_dict().ok()?));
+        let font = Rc::new(Font::read(doc, object.as_dict().ok()?, budget));
         if let Some(id) = id {
             cache.insert(id, Rc::clone(&font));
         }
         Some(font)
     }
 
-    fn read(doc: &Document, dict: &Dictionary) -> Self {
+    fn read(doc: &Document, dict: &Dictionary, budget: &mut Budget) -> Self {
         let stream = dict.get_deref(b"ToUnicode", doc).and_then(Object::as_stream);
-        let content = stream.and_then(|s| s.get_plain_content_with_limit(MAX_STREAM_BYTES / 8));
-        let to_unicode = content.ok().map(|c| CMap::parse(&c)).filter(|map| !map.is_empty());
+        let content = stream.ok().and_then(|stream| budget.unpack(stream, MAX_STREAM_BYTES / 8));
+        let to_unicode = content.map(|c| CMap::parse(&c)).filter(|map| !map.is_empty());
         let base_font = dict.get(b"BaseFont").and_then(Object::as_name).unwrap_or_default();
         let base_font = String::from_utf8_lossy(base_font).into_owned();
         let name = base_font.to_ascii_lowercase();

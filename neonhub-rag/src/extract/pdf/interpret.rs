@@ -6,7 +6,7 @@ use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object};
 
 use super::super::HiddenReason;
-use super::MAX_STREAM_BYTES;
+use super::budget::{Budget, MAX_STREAM_BYTES};
 use super::font::{Cache, Font};
 use super::matrix::{Matrix, Rect};
 
@@ -72,7 +72,7 @@ struct State {
 pub(super) struct Interpreter<'a> {
     doc: &'a Document,
     fonts: &'a mut Cache,
-    budget: &'a mut usize,
+    budget: &'a mut Budget,
     media: Option<[f32; 4]>,
     state: State,
     stack: Vec<State>,
@@ -89,7 +89,7 @@ impl<'a> Interpreter<'a> {
     pub(super) fn new(
         doc: &'a Document,
         fonts: &'a mut Cache,
-        budget: &'a mut usize,
+        budget: &'a mut Budget,
         media: Option<[f32; 4]>,
     ) -> Self {
         let state = State {
@@ -217,8 +217,10 @@ impl<'a> Interpreter<'a> {
         let [Object::Name(name), size] = op.operands.as_slice() else { return };
         self.state.size = size.as_float().unwrap_or(0.0);
         let fonts = resources.get_deref(b"Font", self.doc).and_then(Object::as_dict);
-        self.state.font =
-            fonts.and_then(|f| f.get(name)).ok().and_then(|o| Font::load(self.doc, o, self.fonts));
+        self.state.font = fonts
+            .and_then(|f| f.get(name))
+            .ok()
+            .and_then(|o| Font::load(self.doc, o, self.fonts, self.budget));
     }
 
     fn next_line(&mut self, x: f32, y: f32) {
@@ -364,9 +366,7 @@ impl<'a> Interpreter<'a> {
     }
 
     fn form(&mut self, stream: &'a lopdf::Stream, outer: &'a Dictionary) {
-        let limit = MAX_STREAM_BYTES.min(*self.budget);
-        let Ok(content) = stream.get_plain_content_with_limit(limit) else { return };
-        *self.budget = self.budget.saturating_sub(content.len());
+        let Some(content) = self.budget.unpack(stream, MAX_STREAM_BYTES) else { return };
         let resources =
             stream.dict.get_deref(b"Resources", self.doc).and_then(Object::as_dict).unwrap_or(outer);
         let saved = (self.state.clone(), self.text, self.line, std::mem::take(&mut self.stack));

@@ -7,6 +7,7 @@
 //! password too, since its owner restricted it.
 
 mod blocks;
+mod budget;
 mod cmap;
 mod font;
 mod interpret;
@@ -16,21 +17,25 @@ mod metrics;
 
 use std::collections::BTreeMap;
 
-use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId, decode_text_string};
+use lopdf::{DecompressError, Dictionary, Document, LoadOptions, Object, ObjectId, decode_text_string};
 use neonhub_core::{Error, ErrorKind, Result};
 
 use super::build::Builder;
 use super::format::{Format, broken, contains};
 use super::{Extracted, HiddenReason, MAX_PAGES, MAX_UNPACKED_BYTES, OP, WarningCode};
 use blocks::PagePart;
+use budget::{Budget, MAX_OBJECT_STREAM_BYTES, MAX_STREAM_BYTES, bomb};
 use interpret::{Interpreter, Page};
-
-/// Most bytes that one stream may unpack to (64 MiB); the content of one page is far smaller.
-const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 
 /// Extracts a PDF.
 pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
-    let doc = load(bytes)?;
+    extract_within(bytes, MAX_UNPACKED_BYTES)
+}
+
+/// Extracts a PDF whose streams unpack to so many bytes at most.
+pub(crate) fn extract_within(bytes: &[u8], unpacked: usize) -> Result<Extracted> {
+    let mut budget = Budget::of(unpacked);
+    let doc = load(bytes, &mut budget)?;
     let pages = doc.get_pages();
     if pages.is_empty() {
         return Err(broken("the PDF has no readable page: it is truncated or damaged"));
@@ -44,29 +49,31 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
     properties(&doc, &mut out);
     let mut fonts = BTreeMap::new();
     let mut parts: Vec<PagePart> = Vec::new();
-    let mut budget = MAX_UNPACKED_BYTES;
     for (number, id) in pages {
         match read_page(&doc, id, &mut fonts, &mut budget) {
-            Ok(page) => parts.extend(page_parts(page, number, &mut out)),
-            Err(PageFault::Bomb) => {
-                return Err(Error::new(ErrorKind::Blocked, OP, "the PDF unpacks to more than 200 MiB")
-                    .with_context("page", number));
-            }
-            Err(PageFault::Broken) => out.warn(WarningCode::PageUnreadable, number.to_string()),
+            Some(page) => parts.extend(page_parts(page, number, &mut out)),
+            None => out.warn(WarningCode::PageUnreadable, number.to_string()),
+        }
+        if let Some(fault) = budget.fault() {
+            return Err(fault.with_context("page", number));
         }
     }
     blocks::emit(parts, &mut out);
     Ok(out.finish())
 }
 
-fn load(bytes: &[u8]) -> Result<Document> {
+fn load(bytes: &[u8], budget: &mut Budget) -> Result<Document> {
     // The end mark stands in the last 1024 bytes by the reader's rule of ISO 32000-1, Annex H; real files
     // append more, but a file without any mark was cut off.
     let tail = bytes.get(bytes.len().saturating_sub(4096)..).unwrap_or_default();
     if !contains(tail, b"%%EOF") {
         return Err(broken("the PDF is truncated: its end mark %%EOF is missing: upload it again"));
     }
-    let options = LoadOptions { max_decompressed_size: Some(MAX_STREAM_BYTES), ..LoadOptions::default() };
+    let options = LoadOptions {
+        filter: Some(budget::weigh),
+        max_decompressed_size: Some(MAX_OBJECT_STREAM_BYTES),
+        ..LoadOptions::default()
+    };
     let encrypted = || {
         Error::new(
             ErrorKind::Unsupported,
@@ -74,10 +81,19 @@ fn load(bytes: &[u8]) -> Result<Document> {
             "the PDF is encrypted: remove its protection and upload it again",
         )
     };
-    match Document::load_mem_with_options(bytes, options) {
+    budget::open(*budget);
+    let loaded = Document::load_mem_with_options(bytes, options);
+    *budget = budget::opened();
+    if let Some(fault) = budget.fault() {
+        return Err(fault);
+    }
+    match loaded {
         Ok(doc) if doc.is_encrypted() || doc.was_encrypted() => Err(encrypted()),
         Ok(doc) => Ok(doc),
         Err(lopdf::Error::InvalidPassword | lopdf::Error::Decryption(_)) => Err(encrypted()),
+        Err(cause @ lopdf::Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) => {
+            Err(bomb("16 MiB in one stream of objects").with_source(cause))
+        }
         Err(cause) if contains(tail, b"/Encrypt") => Err(encrypted().with_source(cause)),
         Err(cause) => {
             Err(broken("the PDF is damaged: its cross-reference data cannot be read").with_source(cause))
@@ -112,30 +128,20 @@ fn is_file_name(title: &str) -> bool {
             .any(|ending| title.ends_with(ending))
 }
 
-enum PageFault {
-    Bomb,
-    Broken,
-}
-
 fn read_page<'a>(
     doc: &'a Document,
     id: ObjectId,
     fonts: &mut font::Cache,
-    budget: &mut usize,
-) -> std::result::Result<Page, PageFault> {
-    let content = match doc.get_page_content_with_limit(id, MAX_STREAM_BYTES.min(*budget)) {
-        Ok(content) => content,
-        Err(lopdf::Error::Decompress(_)) => return Err(PageFault::Bomb),
-        Err(_) => return Err(PageFault::Broken),
-    };
-    *budget = budget.saturating_sub(content.len());
+    budget: &mut Budget,
+) -> Option<Page> {
+    let content = budget.take(MAX_STREAM_BYTES, |limit| doc.get_page_content_with_limit(id, limit))?;
     let resources: &'a Dictionary = match inherited(doc, id, b"Resources").map(Object::as_dict) {
         Some(Ok(resources)) => resources,
-        _ => return Ok(Page::default()),
+        _ => return Some(Page::default()),
     };
     let mut interpreter = Interpreter::new(doc, fonts, budget, media_box(doc, id));
     interpreter.run(&content, resources);
-    Ok(interpreter.finish())
+    Some(interpreter.finish())
 }
 
 /// A page attribute, from the page or the nearest of its ancestors.

@@ -1,3 +1,4 @@
+mod bombs;
 mod docx;
 mod golden;
 mod html;
