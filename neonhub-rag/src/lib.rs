@@ -38,6 +38,7 @@ mod index;
 mod language;
 mod memory;
 mod person;
+mod renew;
 mod space;
 mod vector;
 
@@ -76,8 +77,8 @@ pub use space::{
     DocumentId, DocumentState, DocumentText, EmbedTexts, Failure, FolderFault, FolderReport, GetDataset,
     GetDocument, GetSpace, GetText, Given, Hit, IngestFolder, IngestText, IngestUrl, KINDS, Knowledge,
     KnowledgeCompacted, ListDatasets, ListDocuments, ListSpaces, ListVersions, MigrateSpace, Migration,
-    MigrationPlan, NextVector, ReprocessDocument, Reranker, RestoreDocument, RetireSpace, SearchFilters,
-    SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust, UpdateDataset, UpdateSpace,
-    UploadDocument, UploadDocuments, UploadReport, UploadedDocument, VectorKind, Vectors, VersionDiff,
-    install, install_with,
+    MigrationPlan, NextVector, Recut, ReprocessDocument, Reranker, RestoreDocument, RetireSpace,
+    SearchFilters, SearchKnowledge, SearchMode, SearchResult, Space, SpaceId, SpaceState, Trust,
+    UpdateDataset, UpdateSpace, UploadDocument, UploadDocuments, UploadReport, UploadedDocument, VectorKind,
+    Vectors, VersionDiff, install, install_with,
 };

@@ -10,6 +10,7 @@ use super::build::{Dropped, Item, PartKind};
 use crate::conversation::{
     ConversationId, Message, MessageId, message_size, summary_limit, summary_of, tail,
 };
+use crate::embed::{EmbedKind, embed_one};
 use crate::memory::{Memory, MemorySubject, ReadFor, Readable, is_usable};
 use crate::space::{Dataset, DatasetKind, Hit, Knowledge, SearchFilters, SearchKnowledge, Trust};
 
@@ -130,12 +131,13 @@ pub(super) async fn memories(
     let read = ReadFor { purpose: Some(asked.purpose), brand: asked.brand, consents: asked.consents };
     let Readable { shelf, consents, is_allowed } = Readable::open(cx, subject, read).await?;
     let asked = Asked { consents: consents.as_deref(), ..asked };
-    let scores = shelf.similarities(cx, asked.query, embedder.as_ref()).await?;
+    let vector = embed_one(cx, embedder.as_ref(), asked.query, EmbedKind::Query).await?;
+    let near = shelf.near(asked.query, &vector, embedder.as_ref());
     let mut found: Vec<(f32, &Memory)> = shelf
         .items
         .iter()
-        .zip(scores)
-        .map(|(item, score)| (score, &item.memory))
+        .zip(near)
+        .map(|(item, near)| (near.score, &item.memory))
         .filter(|(_, memory)| is_usable(cx, memory, None))
         .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));

@@ -225,3 +225,93 @@ async fn a_context_holds_what_may_be_used_and_names_what_may_not() {
     let bad = BuildContext { purpose: " ".into(), budget_tokens: 1, k: Some(500), ..build };
     assert_eq!(cx.call(bad).await.unwrap_err().field_faults().len(), 3);
 }
+
+async fn remember(cx: &Scope, brand: &str, text: &str) {
+    let add = AddMemory {
+        subject: MemorySubject::brand(brand),
+        text: text.into(),
+        source_label: SourceLabel::FirstParty,
+        source_event: text.into(),
+        ..Default::default()
+    };
+    cx.call(add).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_brand_brings_what_is_known_of_it_and_nothing_of_another() {
+    let cx = ready().await;
+    for (name, tags) in
+        [("own.md", vec!["brand:acme"]), ("other.md", vec!["brand:rival"]), ("all.md", vec![])]
+    {
+        let tags = tags.into_iter().map(Into::into).collect();
+        let text = format!("The tone of {name} is warm.");
+        cx.call(UploadDocument { tags, ..UploadDocument::of("open", name, text.as_bytes()) }).await.unwrap();
+    }
+    remember(&cx, "acme", "Our tone never shouts.").await;
+    remember(&cx, "rival", "Their tone shouts.").await;
+    let ask = BuildContext {
+        purpose: "email".into(),
+        brand: Some("acme".into()),
+        query: "tone".into(),
+        budget_tokens: 2_000,
+        ..Default::default()
+    };
+    let text = |built: BuiltContext| built.blocks.into_iter().map(|b| b.text).collect::<String>();
+    let own = text(cx.call(ask.clone()).await.unwrap());
+    assert!(own.contains("own.md is warm") && own.contains("all.md is warm") && own.contains("never shouts"));
+    assert!(!own.contains("other.md") && !own.contains("Their tone"), "{own}");
+    let nobody = text(cx.call(BuildContext { brand: None, ..ask }).await.unwrap());
+    assert!(nobody.contains("other.md") && !nobody.contains("shouts"), "{nobody}");
+}
+
+#[tokio::test]
+async fn limits_bound_the_parts_and_a_thread_leaves_the_rest_of_the_talk_out() {
+    let cx = ready().await;
+    let talk = cx.call(StartConversation { title: "t".into(), ..Default::default() }).await.unwrap().id;
+    let first = cx.call(AppendMessage::of(talk.clone(), "mila", "First question.")).await.unwrap().id;
+    cx.call(AppendMessage::of(talk.clone(), "otto", "Something else.")).await.unwrap();
+    let answer = AppendMessage {
+        reply_to_id: Some(first.clone()),
+        ..AppendMessage::of(talk.clone(), "bot", "An answer.")
+    };
+    cx.call(answer).await.unwrap();
+    for n in 0..6 {
+        remember(&cx, "acme", &format!("Fact {n} of the brand, told in some ten words or so.")).await;
+    }
+    let limit = |part, max, share| PartLimits { part, min: 0, max, share };
+    let ask = BuildContext {
+        purpose: "email".into(),
+        brand: Some("acme".into()),
+        query: "fact of the brand".into(),
+        budget_tokens: 1_000,
+        conversation: Some(talk),
+        ..Default::default()
+    };
+    let used = async |ask: BuildContext, part| {
+        let built = cx.call(ask).await.unwrap();
+        assert!(built.tokens <= 1_000);
+        let own = built.blocks.iter().filter(|b| b.part == part);
+        let texts: Vec<String> = own.clone().map(|b| b.text.clone()).collect();
+        (own.map(|b| b.tokens).sum::<u32>(), texts)
+    };
+    let (free, all) = used(ask.clone(), PartKind::Memory).await;
+    assert_eq!(all.len(), 6);
+    for limits in [
+        limit(PartKind::Memory, Some(free / 2), None),
+        limit(PartKind::Memory, None, Some(free as f32 / 2_000.0)),
+    ] {
+        let (bound, some) =
+            used(BuildContext { limits: vec![limits], ..ask.clone() }, PartKind::Memory).await;
+        assert!(bound <= free / 2 && !some.is_empty() && some.len() < 6, "{bound} of {free}");
+    }
+    let (_, whole) = used(ask.clone(), PartKind::Conversation).await;
+    assert_eq!(whole.len(), 3);
+    let (_, thread) = used(BuildContext { thread: Some(first), ..ask.clone() }, PartKind::Conversation).await;
+    assert_eq!(thread.len(), 2);
+    assert!(thread.iter().all(|text| !text.contains("Something else")));
+    let twice = vec![limit(PartKind::Memory, None, None), limit(PartKind::Memory, None, Some(1.5))];
+    assert_eq!(
+        cx.call(BuildContext { limits: twice, ..ask }).await.unwrap_err().kind(),
+        neonhub_core::ErrorKind::InvalidInput
+    );
+}

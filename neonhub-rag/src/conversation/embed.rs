@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::model::{Message, MessageEmbedding, MessageId};
 use crate::embed::{EmbedKind, embed_in};
+use crate::renew::keep_up;
 use crate::space::Knowledge;
 use crate::vector::encode;
 
@@ -21,6 +22,17 @@ pub(crate) struct EmbedMessages;
 pub(super) fn enqueue(cx: &Scope, message: &MessageId) -> Result<()> {
     let payload = json!({ "message": message });
     cx.enqueue(JobSpec::new(QUEUE, QUEUE, payload).dedupe(message.as_str())).map(|_| ())
+}
+
+/// The record of a vector.
+pub(super) fn embedding(message: &Message, embedder: &str, vector: &[f32]) -> MessageEmbedding {
+    MessageEmbedding {
+        persons: message.personal(),
+        message: message.id.clone(),
+        embedder: embedder.to_owned(),
+        dims: u32::try_from(vector.len()).unwrap_or(u32::MAX),
+        vector: encode(vector),
+    }
 }
 
 #[async_trait]
@@ -41,16 +53,10 @@ impl Handler for EmbedMessages {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = embed_in(cx, embedder.as_ref(), &texts, EmbedKind::Passage).await?;
-        for (message, vector) in messages.into_iter().zip(vectors) {
-            let record = MessageEmbedding {
-                persons: message.personal(),
-                message: message.id,
-                embedder: embedder.id().to_owned(),
-                dims: u32::try_from(vector.len()).unwrap_or(u32::MAX),
-                vector: encode(&vector),
-            };
-            cx.put(&record, Expected::Any)?;
+        for (message, vector) in messages.iter().zip(&vectors) {
+            cx.put(&embedding(message, embedder.id(), vector), Expected::Any)?;
         }
+        keep_up(cx, embedder.as_ref()).await?;
         Ok(jobs.iter().map(|_| Outcome::Done).collect())
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct MessageIndex {
     messages: BTreeMap<ConversationId, BTreeSet<Arc<str>>>,
     /// Conversation by message.
     home: BTreeMap<String, ConversationId>,
+    /// Messages whose vector comes from another embedder.
+    stale: BTreeSet<String>,
 }
 
 /// Where words and vectors are.
@@ -96,12 +98,23 @@ impl MessageIndex {
             conversations: BTreeMap::new(),
             messages: BTreeMap::new(),
             home: BTreeMap::new(),
+            stale: BTreeSet::new(),
         }
     }
 
     /// The conversation of a message.
     pub(super) fn home(&self, message: &str) -> Option<&ConversationId> {
         self.home.get(message)
+    }
+
+    /// True when some message has no vector that this index may compare, but one of another embedder.
+    pub(super) fn has_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// True for such a message.
+    pub(super) fn is_stale(&self, message: &str) -> bool {
+        self.stale.contains(message)
     }
 
     /// The messages of a conversation.
@@ -168,12 +181,18 @@ impl MessageIndex {
         }
     }
 
-    /// The vectors of the newest messages of a conversation, as far as they have one.
-    pub(super) async fn newest_vectors(&self, id: &ConversationId, most: usize) -> Result<Vec<Vec<f32>>> {
+    /// The newest messages of a conversation, newest first.
+    pub(super) fn newest(&self, id: &ConversationId, most: usize) -> Vec<&str> {
         // Ids sort by time.
         let mut own: Vec<&str> = self.messages(id).collect();
         own.reverse();
         own.truncate(most);
+        own
+    }
+
+    /// The vectors of the newest messages of a conversation, as far as they have one.
+    pub(super) async fn newest_vectors(&self, id: &ConversationId, most: usize) -> Result<Vec<Vec<f32>>> {
+        let own = self.newest(id, most);
         match &self.lists {
             Lists::Caches { vectors, .. } => Ok(own.into_iter().filter_map(|m| vectors.vector(m)).collect()),
             #[cfg(feature = "postgres")]
@@ -233,6 +252,11 @@ impl MessageIndex {
         }
         for ids in changes.embeddings.chunks(PAGE) {
             for (id, stored) in ids.iter().zip(cx.get_many::<MessageEmbedding>(ids).await?) {
+                if stored.as_ref().is_some_and(|e| e.embedder != self.embedder) {
+                    self.stale.insert(id.clone());
+                } else {
+                    self.stale.remove(id);
+                }
                 let stored = stored.filter(|e| e.embedder == self.embedder);
                 match (&mut self.lists, stored) {
                     (Lists::Caches { vectors, .. }, Some(stored)) => {
@@ -277,6 +301,7 @@ impl MessageIndex {
                 }
             }
             let Some(message) = message else {
+                self.stale.remove(id);
                 removed.push(id);
                 continue;
             };

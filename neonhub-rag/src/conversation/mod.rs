@@ -12,6 +12,7 @@ mod ops_read;
 mod ops_search;
 mod ops_summary;
 mod ops_write;
+mod renew;
 #[cfg(feature = "postgres")]
 mod server;
 mod summary;
@@ -32,6 +33,7 @@ pub use ops_search::{ConversationHit, MessageHit, SearchConversations, SimilarCo
 pub use ops_summary::{SummarizeConversation, SummarizedConversation};
 pub(crate) use ops_summary::{SummarizeConversations, summary_of};
 pub use ops_write::{AppendMessage, CloseConversation, MarkRead, StartConversation};
+pub(crate) use renew::{any_message_vector, lacking_messages, renew_messages};
 #[cfg(feature = "postgres")]
 pub(crate) use server::MESSAGES;
 pub use summary::{ConversationSummary, SummaryId};

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Conversation, ConversationId};
 use super::ops_summary::drop_summaries;
-use super::ops_write::{MAX_MERGED, example_id, messages, need};
+use super::ops_write::{Pages, example_id, need};
 use super::summary::size;
 
-/// Moves the messages of one conversation into another, by time. Ids stay, and each message remembers where it came
+/// Moves the messages of one conversation into another, by time, all in one commit however many they are. Ids stay, and each message remembers where it came
 /// from, so that `conversations.unmerge` can part them again.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,11 +48,14 @@ impl Operation for MergeConversations {
             let expected = "expected conversations with the same person, or both with none";
             return Err(Error::invalid(Self::NAME, "from", expected));
         }
-        for mut message in messages(cx, &self.from, MAX_MERGED).await? {
-            message.body.conversation = self.into.clone();
-            message.body.merged_from = Some(self.from.clone());
-            cx.save(&message)?;
-            into.body.messages += 1;
+        let mut pages = Pages::of(&self.from);
+        while let Some(page) = pages.next(cx).await? {
+            for mut message in page {
+                message.body.conversation = self.into.clone();
+                message.body.merged_from = Some(self.from.clone());
+                cx.save(&message)?;
+                into.body.messages += 1;
+            }
         }
         for name in &from.participants {
             if !into.participants.contains(name) {
@@ -98,9 +101,13 @@ impl Operation for UnmergeConversations {
         let Some(into) = from.body.merged_into.take() else { return Ok(from.body) };
         let mut into = cx.need::<Conversation>(into.as_str()).await?;
         let mut still_holds_others = false;
-        for mut message in messages(cx, &into.id.clone(), MAX_MERGED * 2).await? {
-            still_holds_others |= message.merged_from.as_ref().is_some_and(|origin| *origin != self.from);
-            if message.merged_from.as_ref() == Some(&self.from) {
+        let mut pages = Pages::of(&into.id);
+        while let Some(page) = pages.next(cx).await? {
+            for mut message in page {
+                still_holds_others |= message.merged_from.as_ref().is_some_and(|origin| *origin != self.from);
+                if message.merged_from.as_ref() != Some(&self.from) {
+                    continue;
+                }
                 message.body.conversation = self.from.clone();
                 message.body.merged_from = None;
                 cx.save(&message)?;

@@ -1,6 +1,6 @@
 //! Search over messages, and conversations like a given one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use neonhub_core::op::{Effect, Operation};
 use neonhub_core::{Error, Faults, Permission, Result, Scope};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::index::{MessageIndex, Within};
 use super::model::{Conversation, ConversationId, ConversationKind, ConversationStatus, Message, MessageId};
 use super::ops_write::{example_id, need};
-use crate::embed::{EmbedKind, embed_one};
+use crate::embed::{EmbedKind, OfflineHash, embed_one};
 use crate::hybrid::{CANDIDATES, Fusion, TEXT_WEIGHT, TEXT_WEIGHT_LEXICAL, fuse};
 use crate::space::{Knowledge, LEXICAL_FLOOR};
 
@@ -20,6 +20,10 @@ const TOP: usize = 3;
 const COMPARED: usize = 50;
 /// Nearest messages that each compared one brings.
 const NEAREST: usize = 200;
+/// Newest messages of the given conversation that are compared by their words.
+const COMPARED_BY_WORDS: usize = 10;
+/// Characters of a text whose words are looked up.
+const WORDS_CHARS: usize = 2_000;
 
 /// Searches the messages of all conversations that the caller may read, by words and by vectors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -110,7 +114,8 @@ impl Operation for SearchConversations {
 /// Finds the conversations that are most like a given one, or like a text.
 ///
 /// The likeness is the mean of the three messages of a conversation that come nearest to any message given. The
-/// given conversation itself and those that the caller may not read are left out.
+/// given conversation itself and those that the caller may not read are left out. Messages that another default embedder has
+/// vectors of are compared by their words until a job has made new ones.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimilarConversations {
@@ -167,7 +172,17 @@ impl Operation for SimilarConversations {
         };
         let floor = if embedder.is_lexical() { LEXICAL_FLOOR } else { f32::MIN };
         let within = index.within(|c| c.may_read(cx) && self.conversation.as_ref() != Some(&c.id));
-        let mut hits = similar(&index, &queries, &within).await?;
+        let mut best = nearest(&index, &queries, &within).await?;
+        if index.has_stale() {
+            let texts = self.texts(cx, &index).await?;
+            let own = self.conversation.iter().flat_map(|id| index.newest(id, COMPARED));
+            let compares_all = queries.is_empty() && own.into_iter().any(|id| index.is_stale(id));
+            for (message, score) in by_words(cx, &index, &texts, &within, compares_all).await? {
+                let best = best.entry(message).or_insert(f32::MIN);
+                *best = best.max(score);
+            }
+        }
+        let mut hits = homes(&index, best);
         hits.retain(|hit| hit.score >= floor);
         hits.truncate(k);
         Ok(hits)
@@ -181,17 +196,63 @@ impl Operation for SimilarConversations {
     }
 }
 
-async fn similar(
+impl SimilarConversations {
+    /// What is compared by words: the text, or the newest messages of the conversation.
+    async fn texts(&self, cx: &Scope, index: &MessageIndex) -> Result<Vec<String>> {
+        let Some(id) = &self.conversation else { return Ok(self.text.iter().cloned().collect()) };
+        let ids: Vec<String> = index.newest(id, COMPARED_BY_WORDS).into_iter().map(str::to_owned).collect();
+        let messages = cx.get_many::<Message>(&ids).await?;
+        Ok(messages.into_iter().flatten().map(|message| message.body.text()).collect())
+    }
+}
+
+/// Likeness of words, for messages whose vectors come from another embedder; for all when nothing else can be compared.
+async fn by_words(
+    cx: &Scope,
+    index: &MessageIndex,
+    texts: &[String],
+    within: &Within,
+    compares_all: bool,
+) -> Result<Vec<(String, f32)>> {
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for text in texts {
+        // A quotation mark would ask for a phrase.
+        let words: String = text.chars().take(WORDS_CHARS).filter(|c| *c != '"').collect();
+        let found = index.search_words(&words, NEAREST, within).await?.into_iter();
+        ids.extend(found.filter(|hit| compares_all || index.is_stale(&hit.id)).map(|hit| hit.id.to_string()));
+    }
+    let words = OfflineHash::new();
+    let asked: Vec<Vec<f32>> = texts.iter().map(|text| words.vector(text)).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut out = Vec::new();
+    for (id, message) in ids.iter().zip(cx.get_many::<Message>(&ids).await?) {
+        let Some(message) = message else { continue };
+        let vector = words.vector(&message.text());
+        let cosine = |asked: &Vec<f32>| asked.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
+        let score = asked.iter().map(cosine).fold(f32::MIN, f32::max);
+        if score >= LEXICAL_FLOOR {
+            out.push((id.clone(), score));
+        }
+    }
+    Ok(out)
+}
+
+/// The best score of each message over all queries.
+async fn nearest(
     index: &MessageIndex,
     queries: &[Vec<f32>],
     within: &Within,
-) -> Result<Vec<ConversationHit>> {
-    // The best score of each message over all queries.
+) -> Result<BTreeMap<String, f32>> {
     let mut best: BTreeMap<String, f32> = BTreeMap::new();
     for hit in index.search_vectors(queries, NEAREST, within).await?.into_iter().flatten() {
         let score = best.entry(hit.id.to_string()).or_insert(f32::MIN);
         *score = score.max(hit.score);
     }
+    Ok(best)
+}
+
+/// The conversations of messages with their likeness, best first.
+fn homes(index: &MessageIndex, best: BTreeMap<String, f32>) -> Vec<ConversationHit> {
     let mut by_home: BTreeMap<&ConversationId, Vec<(f32, String)>> = BTreeMap::new();
     for (message, score) in best {
         if let Some(home) = index.home(&message) {
@@ -212,5 +273,5 @@ async fn similar(
         });
     }
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.conversation.id.cmp(&b.conversation.id)));
-    Ok(hits)
+    hits
 }

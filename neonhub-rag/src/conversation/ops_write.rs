@@ -19,8 +19,8 @@ use super::model::{
 use super::ops_summary::enqueue_when_long;
 use super::summary::size;
 
-/// Most messages that a merge moves: they change in one commit.
-pub(super) const MAX_MERGED: usize = 5_000;
+/// Messages that are read at once.
+const PAGE: usize = 500;
 /// Most characters of one message.
 const MAX_CHARS: usize = 100_000;
 
@@ -101,7 +101,7 @@ fn announce(cx: &Scope, word: &str, conversation: &Conversation) -> Result<()> {
     cx.emit(Event::new(cx, word, Conversation::KIND, conversation.id.as_str(), data))
 }
 
-/// Adds a message to a conversation. A closed one opens again. The message is found by its words at once, and by
+/// Adds a message to a conversation. A closed one opens again, and one that waited for an answer no longer does. The message is found by its words at once, and by
 /// its meaning when the job that embeds it has run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +124,9 @@ pub struct AppendMessage {
     /// How far its text can be trusted. Default: by the role, `user` for a user and `model` for an assistant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taint: Option<Taint>,
+    /// True when somebody is to answer it: the conversation is then `pending` until the next message. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_reply: bool,
 }
 
 impl AppendMessage {
@@ -138,6 +141,7 @@ impl AppendMessage {
             reply_to_id: None,
             run_id: None,
             taint: None,
+            awaits_reply: false,
         }
     }
 
@@ -212,7 +216,10 @@ impl Operation for AppendMessage {
         conversation.body.messages += 1;
         conversation.body.tokens += u64::from(size(&message));
         conversation.body.last_at = conversation.body.last_at.max(cx.now());
-        conversation.body.status = ConversationStatus::Open;
+        conversation.body.status = match self.awaits_reply {
+            true => ConversationStatus::Pending,
+            false => ConversationStatus::Open,
+        };
         cx.save(&conversation)?;
         if !message.text().trim().is_empty() {
             enqueue(cx, &message.id)?;
@@ -263,7 +270,8 @@ impl Operation for CloseConversation {
     }
 }
 
-/// Marks the messages of a conversation as read by a user, up to one of them. Gives how many were marked.
+/// Marks the messages of a conversation as read by a user, up to one of them. Gives how many were marked, all in one
+/// commit however many they are.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkRead {
@@ -288,22 +296,25 @@ impl Operation for MarkRead {
             return Err(Error::invalid(Self::NAME, "user", "expected 1 to 200 characters"));
         }
         need(cx, &self.conversation).await?;
-        let all = messages(cx, &self.conversation, MAX_MERGED).await?;
-        let last = match &self.up_to {
-            None => all.len(),
-            Some(id) => {
-                let at = all.iter().position(|m| m.id == *id).map(|at| at + 1);
-                at.ok_or_else(|| {
-                    Error::invalid(Self::NAME, "up_to", "expected a message of the conversation")
-                })?
+        if let Some(id) = &self.up_to {
+            let last = cx.get::<Message>(id.as_str()).await?;
+            if last.is_none_or(|last| last.conversation != self.conversation) {
+                let expected = "expected a message of the conversation";
+                return Err(Error::invalid(Self::NAME, "up_to", expected));
             }
-        };
-        let mut marked = 0;
-        for mut message in all.into_iter().take(last) {
-            if !message.is_read(&self.user) {
-                message.body.read_at.insert(self.user.clone(), cx.now());
-                cx.save(&message)?;
-                marked += 1;
+        }
+        let (mut marked, mut pages) = (0, Pages::of(&self.conversation));
+        while let Some(page) = pages.next(cx).await? {
+            for mut message in page {
+                let is_last = self.up_to.as_ref() == Some(&message.body.id);
+                if !message.is_read(&self.user) {
+                    message.body.read_at.insert(self.user.clone(), cx.now());
+                    cx.save(&message)?;
+                    marked += 1;
+                }
+                if is_last {
+                    return Ok(marked);
+                }
             }
         }
         Ok(marked)
@@ -315,19 +326,29 @@ impl Operation for MarkRead {
     }
 }
 
-/// The messages of a conversation by time, up to `most`.
-pub(super) async fn messages(cx: &Scope, id: &ConversationId, most: usize) -> Result<Vec<Stored<Message>>> {
-    let mut query = Query::index("conversation_time").prefix(Key::text(id.as_str())).limit(500);
-    let mut out: Vec<Stored<Message>> = Vec::new();
-    loop {
-        let page = cx.query::<Message>(&query).await?;
-        let Some(last) = page.last() else { return Ok(out) };
-        let key = last.body.keys().into_iter().next().flatten().unwrap_or_default();
-        query = query.after(key, last.body.id.as_str());
-        out.extend(page);
-        if out.len() > most {
-            let message = "the conversation has more than 5000 messages: that is too much for one commit";
-            return Err(Error::new(ErrorKind::Unsupported, cx.operation(), message));
+/// The messages of a conversation by time, page by page.
+pub(super) struct Pages {
+    query: Query,
+    is_over: bool,
+}
+
+impl Pages {
+    pub(super) fn of(id: &ConversationId) -> Self {
+        let query = Query::index("conversation_time").prefix(Key::text(id.as_str())).limit(PAGE);
+        Self { query, is_over: false }
+    }
+
+    /// The next page; nothing after the last one.
+    pub(super) async fn next(&mut self, cx: &Scope) -> Result<Option<Vec<Stored<Message>>>> {
+        if self.is_over {
+            return Ok(None);
         }
+        cx.cancel_token().check(cx.operation())?;
+        let page = cx.query::<Message>(&self.query).await?;
+        self.is_over = page.len() < PAGE;
+        let Some(last) = page.last() else { return Ok(None) };
+        let key = last.body.keys().into_iter().next().flatten().unwrap_or_default();
+        self.query = self.query.clone().after(key, last.body.id.as_str());
+        Ok(Some(page))
     }
 }

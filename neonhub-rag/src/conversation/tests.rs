@@ -5,6 +5,7 @@ use neonhub_core::{ErrorKind, Hub, ManualClock, Permission, PermissionSet, Scope
 
 use super::*;
 
+mod many;
 mod personal;
 #[cfg(feature = "postgres")]
 mod server;

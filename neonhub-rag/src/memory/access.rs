@@ -34,11 +34,8 @@ impl Readable {
         let ReadFor { purpose, brand, .. } = read;
         let claimed = read.consents.unwrap_or_default();
         let who = standing(cx, PersonAsk { person: &subject.id, brand, purpose, claimed }).await?;
-        let mut items = Vec::new();
-        for id in who.ids {
-            items.extend(Shelf::open(cx, &MemorySubject::person(id)).await?.items);
-        }
-        Ok(Self { shelf: Shelf { items }, consents: Some(who.consents), is_allowed: who.may_recall })
+        let shelf = of_persons(cx, who.ids).await?;
+        Ok(Self { shelf, consents: Some(who.consents), is_allowed: who.may_recall })
     }
 }
 
@@ -62,6 +59,27 @@ impl Speaker {
         };
         Speaker { label, is_agent }
     }
+}
+
+/// What is remembered about a subject, for whoever adds to it; about a person, under each id that was merged into one.
+pub(super) async fn all_about(cx: &Scope, subject: &MemorySubject) -> Result<Shelf> {
+    if subject.kind != SubjectKind::Person {
+        return Shelf::open(cx, subject).await;
+    }
+    let ask = PersonAsk { person: &subject.id, brand: None, purpose: None, claimed: &[] };
+    let mut ids = standing(cx, ask).await?.ids;
+    if !ids.contains(&subject.id) {
+        ids.push(subject.id.clone());
+    }
+    of_persons(cx, ids).await
+}
+
+async fn of_persons(cx: &Scope, ids: Vec<String>) -> Result<Shelf> {
+    let mut items = Vec::new();
+    for id in ids {
+        items.extend(Shelf::open(cx, &MemorySubject::person(id)).await?.items);
+    }
+    Ok(Shelf { items })
 }
 
 /// All memories about a subject; about a person, under each id that was merged into one.

@@ -11,6 +11,7 @@ mod access;
 mod model;
 mod ops_read;
 mod ops_write;
+mod renew;
 mod rules;
 mod shelf;
 
@@ -24,6 +25,7 @@ pub use ops_read::{MemoriesAsOf, MemoryHit, SearchMemory};
 pub use ops_write::{
     AddMemory, ConfirmMemory, ForgetMemory, Forgotten, MemoryChange, RememberedAs, RetractMemory,
 };
+pub(crate) use renew::{any_memory, lacking_memories, renew_memories};
 pub(crate) use shelf::is_usable;
 
 /// The operations of memory.

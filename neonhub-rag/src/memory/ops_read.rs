@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::access::{ReadFor, Readable};
 use super::model::{Memory, MemoryKind, MemorySubject};
 use super::rules::held_at;
-use super::shelf::{agrees, fits_purpose, is_usable};
-use crate::space::{Knowledge, LEXICAL_FLOOR};
+use super::shelf::{Near, agrees, fits_purpose, is_usable};
+use crate::embed::{EmbedKind, embed_one};
+use crate::space::Knowledge;
 
 /// Searches what is remembered about a subject.
 ///
 /// Only what holds now is given: not what waits in quarantine, was taken back, closed or has expired, nor what may
-/// not be used for the purpose. Nothing of a person that did not agree to be remembered.
+/// not be used for the purpose. Nothing of a person that did not agree to be remembered. What another default embedder has
+/// vectors of is found by its words until a job has made new ones.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchMemory {
@@ -43,7 +45,8 @@ pub struct SearchMemory {
 pub struct MemoryHit {
     /// The memory. Its text is marked as recalled: it must not be learned again.
     pub memory: Memory,
-    /// Cosine to the query, -1 to 1; 0 without a query.
+    /// Cosine to the query, -1 to 1; 0 without a query. While a memory waits for a vector of the hub's default embedder,
+    /// the likeness of its words.
     pub score: f32,
     /// Always true: give it back with `memory.add` when a text holds recalled words.
     pub recalled: bool,
@@ -68,25 +71,25 @@ impl Operation for SearchMemory {
         if !is_allowed {
             return Ok(Vec::new());
         }
-        let (scores, floor) = match query {
-            None => (vec![0.0; shelf.items.len()], -1.0),
+        let near = match query {
+            None => vec![Near::default(); shelf.items.len()],
             Some(query) => {
                 let embedder = cx.service::<Knowledge>()?.default_embedder()?;
-                let floor = if embedder.is_lexical() { LEXICAL_FLOOR } else { -1.0 };
-                (shelf.similarities(cx, query, embedder.as_ref()).await?, floor)
+                let vector = embed_one(cx, embedder.as_ref(), query, EmbedKind::Query).await?;
+                shelf.near(query, &vector, embedder.as_ref())
             }
         };
         let mut hits: Vec<MemoryHit> = shelf
             .items
             .into_iter()
-            .zip(scores)
-            .filter(|(item, score)| {
-                *score >= floor
+            .zip(near)
+            .filter(|(item, near)| {
+                near.is_hit()
                     && (self.kinds.is_empty() || self.kinds.contains(&item.memory.kind))
                     && is_usable(cx, &item.memory, self.purpose.as_deref())
                     && agrees(&item.memory, consents.as_deref())
             })
-            .map(|(item, score)| MemoryHit { memory: item.memory, score, recalled: true })
+            .map(|(item, near)| MemoryHit { memory: item.memory, score: near.score, recalled: true })
             .collect();
         hits.sort_by(|a, b| {
             let newest_first = || b.memory.created_at.cmp(&a.memory.created_at);

@@ -10,16 +10,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::access::{Speaker, about, may_keep, may_write};
+use super::access::{Speaker, about, all_about, may_keep, may_write};
 use super::model::{Memory, MemoryId, MemoryKind, MemoryRecord, MemoryState, MemorySubject, SourceLabel};
 use super::rules::{Candidate, Verdict, contradicted, is_independent, judge, raised};
-use super::shelf::{Item, Shelf, close, embed};
+use super::shelf::{Item, Shelf, close};
+use crate::embed::{EmbedKind, embed_one};
+use crate::renew::keep_up;
 use crate::space::Knowledge;
 
 /// Remembers something about a brand, an agent, a user or a person.
 ///
 /// What a first party says holds at once; all else waits in quarantine until an event with another id, or a first
-/// party, says the same. What is there already is reinforced, not kept twice. A slot with another value closes the
+/// party, says the same. What is there already is reinforced, not kept twice; of a person, under whichever of its merged
+/// ids. A slot with another value closes the
 /// old item. A text that was itself recalled from memory is not learned again. What an agent says is a model's word, or
 /// that of a document where it says so: it makes nothing active, however often it is said.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -148,10 +151,12 @@ impl Operation for AddMemory {
             return Ok(MemoryChange { outcome: RememberedAs::Ignored, memory: None, closed: Vec::new() });
         }
         let embedder = cx.service::<Knowledge>()?.default_embedder()?;
-        let shelf = Shelf::open(cx, &self.subject).await?;
-        let scores = shelf.similarities(cx, &self.text, embedder.as_ref()).await?;
+        keep_up(cx, embedder.as_ref()).await?;
+        let shelf = all_about(cx, &self.subject).await?;
+        let vector = embed_one(cx, embedder.as_ref(), &self.text, EmbedKind::Passage).await?;
+        let near = shelf.near(&self.text, &vector, embedder.as_ref());
         let by_id: BTreeMap<&str, f32> =
-            shelf.items.iter().zip(scores).map(|(i, s)| (i.memory.id.as_str(), s)).collect();
+            shelf.items.iter().zip(near).map(|(i, near)| (i.memory.id.as_str(), near.score)).collect();
         let candidate = Candidate {
             kind: self.kind,
             slots: &self.slots,
@@ -163,7 +168,6 @@ impl Operation for AddMemory {
             Verdict::Reinforce { memory, .. } => confirm(cx, &shelf, &memory, &self.source_event, speaker),
             Verdict::New { state, closes } => {
                 let memory = self.to_memory(cx, state);
-                let vector = embed(cx, &self.text, embedder.as_ref()).await?;
                 cx.create(&close(cx, &memory, &vector, embedder.id())?)?;
                 close_all(cx, &shelf, &closes, &memory)?;
                 announce(cx, "memory.added", &memory)?;
@@ -277,7 +281,7 @@ impl Operation for ConfirmMemory {
             let message = "the memory was retracted: add it again";
             return Err(Error::new(ErrorKind::Conflict, Self::NAME, message));
         }
-        let shelf = Shelf::open(cx, &memory.subject).await?;
+        let shelf = all_about(cx, &memory.subject).await?;
         confirm(cx, &shelf, &self.memory, &self.source_event, Speaker::of(cx, self.source_label))
     }
 

@@ -5,7 +5,8 @@ use neonhub_core::{Error, Result, Scope};
 
 use super::model::{Content, Memory, MemoryId, MemoryRecord, MemoryState, MemorySubject};
 use super::rules::held_at;
-use crate::embed::{EmbedKind, Embedder, embed_one};
+use crate::embed::{Embedder, OfflineHash};
+use crate::space::LEXICAL_FLOOR;
 use crate::vector::{decode, encode};
 
 /// Most memories about one subject that are looked at, newest first.
@@ -17,7 +18,7 @@ const PAGE: usize = 500;
 pub(crate) struct Item {
     pub(crate) memory: Memory,
     vector: Vec<f32>,
-    embedder: String,
+    pub(super) embedder: String,
     pub(super) rev: u64,
 }
 
@@ -50,22 +51,38 @@ impl Shelf {
         self.items.iter().map(|i| &i.memory).filter(is_open).collect()
     }
 
-    /// Cosine of each item with a text.
-    pub(crate) async fn similarities(
-        &self,
-        cx: &Scope,
-        text: &str,
-        embedder: &dyn Embedder,
-    ) -> Result<Vec<f32>> {
-        let query = embed(cx, text, embedder).await?;
-        let cosine = |item: &Item| -> f32 {
-            if item.embedder == embedder.id() && item.vector.len() == query.len() {
-                return item.vector.iter().zip(&query).map(|(a, b)| a * b).sum();
+    /// How near each item is to a text with this vector. An item whose vector comes from another embedder is compared
+    /// by its words.
+    pub(crate) fn near(&self, text: &str, vector: &[f32], embedder: &dyn Embedder) -> Vec<Near> {
+        let words = OfflineHash::new();
+        let mut asked: Option<Vec<f32>> = None;
+        let near = |item: &Item| {
+            if item.embedder == embedder.id() && item.vector.len() == vector.len() {
+                return Near { score: dot(&item.vector, vector), by_words: embedder.is_lexical() };
             }
-            0.0
+            let asked = asked.get_or_insert_with(|| words.vector(text));
+            Near { score: dot(&words.vector(&item.memory.text), asked), by_words: true }
         };
-        Ok(self.items.iter().map(cosine).collect())
+        self.items.iter().map(near).collect()
     }
+}
+
+/// How near an item is to a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Near {
+    pub(crate) score: f32,
+    by_words: bool,
+}
+
+impl Near {
+    /// False for what hardly shares a word with the text, where words are all there is to compare.
+    pub(crate) fn is_hit(self) -> bool {
+        !self.by_words || self.score >= LEXICAL_FLOOR
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The ids of all that is kept about a subject, however much it is.
@@ -89,11 +106,6 @@ async fn newest(cx: &Scope, subject: &MemorySubject, most: usize) -> Result<Vec<
     Ok(out)
 }
 
-/// One vector of a text.
-pub(super) async fn embed(cx: &Scope, text: &str, embedder: &dyn Embedder) -> Result<Vec<f32>> {
-    embed_one(cx, embedder, text, EmbedKind::Passage).await
-}
-
 /// True when a memory may be used now for a purpose.
 pub(crate) fn is_usable(cx: &Scope, memory: &Memory, purpose: Option<&str>) -> bool {
     memory.state == MemoryState::Active && fits_purpose(memory, purpose) && held_at(memory, cx.now())
@@ -112,7 +124,7 @@ pub(super) fn agrees(memory: &Memory, consents: Option<&[String]>) -> bool {
     }
 }
 
-fn open_item(cx: &Scope, stored: &Stored<MemoryRecord>) -> Result<Item> {
+pub(super) fn open_item(cx: &Scope, stored: &Stored<MemoryRecord>) -> Result<Item> {
     let plain = cx.sealer().open("memory", "content", &stored.body.content)?;
     let content: Content =
         serde_json::from_str(plain.expose()).map_err(|e| Error::internal("memory.open", e))?;

@@ -244,3 +244,49 @@ async fn a_rotation_of_the_data_key_seals_memories_anew() {
     assert_eq!((rotated.version, rotated.resealed, rotated.is_complete), (2, 1, true));
     assert_eq!(found(&cx, Some("never cheap")).await, ["We never say cheap."]);
 }
+
+/// Knows two ids of one person.
+#[derive(Debug)]
+struct Merged;
+
+#[async_trait::async_trait]
+impl crate::PersonSource for Merged {
+    async fn standing(
+        &self,
+        _: &Scope,
+        _: crate::PersonAsk<'_>,
+    ) -> neonhub_core::Result<crate::PersonStanding> {
+        let ids = vec!["per_new".to_owned(), "per_old".to_owned()];
+        Ok(crate::PersonStanding { ids, consents: vec!["contract".into()], may_recall: true })
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_merged_person_is_not_kept_twice_and_can_be_contradicted() {
+    let persons = Arc::new(crate::Persons::of(Merged));
+    let hub = crate::install(Hub::builder().seed(1)).service(persons).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let of = |id: &str, add: AddMemory| AddMemory {
+        subject: MemorySubject::person(id),
+        consent_basis: Some("contract".into()),
+        ..add
+    };
+    cx.call(of("per_old", said("Likes short mails.", SourceLabel::FirstParty, "m1"))).await.unwrap();
+    let old = cx.call(of("per_old", tone("warm", "m2"))).await.unwrap().memory.unwrap();
+    let same = cx.call(of("per_new", said("Likes short mails!", SourceLabel::User, "m3"))).await.unwrap();
+    assert_eq!(same.outcome, RememberedAs::Reinforced);
+    assert_eq!(same.memory.unwrap().subject, MemorySubject::person("per_old"));
+    let cold = AddMemory { source_label: SourceLabel::Model, ..tone("cold", "m4") };
+    let waits = cx.call(of("per_new", cold)).await.unwrap();
+    assert_eq!((waits.outcome, waits.closed.len()), (RememberedAs::Quarantined, 0));
+    let confirm = ConfirmMemory {
+        memory: waits.memory.unwrap().id,
+        source_event: "m5".into(),
+        source_label: SourceLabel::FirstParty,
+    };
+    assert_eq!(cx.call(confirm).await.unwrap().closed, [old.id], "of the other id");
+    let dry = cx.call(of("per_old", tone("dry", "m6"))).await.unwrap();
+    assert_eq!(dry.closed.len(), 1);
+    let search = SearchMemory { subject: MemorySubject::person("per_new"), ..Default::default() };
+    assert_eq!(cx.call(search).await.unwrap().len(), 2);
+}

@@ -81,7 +81,9 @@ impl Knowledge {
         self.embedder(&self.default)
     }
 
-    /// Chooses the embedder of messages and memories. What an earlier one embedded is then found by its words.
+    /// Chooses the embedder of messages and memories, the same in all processes of a store. What an earlier one embedded is
+    /// found by its words until a job has made new vectors: one starts with the next message or memory, or with
+    /// `spaces.migrate` to this embedder.
     #[must_use]
     pub fn with_default(mut self, embedder: impl Into<String>) -> Self {
         self.default = embedder.into();

@@ -25,6 +25,7 @@ use super::model::{
 use super::ops_space::need_space;
 use crate::chunk::embedded_text;
 use crate::embed::{EmbedKind, Embedder, embed_in};
+use crate::renew::{Lacking, begin};
 use crate::vector::encode;
 
 const QUEUE: &str = "knowledge.migrate";
@@ -36,6 +37,9 @@ const WAIT: Duration = Duration::from_secs(900);
 
 /// Moves a space to another embedder, as a job. Search answers from the old vectors until every chunk has a new one;
 /// then all change at once. A dry run counts the work, says what it costs, and changes nothing.
+///
+/// Memories and messages belong to no space: a move to the hub's default embedder takes along those that another one has
+/// vectors of, also when the space is there already. Until then they are found by their words.
 ///
 /// A move that the quotas of models do not hold as a whole is refused before it begins. Each call then holds and settles
 /// its own share; where others used the room meanwhile, the move waits, or stops when the quota says so: asked for again,
@@ -61,6 +65,12 @@ pub struct MigrationPlan {
     pub documents: u64,
     /// Chunks to embed.
     pub chunks: u64,
+    /// Memories to embed; none unless the new embedder is the hub's default.
+    #[serde(default)]
+    pub memories: u64,
+    /// Messages to embed; none unless the new embedder is the hub's default.
+    #[serde(default)]
+    pub messages: u64,
     /// Characters to embed.
     pub chars: u64,
     /// Tokens to embed, estimated on the high side: four characters to a token, and what chunks repeat of each other.
@@ -82,17 +92,38 @@ impl Operation for MigrateSpace {
     const ERRORS: &'static [&'static str] = &["budget_paused", "budget_spent", "config", "unknown_price"];
 
     async fn run(self, cx: &Scope) -> Result<MigrationPlan> {
-        let embedder = cx.service::<Knowledge>()?.embedder(&self.embedder)?;
+        let knowledge = cx.service::<Knowledge>()?;
+        let embedder = knowledge.embedder(&self.embedder)?;
         let id = need_space(cx, &self.space).await?.id;
         let mut space = cx.need::<Space>(id.as_str()).await?;
-        let (documents, chunks, chars) = count(cx, &id).await?;
+        let is_there = space.embedder == embedder.id() && space.migration.is_none();
+        let (documents, chunks, chars) = if is_there { (0, 0, 0) } else { count(cx, &id).await? };
+        let is_default = knowledge.default_embedder().is_ok_and(|default| default.id() == embedder.id());
+        let along = match is_default {
+            true => Lacking::count(cx, embedder.id()).await?,
+            false => Lacking::default(),
+        };
+        let chars = chars + along.chars;
         let tokens = chars.div_ceil(4) + chunks * u64::from(space.chunking.overlap);
         let cost = embedder.cost(tokens);
-        let mut plan =
-            MigrationPlan { space: space.body.clone(), documents, chunks, chars, tokens, cost, job: None };
-        let is_there = space.embedder == embedder.id() && space.migration.is_none();
+        let mut plan = MigrationPlan {
+            space: space.body.clone(),
+            documents,
+            chunks,
+            memories: along.memories,
+            messages: along.messages,
+            chars,
+            tokens,
+            cost,
+            job: None,
+        };
         let is_under_way = space.migration.as_ref().is_some_and(|m| m.embedder == embedder.id());
-        if self.dry_run || is_there {
+        if self.dry_run || (is_there && along.is_empty()) {
+            return Ok(plan);
+        }
+        if is_there {
+            embedder.check_budget(cx, tokens).await.map_err(|error| error.for_operation(Self::NAME))?;
+            plan.job = Some(begin(cx, embedder.as_ref()).await?);
             return Ok(plan);
         }
         let job = || JobSpec::new(QUEUE, QUEUE, json!({ "space": id })).dedupe(id.as_str());
@@ -117,6 +148,9 @@ impl Operation for MigrateSpace {
         });
         cx.save(&space)?;
         plan.job = Some(cx.submit(job()).await?.id);
+        if !along.is_empty() {
+            begin(cx, embedder.as_ref()).await?;
+        }
         plan.space = space.body;
         Ok(plan)
     }
@@ -142,7 +176,11 @@ async fn count(cx: &Scope, space: &SpaceId) -> Result<(u64, u64, u64)> {
     }
 }
 
-async fn page(cx: &Scope, after: Option<&DocumentId>, most: usize) -> Result<Vec<Stored<Document>>> {
+pub(super) async fn page(
+    cx: &Scope,
+    after: Option<&DocumentId>,
+    most: usize,
+) -> Result<Vec<Stored<Document>>> {
     let mut query = Query::by_id().limit(most);
     if let Some(id) = after {
         query = query.after(Default::default(), id.as_str());

@@ -23,6 +23,7 @@ mod ops_upload;
 mod ops_url;
 mod ops_version;
 mod passages;
+mod recut;
 mod rerank;
 mod search;
 #[cfg(feature = "postgres")]
@@ -41,7 +42,7 @@ pub use knowledge::Knowledge;
 pub use migrate::{MigrateSpace, MigrationPlan};
 pub use model::{
     ChunkRecord, Dataset, DatasetId, DatasetKind, Distance, Document, DocumentId, DocumentState, Failure,
-    Given, Migration, NextVector, Space, SpaceId, SpaceState, Trust,
+    Given, Migration, NextVector, Recut, Space, SpaceId, SpaceState, Trust,
 };
 pub use ops_ai_embed::{AiEmbed, AiVectors};
 pub use ops_batch::{UploadDocuments, UploadReport, UploadedDocument};
@@ -112,10 +113,13 @@ pub fn install_with(builder: HubBuilder, knowledge: Knowledge) -> HubBuilder {
         .kinds(KINDS)
         .kinds(crate::conversation::KINDS)
         .kinds(crate::memory::KINDS)
+        .kinds(crate::renew::KINDS)
         .sealed(crate::memory::SEALED)
         .handler(Arc::new(crate::conversation::EmbedMessages))
         .handler(Arc::new(crate::conversation::SummarizeConversations))
         .handler(Arc::new(migrate::MigrateHandler))
+        .handler(Arc::new(recut::RecutHandler))
+        .handler(Arc::new(crate::renew::RenewVectors))
         .service(Arc::new(knowledge))
 }
 

@@ -43,6 +43,19 @@ pub struct Space {
     /// The move to another embedder, while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<Migration>,
+    /// The cutting of its documents by changed sizes, while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recut: Option<Recut>,
+}
+
+/// How far the documents of a space are cut anew. Search answers from the old chunks of those that are not yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recut {
+    /// Documents that were cut anew so far.
+    pub done: u64,
+    /// The last document that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<DocumentId>,
 }
 
 /// How near two vectors are.

@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::model::{ChunkRecord, Dataset, Document, DocumentState, Space, SpaceState};
+use super::model::{ChunkRecord, Dataset, Document, DocumentState, Recut, Space, SpaceState};
 use super::ops_space::{check_name, check_settings, need_dataset, need_space};
+use super::recut::enqueue;
 use super::version::announce;
+use crate::chunk::ChunkOptions;
 
 /// Most chunks that one commit takes out.
 const MAX_CHUNKS: u64 = 20_000;
@@ -21,8 +23,9 @@ fn taken(what: &str) -> Error {
     Error::new(ErrorKind::AlreadyExists, format!("{what}s.update"), message)
 }
 
-/// Renames a space, or changes the language of its texts. Documents that are there keep their chunks; a changed
-/// language holds for what comes in from now on.
+/// Renames a space, or changes the language of its texts or the sizes of its chunks. A changed language holds for what
+/// comes in from now on. After a change of the sizes a job cuts each document anew, from the file that the store keeps, as
+/// a new version; chunks that come out as they were keep their vectors, and search answers from the old ones meanwhile.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSpace {
@@ -34,6 +37,9 @@ pub struct UpdateSpace {
     /// ISO 639-1 code of its texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Sizes of its chunks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunking: Option<ChunkOptions>,
 }
 
 impl Operation for UpdateSpace {
@@ -52,6 +58,7 @@ impl Operation for UpdateSpace {
         let language = self.language.as_deref().is_none_or(|l| l.len() == 2 && l.is_ascii());
         faults.check(language, "language", "expected an ISO 639-1 code such as en");
         faults.into_result(Self::NAME)?;
+        self.chunking.map_or(Ok(()), |chunking| chunking.check(Self::NAME))?;
         let id = need_space(cx, &self.space).await?.id;
         let mut space = cx.need::<Space>(id.as_str()).await?;
         if let Some(name) = self.name.filter(|n| *n != space.name) {
@@ -63,12 +70,19 @@ impl Operation for UpdateSpace {
         if self.language.is_some() {
             space.body.language = self.language;
         }
+        if let Some(chunking) = self.chunking.filter(|chunking| *chunking != space.chunking) {
+            space.body.chunking = chunking;
+            if space.state != SpaceState::Retired {
+                space.body.recut = Some(Recut::default());
+                enqueue(cx, &id).await?;
+            }
+        }
         cx.save(&space)?;
         Ok(space.body)
     }
 
     fn examples() -> Vec<Self> {
-        vec![UpdateSpace { space: "brand-voice".into(), name: Some("voice".into()), language: None }]
+        vec![UpdateSpace { space: "brand-voice".into(), name: Some("voice".into()), ..Self::default() }]
     }
 }
 
@@ -93,6 +107,7 @@ impl Operation for RetireSpace {
         if space.state != SpaceState::Retired {
             space.body.state = SpaceState::Retired;
             space.body.migration = None;
+            space.body.recut = None;
             cx.save(&space)?;
         }
         Ok(space.body)

@@ -128,6 +128,7 @@ impl Operation for CreateSpace {
             storage: self.storage.unwrap_or_default(),
             state: SpaceState::Active,
             migration: None,
+            recut: None,
         };
         cx.create(&space)?;
         Ok(space)

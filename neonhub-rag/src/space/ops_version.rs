@@ -184,7 +184,7 @@ impl Operation for RestoreDocument {
 }
 
 /// Reads the kept file of a version as it was uploaded then.
-async fn again(cx: &Scope, document: &Document) -> Result<Document> {
+pub(super) async fn again(cx: &Scope, document: &Document) -> Result<Document> {
     let dataset = cx.need::<Dataset>(document.dataset.as_str()).await?.body;
     let bytes = cx.blob(&document.blob).await?.ok_or_else(|| {
         let message = "the store does not keep the file any more: upload it again";

@@ -15,6 +15,7 @@ mod indexes;
 mod records;
 #[cfg(feature = "postgres")]
 mod server;
+mod told;
 #[cfg(feature = "http")]
 mod web;
 
@@ -325,7 +326,11 @@ async fn spaces_and_datasets_are_changed_and_ended() {
     assert!(cx.call(ListDatasets::default()).await.unwrap().items.is_empty());
     cx.call(RetireSpace { space: "voice".into() }).await.unwrap();
     assert_eq!(find(&cx, "melons").await.reason.as_deref(), Some("no_documents"));
-    let again =
-        UpdateSpace { space: "voice".into(), name: Some(" x".into()), language: Some("english".into()) };
+    let again = UpdateSpace {
+        space: "voice".into(),
+        name: Some(" x".into()),
+        language: Some("english".into()),
+        ..Default::default()
+    };
     assert_eq!(cx.call(again).await.unwrap_err().field_faults().len(), 2);
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// Vectors from an embedder that is not lexical, of another length.
 #[derive(Debug)]
-struct Lengths;
+pub(super) struct Lengths;
 
 #[async_trait::async_trait]
 impl Embedder for Lengths {
