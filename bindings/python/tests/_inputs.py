@@ -740,6 +740,8 @@ def conversations_append(v: dict[str, Any]) -> dict[str, Any]:
         given["conversation"] = v["conversation"]
     if "parts" in v:
         given["parts"] = [c.message_part(t1) for t1 in v["parts"]]
+    if "awaits_reply" in v:
+        given["awaits_reply"] = v["awaits_reply"]
     if "reply_to_id" in v:
         given["reply_to_id"] = v["reply_to_id"]
     if "role" in v:
@@ -2873,6 +2875,8 @@ def spaces_update(v: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if "space" in v:
         given["space"] = v["space"]
+    if "chunking" in v:
+        given["chunking"] = (None if (t1 := v["chunking"]) is None else c.chunk_options(t1))
     if "language" in v:
         given["language"] = v["language"]
     if "name" in v:

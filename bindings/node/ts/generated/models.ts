@@ -237,6 +237,8 @@ export interface AgentRun {
   status: RunStatus;
   /** The caller's W3C `traceparent`, when it was started in a trace. */
   trace: string | null;
+  /** What it takes over from the fork above it. */
+  underFork: UnderFork | null;
   /** What it has used. */
   used: Used;
   /** What it waits for, in one word. */
@@ -1311,6 +1313,14 @@ export interface Calibration {
   offMedian: number;
   /** Median raw similarity of on-brand texts. */
   onMedian: number;
+}
+
+/** What the models that a call used have cost. */
+export interface CallCost {
+  /** Micros by currency. */
+  micros: Record<string, number>;
+  /** Calls of models whose price is not known. */
+  unpriced: number | null;
 }
 
 /** The end of one call of a batch: `output` or `error`. */
@@ -3365,7 +3375,10 @@ export interface ForkChanges {
   input?: Record<string, unknown> | null | undefined;
   /** The model that answers from there on: `provider/model`. */
   model?: string | null | undefined;
-  /** Answers of tools, by the name of the call as the log has it: `turn/1/0`. Default: `{}`. */
+  /**
+   * Answers of tools, by the name of the call as the log has it: `turn/1/0`. For a plan outputs of
+   * nodes that were done, by their ids. Default: `{}`.
+   */
   outputs?: Record<string, unknown> | undefined;
   /** The instructions of the agent, in place of its prompt. */
   prompt?: string | null | undefined;
@@ -3831,9 +3844,9 @@ export interface GuardrailsInput {
 /**
  * What a call that would pass the limit ends with.
  *
- * - `pause`: `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was
- *   raised.
- * - `fail`: `BudgetExceeded` with the code `budget_spent`.
+ * - `pause`: A run asks whether more is allowed and waits for the answer. Every other caller gets
+ *   `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was raised.
+ * - `fail`: `BudgetExceeded` with the code `budget_spent`, in runs as well.
  */
 export type HardLimit =
   | 'pause'
@@ -4967,7 +4980,10 @@ export interface MemoryHit {
   memory: Memory;
   /** Always true: give it back with `memory.add` when a text holds recalled words. */
   recalled: boolean;
-  /** Cosine to the query, -1 to 1; 0 without a query. */
+  /**
+   * Cosine to the query, -1 to 1; 0 without a query. While a memory waits for a vector of the hub's
+   * default embedder, the likeness of its words.
+   */
   score: number;
 }
 
@@ -5273,6 +5289,10 @@ export interface MigrationPlan {
   documents: number;
   /** The job that does it; absent in a dry run and when there is nothing to do. */
   job: string | null;
+  /** Memories to embed; none unless the new embedder is the hub's default. */
+  memories: number;
+  /** Messages to embed; none unless the new embedder is the hub's default. */
+  messages: number;
   /** The space as it is now. */
   space: Space;
   /**
@@ -6291,6 +6311,8 @@ export interface PoliciesDecision {
   failed: boolean;
   /** The operation asked about. */
   operation: string;
+  /** What a person would be asked, as an answer of `policies.evaluate`; absent where nobody would be. */
+  question: string | null;
   /** Every policy whose scope fits, strongest first; among equals by priority, then name. */
   rules: PoliciesRule[];
   /** The outcome. */
@@ -7098,6 +7120,10 @@ export interface QuotaState {
   leftMicros: number | null;
   /** Tokens left for new calls, when they are limited. */
   leftTokens: number | null;
+  /** Micros that people allowed beyond the limit in it. */
+  moreMicros: number | null;
+  /** Tokens that people allowed beyond the limit in it. */
+  moreTokens: number | null;
   /** The quota. */
   quota: Quota;
   /** Micros used in it. */
@@ -7271,6 +7297,17 @@ export interface RecordedToolInput {
   output?: unknown | undefined;
   /** The tool. Default: `""`. */
   tool?: string | undefined;
+}
+
+/**
+ * How far the documents of a space are cut anew. Search answers from the old chunks of those that are
+ * not yet.
+ */
+export interface Recut {
+  /** The last document that was done. */
+  cursor: string | null;
+  /** Documents that were cut anew so far. */
+  done: number;
 }
 
 /**
@@ -8274,6 +8311,8 @@ export interface Space {
   migration: Migration | null;
   /** Name, unique in the workspace, such as `brand-voice`. */
   name: string;
+  /** The cutting of its documents by changed sizes, while it lasts. */
+  recut: Recut | null;
   /** State. */
   state: SpaceState;
   /** How exactly the index keeps the vectors. */
@@ -8943,7 +8982,7 @@ export interface ToolChanges {
   name: string;
 }
 
-/** One call of a tool in a run. What it costs is with the models and records that it used. */
+/** One call of a tool in a run. */
 export interface ToolExecution {
   /** The approval that it waited for. */
   approvalId: string | null;
@@ -8951,12 +8990,17 @@ export interface ToolExecution {
   args: unknown;
   /** SHA-256 of the RFC 8785 form of the arguments, in hex. */
   argsHash: string;
-  /** How often it was sent to the world, or once for any other. */
+  /** How often it was sent to the world, or once for any other; 0 for one that was never sent. */
   attempts: number;
-  /** The name that the program gave it. */
+  /** The name that the program gave it, or the model for one that was never planned. */
   call: string;
   /** Class of the effect. */
   class: EffectClass;
+  /**
+   * What the models that it used have cost; absent where it was free. Runs that it began have their
+   * own.
+   */
+  cost: CallCost | null;
   /** From plan to outcome, waits included, in milliseconds. */
   durationMs: number | null;
   /** Name of the effect, under which a probe finds it. */
@@ -8965,7 +9009,10 @@ export interface ToolExecution {
   endedAt: Date | null;
   /** Why it failed. */
   error: AgentsFailure | null;
-  /** Id of the entry of the log that plans it. */
+  /**
+   * Id of the entry of the log that plans it; for one that a later request to the model alone tells
+   * of, of that.
+   */
   id: string;
   /** SHA-256 of the RFC 8785 form of what it returned, in hex. */
   resultHash: string | null;
@@ -8979,6 +9026,8 @@ export interface ToolExecution {
   step: number;
   /** The tool. */
   tool: string;
+  /** The version of the tool that answered or failed; absent before, and in logs of older releases. */
+  version: number | null;
 }
 
 /**
@@ -8990,6 +9039,9 @@ export interface ToolExecution {
  * - `not_landed`: It did not happen.
  * - `unknown`: A person is asked whether it happened.
  * - `failed`: It failed.
+ * - `served_from_log`: Nothing was called for it: its answer is one that a log held. That of an
+ *   earlier call of a run that reads the same again, or that of the run which this one was forked
+ *   from.
  */
 export type ToolExecutionState =
   | 'planned'
@@ -8997,7 +9049,8 @@ export type ToolExecutionState =
   | 'landed'
   | 'not_landed'
   | 'unknown'
-  | 'failed';
+  | 'failed'
+  | 'served_from_log';
 
 /** What a tool is, what it takes and answers, and its bounds. */
 export interface ToolInfo {
@@ -9134,6 +9187,16 @@ export interface Turn {
   role: AgentsRole;
   /** What was said. */
   text: string;
+}
+
+/** What a run below a fork takes over from it. */
+export interface UnderFork {
+  /** What happens to tools that change something. */
+  effects: ForkEffects;
+  /** The run of the first line that was asked the same: calls that are not made answer what it got. */
+  like: string | null;
+  /** The model that answers. */
+  model: string | null;
 }
 
 /** How the work of a node is taken back when the plan fails later. */
@@ -10739,6 +10802,11 @@ export interface ConversationsAppendInput {
   conversation: string;
   /** What it holds, 1 to 50 parts with up to 100 000 characters in all. */
   parts: MessagePart[];
+  /**
+   * True when somebody is to answer it: the conversation is then `pending` until the next message.
+   * Default: false.
+   */
+  awaitsReply?: boolean | undefined;
   /** The message it answers; it then belongs to the thread of that one. */
   replyToId?: string | null | undefined;
   /** In whose role it speaks. Default: `user`. */
@@ -11125,7 +11193,7 @@ export interface EconomyPutQuotaInput {
   window: QuotaWindow;
   /** Whether models of unknown price may be called in spite of a limit of money. Default: `false`. */
   allowUnknownPrice?: boolean | undefined;
-  /** What a call that could pass the limit ends with. Default: `pause`. */
+  /** What becomes of a call that could pass the limit. Default: `pause`. */
   hard?: HardLimit | undefined;
   /** Most money; 0 allows free calls alone. */
   money?: Money | null | undefined;
@@ -12142,8 +12210,8 @@ export interface PoliciesDryRunInput {
 /** Input of `policies.evaluate`. */
 export interface PoliciesEvaluateInput {
   /**
-   * Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What is left out is
-   * unknown.
+   * Facts by name: `roles`, `agent`, `tainted`, `channel`, `region`, `input` and so on. What is left
+   * out is unknown.
    */
   facts: unknown;
   /** Name of the operation. */
@@ -12794,6 +12862,8 @@ export interface SpacesRetireInput {
 export interface SpacesUpdateInput {
   /** Id or name of the space. */
   space: string;
+  /** Sizes of its chunks. */
+  chunking?: ChunkOptionsInput | null | undefined;
   /** ISO 639-1 code of its texts. */
   language?: string | null | undefined;
   /** New name. */

@@ -1243,8 +1243,9 @@ export class ConversationsOperations {
   }
 
   /**
-   * Adds a message to a conversation. A closed one opens again. The message is found by its words at
-   * once, and by its meaning when the job that embeds it has run.
+   * Adds a message to a conversation. A closed one opens again, and one that waited for an answer no
+   * longer does. The message is found by its words at once, and by its meaning when the job that
+   * embeds it has run.
    *
    * Needs `write:content`. Effect: idempotent.
    */
@@ -1281,7 +1282,7 @@ export class ConversationsOperations {
 
   /**
    * Marks the messages of a conversation as read by a user, up to one of them. Gives how many were
-   * marked.
+   * marked, all in one commit however many they are.
    *
    * Needs `read:content`. Effect: idempotent.
    */
@@ -1290,8 +1291,9 @@ export class ConversationsOperations {
   }
 
   /**
-   * Moves the messages of one conversation into another, by time. Ids stay, and each message remembers
-   * where it came from, so that `conversations.unmerge` can part them again.
+   * Moves the messages of one conversation into another, by time, all in one commit however many they
+   * are. Ids stay, and each message remembers where it came from, so that `conversations.unmerge` can
+   * part them again.
    *
    * Needs `write:content`. Effect: compensable.
    */
@@ -1312,7 +1314,9 @@ export class ConversationsOperations {
    * Finds the conversations that are most like a given one, or like a text.
    *
    * The likeness is the mean of the three messages of a conversation that come nearest to any message
-   * given. The given conversation itself and those that the caller may not read are left out.
+   * given. The given conversation itself and those that the caller may not read are left out. Messages
+   * that another default embedder has vectors of are compared by their words until a job has made new
+   * ones.
    *
    * Needs `read:content`. Effect: read.
    */
@@ -2219,10 +2223,10 @@ export class MemoryOperations {
    * Remembers something about a brand, an agent, a user or a person.
    *
    * What a first party says holds at once; all else waits in quarantine until an event with another
-   * id, or a first party, says the same. What is there already is reinforced, not kept twice. A slot
-   * with another value closes the old item. A text that was itself recalled from memory is not learned
-   * again. What an agent says is a model's word, or that of a document where it says so: it makes
-   * nothing active, however often it is said.
+   * id, or a first party, says the same. What is there already is reinforced, not kept twice; of a
+   * person, under whichever of its merged ids. A slot with another value closes the old item. A text
+   * that was itself recalled from memory is not learned again. What an agent says is a model's word,
+   * or that of a document where it says so: it makes nothing active, however often it is said.
    *
    * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
    */
@@ -2274,6 +2278,7 @@ export class MemoryOperations {
    *
    * Only what holds now is given: not what waits in quarantine, was taken back, closed or has expired,
    * nor what may not be used for the purpose. Nothing of a person that did not agree to be remembered.
+   * What another default embedder has vectors of is found by its words until a job has made new ones.
    *
    * Needs `read:content`. Effect: read.
    */
@@ -2706,8 +2711,10 @@ export class PoliciesOperations {
   }
 
   /**
-   * Asks the policies in force what they would say to a call with these facts, with the word of each
-   * rule.
+   * Asks what would be said to a call with these facts, with the word of each policy in force. An
+   * agent that had read words from outside is told as the facts `agent` and `tainted`: where a sink of
+   * the operation does not take such words, a person is asked whatever policies allow, and `question`
+   * says what.
    *
    * Needs `read:audit`. Effect: pure.
    */
@@ -3104,8 +3111,9 @@ export class RunsOperations {
    * first run stays as it is. Steps are taken over as far as they still fit: where a change lets the
    * agent ask for something else, it goes on from there. Unless `effects` is `allow`, tools that
    * change records or act on the world are not called: they answer what they answered in the first
-   * run, or `{"simulated": true}`. The new run names the first in `forked_from`. Compare the two with
-   * `runs.diff`.
+   * run, or `{"simulated": true}`. A fork of a plan keeps the nodes that were done by then and does
+   * the others anew, within the same bounds; it takes another model, and other outputs of nodes that
+   * were done. The new run names the first in `forked_from`. Compare the two with `runs.diff`.
    *
    * Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`, `spec_changed`,
    * `unknown_intent`, `idempotency_mismatch`, `no_place`.
@@ -3272,9 +3280,10 @@ export class ScopeOperations {
   }
 
   /**
-   * Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+   * Tells whether the caller may call an operation, and if not what is missing. Of an agent it is
+   * known what its run had read. Calls nothing.
    *
-   * Effect: pure.
+   * Effect: read.
    */
   can(input: ScopeCanInput, options?: CallOptions): Promise<Allowed> {
     return this.#core.call('scope.can', input, 'ScopeCanInput', 'Allowed', options);
@@ -3478,6 +3487,10 @@ export class SpacesOperations {
    * has a new one; then all change at once. A dry run counts the work, says what it costs, and changes
    * nothing.
    *
+   * Memories and messages belong to no space: a move to the hub's default embedder takes along those
+   * that another one has vectors of, also when the space is there already. Until then they are found
+   * by their words.
+   *
    * A move that the quotas of models do not hold as a whole is refused before it begins. Each call
    * then holds and settles its own share; where others used the room meanwhile, the move waits, or
    * stops when the quota says so: asked for again, it goes on from there.
@@ -3500,8 +3513,10 @@ export class SpacesOperations {
   }
 
   /**
-   * Renames a space, or changes the language of its texts. Documents that are there keep their chunks;
-   * a changed language holds for what comes in from now on.
+   * Renames a space, or changes the language of its texts or the sizes of its chunks. A changed
+   * language holds for what comes in from now on. After a change of the sizes a job cuts each document
+   * anew, from the file that the store keeps, as a new version; chunks that come out as they were keep
+   * their vectors, and search answers from the old ones meanwhile.
    *
    * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
    */

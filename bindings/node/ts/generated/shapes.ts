@@ -106,6 +106,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['started_at', 'startedAt', 1],
     ['status', 'status', 0],
     ['trace', 'trace', 0, null],
+    ['under_fork', 'underFork', 'UnderFork', null],
     ['used', 'used', 'Used'],
     ['wait_reason', 'waitReason', 0, null],
     ['wake_at', 'wakeAt', 1, null],
@@ -461,6 +462,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Calibration: [
     ['off_median', 'offMedian', 0],
     ['on_median', 'onMedian', 0],
+  ],
+  CallCost: [
+    ['micros', 'micros', 0, {}],
+    ['unpriced', 'unpriced', 0, null],
   ],
   CallEnd: [
     ['error', 'error', 'CallError', null],
@@ -1850,6 +1855,8 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['cost', 'cost', 'ModelCost', null],
     ['documents', 'documents', 0],
     ['job', 'job', 0, null],
+    ['memories', 'memories', 0, 0],
+    ['messages', 'messages', 0, 0],
     ['space', 'space', 'Space'],
     ['tokens', 'tokens', 0],
   ],
@@ -2197,6 +2204,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['by_default', 'byDefault', 0],
     ['failed', 'failed', 0],
     ['operation', 'operation', 0],
+    ['question', 'question', 0, null],
     ['rules', 'rules', { l: 'PoliciesRule' }],
     ['verdict', 'verdict', 0],
   ],
@@ -2466,6 +2474,8 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['held_tokens', 'heldTokens', 0],
     ['left_micros', 'leftMicros', 0, null],
     ['left_tokens', 'leftTokens', 0, null],
+    ['more_micros', 'moreMicros', 0, null],
+    ['more_tokens', 'moreTokens', 0, null],
     ['quota', 'quota', 'Quota'],
     ['used_micros', 'usedMicros', 0],
     ['used_tokens', 'usedTokens', 0],
@@ -2532,6 +2542,10 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['failure', 'failure', 'AgentsFailure', null],
     ['output', 'output', 0, null],
     ['tool', 'tool', 0, ""],
+  ],
+  Recut: [
+    ['cursor', 'cursor', 0, null],
+    ['done', 'done', 0],
   ],
   Rendered: [
     ['hash', 'hash', 0],
@@ -2914,6 +2928,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['language', 'language', 0, null],
     ['migration', 'migration', 'Migration', null],
     ['name', 'name', 0],
+    ['recut', 'recut', 'Recut', null],
     ['state', 'state', 0],
     ['storage', 'storage', 0, "f16"],
   ],
@@ -3122,6 +3137,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['attempts', 'attempts', 0],
     ['call', 'call', 0],
     ['class', 'class', 0],
+    ['cost', 'cost', 'CallCost', null],
     ['duration_ms', 'durationMs', 0, null],
     ['effect_id', 'effectId', 0],
     ['ended_at', 'endedAt', 1, null],
@@ -3133,6 +3149,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['state', 'state', 0],
     ['step', 'step', 0],
     ['tool', 'tool', 0],
+    ['version', 'version', 0, null],
   ],
   ToolInfo: [
     ['concurrency', 'concurrency', 0, null],
@@ -3173,6 +3190,11 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   Turn: [
     ['role', 'role', 0],
     ['text', 'text', 0],
+  ],
+  UnderFork: [
+    ['effects', 'effects', 0],
+    ['like', 'like', 0, null],
+    ['model', 'model', 0, null],
   ],
   Undo: [
     ['agent', 'agent', 0],
@@ -3823,6 +3845,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['author', 'author', 0],
     ['conversation', 'conversation', 0],
     ['parts', 'parts', { l: 'MessagePart' }],
+    ['awaits_reply', 'awaitsReply', 0, false],
     ['reply_to_id', 'replyToId', 0, null],
     ['role', 'role', 0, "user"],
     ['run_id', 'runId', 0, null],
@@ -4788,6 +4811,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
   ],
   SpacesUpdateInput: [
     ['space', 'space', 0],
+    ['chunking', 'chunking', 'ChunkOptions', null],
     ['language', 'language', 0, null],
     ['name', 'name', 0, null],
   ],

@@ -149,9 +149,10 @@ def agent_run(v: Any) -> m.AgentRun:
         started_at=_instant(v["started_at"]),
         status=v["status"],
         trace=v.get("trace"),
+        under_fork=None if (t7 := v.get("under_fork")) is None else under_fork(t7),
         used=used(v["used"]),
         wait_reason=v.get("wait_reason"),
-        wake_at=None if (t7 := v.get("wake_at")) is None else _instant(t7),
+        wake_at=None if (t8 := v.get("wake_at")) is None else _instant(t8),
     )
 
 
@@ -649,6 +650,13 @@ def calibration(v: Any) -> m.Calibration:
     return m.Calibration(
         off_median=v["off_median"],
         on_median=v["on_median"],
+    )
+
+
+def call_cost(v: Any) -> m.CallCost:
+    return m.CallCost(
+        micros=v.get("micros", {}),
+        unpriced=v.get("unpriced"),
     )
 
 
@@ -2660,6 +2668,8 @@ def migration_plan(v: Any) -> m.MigrationPlan:
         cost=None if (t1 := v.get("cost")) is None else model_cost(t1),
         documents=v["documents"],
         job=v.get("job"),
+        memories=v.get("memories", 0),
+        messages=v.get("messages", 0),
         space=space(v["space"]),
         tokens=v["tokens"],
     )
@@ -3190,6 +3200,7 @@ def policies_decision(v: Any) -> m.PoliciesDecision:
         by_default=v["by_default"],
         failed=v["failed"],
         operation=v["operation"],
+        question=v.get("question"),
         rules=[policies_rule(t1) for t1 in v["rules"]],
         verdict=v["verdict"],
     )
@@ -3597,6 +3608,8 @@ def quota_state(v: Any) -> m.QuotaState:
         held_tokens=v["held_tokens"],
         left_micros=v.get("left_micros"),
         left_tokens=v.get("left_tokens"),
+        more_micros=v.get("more_micros"),
+        more_tokens=v.get("more_tokens"),
         quota=quota(v["quota"]),
         used_micros=v["used_micros"],
         used_tokens=v["used_tokens"],
@@ -3708,6 +3721,13 @@ def recorded_tool(v: Any) -> m.RecordedTool:
         failure=None if (t1 := v.get("failure")) is None else agents_failure(t1),
         output=v.get("output"),
         tool=v.get("tool", ""),
+    )
+
+
+def recut(v: Any) -> m.Recut:
+    return m.Recut(
+        cursor=v.get("cursor"),
+        done=v["done"],
     )
 
 
@@ -4249,6 +4269,7 @@ def space(v: Any) -> m.Space:
         language=v.get("language"),
         migration=None if (t1 := v.get("migration")) is None else migration(t1),
         name=v["name"],
+        recut=None if (t2 := v.get("recut")) is None else recut(t2),
         state=v["state"],
         storage=v.get("storage", "f16"),
     )
@@ -4563,10 +4584,11 @@ def tool_execution(v: Any) -> m.ToolExecution:
         attempts=v["attempts"],
         call=v["call"],
         class_=v["class"],
+        cost=None if (t1 := v.get("cost")) is None else call_cost(t1),
         duration_ms=v.get("duration_ms"),
         effect_id=v["effect_id"],
-        ended_at=None if (t1 := v.get("ended_at")) is None else _instant(t1),
-        error=None if (t2 := v.get("error")) is None else agents_failure(t2),
+        ended_at=None if (t2 := v.get("ended_at")) is None else _instant(t2),
+        error=None if (t3 := v.get("error")) is None else agents_failure(t3),
         id=v["id"],
         result_hash=v.get("result_hash"),
         run_id=v["run_id"],
@@ -4574,6 +4596,7 @@ def tool_execution(v: Any) -> m.ToolExecution:
         state=v["state"],
         step=v["step"],
         tool=v["tool"],
+        version=v.get("version"),
     )
 
 
@@ -4632,6 +4655,14 @@ def turn(v: Any) -> m.Turn:
     return m.Turn(
         role=v["role"],
         text=v["text"],
+    )
+
+
+def under_fork(v: Any) -> m.UnderFork:
+    return m.UnderFork(
+        effects=v["effects"],
+        like=v.get("like"),
+        model=v.get("model"),
     )
 
 

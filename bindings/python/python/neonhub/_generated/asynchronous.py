@@ -1841,18 +1841,22 @@ class AsyncConversationsOperations:
         author: str,
         conversation: str,
         parts: Sequence[MessagePart],
+        awaits_reply: bool | Omit = OMIT,
         reply_to_id: str | None | Omit = OMIT,
         role: MessageRole | Omit = OMIT,
         run_id: str | None | Omit = OMIT,
         taint: Taint | None | Omit = OMIT,
     ) -> Message:
-        """Adds a message to a conversation. A closed one opens again. The message is found by its
-        words at once, and by its meaning when the job that embeds it has run.
+        """Adds a message to a conversation. A closed one opens again, and one that waited for an
+        answer no longer does. The message is found by its words at once, and by its meaning when
+        the job that embeds it has run.
 
         Args:
             author: Name or id of who wrote it.
             conversation: The conversation.
             parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
+            awaits_reply: True when somebody is to answer it: the conversation is then `pending`
+              until the next message. Default: false.
             reply_to_id: The message it answers; it then belongs to the thread of that one.
             role: In whose role it speaks. Default: `user`.
             run_id: The run that wrote it.
@@ -1865,6 +1869,7 @@ class AsyncConversationsOperations:
             "author": author,
             "conversation": conversation,
             "parts": parts,
+            "awaits_reply": awaits_reply,
             "reply_to_id": reply_to_id,
             "role": role,
             "run_id": run_id,
@@ -1950,7 +1955,7 @@ class AsyncConversationsOperations:
         up_to: str | None | Omit = OMIT,
     ) -> int:
         """Marks the messages of a conversation as read by a user, up to one of them. Gives how many
-        were marked.
+        were marked, all in one commit however many they are.
 
         Args:
             conversation: The conversation.
@@ -1968,8 +1973,9 @@ class AsyncConversationsOperations:
         from_: str,
         into: str,
     ) -> Conversation:
-        """Moves the messages of one conversation into another, by time. Ids stay, and each message
-        remembers where it came from, so that `conversations.unmerge` can part them again.
+        """Moves the messages of one conversation into another, by time, all in one commit however many
+        they are. Ids stay, and each message remembers where it came from, so that
+        `conversations.unmerge` can part them again.
 
         Args:
             from_: The conversation whose messages move.
@@ -2023,7 +2029,8 @@ class AsyncConversationsOperations:
 
         The likeness is the mean of the three messages of a conversation that come nearest to any
         message given. The given conversation itself and those that the caller may not read are left
-        out.
+        out. Messages that another default embedder has vectors of are compared by their words until
+        a job has made new ones.
 
         Args:
             conversation: The conversation to compare with. One of `conversation` and `text` is
@@ -2656,7 +2663,7 @@ class AsyncEconomyOperations:
             window: In which window.
             allow_unknown_price: Whether models of unknown price may be called in spite of a
               limit of money. Default: `False`.
-            hard: What a call that could pass the limit ends with. Default: `pause`.
+            hard: What becomes of a call that could pass the limit. Default: `pause`.
             money: Most money; 0 allows free calls alone.
             soft_share: The share of the limit from which the event `economy.soft_cap` is told;
               above 0, at most 1. Default: 0.8.
@@ -3875,9 +3882,10 @@ class AsyncMemoryOperations:
 
         What a first party says holds at once; all else waits in quarantine until an event with
         another id, or a first party, says the same. What is there already is reinforced, not kept
-        twice. A slot with another value closes the old item. A text that was itself recalled from
-        memory is not learned again. What an agent says is a model's word, or that of a document
-        where it says so: it makes nothing active, however often it is said.
+        twice; of a person, under whichever of its merged ids. A slot with another value closes the
+        old item. A text that was itself recalled from memory is not learned again. What an agent
+        says is a model's word, or that of a document where it says so: it makes nothing active,
+        however often it is said.
 
         Args:
             source_event: Id of the event, message or run it was learned from.
@@ -4010,7 +4018,8 @@ class AsyncMemoryOperations:
 
         Only what holds now is given: not what waits in quarantine, was taken back, closed or has
         expired, nor what may not be used for the purpose. Nothing of a person that did not agree to
-        be remembered.
+        be remembered. What another default embedder has vectors of is found by its words until a
+        job has made new ones.
 
         Args:
             subject: Who or what it is about.
@@ -4886,12 +4895,14 @@ class AsyncPoliciesOperations:
         facts: Any,
         operation: str,
     ) -> PoliciesDecision:
-        """Asks the policies in force what they would say to a call with these facts, with the word of
-        each rule.
+        """Asks what would be said to a call with these facts, with the word of each policy in force.
+        An agent that had read words from outside is told as the facts `agent` and `tainted`: where
+        a sink of the operation does not take such words, a person is asked whatever policies allow,
+        and `question` says what.
 
         Args:
-            facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
-              is left out is unknown.
+            facts: Facts by name: `roles`, `agent`, `tainted`, `channel`, `region`, `input` and
+              so on. What is left out is unknown.
             operation: Name of the operation.
 
         Needs `read:audit`. Effect: pure.
@@ -5621,8 +5632,10 @@ class AsyncRunsOperations:
         changed; the first run stays as it is. Steps are taken over as far as they still fit: where
         a change lets the agent ask for something else, it goes on from there. Unless `effects` is
         `allow`, tools that change records or act on the world are not called: they answer what they
-        answered in the first run, or `{"simulated": true}`. The new run names the first in
-        `forked_from`. Compare the two with `runs.diff`.
+        answered in the first run, or `{"simulated": true}`. A fork of a plan keeps the nodes that
+        were done by then and does the others anew, within the same bounds; it takes another model,
+        and other outputs of nodes that were done. The new run names the first in `forked_from`.
+        Compare the two with `runs.diff`.
 
         Args:
             at: So many entries of its log are looked at. Default: all but the end.
@@ -5965,13 +5978,14 @@ class AsyncScopeOperations:
         operation: str,
         target: Mapping[str, Any] | None | Omit = OMIT,
     ) -> Allowed:
-        """Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+        """Tells whether the caller may call an operation, and if not what is missing. Of an agent it
+        is known what its run had read. Calls nothing.
 
         Args:
             operation: Name of the operation.
             target: Its input as far as it is known, for policies that look at it.
 
-        Effect: pure.
+        Effect: read.
         """
         return c.allowed(await self._core.call("scope.can", {"operation": operation, "target": target}))
 
@@ -6313,6 +6327,10 @@ class AsyncSpacesOperations:
         chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
         and changes nothing.
 
+        Memories and messages belong to no space: a move to the hub's default embedder takes along
+        those that another one has vectors of, also when the space is there already. Until then they
+        are found by their words.
+
         A move that the quotas of models do not hold as a whole is refused before it begins. Each
         call then holds and settles its own share; where others used the room meanwhile, the move
         waits, or stops when the quota says so: asked for again, it goes on from there.
@@ -6346,20 +6364,29 @@ class AsyncSpacesOperations:
         self,
         *,
         space: str,
+        chunking: ChunkOptions | None | Omit = OMIT,
         language: str | None | Omit = OMIT,
         name: str | None | Omit = OMIT,
     ) -> Space:
-        """Renames a space, or changes the language of its texts. Documents that are there keep their
-        chunks; a changed language holds for what comes in from now on.
+        """Renames a space, or changes the language of its texts or the sizes of its chunks. A changed
+        language holds for what comes in from now on. After a change of the sizes a job cuts each
+        document anew, from the file that the store keeps, as a new version; chunks that come out as
+        they were keep their vectors, and search answers from the old ones meanwhile.
 
         Args:
             space: Id or name of the space.
+            chunking: Sizes of its chunks.
             language: ISO 639-1 code of its texts.
             name: New name.
 
         Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
         """
-        return c.space(await self._core.call("spaces.update", {"space": space, "language": language, "name": name}))
+        return c.space(await self._core.call("spaces.update", {
+            "space": space,
+            "chunking": chunking,
+            "language": language,
+            "name": name,
+        }))
 
 
 class AsyncStoreOperations:

@@ -82,6 +82,7 @@ __all__ = [
     "BusEvent",
     "Calendar",
     "Calibration",
+    "CallCost",
     "CallEnd",
     "CallError",
     "CallOperation",
@@ -460,6 +461,7 @@ __all__ = [
     "Recorded",
     "RecordedAnswer",
     "RecordedTool",
+    "Recut",
     "RememberedAs",
     "Rendered",
     "RenderedMessage",
@@ -579,6 +581,7 @@ __all__ = [
     "Trust",
     "Truth",
     "Turn",
+    "UnderFork",
     "Undo",
     "Unit",
     "Unmerged",
@@ -1038,6 +1041,9 @@ class AgentRun(Shown):
     trace: str | None = None
     """The caller's W3C `traceparent`, when it was started in a trace."""
 
+    under_fork: UnderFork | None = None
+    """What it takes over from the fork above it."""
+
     used: Used
     """What it has used."""
 
@@ -1074,6 +1080,7 @@ class AgentRun(Shown):
             "started_at": self.started_at,
             "status": self.status,
             "trace": OMIT if self.trace is None else self.trace,
+            "under_fork": OMIT if self.under_fork is None else self.under_fork,
             "used": self.used,
             "wait_reason": OMIT if self.wait_reason is None else self.wait_reason,
             "wake_at": OMIT if self.wake_at is None else self.wake_at,
@@ -2754,6 +2761,23 @@ class Calibration(Shown):
         return {
             "off_median": self.off_median,
             "on_median": self.on_median,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class CallCost(Shown):
+    """What the models that a call used have cost."""
+
+    micros: dict[str, int] = dataclasses.field(default_factory=lambda: {})
+    """Micros by currency."""
+
+    unpriced: int | None = None
+    """Calls of models whose price is not known."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "micros": self.micros,
+            "unpriced": OMIT if self.unpriced is None else self.unpriced,
         }
 
 
@@ -6143,7 +6167,9 @@ class ForkChanges(Shown):
     """The model that answers from there on: `provider/model`."""
 
     outputs: dict[str, Any] = dataclasses.field(default_factory=lambda: {})
-    """Answers of tools, by the name of the call as the log has it: `turn/1/0`."""
+    """Answers of tools, by the name of the call as the log has it: `turn/1/0`. For a plan outputs of
+    nodes that were done, by their ids.
+    """
 
     prompt: str | None = None
     """The instructions of the agent, in place of its prompt."""
@@ -6793,9 +6819,9 @@ HardLimit: TypeAlias = Literal[
 ]
 """What a call that would pass the limit ends with.
 
-- `pause`: `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was
-  raised.
-- `fail`: `BudgetExceeded` with the code `budget_spent`.
+- `pause`: A run asks whether more is allowed and waits for the answer. Every other caller gets
+  `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was raised.
+- `fail`: `BudgetExceeded` with the code `budget_spent`, in runs as well.
 """
 
 
@@ -8720,7 +8746,9 @@ class MemoryHit(Shown):
     """Always true: give it back with `memory.add` when a text holds recalled words."""
 
     score: float
-    """Cosine to the query, -1 to 1; 0 without a query."""
+    """Cosine to the query, -1 to 1; 0 without a query. While a memory waits for a vector of the hub's
+    default embedder, the likeness of its words.
+    """
 
     def _to_plain(self) -> dict[str, Any]:
         return {
@@ -9240,6 +9268,12 @@ class MigrationPlan(Shown):
     job: str | None = None
     """The job that does it; absent in a dry run and when there is nothing to do."""
 
+    memories: int = 0
+    """Memories to embed; none unless the new embedder is the hub's default."""
+
+    messages: int = 0
+    """Messages to embed; none unless the new embedder is the hub's default."""
+
     space: Space
     """The space as it is now."""
 
@@ -9255,6 +9289,8 @@ class MigrationPlan(Shown):
             "cost": OMIT if self.cost is None else self.cost,
             "documents": self.documents,
             "job": OMIT if self.job is None else self.job,
+            "memories": self.memories,
+            "messages": self.messages,
             "space": self.space,
             "tokens": self.tokens,
         }
@@ -10906,6 +10942,9 @@ class PoliciesDecision(Shown):
     operation: str
     """The operation asked about."""
 
+    question: str | None = None
+    """What a person would be asked, as an answer of `policies.evaluate`; absent where nobody would be."""
+
     rules: list[PoliciesRule]
     """Every policy whose scope fits, strongest first; among equals by priority, then name."""
 
@@ -10917,6 +10956,7 @@ class PoliciesDecision(Shown):
             "by_default": self.by_default,
             "failed": self.failed,
             "operation": self.operation,
+            "question": OMIT if self.question is None else self.question,
             "rules": self.rules,
             "verdict": self.verdict,
         }
@@ -12113,6 +12153,12 @@ class QuotaState(Shown):
     left_tokens: int | None = None
     """Tokens left for new calls, when they are limited."""
 
+    more_micros: int | None = None
+    """Micros that people allowed beyond the limit in it."""
+
+    more_tokens: int | None = None
+    """Tokens that people allowed beyond the limit in it."""
+
     quota: Quota
     """The quota."""
 
@@ -12129,6 +12175,8 @@ class QuotaState(Shown):
             "held_tokens": self.held_tokens,
             "left_micros": OMIT if self.left_micros is None else self.left_micros,
             "left_tokens": OMIT if self.left_tokens is None else self.left_tokens,
+            "more_micros": OMIT if self.more_micros is None else self.more_micros,
+            "more_tokens": OMIT if self.more_tokens is None else self.more_tokens,
             "quota": self.quota,
             "used_micros": self.used_micros,
             "used_tokens": self.used_tokens,
@@ -12410,6 +12458,25 @@ class RecordedTool(Shown):
             "failure": OMIT if self.failure is None else self.failure,
             "output": OMIT if self.output is None else self.output,
             "tool": self.tool,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Recut(Shown):
+    """How far the documents of a space are cut anew. Search answers from the old chunks of those that
+    are not yet.
+    """
+
+    cursor: str | None = None
+    """The last document that was done."""
+
+    done: int
+    """Documents that were cut anew so far."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "cursor": OMIT if self.cursor is None else self.cursor,
+            "done": self.done,
         }
 
 
@@ -14179,6 +14246,9 @@ class Space(Shown):
     name: str
     """Name, unique in the workspace, such as `brand-voice`."""
 
+    recut: Recut | None = None
+    """The cutting of its documents by changed sizes, while it lasts."""
+
     state: SpaceState
     """State."""
 
@@ -14195,6 +14265,7 @@ class Space(Shown):
             "language": OMIT if self.language is None else self.language,
             "migration": OMIT if self.migration is None else self.migration,
             "name": self.name,
+            "recut": OMIT if self.recut is None else self.recut,
             "state": self.state,
             "storage": self.storage,
         }
@@ -15232,7 +15303,7 @@ class ToolChanges(Shown):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ToolExecution(Shown):
-    """One call of a tool in a run. What it costs is with the models and records that it used."""
+    """One call of a tool in a run."""
 
     approval_id: str | None = None
     """The approval that it waited for."""
@@ -15244,13 +15315,18 @@ class ToolExecution(Shown):
     """SHA-256 of the RFC 8785 form of the arguments, in hex."""
 
     attempts: int
-    """How often it was sent to the world, or once for any other."""
+    """How often it was sent to the world, or once for any other; 0 for one that was never sent."""
 
     call: str
-    """The name that the program gave it."""
+    """The name that the program gave it, or the model for one that was never planned."""
 
     class_: EffectClass
     """Class of the effect."""
+
+    cost: CallCost | None = None
+    """What the models that it used have cost; absent where it was free. Runs that it began have their
+    own.
+    """
 
     duration_ms: int | None = None
     """From plan to outcome, waits included, in milliseconds."""
@@ -15265,7 +15341,9 @@ class ToolExecution(Shown):
     """Why it failed."""
 
     id: str
-    """Id of the entry of the log that plans it."""
+    """Id of the entry of the log that plans it; for one that a later request to the model alone tells
+    of, of that.
+    """
 
     result_hash: str | None = None
     """SHA-256 of the RFC 8785 form of what it returned, in hex."""
@@ -15285,6 +15363,9 @@ class ToolExecution(Shown):
     tool: str
     """The tool."""
 
+    version: int | None = None
+    """The version of the tool that answered or failed; absent before, and in logs of older releases."""
+
     def _to_plain(self) -> dict[str, Any]:
         return {
             "approval_id": OMIT if self.approval_id is None else self.approval_id,
@@ -15293,6 +15374,7 @@ class ToolExecution(Shown):
             "attempts": self.attempts,
             "call": self.call,
             "class": self.class_,
+            "cost": OMIT if self.cost is None else self.cost,
             "duration_ms": OMIT if self.duration_ms is None else self.duration_ms,
             "effect_id": self.effect_id,
             "ended_at": OMIT if self.ended_at is None else self.ended_at,
@@ -15304,6 +15386,7 @@ class ToolExecution(Shown):
             "state": self.state,
             "step": self.step,
             "tool": self.tool,
+            "version": OMIT if self.version is None else self.version,
         }
 
 
@@ -15314,6 +15397,7 @@ ToolExecutionState: TypeAlias = Literal[
     "not_landed",
     "unknown",
     "failed",
+    "served_from_log",
 ]
 """How far a call of a tool came.
 
@@ -15323,6 +15407,9 @@ ToolExecutionState: TypeAlias = Literal[
 - `not_landed`: It did not happen.
 - `unknown`: A person is asked whether it happened.
 - `failed`: It failed.
+- `served_from_log`: Nothing was called for it: its answer is one that a log held. That of an
+  earlier call of a run that reads the same again, or that of the run which this one was forked
+  from.
 """
 
 
@@ -15549,6 +15636,27 @@ class Turn(Shown):
         return {
             "role": self.role,
             "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class UnderFork(Shown):
+    """What a run below a fork takes over from it."""
+
+    effects: ForkEffects
+    """What happens to tools that change something."""
+
+    like: str | None = None
+    """The run of the first line that was asked the same: calls that are not made answer what it got."""
+
+    model: str | None = None
+    """The model that answers."""
+
+    def _to_plain(self) -> dict[str, Any]:
+        return {
+            "effects": self.effects,
+            "like": OMIT if self.like is None else self.like,
+            "model": OMIT if self.model is None else self.model,
         }
 
 

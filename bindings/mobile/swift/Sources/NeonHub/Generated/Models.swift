@@ -639,6 +639,8 @@ public struct AgentRun: Codable, Sendable, Hashable {
     public var status: RunStatus
     /// The caller's W3C `traceparent`, when it was started in a trace.
     public var trace: String?
+    /// What it takes over from the fork above it.
+    public var underFork: UnderFork?
     /// What it has used.
     public var used: Used
     /// What it waits for, in one word.
@@ -672,6 +674,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         startedAt: Date,
         status: RunStatus,
         trace: String? = nil,
+        underFork: UnderFork? = nil,
         used: Used,
         waitReason: String? = nil,
         wakeAt: Date? = nil
@@ -701,6 +704,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.startedAt = startedAt
         self.status = status
         self.trace = trace
+        self.underFork = underFork
         self.used = used
         self.waitReason = waitReason
         self.wakeAt = wakeAt
@@ -732,6 +736,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         case startedAt = "started_at"
         case status = "status"
         case trace = "trace"
+        case underFork = "under_fork"
         case used = "used"
         case waitReason = "wait_reason"
         case wakeAt = "wake_at"
@@ -764,6 +769,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         self.startedAt = try values.decode(Date.self, forKey: .startedAt)
         self.status = try values.decode(RunStatus.self, forKey: .status)
         self.trace = try values.decodeIfPresent(String.self, forKey: .trace)
+        self.underFork = try values.decodeIfPresent(UnderFork.self, forKey: .underFork)
         self.used = try values.decode(Used.self, forKey: .used)
         self.waitReason = try values.decodeIfPresent(String.self, forKey: .waitReason)
         self.wakeAt = try values.decodeIfPresent(Date.self, forKey: .wakeAt)
@@ -796,6 +802,7 @@ public struct AgentRun: Codable, Sendable, Hashable {
         try values.encode(self.startedAt, forKey: .startedAt)
         try values.encode(self.status, forKey: .status)
         try values.encodeIfPresent(self.trace, forKey: .trace)
+        try values.encodeIfPresent(self.underFork, forKey: .underFork)
         try values.encode(self.used, forKey: .used)
         try values.encodeIfPresent(self.waitReason, forKey: .waitReason)
         try values.encodeIfPresent(self.wakeAt, forKey: .wakeAt)
@@ -3637,6 +3644,39 @@ public struct Calibration: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.offMedian, forKey: .offMedian)
         try values.encode(self.onMedian, forKey: .onMedian)
+    }
+}
+
+/// What the models that a call used have cost.
+public struct CallCost: Codable, Sendable, Hashable {
+    /// Micros by currency.
+    public var micros: [String: Int]
+    /// Calls of models whose price is not known.
+    public var unpriced: Int?
+
+    public init(
+        micros: [String: Int] = [:],
+        unpriced: Int? = nil
+    ) {
+        self.micros = micros
+        self.unpriced = unpriced
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case micros = "micros"
+        case unpriced = "unpriced"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.micros = try values.decodeIfPresent([String: Int].self, forKey: .micros) ?? [:]
+        self.unpriced = try values.decodeIfPresent(Int.self, forKey: .unpriced)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.micros, forKey: .micros)
+        try values.encodeIfPresent(self.unpriced, forKey: .unpriced)
     }
 }
 
@@ -9451,7 +9491,8 @@ public struct ForkChanges: Codable, Sendable, Hashable {
     public var input: [String: JSONValue]?
     /// The model that answers from there on: `provider/model`.
     public var model: String?
-    /// Answers of tools, by the name of the call as the log has it: `turn/1/0`.
+    /// Answers of tools, by the name of the call as the log has it: `turn/1/0`. For a plan outputs
+    /// of nodes that were done, by their ids.
     public var outputs: [String: JSONValue]
     /// The instructions of the agent, in place of its prompt.
     public var prompt: String?
@@ -10640,10 +10681,11 @@ public struct Guardrails: Codable, Sendable, Hashable {
 
 /// What a call that would pass the limit ends with.
 public enum HardLimit: String, Codable, Sendable, CaseIterable {
+    /// A run asks whether more is allowed and waits for the answer. Every other caller gets
     /// `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was
     /// raised.
     case pause = "pause"
-    /// `BudgetExceeded` with the code `budget_spent`.
+    /// `BudgetExceeded` with the code `budget_spent`, in runs as well.
     case fail = "fail"
 }
 
@@ -14007,7 +14049,8 @@ public struct MemoryHit: Codable, Sendable, Hashable {
     public var memory: Memory
     /// Always true: give it back with `memory.add` when a text holds recalled words.
     public var recalled: Bool
-    /// Cosine to the query, -1 to 1; 0 without a query.
+    /// Cosine to the query, -1 to 1; 0 without a query. While a memory waits for a vector of the
+    /// hub's default embedder, the likeness of its words.
     public var score: Double
 
     public init(
@@ -14901,6 +14944,10 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
     public var documents: Int
     /// The job that does it; absent in a dry run and when there is nothing to do.
     public var job: String?
+    /// Memories to embed; none unless the new embedder is the hub's default.
+    public var memories: Int
+    /// Messages to embed; none unless the new embedder is the hub's default.
+    public var messages: Int
     /// The space as it is now.
     public var space: Space
     /// Tokens to embed, estimated on the high side: four characters to a token, and what chunks
@@ -14913,6 +14960,8 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
         cost: ModelCost? = nil,
         documents: Int,
         job: String? = nil,
+        memories: Int = 0,
+        messages: Int = 0,
         space: Space,
         tokens: Int
     ) {
@@ -14921,6 +14970,8 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
         self.cost = cost
         self.documents = documents
         self.job = job
+        self.memories = memories
+        self.messages = messages
         self.space = space
         self.tokens = tokens
     }
@@ -14931,6 +14982,8 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
         case cost = "cost"
         case documents = "documents"
         case job = "job"
+        case memories = "memories"
+        case messages = "messages"
         case space = "space"
         case tokens = "tokens"
     }
@@ -14942,6 +14995,8 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
         self.cost = try values.decodeIfPresent(ModelCost.self, forKey: .cost)
         self.documents = try values.decode(Int.self, forKey: .documents)
         self.job = try values.decodeIfPresent(String.self, forKey: .job)
+        self.memories = try values.decodeIfPresent(Int.self, forKey: .memories) ?? 0
+        self.messages = try values.decodeIfPresent(Int.self, forKey: .messages) ?? 0
         self.space = try values.decode(Space.self, forKey: .space)
         self.tokens = try values.decode(Int.self, forKey: .tokens)
     }
@@ -14953,6 +15008,8 @@ public struct MigrationPlan: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.cost, forKey: .cost)
         try values.encode(self.documents, forKey: .documents)
         try values.encodeIfPresent(self.job, forKey: .job)
+        try values.encode(self.memories, forKey: .memories)
+        try values.encode(self.messages, forKey: .messages)
         try values.encode(self.space, forKey: .space)
         try values.encode(self.tokens, forKey: .tokens)
     }
@@ -17637,6 +17694,9 @@ public struct PoliciesDecision: Codable, Sendable, Hashable {
     public var failed: Bool
     /// The operation asked about.
     public var operation: String
+    /// What a person would be asked, as an answer of `policies.evaluate`; absent where nobody would
+    /// be.
+    public var question: String?
     /// Every policy whose scope fits, strongest first; among equals by priority, then name.
     public var rules: [PoliciesRule]
     /// The outcome.
@@ -17646,12 +17706,14 @@ public struct PoliciesDecision: Codable, Sendable, Hashable {
         byDefault: Bool,
         failed: Bool,
         operation: String,
+        question: String? = nil,
         rules: [PoliciesRule],
         verdict: PoliciesVerdict
     ) {
         self.byDefault = byDefault
         self.failed = failed
         self.operation = operation
+        self.question = question
         self.rules = rules
         self.verdict = verdict
     }
@@ -17660,6 +17722,7 @@ public struct PoliciesDecision: Codable, Sendable, Hashable {
         case byDefault = "by_default"
         case failed = "failed"
         case operation = "operation"
+        case question = "question"
         case rules = "rules"
         case verdict = "verdict"
     }
@@ -17669,6 +17732,7 @@ public struct PoliciesDecision: Codable, Sendable, Hashable {
         self.byDefault = try values.decode(Bool.self, forKey: .byDefault)
         self.failed = try values.decode(Bool.self, forKey: .failed)
         self.operation = try values.decode(String.self, forKey: .operation)
+        self.question = try values.decodeIfPresent(String.self, forKey: .question)
         self.rules = try values.decode([PoliciesRule].self, forKey: .rules)
         self.verdict = try values.decode(PoliciesVerdict.self, forKey: .verdict)
     }
@@ -17678,6 +17742,7 @@ public struct PoliciesDecision: Codable, Sendable, Hashable {
         try values.encode(self.byDefault, forKey: .byDefault)
         try values.encode(self.failed, forKey: .failed)
         try values.encode(self.operation, forKey: .operation)
+        try values.encodeIfPresent(self.question, forKey: .question)
         try values.encode(self.rules, forKey: .rules)
         try values.encode(self.verdict, forKey: .verdict)
     }
@@ -19761,6 +19826,10 @@ public struct QuotaState: Codable, Sendable, Hashable {
     public var leftMicros: Int?
     /// Tokens left for new calls, when they are limited.
     public var leftTokens: Int?
+    /// Micros that people allowed beyond the limit in it.
+    public var moreMicros: Int?
+    /// Tokens that people allowed beyond the limit in it.
+    public var moreTokens: Int?
     /// The quota.
     public var quota: Quota
     /// Micros used in it.
@@ -19774,6 +19843,8 @@ public struct QuotaState: Codable, Sendable, Hashable {
         heldTokens: Int,
         leftMicros: Int? = nil,
         leftTokens: Int? = nil,
+        moreMicros: Int? = nil,
+        moreTokens: Int? = nil,
         quota: Quota,
         usedMicros: Int,
         usedTokens: Int
@@ -19783,6 +19854,8 @@ public struct QuotaState: Codable, Sendable, Hashable {
         self.heldTokens = heldTokens
         self.leftMicros = leftMicros
         self.leftTokens = leftTokens
+        self.moreMicros = moreMicros
+        self.moreTokens = moreTokens
         self.quota = quota
         self.usedMicros = usedMicros
         self.usedTokens = usedTokens
@@ -19794,6 +19867,8 @@ public struct QuotaState: Codable, Sendable, Hashable {
         case heldTokens = "held_tokens"
         case leftMicros = "left_micros"
         case leftTokens = "left_tokens"
+        case moreMicros = "more_micros"
+        case moreTokens = "more_tokens"
         case quota = "quota"
         case usedMicros = "used_micros"
         case usedTokens = "used_tokens"
@@ -19806,6 +19881,8 @@ public struct QuotaState: Codable, Sendable, Hashable {
         self.heldTokens = try values.decode(Int.self, forKey: .heldTokens)
         self.leftMicros = try values.decodeIfPresent(Int.self, forKey: .leftMicros)
         self.leftTokens = try values.decodeIfPresent(Int.self, forKey: .leftTokens)
+        self.moreMicros = try values.decodeIfPresent(Int.self, forKey: .moreMicros)
+        self.moreTokens = try values.decodeIfPresent(Int.self, forKey: .moreTokens)
         self.quota = try values.decode(Quota.self, forKey: .quota)
         self.usedMicros = try values.decode(Int.self, forKey: .usedMicros)
         self.usedTokens = try values.decode(Int.self, forKey: .usedTokens)
@@ -19818,6 +19895,8 @@ public struct QuotaState: Codable, Sendable, Hashable {
         try values.encode(self.heldTokens, forKey: .heldTokens)
         try values.encodeIfPresent(self.leftMicros, forKey: .leftMicros)
         try values.encodeIfPresent(self.leftTokens, forKey: .leftTokens)
+        try values.encodeIfPresent(self.moreMicros, forKey: .moreMicros)
+        try values.encodeIfPresent(self.moreTokens, forKey: .moreTokens)
         try values.encode(self.quota, forKey: .quota)
         try values.encode(self.usedMicros, forKey: .usedMicros)
         try values.encode(self.usedTokens, forKey: .usedTokens)
@@ -20329,6 +20408,40 @@ public struct RecordedTool: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.failure, forKey: .failure)
         try values.encodeIfPresent(self.output, forKey: .output)
         try values.encode(self.tool, forKey: .tool)
+    }
+}
+
+/// How far the documents of a space are cut anew. Search answers from the old chunks of those that
+/// are not yet.
+public struct Recut: Codable, Sendable, Hashable {
+    /// The last document that was done.
+    public var cursor: String?
+    /// Documents that were cut anew so far.
+    public var done: Int
+
+    public init(
+        cursor: String? = nil,
+        done: Int
+    ) {
+        self.cursor = cursor
+        self.done = done
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case cursor = "cursor"
+        case done = "done"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cursor = try values.decodeIfPresent(String.self, forKey: .cursor)
+        self.done = try values.decode(Int.self, forKey: .done)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.cursor, forKey: .cursor)
+        try values.encode(self.done, forKey: .done)
     }
 }
 
@@ -23378,6 +23491,8 @@ public struct Space: Codable, Sendable, Hashable {
     public var migration: Migration?
     /// Name, unique in the workspace, such as `brand-voice`.
     public var name: String
+    /// The cutting of its documents by changed sizes, while it lasts.
+    public var recut: Recut?
     /// State.
     public var state: SpaceState
     /// How exactly the index keeps the vectors.
@@ -23392,6 +23507,7 @@ public struct Space: Codable, Sendable, Hashable {
         language: String? = nil,
         migration: Migration? = nil,
         name: String,
+        recut: Recut? = nil,
         state: SpaceState,
         storage: VectorStorage = .f16
     ) {
@@ -23403,6 +23519,7 @@ public struct Space: Codable, Sendable, Hashable {
         self.language = language
         self.migration = migration
         self.name = name
+        self.recut = recut
         self.state = state
         self.storage = storage
     }
@@ -23416,6 +23533,7 @@ public struct Space: Codable, Sendable, Hashable {
         case language = "language"
         case migration = "migration"
         case name = "name"
+        case recut = "recut"
         case state = "state"
         case storage = "storage"
     }
@@ -23430,6 +23548,7 @@ public struct Space: Codable, Sendable, Hashable {
         self.language = try values.decodeIfPresent(String.self, forKey: .language)
         self.migration = try values.decodeIfPresent(Migration.self, forKey: .migration)
         self.name = try values.decode(String.self, forKey: .name)
+        self.recut = try values.decodeIfPresent(Recut.self, forKey: .recut)
         self.state = try values.decode(SpaceState.self, forKey: .state)
         self.storage = try values.decodeIfPresent(VectorStorage.self, forKey: .storage) ?? .f16
     }
@@ -23444,6 +23563,7 @@ public struct Space: Codable, Sendable, Hashable {
         try values.encodeIfPresent(self.language, forKey: .language)
         try values.encodeIfPresent(self.migration, forKey: .migration)
         try values.encode(self.name, forKey: .name)
+        try values.encodeIfPresent(self.recut, forKey: .recut)
         try values.encode(self.state, forKey: .state)
         try values.encode(self.storage, forKey: .storage)
     }
@@ -25172,7 +25292,7 @@ public struct ToolChanges: Codable, Sendable, Hashable {
     }
 }
 
-/// One call of a tool in a run. What it costs is with the models and records that it used.
+/// One call of a tool in a run.
 public struct ToolExecution: Codable, Sendable, Hashable {
     /// The approval that it waited for.
     public var approvalId: String?
@@ -25180,12 +25300,15 @@ public struct ToolExecution: Codable, Sendable, Hashable {
     public var args: JSONValue
     /// SHA-256 of the RFC 8785 form of the arguments, in hex.
     public var argsHash: String
-    /// How often it was sent to the world, or once for any other.
+    /// How often it was sent to the world, or once for any other; 0 for one that was never sent.
     public var attempts: Int
-    /// The name that the program gave it.
+    /// The name that the program gave it, or the model for one that was never planned.
     public var call: String
     /// Class of the effect.
     public var `class`: EffectClass
+    /// What the models that it used have cost; absent where it was free. Runs that it began have
+    /// their own.
+    public var cost: CallCost?
     /// From plan to outcome, waits included, in milliseconds.
     public var durationMs: Int?
     /// Name of the effect, under which a probe finds it.
@@ -25194,7 +25317,8 @@ public struct ToolExecution: Codable, Sendable, Hashable {
     public var endedAt: Date?
     /// Why it failed.
     public var error: AgentsFailure?
-    /// Id of the entry of the log that plans it.
+    /// Id of the entry of the log that plans it; for one that a later request to the model alone
+    /// tells of, of that.
     public var id: String
     /// SHA-256 of the RFC 8785 form of what it returned, in hex.
     public var resultHash: String?
@@ -25208,6 +25332,9 @@ public struct ToolExecution: Codable, Sendable, Hashable {
     public var step: Int
     /// The tool.
     public var tool: String
+    /// The version of the tool that answered or failed; absent before, and in logs of older
+    /// releases.
+    public var version: Int?
 
     public init(
         approvalId: String? = nil,
@@ -25216,6 +25343,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         attempts: Int,
         call: String,
         `class`: EffectClass,
+        cost: CallCost? = nil,
         durationMs: Int? = nil,
         effectId: String,
         endedAt: Date? = nil,
@@ -25226,7 +25354,8 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         startedAt: Date,
         state: ToolExecutionState,
         step: Int,
-        tool: String
+        tool: String,
+        version: Int? = nil
     ) {
         self.approvalId = approvalId
         self.args = args
@@ -25234,6 +25363,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         self.attempts = attempts
         self.call = call
         self.class = `class`
+        self.cost = cost
         self.durationMs = durationMs
         self.effectId = effectId
         self.endedAt = endedAt
@@ -25245,6 +25375,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         self.state = state
         self.step = step
         self.tool = tool
+        self.version = version
     }
 
     enum CodingKeys: String, CodingKey {
@@ -25254,6 +25385,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         case attempts = "attempts"
         case call = "call"
         case `class` = "class"
+        case cost = "cost"
         case durationMs = "duration_ms"
         case effectId = "effect_id"
         case endedAt = "ended_at"
@@ -25265,6 +25397,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         case state = "state"
         case step = "step"
         case tool = "tool"
+        case version = "version"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -25275,6 +25408,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         self.attempts = try values.decode(Int.self, forKey: .attempts)
         self.call = try values.decode(String.self, forKey: .call)
         self.class = try values.decode(EffectClass.self, forKey: .class)
+        self.cost = try values.decodeIfPresent(CallCost.self, forKey: .cost)
         self.durationMs = try values.decodeIfPresent(Int.self, forKey: .durationMs)
         self.effectId = try values.decode(String.self, forKey: .effectId)
         self.endedAt = try values.decodeIfPresent(Date.self, forKey: .endedAt)
@@ -25286,6 +25420,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         self.state = try values.decode(ToolExecutionState.self, forKey: .state)
         self.step = try values.decode(Int.self, forKey: .step)
         self.tool = try values.decode(String.self, forKey: .tool)
+        self.version = try values.decodeIfPresent(Int.self, forKey: .version)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -25296,6 +25431,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         try values.encode(self.attempts, forKey: .attempts)
         try values.encode(self.call, forKey: .call)
         try values.encode(self.class, forKey: .class)
+        try values.encodeIfPresent(self.cost, forKey: .cost)
         try values.encodeIfPresent(self.durationMs, forKey: .durationMs)
         try values.encode(self.effectId, forKey: .effectId)
         try values.encodeIfPresent(self.endedAt, forKey: .endedAt)
@@ -25307,6 +25443,7 @@ public struct ToolExecution: Codable, Sendable, Hashable {
         try values.encode(self.state, forKey: .state)
         try values.encode(self.step, forKey: .step)
         try values.encode(self.tool, forKey: .tool)
+        try values.encodeIfPresent(self.version, forKey: .version)
     }
 }
 
@@ -25324,6 +25461,9 @@ public enum ToolExecutionState: String, Codable, Sendable, CaseIterable {
     case unknown = "unknown"
     /// It failed.
     case failed = "failed"
+    /// Nothing was called for it: its answer is one that a log held. That of an earlier call of a
+    /// run that reads the same again, or that of the run which this one was forked from.
+    case servedFromLog = "served_from_log"
 }
 
 /// What a tool is, what it takes and answers, and its bounds.
@@ -25680,6 +25820,47 @@ public struct Turn: Codable, Sendable, Hashable {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(self.role, forKey: .role)
         try values.encode(self.text, forKey: .text)
+    }
+}
+
+/// What a run below a fork takes over from it.
+public struct UnderFork: Codable, Sendable, Hashable {
+    /// What happens to tools that change something.
+    public var effects: ForkEffects
+    /// The run of the first line that was asked the same: calls that are not made answer what it
+    /// got.
+    public var like: String?
+    /// The model that answers.
+    public var model: String?
+
+    public init(
+        effects: ForkEffects,
+        like: String? = nil,
+        model: String? = nil
+    ) {
+        self.effects = effects
+        self.like = like
+        self.model = model
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case effects = "effects"
+        case like = "like"
+        case model = "model"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.effects = try values.decode(ForkEffects.self, forKey: .effects)
+        self.like = try values.decodeIfPresent(String.self, forKey: .like)
+        self.model = try values.decodeIfPresent(String.self, forKey: .model)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.effects, forKey: .effects)
+        try values.encodeIfPresent(self.like, forKey: .like)
+        try values.encodeIfPresent(self.model, forKey: .model)
     }
 }
 

@@ -1458,8 +1458,9 @@ public struct ConsentOperations: Sendable {
 public struct ConversationsOperations: Sendable {
     let core: Core
 
-    /// Adds a message to a conversation. A closed one opens again. The message is found by its
-    /// words at once, and by its meaning when the job that embeds it has run.
+    /// Adds a message to a conversation. A closed one opens again, and one that waited for an
+    /// answer no longer does. The message is found by its words at once, and by its meaning when
+    /// the job that embeds it has run.
     ///
     /// Needs `write:content`. Effect: idempotent.
     ///
@@ -1467,6 +1468,8 @@ public struct ConversationsOperations: Sendable {
     ///   - author: Name or id of who wrote it.
     ///   - conversation: The conversation.
     ///   - parts: What it holds, 1 to 50 parts with up to 100 000 characters in all.
+    ///   - awaitsReply: True when somebody is to answer it: the conversation is then `pending`
+    ///     until the next message. Default: false.
     ///   - replyToId: The message it answers; it then belongs to the thread of that one.
     ///   - role: In whose role it speaks. Default: `user`.
     ///   - runId: The run that wrote it.
@@ -1476,6 +1479,7 @@ public struct ConversationsOperations: Sendable {
         author: String,
         conversation: String,
         parts: [MessagePart],
+        awaitsReply: Bool? = nil,
         replyToId: String? = nil,
         role: MessageRole? = nil,
         runId: String? = nil,
@@ -1485,6 +1489,7 @@ public struct ConversationsOperations: Sendable {
         args.give("author", author)
         args.give("conversation", conversation)
         args.give("parts", parts)
+        args.offer("awaits_reply", awaitsReply)
         args.offer("reply_to_id", replyToId)
         args.offer("role", role)
         args.offer("run_id", runId)
@@ -1560,7 +1565,7 @@ public struct ConversationsOperations: Sendable {
     }
 
     /// Marks the messages of a conversation as read by a user, up to one of them. Gives how many
-    /// were marked.
+    /// were marked, all in one commit however many they are.
     ///
     /// Needs `read:content`. Effect: idempotent.
     ///
@@ -1580,8 +1585,9 @@ public struct ConversationsOperations: Sendable {
         return try await core.call("conversations.mark_read", args, Int.self)
     }
 
-    /// Moves the messages of one conversation into another, by time. Ids stay, and each message
-    /// remembers where it came from, so that `conversations.unmerge` can part them again.
+    /// Moves the messages of one conversation into another, by time, all in one commit however many
+    /// they are. Ids stay, and each message remembers where it came from, so that
+    /// `conversations.unmerge` can part them again.
     ///
     /// Needs `write:content`. Effect: compensable.
     ///
@@ -1632,7 +1638,8 @@ public struct ConversationsOperations: Sendable {
     ///
     /// The likeness is the mean of the three messages of a conversation that come nearest to any
     /// message given. The given conversation itself and those that the caller may not read are left
-    /// out.
+    /// out. Messages that another default embedder has vectors of are compared by their words until
+    /// a job has made new ones.
     ///
     /// Needs `read:content`. Effect: read.
     ///
@@ -2241,7 +2248,7 @@ public struct EconomyOperations: Sendable {
     ///   - window: In which window.
     ///   - allowUnknownPrice: Whether models of unknown price may be called in spite of a limit
     ///     of money. Default: `false`.
-    ///   - hard: What a call that could pass the limit ends with. Default: `pause`.
+    ///   - hard: What becomes of a call that could pass the limit. Default: `pause`.
     ///   - money: Most money; 0 allows free calls alone.
     ///   - softShare: The share of the limit from which the event `economy.soft_cap` is told;
     ///     above 0, at most 1. Default: 0.8.
@@ -3404,9 +3411,10 @@ public struct MemoryOperations: Sendable {
     ///
     /// What a first party says holds at once; all else waits in quarantine until an event with
     /// another id, or a first party, says the same. What is there already is reinforced, not kept
-    /// twice. A slot with another value closes the old item. A text that was itself recalled from
-    /// memory is not learned again. What an agent says is a model's word, or that of a document
-    /// where it says so: it makes nothing active, however often it is said.
+    /// twice; of a person, under whichever of its merged ids. A slot with another value closes the
+    /// old item. A text that was itself recalled from memory is not learned again. What an agent
+    /// says is a model's word, or that of a document where it says so: it makes nothing active,
+    /// however often it is said.
     ///
     /// Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
     ///
@@ -3539,7 +3547,8 @@ public struct MemoryOperations: Sendable {
     ///
     /// Only what holds now is given: not what waits in quarantine, was taken back, closed or has
     /// expired, nor what may not be used for the purpose. Nothing of a person that did not agree to
-    /// be remembered.
+    /// be remembered. What another default embedder has vectors of is found by its words until a
+    /// job has made new ones.
     ///
     /// Needs `read:content`. Effect: read.
     ///
@@ -4370,14 +4379,16 @@ public struct PoliciesOperations: Sendable {
         return try await core.call("policies.dry_run", args, DryRun.self)
     }
 
-    /// Asks the policies in force what they would say to a call with these facts, with the word of
-    /// each rule.
+    /// Asks what would be said to a call with these facts, with the word of each policy in force.
+    /// An agent that had read words from outside is told as the facts `agent` and `tainted`: where
+    /// a sink of the operation does not take such words, a person is asked whatever policies allow,
+    /// and `question` says what.
     ///
     /// Needs `read:audit`. Effect: pure.
     ///
     /// - Parameters:
-    ///   - facts: Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on. What
-    ///     is left out is unknown.
+    ///   - facts: Facts by name: `roles`, `agent`, `tainted`, `channel`, `region`, `input` and
+    ///     so on. What is left out is unknown.
     ///   - operation: Name of the operation.
     public func evaluate(
         facts: JSONValue,
@@ -5081,8 +5092,10 @@ public struct RunsOperations: Sendable {
     /// changed; the first run stays as it is. Steps are taken over as far as they still fit: where
     /// a change lets the agent ask for something else, it goes on from there. Unless `effects` is
     /// `allow`, tools that change records or act on the world are not called: they answer what they
-    /// answered in the first run, or `{"simulated": true}`. The new run names the first in
-    /// `forked_from`. Compare the two with `runs.diff`.
+    /// answered in the first run, or `{"simulated": true}`. A fork of a plan keeps the nodes that
+    /// were done by then and does the others anew, within the same bounds; it takes another model,
+    /// and other outputs of nodes that were done. The new run names the first in `forked_from`.
+    /// Compare the two with `runs.diff`.
     ///
     /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`,
     /// `spec_changed`, `unknown_intent`, `idempotency_mismatch`, `no_place`.
@@ -5434,9 +5447,10 @@ public struct SchedulesOperations: Sendable {
 public struct ScopeOperations: Sendable {
     let core: Core
 
-    /// Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+    /// Tells whether the caller may call an operation, and if not what is missing. Of an agent it
+    /// is known what its run had read. Calls nothing.
     ///
-    /// Effect: pure.
+    /// Effect: read.
     ///
     /// - Parameters:
     ///   - operation: Name of the operation.
@@ -5765,6 +5779,10 @@ public struct SpacesOperations: Sendable {
     /// chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
     /// and changes nothing.
     ///
+    /// Memories and messages belong to no space: a move to the hub's default embedder takes along
+    /// those that another one has vectors of, also when the space is there already. Until then they
+    /// are found by their words.
+    ///
     /// A move that the quotas of models do not hold as a whole is refused before it begins. Each
     /// call then holds and settles its own share; where others used the room meanwhile, the move
     /// waits, or stops when the quota says so: asked for again, it goes on from there.
@@ -5803,22 +5821,27 @@ public struct SpacesOperations: Sendable {
         return try await core.call("spaces.retire", args, Space.self)
     }
 
-    /// Renames a space, or changes the language of its texts. Documents that are there keep their
-    /// chunks; a changed language holds for what comes in from now on.
+    /// Renames a space, or changes the language of its texts or the sizes of its chunks. A changed
+    /// language holds for what comes in from now on. After a change of the sizes a job cuts each
+    /// document anew, from the file that the store keeps, as a new version; chunks that come out as
+    /// they were keep their vectors, and search answers from the old ones meanwhile.
     ///
     /// Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
     ///
     /// - Parameters:
     ///   - space: Id or name of the space.
+    ///   - chunking: Sizes of its chunks.
     ///   - language: ISO 639-1 code of its texts.
     ///   - name: New name.
     public func update(
         space: String,
+        chunking: ChunkOptions? = nil,
         language: String? = nil,
         name: String? = nil
     ) async throws -> Space {
         var args = core.args()
         args.give("space", space)
+        args.offer("chunking", chunking)
         args.offer("language", language)
         args.offer("name", name)
         return try await core.call("spaces.update", args, Space.self)

@@ -456,6 +456,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
         author = given.need("author", String.serializer()),
         conversation = given.need("conversation", String.serializer()),
         parts = given.need("parts", ListSerializer(MessagePart.serializer())),
+        awaitsReply = given.may("awaits_reply", Boolean.serializer()),
         replyToId = given.may("reply_to_id", String.serializer()),
         role = given.may("role", MessageRole.serializer()),
         runId = given.may("run_id", String.serializer()),
@@ -1421,6 +1422,7 @@ internal val INPUTS: Map<String, suspend (Operations, Given) -> Unit> = mapOf(
     ) },
     "spaces.update" to { hub, given -> hub.spaces.update(
         space = given.need("space", String.serializer()),
+        chunking = given.may("chunking", ChunkOptions.serializer()),
         language = given.may("language", String.serializer()),
         name = given.may("name", String.serializer()),
     ) },

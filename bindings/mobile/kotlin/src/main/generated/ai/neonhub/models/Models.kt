@@ -239,6 +239,7 @@ public data class AgentQuotas(
  * @property startedAt When it was made.
  * @property status Where it stands.
  * @property trace The caller's W3C `traceparent`, when it was started in a trace.
+ * @property underFork What it takes over from the fork above it.
  * @property used What it has used.
  * @property waitReason What it waits for, in one word.
  * @property wakeAt When a timer wakes it.
@@ -270,6 +271,7 @@ public data class AgentRun(
     @SerialName("started_at") val startedAt: Instant,
     val status: RunStatus,
     val trace: String? = null,
+    @SerialName("under_fork") val underFork: UnderFork? = null,
     val used: Used,
     @SerialName("wait_reason") val waitReason: String? = null,
     @SerialName("wake_at") val wakeAt: Instant? = null,
@@ -1396,6 +1398,18 @@ public data class Calendar(
 public data class Calibration(
     @SerialName("off_median") val offMedian: Double,
     @SerialName("on_median") val onMedian: Double,
+)
+
+/**
+ * What the models that a call used have cost.
+ *
+ * @property micros Micros by currency.
+ * @property unpriced Calls of models whose price is not known.
+ */
+@Serializable
+public data class CallCost(
+    val micros: Map<String, Long> = emptyMap(),
+    val unpriced: Long? = null,
 )
 
 /**
@@ -3692,7 +3706,7 @@ public data class Forgotten(
  * @property input The input of the intent, an object.
  * @property model The model that answers from there on: `provider/model`.
  * @property outputs Answers of tools, by the name of the call as the log has it:
- *   `turn/1/0`.
+ *   `turn/1/0`. For a plan outputs of nodes that were done, by their ids.
  * @property prompt The instructions of the agent, in place of its prompt.
  * @property version Another version of the agent; the run then begins anew with the same
  *   input.
@@ -4125,9 +4139,12 @@ public data class Guardrails(
 /** What a call that would pass the limit ends with. */
 @Serializable
 public enum class HardLimit(public val word: String) {
-    /** `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was raised. */
+    /**
+     * A run asks whether more is allowed and waits for the answer. Every other caller gets
+     * `BudgetExceeded` with the code `budget_paused`: worth another try after the quota was raised.
+     */
     @SerialName("pause") Pause("pause"),
-    /** `BudgetExceeded` with the code `budget_spent`. */
+    /** `BudgetExceeded` with the code `budget_spent`, in runs as well. */
     @SerialName("fail") Fail("fail"),
     ;
 
@@ -5410,7 +5427,8 @@ public data class MemoryChange(
  *   again.
  * @property recalled Always true: give it back with `memory.add` when a text holds recalled
  *   words.
- * @property score Cosine to the query, -1 to 1; 0 without a query.
+ * @property score Cosine to the query, -1 to 1; 0 without a query. While a memory waits for
+ *   a vector of the hub's default embedder, the likeness of its words.
  */
 @Serializable
 public data class MemoryHit(
@@ -5769,6 +5787,8 @@ public data class Migration(
  *   does not mean that it is free.
  * @property documents Documents to embed, old versions among them.
  * @property job The job that does it; absent in a dry run and when there is nothing to do.
+ * @property memories Memories to embed; none unless the new embedder is the hub's default.
+ * @property messages Messages to embed; none unless the new embedder is the hub's default.
  * @property space The space as it is now.
  * @property tokens Tokens to embed, estimated on the high side: four characters to a token,
  *   and what chunks repeat of each other.
@@ -5780,6 +5800,8 @@ public data class MigrationPlan(
     val cost: ModelCost? = null,
     val documents: Long,
     val job: String? = null,
+    val memories: Long = 0L,
+    val messages: Long = 0L,
     val space: Space,
     val tokens: Long,
 )
@@ -6871,6 +6893,8 @@ public data class PoliciesChanged(
  * @property byDefault True when no policy spoke and the default of the catalogue decided.
  * @property failed True when a policy could not be judged.
  * @property operation The operation asked about.
+ * @property question What a person would be asked, as an answer of `policies.evaluate`;
+ *   absent where nobody would be.
  * @property rules Every policy whose scope fits, strongest first; among equals by priority,
  *   then name.
  * @property verdict The outcome.
@@ -6880,6 +6904,7 @@ public data class PoliciesDecision(
     @SerialName("by_default") val byDefault: Boolean,
     val failed: Boolean,
     val operation: String,
+    val question: String? = null,
     val rules: List<PoliciesRule>,
     val verdict: PoliciesVerdict,
 )
@@ -7655,6 +7680,8 @@ public data class Quota(
  * @property heldTokens Tokens that calls under way hold.
  * @property leftMicros Micros left for new calls, when money is limited.
  * @property leftTokens Tokens left for new calls, when they are limited.
+ * @property moreMicros Micros that people allowed beyond the limit in it.
+ * @property moreTokens Tokens that people allowed beyond the limit in it.
  * @property quota The quota.
  * @property usedMicros Micros used in it.
  * @property usedTokens Tokens used in it.
@@ -7666,6 +7693,8 @@ public data class QuotaState(
     @SerialName("held_tokens") val heldTokens: Long,
     @SerialName("left_micros") val leftMicros: Long? = null,
     @SerialName("left_tokens") val leftTokens: Long? = null,
+    @SerialName("more_micros") val moreMicros: Long? = null,
+    @SerialName("more_tokens") val moreTokens: Long? = null,
     val quota: Quota,
     @SerialName("used_micros") val usedMicros: Long,
     @SerialName("used_tokens") val usedTokens: Long,
@@ -7857,6 +7886,19 @@ public data class RecordedTool(
     val failure: AgentsFailure? = null,
     val output: JsonElement? = null,
     val tool: String = "",
+)
+
+/**
+ * How far the documents of a space are cut anew. Search answers from the old chunks of those that
+ * are not yet.
+ *
+ * @property cursor The last document that was done.
+ * @property done Documents that were cut anew so far.
+ */
+@Serializable
+public data class Recut(
+    val cursor: String? = null,
+    val done: Long,
 )
 
 /** What became of something that wanted to be remembered. */
@@ -9048,6 +9090,7 @@ public data class SourceText(
  *   is detected.
  * @property migration The move to another embedder, while it lasts.
  * @property name Name, unique in the workspace, such as `brand-voice`.
+ * @property recut The cutting of its documents by changed sizes, while it lasts.
  * @property state State.
  * @property storage How exactly the index keeps the vectors.
  */
@@ -9061,6 +9104,7 @@ public data class Space(
     val language: String? = null,
     val migration: Migration? = null,
     val name: String,
+    val recut: Recut? = null,
     val state: SpaceState,
     val storage: VectorStorage = VectorStorage.F16,
 )
@@ -9815,25 +9859,32 @@ public data class ToolChanges(
 )
 
 /**
- * One call of a tool in a run. What it costs is with the models and records that it used.
+ * One call of a tool in a run.
  *
  * @property approvalId The approval that it waited for.
  * @property args The arguments; as a person edited them, where one did.
  * @property argsHash SHA-256 of the RFC 8785 form of the arguments, in hex.
- * @property attempts How often it was sent to the world, or once for any other.
- * @property call The name that the program gave it.
+ * @property attempts How often it was sent to the world, or once for any other; 0 for one
+ *   that was never sent.
+ * @property call The name that the program gave it, or the model for one that was never
+ *   planned.
  * @property `class` Class of the effect.
+ * @property cost What the models that it used have cost; absent where it was free. Runs
+ *   that it began have their own.
  * @property durationMs From plan to outcome, waits included, in milliseconds.
  * @property effectId Name of the effect, under which a probe finds it.
  * @property endedAt When its outcome was written down.
  * @property error Why it failed.
- * @property id Id of the entry of the log that plans it.
+ * @property id Id of the entry of the log that plans it; for one that a later request to
+ *   the model alone tells of, of that.
  * @property resultHash SHA-256 of the RFC 8785 form of what it returned, in hex.
  * @property runId The run.
  * @property startedAt When it was planned.
  * @property state How far it came.
  * @property step Number of that entry in the run.
  * @property tool The tool.
+ * @property version The version of the tool that answered or failed; absent before, and in
+ *   logs of older releases.
  */
 @Serializable
 public data class ToolExecution(
@@ -9843,6 +9894,7 @@ public data class ToolExecution(
     val attempts: Long,
     val call: String,
     val `class`: EffectClass,
+    val cost: CallCost? = null,
     @SerialName("duration_ms") val durationMs: Long? = null,
     @SerialName("effect_id") val effectId: String,
     @SerialName("ended_at") val endedAt: Instant? = null,
@@ -9854,6 +9906,7 @@ public data class ToolExecution(
     val state: ToolExecutionState,
     val step: Long,
     val tool: String,
+    val version: Long? = null,
 )
 
 /** How far a call of a tool came. */
@@ -9871,6 +9924,11 @@ public enum class ToolExecutionState(public val word: String) {
     @SerialName("unknown") Unknown("unknown"),
     /** It failed. */
     @SerialName("failed") Failed("failed"),
+    /**
+     * Nothing was called for it: its answer is one that a log held. That of an earlier call of a
+     * run that reads the same again, or that of the run which this one was forked from.
+     */
+    @SerialName("served_from_log") ServedFromLog("served_from_log"),
     ;
 
     override fun toString(): String = word
@@ -10041,6 +10099,21 @@ public enum class Truth(public val word: String) {
 public data class Turn(
     val role: AgentsRole,
     val text: String,
+)
+
+/**
+ * What a run below a fork takes over from it.
+ *
+ * @property effects What happens to tools that change something.
+ * @property like The run of the first line that was asked the same: calls that are not made
+ *   answer what it got.
+ * @property model The model that answers.
+ */
+@Serializable
+public data class UnderFork(
+    val effects: ForkEffects,
+    val like: String? = null,
+    val model: String? = null,
 )
 
 /**

@@ -1683,14 +1683,17 @@ public class ConsentOperations internal constructor(private val core: Core) {
 /** Operations of `conversations`. */
 public class ConversationsOperations internal constructor(private val core: Core) {
     /**
-     * Adds a message to a conversation. A closed one opens again. The message is found by its words
-     * at once, and by its meaning when the job that embeds it has run.
+     * Adds a message to a conversation. A closed one opens again, and one that waited for an answer
+     * no longer does. The message is found by its words at once, and by its meaning when the job
+     * that embeds it has run.
      *
      * Needs `write:content`. Effect: idempotent.
      *
      * @param author Name or id of who wrote it.
      * @param conversation The conversation.
      * @param parts What it holds, 1 to 50 parts with up to 100 000 characters in all.
+     * @param awaitsReply True when somebody is to answer it: the conversation is then `pending`
+     *   until the next message. Default: false.
      * @param replyToId The message it answers; it then belongs to the thread of that one.
      * @param role In whose role it speaks. Default: `user`.
      * @param runId The run that wrote it.
@@ -1701,6 +1704,7 @@ public class ConversationsOperations internal constructor(private val core: Core
         author: String,
         conversation: String,
         parts: List<MessagePart>,
+        awaitsReply: Boolean? = null,
         replyToId: String? = null,
         role: MessageRole? = null,
         runId: String? = null,
@@ -1709,6 +1713,7 @@ public class ConversationsOperations internal constructor(private val core: Core
         give("author", author, String.serializer())
         give("conversation", conversation, String.serializer())
         give("parts", parts, ListSerializer(MessagePart.serializer()))
+        offer("awaits_reply", awaitsReply, Boolean.serializer())
         offer("reply_to_id", replyToId, String.serializer())
         offer("role", role, MessageRole.serializer())
         offer("run_id", runId, String.serializer())
@@ -1781,7 +1786,7 @@ public class ConversationsOperations internal constructor(private val core: Core
 
     /**
      * Marks the messages of a conversation as read by a user, up to one of them. Gives how many
-     * were marked.
+     * were marked, all in one commit however many they are.
      *
      * Needs `read:content`. Effect: idempotent.
      *
@@ -1800,8 +1805,9 @@ public class ConversationsOperations internal constructor(private val core: Core
     }
 
     /**
-     * Moves the messages of one conversation into another, by time. Ids stay, and each message
-     * remembers where it came from, so that `conversations.unmerge` can part them again.
+     * Moves the messages of one conversation into another, by time, all in one commit however many
+     * they are. Ids stay, and each message remembers where it came from, so that
+     * `conversations.unmerge` can part them again.
      *
      * Needs `write:content`. Effect: compensable.
      *
@@ -1849,7 +1855,8 @@ public class ConversationsOperations internal constructor(private val core: Core
      *
      * The likeness is the mean of the three messages of a conversation that come nearest to any
      * message given. The given conversation itself and those that the caller may not read are left
-     * out.
+     * out. Messages that another default embedder has vectors of are compared by their words until
+     * a job has made new ones.
      *
      * Needs `read:content`. Effect: read.
      *
@@ -2424,7 +2431,7 @@ public class EconomyOperations internal constructor(private val core: Core) {
      * @param window In which window.
      * @param allowUnknownPrice Whether models of unknown price may be called in spite of a
      *   limit of money. Default: `false`.
-     * @param hard What a call that could pass the limit ends with. Default: `pause`.
+     * @param hard What becomes of a call that could pass the limit. Default: `pause`.
      * @param money Most money; 0 allows free calls alone.
      * @param softShare The share of the limit from which the event `economy.soft_cap` is told;
      *   above 0, at most 1. Default: 0.8.
@@ -3521,9 +3528,10 @@ public class MemoryOperations internal constructor(private val core: Core) {
      *
      * What a first party says holds at once; all else waits in quarantine until an event with
      * another id, or a first party, says the same. What is there already is reinforced, not kept
-     * twice. A slot with another value closes the old item. A text that was itself recalled from
-     * memory is not learned again. What an agent says is a model's word, or that of a document
-     * where it says so: it makes nothing active, however often it is said.
+     * twice; of a person, under whichever of its merged ids. A slot with another value closes the
+     * old item. A text that was itself recalled from memory is not learned again. What an agent
+     * says is a model's word, or that of a document where it says so: it makes nothing active,
+     * however often it is said.
      *
      * Needs `write:content`. Effect: idempotent. Codes of its own: `consent_required`.
      *
@@ -3651,7 +3659,8 @@ public class MemoryOperations internal constructor(private val core: Core) {
      *
      * Only what holds now is given: not what waits in quarantine, was taken back, closed or has
      * expired, nor what may not be used for the purpose. Nothing of a person that did not agree to
-     * be remembered.
+     * be remembered. What another default embedder has vectors of is found by its words until a job
+     * has made new ones.
      *
      * Needs `read:content`. Effect: read.
      *
@@ -4435,13 +4444,15 @@ public class PoliciesOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Asks the policies in force what they would say to a call with these facts, with the word of
-     * each rule.
+     * Asks what would be said to a call with these facts, with the word of each policy in force. An
+     * agent that had read words from outside is told as the facts `agent` and `tainted`: where a
+     * sink of the operation does not take such words, a person is asked whatever policies allow,
+     * and `question` says what.
      *
      * Needs `read:audit`. Effect: pure.
      *
-     * @param facts Facts by name: `roles`, `agent`, `channel`, `region`, `input` and so on.
-     *   What is left out is unknown.
+     * @param facts Facts by name: `roles`, `agent`, `tainted`, `channel`, `region`, `input` and
+     *   so on. What is left out is unknown.
      * @param operation Name of the operation.
      */
     public suspend fun evaluate(
@@ -5104,8 +5115,10 @@ public class RunsOperations internal constructor(private val core: Core) {
      * the first run stays as it is. Steps are taken over as far as they still fit: where a change
      * lets the agent ask for something else, it goes on from there. Unless `effects` is `allow`,
      * tools that change records or act on the world are not called: they answer what they answered
-     * in the first run, or `{"simulated": true}`. The new run names the first in `forked_from`.
-     * Compare the two with `runs.diff`.
+     * in the first run, or `{"simulated": true}`. A fork of a plan keeps the nodes that were done
+     * by then and does the others anew, within the same bounds; it takes another model, and other
+     * outputs of nodes that were done. The new run names the first in `forked_from`. Compare the
+     * two with `runs.diff`.
      *
      * Needs `execute:agents`. Effect: idempotent. Codes of its own: `not_an_agent`, `spec_changed`,
      * `unknown_intent`, `idempotency_mismatch`, `no_place`.
@@ -5439,9 +5452,10 @@ public class SchedulesOperations internal constructor(private val core: Core) {
 /** Operations of `scope`. */
 public class ScopeOperations internal constructor(private val core: Core) {
     /**
-     * Tells whether the caller may call an operation, and if not what is missing. Calls nothing.
+     * Tells whether the caller may call an operation, and if not what is missing. Of an agent it is
+     * known what its run had read. Calls nothing.
      *
-     * Effect: pure.
+     * Effect: read.
      *
      * @param operation Name of the operation.
      * @param target Its input as far as it is known, for policies that look at it.
@@ -5745,6 +5759,10 @@ public class SpacesOperations internal constructor(private val core: Core) {
      * chunk has a new one; then all change at once. A dry run counts the work, says what it costs,
      * and changes nothing.
      *
+     * Memories and messages belong to no space: a move to the hub's default embedder takes along
+     * those that another one has vectors of, also when the space is there already. Until then they
+     * are found by their words.
+     *
      * A move that the quotas of models do not hold as a whole is refused before it begins. Each
      * call then holds and settles its own share; where others used the room meanwhile, the move
      * waits, or stops when the quota says so: asked for again, it goes on from there.
@@ -5781,21 +5799,26 @@ public class SpacesOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Renames a space, or changes the language of its texts. Documents that are there keep their
-     * chunks; a changed language holds for what comes in from now on.
+     * Renames a space, or changes the language of its texts or the sizes of its chunks. A changed
+     * language holds for what comes in from now on. After a change of the sizes a job cuts each
+     * document anew, from the file that the store keeps, as a new version; chunks that come out as
+     * they were keep their vectors, and search answers from the old ones meanwhile.
      *
      * Needs `write:content`. Effect: idempotent. Codes of its own: `already_exists`.
      *
      * @param space Id or name of the space.
+     * @param chunking Sizes of its chunks.
      * @param language ISO 639-1 code of its texts.
      * @param name New name.
      */
     public suspend fun update(
         space: String,
+        chunking: ChunkOptions? = null,
         language: String? = null,
         name: String? = null,
     ): Space = core.call("spaces.update", Space.serializer()) {
         give("space", space, String.serializer())
+        offer("chunking", chunking, ChunkOptions.serializer())
         offer("language", language, String.serializer())
         offer("name", name, String.serializer())
     }
