@@ -32,7 +32,7 @@ impl Operation for HandOff {
     const EFFECT: Effect = Effect::Idempotent;
     const DEADLINE: Duration = Duration::from_secs(24 * 3600);
     const INTERNAL: bool = true;
-    const ERRORS: &'static [&'static str] = &["too_deep", "loop_detected", "effect_max"];
+    const ERRORS: &'static [&'static str] = &["too_deep", "too_many_runs", "loop_detected", "effect_max"];
 
     async fn run(self, cx: &Scope) -> Result<Value> {
         let Principal::Agent { run: above, .. } = cx.principal().clone() else {

@@ -169,6 +169,7 @@ impl Operation for ExecuteAgent {
         "no_place",
         "idempotency_mismatch",
         "too_deep",
+        "too_many_runs",
         "loop_detected",
     ];
 

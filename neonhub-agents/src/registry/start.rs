@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use neonhub_core::resilience::Place;
 use neonhub_core::run::{AgentRun, Driver, EffectClass, Limits, NewRun, RunView, UnderFork};
-use neonhub_core::store::Key;
+use neonhub_core::store::{Key, Query};
 use neonhub_core::{Error, ErrorKind, Money, Principal, Result, Scope};
 use serde_json::Value;
 
@@ -20,6 +20,12 @@ use super::{guard, room};
 /// Runs above a run.
 // Rule of agents, section 7: at most eight.
 pub(crate) const MAX_DEPTH: u8 = 8;
+
+/// Runs that one run and those below it may begin by the word of a model, each with what it begins.
+// Rule of agents, section 7: 100 per root.
+pub(crate) const MOST_BELOW: usize = 100;
+/// Runs of the nodes of one plan at most: 200 nodes and 100 tries beyond one for each.
+const PLAN_RUNS: usize = 300;
 
 /// What is asked of an agent, beside the input.
 #[derive(Clone, Debug, Default)]
@@ -159,6 +165,9 @@ async fn checked(
             asked = Cow::Owned(other);
         }
         instruct::resolve(cx, operation, &asked.spec, None).await?;
+        if let Some((run, _)) = &terms.parent {
+            check_family(cx, operation, run).await?;
+        }
     }
     if let Some(most) = asked.spec.quotas.runs_per_day {
         new = new.per_day(most);
@@ -284,6 +293,34 @@ async fn begun_with(cx: &Scope, row: &AgentRun) -> Result<(AgentSpec, Worker)> {
 /// `Conflict` for a run of an operation, and, code `spec_changed`, when the version that began it is gone.
 pub(crate) async fn worker_of(cx: &Scope, run: &AgentRun) -> Result<Worker> {
     Ok(begun_with(cx, run).await?.1)
+}
+
+/// The runs of a family: not too many of them begun by agents. Nodes of a plan have a bound of their own.
+///
+/// # Errors
+/// `Blocked`, code `too_many_runs`.
+async fn check_family(cx: &Scope, operation: &'static str, parent: &str) -> Result<()> {
+    let Some(mut root) = cx.get::<AgentRun>(parent).await? else { return Ok(()) };
+    if root.spec.is_none() {
+        return Ok(());
+    }
+    while let Some(id) = &root.parent_run {
+        let Some(above) = cx.get::<AgentRun>(id).await? else { break };
+        root = above;
+    }
+    let (mut todo, mut begun) = (vec![(root.body.id, root.body.spec.is_some())], 0);
+    while let Some((id, is_agent)) = todo.pop() {
+        let below = Query::index("parent").prefix(Key::text(&id)).limit(PLAN_RUNS);
+        let below = cx.query::<AgentRun>(&below).await?;
+        begun += if is_agent { below.len() } else { 0 };
+        if begun >= MOST_BELOW {
+            let why =
+                "the agents of this run have asked each other a hundred times: end it with what is there";
+            return Err(Error::new(ErrorKind::Blocked, operation, why).with_code("too_many_runs"));
+        }
+        todo.extend(below.into_iter().map(|row| (row.body.id, row.body.spec.is_some())));
+    }
+    Ok(())
 }
 
 /// The runs above a new one: not too many, and none of them the same.

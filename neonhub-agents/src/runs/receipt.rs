@@ -46,7 +46,7 @@ fn cost(cost: &CallCost) -> String {
     let mut parts: Vec<String> =
         cost.micros.iter().map(|(currency, micros)| format!("{micros} micros of {currency}")).collect();
     if cost.unpriced > 0 {
-        parts.push(format!("{} calls of models without a known price", cost.unpriced));
+        parts.push(format!("{} times what nobody knows the price of", cost.unpriced));
     }
-    format!("it cost {}", parts.join(", "))
+    format!("it cost {}", parts.join(" and "))
 }

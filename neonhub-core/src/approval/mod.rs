@@ -31,7 +31,7 @@ pub use taint::TaintedSpan;
 
 pub(crate) use desk::take;
 pub(crate) use expire::{EXPIRE, Expire, expire};
-pub(crate) use model::signal_of;
+pub(crate) use model::{QUESTION, signal_of};
 pub(crate) use reading::may_carry;
 
 use crate::op::{Entry, entry};

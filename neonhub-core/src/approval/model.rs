@@ -151,9 +151,12 @@ pub(super) fn live_key(args_hash: &str, by: &str, run: Option<&str>) -> Key {
     Key::text(args_hash).and_text(by).and_text(run.unwrap_or_default())
 }
 
+/// Begins the name under which a run finds the answer to a question among its signals.
+pub(crate) const QUESTION: &str = "?approval/";
+
 /// The name under which a run finds the answer among its signals.
 pub(crate) fn signal_of(approval: &str) -> String {
-    format!("?approval/{approval}")
+    format!("{QUESTION}{approval}")
 }
 
 impl Approval {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::gathered;
 use super::model::{HardLimit, Hold, Quota, QuotaId, QuotaSubject, QuotaWindow, Spend, TokenUsage, UsageId};
-use super::more::{AllowMore, Paused};
+use super::more::Over;
 use crate::bus::Event;
 use crate::llm::Usage;
 use crate::llm::table::Prices;
@@ -209,35 +209,6 @@ fn hold(cx: &Scope, quota: &Quota, spend: &mut Spend, open: &Open) -> Result<boo
         (Some(_), _) => return Err(no_price(quota, need)),
     };
     let (used_micros, used_tokens) = spend.taken();
-    let window = spend.id.split_once('|').map(|(_, window)| window.to_owned()).unwrap_or_default();
-    let exceeded = |what: &'static str, needed: u64, used: u64, limit: u64| {
-        let code = match quota.hard {
-            HardLimit::Pause => "budget_paused",
-            HardLimit::Fail => "budget_spent",
-        };
-        let message = "this call could pass a limit: raise the quota, ask for a shorter answer, or wait for its next window";
-        let (of, left) =
-            (format!("{} per {}", quota.subject.key(), quota.window.word()), limit.saturating_sub(used));
-        let error = Error::new(ErrorKind::BudgetExceeded, OPERATION, message)
-            .with_code(code)
-            .with_context("quota", &of)
-            .with_context("unit", what)
-            .with_context("needed", needed)
-            .with_context("left", left);
-        if quota.hard == HardLimit::Fail {
-            return Err(error);
-        }
-        let more = AllowMore {
-            quota: quota.id.clone(),
-            at: window.clone(),
-            micros: quota.money.map(|_| micros),
-            tokens: quota.tokens.map(|_| need.tokens),
-        };
-        let why = format!(
-            "more may be used than the quota of {of} allows: the call takes up to {needed} {what}, {left} are left"
-        );
-        Err(error.with_source(Paused { more, why }))
-    };
     let mut share = 0.0_f64;
     for (what, needed, used, limit) in [
         ("micros", micros, used_micros, spend.micros_of(quota)),
@@ -246,7 +217,8 @@ fn hold(cx: &Scope, quota: &Quota, spend: &mut Spend, open: &Open) -> Result<boo
         let Some(limit) = limit else { continue };
         let then = used.saturating_add(needed);
         if then > limit {
-            return exceeded(what, needed, used, limit);
+            let over = Over { what, needed, left: limit.saturating_sub(used) };
+            return Err(over.refusal(quota, spend, (micros, need.tokens)));
         }
         share = share.max(then as f64 / limit.max(1) as f64);
     }

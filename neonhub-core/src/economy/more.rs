@@ -6,13 +6,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::meter::spend_id;
-use super::model::{Quota, QuotaId, Spend};
+use super::meter::{RESERVE, spend_id};
+use super::model::{HardLimit, Quota, QuotaId, Spend};
 use crate::op::{Effect, Operation, Sink};
 use crate::permission::Permission;
 use crate::policy::{Ask, call_hash};
 use crate::store::Record as _;
-use crate::{Error, Result, Scope};
+use crate::{Error, ErrorKind, Result, Scope};
 
 /// How long the question stands. Rule of agents, section 5: 72 h.
 const QUESTION: Duration = Duration::from_secs(72 * 3_600);
@@ -71,13 +71,51 @@ fn raised(held: u64, limit: Option<u64>, used: u64, allowed: Option<u64>) -> u64
     held.max(used.saturating_add(allowed).saturating_sub(limit))
 }
 
+/// What a call would use beyond a limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Over {
+    /// `micros` or `tokens`.
+    pub(super) what: &'static str,
+    pub(super) needed: u64,
+    pub(super) left: u64,
+}
+
+impl Over {
+    /// The refusal of a call whose worst case are so many micros and tokens, with what would let it pass where the quota pauses.
+    pub(super) fn refusal(self, quota: &Quota, spend: &Spend, (micros, tokens): (u64, u64)) -> Error {
+        let Over { what, needed, left } = self;
+        let message = "this call could pass a limit: raise the quota, ask for a shorter answer, or wait for its next window";
+        let of = format!("{} per {}", quota.subject.key(), quota.window.word());
+        let error = Error::new(ErrorKind::BudgetExceeded, RESERVE, message)
+            .with_context("quota", &of)
+            .with_context("unit", what)
+            .with_context("needed", needed)
+            .with_context("left", left);
+        if quota.hard == HardLimit::Fail {
+            return error.with_code("budget_spent");
+        }
+        // The id of what was used: the quota, and the window.
+        let at = spend.id.split_once('|').map(|(_, window)| window.to_owned()).unwrap_or_default();
+        let more = AllowMore {
+            quota: quota.id.clone(),
+            at,
+            micros: quota.money.map(|_| micros),
+            tokens: quota.tokens.map(|_| tokens),
+        };
+        let why = format!(
+            "more may be used than the quota of {of} allows: the call takes up to {needed} {what}, {left} are left"
+        );
+        error.with_code("budget_paused").with_source(Paused { more, why })
+    }
+}
+
 /// A quota that pauses: the source of an error with the code `budget_paused`.
 #[derive(Debug)]
 pub(crate) struct Paused {
     /// What would let the call pass.
-    pub(super) more: AllowMore,
+    more: AllowMore,
     /// What is needed and what is left, in words.
-    pub(super) why: String,
+    why: String,
 }
 
 impl fmt::Display for Paused {

@@ -146,4 +146,26 @@ async fn an_operation_of_a_run_goes_on_as_well_and_its_cost_and_version_are_told
     let tool = tool().await;
     let cost = tool.cost.unwrap();
     assert_eq!((tool.version, cost.micros["USD"], cost.unpriced), (Some(1), 108, 0));
+    let run = cx.call(GetRun { id: held.run.id.clone(), with_log: false }).await.unwrap();
+    assert_eq!(run.cost, Some(cost));
+}
+
+#[tokio::test]
+async fn a_question_of_a_run_is_answered_by_those_who_may_decide_and_by_no_signal() {
+    use crate::run::SignalRun;
+    let (_hub, cx, _) = world(GOOD).await;
+    cx.call(PutQuota { tokens: Some(0), ..day(QuotaSubject::Workspace) }).await.unwrap();
+    let driver = Driver::new(Asker);
+    let held = driver.execute(&cx, NewRun::new(json!(1))).await.unwrap();
+    let [question] = <[Approval; 1]>::try_from(questions(&cx).await).unwrap();
+    let say = |wait: String| SignalRun {
+        id: held.run.id.clone(),
+        wait,
+        payload: json!({ "approved": true, "landed": true }),
+    };
+    let refused = cx.call(say(format!("?approval/{}", question.id))).await.unwrap_err();
+    assert_eq!(refused.field_faults()[0].field, "wait", "{refused}");
+    assert!(waits(&driver.drive(&cx, &held.run.id).await.unwrap()));
+    let agent = cx.for_agent("helper", &held.run.id, crate::PermissionSet::all());
+    assert_eq!(agent.call(say("?landed/ask".into())).await.unwrap_err().code(), "not_a_person");
 }

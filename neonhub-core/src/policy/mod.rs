@@ -14,6 +14,7 @@ pub mod ops;
 mod redact;
 mod ruling;
 mod set;
+mod told;
 
 use crate::store::Kind;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Decision;
 pub use super::dry_run::{Changed, DryRun, DryRunPolicy};
 use super::model::{Policy, PolicyEffect, PolicyId, PolicyScope, PolicyState};
-use super::ruling::told;
+use super::told::told;
 use crate::op::{Effect, Entry, Operation, Page, entry};
 use crate::permission::Permission;
 use crate::store::{Key, Query, Stored};

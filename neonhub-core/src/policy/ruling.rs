@@ -46,7 +46,7 @@ fn default_for(line: &Entry, principal: &Principal) -> Verdict {
     default_of(acts_outside(line), principal)
 }
 
-fn acts_outside(line: &Entry) -> bool {
+pub(super) fn acts_outside(line: &Entry) -> bool {
     line.effect == Effect::Write && !line.forwards
 }
 
@@ -67,7 +67,7 @@ async fn reached(sinks: &'static [Sink], acts_outside: bool, cx: &Scope) -> Resu
 }
 
 /// The sinks of a call: those that it declares, or all where it acts on the outside and declares none.
-fn sinks_of(declared: &'static [Sink], acts_outside: bool) -> &'static [Sink] {
+pub(super) fn sinks_of(declared: &'static [Sink], acts_outside: bool) -> &'static [Sink] {
     if declared.is_empty() && acts_outside { Sink::ALL } else { declared }
 }
 
@@ -119,37 +119,6 @@ pub(crate) async fn preview(
         control.policies.decide(line.name, &facts, cx.now(), default_for(line, cx.principal()));
     decision.verdict = at_sinks(decision.verdict, !sinks.is_empty());
     Ok(decision)
-}
-
-/// What would be said to a call of which only facts are told: of an agent where they name one, which has read words from
-/// outside where they say `tainted`.
-pub(super) fn told(
-    operation: &str,
-    line: Option<&Entry>,
-    set: &super::PolicySet,
-    mut facts: serde_json::Map<String, Value>,
-    at: crate::Timestamp,
-) -> Decision {
-    let is_agent = facts.contains_key("agent");
-    let is_write = facts.get("effect").and_then(Value::as_str) == Some(Effect::Write.word());
-    let acts = line.map_or(is_write, acts_outside);
-    let sinks = sinks_of(line.map_or(&[], |line| line.sinks), acts);
-    let is_tainted = is_agent && !sinks.is_empty() && facts.get("tainted") == Some(&Value::Bool(true));
-    if line.is_some_and(|line| !line.sinks.is_empty()) {
-        let words: Vec<&str> = sinks.iter().map(|sink| sink.word()).collect();
-        facts.entry("sinks").or_insert_with(|| json!(words));
-    }
-    if facts.contains_key("sinks") || facts.contains_key("tainted") {
-        facts.insert("tainted".into(), is_tainted.into());
-    }
-    let default = if is_agent && acts { Verdict::RequireApproval } else { Verdict::Allow };
-    let mut decision = set.decide(operation, &Value::Object(facts), at, default);
-    decision.verdict = at_sinks(decision.verdict, is_tainted);
-    if decision.verdict == Verdict::RequireApproval {
-        let sinks = if is_tainted { sinks } else { &[] };
-        decision.question = Some(ask(&decision, sinks, &Value::Null).summary);
-    }
-    decision
 }
 
 /// Judges an effect that is about to be dispatched. Nothing asks a person here: the operation that led to it was
@@ -275,7 +244,7 @@ fn refused(operation: &'static str, decision: &Decision) -> Error {
 }
 
 /// The question that all asking policies together put: the largest quorum, all approvers, the shortest life.
-fn ask(decision: &Decision, sinks: &[Sink], args: &Value) -> Ask {
+pub(super) fn ask(decision: &Decision, sinks: &[Sink], args: &Value) -> Ask {
     let mut ask = Ask {
         operation: decision.operation.clone(),
         args: args.clone(),

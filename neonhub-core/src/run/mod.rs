@@ -5,7 +5,7 @@
 //! resume after a crash, also in another process, are the same code: [`fold`] the log and go on. Tools are
 //! operations of the catalogue: what they change is in the same commit as their outcome, so a step happens whole
 //! or not at all. Operations that act on the world (`Effect::Write`) are planned in the log first, and after a
-//! crash a [`Probe`] or a person says whether they landed.
+//! crash a [`Probe`] or a person says whether they landed. A call that a quota holds up waits for a person who allows more.
 //!
 //! ```
 //! use neonhub_core::run::{Command, Driver, Machine, NewRun, Program, RunEvent};

@@ -7,11 +7,17 @@ use serde_json::{Value, json};
 use super::entry::{Entry, RunStatus, What};
 use super::execution::{ToolExecution, executions};
 use super::journal;
+use super::receipt::CallCost;
 use super::record::AgentRun;
+use crate::approval::QUESTION;
+use crate::economy::TokenUsage;
 use crate::op::{Effect, Operation, Page};
 use crate::permission::Permission;
 use crate::store::{Key, Query};
-use crate::{Error, ErrorKind, Result, Scope, Timestamp};
+use crate::{Error, ErrorKind, Principal, Result, Scope, Timestamp};
+
+/// Calls of models whose cost is added up.
+const MOST_CALLS: usize = 500;
 
 /// Gives a run with its input, its output and its calls of tools, and its log if asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +55,9 @@ pub struct RunDetails {
     pub input: Value,
     /// Its output, null until it has one.
     pub output: Value,
+    /// What its own calls of models have cost so far; absent where they were free. Runs below it have their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CallCost>,
     /// Its calls of tools, in order of their planning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolExecution>,
@@ -70,7 +79,8 @@ impl Operation for GetRun {
         run.status = run.standing(cx);
         let shown = if self.with_log { log.as_slice() } else { &[] };
         let log = shown.iter().map(line).collect::<Result<_>>()?;
-        Ok(RunDetails { summary: run.summary(), run, input, output, tools, log })
+        let cost = cost(cx, &run.id).await?;
+        Ok(RunDetails { summary: run.summary(), run, input, output, cost, tools, log })
     }
     /// What went in and came out may speak of people: without `read:pii` only the standing and the kinds are left.
     fn mask(output: &mut RunDetails) {
@@ -82,6 +92,15 @@ impl Operation for GetRun {
     fn examples() -> Vec<Self> {
         vec![GetRun { id: "run_01kaf3w0000000000000000000".into(), with_log: true }]
     }
+}
+
+/// What the models of a run have cost.
+async fn cost(cx: &Scope, run: &str) -> Result<Option<CallCost>> {
+    let mut sum = CallCost::default();
+    // As many as a run may make at most, tries of other models included.
+    let query = Query::index("run").prefix(Key::text(run)).limit(MOST_CALLS);
+    cx.query::<TokenUsage>(&query).await?.iter().for_each(|used| sum.add(used));
+    Ok((!sum.is_free()).then_some(sum))
 }
 
 fn line(entry: &Entry) -> Result<LogLine> {
@@ -205,7 +224,8 @@ impl Operation for CancelRun {
     }
 }
 
-/// Answers what a run waits for. The run takes it up when it is driven next.
+/// Answers what a run waits for. The run takes it up when it is driven next. What a person is to decide is answered by the
+/// operations on approvals; whether a call landed is for people to say, not for agents.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignalRun {
@@ -223,8 +243,18 @@ impl Operation for SignalRun {
     const NAME: &'static str = "runs.signal";
     const NEEDS: &'static [Permission] = &[Permission::ExecuteAgents];
     const EFFECT: Effect = Effect::Idempotent;
+    const ERRORS: &'static [&'static str] = &["run_finished", "not_a_person"];
     const RERUNS: u8 = 5;
     async fn run(self, cx: &Scope) -> Result<AgentRun> {
+        if self.wait.starts_with(QUESTION) {
+            let why =
+                "expected a wait for a signal: a question is answered by approvals.approve or approvals.deny";
+            return Err(Error::invalid(Self::NAME, "wait", why));
+        }
+        if let (true, Principal::Agent { .. }) = (self.wait.starts_with('?'), cx.principal()) {
+            let why = "people say whether a call landed: an agent cannot know";
+            return Err(Error::new(ErrorKind::PermissionDenied, Self::NAME, why).with_code("not_a_person"));
+        }
         let mut row = cx.need::<AgentRun>(&self.id).await?;
         if row.status.is_final() {
             return Err(Error::new(ErrorKind::Conflict, Self::NAME, "the run is at its end")

@@ -235,3 +235,34 @@ async fn a_run_ends_with_the_version_it_began_with() {
     let pinned = ExecuteAgent { version: Some("1.0.0".into()), ..ask("clerk.work", json!({ "ask": "y" })) };
     assert_eq!(cx.call(pinned).await.unwrap().version, "1.0.0");
 }
+
+#[tokio::test]
+async fn agents_ask_each_other_a_hundred_times_at_most_under_one_root() {
+    use neonhub_core::run::AgentRun;
+    use neonhub_core::store::{Batch, Expected, Kind, Row, Write};
+    let cx = scope().await;
+    activate(&cx, modelled()).await;
+    let input = |n: usize| json!({ "ask": format!("question {n}") });
+    let start = |n| ExecuteAgent { mode: ExecuteMode::Start, ..ask("clerk.work", input(n)) };
+    let root = cx.call(start(0)).await.unwrap().run;
+    let under = |run: &str| cx.for_agent("clerk", run, PermissionSet::all());
+    let child = under(&root).call(start(1)).await.unwrap().run;
+    // The others are there, a level below.
+    let row = cx.need::<AgentRun>(&child).await.unwrap().body;
+    let more = async |many: std::ops::Range<u32>| {
+        let mut batch = Batch::new(cx.workspace().clone(), cx.now());
+        for n in many {
+            let other =
+                AgentRun { id: format!("{child}{n}"), parent_run: Some(child.clone()), ..row.clone() };
+            let row = Row::of(&other, cx.now(), "test").unwrap();
+            batch.writes.push(Write::Put { kind: Kind::of::<AgentRun>(), row, expected: Expected::Absent });
+        }
+        cx.hub().store().commit(batch).await.unwrap();
+    };
+    more(0..98).await;
+    let last = under(&root).call(start(2)).await.unwrap().run;
+    assert_eq!(under(&child).call(start(3)).await.unwrap_err().code(), "too_many_runs");
+    assert_eq!(under(&root).call(start(4)).await.unwrap_err().code(), "too_many_runs");
+    assert_eq!(under(&last).call(start(5)).await.unwrap_err().code(), "too_many_runs");
+    cx.call(start(6)).await.unwrap();
+}
