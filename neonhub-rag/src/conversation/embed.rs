@@ -53,8 +53,12 @@ impl Handler for EmbedMessages {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = embed_in(cx, embedder.as_ref(), &texts, EmbedKind::Passage).await?;
-        for (message, vector) in messages.iter().zip(&vectors) {
-            cx.put(&embedding(message, embedder.id(), vector), Expected::Any)?;
+        // One that went while it was embedded leaves no vector.
+        let ids: Vec<String> = messages.iter().map(|message| message.id.to_string()).collect();
+        for (message, vector) in cx.get_many::<Message>(&ids).await?.iter().zip(&vectors) {
+            if let Some(message) = message {
+                cx.put(&embedding(&message.body, embedder.id(), vector), Expected::Any)?;
+            }
         }
         keep_up(cx, embedder.as_ref()).await?;
         Ok(jobs.iter().map(|_| Outcome::Done).collect())

@@ -147,6 +147,7 @@ impl Builder {
     }
 
     /// True when anything visible was added.
+    #[cfg(feature = "extract")]
     pub(crate) fn has_text(&self) -> bool {
         !self.out.text.is_empty()
     }

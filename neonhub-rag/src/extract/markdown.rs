@@ -34,7 +34,7 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
     }
     let has_html = Parser::new_ext(body, OPTIONS).any(|e| matches!(e, Event::Html(_) | Event::InlineHtml(_)));
     if has_html {
-        return with_html(out, &decoded, body, body_at);
+        return with_html(&out, &decoded, body, body_at);
     }
     Ok(walk(out, &decoded, body, body_at))
 }
@@ -48,14 +48,15 @@ fn walk(out: Builder, decoded: &Decoded, body: &str, body_at: usize) -> Extracte
 }
 
 #[cfg(feature = "extract")]
-fn with_html(out: Builder, decoded: &Decoded, body: &str, body_at: usize) -> Result<Extracted> {
+fn with_html(out: &Builder, decoded: &Decoded, body: &str, body_at: usize) -> Result<Extracted> {
     let mut html = String::with_capacity(body.len() * 2);
     pulldown_cmark::html::push_html(&mut html, Parser::new_ext(body, OPTIONS));
     super::html::extract_rendered(out, &html, decoded, body_at)
 }
 
 #[cfg(not(feature = "extract"))]
-fn with_html(mut out: Builder, decoded: &Decoded, body: &str, body_at: usize) -> Result<Extracted> {
+fn with_html(out: &Builder, decoded: &Decoded, body: &str, body_at: usize) -> Result<Extracted> {
+    let mut out = out.clone();
     use neonhub_core::{Error, ErrorKind};
     // Without an HTML parser it cannot be known what such markup hides, so the file is refused.
     const HIDING: [&str; 6] = ["hidden", "display", "visibility", "font-size", "opacity", "color"];

@@ -422,13 +422,16 @@ async fn choose(found: Vec<Found>, request: &Request) -> Result<Vec<Fused>> {
         all.retain(|f| f.score >= least);
     }
     let Some(lambda) = request.mmr_lambda else { return Ok(all) };
-    let mut vectors: HashMap<Arc<str>, Vec<f32>> = HashMap::new();
+    // With the embedder of each: vectors of two are not compared.
+    let mut vectors: HashMap<Arc<str>, (Arc<str>, Vec<f32>)> = HashMap::new();
     for (index, ids) in by_index {
         let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
-        vectors.extend(index.vectors(&ids).await?);
+        let embedder: Arc<str> = index.embedder().into();
+        let found = index.vectors(&ids).await?.into_iter();
+        vectors.extend(found.map(|(id, vector)| (id, (Arc::clone(&embedder), vector))));
     }
     let similarity = |a: &str, b: &str| match (vectors.get(a), vectors.get(b)) {
-        (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).map(|(x, y)| x * y).sum(),
+        (Some((of_a, a)), Some((of_b, b))) if of_a == of_b => a.iter().zip(b).map(|(x, y)| x * y).sum(),
         _ => 0.0,
     };
     // Some of the chosen may be gone from the store by now; a few more are at hand.

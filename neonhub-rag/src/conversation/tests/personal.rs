@@ -77,3 +77,53 @@ async fn an_export_has_the_talk_of_a_person_and_an_erasure_leaves_none_of_it() {
     let like = SimilarConversations { text: Some("a late parcel".into()), ..Default::default() };
     assert_eq!(cx.call(like).await.unwrap().len(), 1);
 }
+
+/// Takes a message out of the store while it is embedded.
+#[derive(Debug, Default)]
+struct Erasing {
+    of: std::sync::OnceLock<(Scope, String)>,
+}
+
+#[async_trait::async_trait]
+impl crate::Embedder for Erasing {
+    fn id(&self) -> &str {
+        "erasing-2"
+    }
+    fn dims(&self) -> usize {
+        2
+    }
+    fn max_batch(&self) -> usize {
+        10
+    }
+    async fn embed(&self, texts: &[&str], _: crate::EmbedKind) -> neonhub_core::Result<Vec<Vec<f32>>> {
+        if let Some((cx, id)) = self.of.get() {
+            let mut batch = Batch::new(cx.workspace().clone(), cx.now());
+            let (kind, id) = (Kind::of::<Message>(), id.clone());
+            batch.writes.push(Write::Delete { kind, id, expected: Expected::Any });
+            cx.store().commit(batch).await?;
+        }
+        Ok(texts.iter().map(|_| vec![1.0, 0.0]).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_erased_while_it_is_embedded_leaves_no_vector() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
+    let embedder = Arc::new(Erasing::default());
+    let knowledge = crate::Knowledge::new()
+        .embedder_added(Arc::clone(&embedder) as Arc<dyn crate::Embedder>)
+        .with_default("erasing-2");
+    let builder = Hub::builder().clock(clock.clone()).seed(1);
+    let hub = crate::install_with(builder, knowledge).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    let id = start(&cx, "Order").await;
+    let gone = say(&cx, &clock, &id, "My vermilion parcel").await;
+    let stays = say(&cx, &clock, &id, "My blue parcel").await;
+    embedder.of.set((cx.clone(), gone.id.to_string())).unwrap();
+    for _ in 0..10 {
+        cx.work_until_idle().await.unwrap();
+        clock.advance(Duration::from_secs(600));
+    }
+    assert!(cx.get::<MessageEmbedding>(gone.id.as_str()).await.unwrap().is_none());
+    assert!(cx.get::<MessageEmbedding>(stays.id.as_str()).await.unwrap().is_some());
+}

@@ -41,7 +41,7 @@ pub(crate) fn extract(bytes: &[u8]) -> Result<Extracted> {
 
 /// Extracts Markdown that was rendered because it holds raw HTML; byte ranges point into the Markdown.
 pub(crate) fn extract_rendered(
-    out: Builder,
+    out: &Builder,
     html: &str,
     source: &Decoded,
     body_at: usize,
@@ -50,7 +50,7 @@ pub(crate) fn extract_rendered(
     let page = Html::parse_document(html);
     let aligner = Aligner::markdown(&source.text, body_at, source.cursor());
     // What stands in a Markdown file is its text, whatever it is marked as.
-    Ok(body(&page, &out, || aligner.clone(), false))
+    Ok(body(&page, out, || aligner.clone(), false))
 }
 
 fn body<'s>(page: &Html, out: &Builder, aligner: impl Fn() -> Aligner<'s>, is_page: bool) -> Extracted {

@@ -144,3 +144,48 @@ async fn a_dataset_of_more_chunks_than_one_commit_takes_is_kept_whole() {
     assert!(cx.get::<ChunkRecord>(&document.chunk_ids()[0]).await.unwrap().is_none());
     assert!(cx.get::<Document>(document.id.as_str()).await.unwrap().is_none());
 }
+
+/// The vectors of the offline embedder under another name.
+#[derive(Debug)]
+struct Twin;
+
+#[async_trait::async_trait]
+impl Embedder for Twin {
+    fn id(&self) -> &str {
+        "twin-512"
+    }
+    fn dims(&self) -> usize {
+        512
+    }
+    fn max_batch(&self) -> usize {
+        10
+    }
+    async fn embed(&self, texts: &[&str], _: EmbedKind) -> neonhub_core::Result<Vec<Vec<f32>>> {
+        Ok(texts.iter().map(|text| crate::OfflineHash::new().vector(text)).collect())
+    }
+}
+
+#[tokio::test]
+async fn hits_of_two_embedders_are_not_taken_for_alike() {
+    let knowledge = Knowledge::new().embedder_added(Arc::new(Twin));
+    let hub = install_with(Hub::builder().root_key(key()).seed(1), knowledge).build().await.unwrap();
+    let cx = hub.workspace("default").await.unwrap();
+    brand(&cx).await;
+    let twin = CreateSpace { name: "twin".into(), embedder: Some("twin-512".into()), ..Default::default() };
+    cx.call(twin).await.unwrap();
+    cx.call(CreateDataset { space: "twin".into(), name: "twins".into(), ..Default::default() })
+        .await
+        .unwrap();
+    let text = "Parcels to Vienna leave on Monday.";
+    put(&cx, "one.md", text).await;
+    put(&cx, "same.md", text).await;
+    cx.call(UploadDocument::of("twins", "other.md", text.as_bytes())).await.unwrap();
+    let spread = SearchKnowledge {
+        mode: SearchMode::Vector,
+        mmr_lambda: Some(0.1),
+        ..SearchKnowledge::of("parcels to Vienna")
+    };
+    let names: Vec<String> = cx.call(spread).await.unwrap().hits.into_iter().map(|hit| hit.name).collect();
+    assert_eq!(names.len(), 3);
+    assert!(names[..2].contains(&"other.md".to_owned()), "{names:?}");
+}
