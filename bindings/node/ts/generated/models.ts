@@ -7596,6 +7596,11 @@ export interface RunBundle {
 
 /** A run with what went in and came out. */
 export interface RunDetails {
+  /**
+   * What its own calls of models have cost so far; absent where they were free. Runs below it have
+   * their own.
+   */
+  cost: CallCost | null;
   /** Its input. */
   input: unknown;
   /** Its log, when asked for. */

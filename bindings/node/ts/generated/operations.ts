@@ -550,7 +550,7 @@ export class AgentsOperations {
    *
    * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`, `unknown_intent`,
    * `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`, `breaker_open`,
-   * `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+   * `no_place`, `idempotency_mismatch`, `too_deep`, `too_many_runs`, `loop_detected`.
    */
   execute(input: AgentsExecuteInput = {}, options?: CallOptions): Promise<Executed> {
     return this.#core.call('agents.execute', input, 'AgentsExecuteInput', 'Executed', options);
@@ -3158,9 +3158,11 @@ export class RunsOperations {
   }
 
   /**
-   * Answers what a run waits for. The run takes it up when it is driven next.
+   * Answers what a run waits for. The run takes it up when it is driven next. What a person is to
+   * decide is answered by the operations on approvals; whether a call landed is for people to say, not
+   * for agents.
    *
-   * Needs `execute:agents`. Effect: idempotent.
+   * Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`, `not_a_person`.
    */
   signal(input: RunsSignalInput, options?: CallOptions): Promise<AgentRun> {
     return this.#core.call('runs.signal', input, 'RunsSignalInput', 'AgentRun', options);

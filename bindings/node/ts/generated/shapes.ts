@@ -2657,6 +2657,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['runs', 'runs', { l: 'ExportedRun' }],
   ],
   RunDetails: [
+    ['cost', 'cost', 'CallCost', null],
     ['input', 'input', 0],
     ['log', 'log', { l: 'AgentsLogLine' }, []],
     ['output', 'output', 0],

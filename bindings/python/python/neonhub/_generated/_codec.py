@@ -3899,12 +3899,13 @@ def run_bundle(v: Any) -> m.RunBundle:
 
 def run_details(v: Any) -> m.RunDetails:
     return m.RunDetails(
+        cost=None if (t1 := v.get("cost")) is None else call_cost(t1),
         input=v["input"],
-        log=[] if (t1 := v.get("log")) is None else [agents_log_line(t2) for t2 in t1],
+        log=[] if (t2 := v.get("log")) is None else [agents_log_line(t3) for t3 in t2],
         output=v["output"],
         run=agent_run(v["run"]),
         summary=v["summary"],
-        tools=[] if (t3 := v.get("tools")) is None else [tool_execution(t4) for t4 in t3],
+        tools=[] if (t4 := v.get("tools")) is None else [tool_execution(t5) for t5 in t4],
     )
 
 

@@ -432,7 +432,8 @@ class AgentsOperations:
 
         Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
         `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`,
-        `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+        `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `too_many_runs`,
+        `loop_detected`.
         """
         return c.executed(self._core.call("agents.execute", {
             "agent": agent,
@@ -5725,7 +5726,9 @@ class RunsOperations:
         wait: str,
         payload: Any | Omit = OMIT,
     ) -> AgentRun:
-        """Answers what a run waits for. The run takes it up when it is driven next.
+        """Answers what a run waits for. The run takes it up when it is driven next. What a person is
+        to decide is answered by the operations on approvals; whether a call landed is for people to
+        say, not for agents.
 
         Args:
             id: Id of the run.
@@ -5733,7 +5736,8 @@ class RunsOperations:
             payload: What comes with it. For the question whether a call landed: `{"landed":
               true, "output": ...}`.
 
-        Needs `execute:agents`. Effect: idempotent.
+        Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`,
+        `not_a_person`.
         """
         return c.agent_run(self._core.call("runs.signal", {"id": id, "wait": wait, "payload": payload}))
 

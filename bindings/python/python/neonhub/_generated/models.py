@@ -12983,6 +12983,11 @@ class RunBundle(Shown):
 class RunDetails(Shown):
     """A run with what went in and came out."""
 
+    cost: CallCost | None = None
+    """What its own calls of models have cost so far; absent where they were free. Runs below it have
+    their own.
+    """
+
     input: Any
     """Its input."""
 
@@ -13003,6 +13008,7 @@ class RunDetails(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "cost": OMIT if self.cost is None else self.cost,
             "input": self.input,
             "log": self.log,
             "output": self.output,

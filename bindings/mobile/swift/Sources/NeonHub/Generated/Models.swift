@@ -21343,6 +21343,9 @@ public struct RunBundle: Codable, Sendable, Hashable {
 
 /// A run with what went in and came out.
 public struct RunDetails: Codable, Sendable, Hashable {
+    /// What its own calls of models have cost so far; absent where they were free. Runs below it
+    /// have their own.
+    public var cost: CallCost?
     /// Its input.
     public var input: JSONValue
     /// Its log, when asked for.
@@ -21357,6 +21360,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
     public var tools: [ToolExecution]
 
     public init(
+        cost: CallCost? = nil,
         input: JSONValue,
         log: [AgentsLogLine] = [],
         output: JSONValue,
@@ -21364,6 +21368,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
         summary: String,
         tools: [ToolExecution] = []
     ) {
+        self.cost = cost
         self.input = input
         self.log = log
         self.output = output
@@ -21373,6 +21378,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
+        case cost = "cost"
         case input = "input"
         case log = "log"
         case output = "output"
@@ -21383,6 +21389,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.cost = try values.decodeIfPresent(CallCost.self, forKey: .cost)
         self.input = try values.decode(JSONValue.self, forKey: .input)
         self.log = try values.decodeIfPresent([AgentsLogLine].self, forKey: .log) ?? []
         self.output = try values.decode(JSONValue.self, forKey: .output)
@@ -21393,6 +21400,7 @@ public struct RunDetails: Codable, Sendable, Hashable {
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(self.cost, forKey: .cost)
         try values.encode(self.input, forKey: .input)
         try values.encode(self.log, forKey: .log)
         try values.encode(self.output, forKey: .output)

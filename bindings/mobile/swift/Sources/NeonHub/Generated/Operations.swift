@@ -82,7 +82,8 @@ public struct AgentsOperations: Sendable {
     ///
     /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
     /// `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`,
-    /// `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+    /// `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `too_many_runs`,
+    /// `loop_detected`.
     ///
     /// - Parameters:
     ///   - agent: The agent: `campaign`.
@@ -5191,9 +5192,12 @@ public struct RunsOperations: Sendable {
         return try await core.call("runs.resume", args, Executed.self)
     }
 
-    /// Answers what a run waits for. The run takes it up when it is driven next.
+    /// Answers what a run waits for. The run takes it up when it is driven next. What a person is
+    /// to decide is answered by the operations on approvals; whether a call landed is for people to
+    /// say, not for agents.
     ///
-    /// Needs `execute:agents`. Effect: idempotent.
+    /// Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`,
+    /// `not_a_person`.
     ///
     /// - Parameters:
     ///   - id: Id of the run.

@@ -8248,6 +8248,8 @@ public data class RunBundle(
 /**
  * A run with what went in and came out.
  *
+ * @property cost What its own calls of models have cost so far; absent where they were
+ *   free. Runs below it have their own.
  * @property input Its input.
  * @property log Its log, when asked for.
  * @property output Its output, null until it has one.
@@ -8257,6 +8259,7 @@ public data class RunBundle(
  */
 @Serializable
 public data class RunDetails(
+    val cost: CallCost? = null,
     val input: JsonElement,
     val log: List<AgentsLogLine> = emptyList(),
     val output: JsonElement,

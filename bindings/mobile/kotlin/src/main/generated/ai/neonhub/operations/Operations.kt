@@ -388,7 +388,8 @@ public class AgentsOperations internal constructor(private val core: Core) {
      *
      * Needs `execute:agents`. Effect: idempotent. Codes of its own: `unknown_agent`,
      * `unknown_intent`, `ambiguous_intent`, `agent_disabled`, `agent_quota`, `agent_unavailable`,
-     * `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `loop_detected`.
+     * `breaker_open`, `no_place`, `idempotency_mismatch`, `too_deep`, `too_many_runs`,
+     * `loop_detected`.
      *
      * @param agent The agent: `campaign`.
      * @param budget Most money for models of this run.
@@ -5210,9 +5211,11 @@ public class RunsOperations internal constructor(private val core: Core) {
     }
 
     /**
-     * Answers what a run waits for. The run takes it up when it is driven next.
+     * Answers what a run waits for. The run takes it up when it is driven next. What a person is to
+     * decide is answered by the operations on approvals; whether a call landed is for people to
+     * say, not for agents.
      *
-     * Needs `execute:agents`. Effect: idempotent.
+     * Needs `execute:agents`. Effect: idempotent. Codes of its own: `run_finished`, `not_a_person`.
      *
      * @param id Id of the run.
      * @param wait Name of the wait.
