@@ -218,3 +218,13 @@ test('a tool says itself what became of a lost call of a run', () =>
     assert.deepEqual([waiting.status, waiting.waitReason], ['waiting', 'approval']);
     assert.ok(names[0] && names[0] === names[1] && names[2] === names[3] && names[0] !== names[2]);
   }));
+
+test('rate, approval and sinks are part of a tool', () =>
+  withHub(async (hub) => {
+    const rate = { max: 1, per: 60_000 };
+    hub.addTool({ name: 'count', doc: 'Counts.', effect: 'read', rate, approval: true, sinks: ['export'], call: () => 1 });
+    const info = await hub.tools.describe({ name: 'count' });
+    assert.deepEqual([info.approval, info.sinks, info.rate], [true, ['export'], { max: 1, perMs: 60_000 }]);
+    await hub.tools.call({ name: 'count' });
+    await assert.rejects(hub.tools.call({ name: 'count' }), neonhub.RateLimitedError);
+  }));

@@ -43,6 +43,15 @@ export interface Tool<Args = Record<string, unknown>> {
   timeout?: number;
   /** Most calls at the same time in this process. */
   concurrency?: number;
+  /** So many calls in so many milliseconds, over all processes; one more is a `RateLimitedError`. */
+  rate?: { max: number; per: number };
+  /** True when an agent needs a person's yes for each call, whatever the effect. */
+  approval?: boolean;
+  /**
+   * What a call lets out or keeps for good: an agent that had read foreign words needs a person's yes. Default: nothing, or
+   * anything where it acts on the world.
+   */
+  sinks?: ('send' | 'publish' | 'spend' | 'export' | 'memory_write')[];
   /** Longest answer given out at once, in bytes of JSON. Default: 65 536. */
   resultCapBytes?: number;
   /** The body, plain or async; answers any JSON value. */
@@ -62,12 +71,12 @@ export interface Landed {
 
 /** The settings of a tool as the core reads them. */
 export function toolSettings<Args>(tool: Tool<Args>): string {
-  const { name, doc, version, kind, effect, needs, concurrency, input, output, timeout, resultCapBytes, call, probe, ...more } =
+  const { name, doc, version, kind, effect, needs, concurrency, input, output, timeout, resultCapBytes, rate, approval, sinks, call, probe, ...more } =
     tool;
   // An instance of a class may hold what it likes; in a plain object it is a slip, and a schema would be lost by it.
   const unknown = Object.getPrototypeOf(tool) === Object.prototype ? Object.keys(more) : [];
   if (unknown.length > 0) {
-    const known = 'name, doc, input, output, version, kind, effect, needs, timeout, concurrency, resultCapBytes, call, probe';
+    const known = 'name, doc, input, output, version, kind, effect, needs, timeout, concurrency, resultCapBytes, rate, approval, sinks, call, probe';
     const faults = unknown.map((field) => ({ field, message: `a tool has no such field: expected one of ${known}` }));
     throw new InvalidInputError(`unknown fields of a tool: ${unknown.join(', ')}`, { faults });
   }
@@ -83,6 +92,9 @@ export function toolSettings<Args>(tool: Tool<Args>): string {
     output_schema: output,
     timeout_ms: timeout,
     result_cap_bytes: resultCapBytes,
+    rate: rate && { max: rate.max, per_ms: rate.per },
+    approval,
+    sinks,
   };
   return JSON.stringify(encode(settings, 0));
 }

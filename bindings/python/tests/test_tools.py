@@ -275,3 +275,18 @@ def test_a_tool_says_itself_what_became_of_a_lost_call(hub: neonhub.Hub) -> None
         hub.tools.call(name="shop.pay", args={"euros": 5})
     # Outside of runs a call has no name, and nobody asks the probe.
     assert names[4:] == [None]
+
+
+def test_rate_approval_and_sinks_are_part_of_a_tool(hub: neonhub.Hub) -> None:
+    def count() -> int:
+        """Counts."""
+        return 1
+
+    hub.add_tool(count, effect="read", rate=(1, 60.0), approval=True, sinks=["export"])
+    info = hub.tools.describe(name="count")
+    assert (info.approval, info.sinks) == (True, ["export"])
+    assert info.rate == models.Rate(max=1, per_ms=60_000)
+    assert hub.tools.call(name="count").output == 1
+    with pytest.raises(RateLimitedError) as caught:
+        hub.tools.call(name="count")
+    assert caught.value.retry_after is not None and caught.value.retry_after > 50

@@ -1,10 +1,14 @@
 //! Where words go out of reach, or stay and speak again.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::llm::Taint;
 
-/// What a call of an operation lets out, or lets in for good. Each declares which words it takes from an agent without a
+/// What a call of an operation or tool lets out, or lets in for good. Each declares which words it takes from an agent without a
 /// person's yes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Sink {
     /// A message to people.
     Send,

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::hub::WorkspaceControl;
 use crate::op::Entry;
-use crate::run::EffectClass;
 use crate::scope::Principal;
+use crate::tool::ToolInfo;
 use crate::{Permission, Scope};
 
 /// The facts of a call that is about to be made. `is_tainted` says whether words that its sinks do not accept may stand in
@@ -53,19 +53,21 @@ pub(super) fn of_effect(
 
 /// The facts of a call of a tool that is no operation. `is_tainted` is a fact only where it holds.
 pub(super) fn of_tool(
-    tool: &str,
-    class: EffectClass,
+    tool: &ToolInfo,
     cx: &Scope,
     control: &WorkspaceControl,
     is_tainted: bool,
     args: Value,
 ) -> Value {
     let mut facts = of_scope(cx, control);
-    facts.insert("operation".into(), tool.into());
-    facts.insert("effect".into(), class.word().into());
+    facts.insert("operation".into(), tool.name.as_str().into());
+    facts.insert("effect".into(), tool.effect.word().into());
     facts.insert("input".into(), args);
-    if is_tainted {
-        facts.insert("tainted".into(), true.into());
+    if !tool.sinks.is_empty() {
+        facts.insert("sinks".into(), tool.sinks.iter().map(|sink| sink.word()).collect::<Vec<_>>().into());
+    }
+    if !tool.sinks.is_empty() || is_tainted {
+        facts.insert("tainted".into(), is_tainted.into());
     }
     Value::Object(facts)
 }

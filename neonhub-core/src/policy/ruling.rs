@@ -12,6 +12,7 @@ use crate::resilience::Rate;
 use crate::run::EffectClass;
 use crate::scope::{Principal, Writing};
 use crate::store::{Expected, Kind, Row, Write, canonical_json};
+use crate::tool::ToolInfo;
 use crate::{Error, ErrorKind, Result, Scope};
 
 /// What the engine said to a call that goes on.
@@ -21,7 +22,7 @@ pub(crate) struct Ruling {
     rehearsed: Option<Verdict>,
     facts: Option<Value>,
     /// The sinks that words from outside would reach.
-    sinks: &'static [Sink],
+    sinks: Vec<Sink>,
     /// The approval that let it through.
     pub(crate) approval: Option<String>,
     /// The stored answer of this very call, which needs no second yes.
@@ -54,20 +55,20 @@ pub(super) fn acts_outside(line: &Entry) -> bool {
 ///
 /// What acts on the outside and declares no sink may be any; there policies speak for an agent without a run, of which
 /// nothing is ever known.
-async fn reached(sinks: &'static [Sink], acts_outside: bool, cx: &Scope) -> Result<&'static [Sink]> {
-    let Principal::Agent { run, .. } = cx.principal() else { return Ok(&[]) };
+async fn reached(sinks: &[Sink], acts_outside: bool, cx: &Scope) -> Result<Vec<Sink>> {
+    let Principal::Agent { run, .. } = cx.principal() else { return Ok(Vec::new()) };
     // Where nothing is declared, what an agent without a run has read is not held against it.
     let if_unknown = !sinks.is_empty();
     let sinks = sinks_of(sinks, acts_outside);
     if sinks.is_empty() {
-        return Ok(&[]);
+        return Ok(Vec::new());
     }
     let reaches = crate::approval::may_carry(cx, run, sinks).await?.unwrap_or(if_unknown);
-    Ok(if reaches { sinks } else { &[] })
+    Ok(if reaches { sinks.to_vec() } else { Vec::new() })
 }
 
 /// The sinks of a call: those that it declares, or all where it acts on the outside and declares none.
-pub(super) fn sinks_of(declared: &'static [Sink], acts_outside: bool) -> &'static [Sink] {
+pub(super) fn sinks_of(declared: &[Sink], acts_outside: bool) -> &[Sink] {
     if declared.is_empty() && acts_outside { Sink::ALL } else { declared }
 }
 
@@ -145,18 +146,19 @@ pub(crate) async fn rule_effect(operation: &'static str, channel: &str, cx: &Sco
 pub(crate) async fn rule_tool(
     operation: &'static str,
     cx: &Scope,
-    tool: &str,
-    class: EffectClass,
+    tool: &ToolInfo,
     args: &Value,
 ) -> Result<()> {
     let control = cx.control().await?;
-    let default = default_of(class == EffectClass::Write, cx.principal());
-    if default == Verdict::Allow && control.policies.candidates(tool).is_empty() {
+    let acts = tool.effect == EffectClass::Write;
+    let default = default_of(acts || tool.approval, cx.principal());
+    let is_free = default == Verdict::Allow && tool.sinks.is_empty();
+    if is_free && control.policies.candidates(&tool.name).is_empty() {
         return Ok(());
     }
-    let sinks = reached(&[], class == EffectClass::Write, cx).await?;
-    let facts = facts::of_tool(tool, class, cx, &control, !sinks.is_empty(), args.clone());
-    let mut decision = control.policies.decide(tool, &facts, cx.now(), default);
+    let sinks = reached(&tool.sinks, acts, cx).await?;
+    let facts = facts::of_tool(tool, cx, &control, !sinks.is_empty(), args.clone());
+    let mut decision = control.policies.decide(&tool.name, &facts, cx.now(), default);
     decision.verdict = at_sinks(decision.verdict, !sinks.is_empty());
     let mut ruling = Ruling { decision: Some(decision), facts: Some(facts), sinks, ..Ruling::default() };
     let result = enforce(operation, cx, &mut ruling, None, args).await;
@@ -211,7 +213,7 @@ async fn enforce(
             match kept {
                 Kept::Answer(answer) => ruling.answer = Some(answer),
                 Kept::Nothing(_) => {
-                    ruling.approval = Some(approve(operation, cx, decision, ruling.sinks, args).await?)
+                    ruling.approval = Some(approve(operation, cx, decision, &ruling.sinks, args).await?)
                 }
             }
         }

@@ -104,7 +104,10 @@ async fn of_added(cx: &Scope, added: &Added, args: Value) -> Result<Value> {
     if !faults.is_empty() {
         return Err(Error::faults(CALL, named(faults)).with_context("tool", &info.name));
     }
-    crate::policy::rule_tool(CALL, cx, &info.name, info.effect, &args).await?;
+    if let Some(rate) = info.rate {
+        cx.take(&format!("tool:{}", info.name), rate).await.map_err(|error| error.for_operation(CALL))?;
+    }
+    crate::policy::rule_tool(CALL, cx, info, &args).await?;
     let answer = asked(cx, added, args).await;
     if !info.effect.is_ours() {
         told(cx, &info.name, answer.as_ref().err()).await?;

@@ -57,6 +57,7 @@ fn of_operation(entry: &'static Entry, alias: Option<&'static Alias>) -> ToolInf
         needs: entry.needs.to_vec(),
         version: u32::from(entry.version),
         effect: entry.effect.into(),
+        sinks: entry.sinks.to_vec(),
         timeout_ms: u64::try_from(entry.deadline.as_millis()).unwrap_or(u64::MAX),
         ..ToolInfo::default()
     }

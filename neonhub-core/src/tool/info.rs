@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::llm::{ToolSpec, schema};
+use crate::op::Sink;
+use crate::resilience::Rate;
 use crate::run::EffectClass;
 use crate::{Faults, Permission, Result};
 
@@ -18,6 +20,8 @@ const MAX_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
 pub(super) const RESULT_CAP_BYTES: u64 = 64 << 10;
 /// Longest answer at all: that of every operation.
 pub(super) const MAX_RESULT_BYTES: u64 = 8 << 20;
+/// Longest window of a rate: 31 days.
+const MAX_WINDOW_MS: u64 = 31 * MAX_TIMEOUT_MS;
 /// Most characters of a description.
 const MAX_DOC: usize = 4_000;
 
@@ -81,6 +85,16 @@ pub struct ToolInfo {
     pub concurrency: Option<u32>,
     /// Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept aside.
     pub result_cap_bytes: u64,
+    /// Calls in a workspace per window, over all processes; one more is refused with the time to wait. None: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// True when an agent calls it with a person's yes only, whatever it does to the world.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
+    /// What a call lets out, or keeps for good: an agent that had read foreign words needs a person's yes. Empty: nothing, or
+    /// anything where it acts on the world.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<Sink>,
 }
 
 impl Default for ToolInfo {
@@ -99,6 +113,9 @@ impl Default for ToolInfo {
             timeout_ms: TIMEOUT_MS,
             concurrency: None,
             result_cap_bytes: RESULT_CAP_BYTES,
+            rate: None,
+            approval: false,
+            sinks: Vec::new(),
         }
     }
 }
@@ -121,6 +138,27 @@ impl ToolInfo {
     #[must_use]
     pub fn needs(mut self, word: Permission) -> Self {
         self.needs.push(word);
+        self
+    }
+
+    /// Adds what a call lets out or keeps for good.
+    #[must_use]
+    pub fn sink(mut self, sink: Sink) -> Self {
+        self.sinks.push(sink);
+        self
+    }
+
+    /// Sets how many calls there may be in a window.
+    #[must_use]
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Has agents ask a person before each call.
+    #[must_use]
+    pub fn approval(mut self) -> Self {
+        self.approval = true;
         self
     }
 
@@ -157,6 +195,11 @@ impl ToolInfo {
             "concurrency",
             "expected 1 or more, or nothing for no limit",
         );
+        if let Some(rate) = self.rate {
+            faults.check((1..=1_000_000).contains(&rate.max), "rate.max", "expected 1..1 000 000 calls");
+            let is_window = (1..=MAX_WINDOW_MS).contains(&rate.per_ms);
+            faults.check(is_window, "rate.per_ms", "expected 1..2 678 400 000 milliseconds");
+        }
         let is_object = self.input_schema.get("type").and_then(Value::as_str) == Some("object");
         faults.check(is_object, "input_schema.type", "expected object: arguments have names");
         for (field, schema) in [("input_schema", &self.input_schema), ("output_schema", &self.output_schema)]

@@ -317,6 +317,45 @@ async fn an_agent_acts_on_the_outside_through_a_tool_by_a_rule_only() {
 }
 
 #[tokio::test]
+async fn a_tool_may_have_agents_ask_first_and_say_what_it_lets_out() {
+    let of = |name: &str| ToolInfo::new(name, "Reads").effect(EffectClass::Read);
+    let tools: [Arc<dyn Tool>; 3] = [
+        Odd::new(of("shop.secret").approval()),
+        Odd::new(of("web.get").sink(crate::op::Sink::Export)),
+        Odd::new(of("shop.open")),
+    ];
+    let cx = scope_with(&tools).await;
+    let agent = cx.for_agent("helper", "run_1", crate::PermissionSet::all());
+    assert_eq!(agent.call(ask("shop.secret", json!({}))).await.unwrap_err().code(), "approval_required");
+    // Nobody knows what an agent without a run had read.
+    let asked = agent.call(ask("web.get", json!({}))).await.unwrap_err();
+    assert_eq!(asked.code(), "approval_required");
+    assert!(asked.message().contains("export"), "{asked}");
+    agent.call(ask("shop.open", json!({}))).await.unwrap();
+    for name in ["shop.secret", "web.get"] {
+        cx.call(ask(name, json!({}))).await.unwrap();
+    }
+    let told = cx.call(DescribeTool { name: "audit.export".into() }).await.unwrap();
+    assert_eq!(told.sinks, [crate::op::Sink::Export]);
+}
+
+#[tokio::test]
+async fn a_tool_is_called_no_oftener_than_it_says() {
+    let rate = crate::resilience::Rate::new(2, Duration::from_secs(60));
+    let info = ToolInfo::new("shop.count", "Counts").effect(EffectClass::Read).rate(rate);
+    let cx = scope_with(&[Odd::new(info.clone())]).await;
+    for _ in 0..2 {
+        cx.call(ask("shop.count", json!({}))).await.unwrap();
+    }
+    let error = cx.call(ask("shop.count", json!({}))).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::RateLimited, "tools.call"));
+    let mut wrong = info;
+    wrong.rate = Some(crate::resilience::Rate { max: 0, per_ms: 0 });
+    let faults = wrong.check().unwrap_err();
+    assert_eq!(faults.field_faults().len(), 2, "{faults}");
+}
+
+#[tokio::test]
 async fn faults_reach_tools_and_models() {
     let cx = scope_with(&[stock()]).await;
     let faults = crate::testing::FaultInjector::new();

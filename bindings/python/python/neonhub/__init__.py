@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from ._progress import progress_bars
     from ._settings import EmbedderSettings, ProviderSettings, RouteSettings, RunSettings
-    from ._tools import Landed, ToolCall, ToolEffect, ToolProbe
+    from ._tools import Landed, ToolCall, ToolEffect, ToolProbe, ToolSink
 
 __all__ = [
     "OMIT",
@@ -52,6 +52,7 @@ __all__ = [
     "ToolCall",
     "ToolEffect",
     "ToolProbe",
+    "ToolSink",
     "aopen",
     "errors",
     "models",
@@ -78,6 +79,7 @@ _LATER = {
     "ToolCall": "_tools",
     "ToolEffect": "_tools",
     "ToolProbe": "_tools",
+    "ToolSink": "_tools",
     "progress_bars": "_progress",
 }
 """Names of modules that are loaded when the first of them is used."""

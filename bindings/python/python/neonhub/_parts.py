@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from . import _native
     from ._host import DeliverFunction, ModelFunction, ProbeFunction
-    from ._tools import ToolEffect, ToolProbe
+    from ._tools import ToolEffect, ToolProbe, ToolSink
 
 __all__ = ["HostParts", "running_loop"]
 
@@ -62,6 +62,9 @@ class HostParts:
         output_schema: Any = None,
         timeout: float | None = None,
         concurrency: int | None = None,
+        rate: tuple[int, float] | None = None,
+        approval: bool = False,
+        sinks: Sequence[ToolSink] = (),
         probe: ToolProbe | None = None,
         replace: bool = False,
     ) -> None:
@@ -79,6 +82,10 @@ class HostParts:
             output_schema: The same of the answer; an answer that does not fit is an error.
             timeout: Seconds a call may take. Default: 30.
             concurrency: Most calls at the same time.
+            rate: So many calls in so many seconds, over all processes; one more is a ``RateLimitedError``.
+            approval: True when an agent needs a person's yes for each call, whatever the effect.
+            sinks: What a call lets out or keeps for good: an agent that had read foreign words needs a person's yes. Default:
+                nothing, or anything where it acts on the world.
             probe: Says what became of a call of a run whose answer was lost, by :class:`Landed`, ``False`` or ``None``.
                 Without one, or when it cannot tell, a person is asked.
             replace: Takes the place of a tool of this name, as a notebook cell that runs again does.
@@ -97,6 +104,9 @@ class HostParts:
             output_schema=output_schema,
             timeout=timeout,
             concurrency=concurrency,
+            rate=rate,
+            approval=approval,
+            sinks=tuple(sinks),
         )
         self._native().add_tool(settings, call, probe_call(probe), replace, self._loop())
 

@@ -15,10 +15,13 @@ from typing import Any, Literal, TypeAlias, cast
 from ._schema import Misfit, Schemas, built, described, given_schema, is_model
 from .errors import InvalidInputError
 
-__all__ = ["Landed", "ToolCall", "ToolEffect", "ToolProbe", "probe_call", "tool_settings"]
+__all__ = ["Landed", "ToolCall", "ToolEffect", "ToolProbe", "ToolSink", "probe_call", "tool_settings"]
 
 ToolEffect: TypeAlias = Literal["pure", "read", "idempotent", "write", "compensable"]
 """What a tool does to the world; ``write`` acts on it and is never called twice without asking."""
+
+ToolSink: TypeAlias = Literal["send", "publish", "spend", "export", "memory_write"]
+"""What a call lets out, or keeps for good."""
 
 _NAME = re.compile(r"[^a-z0-9_.]")
 
@@ -64,6 +67,9 @@ def tool_settings(
     output_schema: Any,
     timeout: float | None,
     concurrency: int | None,
+    rate: tuple[int, float] | None,
+    approval: bool,
+    sinks: tuple[ToolSink, ...],
 ) -> tuple[dict[str, Any], Callable[[Any], Any]]:
     """The settings of a tool and the function that the core calls."""
     arguments = _Arguments(function, input_schema)
@@ -75,9 +81,13 @@ def tool_settings(
         "needs": list(needs),
         "input_schema": arguments.schema,
         "concurrency": concurrency,
+        "approval": approval,
+        "sinks": list(sinks),
     }
     if output_schema is not None:
         settings["output_schema"] = given_schema(output_schema)
+    if rate is not None:
+        settings["rate"] = {"max": rate[0], "per_ms": int(rate[1] * 1000)}
     if timeout is not None:
         settings["timeout_ms"] = int(timeout * 1000)
 

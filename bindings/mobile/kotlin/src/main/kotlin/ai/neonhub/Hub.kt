@@ -22,6 +22,7 @@ import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
 import kotlinx.serialization.json.putJsonArray
+import kotlinx.serialization.json.putJsonObject
 
 /** Items that one crossing of a stream carries at most. */
 private const val BATCH: UInt = 256u
@@ -162,6 +163,10 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
      * @param needs rights that a caller needs, such as `read:people`
      * @param timeout time that a call may take; 30 s when null
      * @param replace true: it takes the place of a tool of its name
+     * @param rate so many calls in such a time, over all processes; one more is a [NeonHubException.RateLimited]
+     * @param approval true when an agent needs a person's yes for each call, whatever the effect
+     * @param sinks what a call lets out or keeps for good (`send`, `publish`, `spend`, `export`, `memory_write`): an agent that
+     *   had read foreign words needs a person's yes; empty: nothing, or anything where it acts on the world
      * @param probe says what became of a call of a run whose answer was lost, by its [ToolCall.effect]; a person is asked
      *   without one, or when it cannot tell
      * @param body gets the arguments, answers any value
@@ -174,6 +179,9 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
         needs: List<String> = emptyList(),
         timeout: Duration? = null,
         replace: Boolean = false,
+        rate: Pair<Int, Duration>? = null,
+        approval: Boolean = false,
+        sinks: List<String> = emptyList(),
         probe: (suspend (ToolCall) -> Landing)? = null,
         body: suspend (ToolCall) -> JsonElement,
     ) {
@@ -184,6 +192,14 @@ public class Hub internal constructor(private val native: NativeHub, core: Core)
             put("effect", effect)
             putJsonArray("needs") { needs.forEach { add(JsonPrimitive(it)) } }
             timeout?.let { put("timeout_ms", it.inWholeMilliseconds) }
+            rate?.let { (max, per) ->
+                putJsonObject("rate") {
+                    put("max", max)
+                    put("per_ms", per.inWholeMilliseconds)
+                }
+            }
+            put("approval", approval)
+            putJsonArray("sinks") { sinks.forEach { add(JsonPrimitive(it)) } }
         }
         val calls = HostCode { body(ToolCall(it)) }
         val probes = probe?.let { HostCode { asked -> it(ToolCall(asked)).toJson() } }

@@ -8,6 +8,7 @@ import ai.neonhub.models.PolicyEffectAllow
 import ai.neonhub.models.PolicyScope
 import ai.neonhub.models.Prompt
 import ai.neonhub.models.RunStatus
+import ai.neonhub.models.Sink
 import ai.neonhub.testing.Cassette
 import ai.neonhub.testing.Faults
 import ai.neonhub.testing.Offline
@@ -25,6 +26,7 @@ import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.runBlocking
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
@@ -114,6 +116,18 @@ class ToolsTest {
         assertEquals(RunStatus.Completed, hub.agents.execute(intent = "till.work", input = emptyMap()).status)
         assertEquals(RunStatus.Waiting, hub.agents.execute(intent = "till.work", input = emptyMap()).status)
         assertTrue(names[0] != null && names[0] == names[1] && names[2] == names[3] && names[0] != names[2], "$names")
+    }
+
+    @Test
+    fun `rate, approval and sinks are part of a tool`() = test { hub ->
+        val any = buildJsonObject { put("type", "object") }
+        hub.addTool("count", "Counts", any, effect = "read", rate = 1 to 1.minutes, approval = true, sinks = listOf("export")) {
+            JsonPrimitive(1)
+        }
+        val info = hub.tools.describe(name = "count")
+        assertEquals(Triple(true, listOf(Sink.Export), 60_000L), Triple(info.approval, info.sinks, info.rate?.perMs))
+        hub.tools.call(name = "count")
+        assertFailsWith<NeonHubException.RateLimited> { hub.tools.call(name = "count") }
     }
 
     @Test
