@@ -8212,6 +8212,23 @@ export interface Simulated {
   totals: PlanTotals;
 }
 
+/**
+ * What a call of an operation or tool lets out, or lets in for good. Each declares which words it
+ * takes from an agent without a person's yes.
+ *
+ * - `send`: A message to people.
+ * - `publish`: A post that anybody may read.
+ * - `spend`: Money, or how much of it may be spent.
+ * - `export`: Records given out as a file or page to keep, or words in an address that is fetched.
+ * - `memory_write`: What later runs are told or do, without knowing where it came from.
+ */
+export type Sink =
+  | 'send'
+  | 'publish'
+  | 'spend'
+  | 'export'
+  | 'memory_write';
+
 /** A passage that was not read as voice. */
 export interface SkippedPassage {
   /** Document. */
@@ -9059,6 +9076,8 @@ export type ToolExecutionState =
 
 /** What a tool is, what it takes and answers, and its bounds. */
 export interface ToolInfo {
+  /** True when an agent calls it with a person's yes only, whatever it does to the world. */
+  approval: boolean;
   /** Most calls at the same time in one process; none: any number. */
   concurrency: number | null;
   /** What it does and when to use it. */
@@ -9076,10 +9095,20 @@ export interface ToolInfo {
   /** JSON Schema of its answer; `true` for any. */
   outputSchema: unknown;
   /**
+   * Calls in a workspace per window, over all processes; one more is refused with the time to wait.
+   * None: any number.
+   */
+  rate: Rate | null;
+  /**
    * Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
    * aside.
    */
   resultCapBytes: number;
+  /**
+   * What a call lets out, or keeps for good: an agent that had read foreign words needs a person's
+   * yes. Empty: nothing, or anything where it acts on the world.
+   */
+  sinks: Sink[];
   /** Where it comes from. */
   source: ToolSource;
   /** Time a call may take, in milliseconds, 1 to 86 400 000. */

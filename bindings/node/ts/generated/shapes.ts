@@ -3153,6 +3153,7 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['version', 'version', 0, null],
   ],
   ToolInfo: [
+    ['approval', 'approval', 0, false],
     ['concurrency', 'concurrency', 0, null],
     ['doc', 'doc', 0, ""],
     ['effect', 'effect', 0, "write"],
@@ -3161,7 +3162,9 @@ export const SHAPES: Readonly<Record<string, Declared>> = {
     ['name', 'name', 0, ""],
     ['needs', 'needs', 0, []],
     ['output_schema', 'outputSchema', 0, true],
+    ['rate', 'rate', 'Rate', null],
     ['result_cap_bytes', 'resultCapBytes', 0, 65536],
+    ['sinks', 'sinks', 0, []],
     ['source', 'source', 0, "builtin"],
     ['timeout_ms', 'timeoutMs', 0, 30000],
     ['version', 'version', 0, 1],

@@ -4603,6 +4603,7 @@ def tool_execution(v: Any) -> m.ToolExecution:
 
 def tool_info(v: Any) -> m.ToolInfo:
     return m.ToolInfo(
+        approval=v.get("approval", False),
         concurrency=v.get("concurrency"),
         doc=v.get("doc", ""),
         effect=v.get("effect", "write"),
@@ -4611,7 +4612,9 @@ def tool_info(v: Any) -> m.ToolInfo:
         name=v.get("name", ""),
         needs=v.get("needs", []),
         output_schema=v.get("output_schema", True),
+        rate=None if (t1 := v.get("rate")) is None else rate(t1),
         result_cap_bytes=v.get("result_cap_bytes", 65536),
+        sinks=v.get("sinks", []),
         source=v.get("source", "builtin"),
         timeout_ms=v.get("timeout_ms", 30000),
         version=v.get("version", 1),

@@ -517,6 +517,7 @@ __all__ = [
     "ShadowReport",
     "ShadowRun",
     "Simulated",
+    "Sink",
     "SkippedPassage",
     "SkippedRun",
     "SmsEncoding",
@@ -14097,6 +14098,24 @@ class Simulated(Shown):
         }
 
 
+Sink: TypeAlias = Literal[
+    "send",
+    "publish",
+    "spend",
+    "export",
+    "memory_write",
+]
+"""What a call of an operation or tool lets out, or lets in for good. Each declares which words it
+takes from an agent without a person's yes.
+
+- `send`: A message to people.
+- `publish`: A post that anybody may read.
+- `spend`: Money, or how much of it may be spent.
+- `export`: Records given out as a file or page to keep, or words in an address that is fetched.
+- `memory_write`: What later runs are told or do, without knowing where it came from.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SkippedPassage(Shown):
     """A passage that was not read as voice."""
@@ -15423,6 +15442,9 @@ ToolExecutionState: TypeAlias = Literal[
 class ToolInfo(Shown):
     """What a tool is, what it takes and answers, and its bounds."""
 
+    approval: bool = False
+    """True when an agent calls it with a person's yes only, whatever it does to the world."""
+
     concurrency: int | None = None
     """Most calls at the same time in one process; none: any number."""
 
@@ -15447,9 +15469,19 @@ class ToolInfo(Shown):
     output_schema: Any = True
     """JSON Schema of its answer; `true` for any."""
 
+    rate: Rate | None = None
+    """Calls in a workspace per window, over all processes; one more is refused with the time to wait.
+    None: any number.
+    """
+
     result_cap_bytes: int = 65536
     """Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
     aside.
+    """
+
+    sinks: list[Sink] = dataclasses.field(default_factory=lambda: [])
+    """What a call lets out, or keeps for good: an agent that had read foreign words needs a person's
+    yes. Empty: nothing, or anything where it acts on the world.
     """
 
     source: ToolSource = "builtin"
@@ -15463,6 +15495,7 @@ class ToolInfo(Shown):
 
     def _to_plain(self) -> dict[str, Any]:
         return {
+            "approval": self.approval,
             "concurrency": OMIT if self.concurrency is None else self.concurrency,
             "doc": self.doc,
             "effect": self.effect,
@@ -15471,7 +15504,9 @@ class ToolInfo(Shown):
             "name": self.name,
             "needs": self.needs,
             "output_schema": OMIT if self.output_schema is None else self.output_schema,
+            "rate": OMIT if self.rate is None else self.rate,
             "result_cap_bytes": self.result_cap_bytes,
+            "sinks": self.sinks,
             "source": self.source,
             "timeout_ms": self.timeout_ms,
             "version": self.version,

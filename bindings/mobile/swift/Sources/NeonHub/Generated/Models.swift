@@ -23268,6 +23268,21 @@ public struct Simulated: Codable, Sendable, Hashable {
     }
 }
 
+/// What a call of an operation or tool lets out, or lets in for good. Each declares which words it
+/// takes from an agent without a person's yes.
+public enum Sink: String, Codable, Sendable, CaseIterable {
+    /// A message to people.
+    case send = "send"
+    /// A post that anybody may read.
+    case publish = "publish"
+    /// Money, or how much of it may be spent.
+    case spend = "spend"
+    /// Records given out as a file or page to keep, or words in an address that is fetched.
+    case export = "export"
+    /// What later runs are told or do, without knowing where it came from.
+    case memoryWrite = "memory_write"
+}
+
 /// A passage that was not read as voice.
 public struct SkippedPassage: Codable, Sendable, Hashable {
     /// Document.
@@ -25476,6 +25491,8 @@ public enum ToolExecutionState: String, Codable, Sendable, CaseIterable {
 
 /// What a tool is, what it takes and answers, and its bounds.
 public struct ToolInfo: Codable, Sendable, Hashable {
+    /// True when an agent calls it with a person's yes only, whatever it does to the world.
+    public var approval: Bool
     /// Most calls at the same time in one process; none: any number.
     public var concurrency: Int?
     /// What it does and when to use it.
@@ -25492,9 +25509,15 @@ public struct ToolInfo: Codable, Sendable, Hashable {
     public var needs: [String]
     /// JSON Schema of its answer; `true` for any.
     public var outputSchema: JSONValue?
+    /// Calls in a workspace per window, over all processes; one more is refused with the time to
+    /// wait. None: any number.
+    public var rate: Rate?
     /// Longest answer given out at once, in bytes of JSON, 1 024 to 8 388 608. Longer ones are kept
     /// aside.
     public var resultCapBytes: Int
+    /// What a call lets out, or keeps for good: an agent that had read foreign words needs a
+    /// person's yes. Empty: nothing, or anything where it acts on the world.
+    public var sinks: [Sink]
     /// Where it comes from.
     public var source: ToolSource
     /// Time a call may take, in milliseconds, 1 to 86 400 000.
@@ -25503,6 +25526,7 @@ public struct ToolInfo: Codable, Sendable, Hashable {
     public var version: Int
 
     public init(
+        approval: Bool = false,
         concurrency: Int? = nil,
         doc: String = "",
         effect: EffectClass = .write,
@@ -25511,11 +25535,14 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         name: String = "",
         needs: [String] = [],
         outputSchema: JSONValue? = nil,
+        rate: Rate? = nil,
         resultCapBytes: Int = 65536,
+        sinks: [Sink] = [],
         source: ToolSource = .builtin,
         timeoutMs: Int = 30000,
         version: Int = 1
     ) {
+        self.approval = approval
         self.concurrency = concurrency
         self.doc = doc
         self.effect = effect
@@ -25524,13 +25551,16 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         self.name = name
         self.needs = needs
         self.outputSchema = outputSchema
+        self.rate = rate
         self.resultCapBytes = resultCapBytes
+        self.sinks = sinks
         self.source = source
         self.timeoutMs = timeoutMs
         self.version = version
     }
 
     enum CodingKeys: String, CodingKey {
+        case approval = "approval"
         case concurrency = "concurrency"
         case doc = "doc"
         case effect = "effect"
@@ -25539,7 +25569,9 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         case name = "name"
         case needs = "needs"
         case outputSchema = "output_schema"
+        case rate = "rate"
         case resultCapBytes = "result_cap_bytes"
+        case sinks = "sinks"
         case source = "source"
         case timeoutMs = "timeout_ms"
         case version = "version"
@@ -25547,6 +25579,7 @@ public struct ToolInfo: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.approval = try values.decodeIfPresent(Bool.self, forKey: .approval) ?? false
         self.concurrency = try values.decodeIfPresent(Int.self, forKey: .concurrency)
         self.doc = try values.decodeIfPresent(String.self, forKey: .doc) ?? ""
         self.effect = try values.decodeIfPresent(EffectClass.self, forKey: .effect) ?? .write
@@ -25555,7 +25588,9 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         self.name = try values.decodeIfPresent(String.self, forKey: .name) ?? ""
         self.needs = try values.decodeIfPresent([String].self, forKey: .needs) ?? []
         self.outputSchema = try values.decodeIfPresent(JSONValue.self, forKey: .outputSchema)
+        self.rate = try values.decodeIfPresent(Rate.self, forKey: .rate)
         self.resultCapBytes = try values.decodeIfPresent(Int.self, forKey: .resultCapBytes) ?? 65536
+        self.sinks = try values.decodeIfPresent([Sink].self, forKey: .sinks) ?? []
         self.source = try values.decodeIfPresent(ToolSource.self, forKey: .source) ?? .builtin
         self.timeoutMs = try values.decodeIfPresent(Int.self, forKey: .timeoutMs) ?? 30000
         self.version = try values.decodeIfPresent(Int.self, forKey: .version) ?? 1
@@ -25563,6 +25598,7 @@ public struct ToolInfo: Codable, Sendable, Hashable {
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(self.approval, forKey: .approval)
         try values.encodeIfPresent(self.concurrency, forKey: .concurrency)
         try values.encode(self.doc, forKey: .doc)
         try values.encode(self.effect, forKey: .effect)
@@ -25571,7 +25607,9 @@ public struct ToolInfo: Codable, Sendable, Hashable {
         try values.encode(self.name, forKey: .name)
         try values.encode(self.needs, forKey: .needs)
         try values.encodeIfPresent(self.outputSchema, forKey: .outputSchema)
+        try values.encodeIfPresent(self.rate, forKey: .rate)
         try values.encode(self.resultCapBytes, forKey: .resultCapBytes)
+        try values.encode(self.sinks, forKey: .sinks)
         try values.encode(self.source, forKey: .source)
         try values.encode(self.timeoutMs, forKey: .timeoutMs)
         try values.encode(self.version, forKey: .version)

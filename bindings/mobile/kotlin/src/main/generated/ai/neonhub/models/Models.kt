@@ -8986,6 +8986,27 @@ public data class Simulated(
 )
 
 /**
+ * What a call of an operation or tool lets out, or lets in for good. Each declares which words it
+ * takes from an agent without a person's yes.
+ */
+@Serializable
+public enum class Sink(public val word: String) {
+    /** A message to people. */
+    @SerialName("send") Send("send"),
+    /** A post that anybody may read. */
+    @SerialName("publish") Publish("publish"),
+    /** Money, or how much of it may be spent. */
+    @SerialName("spend") Spend("spend"),
+    /** Records given out as a file or page to keep, or words in an address that is fetched. */
+    @SerialName("export") Export("export"),
+    /** What later runs are told or do, without knowing where it came from. */
+    @SerialName("memory_write") MemoryWrite("memory_write"),
+    ;
+
+    override fun toString(): String = word
+}
+
+/**
  * A passage that was not read as voice.
  *
  * @property document Document.
@@ -9940,6 +9961,8 @@ public enum class ToolExecutionState(public val word: String) {
 /**
  * What a tool is, what it takes and answers, and its bounds.
  *
+ * @property approval True when an agent calls it with a person's yes only, whatever it does
+ *   to the world.
  * @property concurrency Most calls at the same time in one process; none: any number.
  * @property doc What it does and when to use it.
  * @property effect What it does to the world.
@@ -9948,14 +9971,19 @@ public enum class ToolExecutionState(public val word: String) {
  * @property name `[a-z0-9_.]`, 1 to 64 characters.
  * @property needs Rights a caller needs, all of them.
  * @property outputSchema JSON Schema of its answer; `true` for any.
+ * @property rate Calls in a workspace per window, over all processes; one more is refused
+ *   with the time to wait. None: any number.
  * @property resultCapBytes Longest answer given out at once, in bytes of JSON, 1 024 to 8
  *   388 608. Longer ones are kept aside.
+ * @property sinks What a call lets out, or keeps for good: an agent that had read foreign
+ *   words needs a person's yes. Empty: nothing, or anything where it acts on the world.
  * @property source Where it comes from.
  * @property timeoutMs Time a call may take, in milliseconds, 1 to 86 400 000.
  * @property version Raised when its behaviour changes.
  */
 @Serializable
 public data class ToolInfo(
+    val approval: Boolean = false,
     val concurrency: Long? = null,
     val doc: String = "",
     val effect: EffectClass = EffectClass.Write,
@@ -9964,7 +9992,9 @@ public data class ToolInfo(
     val name: String = "",
     val needs: List<String> = emptyList(),
     @SerialName("output_schema") val outputSchema: JsonElement? = null,
+    val rate: Rate? = null,
     @SerialName("result_cap_bytes") val resultCapBytes: Long = 65536L,
+    val sinks: List<Sink> = emptyList(),
     val source: ToolSource = ToolSource.Builtin,
     @SerialName("timeout_ms") val timeoutMs: Long = 30000L,
     val version: Long = 1L,
